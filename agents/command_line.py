@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
 
-from agents.settings import Recipe, RunConfig, SpeakerTrainConfig, TrainConfig
+from agents.settings import (
+    MapPretrainConfig,
+    MapRecipe,
+    MapTrainConfig,
+    Recipe,
+    RunConfig,
+    SpeakerTrainConfig,
+    TrainConfig,
+    agent_kind,
+)
 from agents.settings.effects import idle_settings
+from agents.settings.map_presets import map_preset, pretraining_preset
 from agents.settings.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
-from training.resuming import file_defaults, parse_resumed, parse_settings
+from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
 from training.settings import check_effects, read_config
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -30,7 +40,8 @@ class _Choices:
     Attributes:
         dataset: Value of --dataset.
         world: Value of --world.
-        recipe: Value of --preset.
+        recipe: Value of --preset, for followers and speakers.
+        map_recipe: The same for map agents.
         translated: Whether --back-translation.speaker is given.
         continued: Whether --start-from names a run on the same data.
     """
@@ -38,8 +49,42 @@ class _Choices:
     dataset: Dataset
     world: World
     recipe: Recipe | None
+    map_recipe: MapRecipe | None
     translated: bool
     continued: bool
+
+
+def parse_agent(
+    arguments: Sequence[str], description: str | None = None
+) -> TrainConfig | MapTrainConfig:
+    """Return the settings of an agent's training from its command line; see `_parse`.
+
+    The agent is that of the run to resume, that of the file --config, or --agent.
+    """
+    words = [_with_hyphens(word) for word in arguments]
+    source = early_value(words, "resume") or early_value(words, "config")
+    if source is not None:
+        is_map = agent_kind(Path(source)) is MapTrainConfig
+    else:
+        is_map = early_value(words, "agent") == "map"
+    if is_map:
+        return _parse(MapTrainConfig, _map_defaults, arguments, description)
+    return parse_train(arguments, description)
+
+
+def parse_pretraining(
+    arguments: Sequence[str], description: str | None = None
+) -> MapPretrainConfig:
+    """Return the settings of a map agent's pre-training from its command line; see `_parse`."""
+
+    def defaults(choices: _Choices) -> MapPretrainConfig:
+        return pretraining_preset(choices.dataset, choices.world, choices.map_recipe)
+
+    return _parse(MapPretrainConfig, defaults, arguments, description)
+
+
+def _map_defaults(choices: _Choices) -> MapTrainConfig:
+    return map_preset(choices.dataset, choices.world, choices.map_recipe)
 
 
 def parse_train(arguments: Sequence[str], description: str | None = None) -> TrainConfig:
@@ -103,13 +148,13 @@ def _parse(
         config = parse_resumed(kind, known.resume, arguments, _MAY_CHANGE, description)
         check_effects(config, idle_settings(config), read_config(known.resume, kind))
         return config
-    default = given or defaults(_choices(known))
+    default = given or defaults(_choices(known, kind))
     config = parse_settings(kind, default, arguments, description)
     check_effects(config, idle_settings(config), default)
     return dataclasses.replace(config, config=None)
 
 
-def _choices(known: argparse.Namespace) -> _Choices:
+def _choices(known: argparse.Namespace, kind: type[RunConfig]) -> _Choices:
     # The parser of all flags refuses a value outside the choices, with the list of choices.
     dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
     world = known.world if known.world in get_args(World) else "houses"
@@ -117,8 +162,11 @@ def _choices(known: argparse.Namespace) -> _Choices:
         dataset=dataset,
         world=world,
         recipe=known.preset if known.preset in get_args(Recipe) else None,
+        map_recipe=known.preset if known.preset in get_args(MapRecipe) else None,
         translated=known.speaker is not None,
-        continued=known.start_from is not None and _has_data(known.start_from, dataset, world),
+        continued=kind is TrainConfig
+        and known.start_from is not None
+        and _has_data(known.start_from, dataset, world),
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from vl_tasks.captioning.captioner import Captioner, LayerMemory
 from vl_tasks.captioning.decoding import beam_search, write_greedily
 from vl_tasks.grids.grids import Grids
-from vl_tasks.settings.configs import CaptionerConfig
+from vl_tasks.settings.network_sizes import CaptionerConfig
 
 WORDS, LENGTH, CHANNELS = 9_488, 20, 2_560
 BEAMS = 5

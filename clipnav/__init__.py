@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gymnasium import make, make_vec
 
     from agents.acting.rollout import Agent, RolloutResult, walk
-    from agents.experiments.runs import load_run, write_submission
+    from agents.experiments.runs import load_run
     from encoders.clip import ClipEncoder
     from encoders.explanations import explain, text_score
     from encoders.extraction.world_features import WorldViews
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _PUBLIC: dict[str, tuple[str, ...]] = {
     "gymnasium": ("make", "make_vec"),
     "agents.acting.rollout": ("Agent", "RolloutResult", "walk"),
-    "agents.experiments.runs": ("load_run", "write_submission"),
+    "agents.experiments.runs": ("load_run",),
     "encoders.clip": ("ClipEncoder",),
     "encoders.explanations": ("explain", "text_score"),
     "encoders.extraction.world_features": ("WorldViews",),
@@ -99,7 +99,6 @@ __all__ = [
     "world_files",
     "write_r2r_submission",
     "write_rxr_submission",
-    "write_submission",
 ]
 
 

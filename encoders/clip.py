@@ -86,7 +86,7 @@ class ClipEncoder:
         )
         self._pooled = _compiled(self.tower) if compiled else self.tower.pooled
         self._tokenizer = tokenizer
-        self.embed_dim: int = self.text(["a room"]).shape[1]
+        self.embed_dim: int = self._encode_texts(["a room"]).shape[1]
 
     @classmethod
     def load(
@@ -102,7 +102,8 @@ class ClipEncoder:
 
         Args:
             name_or_path: "house_clip" (shipped with the project), a folder (with or without
-                "local-dir:"), an open_clip name such as "RN50", or "hf-hub:...".
+                "local-dir:"), an open_clip name such as "RN50", "hf-hub:...", or
+                "efficientnet-lite0" (ImageNet's labels, no text tower).
             pretrained: For an open_clip name, a tag ("openai") or a weight file.
             precision: "fp32"; "medium": float32 weights, matrix products by oneDNN; "bf16" or
                 "fp16": type of the image tower's weights and activations; "auto": the fastest one
@@ -115,6 +116,7 @@ class ClipEncoder:
 
         Raises:
             FileNotFoundError: A folder or file is missing.
+            ModuleNotFoundError: The package with the weights is not installed.
             ValueError: Model, weights or precision are unknown, or a file is damaged.
             ConnectionError: The weights cannot be downloaded.
         """
@@ -163,9 +165,21 @@ class ClipEncoder:
         return self._cells(images, size, fit, self.tower.dense)
 
     def text(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return unit vectors of sentences: (N, D)."""
+        """Return unit vectors of sentences: (N, D).
+
+        Raises:
+            ValueError: The encoder has no text tower.
+        """
         if isinstance(sentences, str):
             raise ValueError("text() takes a list of sentences, not one string")
+        if getattr(self.model, "images_only", False):
+            raise ValueError(
+                f"{self.name} encodes images only; use an encoder that is trained with sentences, "
+                "such as house_clip"
+            )
+        return self._encode_texts(sentences)
+
+    def _encode_texts(self, sentences: Sequence[str]) -> np.ndarray:
         outputs = []
         with torch.inference_mode(), matmul_precision(self.precision):
             for start in range(0, len(sentences), _SENTENCES):

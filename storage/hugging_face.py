@@ -35,17 +35,41 @@ def load_text_model(name: str) -> Any:
         ValueError: The folder is damaged, requires its own code, or lacks weights.
         ConnectionError: A model on Hugging Face cannot be downloaded.
     """
-    import torch
     from transformers import AutoModel
 
+    return _load(name, text_model_config(name), AutoModel)
+
+
+def load_translation_model(name: str) -> Any:
+    """Load a Marian model of transformers with all of its weights, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: A file of the folder is missing.
+        ValueError: The folder is damaged, or contains another model.
+        ConnectionError: A model on Hugging Face cannot be downloaded.
+    """
+    from transformers import AutoModelForSeq2SeqLM
+
     config = text_model_config(name)
+    if config.model_type != "marian":
+        raise ValueError(
+            f"{name}: a model of type {config.model_type!r}, not 'marian'; give a Marian model, "
+            "such as Helsinki-NLP/opus-mt-en-fr"
+        )
+    return _load(name, config, AutoModelForSeq2SeqLM)
+
+
+def _load(name: str, config: Any, kind: Any) -> Any:
+    """Load a model by a class of transformers; see `load_text_model`."""
+    import torch
+
     with reading(name):
         with torch.device("meta"):
-            empty = AutoModel.from_config(config, trust_remote_code=False)
+            empty = kind.from_config(config, trust_remote_code=False)
     if Path(name).is_dir():
         _check_size(Path(name), empty)
     with reading(name):
-        model, info = AutoModel.from_pretrained(
+        model, info = kind.from_pretrained(
             name, config=config, trust_remote_code=False, output_loading_info=True
         )
     missing = sorted(key for key in info["missing_keys"] if not key.startswith(_UNUSED))

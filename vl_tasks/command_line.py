@@ -8,13 +8,16 @@ from typing import Any, TypeVar
 from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
 from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
 from vl_tasks.settings.effects import idle_pretraining_settings, idle_settings
 from vl_tasks.settings.gqa import GQA_PRESETS, GqaConfig
+from vl_tasks.settings.multilingual_presets import MULTILINGUAL_PRETRAINING, MULTILINGUAL_VQA
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 from vl_tasks.settings.pretraining import PretrainConfig
 from vl_tasks.settings.pretraining_presets import (
     CLIP_VIL_P_ENTAILMENT,
+    CLIP_VIL_P_GQA,
     CLIP_VIL_P_VQA,
     PRETRAIN_PRESETS,
 )
@@ -24,26 +27,27 @@ Config = TypeVar("Config", bound=RunConfig | PretrainConfig)
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
     "resume images regions iterations minutes evaluate_every evaluation_batch evaluation_splits "
-    "submit threads device track beams variant consistency".split()
+    "submit threads device track beams variant consistency evaluation_languages".split()
 )
 # For captions the tokenizer only affects the scores; for questions it determines the vocabulary.
 _MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
 _MAY_CHANGE_IN_PRETRAINING = frozenset(
-    "resume images iterations minutes evaluate_every evaluation_batch evaluation_pairs workers "
-    "threads device track".split()
+    "resume images iterations minutes evaluate_every evaluation_batch evaluation_pairs "
+    "evaluation_splits workers threads device track".split()
 )
+_PRETRAININGS = PRETRAIN_PRESETS | MULTILINGUAL_PRETRAINING
 # Settings that self-critical training must share with its cross-entropy run (--start).
 _OF_START = frozenset("preset vision standardise captioner min_count grids".split())
 
 
 def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
     """Parse the command line of a VQA training, see `_parse`."""
-    return _parse(VQA_PRESETS | CLIP_VIL_P_VQA, arguments, description)
+    return _parse(VQA_PRESETS | CLIP_VIL_P_VQA | MULTILINGUAL_VQA, arguments, description)
 
 
 def parse_gqa(arguments: Sequence[str], description: str | None = None) -> GqaConfig:
     """Parse the command line of a GQA training, see `_parse`."""
-    return _parse(GQA_PRESETS, arguments, description)
+    return _parse(GQA_PRESETS | CLIP_VIL_P_GQA, arguments, description)
 
 
 def parse_entailment(arguments: Sequence[str], description: str | None = None) -> EntailmentConfig:
@@ -62,15 +66,16 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
     start = early_value(arguments, "start")
     others = (early_value(arguments, name) for name in ("resume", "config"))
     if start is None or any(others):
-        return _parse(PRETRAIN_PRESETS, arguments, description)
+        return _parse(_PRETRAININGS, arguments, description)
     saved = read_config(Path(start), PretrainConfig)
     presets = {
         name: dataclasses.replace(
             preset,
             text=saved.text,
+            model=saved.model,
             trunk=dataclasses.replace(saved.trunk, frozen_norms=preset.trunk.frozen_norms),
         )
-        for name, preset in PRETRAIN_PRESETS.items()
+        for name, preset in _PRETRAININGS.items()
     }
     return _parse(presets, arguments, description)
 
@@ -163,8 +168,11 @@ def _may_change(kind: type[RunConfig | PretrainConfig]) -> frozenset[str]:
 def _preset(arguments: Sequence[str], presets: Mapping[str, Config]) -> Config:
     data = early_value(arguments, "data") or "house"
     preset = early_value(arguments, "preset") or _preset_for(data, presets)
-    if early_value(arguments, "model") == "clip-vil-p" and f"{preset}-clip-vil-p" in presets:
-        preset = f"{preset}-clip-vil-p"
+    model = early_value(arguments, "model")
+    if model is None and early_value(arguments, "objective") == "masked-words":
+        model = "multilingual"
+    if model in FINE_TUNED_MODELS and f"{preset}-{model}" in presets:
+        preset = f"{preset}-{model}"
     if preset not in presets:
         raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
     return presets[preset]

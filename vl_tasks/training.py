@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from training import distributed
 from training.batches import ShuffledBatchOrder
 from training.checkpoints import Network, load_model, save_model
 from training.learners import Selection, Summary
@@ -78,8 +79,11 @@ class ScoredTask(Task, Protocol):
         ...
 
     def write_submission(self, split: str, path: Path) -> None:
-        """Write the predictions of the current weights for a split."""
+        """Write the predictions of the current weights for a split, on the first process."""
         ...
+
+
+TrainedTask = TypeVar("TrainedTask", bound=ScoredTask)
 
 
 class TaskLearner:
@@ -128,15 +132,18 @@ def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
 
 def train_task(
     config: Config,
-    make_task: Callable[[Config], ScoredTask],
+    make_task: Callable[[Config], TrainedTask],
     make_trainer: Callable[[Any, Any], Trainer] = make_task_trainer,
-) -> None:
+) -> TrainedTask:
     """Train a task, evaluate the best checkpoint, and print and save the scores.
 
     Args:
         config: Settings of the run.
         make_task: Function that builds the task.
         make_trainer: Function that builds the trainer of settings and task.
+
+    Returns:
+        The task with the best weights.
     """
     prepare(config)
     task = make_task(config)
@@ -147,13 +154,20 @@ def train_task(
     for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
         for name, scores, text in task.final_scores(split):
             results[name] = scores
-            print(text)
+            show(text)
     trainer.report(results)
     if config.submit is not None:
         path = trainer.run / f"submission_{config.submit}.json"
         task.write_submission(config.submit, path)
-        print(f"the predictions for split {config.submit} are in {path}")
-    print(f"the run is in {trainer.run}")
+        show(f"the predictions for split {config.submit} are in {path}")
+    show(f"the run is in {trainer.run}")
+    return task
+
+
+def show(text: str) -> None:
+    """Print a line, on the first process of torchrun only."""
+    if distributed.rank() == 0:
+        print(text)
 
 
 def prepare(config: TorchSettings) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.acting.rollout import Agent, walk
-from agents.settings import InstructionAblation, TrainConfig
+from agents.settings import AgentConfig, InstructionAblation, TrainConfig
 from envs.episodes import Episode, base_language
 from envs.metrics import SUMMARY_METRICS, aligned, score_paths, summarise, summarise_groups
 from envs.navigation.vector_env import VlnVectorEnv
@@ -155,11 +155,12 @@ def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
     }
 
 
-def follower_name(config: TrainConfig) -> str:
-    """Return the name of a follower in tables, with its ablations."""
+def agent_name(config: AgentConfig) -> str:
+    """Return the name of an agent in tables, with its ablations."""
+    name = "follower" if isinstance(config, TrainConfig) else "map agent"
     ablations = [] if config.vision else ["no vision"]
     ablations += _ABLATIONS[config.instruction_ablation]
-    return f"follower ({', '.join(ablations)})" if ablations else "follower"
+    return f"{name} ({', '.join(ablations)})" if ablations else name
 
 
 def table(results: Mapping[str, Mapping[str, Summary]]) -> str:

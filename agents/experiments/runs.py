@@ -1,4 +1,4 @@
-"""Evaluation of a trained follower, and submission files for test servers."""
+"""Evaluation of trained agents, and submission files for test servers."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,10 @@ from agents.acting.environments import feature_metadata, make_env, reserve_text_
 from agents.acting.evaluation import (
     Evaluation,
     Results,
+    agent_name,
     baselines,
     compare,
     evaluate,
-    follower_name,
     summaries,
     table,
 )
@@ -27,7 +27,16 @@ from agents.experiments.search_evaluation import (
 )
 from agents.learning.follower_loss import make_follower_loss
 from agents.learning.speaker_training import LoadedSpeaker, load_speaker
-from agents.settings import EvaluateConfig, SpeakerTrainConfig, TrainConfig
+from agents.map_training.building import load_map_agent
+from agents.map_transformer.agent import MapAgent
+from agents.settings import (
+    AgentConfig,
+    EvaluateConfig,
+    MapTrainConfig,
+    SpeakerTrainConfig,
+    TrainConfig,
+    read_agent_config,
+)
 from envs.episodes import load_episodes
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
@@ -39,9 +48,11 @@ from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
 
+Settings = TrainConfig | MapTrainConfig
+
 
 def evaluate_run(config: EvaluateConfig) -> Results:
-    """Evaluate the follower of a run on splits; print the scores, and write them if requested.
+    """Evaluate the agent of a run on splits; print the scores, and write them if requested.
 
     Submissions are written as well.
 
@@ -53,7 +64,7 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    settings = config.settings(read_config(config.run, TrainConfig))
+    settings = config.settings(read_agent_config(config.run))
     if config.submission is not None:
         # Problems of the submission are reported before the evaluation, which takes minutes.
         if settings.dataset == "rxr" and settings.instruction_language and not config.partial:
@@ -74,13 +85,18 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     return results
 
 
-def _check_data(config: EvaluateConfig, settings: TrainConfig) -> None:
+def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
     """Check that splits and speaker exist before the evaluation, which takes minutes.
 
     Raises:
         FileNotFoundError: A split or the run of the speaker does not exist.
-        ValueError: The run is not that of a speaker.
+        ValueError: The run is not that of a speaker, or a map agent cannot search.
     """
+    if config.search.method != "none" and not isinstance(settings, TrainConfig):
+        raise ValueError(
+            f"--search.method {config.search.method}: {config.run} is a map agent, which chooses "
+            "among all viewpoints of its map anyway; evaluate it without a search"
+        )
     files = world_files(settings.world, settings.data_dir)
     tune = [] if config.search.tune is None else [config.search.tune]
     for split in (*config.splits, *tune):
@@ -89,12 +105,13 @@ def _check_data(config: EvaluateConfig, settings: TrainConfig) -> None:
         read_config(config.search.speaker, SpeakerTrainConfig)
 
 
-def _evaluate_split(config: EvaluateConfig, settings: TrainConfig, split: str) -> Results:
+def _evaluate_split(config: EvaluateConfig, settings: Settings, split: str) -> Results:
     env, agent = load_run(config.run, split, settings)
-    name = follower_name(settings)
+    name = agent_name(settings)
     evaluations = {name: evaluate(env, agent, split)}
-    if config.search.method != "none":
-        evaluations |= searches(config, settings, env, agent, split)
+    if isinstance(agent, FollowerAgent) and isinstance(settings, TrainConfig):
+        if config.search.method != "none":
+            evaluations |= searches(config, settings, env, agent, split)
     if config.submission is not None:
         *_, submitted = evaluations.values()
         write_submission(config.submission, submitted, settings, split, config.partial)
@@ -103,9 +120,9 @@ def _evaluate_split(config: EvaluateConfig, settings: TrainConfig, split: str) -
         print(f"The goals of {split} are not published: no scores.")
         return {}
     results: Results = {}
-    for agent_name, evaluation in evaluations.items():
+    for row, evaluation in evaluations.items():
         for part, summary in summaries(split, evaluation).items():
-            results.setdefault(part, {})[agent_name] = summary
+            results.setdefault(part, {})[row] = summary
     if config.baselines:
         for part, baseline_summaries in compare(env, {}, settings.seed, split).items():
             results[part] |= baseline_summaries
@@ -129,13 +146,13 @@ def searches(
         speaker = load_speaker(search.speaker, env, feature_metadata(settings), settings.device)
     weighting = Weighting(search.alpha, search.per_word, search.per_action)
     if speaker is not None and search.tune is not None:
-        tune_env, tune_agent = load_run(config.run, search.tune, settings)
+        tune_env, tune_agent = load_follower(config.run, search.tune, settings)
         tune_search = _search(tune_env, tune_agent, config, speaker, search.tune)
         weighting, success = best_weighting(tune_env, tune_search)
         print(f"{search.tune}: success {100 * success:.1f} with {weighting}")
     split_search = _search(env, agent, config, speaker, split)
     alone, whole = evaluate_search(env, split_search, weighting)
-    name = f"{follower_name(settings)}, {search.method}"
+    name = f"{agent_name(settings)}, {search.method}"
     name += "" if speaker is None else " and speaker"
     return {name: alone, f"{name}, whole walk": whole}
 
@@ -159,9 +176,9 @@ def _search(
 
 
 def load_run(
-    run: str | Path, split: str, settings: TrainConfig | None = None
-) -> tuple[VlnVectorEnv, FollowerAgent]:
-    """Build the environment of a split and load the follower of a run as a greedy agent.
+    run: str | Path, split: str, settings: Settings | None = None
+) -> tuple[VlnVectorEnv, FollowerAgent | MapAgent]:
+    """Build the environment of a split and load the agent of a run, which acts greedily.
 
     Args:
         run: Folder of a run of clipnav train-agent.
@@ -175,7 +192,16 @@ def load_run(
         OSError: The hidden states of a frozen instruction encoder do not fit on the disk.
     """
     run = Path(run)
-    settings = settings or read_config(run, TrainConfig)
+    settings = settings or read_agent_config(run)
+    if isinstance(settings, TrainConfig):
+        return load_follower(run, split, settings)
+    return load_map_agent(run, split, settings)
+
+
+def load_follower(
+    run: Path, split: str, settings: TrainConfig
+) -> tuple[VlnVectorEnv, FollowerAgent]:
+    """Build the environment of a split and load the follower of a run; see `load_run`."""
     check_device(settings.device)
     metadata = feature_metadata(settings)
     env = make_env(
@@ -193,24 +219,24 @@ def load_run(
 
 def load_walkers(
     config: EvaluateConfig, split: str
-) -> tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]:
+) -> tuple[Settings, VlnVectorEnv, dict[str, Agent]]:
     """Return the settings of a run, the environment of a split, and the agents by name.
 
-    The follower is the first agent; baselines follow if `config.baselines`.
+    The agent of the run is the first one; baselines follow if `config.baselines`.
 
     Raises:
         FileNotFoundError, ValueError: As in `load_run`.
     """
-    settings = config.settings(read_config(config.run, TrainConfig))
+    settings = config.settings(read_agent_config(config.run))
     env, agent = load_run(config.run, split, settings)
     baseline_agents = baselines(env, settings.seed) if config.baselines else {}
-    return settings, env, {follower_name(settings): agent, **baseline_agents}
+    return settings, env, {agent_name(settings): agent, **baseline_agents}
 
 
 def write_submission(
     path: Path,
     evaluation: Evaluation,
-    settings: TrainConfig,
+    settings: AgentConfig,
     split: str,
     partial: bool = False,
 ) -> None:

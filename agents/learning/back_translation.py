@@ -16,7 +16,7 @@ from agents.envdrop.follower import Follower
 from agents.learning.augmentation import PLACEHOLDER, sample_paths
 from agents.learning.follower_loss import EpisodeBatch
 from agents.learning.speaker_training import load_speaker
-from agents.settings import TrainConfig
+from agents.settings import RunConfig, TrainConfig
 from envs.episodes import Episode, base_language, load_episodes
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
@@ -78,7 +78,7 @@ class BackTranslator:
                 f"in the training scans, but a batch requires {multiple}; set a higher number, or "
                 "train without --back-translation.speaker"
             )
-        self.env = _environment(train, paths, rows, config.seed)
+        self.env = sampled_environment(train, paths, rows, config.seed)
         self.features = DeviceFeatures(self.env, config.device)
         ids = [episode.instr_id for episode in self.env.episodes]
         # Languages have the same frequencies as in the training split.
@@ -123,7 +123,7 @@ class BackTranslator:
         return np.stack([self._tokenizer.encode(text, longest) for text in texts])
 
 
-def held_out_episodes(config: TrainConfig) -> list[Episode]:
+def held_out_episodes(config: RunConfig) -> list[Episode]:
     """Return the episodes of all existing validation and test splits, in all languages.
 
     The evaluation splits of the run are included.
@@ -139,7 +139,7 @@ def held_out_episodes(config: TrainConfig) -> list[Episode]:
     return episodes
 
 
-def _environment(
+def sampled_environment(
     train: VlnVectorEnv, paths: list[tuple[str, tuple[str, ...]]], rows: int, seed: int
 ) -> VlnVectorEnv:
     """Build an environment over sampled paths that is otherwise like that of the training split.

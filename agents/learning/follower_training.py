@@ -14,7 +14,7 @@ from agents.acting.environments import (
     make_evaluation_envs,
     reserve_text_states,
 )
-from agents.acting.evaluation import Results, compare, evaluate, follower_name, summaries, table
+from agents.acting.evaluation import Results, agent_name, compare, evaluate, summaries, table
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.tokenizers import run_tokenizer, shared_words
 from agents.clear.language_data import PartnerInstructions
@@ -135,7 +135,7 @@ class FollowerLearner:
         self.network.eval()
         results: Results = {}
         for split, env in self.evaluation_envs.items():
-            agents = {follower_name(self.config): self.agent(split)}
+            agents = {agent_name(self.config): self.agent(split)}
             results |= compare(env, agents, self.config.seed, split)
         return results
 

@@ -7,18 +7,21 @@ of [stop] was highest when it was there (DUET `r2r/agent.py: GMapNavAgent.rollou
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.rollout import Observation
+from agents.acting.follower_agent import empty_instructions
+from agents.acting.rollout import STOP, Observation
 from agents.map_transformer.experts import STOP_TOKEN, Expert
+from agents.map_transformer.explaining import action_probabilities, known_map
 from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from agents.map_transformer.model import EncodedText, MapTransformer, Scores
 from agents.map_transformer.states import MapState, map_state
+from envs.graphs.nav_world import route_moves
 from envs.navigation.vector_env import VlnVectorEnv
 
 
@@ -81,6 +84,7 @@ class MapAgent:
             end; otherwise the episode ends where the agent is.
         expert: Expert of the batch that labels every state, which the policy may also use.
         tokens: (B, L) instructions; those of the environment by default.
+        reads_instructions: Whether it reads whole instructions, or empty ones.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class MapAgent:
         stops_at_best: bool = True,
         expert: Expert | None = None,
         tokens: np.ndarray | None = None,
+        reads_instructions: bool = True,
     ) -> None:
         if not 1 <= max_decisions < model.config.max_steps:
             raise ValueError(
@@ -105,18 +110,25 @@ class MapAgent:
         self._stops_at_best = stops_at_best
         self._expert = expert
         self._tokens = tokens
+        self._reads_instructions = reads_instructions
         self._device = next(model.parameters()).device
         self._text: EncodedText
-        self._text_rows = np.arange(0)
         self._maps: KnownMaps
         self._memory: PanoramaMemory
+        self._dropout: Tensor | None = None
         self._panoramas = np.zeros((0, 0), np.int64)
         self._stop_probabilities = np.zeros((0, 0))
+        self._moves: list[list[int]] = []
+        self._decided = np.zeros(0, np.int64)
+        self._acted = np.zeros(0, np.int64)
+        self._explained: dict[int, tuple[Decision, int, int]] = {}
 
     def walk(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> MapWalk:
         """Walk episodes to their end; `env.trajectories()` then returns the trajectories.
 
-        A trajectory contains every viewpoint that the agent has passed.
+        A trajectory contains every viewpoint that the agent has passed. All episodes make their
+        decisions together, and the result records them for a loss. `agents.acting.rollout.walk`
+        leads to the same trajectories, one step at a time.
 
         Args:
             env: Environment without autoreset; its `max_episode_steps` limits the hops.
@@ -129,61 +141,106 @@ class MapAgent:
         if spare < 0:
             raise ValueError(f"{len(instr_ids)} episodes for {env.num_envs} environments")
         padded = [*instr_ids, *[instr_ids[0]] * spare]
-        observation, _ = env.reset(options={"episode_ids": padded})
+        observation, info = env.reset(options={"episode_ids": padded})
         live = np.arange(len(instr_ids))
-        self.begin(observation, live)
+        self.begin(observation, info, live)
         result = MapWalk(self._maps)
-        for number in range(1, self.max_decisions + 1):
-            decision = self.decide(observation, live, is_last=number == self.max_decisions)
-            routes, stop = self._routes(decision, env.num_envs)
-            if self._expert is not None:
-                self._expert.walk(live, routes[live])
-            observation, rewards, terminated, truncated, _ = env.follow(routes, stop)
+        while live.size:
+            decision = self.decide(observation, live)
+            routes = self._routes(live, self._targets(decision))
+            stop = np.zeros(env.num_envs, bool)
+            all_routes = np.full((env.num_envs, routes.shape[1]), -1)
+            all_routes[live], stop[live] = routes, decision.ends
+            observation, rewards, terminated, truncated, _ = env.follow(all_routes, stop)
             result.decisions.append(decision)
             result.rewards.append(rewards[live])
             result.truncated = np.append(result.truncated, live[truncated[live]])
             live = live[~(terminated | truncated)[live]]
-            if not live.size:
-                break
         return result
 
-    def begin(self, observation: Observation, rows: np.ndarray) -> None:
-        """Encode the instructions and start empty maps for the first R rows of a batch."""
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Encode the instructions of the first N rows of a batch and start empty maps."""
         tokens = observation["instruction"] if self._tokens is None else self._tokens
-        tokens = tokens[rows]
+        tokens = tokens[live] if self._reads_instructions else empty_instructions(tokens[live])
         length = int((tokens != 0).sum(1).max())
         sent = torch.from_numpy(np.ascontiguousarray(tokens[:, :length])).to(self._device).long()
-        self._text, self._text_rows = self.model.read(sent), rows
-        self._maps = KnownMaps(self.features.geometry, len(rows))
+        self._text = self.model.read(sent)
+        self._dropout = self.model.panorama.episode_dropout(len(live))
+        self._maps = KnownMaps(self.features.geometry, len(live))
         self._memory = PanoramaMemory()
         longest = int(self.features.geometry.world.locals.max()) + 2
-        self._panoramas = np.full((len(rows), longest), -1)
-        self._stop_probabilities = np.full((len(rows), longest), -1.0)
+        self._panoramas = np.full((len(live), longest), -1)
+        self._stop_probabilities = np.full((len(live), longest), -1.0)
+        self._moves = [[] for _ in live]
+        self._decided = np.zeros(len(live), np.int64)
 
-    def decide(self, observation: Observation, rows: np.ndarray, is_last: bool) -> Decision:
+    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
+        """Return the next actions (N,) of the live rows on the routes to their chosen nodes.
+
+        Rows that have reached their node choose another one first.
+        """
+        self._acted, self._explained = live, {}
+        rows = np.array([row for row in live.tolist() if not self._moves[row]], np.int64)
+        if rows.size:
+            decision = self.decide(observation, rows)
+            targets = self._targets(decision)
+            self._explained = {
+                row: (decision, place, target)
+                for place, (row, target) in enumerate(zip(rows.tolist(), targets, strict=True))
+            }
+            starts = observation["viewpoint"][rows]
+            routes = self._routes(rows, targets)
+            moves = route_moves(self.features.geometry.world, starts, routes)
+            for row, ends, actions in zip(rows, decision.ends, moves.tolist(), strict=True):
+                self._moves[row] = [a for a in actions if a >= 0] + [STOP] * bool(ends)
+        return np.array([self._moves[row].pop(0) for row in live.tolist()])
+
+    def explain(self) -> dict[str, np.ndarray | None]:
+        """Return details of the last actions.
+
+        Returns:
+            For the N rows that were live: `probabilities`, an array of the probabilities of stop
+            and of the candidates, and `known_map`, see `explaining.known_map`; both None for rows
+            on the way to a node that they chose earlier.
+        """
+        parts = {"probabilities": np.empty(len(self._acted), object)}
+        parts["known_map"] = np.empty(len(self._acted), object)
+        for place, row in enumerate(self._acted.tolist()):
+            if row in self._explained:
+                decision, index, target = self._explained[row]
+                scored = self._maps, decision.state, decision.scores
+                parts["probabilities"][place] = action_probabilities(*scored)[index]
+                ends = bool(decision.ends[index])
+                parts["known_map"][place] = known_map(*scored, index, target, ends)
+        return dict(parts)
+
+    def decide(self, observation: Observation, rows: np.ndarray) -> Decision:
         """Add the current viewpoints of R episodes to their maps and choose map tokens.
 
         Args:
             observation: Observation with `viewpoint` and `view` of all rows.
-            rows: (R,) episodes that have not ended.
-            is_last: Whether the episodes end after this decision in any case.
+            rows: (R,) episodes that have not ended, in ascending order.
         """
+        self._decided[rows] += 1
         nodes, views = observation["viewpoint"][rows], observation["view"][rows]
         self._maps.visit(rows, nodes)
         here = self._maps.current[rows]
-        index = encode_panoramas(self.model, self.features, self._memory, nodes, views)
+        every = self._sent(rows)
+        dropout = None if self._dropout is None else self._dropout[every]
+        index = encode_panoramas(self.model, self.features, self._memory, nodes, views, dropout)
         self._panoramas[rows, here] = index
         revisits = self.model.config.revisits
         state = map_state(self._maps, self._panoramas, rows, views, revisits)
-        self._keep_text(rows)
-        scores = self.model.score(self._text, *self._memory.inputs(state, index))
+        text = self._text if len(rows) == len(self._moves) else self._text.rows(every)
+        scores = self.model.score(text, *self._memory.inputs(state, index))
         logits = scores.decision.detach()
         self._stop_probabilities[rows, here] = _stop_probabilities(logits)
         labels = None
         if self._expert is not None:
             labels = self._expert.targets(self._maps, rows, state.tokens)
         chosen = self._chosen(state, scores)
-        return Decision(rows, state, scores, chosen, (chosen == STOP_TOKEN) | is_last, labels)
+        ends = (chosen == STOP_TOKEN) | (self._decided[rows] == self.max_decisions)
+        return Decision(rows, state, scores, chosen, ends, labels)
 
     def _chosen(self, state: MapState, scores: Scores) -> np.ndarray:
         """Return the map tokens (R,) of the policy; [stop] where no node can be chosen."""
@@ -198,27 +255,24 @@ class MapAgent:
             )
         return chosen
 
-    def _routes(self, decision: Decision, num_envs: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the routes (B, H) of decisions, and who stops (B,)."""
+    def _targets(self, decision: Decision) -> np.ndarray:
+        """Return the (R,) slots that the agents go to; episodes end at the best viewpoint."""
         rows = decision.rows
-        each = np.arange(len(rows))
-        targets = decision.state.tokens.slots[each, decision.chosen]
+        targets = decision.state.tokens.slots[np.arange(len(rows)), decision.chosen]
         last = self._maps.current[rows]
         if self._stops_at_best:
             last = self._stop_probabilities[rows].argmax(1)
-        targets = np.where(decision.ends, last, targets)
-        routes = self._maps.routes(rows, targets)
-        all_routes = np.full((num_envs, routes.shape[1]), -1)
-        all_routes[rows] = routes
-        stop = np.zeros(num_envs, bool)
-        stop[rows] = decision.ends
-        return all_routes, stop
+        return np.where(decision.ends, last, targets)
 
-    def _keep_text(self, rows: np.ndarray) -> None:
-        if len(rows) < len(self._text_rows):
-            kept = np.flatnonzero(np.isin(self._text_rows, rows))
-            self._text = self._text.rows(torch.from_numpy(kept).to(self._device))
-            self._text_rows = rows
+    def _routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the routes (R, H) to slots (R,); the expert records them."""
+        routes = self._maps.routes(rows, targets)
+        if self._expert is not None:
+            self._expert.walk(rows, routes)
+        return routes
+
+    def _sent(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
 
 
 def _stop_probabilities(logits: Tensor) -> np.ndarray:

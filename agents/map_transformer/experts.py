@@ -25,13 +25,20 @@ class Expert:
 
     Kind "spl" chooses the unvisited node with the shortest way there and on to the goal; "ndtw"
     the one whose way there, after the path so far, agrees best with the reference path by nDTW.
-    Ways are shortest paths of the complete graph. Among equally good nodes the first token wins:
-    all unvisited nodes on a shortest path to the goal are equally good for "spl". (The original
+    Ways are shortest paths of the complete graph. The target at the goal is [stop]; if the
+    reference path passes its goal early, "ndtw" stops there only if every other way agrees worse
+    (the original stops at the first visit). Among equally good nodes the first token wins: all
+    unvisited nodes on a shortest path to the goal are equally good for "spl". (The original
     compares rounded sums, so that rounding decides between them.)
     """
 
     def __init__(
-        self, world: NavWorld, references: np.ndarray, sizes: np.ndarray, kind: ExpertKind = "spl"
+        self,
+        world: NavWorld,
+        references: np.ndarray,
+        sizes: np.ndarray,
+        kind: ExpertKind = "spl",
+        revisits: bool = False,
     ) -> None:
         """Start at the first viewpoints of the reference paths.
 
@@ -40,14 +47,19 @@ class Expert:
             references: (B, R) nodes of the reference paths, padded with their last node.
             sizes: (B,) number of viewpoints of each reference path.
             kind: "spl" or "ndtw".
+            revisits: Whether "ndtw" also chooses visited nodes, which reference paths that enter a
+                viewpoint twice require.
         """
         self._world = world
         self._references = references
         self._sizes = sizes
         self._kind: ExpertKind = kind
+        self._revisits = revisits and kind == "ndtw"
         self._goals = references[np.arange(len(sizes)), sizes - 1]
         between = world.distance(references[:, :1], references)
         self._dtw = np.cumsum(between, axis=1)  # (B, R) last row of the alignment so far
+        before_end = np.arange(references.shape[1]) < sizes[:, None] - 1
+        self._passes_goal = ((references == self._goals[:, None]) & before_end).any(1)
 
     def walk(self, rows: np.ndarray, routes: np.ndarray) -> None:
         """Record the viewpoints that R agents have passed, which the ndtw expert aligns.
@@ -74,16 +86,23 @@ class Expert:
         costs = self.costs(maps, rows, tokens)
         best = (costs <= costs.min(1, keepdims=True) + _TIE).argmax(1)
         targets = np.where(np.isfinite(costs).any(1), best, NO_TARGET)
-        return np.where(here == self._goals[rows], STOP_TOKEN, targets)
+        stops = here == self._goals[rows]
+        if self._kind == "ndtw":
+            stops &= ~self._passes_goal[rows] | (self._stop_costs(rows) < costs.min(1) - _TIE)
+        return np.where(stops, STOP_TOKEN, targets)
 
     def costs(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
         """Return the (R, N) costs of the map tokens that R agents can choose.
 
-        Metres for "spl", -log nDTW for "ndtw"; infinite for [stop], visited nodes and padding.
+        Metres for "spl", -log nDTW for "ndtw"; infinite for [stop], padding and nodes that cannot
+        be chosen.
         The arguments are those of `targets`.
         """
         here = maps.nodes[rows, maps.current[rows]]
-        row, column = np.nonzero(tokens.mask & ~tokens.visited & (tokens.slots >= 0))
+        forbidden = tokens.visited
+        if self._revisits:
+            forbidden = tokens.slots == maps.current[rows][:, None]
+        row, column = np.nonzero(tokens.mask & ~forbidden & (tokens.slots >= 0))
         nodes = maps.nodes[rows[row], tokens.slots[row, column]]
         costs = np.full(tokens.mask.shape, np.inf)
         measure = self._detours if self._kind == "spl" else self._misalignments
@@ -108,9 +127,16 @@ class Expert:
             at[moving] = world.targets[at[moving], actions]
             between = world.distance(at[moving, None], self._references[rows[moving]])
             dtw[moving] = next_dtw_rows(dtw[moving].T, between.T).T
+        return self._costs_of(dtw, rows)
+
+    def _stop_costs(self, rows: np.ndarray) -> np.ndarray:
+        """Return the (R,) negative log of nDTW of the paths so far."""
+        return self._costs_of(self._dtw[rows], rows)
+
+    def _costs_of(self, dtw: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return the (M,) negative log of nDTW, given the last rows (M, R) of alignments."""
         sizes = self._sizes[rows]
-        ends = dtw[np.arange(len(rows)), sizes - 1]
-        return ends / (SUCCESS_THRESHOLD * sizes)
+        return dtw[np.arange(len(rows)), sizes - 1] / (SUCCESS_THRESHOLD * sizes)
 
     def _aligned(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         between = self._world.distance(nodes[:, None], self._references[rows])

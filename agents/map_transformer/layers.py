@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.attention import Dropout, drop
-from agents.map_transformer.settings import MapTransformerConfig
+from agents.settings.map_transformer import MapTransformerConfig
 
 EPS = 1e-12  # of layer normalisation in BERT
 _MASKED = -1e4  # BERT's additive mask of padding

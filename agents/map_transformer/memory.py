@@ -168,6 +168,8 @@ def encode_panoramas(
     memory: PanoramaMemory,
     nodes: Sequence[int] | np.ndarray,
     views: np.ndarray,
+    dropout: Tensor | None = None,
+    hidden: np.ndarray | None = None,
 ) -> np.ndarray:
     """Encode the panoramas of P viewpoints into a memory and return their indices (P,).
 
@@ -177,8 +179,12 @@ def encode_panoramas(
         memory: Memory to add to.
         nodes: (P,) viewpoints.
         views: (P,) views 0..35 that the agents face.
+        dropout: (P, D) multipliers of the features, see `PanoramaEncoder.episode_dropout`.
+        hidden: (P, V) bool, views whose features are zero.
     """
-    inputs = features.gather(np.asarray(nodes), views)
+    inputs = features.gather(np.asarray(nodes), views)._replace(dropout=dropout)
+    if hidden is not None:
+        inputs = inputs._replace(hidden=torch.from_numpy(hidden).to(inputs.mask.device))
     tokens, means = model.panorama(inputs)
     return memory.add(tokens, means, inputs.mask)
 

@@ -14,8 +14,8 @@ from agents.map_transformer.layers import (
     padding_bias,
 )
 from agents.map_transformer.panorama import PanoramaEncoder
-from agents.map_transformer.settings import MapTransformerConfig
 from agents.map_transformer.text import TextStates, make_text_encoder
+from agents.settings.map_transformer import MapTransformerConfig
 
 _NODE_POSITION, _VIEW_POSITION = 7, 14
 
@@ -194,6 +194,8 @@ class MapTransformer(nn.Module):
         config = self.config
         layers = config.text_model_layers if config.text_model else config.text_layers
         text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
+        if config.text_encoder == "lstm":
+            text = "LSTM"
         return {
             "text": f"{text}, {len(self.text.word_table())} tokens",
             "visual features": str(self.panorama.feature_size),
@@ -201,13 +203,17 @@ class MapTransformer(nn.Module):
             "feed-forward width": str(self.config.feed_forward_size),
             "panorama layers": str(self.config.panorama_layers),
             "cross-modal layers": str(self.config.cross_layers),
+            "standardised features": "yes" if self.panorama.standardises else "no",
             "fusion": self.config.fusion,
             "local candidates only": "yes" if self.config.local_candidates_only else "no",
         }
 
     def read(self, tokens: Tensor) -> EncodedText:
         """Encode instructions (E, L), padded with 0 at the end, once per episode."""
-        text: TextStates = self.text(tokens)
+        return self.keys_and_values(self.text(tokens))
+
+    def keys_and_values(self, text: TextStates) -> EncodedText:
+        """Compute the keys and values of encoded instructions for both branches."""
         states, mask = text
         return EncodedText(
             text,

@@ -7,6 +7,8 @@ and all decisions are scored in one forward pass. Losses and gradients equal tho
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from agents.map_transformer.experts import path_targets
 from agents.map_transformer.geometry import MapGeometry
@@ -33,7 +35,12 @@ class KnownPaths(NamedTuple):
     steps: np.ndarray
 
     def encode(
-        self, model: MapTransformer, features: WorldFeatures, last_only: bool = False
+        self,
+        model: MapTransformer,
+        features: WorldFeatures,
+        last_only: bool = False,
+        dropout: Tensor | None = None,
+        hidden: np.ndarray | None = None,
     ) -> tuple[NodeInputs, ViewInputs]:
         """Encode the panoramas and return the inputs of both branches.
 
@@ -42,6 +49,9 @@ class KnownPaths(NamedTuple):
             features: Visual features of the world.
             last_only: Return the inputs of the last state of each path only, in the order of the
                 paths, as in pre-training.
+            dropout: (B, D) multipliers of the features of each path, see
+                `PanoramaEncoder.episode_dropout`.
+            hidden: (P, V) bool, views whose features are zero.
 
         Raises:
             ValueError: A path has more steps than the table of steps.
@@ -49,24 +59,64 @@ class KnownPaths(NamedTuple):
         longest = int(self.steps.max()) + 1
         if longest >= model.config.max_steps:
             raise ValueError(
-                f"a path has {longest} steps, but --max-steps is {model.config.max_steps}; give a "
-                "larger table of steps"
+                f"a path has {longest} steps, but --network.max-steps is "
+                f"{model.config.max_steps}; give a larger table of steps"
             )
         memory = PanoramaMemory()
-        index = encode_panoramas(model, features, memory, self.state.viewpoints, self.state.views)
+        if dropout is not None:
+            dropout = dropout[torch.from_numpy(self.state.rows).to(dropout.device)]
+        nodes, views = self.state.viewpoints, self.state.views
+        index = encode_panoramas(model, features, memory, nodes, views, dropout, hidden)
         if not last_only:
             return memory.inputs(self.state, index)
         last = self.last()
         inputs = memory.inputs(self.state, index)
         chosen = memory.send(last)
-        nodes = NodeInputs(*(part.index_select(0, chosen) for part in inputs[0]))
-        return nodes, ViewInputs(*(part.index_select(0, chosen) for part in inputs[1]))
+        return select_states(inputs, chosen)
 
     def last(self) -> np.ndarray:
         """Return the (B,) index of the last state of each path."""
         order = np.lexsort((self.steps, self.state.rows))
         rows = self.state.rows[order]
         return order[np.append(rows[1:] != rows[:-1], True)]
+
+
+def select_states(
+    inputs: tuple[NodeInputs, ViewInputs], index: Tensor
+) -> tuple[NodeInputs, ViewInputs]:
+    """Return the inputs of both branches for the states at an index (R,), which may repeat."""
+    nodes, views = inputs
+    return (
+        NodeInputs(*(part.index_select(0, index) for part in nodes)),
+        ViewInputs(*(part.index_select(0, index) for part in views)),
+    )
+
+
+def along_edges(world: NavWorld, nodes: np.ndarray) -> np.ndarray:
+    """Insert shortest paths between the nodes of paths that are not neighbours.
+
+    Args:
+        world: Graphs of the world.
+        nodes: (B, T) nodes of the paths, padded with -1.
+
+    Returns:
+        (B, T') nodes, padded with -1; consecutive nodes are neighbours.
+    """
+    starts, ends = nodes[:, :-1], nodes[:, 1:]
+    is_edge = (world.targets[starts, 1:] == ends[..., None]) & world.valid[starts, 1:]
+    if (is_edge.any(2) | (ends < 0)).all():
+        return nodes
+    paths = []
+    for row in nodes:
+        path = [int(row[0])]
+        for target in row[row >= 0][1:].tolist():
+            while path[-1] != target:
+                here = np.array(path[-1:])
+                action = world.teacher_action(here, np.array([target]))
+                path.append(int(world.targets[here, action][0]))
+        paths.append(path)
+    longest = max(map(len, paths))
+    return np.array([path + [-1] * (longest - len(path)) for path in paths])
 
 
 def path_views(world: NavWorld, nodes: np.ndarray, start_views: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ from agents.map_transformer.model import (
     Scores,
     ViewInputs,
 )
-from agents.map_transformer.settings import MapTransformerConfig
+from agents.settings.map_transformer import MapTransformerConfig
 
 
 class WordHead(nn.Module):
@@ -106,9 +106,9 @@ class PretrainingModel(nn.Module):
         words = self.network.text.word_table()
         if words.shape[1] != width:
             raise ValueError(
-                f"--text-model {config.text_model}: its word embeddings have width "
-                f"{words.shape[1]}, but masked words require --hidden-size {width}; give "
-                f"--hidden-size {words.shape[1]}"
+                f"--network.text-model {config.text_model}: its word embeddings have width "
+                f"{words.shape[1]}, but masked words require --network.hidden-size {width}; give "
+                f"--network.hidden-size {words.shape[1]}"
             )
         self.word_head = WordHead(width, len(words))
         self.class_head = ScoreHead(width, width, num_classes) if num_classes else None

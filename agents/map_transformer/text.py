@@ -1,4 +1,4 @@
-"""Text encoders: BERT from the settings, or a model of transformers."""
+"""Text encoders: a BERT or an LSTM from the settings, or a model of transformers."""
 
 from typing import Any, NamedTuple
 
@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.attention import Dropout
+from agents.envdrop.recurrent import BidirectionalLSTM
 from agents.map_transformer.layers import EPS, SelfAttentionLayer, padding_bias
-from agents.map_transformer.settings import MapTransformerConfig
+from agents.settings.map_transformer import MapTransformerConfig
 from storage.hugging_face import load_text_model
 
 PAD = 0
@@ -57,7 +58,7 @@ class TextEncoder(nn.Module):
         """
         if tokens.shape[1] > self.positions.num_embeddings:
             raise ValueError(
-                f"{tokens.shape[1]} tokens, but --max-text-length is "
+                f"{tokens.shape[1]} tokens, but --network.max-text-length is "
                 f"{self.positions.num_embeddings}; shorten the instructions or raise it"
             )
         mask = tokens != PAD
@@ -68,6 +69,36 @@ class TextEncoder(nn.Module):
         for layer in self.layers:
             x = layer(x, bias)
         return TextStates(x, mask)
+
+
+class RecurrentTextEncoder(nn.Module):
+    """The bidirectional LSTM of the follower, with a projection to the width of the network.
+
+    Args:
+        config: Sizes of the network; the LSTM has twice the width of the tokens.
+        vocabulary_size: Number of token ids; id 0 is padding.
+    """
+
+    def __init__(self, config: MapTransformerConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.words = nn.Embedding(vocabulary_size, width, padding_idx=PAD)
+        self.read = BidirectionalLSTM(width, 2 * width)
+        self.projection = nn.Linear(2 * width, width)
+        self.norm = nn.LayerNorm(width, EPS)
+        self.dropout = Dropout(config.dropout)
+
+    def word_table(self) -> Tensor:
+        """Return the embedding of each token id (vocabulary, d)."""
+        return self.words.weight
+
+    def forward(self, tokens: Tensor) -> TextStates:
+        """Encode instructions (E, L), padded with 0 at the end."""
+        mask = tokens != PAD
+        # The LSTM requires that the embedding of padding is zero.
+        words = self.dropout(self.words(tokens)) * mask[..., None]
+        states, _ = self.read(words, mask)
+        return TextStates(self.dropout(self.norm(self.projection(states))), mask)
 
 
 class PretrainedTextEncoder(nn.Module):
@@ -114,7 +145,7 @@ def _keep_layers(model: Any, name: str, count: int) -> None:
         size = f"{len(layers)} layers" if isinstance(layers, nn.ModuleList) else "no layers of BERT"
         raise ValueError(
             f"{name}: the model has {size}, so {count} cannot be kept; lower or omit "
-            "--text-model-layers"
+            "--network.text-model-layers"
         )
     model.encoder.layer = layers[:count]
     model.config.num_hidden_layers = count
@@ -122,7 +153,7 @@ def _keep_layers(model: Any, name: str, count: int) -> None:
 
 def make_text_encoder(
     config: MapTransformerConfig, vocabulary_size: int
-) -> TextEncoder | PretrainedTextEncoder:
+) -> TextEncoder | RecurrentTextEncoder | PretrainedTextEncoder:
     """Build the text encoder of the settings.
 
     Args:
@@ -133,5 +164,7 @@ def make_text_encoder(
         ValueError: The model cannot be read, see `storage.hugging_face.load_text_model`.
     """
     if config.text_model is None:
+        if config.text_encoder == "lstm":
+            return RecurrentTextEncoder(config, vocabulary_size)
         return TextEncoder(config, vocabulary_size)
     return PretrainedTextEncoder(config)

@@ -5,6 +5,8 @@ Nothing here imports torch, so that `--help` answers at once.
 
 from agents.settings.evaluation import EvaluateConfig
 from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
+from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
+from agents.settings.map_transformer import MapRecipe, MapTransformerConfig
 from agents.settings.networks import (
     ClearConfig,
     FeatureDropout,
@@ -12,7 +14,9 @@ from agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
+from agents.settings.reading import agent_kind, agent_of, read_agent_config
 from agents.settings.runs import (
+    AgentConfig,
     InstructionAblation,
     Recipe,
     RunConfig,
@@ -22,6 +26,7 @@ from agents.settings.runs import (
 from agents.settings.search import SearchConfig
 
 __all__ = [
+    "AgentConfig",
     "BackTranslationConfig",
     "ClearConfig",
     "EvaluateConfig",
@@ -29,6 +34,11 @@ __all__ = [
     "Feedback",
     "FollowerConfig",
     "InstructionAblation",
+    "MapAgentConfig",
+    "MapPretrainConfig",
+    "MapRecipe",
+    "MapTrainConfig",
+    "MapTransformerConfig",
     "Recipe",
     "ReinforcementConfig",
     "RunConfig",
@@ -37,4 +47,7 @@ __all__ = [
     "SpeakerTrainConfig",
     "TextConfig",
     "TrainConfig",
+    "agent_kind",
+    "agent_of",
+    "read_agent_config",
 ]

@@ -6,6 +6,7 @@ own dataclass. --features is accepted with --no-vision, so that runs with and wi
 share their flags.
 """
 
+from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
 from agents.settings.networks import FollowerConfig, SpeakerConfig
 from agents.settings.runs import RunConfig, SpeakerTrainConfig, TrainConfig
 from envs.worlds import MAX_EPISODE_STEPS, is_built_in
@@ -27,8 +28,38 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
             | _feature_settings(config, config.follower, "follower")
             | _follower_settings(config)
         )
+    if isinstance(config, MapAgentConfig):
+        return idle | _map_settings(config)
     if isinstance(config, SpeakerTrainConfig):
         return idle | _feature_settings(config, config.speaker, "speaker")
+    return idle
+
+
+def _map_settings(config: MapAgentConfig) -> dict[str, str]:
+    """Return the settings of map agents without effect."""
+    idle = {"angle_feature_size": "with --agent map, which computes its own directions"}
+    network = config.network
+    sizes = ["network.text_layers", "network.max_text_length"]
+    if network.text_model is not None:
+        names = [*sizes, "network.text_encoder"]
+        idle |= dict.fromkeys(names, "with --network.text-model, which has its own")
+    elif network.text_encoder == "lstm":
+        idle |= dict.fromkeys(sizes, "with --network.text-encoder lstm")
+    if not config.vision:
+        names = ("standardise", "feature_dropout", "feature_dropout_kind")
+        idle |= {f"network.{name}": "with --no-vision" for name in names}
+    elif not network.feature_dropout:
+        idle["network.feature_dropout_kind"] = "with --network.feature-dropout 0"
+    if not config.reads_instructions:
+        idle["max_instruction_length"] = "with --instruction-ablation empty"
+    if isinstance(config, MapTrainConfig) and not config.sampled_weight:
+        names, reason = ("expert", "cloning_iterations"), "with --sampled-weight 0"
+        idle |= dict.fromkeys(names, reason)
+    if isinstance(config, MapPretrainConfig):
+        if config.speaker is None:
+            idle |= dict.fromkeys(("paths", "generated_share"), "without --speaker")
+        if not config.masked_words and not config.masked_views:
+            idle["mask_rate"] = "with --masked-words 0 and --masked-views 0"
     return idle
 
 

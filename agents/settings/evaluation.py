@@ -3,13 +3,15 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import tyro
 
-from agents.settings.runs import InstructionAblation, TrainConfig
+from agents.settings.runs import AgentConfig, InstructionAblation
 from agents.settings.search import SearchConfig
 from training.settings import check_counts
+
+Config = TypeVar("Config", bound=AgentConfig)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class EvaluateConfig:
     threads: int | None = None
     """Number of CPU threads of torch; torch's default if not given."""
     device: str = "cpu"
-    """Device of the follower: cpu, cuda, cuda:1, ..."""
+    """Device of the agent: cpu, cuda, cuda:1, ..."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("batch_size", "threads"))
@@ -56,7 +58,7 @@ class EvaluateConfig:
                 "--submission, because a submission file contains one split"
             )
 
-    def settings(self, saved: TrainConfig) -> TrainConfig:
+    def settings(self, saved: Config) -> Config:
         """Return the settings of a run, overridden by those of this evaluation."""
         return dataclasses.replace(
             saved,

@@ -117,8 +117,8 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig(RunConfig):
-    """Settings of a follower's training."""
+class AgentConfig(RunConfig):
+    """Settings of every training of an agent."""
 
     COMMAND: ClassVar = "clipnav train-agent"
     """Command that makes such runs."""
@@ -126,6 +126,35 @@ class TrainConfig(RunConfig):
     instruction_ablation: InstructionAblation = "none"
     """Ablation of the instructions in training and evaluation: empty instructions, or instructions
     shuffled between the paths of a split (within a language, by --seed)."""
+    select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
+    """Metric on the split --select-by that selects the best weights."""
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        name = super().run_name
+        if self.instruction_ablation != "none":
+            name += f"-{self.instruction_ablation}-instructions"
+        return name
+
+    @property
+    def reads_instructions(self) -> bool:
+        """Whether the agent reads more than empty instructions."""
+        return self.instruction_ablation != "empty"
+
+    @property
+    def exchanged_words(self) -> int | None:
+        """Seed of the exchange of instructions between paths; None without an exchange."""
+        return self.seed if self.instruction_ablation == "shuffled" else None
+
+
+@dataclass(frozen=True)
+class TrainConfig(AgentConfig):
+    """Settings of a follower's training."""
+
+    agent: Literal["follower"] = "follower"
+    """Agent to train: the recurrent follower, or with --agent map the map agent, whose flags are
+    listed by --agent map --help."""
     feedback: Feedback = "teacher"
     """Source of the actions during imitation: teacher forcing (teacher), student forcing (sample),
     or one of them in each half of the batch (mixed)."""
@@ -139,8 +168,6 @@ class TrainConfig(RunConfig):
     the reference path."""
     max_training_steps: int | None = None
     """Maximum number of actions in a training episode, if smaller than --max-episode-steps."""
-    select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
-    """Metric on the split --select-by that selects the best weights."""
     follower: FollowerConfig = field(default_factory=FollowerConfig)
     start_from: Path | None = None
     """Run whose follower provides the initial weights. From a run on another dataset or world, the
@@ -171,22 +198,10 @@ class TrainConfig(RunConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         name = super().run_name
-        if self.instruction_ablation != "none":
-            name += f"-{self.instruction_ablation}-instructions"
         name += "" if self.language_representation is None else "-language"
         name += "" if self.visual_representation is None else "-visual"
         name += "" if self.start_from is None else "-continued"
         return name + ("" if self.back_translation.speaker is None else "-back-translation")
-
-    @property
-    def reads_instructions(self) -> bool:
-        """Whether the follower reads more than empty instructions."""
-        return self.instruction_ablation != "empty"
-
-    @property
-    def exchanged_words(self) -> int | None:
-        """Seed of the exchange of instructions between paths; None without an exchange."""
-        return self.seed if self.instruction_ablation == "shuffled" else None
 
 
 @dataclass(frozen=True)

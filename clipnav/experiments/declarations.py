@@ -32,10 +32,12 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         page: Page with the table, relative to the folder docs/.
         columns: Columns of the table; a string is a column with all defaults.
         steps: Commands, each "NAME ARGUMENTS" for `clipnav NAME` or "benchmarks/NAME.py ARGUMENTS".
-            {folder} is the folder of the outputs. A step with {seed} runs once per seed.
+            {folder} is the folder of the outputs, {NAME} that of a required experiment. A step with
+            {seed} runs once per seed.
         rows: Rows of the table, as `clipnav.experiments.rows.read_rows` reads them.
         seeds: Random seeds.
-        budget: Time and hardware that the steps need.
+        budget: Time and hardware that the steps need, without those of required experiments.
+        requires: Experiments whose steps run first.
         base: Prefix of references in `rows` without a file.
         archived: Reason why the current code cannot rerun the experiment, which then has no steps.
     """
@@ -47,6 +49,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seeds: tuple[int, ...] = (0,)
     budget: str = ""
     base: str = ""
+    requires: tuple[str, ...] = ()
     archived: str | None = None
 
     def __post_init__(self) -> None:
@@ -80,6 +83,14 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
             "documentation and the benchmarks"
         )
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=dict[str, Experiment])
+        experiments = msgspec.toml.decode(path.read_bytes(), type=dict[str, Experiment])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}; {_REMEDY}") from error
+    earlier: set[str] = set()
+    for name, experiment in experiments.items():
+        unknown = ", ".join(sorted({*experiment.requires} - earlier))
+        if unknown:
+            raise ValueError(f"{path}: {name} requires {unknown}, not declared above; {_REMEDY}")
+        if experiment.archived is None:
+            earlier.add(name)
+    return experiments

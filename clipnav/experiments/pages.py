@@ -1,6 +1,7 @@
 """Tables of the pages, rendered from records.
 
-A table stands between the lines "<!-- table: NAME -->" and "<!-- end -->".
+A table stands between the lines "<!-- table: NAME -->" and "<!-- end -->". Until the experiment has
+a record, there is a sentence that names the command that measures it.
 """
 
 import re
@@ -52,7 +53,8 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
         source: Name of the page, for messages.
 
     Raises:
-        ValueError: A table has no experiment or no record, or a marker has no end.
+        ValueError: A table has no experiment, an archived one has no record, or a marker has no
+            end.
     """
     if len(_BLOCK.findall(text)) != text.count("<!-- table: "):
         raise ValueError(f"{source}: a table has no end; add a line <!-- end --> below it")
@@ -61,13 +63,17 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
         name = match[1]
         if name not in experiments:
             raise ValueError(f"{source}: table {name!r} has no experiment; declare it")
-        record = read_record(folder, name)
-        if record is None:
+        record, experiment = read_record(folder, name), experiments[name]
+        if record is not None:
+            body = f"{render_table(record, experiment)}\n\n{provenance(record, experiment)}"
+        elif experiment.archived is None:
+            command = f"`clipnav reproduce {name}` ({experiment.budget})"
+            body = f"*{name}: not measured yet; {command} measures it.*"
+        else:
             raise ValueError(
-                f"{source}: table {name!r} has no record; run clipnav reproduce {name}"
+                f"{source}: table {name!r} has no record, and its experiment is archived; restore "
+                "the record with git checkout"
             )
-        experiment = experiments[name]
-        body = f"{render_table(record, experiment)}\n\n{provenance(record, experiment)}"
         return f"<!-- table: {name} -->\n{body}\n<!-- end -->"
 
     return _BLOCK.sub(block, text)

@@ -11,7 +11,7 @@ import runpy
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,10 +32,14 @@ FINISHED, STARTED = "finished.json", "started.json"
 _SAVED_STATE = "trainer.pt"
 _TRAININGS = (
     "train-agent",
+    "pretrain-agent",
     "train-speaker",
     "pretrain-house-clip",
     "finetune-vqa",
+    "train-selector",
     "finetune-snli-ve",
+    "finetune-gqa",
+    "pretrain-vl",
     "train-captioner",
 )
 _BENCHMARKS = "benchmarks/"
@@ -58,10 +62,16 @@ def steps_of(experiment: Experiment, folder: Path) -> list[list[str]]:
     for step in experiment.steps:
         words = shlex.split(step)
         for seed in experiment.seeds:
-            filled = [word.format(folder=folder, seed=seed) for word in words]
+            filled = [_filled(word, experiment, folder, str(seed)) for word in words]
             if filled not in steps:
                 steps.append(filled)
     return steps
+
+
+def _filled(text: str, experiment: Experiment, folder: Path, seed: str) -> str:
+    """Replace the folders and the seed in a step."""
+    required = {name: folder.parent / name for name in experiment.requires}
+    return text.format(folder=folder, seed=seed, **required)
 
 
 def finished_steps(folder: Path) -> list[FinishedStep]:
@@ -80,25 +90,60 @@ def finished_steps(folder: Path) -> list[FinishedStep]:
         raise ValueError(f"{path}: {error}; {remedy}") from error
 
 
-def run_experiment(name: str, experiment: Experiment, checkout: Path, folder: Path) -> Record:
+def run_experiment(
+    name: str, experiments: Mapping[str, Experiment], checkout: Path, output: Path
+) -> Record:
     """Run the steps that are not finished, and return the record of the table.
+
+    The steps of required experiments run first.
 
     Args:
         name: Name of the experiment.
-        experiment: The experiment.
+        experiments: All experiments.
         checkout: Folder of the checkout.
-        folder: Folder of the outputs.
+        output: Folder that contains the folder of the outputs of each experiment.
 
     Raises:
         ValueError: The experiment is archived, or the results lack a value.
         ChildProcessError: A step failed; the message contains its error.
         OutputInUseError: Another process runs the experiment in this folder.
     """
+    experiment, folder = experiments[name], output / name
     if experiment.archived is not None:
         raise ValueError(
             f"{name}: the current code cannot rerun this experiment: {experiment.archived}; check "
             "out the commit that its page names"
         )
+    done: list[FinishedStep] = []
+    commands: list[str] = []
+    for part in (*_required(name, experiments), name):
+        done += _run_steps(part, experiments[part], checkout, output / part)
+        commands += _commands(experiments[part], output / part)
+    return Record(
+        experiment=name,
+        source="measured",
+        commit=" and ".join(dict.fromkeys(c for step in done for c in step.commits)),
+        date=max(step.date for step in done),
+        machine=done[-1].machine,
+        seeds=experiment.seeds,
+        commands=tuple(commands),
+        columns=tuple(column.name for column in experiment.column_list()),
+        rows=read_rows(experiment, folder),
+    )
+
+
+def _required(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Return the experiments that an experiment requires, directly or not, in order."""
+    required: dict[str, None] = {}
+    for part in experiments[name].requires:
+        required |= dict.fromkeys([*_required(part, experiments), part])
+    return list(required)
+
+
+def _run_steps(
+    name: str, experiment: Experiment, checkout: Path, folder: Path
+) -> list[FinishedStep]:
+    """Run the steps of an experiment that are not finished; return all of its finished steps."""
     steps = steps_of(experiment, folder)
     folder.mkdir(parents=True, exist_ok=True)
     hint = f"Finished steps are kept in {folder}; run the same command again to resume"
@@ -110,18 +155,7 @@ def run_experiment(name: str, experiment: Experiment, checkout: Path, folder: Pa
             print(f"{name}, step {number} of {len(steps)}: {shlex.join(words)}", flush=True)
             step = _run(words, checkout, _start(folder, words, commit(checkout)))
             _write_finished(folder, [*finished, step])
-    done = [step for step in finished_steps(folder) if list(step.words) in steps]
-    return Record(
-        experiment=name,
-        source="measured",
-        commit=" and ".join(dict.fromkeys(c for step in done for c in step.commits)),
-        date=max(step.date for step in done),
-        machine=done[-1].machine,
-        seeds=experiment.seeds,
-        commands=tuple(_command(step, folder) for step in experiment.steps),
-        columns=tuple(column.name for column in experiment.column_list()),
-        rows=read_rows(experiment, folder),
-    )
+    return [step for step in finished_steps(folder) if list(step.words) in steps]
 
 
 def _start(folder: Path, words: Sequence[str], version: str) -> list[str]:
@@ -182,10 +216,13 @@ def _write_finished(folder: Path, steps: Sequence[FinishedStep]) -> None:
     write_text(folder / FINISHED, json.dumps(msgspec.to_builtins(steps), indent=2) + "\n")
 
 
-def _command(step: str, folder: Path) -> str:
-    """Return a step as a command line of the documentation."""
-    program = "python" if step.startswith(_BENCHMARKS) else "clipnav"
-    return f"{program} {step.format(folder=folder, seed='{seed}')}"
+def _commands(experiment: Experiment, folder: Path) -> list[str]:
+    """Return the steps as command lines of the documentation."""
+    programs = (
+        "python" if step.startswith(_BENCHMARKS) else "clipnav" for step in experiment.steps
+    )
+    filled = (_filled(step, experiment, folder, "{seed}") for step in experiment.steps)
+    return [f"{program} {step}" for program, step in zip(programs, filled, strict=True)]
 
 
 @contextmanager

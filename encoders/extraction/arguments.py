@@ -27,8 +27,9 @@ class ExtractArguments:
     """Folder of the scans: their skyboxes, by default DATA_DIR/matterport/v1/scans, or their 3D
     models SCAN.glb or SCAN/SCAN.glb."""
     encoder: tuple[str, ...] = ("house_clip",)
-    """Encoders: "house_clip", a folder in open_clip's local-dir format, or an open_clip name.
-    Several encoders with one input size share the views."""
+    """Encoders: "house_clip", a folder in open_clip's local-dir format, an open_clip name, or
+    "efficientnet-lite0" (ImageNet's labels; requires the extra "bench"). Several encoders with one
+    input size share the views."""
     pretrained: tuple[str, ...] = ()
     """Weights of each encoder: for an open_clip name a tag such as openai, or a weight file; for a
     folder "none"."""

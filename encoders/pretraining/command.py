@@ -11,18 +11,24 @@ import numpy as np
 from encoders.clip import ClipEncoder
 from encoders.pretraining.contrastive import Contrastive, export_local_dir
 from encoders.pretraining.house_model import build_model, readme, scale_to_unit
+from encoders.pretraining.labelled_views import LabelledViews
 from encoders.pretraining.learner import PretrainingLearner
 from encoders.pretraining.settings import PretrainConfig
+from encoders.pretraining.single_label import SingleLabel
 from encoders.pretraining.supervised import Supervised
 from encoders.pretraining.view_labels import (
     LabelNames,
     LabelScores,
+    SingleLabelScores,
     label_scores,
     labelled_batch,
+    single_label_batch,
+    single_label_scores,
 )
 from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler, extraction_views
 from encoders.pretraining.zero_shot import ZeroShotScores, zero_shot_scores
 from envs.houses.rendering.training_panoramas import HousePictures
+from envs.houses.views.view_facts import ViewFacts
 from storage import write_text
 from storage.locks import sole_writer
 from training.run_folder import run_folder
@@ -37,8 +43,19 @@ _NOISE = 37
 class Classifier(NamedTuple):
     """A trained supervised network with the names of its labels."""
 
-    network: Supervised
+    network: Supervised | SingleLabel
     names: LabelNames
+
+    def scores(
+        self, viewpoints: Sequence[tuple[np.ndarray, list[ViewFacts]]]
+    ) -> LabelScores | SingleLabelScores:
+        """Score the views of viewpoints, given with their facts."""
+        facts = [view for _, viewpoint_facts in viewpoints for view in viewpoint_facts]
+        logits = [self.network.classify(views) for views, _ in viewpoints]
+        parts = [np.concatenate(part) for part in zip(*logits, strict=True)]
+        if isinstance(self.network, SingleLabel):
+            return single_label_scores(parts[0], facts, self.names)
+        return label_scores(parts[0], parts[1], facts, self.names)
 
 
 def main(config: PretrainConfig) -> None:
@@ -123,8 +140,15 @@ def train_and_export(
         words = objective.words
     elif config.objective == "supervised":
         names = LabelNames.of(houses)
-        network = Supervised(model, len(names.rooms), len(names.things), half)
-        trainer = train(config, network, partial(labelled_batch, sampler, names))
+        batches = config.labelled_batches
+        views = LabelledViews(sampler, batches, config.seed) if batches else sampler
+        if config.labels == "largest":
+            network = SingleLabel(model, len(names.things), half)
+            batch = partial(single_label_batch, views, names)
+        else:
+            network = Supervised(model, len(names.rooms), len(names.things), half)
+            batch = partial(labelled_batch, views, names)
+        trainer = train(config, network, batch)
         classifier = Classifier(network.eval(), names)
     factor = scale_to_unit(model.eval(), sampler)
     if classifier is not None:
@@ -170,7 +194,7 @@ def score(
     houses: Sequence[HousePictures],
     image_size: int,
     classifier: Classifier | None = None,
-) -> ZeroShotScores | LabelScores:
+) -> ZeroShotScores | LabelScores | SingleLabelScores:
     """Score all views of all viewpoints of some houses.
 
     Args:
@@ -184,11 +208,9 @@ def score(
     viewpoints = [
         viewpoint for house in houses for viewpoint in extraction_views(house, image_size)
     ]
-    facts = [view for _, viewpoint_facts in viewpoints for view in viewpoint_facts]
     if classifier is not None:
-        logits = [classifier.network.classify(views) for views, _ in viewpoints]
-        rooms, things = (np.concatenate(part) for part in zip(*logits, strict=True))
-        return label_scores(rooms, things, facts, classifier.names)
+        return classifier.scores(viewpoints)
+    facts = [view for _, viewpoint_facts in viewpoints for view in viewpoint_facts]
     encoder = ClipEncoder.load(str(model_dir))
     features = np.concatenate([encoder.pooled(views) for views, _ in viewpoints])
     return zero_shot_scores(features, facts, encoder.text, COLOUR_NAMES)

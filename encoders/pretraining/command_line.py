@@ -31,7 +31,9 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
     if resumed is not None:
         run = Path(resumed)
         default = read_config(run, PretrainConfig)
-        config = parse_resumed(PretrainConfig, run, arguments, _MAY_CHANGE, description)
+        # The number of iterations determines which views have labels.
+        may_change = _MAY_CHANGE - ({"iterations"} if default.labelled_fraction < 1 else set())
+        config = parse_resumed(PretrainConfig, run, arguments, may_change, description)
     else:
         default = given or PretrainConfig()
         iterations = early_value(arguments, "iterations") or ""

@@ -11,14 +11,11 @@ from encoders.pretraining.settings import PretrainConfig
 from encoders.pretraining.view_sampler import ViewSampler
 
 CONTEXT_LENGTH = 24  # tokens; the longest caption has 20
-_TRAINING = {
-    "supervised": "trained on {samples} views by room type and visible objects",
-    "random": "not trained",
-}
+_LABELS = {"all": "room type and visible objects", "largest": "their largest object"}
 _README = """\
 The image tower of this open_clip folder was {training}, with
-clipnav pretrain-house-clip --objective {objective} (seed {seed}). Its features are scaled to a
-root mean square of 1.
+clipnav pretrain-house-clip --objective {objective} (seed {seed}).
+Its features are scaled to a root mean square of 1.
 
 THE TEXT TOWER IS UNTRAINED: its features of sentences are meaningless. Use this model for images
 only; it is a control for comparisons of encoders, see clipnav compare-encoders.
@@ -72,5 +69,15 @@ def scale_to_unit(model: Any, sampler: ViewSampler) -> float:
 
 def readme(config: PretrainConfig, iterations: int) -> str:
     """Return the README of a model whose text tower is not trained."""
-    training = _TRAINING[config.objective].format(samples=iterations * config.batch_size)
-    return _README.format(training=training, objective=config.objective, seed=config.seed)
+    if config.objective == "random":
+        return _README.format(training="not trained", objective="random", seed=config.seed)
+    views = min(iterations, config.labelled_batches or iterations) * config.batch_size
+    training = (
+        f"trained on {views} views by {_LABELS[config.labels]} in {iterations} updates of "
+        f"{config.batch_size} views"
+    )
+    objective = (
+        f"{config.objective} --labels {config.labels} --labelled-fraction "
+        f"{config.labelled_fraction:g}"
+    )
+    return _README.format(training=training, objective=objective, seed=config.seed)

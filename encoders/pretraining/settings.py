@@ -8,8 +8,11 @@ from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes, idle_training_settings
 from training.tracking import TrackerName
 
+Labels = Literal["all", "largest"]
+
 _WARMUP_SHARE = 0.05  # of the iterations
 _ITERATIONS = 10_000
+_LABEL_SETTINGS = ("labels", "labelled_fraction")
 
 
 def default_optimiser(iterations: int = _ITERATIONS) -> OptimiserConfig:
@@ -41,6 +44,14 @@ class PretrainConfig:
     the room type and the visible objects; or random weights without training, as a control. All
     three start from the same weights, and the first two see the same views. Without captions the
     text tower is not trained: such a model encodes images only."""
+    labels: Labels = "all"
+    """Labels of a view for the objective supervised: its room type and all visible objects (all),
+    or one label, its largest object (largest), which is the supervision that ImageNet contains."""
+    labelled_fraction: float = 1.0
+    """Share of the training views that have labels, for the objective supervised; the other views
+    are not used. A run with half of the views passes over them twice, so the number of updates does
+    not change. From the second pass on, views are mirrored and tinted again at random. The views of
+    a smaller share are among those of a larger one."""
     optimiser: OptimiserConfig = field(default_factory=default_optimiser)
     """Optimiser, learning rate schedule and gradient clipping; biases, norms and embeddings have no
     weight decay. The default warm-up is 5 % of --iterations."""
@@ -99,12 +110,35 @@ class PretrainConfig:
         check_counts(self, (*counts, *sizes))
         check_counts(self, ("extra_positions",), least=0)
         check_minutes(self.minutes)
+        if not 0 < self.labelled_fraction <= 1:
+            raise ValueError(
+                f"--labelled-fraction {self.labelled_fraction:g}: must be greater than 0 and at "
+                "most 1"
+            )
+        if self.labelled_fraction < 1 and self.minutes is not None:
+            raise ValueError(
+                "--labelled-fraction and --minutes exclude each other, because the number of views "
+                "is unknown until the end of the run; give --iterations"
+            )
 
     @property
     def run_name(self) -> str:
-        """Default name of the run, and name of the model, from objective and set."""
-        kind = "clip" if self.objective == "contrastive" else self.objective
-        return f"house_{kind}" + ("" if self.set == "gallery" else f"_{self.set}")
+        """Default name of the run, and name of the model, from objective, labels and set."""
+        parts = ["clip" if self.objective == "contrastive" else self.objective]
+        if self.labels != "all":
+            parts.append(self.labels)
+        if self.labelled_fraction < 1:
+            parts.append(f"{100 * self.labelled_fraction:g}pct")
+        if self.set != "gallery":
+            parts.append(self.set)
+        return "_".join(["house", *parts])
+
+    @property
+    def labelled_batches(self) -> int | None:
+        """Number of batches with labels, which later iterations repeat; None for all views."""
+        if self.labelled_fraction == 1:
+            return None
+        return max(1, round(self.labelled_fraction * self.iterations))
 
     @property
     def evaluate_every(self) -> int:
@@ -119,6 +153,10 @@ class PretrainConfig:
 def idle_settings(config: PretrainConfig) -> dict[str, str]:
     """Return the names of settings that other settings make ineffective, and why."""
     if config.objective == "random":
-        names = ("iterations", "minutes", "save_every")
+        names = ("iterations", "minutes", "save_every", *_LABEL_SETTINGS)
         return dict.fromkeys(names, "with --objective random, which does not train")
-    return idle_training_settings(config)
+    idle = idle_training_settings(config)
+    if config.objective != "supervised":
+        reason = f"with --objective {config.objective}, which does not use labels"
+        idle |= dict.fromkeys(_LABEL_SETTINGS, reason)
+    return idle

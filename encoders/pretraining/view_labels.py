@@ -1,10 +1,10 @@
-"""Labels of views instead of captions: room type and visible object categories."""
+"""Labels of views instead of captions: room type, visible object categories, largest object."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,9 +12,19 @@ from encoders.pretraining.zero_shot import average_precision, enough_to_judge
 from envs.houses.views.view_facts import UNMENTIONED, ViewFacts
 
 if TYPE_CHECKING:
+    import torch
+
+    from encoders.pretraining.single_label import SingleLabelBatch
     from encoders.pretraining.supervised import LabelledBatch
-    from encoders.pretraining.view_sampler import ViewSampler
     from envs.houses.rendering.training_panoramas import HousePictures
+
+
+class Views(Protocol):
+    """Source of training views."""
+
+    def views(self, index: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
+        """Return the views of a batch, their facts and a generator."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,16 @@ class LabelNames:
         indices = [self.rooms.index(kind) if kind in self.rooms else -1 for kind in kinds]
         return np.array(indices, np.int64)
 
+    def largest(self, facts: Sequence[ViewFacts]) -> np.ndarray:
+        """Return (B,) int64: index in `things` of the largest object of each view, or -1.
+
+        A category that is not in `things` counts as none.
+        """
+        indices = [
+            self.things.index(view.largest) if view.largest in self.things else -1 for view in facts
+        ]
+        return np.array(indices, np.int64)
+
     def shown(self, facts: Sequence[ViewFacts]) -> tuple[np.ndarray, np.ndarray]:
         """Return which categories are visible, and for which that is certain: two (B, T) bool."""
         names = [("thing", name) for name in self.things]
@@ -69,6 +89,42 @@ class LabelScores:
         )
 
 
+@dataclass(frozen=True)
+class SingleLabelScores:
+    """Scores of a classifier of the largest object.
+
+    Attributes:
+        accuracy: Accuracy over views with a clearly visible object.
+        baseline: Share of the most frequent label among these views.
+        views: Number of these views.
+    """
+
+    accuracy: float
+    baseline: float
+    views: int
+
+    def __str__(self) -> str:
+        return (
+            f"largest object {self.accuracy:6.1%}  (majority {self.baseline:.1%}, "
+            f"{self.views} views)"
+        )
+
+
+def single_label_scores(
+    things: np.ndarray, facts: Sequence[ViewFacts], names: LabelNames
+) -> SingleLabelScores:
+    """Score the logits (N, T) of N views."""
+    true = names.largest(facts)
+    labelled = true >= 0
+    if not labelled.any():
+        return SingleLabelScores(np.nan, np.nan, 0)
+    return SingleLabelScores(
+        accuracy=float((things.argmax(1) == true)[labelled].mean()),
+        baseline=float(np.bincount(true[labelled]).max() / labelled.sum()),
+        views=int(labelled.sum()),
+    )
+
+
 def label_scores(
     rooms: np.ndarray, things: np.ndarray, facts: Sequence[ViewFacts], names: LabelNames
 ) -> LabelScores:
@@ -91,12 +147,22 @@ def label_scores(
     )
 
 
-def labelled_batch(sampler: ViewSampler, names: LabelNames, index: int) -> LabelledBatch:
-    """Return a batch of the sampler's views with labels instead of captions."""
+def single_label_batch(views: Views, names: LabelNames, index: int) -> SingleLabelBatch:
+    """Return a batch of views with the label of their largest object."""
+    import torch
+
+    from encoders.pretraining.single_label import SingleLabelBatch
+
+    images, facts, _ = views.views(index)
+    return SingleLabelBatch(images, torch.from_numpy(names.largest(facts)))
+
+
+def labelled_batch(views: Views, names: LabelNames, index: int) -> LabelledBatch:
+    """Return a batch of views with all labels instead of captions."""
     import torch
 
     from encoders.pretraining.supervised import LabelledBatch
 
-    images, facts, _ = sampler.views(index)
+    images, facts, _ = views.views(index)
     shown, judged = (torch.from_numpy(part) for part in names.shown(facts))
     return LabelledBatch(images, torch.from_numpy(names.room(facts)), shown, judged)

@@ -129,7 +129,7 @@ class ViewSampler:
         directions[flipped] = directions[flipped, :, ::-1]
         images.copy_(sample_pixels(house.rgb[panorama], directions))
         recoloured = rng.random(count) < self._config.recoloured
-        _tint(images, recoloured, rng)
+        tint(images, recoloured, rng)
         facts = facts_of_views(house, panorama, directions)
         return [
             view.without_colours() if is_recoloured else view
@@ -233,7 +233,7 @@ def facts_of_views(house: HousePictures, panorama: int, directions: np.ndarray) 
     ]
 
 
-def _tint(images: torch.Tensor, recoloured: np.ndarray, rng: np.random.Generator) -> None:
+def tint(images: torch.Tensor, recoloured: np.ndarray, rng: np.random.Generator) -> None:
     """Vary brightness, contrast and tint in place; permute the channels of recoloured views."""
     import torch
 

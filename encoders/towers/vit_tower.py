@@ -45,10 +45,14 @@ class ViTTower:
 
     def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return the patch tokens of the last block (N, h, w, C)."""
+        return self.arrange(self.tokens(images, mask), images)
+
+    def tokens(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Return class token and patch tokens before the last layer norm: (N, 1 + h * w, C)."""
         x = self.embed(images)
         for block in self.visual.transformer.resblocks:
             x = run_block(block, x, _allowed_keys(mask))
-        return self.arrange(x, images)
+        return x
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Project patch tokens that attend only to themselves in the last block (MaskCLIP)."""

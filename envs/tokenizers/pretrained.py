@@ -36,6 +36,12 @@ class PretrainedTokenizer:
         return None if number is None else number + 1
 
     @property
+    def mask_id(self) -> int | None:
+        """Id of the token that replaces masked words; None for a model without such a token."""
+        number = self._tokenizer.mask_token_id
+        return None if number is None else number + 1
+
+    @property
     def description(self) -> None:
         """The files of a model may change, so its ids are not cached."""
         return None

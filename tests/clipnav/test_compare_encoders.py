@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from clipnav.commands.agents.compare_encoders import NamedEncoder
 from encoders.clip import ClipEncoder
 from encoders.weights.local_dir import write_local_dir
 from storage.features.opening import open_store
@@ -78,26 +77,6 @@ def test_from_pictures_to_the_table_and_not_twice(
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.safetensors")} == made
 
 
-def test_names_of_encoders(clips):
-    parse = NamedEncoder.parse
-
-    def read(text: str) -> tuple[str, str, str | None]:
-        found = parse(text)
-        return found.name, found.source, found.pretrained
-
-    assert read("house_clip") == ("house_clip", "house_clip", None)
-    assert read("ViT-B-32:openai") == ("ViT-B-32:openai", "ViT-B-32", "openai")
-    assert parse("ViT-B-32:openai").file == "ViT-B-32-openai.safetensors"
-    assert read("big=RN50:weights.pt") == ("big", "RN50", "weights.pt")
-    assert read(str(clips[0])) == ("first", str(clips[0]), None)
-    assert read(f"mine={clips[0]}") == ("mine", str(clips[0]), None)
-    assert read("hub=hf-hub:org/model") == ("hub", "hf-hub:org/model", None)
-    assert read("features/mine.safetensors") == ("mine", "features/mine.safetensors", None)
-    assert read("a=b.h5") == ("a", "b.h5", None)
-    assert parse("a=b.h5").is_store
-    assert not parse("RN50:weights.safetensors").is_store
-
-
 def test_a_feature_store_is_compared_with_an_encoder(
     run_command, clips, skyboxes, tiny_world, tmp_path
 ):
@@ -131,3 +110,16 @@ def test_two_encoders_of_one_name_are_refused(run_command, clips, tmp_path):
 def test_a_folder_that_is_missing_is_refused(run_command, tmp_path):
     with pytest.raises(ValueError, match="neither a folder nor a model of open_clip"):
         run_command("compare-encoders", "--encoders", f"x={tmp_path / 'no'}")
+
+
+def test_features_of_efficientnet_are_extracted(run_command, skyboxes, tiny_world, tmp_path):
+    path = tmp_path / "imagenet.safetensors"
+    run_command(
+        *("extract-features", "--world", "matterport", "--data-dir", tiny_world),
+        *("--scan-dir", skyboxes, "--scans", "barn", "--precision", "fp32"),
+        *("--encoder", "efficientnet-lite0", "--output", path),
+    )
+    store = open_store(path)
+    assert store.views.shape == (6, 36, 1280)
+    assert store.metadata["encoder"] == "efficientnet-lite0"
+    assert np.asarray(store.views).std(0).max() > 0.01  # the viewpoints differ

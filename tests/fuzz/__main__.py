@@ -15,14 +15,19 @@ from pathlib import Path
 import feature_files
 import navigation_files
 import picture_files
+import reliability_files
 import run_files
 import task_files
 
-READERS = {
-    reader.__name__: reader
-    for module in (navigation_files, feature_files, run_files, task_files, picture_files)
-    for reader in module.READERS
-}
+MODULES = (
+    navigation_files,
+    feature_files,
+    run_files,
+    task_files,
+    picture_files,
+    reliability_files,
+)
+READERS = {reader.__name__: reader for module in MODULES for reader in module.READERS}
 # Readers that start a process for each file.
 SLOW = ("features_hdf5", "features_hdf5_packed")
 

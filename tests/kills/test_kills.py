@@ -129,5 +129,7 @@ def test_a_second_process_is_refused_or_waits(long_commands, launcher, expected,
     else:
         assert sorted(codes) == [0, 1], outputs
         winner = processes[codes.index(0)]
-        assert f"process {winner} (on" in outputs[codes.index(1)]
+        refusal = outputs[codes.index(1)]
+        # On a busy machine, the second process may begin after the first has ended.
+        assert f"process {winner} (on" in refusal or "already contains a run" in refusal
     attempts.check_end(state)

@@ -12,8 +12,7 @@ import torch
 from training.settings import CONFIG
 from vl_tasks.captioning.learning import CaptionLearner
 from vl_tasks.entailment.learning import EntailmentLearner
-from vl_tasks.settings.configs import CaptionerConfig
-from vl_tasks.settings.network_sizes import McanConfig
+from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 from vl_tasks.training import make_task_trainer
 from vl_tasks.vqa.learning import VqaLearner, answer_loss

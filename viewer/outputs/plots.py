@@ -184,6 +184,28 @@ def intervals(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Fi
     return figure
 
 
+def risk_coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> "Figure":
+    """Plot the risk of the answers against the coverage.
+
+    Args:
+        curves: Coverage and risk in percent by name of the model; a model of the form
+            "MODEL, METHOD" shares its colour with the other methods of MODEL.
+    """
+    figure, (axes,) = _panels(1)
+    figure.set_size_inches(6.2, 4.2)
+    colours: dict[str, str] = {}
+    drawn: dict[str, int] = defaultdict(int)
+    for name, (coverage, risk) in curves.items():
+        model = name.partition(",")[0] if len(curves) > len(COLOURS) // 2 else name
+        colour = colours.setdefault(model, COLOURS[len(colours) % len(COLOURS)])
+        style = ("-", "--", ":", "-.")[drawn[model] % 4]
+        drawn[model] += 1
+        axes.plot(coverage, risk, color=colour, linestyle=style, linewidth=1.4, label=name)
+    axes.set(xlabel="coverage (%)", ylabel="risk (%)", xlim=(0, 100), ylim=(0, None))
+    _legends(axes)
+    return figure
+
+
 def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     """Return the traces whose goal is known, by agent.
 

@@ -2,6 +2,7 @@
 // and viewing directions of the agents.
 
 import { RADIUS, marker } from "viewer/markers.js";
+import { knownMapAt, knownMapShapes } from "viewer/known_map.js";
 import { drawingScale, metres, firstClick, svg } from "viewer/elements.js";
 
 const MARGIN = 1.4, GOAL_RADIUS = 3;
@@ -53,6 +54,16 @@ export class FloorMap {
     for (const walk of walks) drawing.append(...this.#trajectory(walk));
     for (const [viewpoint, [x, y]] of this.#points) {
       if (onStorey(viewpoint)) drawing.append(node(viewpoint, x, y, 0.17 * this.#thin, go));
+    }
+    const at = (viewpoint) => {
+      const [x, y] = this.#points.get(viewpoint);
+      return onStorey(viewpoint) ? [x, -y] : null;
+    };
+    for (const { trace, step, second } of walks) {
+      const known = knownMapAt(trace, step);
+      if (!known) continue;
+      const shapes = knownMapShapes(known, trace.steps[step].viewpoint, at, this.#thin);
+      drawing.append(svg("g", { class: `known-nodes ${second ? "two" : "one"}` }, ...shapes));
     }
     drawing.append(...names);
     this.#agents = walks.map((walk) => this.#agent(walk));

@@ -3,6 +3,7 @@
 import { caption } from "viewer/caption.js";
 import { chart } from "viewer/chart.js";
 import { instruction } from "viewer/instruction.js";
+import { knownMapPanel } from "viewer/known_map.js";
 import { FloorMap } from "viewer/map.js";
 import { sameMarker } from "viewer/markers.js";
 import { metrics } from "viewer/metrics.js";
@@ -85,6 +86,7 @@ export class Stage {
     this.#drawMap();
     this.#drawCharts();
     this.#drawStepTables();
+    this.#drawKnownMaps();
     get("metrics").replaceChildren(
       options.showPath
         ? metrics(this.#walks)
@@ -149,6 +151,16 @@ export class Stage {
         stepTable(trace, step, { second, named, showGoal, showStep }),
       ),
     );
+  }
+
+  #drawKnownMaps() {
+    const open = get("known").querySelector("details[open]") !== null;
+    const named = this.#walks.length > 1;
+    const panels = this.#walks.map(({ trace, step, second }) =>
+      knownMapPanel(trace, step, { second, named }),
+    );
+    get("known").replaceChildren(...panels.filter(Boolean));
+    for (const details of get("known").querySelectorAll("details")) details.open = open;
   }
 
   #drawMap() {

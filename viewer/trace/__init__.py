@@ -1,12 +1,23 @@
 """Traces: what happened in an episode, step by step, one JSON file each."""
 
-from viewer.trace.format import Candidate, Step, Trace, read_traces, trace_json, write_trace
+from viewer.trace.format import (
+    Candidate,
+    KnownMap,
+    KnownNode,
+    Step,
+    Trace,
+    read_traces,
+    trace_json,
+    write_trace,
+)
 from viewer.trace.outcomes import Outcome, outcome
 from viewer.trace.paths import trace_of_path, traces_of_submission
 from viewer.trace.recording import record, record_all
 
 __all__ = [
     "Candidate",
+    "KnownMap",
+    "KnownNode",
     "Outcome",
     "Step",
     "Trace",

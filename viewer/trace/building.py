@@ -12,7 +12,7 @@ from envs.graphs.nav_graph import NavGraph
 from envs.metrics import score_paths
 from envs.metrics.summaries import columns_named
 from envs.worlds import Dataset, World
-from viewer.trace.format import Candidate, Ending, Step, Trace
+from viewer.trace.format import Candidate, Ending, KnownMap, Step, Trace
 from viewer.trace.words import word_pieces
 
 
@@ -39,6 +39,7 @@ class Decision:
         value: By the critic.
         word_attention: As in `Step`.
         view_attention: (36,).
+        known_map: Map of the agent, if it builds one and has just chosen a node.
     """
 
     viewpoint: str
@@ -49,6 +50,7 @@ class Decision:
     value: float | None = None
     word_attention: tuple[float, ...] | None = None
     view_attention: np.ndarray | None = None
+    known_map: KnownMap | None = None
 
 
 def build_trace(
@@ -75,6 +77,7 @@ def build_trace(
             value=decision.value if decision.value is None else round(decision.value, 4),
             word_attention=decision.word_attention,
             view_attention=_rounded(decision.view_attention),
+            known_map=decision.known_map,
         )
         for place, decision in enumerate(decisions)
     )

@@ -43,6 +43,39 @@ class Candidate(msgspec.Struct, frozen=True):
     probability: float | None = None
 
 
+class KnownNode(msgspec.Struct, frozen=True):
+    """A node of the map that an agent has built.
+
+    Attributes:
+        viewpoint: Viewpoint id of the node.
+        visited: Whether the agent has been there.
+        probability: Probability of choosing the node; None if it cannot be chosen.
+        global_score: Score of the global branch, scaled by the gate; None if it cannot be chosen.
+    """
+
+    viewpoint: str
+    visited: bool
+    probability: float | None = None
+    global_score: float | None = None
+
+
+class KnownMap(msgspec.Struct, frozen=True):
+    """The map of an agent at a decision.
+
+    Attributes:
+        nodes: Nodes in the order of first sight.
+        gate: Weight of the global branch, 0 to 1; that of the local branch is 1 less this.
+        target: Viewpoint id of the node that the agent goes to; None if it stays.
+        ends: Whether the walk to the target is the last one: to the visited viewpoint with the
+            highest probability of stop.
+    """
+
+    nodes: tuple[KnownNode, ...]
+    gate: float
+    target: str | None = None
+    ends: bool = False
+
+
 class Step(msgspec.Struct, frozen=True):
     """One decision.
 
@@ -60,6 +93,7 @@ class Step(msgspec.Struct, frozen=True):
         word_attention: Attention weights of the start token, of each of the trace's `words` and of
             the end token; None if the agent reports none.
         view_attention: Attention weights of the 36 views, see `envs.graphs.candidates`.
+        known_map: Map of an agent that builds one; None while it walks to a chosen node.
     """
 
     viewpoint: str
@@ -73,6 +107,7 @@ class Step(msgspec.Struct, frozen=True):
     value: float | None = None
     word_attention: tuple[float, ...] | None = None
     view_attention: tuple[float, ...] | None = None
+    known_map: KnownMap | None = None
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,3 +247,10 @@ def _step_problems(step: Step, words: int) -> Iterator[str]:
             yield f"{name}': {len(weights)} weights instead of {size}"
         if weights is not None and min(weights, default=0) < 0:
             yield f"{name}': a weight is negative"
+    known = step.known_map
+    if known is not None:
+        chances = [node.probability for node in known.nodes if node.probability is not None]
+        if not all(0 <= share <= 1 for share in [known.gate, *chances]):
+            yield "known_map': the gate or a probability is not in 0..1"
+        if known.target not in {None, *(node.viewpoint for node in known.nodes)}:
+            yield "known_map': the target is not a node of the map"

@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
 from envs.worlds import Dataset
 from viewer.trace.building import Decision, Setting, build_trace
-from viewer.trace.format import Trace, write_trace
+from viewer.trace.format import KnownMap, Trace, write_trace
 from viewer.trace.words import word_attention
 
-# Arrays with a row per live row of the batch, see `FollowerAgent.explain`.
+# Arrays with a row per live row of the batch, see `FollowerAgent.explain` and `MapAgent.explain`.
 Explanation = dict[str, np.ndarray | None]
 
 
@@ -168,6 +169,7 @@ def decision_of(
     if words is not None:
         ids = observation["instruction"][row]
         words = word_attention(tokenizer, str(info["instruction"][row]), ids, words)
+    known = own.get("known_map")
     possible = action is None or observation["action_mask"][row][action]
     return Decision(
         viewpoint=str(info["viewpoint"][row]),
@@ -178,4 +180,5 @@ def decision_of(
         value=float(own["value"]) if "value" in own else None,
         word_attention=words,
         view_attention=own.get("view_attention"),
+        known_map=None if known is None else msgspec.convert(known, KnownMap),
     )

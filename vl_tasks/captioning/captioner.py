@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import Attention, FeedForward, layer_norm
 from vl_tasks.networks.positions import GridPositions
-from vl_tasks.settings.configs import CaptionerConfig
+from vl_tasks.settings.network_sizes import CaptionerConfig
 
 _POSITIONS = 512  # maximum number of words of a caption
 

@@ -1,9 +1,11 @@
 """Networks of pre-training: new ones, and those of a run."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from transformers import BertModel
 
@@ -13,9 +15,12 @@ from storage.json_files import read_json_object
 from training.checkpoints import load_model
 from training.settings import read_config
 from vl_tasks.clip_vil_p.data.answers import AnswerClasses
+from vl_tasks.clip_vil_p.data.grouped_order import exact_batches
+from vl_tasks.clip_vil_p.data.pictures import image_size, is_portrait, read_prepared, stack
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.bert import load_bert_config, make_bert, save_bert_config
 from vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
+from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from vl_tasks.clip_vil_p.networks.stream import SingleStream
 from vl_tasks.clip_vil_p.networks.trunk import Trunk
@@ -48,6 +53,53 @@ def make_network(
     visual, description = load_image_tower(chosen.encoder, chosen.pretrained, chosen.random_weights)
     stream_config = make_bert(config.text, pieces.size)
     return _assemble(config, visual, stream_config, answers), description
+
+
+class PretrainedParts(Protocol):
+    """Trunk and transformer of a network."""
+
+    trunk: Trunk
+    stream: SingleStream
+
+
+def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
+    """Load the word pieces of a BERT, or learn them from the training sentences.
+
+    Raises:
+        FileNotFoundError: A file of the folder --text.bert is missing.
+        ValueError: The folder is damaged.
+        ConnectionError: The files cannot be downloaded.
+    """
+    if config.text.bert is not None:
+        return WordPieces.of_bert(config.text.bert)
+    keeps_accents = config.model == "multilingual"
+    return WordPieces.learn(texts, config.text.vocabulary, keeps_accents)
+
+
+def standardise(
+    network: PretrainedParts, paths: Sequence[Path], config: PretrainConfig, device: str
+) -> None:
+    """Fit the projection of grid features of a new network to images; see `VisualEmbedding`.
+
+    Args:
+        network: Trunk and transformer, on the device.
+        paths: Images.
+        config: Settings of the network.
+        device: Device.
+
+    Raises:
+        FileNotFoundError: An image is missing.
+        DamagedPictureError: An image cannot be read.
+    """
+    portrait = np.array([is_portrait(*image_size(path)) for path in paths], bool)
+    network.trunk.eval()
+    cells = []
+    with torch.inference_mode():
+        for part in exact_batches(portrait, config.batch_size):
+            pictures = stack([read_prepared(paths[k], *config.image_size) for k in part])
+            grid, mask = network.trunk(pictures.to(device))
+            cells.append(grid[mask].float())
+    network.stream.visual.standardise(torch.cat(cells).clone())
 
 
 def load_run(run: Path) -> tuple[PretrainConfig, PretrainingNetwork, WordPieces, AnswerClasses]:
@@ -104,15 +156,21 @@ def start_from(
 
 
 def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> PretrainingNetwork:
-    trunk = Trunk(visual, config.faithful, config.trunk.frozen_norms)
-    _check_size(config, trunk)
-    stream = SingleStream(bert, trunk.channels, config.trunk.positions, config.faithful)
+    joint = config.model == "multilingual"
+    trunk = Trunk(visual, config.faithful, config.trunk.frozen_norms, tokens=joint)
+    trunk.frozen = config.trunk.frozen
+    positions = 0 if joint and config.faithful else config.trunk.positions
+    _check_size(config, trunk, positions)
+    if joint:
+        stream = JointStream(bert, trunk.channels, positions)
+    else:
+        stream = SingleStream(bert, trunk.channels, positions, config.faithful)
     initialise(stream.visual, bert.config.hidden_size)
     initialise(stream.pooler, bert.config.hidden_size)
     return PretrainingNetwork(trunk, stream, answers, config.cells)
 
 
-def _check_size(config: PretrainConfig, trunk: Trunk) -> None:
+def _check_size(config: PretrainConfig, trunk: Trunk, positions: int) -> None:
     """Check that images of the given size have whole cells, with position embeddings.
 
     Raises:
@@ -127,8 +185,8 @@ def _check_size(config: PretrainConfig, trunk: Trunk) -> None:
             "multiples"
         )
     rows, columns = trunk.tower.grid_shape(torch.empty(1, 3, long, short, device="meta"))
-    if config.trunk.positions and max(rows, columns) > config.trunk.positions:
+    if positions and max(rows, columns) > positions:
         raise ValueError(
-            f"{flag}: {max(rows, columns)} cells along a side, but only {config.trunk.positions} "
+            f"{flag}: {max(rows, columns)} cells along a side, but only {positions} "
             "position embeddings; raise --trunk.positions, or set it to 0"
         )

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,26 +13,30 @@ from torch import Tensor, nn
 from encoders.explanations import Explanation
 from storage import write_text
 from storage.json_files import read_json_object
-from training.checkpoints import save_model
-from training.learners import Selection, Summary
+from training import distributed
 from training.settings import CONFIG, read_config, to_json
-from training.setup import iteration_seed
-from training.trainer import Trainer
-from vl_tasks.clip_vil_p.building import TRUNK, build_network, load_run, save_description
+from vl_tasks.clip_vil_p.building import (
+    TRUNK,
+    build_network,
+    load_run,
+    make_network,
+    new_word_pieces,
+    save_description,
+    standardise,
+)
 from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.batch import Pictures
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
-from vl_tasks.clip_vil_p.data.pictures import image_size, is_portrait, read_prepared, stack
+from vl_tasks.clip_vil_p.data.pictures import image_size, is_portrait, read_pictures
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
-from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
-from vl_tasks.settings.configs import EntailmentConfig, VqaConfig
+from vl_tasks.clip_vil_p.optimisers import autocast, set_matmul_precision
+from vl_tasks.settings.configs import FineTunableConfig, QuestionConfig, VqaConfig
 from vl_tasks.settings.pretraining import PretrainConfig
 
 _BASE = "clip_vil_p"  # folder within a run: settings and sizes of the pre-trained model
-_NOISE = 47
 
 
 class FineTunedNetwork(nn.Module):
@@ -50,9 +53,9 @@ class FineTunedNetwork(nn.Module):
     def __init__(self, pretrained: PretrainingNetwork, classes: int) -> None:
         super().__init__()
         self.trunk, self.stream = pretrained.trunk, pretrained.stream
-        self.head = AnswerHead(pretrained.stream.bert.config.hidden_size, classes)
+        self.head = pretrained.new_head(classes)
         self.architecture = {
-            "model": "clip-vil-p",
+            "model": self.stream.model,
             **describe_stream(self.trunk, self.stream),
             "answers": str(classes),
         }
@@ -73,10 +76,12 @@ class Sentences(NamedTuple):
     Attributes:
         maker: Makes batches of them.
         portrait: Orientation of the image of each sentence: (N,) bool.
+        images: Number of the image of each sentence: (N,) int64.
     """
 
     maker: "SentenceBatches"
     portrait: np.ndarray
+    images: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -100,28 +105,71 @@ class SentenceBatches:
             FileNotFoundError: An image is missing.
             DamagedPictureError: An image cannot be read.
         """
-        pictures = stack([read_prepared(self.paths[row], *self.image_size) for row in key])
+        pictures = read_pictures([self.paths[row] for row in key], *self.image_size)
         pieces = self.pieces[key]
         longest = int((pieces != 0).sum(1).max())
         return key, pictures, torch.from_numpy(pieces[:, :longest].astype(np.int64))
 
 
+def new_base(config: VqaConfig) -> PretrainConfig:
+    """Return the settings of a new multilingual network, in the form of a pre-training."""
+    chosen = config.multilingual
+    return PretrainConfig(
+        preset=config.preset,
+        data=config.data,
+        model="multilingual",
+        objective="masked-words",
+        languages=config.languages,
+        text=chosen.text,
+        trunk=chosen.trunk,
+        image_size=chosen.image_size,
+        faithful=config.faithful,
+        words=config.clip_vil_p.words,
+        batch_size=config.batch_size,
+    )
+
+
+def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -> None:
+    """Check that a pre-trained network is that of --model.
+
+    Raises:
+        ValueError: It is another one, or --faithful differs.
+    """
+    if base.model != config.model:
+        raise ValueError(
+            f"{start}: pre-trained with --model {base.model}, but --model {config.model} was "
+            f"given; change it, or name another run as --start"
+        )
+    if config.model == "multilingual" and base.faithful != getattr(config, "faithful", False):
+        raise ValueError(
+            f"{start}: pre-trained {'with' if base.faithful else 'without'} --faithful; "
+            f"{'add' if base.faithful else 'omit'} this flag"
+        )
+
+
 class FineTuning:
     """Network of a task, built from the run `start` or the run to resume, and its inputs.
+
+    Without a run to start from, the model multilingual gets a new network.
 
     Args:
         config: Settings of the task.
         classes: Classes: answers or labels. Answers that the pre-training learnt keep their output
             weights.
         run: Folder of the task's run, for a run that is resumed or used; None for a new run.
+        texts: Training sentences, which the word pieces of a new network are learnt from.
 
     Raises:
         FileNotFoundError: A folder is not a run.
-        ValueError: A file is damaged.
+        ValueError: A file is damaged, or `start` is a run of another model.
     """
 
     def __init__(
-        self, config: VqaConfig | EntailmentConfig, classes: Sequence[str], run: Path | None
+        self,
+        config: FineTunableConfig,
+        classes: Sequence[str],
+        run: Path | None,
+        texts: Sequence[str] = (),
     ) -> None:
         self.config = config
         set_matmul_precision(config.clip_vil_p.precision)
@@ -132,20 +180,33 @@ class FineTuning:
             self.pieces = WordPieces.load(base)
             pretrained, self._tower = build_network(self._base, base, 0), None
             self.network = FineTunedNetwork(pretrained, len(classes))
+        elif config.start is None:
+            assert isinstance(config, VqaConfig)  # check_start
+            self._base = new_base(config)
+            self.pieces = new_word_pieces(self._base, texts)
+            pretrained, self._tower = make_network(self._base, self.pieces, 0)
+            self.network = FineTunedNetwork(pretrained, len(classes))
         else:
-            assert config.start is not None  # check_start
             self._base, pretrained, self.pieces, answers = load_run(config.start)
+            _check_model(config, config.start, self._base)
             self._tower = read_json_object(config.start / TRUNK, "train the run again")
             self.network = FineTunedNetwork(pretrained, len(classes))
-            if pretrained.answers is not None and isinstance(config, VqaConfig):
-                head, names = pretrained.answers.state_dict(), list(classes)
-                self.known = initialise_from_answers(
-                    self.network.head, names, head, answers.classes, convert_answer
-                )
+            head = self.network.head
+            if pretrained.answers is not None and isinstance(head, AnswerHead):
+                if isinstance(config, QuestionConfig):
+                    known = pretrained.answers.state_dict(), answers.classes
+                    names = list(classes)
+                    self.known = initialise_from_answers(head, names, *known, convert_answer)
+        self.network.trunk.frozen = config.clip_vil_p.frozen_trunk
         self.network.trunk.frozen_norms = config.clip_vil_p.frozen_norms
         self.network.to(memory_format=self.network.trunk.tower.layout)  # pyright: ignore
         self.network.to(config.device)
         self.metadata = {"word pieces": self.pieces.digest}
+
+    def standardise(self, paths: Sequence[Path]) -> None:
+        """Fit the projection of grid features of a new network to training images."""
+        if self._base.trunk.standardise:
+            standardise(self.network, paths, self._base, self.config.device)
 
     def sentences(self, paths: Sequence[Path], texts: Sequence[str]) -> Sentences:
         """Prepare sentences about images.
@@ -158,25 +219,37 @@ class FineTuning:
             FileNotFoundError: An image is missing.
             ValueError: An image is damaged; names it.
         """
-        upright = {path: is_portrait(*image_size(path)) for path in dict.fromkeys(paths)}
+        numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
+        upright = {path: is_portrait(*image_size(path)) for path in numbers}
         pieces = self.pieces.encode(texts, self.config.clip_vil_p.words)
         maker = SentenceBatches(list(paths), pieces, self._base.image_size)
-        return Sentences(maker, np.array([upright[path] for path in paths], bool))
+        return Sentences(
+            maker,
+            np.array([upright[path] for path in paths], bool),
+            np.array([numbers[path] for path in paths], np.int64),
+        )
 
     def logits_of(self, sentences: Sentences) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Yield numbers (B,) and logits (B, classes) of all sentences, each exactly once."""
-        self.network.eval()
-        keys = exact_batches(sentences.portrait, self.config.evaluation_batch)
-        for batch in load_batches(sentences.maker, keys, self._workers):
-            with torch.inference_mode():
-                yield batch[0], self.compute(batch)
+        """Yield numbers (B,) and logits (B, classes) of all sentences, each exactly once.
 
-    def compute(self, batch: tuple[np.ndarray, Pictures, Tensor]) -> Tensor:
-        """Compute the logits (B, classes) float32 of a batch."""
+        Under torchrun the processes divide the batches, and each yields the logits of all.
+        """
+        self.network.eval()
+        keys = list(exact_batches(sentences.portrait, self.config.evaluation_batch))
+        own = keys[distributed.rank() :: distributed.world_size()]
+        batches = load_batches(sentences.maker, own, self._workers)
+        for first in range(0, len(keys), distributed.world_size()):
+            batch = next(batches) if first + distributed.rank() < len(keys) else None
+            with torch.inference_mode():
+                scored = batch and (batch[0], self.compute(batch, self.network))
+            yield from _shared(scored)
+
+    def compute(self, batch: tuple[np.ndarray, Pictures, Tensor], network: nn.Module) -> Tensor:
+        """Compute the logits (B, classes) float32 of a batch by the network or a wrapper of it."""
         _, pictures, pieces = batch
         device = self.config.device
         with autocast(self.config.clip_vil_p.precision, device):
-            return self.network(pictures.to(device), pieces.to(device)).float()
+            return network(pictures.to(device), pieces.to(device)).float()
 
     def explain(self, sentences: Sentences, number: int) -> Explanation:
         """Compute the Grad-CAM heat map of a class over the image of the first sentence.
@@ -200,8 +273,10 @@ class FineTuning:
         return Explanation(heat / (heat.max() or 1), image, logit.item())
 
     def endless(self, sentences: Sentences, order: GroupedOrder, first: int) -> Iterator:
-        """Yield the training batches from number `first` on, without end."""
-        keys = (order.batch(number) for number in count(first))
+        """Yield this process's part of the training batches from number `first` on, without end."""
+        rank, ranks = distributed.rank(), distributed.world_size()
+        # Neighbours, because sentences about one image follow each other.
+        keys = (order.batch(number).reshape(ranks, -1)[rank] for number in count(first))
         return load_batches(sentences.maker, keys, self._workers)
 
     def start(self, run: Path) -> None:
@@ -218,89 +293,9 @@ class FineTuning:
         return self.config.clip_vil_p.workers
 
 
-class FineTuningTask(Protocol):
-    """Training sentences, targets and evaluation of a task."""
-
-    metric: str
-    """Name of the `evaluate` metric that selects the best checkpoint."""
-
-    @property
-    def fine_tuning(self) -> FineTuning:
-        """Network and inputs."""
-        ...
-
-    @property
-    def sentences(self) -> Sentences:
-        """Training sentences."""
-        ...
-
-    def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
-        """Return the mean loss of training sentences `rows`."""
-        ...
-
-    def evaluate(self) -> Summary:
-        """Return the metrics of the split `select_by`."""
-        ...
-
-    def start(self, run: Path) -> None:
-        """Write the files of a new run besides settings and weights."""
-        ...
-
-
-class FineTuningLearner:
-    """Adapter from a task to the `Trainer`, with both optimisers and batches of one orientation."""
-
-    def __init__(self, task: FineTuningTask) -> None:
-        self._task, self._model = task, task.fine_tuning
-        config = self._config = self._model.config
-        self.network: nn.Module = self._model.network
-        self.metadata = self._model.metadata
-        self.selection = Selection(config.select_by, task.metric)
-        self.clipped = [self.network]
-        trunk = self._model.network.trunk
-        self.optimiser = JointOptimiser(
-            self.network, trunk, config.optimiser, config.clip_vil_p.trunk
-        )
-        self._order = GroupedOrder(task.sentences.portrait, config.batch_size, config.seed)
-        self._batches: Iterator = iter(())
-        self._next = -1  # iteration whose batches come next
-
-    def backward(self, iteration: int) -> Summary:
-        """Add the gradients of the batches of an iteration (from 0)."""
-        settings = self._config.clip_vil_p
-        if iteration != self._next:
-            first = iteration * settings.accumulate
-            self._batches = self._model.endless(self._task.sentences, self._order, first)
-        self._next = iteration + 1
-        self.optimiser.set_trunk_rate(iteration)
-        scale = self.optimiser.scale.factor if settings.precision == "fp16" else 1.0
-        total = 0.0
-        for _ in range(settings.accumulate):
-            batch = next(self._batches)
-            loss = self._task.loss_of(self._model.compute(batch), batch[0]) / settings.accumulate
-            (loss * scale).backward()
-            total += loss.item()
-        figures = {"loss": total, "trunk_learning_rate": self.optimiser.trunk_rate}
-        if settings.precision == "fp16":
-            finite = self.optimiser.scale.unscale(self.network)
-            figures |= {"loss_scale": scale, "skipped": float(not finite)}
-        return figures
-
-    def evaluate(self) -> dict[str, Summary]:
-        """Return the metrics of the split `select_by`."""
-        return {self._config.select_by: self._task.evaluate()}
-
-    def start(self, run: Path) -> None:
-        """Write the files of the task for a new run."""
-        self._task.start(run)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the best weights."""
-        metadata = {**self.metadata, "iteration": str(iteration)}
-        save_model(run, self._model.network, metadata)
-
-
-def make_fine_tuning_trainer(config: VqaConfig | EntailmentConfig, task: FineTuningTask) -> Trainer:
-    """Build the trainer of a task, for a new run or the run to resume."""
-    noise = partial(iteration_seed, config.seed, _NOISE)
-    return Trainer(config, FineTuningLearner(task), noise)
+def _shared(scored: tuple[np.ndarray, Tensor] | None) -> list[tuple[np.ndarray, Tensor]]:
+    """Return the numbers and logits of one batch of each process."""
+    if distributed.world_size() == 1:
+        return [scored] if scored else []
+    own = scored and (scored[0], scored[1].cpu())
+    return [part for part in distributed.all_gather(own) if part]

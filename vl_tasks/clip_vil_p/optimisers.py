@@ -1,4 +1,4 @@
-"""The two optimisers of CLIP-ViL_p, stepped together: AdamW for the transformer, SGD for the trunk.
+"""The two optimisers of CLIP-ViL_p, stepped together: one for the transformer, one for the trunk.
 
 CLIP-ViL-Pretrain/src/pretrain/lxmert_pretrain.py (`FusedOptimizer`).
 """
@@ -20,12 +20,12 @@ _LARGEST_SCALE = 2.0**24
 class JointOptimiser:
     """Optimiser of all weights; the training loop sets the learning rates of `param_groups`.
 
-    The trunk follows its own schedule, see `set_trunk_rate`. Biases and weights of norms have no
+    The trunk has its own learning rate, see `set_trunk_rate`. Biases and weights of norms have no
     weight decay in the transformer.
 
     Args:
         network: All weights.
-        trunk: Part of the network that SGD trains.
+        trunk: Part of the network that the trunk's optimiser trains.
         config: Settings of the transformer's optimiser.
         trunk_config: Settings of the trunk's optimiser.
     """
@@ -44,13 +44,8 @@ class JointOptimiser:
             {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
         ]
         self._main = make_group_optimiser(groups, config)
-        self._trunk_config = trunk_config
-        self._trunk = torch.optim.SGD(
-            list(trunk.parameters()),
-            trunk_config.learning_rate,
-            weight_decay=trunk_config.weight_decay,
-            foreach=True,
-        )
+        self._trunk = _trunk_optimiser(trunk, trunk_config)
+        self._config, self._trunk_config = config, trunk_config
         self.scale = LossScale()
 
     @property
@@ -64,8 +59,10 @@ class JointOptimiser:
         return self._trunk.param_groups[0]["lr"]
 
     def set_trunk_rate(self, iteration: int) -> None:
-        """Set the learning rate of the trunk for an iteration (from 0)."""
+        """Set the learning rate of SGD for an iteration (from 0); `step` sets that of AdamW."""
         config = self._trunk_config
+        if config.name == "adamw":
+            return
         passed = sum(iteration >= milestone for milestone in config.milestones)
         for group in self._trunk.param_groups:
             group["lr"] = config.learning_rate * config.decay**passed
@@ -77,6 +74,10 @@ class JointOptimiser:
 
     def step(self) -> None:
         """Update all weights that have gradients."""
+        if self._trunk_config.name == "adamw":
+            factor = self.param_groups[0]["lr"] / self._config.learning_rate
+            for group in self._trunk.param_groups:
+                group["lr"] = self._trunk_config.learning_rate * factor
         self._main.step()
         self._trunk.step()
 
@@ -93,6 +94,14 @@ class JointOptimiser:
         self._main.load_state_dict(state_dict["main"])
         self._trunk.load_state_dict(state_dict["trunk"])
         self.scale.load_state_dict(state_dict["scale"])
+
+
+def _trunk_optimiser(trunk: nn.Module, config: TrunkOptimiserConfig) -> torch.optim.Optimizer:
+    """Build the optimiser of the trunk."""
+    weights, rate, decay = list(trunk.parameters()), config.learning_rate, config.weight_decay
+    if config.name == "adamw":
+        return torch.optim.AdamW(weights, rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(weights, rate, weight_decay=decay, foreach=True)
 
 
 class LossScale:

@@ -20,7 +20,9 @@ from vl_tasks.clip_vil_p.building import (
     build_network,
     load_run,
     make_network,
+    new_word_pieces,
     save_description,
+    standardise,
     start_from,
 )
 from vl_tasks.clip_vil_p.data.answers import AnswerClasses
@@ -29,13 +31,12 @@ from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
 from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex
-from vl_tasks.clip_vil_p.data.pictures import read_prepared, stack
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
 from vl_tasks.clip_vil_p.splits import Splits
 from vl_tasks.settings.pretraining import PretrainConfig
-from vl_tasks.training import prepare
+from vl_tasks.training import prepare, show
 
 _NOISE = 43
 _STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
@@ -68,8 +69,15 @@ class PretrainingLearner:
             self.network, self.network.trunk, config.optimiser, config.trunk_optimiser
         )
         ranks = distributed.world_size()
-        portrait = self.splits.training.portrait
-        self.order = GroupedOrder(portrait, config.batch_size * ranks, config.seed, ranks)
+        training = self.splits.training
+        self.order = GroupedOrder(
+            training.portrait,
+            config.batch_size * ranks,
+            config.seed,
+            multiple=ranks,
+            images=training.images if config.pairs_per_image > 1 else None,
+            per_image=config.pairs_per_image,
+        )
         if config.trunk.standardise and config.resume is None and config.start is None:
             self._standardise()
         self._scored = distributed.wrap_ddp(self.network)  # copies the weights of rank 0
@@ -95,8 +103,12 @@ class PretrainingLearner:
         return figures
 
     def evaluate(self) -> dict[str, Summary]:
-        """Return the losses and accuracies on the split `select_by`, of all of its pairs once."""
-        evaluated = self.splits.evaluated
+        """Return the losses and accuracies on the split `select_by`."""
+        return {self.config.select_by: self.score(self.config.select_by)}
+
+    def score(self, split: str) -> Summary:
+        """Return the losses and accuracies on an evaluated split, over each of its pairs once."""
+        evaluated = self.splits.evaluated[split]
         parts = list(exact_batches(evaluated.portrait, self.config.evaluation_batch))
         own = parts[distributed.rank() :: distributed.world_size()]
         keys = (BatchKey(evaluated.numbers(part), (_EVALUATED,), part) for part in own)
@@ -112,7 +124,7 @@ class PretrainingLearner:
         total = torch.stack([part[0] for part in gathered]).sum(0)
         numbers = np.stack([part[1] for part in gathered]).sum(0).tolist()
         counted = dict(zip(OBJECTIVES, numbers, strict=True))
-        return {self.config.select_by: self._figures(total, counted)}
+        return self._figures(total, counted)
 
     def start(self, run: Path) -> None:
         """Write word pieces, answers and configurations of a new run."""
@@ -162,16 +174,8 @@ class PretrainingLearner:
         total = len(training.portrait)
         places = np.linspace(0, total - 1, min(total, _STANDARDISED)).astype(np.int64)
         images = np.unique(training.index.images[training.numbers(places)])
-        size = self.config.image_size
-        self.network.eval()
-        cells = []
-        with torch.inference_mode():
-            for part in exact_batches(training.index.portrait[images], self.config.batch_size):
-                paths = [training.index.image_path(int(image)) for image in images[part]]
-                pictures = stack([read_prepared(path, *size) for path in paths])
-                grid, mask = self.network.trunk(pictures.to(self.config.device))
-                cells.append(grid[mask].float())
-        self.network.stream.visual.standardise(torch.cat(cells).clone())
+        paths = [training.index.image_path(int(image)) for image in images]
+        standardise(self.network, paths, self.config, self.config.device)
 
     def _batch(self, iteration: int) -> Batch:
         if iteration != self._next:
@@ -185,7 +189,8 @@ class PretrainingLearner:
         """Yield the keys of this process's batches from an iteration on, without end."""
         rank, ranks = distributed.rank(), distributed.world_size()
         for number in count(iteration * self.config.accumulate):
-            places = np.arange(self.order.batch_size)[rank::ranks]
+            # Neighbours, because pairs of one image follow each other.
+            places = np.arange(self.order.batch_size).reshape(ranks, -1)[rank]
             pairs = self.splits.training.numbers(self.order.batch(number)[places])
             yield BatchKey(pairs, (_TRAINED, number), places)
 
@@ -199,6 +204,8 @@ class PretrainingLearner:
             config.words,
             config.faithful,
             config.seed,
+            config.exchanged if config.objective == "all" else 0.0,
+            config.masked_questions or config.objective == "masked-words",
         )
 
     def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:
@@ -219,20 +226,18 @@ class PretrainingLearner:
         return pieces, answers, network, tower
 
     def _new_answers(self) -> AnswerClasses:
-        if not self.config.answering:
+        if not self.config.answers_questions:
             return AnswerClasses([])
         if self.config.answers is not None:
             return AnswerClasses.load(self.config.answers)
         return AnswerClasses.of_pairs(self.splits.training.index, self.config.min_count)
 
     def _new_pieces(self) -> WordPieces:
-        if self.config.text.bert is not None:
-            return WordPieces.of_bert(self.config.text.bert)
         training = self.splits.training
         step = max(len(training.portrait) // _LEARNT_FROM, 1)
         numbers = training.numbers(np.arange(0, len(training.portrait), step))
         texts = (training.index[int(number)].text for number in numbers)
-        return WordPieces.learn(texts, self.config.text.vocabulary)
+        return new_word_pieces(self.config, texts)
 
 
 @distributed.destroys_process_group
@@ -255,9 +260,9 @@ def pretrain(config: PretrainConfig) -> None:
     trainer = Trainer(config, learner, noise)
     trainer.train()
     learner.load(trainer.run)
-    results = learner.evaluate()
-    if distributed.rank() == 0:
-        for name, value in results[config.select_by].items():
-            print(f"{config.select_by}: {name.replace('_', ' ')} {value:.3f}")
-        print(f"the run is in {trainer.run}")
+    results = {split: learner.score(split) for split in learner.splits.evaluated}
+    for split, figures in results.items():
+        for name, value in figures.items():
+            show(f"{split}: {name.replace('_', ' ')} {value:.3f}")
+    show(f"the run is in {trainer.run}")
     trainer.report(results)

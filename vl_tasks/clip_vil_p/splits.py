@@ -29,8 +29,12 @@ class PairSplit:
     @cached_property
     def portrait(self) -> np.ndarray:
         """Orientation of the image of each pair: (pairs,) bool."""
-        images = self.index.images if self.chosen is None else self.index.images[self.chosen]
-        return self.index.portrait[images]
+        return self.index.portrait[self.images]
+
+    @property
+    def images(self) -> np.ndarray:
+        """Number of the image of each pair."""
+        return self.index.images if self.chosen is None else self.index.images[self.chosen]
 
     def numbers(self, places: np.ndarray) -> np.ndarray:
         """Return the numbers in the index of the pairs at these places of the split."""
@@ -45,7 +49,8 @@ class Splits:
 
     Attributes:
         training: Pairs to train on.
-        evaluated: Pairs of the split `select_by`, at most `evaluation_pairs` of them.
+        evaluated: Pairs of the split `select_by` and of each of `evaluation_splits`, at most
+            `evaluation_pairs` of each.
 
     Raises:
         OSError: A data file cannot be read.
@@ -55,13 +60,19 @@ class Splits:
     def __init__(self, config: PretrainConfig) -> None:
         folder = data_folder(config)
         images = image_folder(config, folder)
-        pairs = open_pairs(folder, config.train_splits, images)
+        pairs = open_pairs(folder, config.train_splits, images, config.languages)
+        names = dict.fromkeys((config.select_by, *config.evaluation_splits))
+        evaluated = {
+            split: PairSplit(open_pairs(folder, [split], images, config.languages))
+            for split in names
+            if split != HELD_OUT
+        }
+        self.training = PairSplit(pairs)
         if config.select_by == HELD_OUT:
-            self.training, evaluated = _parted(pairs, folder)
-        else:
-            self.training = PairSplit(pairs)
-            evaluated = PairSplit(open_pairs(folder, [config.select_by], images))
-        self.evaluated = _thinned(evaluated, config.evaluation_pairs)
+            self.training, held_out = _parted(pairs, folder)
+            evaluated = {HELD_OUT: held_out, **evaluated}
+        most = config.evaluation_pairs
+        self.evaluated = {split: _thinned(part, most) for split, part in evaluated.items()}
 
 
 def _parted(pairs: PairIndex, folder: Path) -> tuple[PairSplit, PairSplit]:

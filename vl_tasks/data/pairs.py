@@ -2,7 +2,8 @@
 
 There are two file formats, both as one record per line or as one JSON list: as published
 (github.com/necla-ml/SNLI-VE: "Flickr30K_ID", "pairID", "sentence2", "gold_label"; some editions
-write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS).
+write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS). A folder is a text database of
+UNITER, see `vl_tasks.data.uniter_texts`.
 """
 
 from collections import Counter
@@ -14,8 +15,9 @@ import msgspec
 
 from storage.records import RecordError, read_records
 from vl_tasks.data.images import SUFFIXES, find_named
+from vl_tasks.data.uniter_texts import read_uniter_texts
 
-# The order of UNITER and LAVIS.
+# The order of LAVIS.
 LABELS = ("contradiction", "neutral", "entailment")
 UNLABELLED = -1
 _UNDECIDED = "-"  # marks a missing label in the files
@@ -61,16 +63,17 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
     """Read a split; the pair id of records without one is their number in the file.
 
     Args:
-        path: The file.
+        path: The file, or the folder of a text database of UNITER.
         secret: Whether to ignore labels, which may then be missing.
 
     Raises:
+        ModuleNotFoundError: A text database requires the package lz4.
         OSError: The file cannot be opened.
         ValueError: The file is damaged or empty, a record lacks image, sentence or label, or a pair
             id occurs twice. The message names file and record.
     """
     hypotheses: dict[str, Hypothesis] = {}
-    for number, record in enumerate(read_records(path, _Record, REMEDY)):
+    for number, record in enumerate(_records(path)):
         try:
             hypothesis = _hypothesis(record, number, secret)
             if hypothesis.pair_id in hypotheses:
@@ -106,6 +109,21 @@ def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict
     correct = Counter(truth for truth, predicted in pairs if truth == predicted)
     classes = {name: correct[k] / total[k] for k, name in enumerate(LABELS) if total[k]}
     return {"accuracy": correct.total() / len(pairs), **classes}
+
+
+def _records(path: Path) -> Iterable[_Record]:
+    if not path.is_dir():
+        return read_records(path, _Record, REMEDY)
+    return (
+        _Record(
+            image=text.image,
+            pair_id=text.key,
+            premise=text.premise,
+            hypothesis=text.hypothesis,
+            gold_label=text.label,
+        )
+        for text in read_uniter_texts(path, REMEDY)
+    )
 
 
 def _hypothesis(record: _Record, number: int, secret: bool) -> Hypothesis:

@@ -27,8 +27,6 @@ def write_questions(
         data_type: Field `data_type`: origin of the images, "mscoco" in VQA v2.
         subset: Field `data_subtype`, such as "train2014".
     """
-    header = {"data_type": data_type, "data_subtype": subset, "license": {}, "info": {}}
-    question_records = [{**_ids(question), "question": question.text} for question in questions]
     annotations = [
         {
             **_ids(question),
@@ -39,8 +37,21 @@ def write_questions(
         }
         for question in questions
     ]
-    _write(questions_path, {**header, "task_type": "Open-Ended", "questions": question_records})
-    _write(annotations_path, {**header, "annotations": annotations})
+    write_question_file(questions, questions_path, data_type, subset)
+    _write(annotations_path, {**_header(data_type, subset), "annotations": annotations})
+
+
+def write_question_file(
+    questions: Sequence[Question], path: Path, data_type: str, subset: str
+) -> None:
+    """Write a questions file atomically, without annotations; see `write_questions`."""
+    records = [{**_ids(question), "question": question.text} for question in questions]
+    header = _header(data_type, subset)
+    _write(path, {**header, "task_type": "Open-Ended", "questions": records})
+
+
+def _header(data_type: str, subset: str) -> dict[str, Any]:
+    return {"data_type": data_type, "data_subtype": subset, "license": {}, "info": {}}
 
 
 def _ids(question: Question) -> dict[str, int]:

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage import write_text
+from training import distributed
 from training.checkpoints import VOCABULARY
-from vl_tasks.clip_vil_p.fine_tuning import make_fine_tuning_trainer
+from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.pairs import (
     LABELS,
     UNLABELLED,
@@ -26,7 +27,7 @@ from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
 from vl_tasks.text.sentences import build_vocabulary
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, make_task_trainer, parted, train_task
+from vl_tasks.training import FinalScores, parted, train_task
 
 
 class EntailmentLearner:
@@ -68,17 +69,6 @@ class EntailmentLearner:
         """Compute the cross-entropy of the training hypotheses `rows` from their logits."""
         return F.cross_entropy(logits, torch.from_numpy(self._labels[rows]).to(logits.device))
 
-    @property
-    def fine_tuning(self) -> FineTuningInputs:
-        """Network and inputs of the model clip-vil-p."""
-        assert isinstance(self.inputs, FineTuningInputs)
-        return self.inputs
-
-    @property
-    def sentences(self) -> Any:
-        """Training hypotheses of the model clip-vil-p."""
-        return self.encoded
-
     def evaluate(self) -> dict[str, float]:
         """Return the accuracy 0..1 on the split `select_by`, overall and by label."""
         return self.score(self.config.select_by)
@@ -114,7 +104,8 @@ class EntailmentLearner:
             {"pairID": one.pair_id, "prediction": LABELS[label]}
             for one, label in zip(self.splits[split], self.predict(split), strict=True)
         ]
-        write_text(path, json.dumps(rows))
+        if distributed.rank() == 0:
+            write_text(path, json.dumps(rows))
 
     def _inputs(self) -> Inputs:
         """Build the network and its inputs."""
@@ -130,7 +121,7 @@ class EntailmentLearner:
         return inputs
 
     def _read(self, split: str, secret: bool = False) -> list[Hypothesis]:
-        return read_hypotheses(split_file(self.folder, split, r"\.jsonl?"), secret)
+        return read_hypotheses(split_file(self.folder, split, r"\.(jsonl?|db)"), secret)
 
     def _pictures(self) -> dict[str, Path]:
         if not self.config.vision:
@@ -152,9 +143,5 @@ def train_entailment(config: EntailmentConfig) -> None:
         ValueError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
-    fine_tunes = config.model == "clip-vil-p"
-    train_task(
-        config,
-        EntailmentLearner,
-        make_fine_tuning_trainer if fine_tunes else make_task_trainer,
-    )
+    train = fine_tune if config.model == "clip-vil-p" else train_task
+    train(config, EntailmentLearner)

@@ -5,13 +5,16 @@ from collections import ChainMap, Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training import distributed
 from training.checkpoints import VOCABULARY
+from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.images import find_named
 from vl_tasks.gqa.questions import ImageQuestion
 from vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
@@ -26,8 +29,8 @@ from vl_tasks.text.sentences import build_vocabulary
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import FinalScores, parted, train_task
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import FeatureInputs, Source
-from vl_tasks.vqa.learning import ANSWERS, answer_loss
+from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
+from vl_tasks.vqa.learning import ANSWERS, scaled_answer_loss
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,20 +98,23 @@ class GqaLearner:
             )
         self.records = len(self.learnt)
         self._classes = np.array([self.answers.classes[one.answer] for one in self.learnt])
-        self.inputs = FeatureInputs(config, self._source(), self._vocabulary(), len(self.answers))
-        if config.resume is None:
-            self.inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
+        self.inputs = self._inputs()
         self.network, self.metadata = self.inputs.network, self.inputs.metadata
-        self._encoded = self.inputs.encode(self.learnt)
+        self.encoded: Any = self.inputs.encode(self.learnt)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""
-        logits = self.inputs.compute(self.learnt, self._encoded, rows)
+        assert isinstance(self.inputs, FeatureInputs)
+        return self.loss_of(self.inputs.compute(self.learnt, self.encoded, rows), rows), {}
+
+    def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
+        """Compute the loss of the training questions `rows` from their logits."""
         classes = torch.from_numpy(self._classes[rows]).to(logits.device)
-        if self.config.objective == "ce":
-            return class_loss(logits, classes, self.config.loss), {}
-        targets = F.one_hot(classes, len(self.answers)).float()
-        return answer_loss(logits, targets, self.config.loss), {}
+        if self.config.objective == "bce":
+            targets = F.one_hot(classes, len(self.answers)).float()
+            return scaled_answer_loss(logits, targets, self.config)
+        scale = self.config.clip_vil_p.loss_scale
+        return (1.0 if scale is None else scale) * class_loss(logits, classes, self.config.loss)
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracies 0..1 on the balanced questions of the split `select_by`."""
@@ -143,7 +149,9 @@ class GqaLearner:
 
     def write_submission(self, split: str, path: Path) -> None:
         """Write the answers to all questions of a split."""
-        write_gqa_predictions(path, self.answer(self._submitted))
+        answers = self.answer(self._submitted)
+        if distributed.rank() == 0:
+            write_gqa_predictions(path, answers)
 
     def _read_training(self) -> list[ImageQuestion]:
         """Read the training questions, and set the split "held-out" if it is used."""
@@ -157,18 +165,34 @@ class GqaLearner:
             self.splits[HELD_OUT] = GqaSplit(parts[0].path, balanced)
         return learnt
 
+    def _inputs(self) -> FeatureInputs | FineTuningInputs:
+        """Build the network and its inputs."""
+        config = self.config
+        if config.model == "clip-vil-p":
+            return FineTuningInputs(config, self.answers, self._images(), config.resume)
+        inputs = FeatureInputs(config, self._source(), self._vocabulary(), len(self.answers))
+        if config.resume is None:
+            inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
+        return inputs
+
     def _source(self) -> Source:
         """Open the features of all images; a model without vision requires no image files."""
         config = self.config
-        if not config.vision:
-            return open_source(config, {})
+        if config.vision and config.regions is not None:
+            regions = find_named_regions(config.regions, self._wanted())
+            return RegionSource(regions, in_rows=True)
+        return open_source(config, self._images() if config.vision else {})
+
+    def _images(self) -> dict[str, Path]:
+        """Find the images of all questions."""
+        return find_named(image_folder(self.config, self.folder), self._wanted())
+
+    def _wanted(self) -> dict[str, str]:
+        """Return the names of all images, each with a question about it."""
         questions = [*self.learnt, *self._submitted]
         for split in self.splits.values():
             questions += [*split.questions, *split.entailed_questions]
-        wanted = {one.image_id: f"question {one.question_id}" for one in questions}
-        if config.regions is not None:
-            return RegionSource(find_named_regions(config.regions, wanted), in_rows=True)
-        return open_source(config, find_named(image_folder(config, self.folder), wanted))
+        return {one.image_id: f"question {one.question_id}" for one in questions}
 
     def _vocabulary(self) -> Vocabulary:
         config = self.config
@@ -193,4 +217,5 @@ def train_gqa(config: GqaConfig) -> None:
         ValueError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
-    train_task(config, GqaLearner)
+    train = fine_tune if config.model == "clip-vil-p" else train_task
+    train(config, GqaLearner)

@@ -7,6 +7,7 @@ reported at once.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from encoders.weights import efficientnet_lite
 from encoders.weights.reachability import any_is_downloaded, is_reachable
 from vl_tasks.settings.configs import GridConfig, RunConfig
 
@@ -27,9 +28,12 @@ def check_encoder(config: RunConfig) -> None:
     Raises:
         ConnectionError: They are not local, and the server cannot be reached; the message lists
             encoders that work offline.
+        ModuleNotFoundError: The package that contains them is not installed.
     """
     grids = config.grids
     uses_encoder = config.vision and getattr(config, "regions", None) is None
+    if uses_encoder and grids.encoder == efficientnet_lite.NAME and not grids.random_weights:
+        efficientnet_lite.check_installed()
     downloads = grids.pretrained is not None and not Path(grids.pretrained).is_file()
     if not uses_encoder or not downloads or any_is_downloaded():
         return

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from vl_tasks.house_tasks.files import (
     write_house_hypotheses,
     write_house_questions,
 )
+from vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES, check_languages
 from vl_tasks.house_tasks.pairs import write_pairs
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ SPLITS = ("train", "val_seen", "val_unseen")
 FORMAT = 2  # part of the cache key; increase it if a configuration gives other files than before
 _FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
 _WORDS_TAG = 62
+_LANGUAGES_FROM = 4  # streams of random numbers below are those of the English texts
 
 # Questions with soft scores of their answers, by image id.
 LabelledQuestions = dict[int, list[tuple[str, dict[str, float]]]]
@@ -68,19 +70,33 @@ class HouseTasksConfig:
     """Height and width of an image in pixels."""
     houses: int = 40
     """Number of houses, one fifth of them for val_unseen."""
+    house_set: Literal["mini", "standard"] = "mini"
+    """House set: mini, or standard, whose houses are larger and have other plans and styles."""
+    languages: tuple[str, ...] = (ENGLISH,)
+    """Languages of the questions and captions: en, fr, de, es, hi, te. English is always written;
+    the other ones are questions with the same ids, and captions."""
     seed: int = 0
     """Random seed for images, questions, hypotheses and captions."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("size",))
+        check_languages(self.languages)
+
+    @property
+    def key(self) -> str:
+        """Digest of the settings that the files depend on."""
+        settings = asdict(self)
+        if self.house_set == "mini":
+            del settings["house_set"]
+        further = sorted(set(settings.pop("languages")) - {ENGLISH})
+        text = json.dumps([FORMAT, settings, *([further] if further else [])])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1) -> HouseTaskFiles:
     """Return the tasks of a configuration from the cache; generate them if they are missing."""
     config = config or HouseTasksConfig()
-    text = json.dumps([FORMAT, asdict(config)])
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    files = HouseTaskFiles(cache_dir() / "house_tasks" / digest)
+    files = HouseTaskFiles(cache_dir() / "house_tasks" / config.key)
     if files.summary.is_file():
         return files
     files.folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +184,8 @@ def _write_split(
         raise _too_few_images(split, count, "questions and hypotheses")
     new_captions = {image.image_id: write_captions(image, caption_rng) for image in images}
     captions |= new_captions
-    write_house_questions(files, split, questions)
+    records = write_house_questions(files, split, questions)
+    _write_languages(files, split, (questions, records, images), config)
     write_house_hypotheses(files, split, hypotheses, new_captions)
     summary = {
         "scans": sorted({image.scan for image in images}),
@@ -183,6 +200,22 @@ def _write_split(
     for question, text in questions:
         labelled[question.image.image_id].append((text, {question.answer: 1.0}))
     return summary, labelled
+
+
+def _write_languages(
+    files: HouseTaskFiles, split: str, contents: tuple[Any, Any, Any], config: HouseTasksConfig
+) -> None:
+    """Write questions and pairs in all languages besides English."""
+    from vl_tasks.house_tasks.language_files import write_language
+
+    questions, records, images = contents
+    for language in config.languages:
+        if language == ENGLISH:
+            continue
+        rng = _words_rng(config, split, _LANGUAGES_FROM + LANGUAGES.index(language))
+        meanings = [question for question, _ in questions]
+        pairs = list(zip(meanings, records, strict=True))
+        write_language(files, split, language, pairs, images, rng)
 
 
 def _write_gqa_split(
@@ -271,9 +304,10 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     Raises:
         ValueError: The number of images is below one, or the number of houses is out of range.
     """
+    from envs.houses.building.sets import HOUSE_SETS
     from vl_tasks.house_tasks.images import ImagePlan
 
-    scans = _scans(split, config.houses)
+    scans = _scans(split, config.houses, HOUSE_SETS[config.house_set].scans)
     count = int(getattr(config, split))
     if count < 1:
         raise ValueError(f"--{split.replace('_', '-')} {count}: must be at least 1")
@@ -286,11 +320,10 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     ]
 
 
-def _scans(split: str, houses: int) -> Sequence[str]:
-    from envs.houses.house_set import TRAIN_SCANS, UNSEEN_SCANS
-
-    most = len(TRAIN_SCANS) + len(UNSEEN_SCANS)
+def _scans(split: str, houses: int, scans: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    train, unseen_scans = scans["train"], scans["val_unseen"]
+    most = min(len(train) * 5 // 4, len(unseen_scans) * 5)
     if not 2 <= houses <= most:
         raise ValueError(f"--houses {houses}: must be from 2 to {most}")
-    unseen = max(1, houses * len(UNSEEN_SCANS) // most)
-    return UNSEEN_SCANS[:unseen] if split == "val_unseen" else TRAIN_SCANS[: houses - unseen]
+    unseen = max(1, houses // 5)
+    return unseen_scans[:unseen] if split == "val_unseen" else train[: houses - unseen]

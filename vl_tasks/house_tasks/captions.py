@@ -73,6 +73,12 @@ def _phrase(thing: Thing, rng: np.random.Generator) -> str:
 
 
 def _side(thing: Thing) -> str:
+    side = side_of(thing)
+    return "in the middle" if side == "middle" else f"on the {side}"
+
+
+def side_of(thing: Thing) -> str:
+    """Return the side of an image that a thing is on: "left", "middle" or "right"."""
     if abs(thing.across) < _MIDDLE:
-        return "in the middle"
-    return "on the left" if thing.across < 0 else "on the right"
+        return "middle"
+    return "left" if thing.across < 0 else "right"

@@ -17,6 +17,7 @@ from vl_tasks.data.question_files import write_questions
 from vl_tasks.data.questions import Question
 from vl_tasks.house_tasks.hypotheses import LETTERS, HouseHypothesis
 from vl_tasks.house_tasks.images import HouseImage
+from vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
 from vl_tasks.house_tasks.questions import HouseQuestion, answer_type
 from vl_tasks.text.ptb import python_words
 
@@ -41,6 +42,10 @@ class HouseTaskFiles:
     """
 
     folder: Path
+
+    def in_language(self, language: str) -> HouseTaskFiles:
+        """Return the files of the questions and pairs in another language than English."""
+        return HouseTaskFiles(self.folder / LANGUAGES_FOLDER / language)
 
     def images(self, split: str) -> Path:
         """Return the image folder of a split."""
@@ -92,10 +97,13 @@ class HouseTaskFiles:
 
 def write_house_questions(
     files: HouseTaskFiles, split: str, questions: Sequence[tuple[HouseQuestion, str]]
-) -> None:
+) -> list[Question]:
     """Write questions with their texts, and annotations in which all annotators agree.
 
     The question id is the image id times 1000, plus the number of the question for the image.
+
+    Returns:
+        The questions as written.
     """
     counts: Counter[int] = Counter()
     records = []
@@ -114,6 +122,7 @@ def write_house_questions(
         )
         counts[image_id] += 1
     write_questions(records, files.questions(split), files.annotations(split), "houses", split)
+    return records
 
 
 def write_house_hypotheses(

@@ -2,10 +2,17 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from storage import cache_dir
 from storage.locks import sole_maker
+from vl_tasks.house_tasks.languages.lexicons import (
+    ENGLISH,
+    LANGUAGES,
+    LANGUAGES_FOLDER,
+    check_languages,
+)
 from vl_tasks.settings.protocols import DataLocation
 
 _IMAGES = "images"
@@ -18,9 +25,7 @@ def data_folder(config: DataLocation) -> Path:
         FileNotFoundError: The folder does not exist.
     """
     if config.data == "house":
-        from vl_tasks.house_tasks import cached_house_tasks
-
-        return cached_house_tasks(workers=_processors()).folder
+        return _houses(getattr(config, "languages", ()))
     if config.data == "easy-vqa":
         return _easy_vqa()
     folder = Path(config.data)
@@ -39,6 +44,16 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
+def _houses(languages: Sequence[str]) -> Path:
+    """Return the house tasks in the cache, in all languages if one of them is not English."""
+    from vl_tasks.house_tasks import HouseTasksConfig, cached_house_tasks
+
+    if not set(languages) - {ENGLISH}:
+        return cached_house_tasks(workers=_processors()).folder
+    check_languages(tuple(languages))
+    return cached_house_tasks(HouseTasksConfig(languages=LANGUAGES), _processors()).folder
+
+
 def _easy_vqa() -> Path:
     from vl_tasks.data.easy_vqa import SPLITS, EasyVqaFiles, convert_easy_vqa
 
@@ -51,6 +66,25 @@ def _easy_vqa() -> Path:
         if not files.annotations(SPLITS[-1]).is_file():
             convert_easy_vqa(files.folder)
     return files.folder
+
+
+def language_folder(folder: Path, language: str) -> Path:
+    """Return the folder of the questions and sentences of a language; English: the data folder.
+
+    Raises:
+        FileNotFoundError: The data has no such language; names those that it has.
+    """
+    if language == ENGLISH:
+        return folder
+    own = folder / LANGUAGES_FOLDER / language
+    if not own.is_dir():
+        names = (path.name for path in (folder / LANGUAGES_FOLDER).glob("*") if path.is_dir())
+        present = ", ".join([ENGLISH, *sorted(names)])
+        raise FileNotFoundError(
+            f"{own}: there is no such folder, the data has the languages {present}; run clipnav "
+            "translate-questions, or change --languages"
+        )
+    return own
 
 
 def image_folder(config: DataLocation, folder: Path) -> Path:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import Attention, FeedForward, layer_norm, masked_softmax
+from vl_tasks.networks.joint import JointVectors
 from vl_tasks.networks.positions import GridPositions
 from vl_tasks.settings.network_sizes import McanConfig
 
@@ -182,8 +183,17 @@ class Mcan(nn.Module):
 
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
         """Compute the logits (B, classes) of questions, token ids (B, T), about grids."""
+        return self.classify(self.join(grids, tokens).fused)
+
+    def join(self, grids: Grids, tokens: Tensor) -> JointVectors:
+        """Compute the vectors of questions, token ids (B, T), about grids."""
         words, word_mask = self.reader(tokens)  # (B, T, hidden)
         cells = self.places(grids, words, word_mask)  # (B, N, hidden)
-        pooled = (self.pools[0](words, word_mask), self.pools[1](cells, grids.mask))
-        merged = [merge(x.flatten(1)) for merge, x in zip(self.merges, pooled, strict=True)]
-        return self.classifier(self.norm(torch.stack(merged).sum(0)))
+        question = self.pools[0](words, word_mask).flatten(1)
+        image = self.pools[1](cells, grids.mask).flatten(1)
+        merged = [merge(x) for merge, x in zip(self.merges, (question, image), strict=True)]
+        return JointVectors(image, question, self.norm(torch.stack(merged).sum(0)))
+
+    def classify(self, fused: Tensor) -> Tensor:
+        """Compute the logits (B, classes) of fused vectors."""
+        return self.classifier(fused)

@@ -1,12 +1,15 @@
 """Settings of CLIP-ViL_p that pre-training and fine-tuning share."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from training.settings import check_counts, check_numbers
 
 Precision = Literal["fp32", "medium", "bf16", "fp16"]
+FineTunedModel = Literal["clip-vil-p", "multilingual"]
+FINE_TUNED_MODELS: tuple[str, ...] = get_args(FineTunedModel)
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,22 @@ class TrunkConfig:
     deviation 1 over the training images (off in the original implementation)."""
     frozen_norms: bool = False
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
+    frozen: bool = False
+    """Do not train the trunk."""
 
 
 @dataclass(frozen=True)
 class TrunkOptimiserConfig:
-    """SGD without momentum, the optimiser of the visual trunk."""
+    """Optimiser of the visual trunk."""
 
+    name: Literal["sgd", "adamw"] = "sgd"
+    """Optimiser: sgd (without momentum, as published), or adamw, which trains all layers of a small
+    trunk within a few thousand iterations; its learning rate follows the schedule of the
+    transformer instead of `milestones`."""
     learning_rate: float = 0.003
-    """Learning rate of the first iterations."""
+    """Learning rate of the first iterations (sgd), or largest learning rate (adamw)."""
     weight_decay: float = 4e-4
-    """Weight decay (L2 penalty)."""
+    """Weight decay: an L2 penalty (sgd), or decoupled (adamw)."""
     milestones: tuple[int, ...] = ()
     """Iterations at which the learning rate is multiplied by `decay`."""
     decay: float = 0.1
@@ -76,23 +85,34 @@ class TrunkOptimiserConfig:
     def __post_init__(self) -> None:
         names = ("learning_rate", "weight_decay", "decay")
         check_numbers(self, names, "trunk-optimiser.")
+        if self.name == "adamw" and self.milestones:
+            raise ValueError(
+                "milestones of the trunk's learning rate have no effect with adamw, which follows "
+                "the schedule of the transformer; omit them"
+            )
 
 
 @dataclass(frozen=True)
 class FineTuningConfig:
-    """Fine-tuning of a pre-trained CLIP-ViL_p (--model clip-vil-p)."""
+    """Training end to end (--model clip-vil-p or multilingual)."""
 
-    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
+    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig("sgd", 0.001))
     """Optimiser of the visual trunk."""
     loss_scale: float | None = None
-    """Average the binary cross-entropy over the answers and multiply it by this number, as in the
-    published VQA command; default: sum over the answers."""
+    """Factor of the loss: binary cross-entropy is averaged over the answers and multiplied by it,
+    as in the published VQA command; cross-entropy (GQA) is multiplied by it. Default: binary
+    cross-entropy is summed over the answers, which is the factor "number of answers"."""
     frozen_norms: bool = False
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
+    frozen_trunk: bool = False
+    """Do not train the trunk."""
     words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     accumulate: int = 1
     """Number of batches whose gradients are added up for one weight update."""
+    sentences_per_image: int = 1
+    """Number of sentences of one image that follow each other in an epoch. In a batch, they share
+    one pass through the trunk, which takes most of the time of small networks."""
     precision: Precision = "fp32"
     """Precision of the network: fp32, medium (float32 with faster matrix products, which may
     round to bfloat16 internally), or autocast to bf16 or fp16."""
@@ -100,7 +120,7 @@ class FineTuningConfig:
     """Number of processes that decode images; 0: decode in the main process."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("accumulate",), "clip-vil-p.")
+        check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
         check_counts(self, ("words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
 
@@ -108,16 +128,33 @@ class FineTuningConfig:
 def check_start(model: str, start: Path | None, vision: bool) -> None:
     """Check that --model clip-vil-p has a pre-trained run and images, and others no such run.
 
+    The model multilingual may have a pre-trained run, and has images.
+
     Raises:
         ValueError: --start is missing or has no effect, or --no-vision is set.
     """
-    if model != "clip-vil-p":
+    if model not in FINE_TUNED_MODELS:
         if start is not None:
             raise ValueError(f"--start {start} has no effect with --model {model}; omit it")
         return
-    if start is None:
+    if start is None and model == "clip-vil-p":
         raise ValueError(
             "--model clip-vil-p requires --start RUN; name a run of clipnav pretrain-vl"
         )
     if not vision:
-        raise ValueError("--no-vision: clip-vil-p requires images; choose another --model")
+        raise ValueError(f"--no-vision: {model} requires images; choose another --model")
+
+
+def check_codes(languages: tuple[str, ...], flag: str) -> None:
+    """Check the codes of languages, which are names of folders.
+
+    Raises:
+        ValueError: There is none, one is not a code, or one occurs twice.
+    """
+    if not languages:
+        raise ValueError(f"{flag}: give at least one language, such as en")
+    for number, language in enumerate(languages):
+        if not re.fullmatch(r"[a-z]{2,3}([_-][A-Za-z]{2,8})?", language):
+            raise ValueError(f"{flag}: '{language}' is not the code of a language, such as en")
+        if language in languages[:number]:
+            raise ValueError(f"{flag}: '{language}' occurs twice; remove one of them")

@@ -5,6 +5,7 @@ returns at once.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -12,14 +13,28 @@ from typing import ClassVar, Literal
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
 from training.tracking import TrackerName
-from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_start
-from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
+from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
+from vl_tasks.settings.multilingual import MultilingualConfig
+from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig, PythiaConfig
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
-Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"]
+Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p", "multilingual"]
 Reduction = Literal["mean", "sum"]
 HELD_OUT = "held-out"  # split with one twentieth of the training images
+
+
+def check_held_out(select_by: str, splits: Sequence[str | None]) -> None:
+    """Check that the split "held-out" is the one that selects the checkpoint, if it is used.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if HELD_OUT in splits and select_by != HELD_OUT:
+        raise ValueError(
+            f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; add this flag, or "
+            "remove it from the others"
+        )
 
 
 @dataclass(frozen=True)
@@ -27,7 +42,8 @@ class GridConfig:
     """Settings of the image encoder and its grid features."""
 
     encoder: str = "house_clip"
-    """CLIP image encoder: "house_clip", a folder, or the name of an open_clip model."""
+    """Image encoder: "house_clip", a folder, the name of an open_clip model, or
+    "efficientnet-lite0" (ImageNet's labels; requires the extra "bench")."""
     pretrained: str | None = None
     """Weights of an open_clip model: a tag ("openai") or a file."""
     random_weights: bool = False
@@ -108,11 +124,7 @@ class RunConfig(ABC):
             raise ValueError(
                 "--optimiser.warmup-stairs has no effect without --optimiser.warmup; set both"
             )
-        if HELD_OUT in (*self.evaluation_splits, self.submit) and self.select_by != HELD_OUT:
-            raise ValueError(
-                f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; add this flag, or "
-                f"remove {HELD_OUT} from --evaluation-splits and --submit"
-            )
+        check_held_out(self.select_by, (*self.evaluation_splits, self.submit))
 
     @property
     def run_name(self) -> str:
@@ -127,11 +139,28 @@ class RunConfig(ABC):
 
 
 @dataclass(frozen=True)
-class QuestionConfig(RunConfig):
-    """Settings that all trainings of question answering share."""
+class FineTunableConfig(RunConfig):
+    """Settings of trainings that can also fine-tune a pre-trained CLIP-ViL_p."""
 
     preset: str = "houses"
     """Preset that sets the defaults."""
+    model: str = "mcan"
+    """Architecture of the model."""
+    start: Path | None = None
+    """Run of clipnav pretrain-vl that the training starts from, for --model clip-vil-p or
+    multilingual."""
+    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
+    """Training end to end, for --model clip-vil-p or multilingual."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_start(self.model, self.start, self.vision)
+
+
+@dataclass(frozen=True)
+class QuestionConfig(FineTunableConfig):
+    """Settings that all trainings of question answering share."""
+
     model: Reasoner = "mcan"
     """Architecture of the model."""
     pythia: PythiaConfig = field(default_factory=PythiaConfig)
@@ -143,7 +172,8 @@ class QuestionConfig(RunConfig):
     features."""
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
-    openvqa's layer normalisation."""
+    openvqa's layer normalisation, multilingual learns one answer per question and, without --start,
+    has one position for all visual tokens."""
     loss: Reduction = "mean"
     """Reduction of the loss over the questions of a batch: mean (mmf) or sum (openvqa)."""
     tokenizer: Tokenizer = "ours"
@@ -171,7 +201,7 @@ class QuestionConfig(RunConfig):
             )
         if self.regions is not None and self.model == "mcan" and self.mcan.positions:
             raise ValueError(
-                "--regions: regions have no position in a grid; add --no-mcan.positions"
+                "--regions: regions have no position in a grid; add --mcan.no-positions"
             )
 
 
@@ -181,16 +211,26 @@ class VqaConfig(QuestionConfig):
 
     COMMAND: ClassVar[str] = "clipnav finetune-vqa"
     """Script that trains such runs."""
-    start: Path | None = None
-    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
-    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
-    """Fine-tuning with --model clip-vil-p."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages of the training questions of --model multilingual, such as en fr de es hi te."""
+    evaluation_languages: tuple[str, ...] | None = None
+    """Languages of the evaluation of --model multilingual; default: those of --languages."""
+    multilingual: MultilingualConfig = field(default_factory=MultilingualConfig)
+    """New network of --model multilingual, without --start."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_start(self.model, self.start, self.vision)
+        check_codes(self.languages, "--languages")
+        if self.evaluation_languages is not None:
+            check_codes(self.evaluation_languages, "--evaluation-languages")
+
+    @property
+    def asked_languages(self) -> tuple[str, ...]:
+        """Languages of the evaluation."""
+        chosen = self.evaluation_languages
+        return self.languages if chosen is None else chosen
 
     @property
     def task(self) -> str:
@@ -199,20 +239,14 @@ class VqaConfig(QuestionConfig):
 
 
 @dataclass(frozen=True)
-class EntailmentConfig(RunConfig):
+class EntailmentConfig(FineTunableConfig):
     """Settings of a visual entailment training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-snli-ve"
     """Script that trains such runs."""
-    preset: str = "houses"
-    """Preset that sets the defaults."""
     model: Literal["fused", "two-tower", "clip-vil-p"] = "fused"
     """Architecture: fused (MCAN over words and grid cells), two-tower (a small network over the
     CLIP embeddings of image and sentence), or clip-vil-p (see --start)."""
-    start: Path | None = None
-    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
-    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
-    """Fine-tuning with --model clip-vil-p."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of the fused model."""
     hidden: int = 512
@@ -226,37 +260,10 @@ class EntailmentConfig(RunConfig):
     dropout: float = 0.1
     """Dropout rate of the two-tower model."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_start(self.model, self.start, self.vision)
-
     @property
     def task(self) -> str:
         """Name of the task."""
         return f"snli-ve-{self.model}"
-
-
-@dataclass(frozen=True)
-class CaptionerConfig:
-    """Sizes of the captioner."""
-
-    width: int = 512
-    """Width of words and grid cells."""
-    feed_forward: int = 2048
-    """Hidden width of the feed-forward layers."""
-    layers: int = 6
-    """Number of layers of the encoder and of the decoder."""
-    heads: int = 8
-    """Number of attention heads."""
-    dropout: float = 0.1
-    """Dropout rate of the layers."""
-    input_dropout: float = 0.5
-    """Dropout rate of the embedded grid features."""
-    positions: bool = False
-    """Position embeddings of the grid cells (off in the original implementation)."""
-    faithful: bool = False
-    """Layer normalisation of the published code: unbiased standard deviation, epsilon added
-    outside the square root."""
 
 
 @dataclass(frozen=True)

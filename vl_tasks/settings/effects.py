@@ -5,6 +5,7 @@ A preset may contain such settings; a command line may not add them
 """
 
 from training.settings import idle_training_settings
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import (
     CaptionConfig,
     EntailmentConfig,
@@ -45,11 +46,14 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     """Return the settings of a pre-training without effect; see `idle_settings`."""
     idle = idle_training_settings(config)
     if config.start is not None:
-        names = ("text", *(f"trunk.{name}" for name in _TRUNK_BUILDING))
+        names = ("text", "model", *(f"trunk.{name}" for name in _TRUNK_BUILDING))
         idle |= dict.fromkeys(names, "with --start, whose run has its own networks")
     elif config.text.bert is not None:
         idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
-    if not config.answering:
+    if config.objective == "masked-words":
+        names = ("answering", "answers", "min_count")
+        idle |= dict.fromkeys(names, "with --objective masked-words")
+    elif not config.answering:
         idle |= dict.fromkeys(("answers", "min_count"), "with --no-answering")
     elif config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
@@ -61,13 +65,16 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
 def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     model = f"with --model {config.model}"
     names: tuple[str, ...]
-    if config.model == "clip-vil-p":
+    if config.model in FINE_TUNED_MODELS:
         names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "loss")
         names = (*names, *_OF_FROZEN_ENCODERS)
+        if config.model == "multilingual":
+            names = tuple(name for name in names if name != "faithful")
     else:
-        names = ("mcan" if config.model == "pythia" else "pythia",)
-        names += ("clip_vil_p",) if isinstance(config, VqaConfig) else ()
+        names = ("mcan" if config.model == "pythia" else "pythia", "clip_vil_p")
     idle: dict[str, str] = dict.fromkeys(names, model)
+    if isinstance(config, VqaConfig):
+        idle |= _idle_in_languages(config)
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
     if config.regions is not None:
@@ -75,6 +82,18 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     if not config.vision:
         idle["regions"] = "with --no-vision"
     return idle
+
+
+def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
+    names = ("languages", "evaluation_languages", "multilingual")
+    if config.model != "multilingual":
+        return dict.fromkeys(names, f"with --model {config.model}")
+    if config.start is not None:
+        return {"multilingual": "with --start, whose run has its own networks"}
+    if config.multilingual.text.bert is not None:
+        names = tuple(f"multilingual.text.{name}" for name in _TEXT_SIZES)
+        return dict.fromkeys(names, "with --multilingual.text.bert")
+    return {}
 
 
 def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from vl_tasks.settings.configs import QuestionConfig
+from storage.json_files import read_json
+from training.settings import CONFIG, read_config
+from vl_tasks.settings.configs import QuestionConfig, VqaConfig
 from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
 
 
@@ -18,7 +20,7 @@ class GqaConfig(QuestionConfig):
 
     COMMAND: ClassVar[str] = "clipnav finetune-gqa"
     """Script that trains such runs."""
-    model: Literal["pythia", "mcan", "movie-mcan"] = "mcan"
+    model: Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"] = "mcan"
     """Architecture of the model."""
     objective: Literal["ce", "bce"] = "ce"
     """Loss: ce (cross-entropy, as in openvqa) or bce (binary cross-entropy, as in CLIP-ViL_p)."""
@@ -32,7 +34,22 @@ class GqaConfig(QuestionConfig):
         return f"gqa-{self.model}"
 
 
-_TRAIN = 943_000  # balanced training questions
+def read_question_config(run: Path) -> VqaConfig | GqaConfig:
+    """Read the settings of a run of clipnav finetune-vqa or clipnav finetune-gqa.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        ValueError: The file is damaged, or of another training.
+    """
+    path = run / CONFIG
+    if path.is_file():
+        values = read_json(path, f"name a run of {VqaConfig.COMMAND} or {GqaConfig.COMMAND}", True)
+        if isinstance(values, dict) and "objective" in values:
+            return read_config(run, GqaConfig)
+    return read_config(run, VqaConfig)
+
+
+GQA_TRAIN = 943_000  # balanced training questions
 
 
 def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
@@ -40,7 +57,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
 
     The network and Adam are those of VQA; the warm-up of two epochs is a staircase, see `presets`.
     """
-    vqa, epoch = VQA_PRESETS[f"mcan-{size}"], _TRAIN // 64
+    vqa, epoch = VQA_PRESETS[f"mcan-{size}"], GQA_TRAIN // 64
     return GqaConfig(
         preset=f"mcan-{size}",
         data="data/gqa",
@@ -58,7 +75,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
         optimiser=replace(
             vqa.optimiser,
             learning_rate=learning_rate,
-            warmup=2 * _TRAIN // 64,
+            warmup=2 * GQA_TRAIN // 64,
             warmup_stairs=2,
             milestones=(8 * epoch, 10 * epoch),
         ),

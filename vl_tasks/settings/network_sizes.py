@@ -39,3 +39,26 @@ class McanConfig:
     """Dropout rate of attention, feed-forward layers and pooling."""
     positions: bool = False
     """Position embeddings of the grid cells (off in the original implementations)."""
+
+
+@dataclass(frozen=True)
+class CaptionerConfig:
+    """Sizes of the captioner."""
+
+    width: int = 512
+    """Width of words and grid cells."""
+    feed_forward: int = 2048
+    """Hidden width of the feed-forward layers."""
+    layers: int = 6
+    """Number of layers of the encoder and of the decoder."""
+    heads: int = 8
+    """Number of attention heads."""
+    dropout: float = 0.1
+    """Dropout rate of the layers."""
+    input_dropout: float = 0.5
+    """Dropout rate of the embedded grid features."""
+    positions: bool = False
+    """Position embeddings of the grid cells (off in the original implementation)."""
+    faithful: bool = False
+    """Layer normalisation of the published code: unbiased standard deviation, epsilon added
+    outside the square root."""

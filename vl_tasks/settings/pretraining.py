@@ -6,12 +6,20 @@ returns at once.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes
+from training.settings import check_counts, check_minutes, check_numbers
 from training.tracking import TrackerName
-from vl_tasks.settings.clip_vil_p import Precision, TextConfig, TrunkConfig, TrunkOptimiserConfig
+from vl_tasks.settings.clip_vil_p import (
+    FineTunedModel,
+    Precision,
+    TextConfig,
+    TrunkConfig,
+    TrunkOptimiserConfig,
+    check_codes,
+)
+from vl_tasks.settings.configs import check_held_out
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,14 @@ class PretrainConfig:
     docs/vl_pretraining.md lists."""
     images: Path | None = None
     """Folder of the images; default: the data folder or its images/."""
+    model: FineTunedModel = "clip-vil-p"
+    """Network: clip-vil-p, or multilingual, whose visual tokens join the BERT before its first
+    layer norm (docs/multilingual_vqa.md)."""
+    objective: Literal["all", "masked-words"] = "all"
+    """Objectives: masked words, matching and question answering (all), or masked words alone."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages of the sentences, such as en fr de es hi te; those besides English are in the
+    folders languages/LANGUAGE of the data."""
     train_splits: tuple[str, ...] = ("train",)
     """Training splits."""
     start: Path | None = None
@@ -43,6 +59,12 @@ class PretrainConfig:
     uses all cells."""
     words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
+    exchanged: float = 0.5
+    """Fraction of the pairs that get a sentence of another image, for the matching objective, which
+    0 omits. These pairs have neither masked words (without --faithful) nor an answer as targets."""
+    masked_questions: bool = True
+    """Masked words in questions with answers, as in the published code; a question whose main word
+    is masked cannot be answered. --no-masked-questions masks the words of captions only."""
     answering: bool = True
     """Question answering objective, besides masked words and matching."""
     answers: Path | None = None
@@ -51,8 +73,9 @@ class PretrainConfig:
     min_count: int = 9
     """Minimum number of occurrences of an answer (without --answers)."""
     faithful: bool = False
-    """Exact computation of the published code: no tanh in the pooler, masked words are also learnt
-    from pairs that do not match, and padding counts as image."""
+    """Exact computation of the published code: padding counts as image; clip-vil-p has no tanh in
+    the pooler and also learns masked words from pairs that do not match; multilingual has one
+    position for all visual tokens, which include the class token of a ViT."""
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig("adamw"))
     """Optimiser of the transformer, and gradient clipping over all weights."""
     trunk_optimiser: TrunkOptimiserConfig = field(default_factory=TrunkOptimiserConfig)
@@ -69,15 +92,20 @@ class PretrainConfig:
     """Pairs of image and sentence in a batch of one process."""
     accumulate: int = 1
     """Number of batches whose gradients are added up for one weight update."""
+    pairs_per_image: int = 1
+    """Number of pairs of one image that follow each other in an epoch. In a batch, they share one
+    pass through the trunk, which takes most of the time of small networks."""
     evaluate_every: int = 500
     """Number of iterations between two evaluations on the split --select-by."""
     evaluation_batch: int = 64
     """Batch size of the evaluation."""
     evaluation_pairs: int | None = 20_000
-    """Number of pairs of the split --select-by that are evaluated, evenly spread; "None": all."""
+    """Largest number of pairs of a split that are evaluated, evenly spread; "None": all."""
     select_by: str = "val"
     """Split that selects the best checkpoint; "held-out" reserves one twentieth of the training
     images for it."""
+    evaluation_splits: tuple[str, ...] = ()
+    """Further splits that are evaluated with the best checkpoint after training."""
     output: Path | None = None
     """Folder of the run; default: runs/NAME."""
     track: tuple[TrackerName, ...] = ()
@@ -99,10 +127,14 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         sizes = ("iterations", "batch_size", "accumulate", "evaluate_every", "evaluation_batch")
-        check_counts(self, (*sizes, "evaluation_pairs", "min_count", "cells", "threads"))
+        counts = ("evaluation_pairs", "min_count", "cells", "threads", "pairs_per_image")
+        check_counts(self, (*sizes, *counts))
         check_counts(self, ("words",), least=3)
         check_counts(self, ("workers",), least=0)
         check_minutes(self.minutes)
+        check_held_out(self.select_by, self.evaluation_splits)
+        check_numbers(self, ("exchanged",), most=1)
+        check_codes(self.languages, "--languages")
         short, long = self.image_size
         if not 0 < short <= long:
             raise ValueError(
@@ -112,4 +144,10 @@ class PretrainConfig:
     @property
     def run_name(self) -> str:
         """Default name of the run's folder below runs/."""
-        return f"pretrain-vl-{Path(self.data).name}"
+        kind = "" if self.model == "clip-vil-p" else f"{self.model}-"
+        return f"pretrain-vl-{kind}{Path(self.data).name}"
+
+    @property
+    def answers_questions(self) -> bool:
+        """Whether question answering is one of the objectives."""
+        return self.answering and self.objective == "all"

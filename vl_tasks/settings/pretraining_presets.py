@@ -12,6 +12,7 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkOptimiserConfig,
 )
 from vl_tasks.settings.configs import EntailmentConfig, VqaConfig
+from vl_tasks.settings.gqa import GQA_TRAIN, GqaConfig
 from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS
 from vl_tasks.settings.pretraining import PretrainConfig
 
@@ -65,27 +66,32 @@ def _published(
 
 _HOUSES = PretrainConfig(
     preset="houses",
-    select_by="val_seen",
-    text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256),
-    trunk=TrunkConfig(positions=8, frozen_norms=True),
-    image_size=(128, 128),
+    **HOUSE_SPLITS,
+    # Dropout slows the training of so small a network, and it does not overfit in this time.
+    text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256, dropout=0.0),
+    trunk=TrunkConfig(positions=12, frozen_norms=True),
+    # The cells of smaller images do not show the colour of small things.
+    image_size=(192, 192),
     cells=None,
     words=32,
+    exchanged=0.2,
+    masked_questions=False,
     min_count=2,
     optimiser=OptimiserConfig(
         "adamw",
-        5e-4,
+        1e-3,
         weight_decay=0.01,
         schedule="linear",
         warmup=300,
         clip="norm",
         clip_at=1.0,
     ),
-    trunk_optimiser=TrunkOptimiserConfig(0.01),
+    trunk_optimiser=TrunkOptimiserConfig("adamw", 3e-4),
     precision="medium",
-    iterations=6000,
-    batch_size=64,
-    evaluate_every=1000,
+    iterations=7500,
+    batch_size=128,
+    pairs_per_image=8,
+    evaluate_every=500,
     evaluation_pairs=4000,
 )
 PRETRAIN_PRESETS = {
@@ -93,7 +99,12 @@ PRETRAIN_PRESETS = {
     "houses": _HOUSES,
     # The same for the user's own captions and questions.
     "small": replace(
-        _HOUSES, preset="small", data="photos", select_by="held-out", image_size=(128, 192)
+        _HOUSES,
+        preset="small",
+        data="photos",
+        select_by="held-out",
+        evaluation_splits=(),
+        image_size=(192, 288),
     ),
     # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
     # Ctrl-C. Stage 2 starts from it with --start.
@@ -124,7 +135,11 @@ _SMALL: dict[str, Any] = {
     "model": "clip-vil-p",
     "start": _SMALL_RUN,
     "clip_vil_p": FineTuningConfig(
-        TrunkOptimiserConfig(0.01), frozen_norms=True, words=32, precision="medium"
+        TrunkOptimiserConfig("adamw", 1e-4),
+        frozen_norms=True,
+        words=32,
+        sentences_per_image=4,
+        precision="medium",
     ),
     "optimiser": _small_optimiser(3e-4, 100),
     "iterations": 3000,
@@ -143,7 +158,7 @@ CLIP_VIL_P_VQA = {
         model="clip-vil-p",
         start=Path("runs/rn50x4-stage-2"),
         clip_vil_p=FineTuningConfig(
-            TrunkOptimiserConfig(0.001, milestones=(2 * _VQA_UPDATES,)),
+            TrunkOptimiserConfig("sgd", 0.001, milestones=(2 * _VQA_UPDATES,)),
             loss_scale=500.0,
             accumulate=32,
             precision="fp16",
@@ -165,6 +180,39 @@ CLIP_VIL_P_VQA = {
         train_splits=("train", "nominival"),
         select_by="minival",
         evaluation_splits=("minival",),
+        device="cuda",
+    ),
+}
+_GQA_UPDATES = GQA_TRAIN // 256  # an epoch
+_PUBLISHED_VQA = CLIP_VIL_P_VQA["clip-vil-p"]
+CLIP_VIL_P_GQA = {
+    "houses-clip-vil-p": GqaConfig(
+        preset="houses-clip-vil-p", **HOUSE_SPLITS, **_SMALL, min_count=1
+    ),
+    "small-clip-vil-p": GqaConfig(
+        preset="small-clip-vil-p", data="questions", **HELD_OUT_ALONE, **_SMALL, min_count=1
+    ),
+    # The published code (CLIP-ViL-Pretrain/src/tasks/gqa.py) fixes the loss: binary cross-entropy,
+    # averaged and multiplied by the number of answers. The authors published no other settings for
+    # GQA; these are those of VQA.
+    "clip-vil-p": GqaConfig(
+        preset="clip-vil-p",
+        data="data/gqa",
+        model="clip-vil-p",
+        objective="bce",
+        min_count=1,
+        start=_PUBLISHED_VQA.start,
+        clip_vil_p=replace(
+            _PUBLISHED_VQA.clip_vil_p,
+            trunk=TrunkOptimiserConfig("sgd", 0.001, milestones=(2 * _GQA_UPDATES,)),
+            loss_scale=None,
+        ),
+        optimiser=replace(_PUBLISHED_VQA.optimiser, warmup=round(0.05 * 5 * _GQA_UPDATES)),
+        iterations=5 * _GQA_UPDATES,
+        batch_size=8,
+        evaluate_every=_GQA_UPDATES,
+        select_by="testdev",
+        evaluation_splits=("testdev",),
         device="cuda",
     ),
 }

@@ -1,6 +1,6 @@
 """Answer questions about any image with the model of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from torch import Tensor
 
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
-from training.settings import read_config
 from vl_tasks.data.questions import Question
 from vl_tasks.grids.regions import RegionSource
-from vl_tasks.grids.sources import uncached_source
-from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.grids.sources import open_source, uncached_source
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from vl_tasks.settings.configs import QuestionConfig
+from vl_tasks.settings.gqa import GqaConfig, read_question_config
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
@@ -23,15 +24,15 @@ from vl_tasks.vqa.learning import ANSWERS
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """Model of a run with its vocabularies, and the inputs of one image (image id 0).
+    """Model of a run with its vocabularies, and the inputs of images (of one image: image id 0).
 
     Attributes:
         config: Settings of the run.
         answers: Answer vocabulary.
-        inputs: Network in evaluation mode, and the image.
+        inputs: Network in evaluation mode, and the images.
     """
 
-    config: VqaConfig
+    config: QuestionConfig
     answers: AnswerVocabulary
     inputs: FeatureInputs | FineTuningInputs
 
@@ -42,6 +43,16 @@ class OpenedRun:
         for rows, part in self.inputs.logits(asked):
             logits[torch.from_numpy(np.asarray(rows))] = part.cpu()
         return logits
+
+    def scores(self, questions: Sequence[str]) -> Tensor:
+        """Compute the scores 0..1 (N, answers) of questions, as the run was trained.
+
+        They are independent of each other after binary cross-entropy, and add up to 1 after
+        cross-entropy (GQA).
+        """
+        logits = self.logits(questions)
+        is_exclusive = isinstance(self.config, GqaConfig) and self.config.objective == "ce"
+        return logits.softmax(1) if is_exclusive else logits.sigmoid()
 
 
 def as_questions(texts: Sequence[str]) -> list[Question]:
@@ -64,22 +75,47 @@ def open_run(
         FileNotFoundError: The folder is not a run.
         ValueError: The run belongs to another task or is damaged.
     """
-    config = replace(read_config(run, VqaConfig), device=device)
+    return open_run_on(run, {0: image}, device, precision)
+
+
+def open_run_on(
+    run: Path,
+    images: Mapping[int, Path],
+    device: str = "cpu",
+    precision: str | None = None,
+    cached: bool = False,
+) -> OpenedRun:
+    """Load the model of a run for images by id.
+
+    Args:
+        run: Folder of the run.
+        images: Image files, or .npz files of region features for a model that uses regions.
+        device: Device of the model.
+        precision: Precision of the encoder; default: the run's setting.
+        cached: Whether to use the cache of grid features as in training.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        ValueError: The run belongs to another task or is damaged.
+    """
+    config = replace(read_question_config(run), device=device)
     if precision is not None:
         config = replace(config, grids=replace(config.grids, precision=precision))
     check_device(device)
     answers = AnswerVocabulary.load(run / ANSWERS)
-    if config.model == "clip-vil-p":
+    if config.model in FINE_TUNED_MODELS:
         settings = replace(config.clip_vil_p, workers=0)
         config = replace(config, clip_vil_p=settings)
-        inputs = FineTuningInputs(config, answers, {0: image}, run)
+        inputs = FineTuningInputs(config, answers, images, run)
     else:
         words = Vocabulary.load(run / VOCABULARY, config.tokenizer)
         source: Source
         if config.vision and config.regions is not None:
-            source = RegionSource({0: image})
+            source = RegionSource(images, in_rows=isinstance(config, GqaConfig))
+        elif cached:
+            source = open_source(config, images)
         else:
-            source = uncached_source(config, {0: image}, device)
+            source = uncached_source(config, images, device)
         inputs = FeatureInputs(config, source, words, len(answers))
     load_model(run, inputs.network, inputs.metadata)
     inputs.network.eval()
@@ -108,7 +144,7 @@ def answer_questions(
     """
     opened = open_run(Path(run), Path(image), device)
     answers = opened.answers
-    best = opened.logits(questions).sigmoid().topk(min(count, len(answers)))
+    best = opened.scores(questions).topk(min(count, len(answers)))
     return [
         [(answers.answers[k], score) for score, k in zip(scores, classes, strict=True)]
         for scores, classes in zip(best.values.tolist(), best.indices.tolist(), strict=True)

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 
 from encoders.explanations import Explanation, explain
-from training.settings import read_config
 from vl_tasks.data.images import read_image
 from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.sources import GridSource
-from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.gqa import read_question_config
 from vl_tasks.vqa.answering import as_questions, open_run
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
 from vl_tasks.vqa.learning import ANSWERS
@@ -37,7 +36,7 @@ def explain_answer(
         ValueError: The run belongs to another task, is damaged, uses no grid features, or its
             answer vocabulary does not contain the answer.
     """
-    if read_config(run, VqaConfig).regions is not None:
+    if read_question_config(run).regions is not None:
         raise ValueError(
             f"{run}: this model uses region features; choose a run that uses grid features"
         )

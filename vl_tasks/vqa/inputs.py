@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training import distributed
 from training.checkpoints import VOCABULARY
 from vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
-from vl_tasks.data.questions import Question
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
-from vl_tasks.settings.configs import QuestionConfig, VqaConfig
+from vl_tasks.settings.configs import QuestionConfig
 from vl_tasks.text.sentences import Sentences, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
@@ -97,23 +97,27 @@ class FineTuningInputs(FineTuning):
         answers: Answer vocabulary.
         images: Image files by id.
         run: Folder of an existing run of the task; None for a new one.
+        texts: Training questions, see `FineTuning`.
     """
 
     def __init__(
         self,
-        config: VqaConfig,
+        config: QuestionConfig,
         answers: AnswerVocabulary,
-        images: Mapping[int, Path],
+        images: Mapping[Any, Path],
         run: Path | None,
+        texts: Sequence[str] = (),
     ) -> None:
-        super().__init__(config, answers.answers, run)
+        super().__init__(config, answers.answers, run, texts)
         self._images = images
+        if run is None and config.start is not None and distributed.rank() == 0:
+            print(f"{self.known} of {len(answers)} answers have pre-trained weights")
 
-    def encode(self, questions: Sequence[Question]) -> PictureSentences:
+    def encode(self, questions: Sequence[ImageQuestion]) -> PictureSentences:
         """Prepare questions about images."""
         paths = [self._images[one.image_id] for one in questions]
         return self.sentences(paths, [one.text for one in questions])
 
-    def logits(self, questions: Sequence[Question]) -> Iterator[tuple[np.ndarray, Tensor]]:
+    def logits(self, questions: Sequence[ImageQuestion]) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all questions, each exactly once."""
         return self.logits_of(self.encode(questions))

@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training import distributed
 from training.checkpoints import VOCABULARY
-from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
-from vl_tasks.clip_vil_p.fine_tuning import make_fine_tuning_trainer
+from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
-from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
 from vl_tasks.text.sentences import build_vocabulary
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, make_task_trainer, parted, train_task
+from vl_tasks.training import FinalScores, parted, train_task
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
@@ -68,6 +69,19 @@ def answer_loss(scores: Tensor, targets: Tensor, reduction: Reduction = "mean") 
     return total if reduction == "sum" else total / len(scores)
 
 
+def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) -> Tensor:
+    """Compute the binary cross-entropy as the settings of a run require.
+
+    With --clip-vil-p.loss-scale, it is averaged over answers and questions and multiplied by this
+    factor; otherwise see `answer_loss`.
+    """
+    targets = targets.to(logits.device)
+    scale = config.clip_vil_p.loss_scale
+    if config.model in FINE_TUNED_MODELS and scale is not None:
+        return scale * F.binary_cross_entropy_with_logits(logits, targets)
+    return answer_loss(logits, targets, config.loss)
+
+
 class VqaLearner:
     """VQA network with its training and evaluation questions.
 
@@ -98,11 +112,8 @@ class VqaLearner:
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.answers = self._answer_vocabulary()
-        if config.model == "clip-vil-p":
-            self.inputs = FineTuningInputs(config, self.answers, self._images(), config.resume)
-            if config.resume is None:
-                known, total = self.inputs.known, len(self.answers)
-                print(f"{known} of {total} answers have pre-trained weights")
+        if config.model in FINE_TUNED_MODELS:
+            self.inputs = self._fine_tuning()
         else:
             self.words = self._vocabulary()
             self.inputs = self._feature_inputs()
@@ -118,22 +129,7 @@ class VqaLearner:
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Compute the loss of the training questions `rows` from their logits."""
-        targets = self._targets.batch(rows).to(self.config.device)
-        scale = self.config.clip_vil_p.loss_scale
-        if self.config.model == "clip-vil-p" and scale is not None:
-            return scale * F.binary_cross_entropy_with_logits(logits, targets)
-        return answer_loss(logits, targets, self.config.loss)
-
-    @property
-    def fine_tuning(self) -> FineTuningInputs:
-        """Network and inputs of the model clip-vil-p."""
-        assert isinstance(self.inputs, FineTuningInputs)
-        return self.inputs
-
-    @property
-    def sentences(self) -> PictureSentences:
-        """Training questions of the model clip-vil-p."""
-        return self.encoded
+        return scaled_answer_loss(logits, self._targets.batch(rows), self.config)
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracy 0..1 on the split `select_by`, overall and by answer type."""
@@ -173,7 +169,9 @@ class VqaLearner:
 
     def write_submission(self, split: str, path: Path) -> None:
         """Write the answers to the questions of a split."""
-        write_submission(path, self.answer(self.splits[split]))
+        answers = self.answer(self.splits[split])
+        if distributed.rank() == 0:
+            write_submission(path, answers)
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:
@@ -187,6 +185,10 @@ class VqaLearner:
         if secret:
             return read_questions(questions)
         return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
+
+    def _fine_tuning(self) -> FineTuningInputs:
+        """Load the pre-trained network."""
+        return FineTuningInputs(self.config, self.answers, self._images(), self.config.resume)
 
     def _feature_inputs(self) -> "FeatureInputs":
         """Open the features of all images, and fit a new network to them."""
@@ -236,5 +238,5 @@ def train_vqa(config: VqaConfig) -> None:
         ValueError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
-    fine_tunes = config.model == "clip-vil-p"
-    train_task(config, VqaLearner, make_fine_tuning_trainer if fine_tunes else make_task_trainer)
+    train = fine_tune if config.model == "clip-vil-p" else train_task
+    train(config, VqaLearner)

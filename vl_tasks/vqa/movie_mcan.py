@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vl_tasks.grids.grids import Grids
+from vl_tasks.networks.joint import JointVectors
 from vl_tasks.networks.mcan import GuidedCells, Pooling, QuestionReader
 from vl_tasks.settings.network_sizes import McanConfig
 
@@ -126,24 +127,42 @@ class MovieMcan(nn.Module):
             In training (B, 3, classes): logits of both branches together, of the modulated
             convolutions, and of guided attention. In evaluation (B, classes): the first of them.
         """
-        if self.faithful:
-            grids = padded_square(grids, _FAITHFUL_SIDE)
-        words, word_mask = self.reader(tokens)  # (B, T, hidden)
-        condition, question = self.question_pool(words, word_mask).unbind(1)  # (B, hidden) each
-        cells = self.places(grids, words, word_mask)  # (B, N, hidden)
-        attended = self.place_pool(cells, grids.mask)[:, 0]  # (B, hidden)
-        movie = self._movie(grids, condition)  # (B, hidden)
-        fused = [
-            self.from_question[0](question)
-            + self.from_movie[0](movie)
-            + self.from_attention[0](attended)
-        ]
+        question, attended, movie = self._branches(grids, tokens)
+        fused = [self._fuse(question, attended, movie)]
         if self.training:
             fused.append(self.from_movie[1](movie))
             fused.append(self.from_question[1](question) + self.from_attention[1](attended))
         branches = zip(self.classifiers, self.norms, fused, strict=False)
         scores = [classifier(norm(x)) for classifier, norm, x in branches]
         return torch.stack(scores, dim=1) if self.training else scores[0]
+
+    def join(self, grids: Grids, tokens: Tensor) -> JointVectors:
+        """Compute the vectors of questions, token ids (B, T), about grids.
+
+        The image vector consists of the vectors of guided attention and of modulated convolutions.
+        """
+        question, attended, movie = self._branches(grids, tokens)
+        fused = self.norms[0](self._fuse(question, attended, movie))
+        return JointVectors(torch.cat([attended, movie], dim=1), question, fused)
+
+    def classify(self, fused: Tensor) -> Tensor:
+        """Compute the logits (B, classes) of fused vectors."""
+        return self.classifiers[0](fused)
+
+    def _branches(self, grids: Grids, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the vectors (B, hidden) of question, guided attention and convolutions."""
+        if self.faithful:
+            grids = padded_square(grids, _FAITHFUL_SIDE)
+        words, word_mask = self.reader(tokens)  # (B, T, hidden)
+        condition, question = self.question_pool(words, word_mask).unbind(1)  # (B, hidden) each
+        cells = self.places(grids, words, word_mask)  # (B, N, hidden)
+        attended = self.place_pool(cells, grids.mask)[:, 0]  # (B, hidden)
+        return question, attended, self._movie(grids, condition)
+
+    def _fuse(self, question: Tensor, attended: Tensor, movie: Tensor) -> Tensor:
+        """Compute the sum (B, fused) of both branches and the question."""
+        from_image = self.from_movie[0](movie)
+        return self.from_question[0](question) + from_image + self.from_attention[0](attended)
 
     def _movie(self, grids: Grids, condition: Tensor) -> Tensor:
         """Compute the branch of modulated convolutions (B, hidden)."""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from vl_tasks.grids.grids import Grids, GridScale
+from vl_tasks.networks.joint import JointVectors
 from vl_tasks.networks.mcan import Mcan
 from vl_tasks.settings.configs import QuestionConfig
 from vl_tasks.vqa.movie_mcan import MovieMcan
@@ -37,6 +38,11 @@ class VqaNetwork(nn.Module):
         MoVie+MCAN returns (B, 3, classes) in training, see `MovieMcan`.
         """
         return self.reasoner(self.scale(grids), tokens)
+
+    def join(self, grids: Grids, tokens: Tensor) -> tuple[JointVectors, Tensor]:
+        """Compute the vectors of questions about grids, and their logits (B, classes)."""
+        vectors = self.reasoner.join(self.scale(grids), tokens)
+        return vectors, self.reasoner.classify(vectors.fused)
 
 
 def _reasoner(

@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import masked_softmax
+from vl_tasks.networks.joint import JointVectors
 from vl_tasks.networks.mcan import Words
 from vl_tasks.settings.network_sizes import PythiaConfig
 
@@ -76,6 +77,10 @@ class Pythia(nn.Module):
 
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
         """Compute the logits (B, classes) of questions, token ids (B, T), about grids."""
+        return self.classify(self.join(grids, tokens).fused)
+
+    def join(self, grids: Grids, tokens: Tensor) -> JointVectors:
+        """Compute the vectors of questions, token ids (B, T), about grids."""
         question = self._question(tokens)  # (B, 2 hidden)
         keys = self.place_key(grids.features) * self.question_key(question)[:, None]
         scores = self.attention(self.dropout(keys))  # (B, N, 1)
@@ -84,8 +89,12 @@ class Pythia(nn.Module):
         joint = self.dropout(
             self.place_value(image) * self.question_value(question)
         )  # (B, product)
-        texts = self.text_classifier(self.text_head(joint))
-        return texts + self.place_classifier(self.place_head(joint))
+        return JointVectors(image, question, joint)
+
+    def classify(self, fused: Tensor) -> Tensor:
+        """Compute the logits (B, classes) of fused vectors."""
+        texts = self.text_classifier(self.text_head(fused))
+        return texts + self.place_classifier(self.place_head(fused))
 
     def _question(self, tokens: Tensor) -> Tensor:
         states = self.words(tokens)  # (B, T, hidden)

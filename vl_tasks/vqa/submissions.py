@@ -45,7 +45,7 @@ def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]
 
 
 def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int, tuple[str, float]]:
-    """Read the answers with their confidence, the input of `vqa.reliability`."""
+    """Read the answers with their confidence, the input of `reliability.scores.metrics`."""
     records = _read(path, questions, _SureRecord)
     return {key: (record.answer, record.confidence) for key, record in records.items()}
 
@@ -53,6 +53,15 @@ def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int,
 def write_submission(path: Path, answers: Mapping[int, str]) -> None:
     """Write answers by question id atomically."""
     rows = [{"question_id": key, "answer": answer} for key, answer in answers.items()]
+    write_text(path, json.dumps(rows, ensure_ascii=False))
+
+
+def write_sure_submission(path: Path, answers: Mapping[int, tuple[str, float]]) -> None:
+    """Write answers with their confidence by question id atomically."""
+    rows = [
+        {"question_id": key, "answer": answer, "confidence": confidence}
+        for key, (answer, confidence) in answers.items()
+    ]
     write_text(path, json.dumps(rows, ensure_ascii=False))
 
 

@@ -22,16 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipnav.commands.agents.comparisons import (
-    ComparisonArguments,
-    run_comparison,
-    split_command_line,
-)
+from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
+from clipnav.comparisons import split_command_line
 from clipnav.parsing import parse
 
 
 @dataclass(frozen=True)
-class CompareArguments(ComparisonArguments):
+class CompareArguments(AgentComparisonArguments):
     """Rows of the comparison and folder of the results."""
 
     rows: tuple[str, ...] = ("imitation=", "reinforcement=--reinforcement.weight 1")
@@ -49,7 +46,7 @@ def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
         arguments: Arguments of this command.
         training: Arguments of clipnav train-agent for all rows.
     """
-    from agents.experiments.comparison import ComparisonRow
+    from training.comparisons import ComparisonRow
 
     common = [*arguments.choice, *training]
     rows = [

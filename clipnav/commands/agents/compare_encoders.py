@@ -1,6 +1,7 @@
 """Compare encoders: train the same follower on the features of each.
 
 $ clipnav compare-encoders --encoders house_clip labels=runs/house_supervised/house_supervised
+$ clipnav compare-encoders --encoders house_clip efficientnet-lite0 house_clip:random
 $ clipnav compare-encoders --encoders house_clip ViT-B-32:openai --world houses-standard --seeds 5
 $ clipnav compare-encoders --ablations empty-instructions shuffled-instructions no-vision
 $ clipnav compare-encoders --encoders house_clip RN50:openai -- --dataset rxr --minutes 10
@@ -16,39 +17,34 @@ The weights of a run are selected on the first split, so the other splits have n
 selection.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clipnav.commands.agents.comparisons import (
-    ComparisonArguments,
-    run_comparison,
-    split_command_line,
-)
+from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
+from clipnav.comparisons import split_command_line
 from clipnav.parsing import parse
+from encoders.named_encoder import named_encoders
 from envs.worlds import World
-from storage.features.store_file import OTHER_FORMATS
 
 if TYPE_CHECKING:
-    from agents.experiments.comparison import ComparisonRow
+    from training.comparisons import ComparisonRow
 
 Ablation = Literal["empty-instructions", "shuffled-instructions", "no-vision"]
-# In these names the colon does not separate a tag.
-_PREFIXES = ("local-dir:", "hf-hub:")
-_STORE_SUFFIXES = (".safetensors", *OTHER_FORMATS)
 
 
 @dataclass(frozen=True)
-class CompareArguments(ComparisonArguments):
+class CompareArguments(AgentComparisonArguments):
     """Compare followers that are trained on the features of different encoders."""
 
     encoders: tuple[str, ...] = ("house_clip",)
-    """Encoders: "house_clip", an open_clip name with or without weights (ViT-B-32:openai), a folder
-    in open_clip's local-dir format, or a feature store of any model (FILE.safetensors); each can be
-    given a name (NAME=FOLDER). The others are compared with the first one."""
+    """Encoders: "house_clip", "efficientnet-lite0" (ImageNet's labels; requires the extra "bench"),
+    an open_clip name with its weights (ViT-B-32:openai), a folder in open_clip's local-dir format,
+    one of these with random weights (house_clip:random), or a feature store of any model
+    (FILE.safetensors); each can be given a name (NAME=FOLDER). The others are compared with the
+    first one."""
     ablations: tuple[Ablation, ...] = ()
     """Additional rows: followers of the first encoder without instructions, with instructions of
     other paths, or without visual features, in training and evaluation."""
@@ -70,39 +66,6 @@ class CompareArguments(ComparisonArguments):
     def folder(self) -> Path:
         """Folder of all results."""
         return self.output or Path("runs") / f"comparison-{self.world}"
-
-
-@dataclass(frozen=True)
-class NamedEncoder:
-    """An encoder of the command line: its name in the tables, its source and its weights.
-
-    The source is a feature store if `is_store`.
-    """
-
-    name: str
-    source: str
-    pretrained: str | None
-
-    @classmethod
-    def parse(cls, text: str) -> "NamedEncoder":
-        """Parse "house_clip", "MODEL", "MODEL:TAG", "FOLDER" or "STORE", or "NAME=" and one."""
-        name, equals, source = text.rpartition("=")
-        if Path(source).is_dir() or source.startswith(_PREFIXES):
-            return cls(name if equals else Path(source).name, source, None)
-        if Path(source).suffix in _STORE_SUFFIXES and ":" not in source:
-            return cls(name if equals else Path(source).stem, source, None)
-        model, _, tag = source.partition(":")
-        return cls(name if equals else source, model, tag or None)
-
-    @property
-    def is_store(self) -> bool:
-        """Whether the source is a feature store."""
-        return Path(self.source).suffix in _STORE_SUFFIXES
-
-    @property
-    def file(self) -> str:
-        """File name of the feature store."""
-        return re.sub(r"[^\w.+-]+", "-", self.name) + ".safetensors"
 
 
 def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
@@ -127,7 +90,8 @@ def contestants(
     arguments: CompareArguments, stores: dict[str, Path], common: Sequence[str]
 ) -> "list[ComparisonRow]":
     """Return the rows to train: each encoder, then the ablations of the first one."""
-    from agents.experiments.comparison import ABLATIONS, ComparisonRow
+    from agents.experiments.comparison import ABLATIONS
+    from training.comparisons import ComparisonRow
 
     rows = {name: [*common, "--features", str(path)] for name, path in stores.items()}
     first, *_ = rows
@@ -156,12 +120,7 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     from storage.features.opening import open_store
     from storage.features.shards import is_finished
 
-    named = [NamedEncoder.parse(text) for text in arguments.encoders]
-    if not named or len({encoder.file for encoder in named}) < len(named):
-        raise ValueError(
-            f"--encoders {' '.join(arguments.encoders)}: no encoder, or two of one name; give at "
-            "least one, and different names with NAME=ENCODER"
-        )
+    named = named_encoders(arguments.encoders)
     extraction = ExtractArguments(
         world=arguments.world, data_dir=arguments.data_dir, scan_dir=arguments.scan_dir
     )
@@ -171,7 +130,12 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
         if entry.is_store:
             stores[entry.name] = open_store(entry.source).path
             continue
-        encoder = ClipEncoder.load(entry.source, entry.pretrained, arguments.precision)
+        encoder = ClipEncoder.load(
+            entry.source,
+            entry.pretrained,
+            arguments.precision,
+            random_weights=entry.random_weights,
+        )
         source, viewpoints = view_source(extraction, encoder.image_size)
         metadata = {**encoder_metadata(encoder), **source.metadata}
         stores[entry.name] = arguments.folder / "features" / entry.file

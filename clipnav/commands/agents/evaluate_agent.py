@@ -1,11 +1,12 @@
-"""Evaluate the follower of a run on one or more splits.
+"""Evaluate the agent of a run on one or more splits.
 
 $ clipnav evaluate-agent runs/r2r-houses --splits val_seen val_unseen
 $ clipnav evaluate-agent runs/r2r-houses --instruction-ablation shuffled
 $ clipnav evaluate-agent runs/r2r-matterport --split test --submission test.json
 $ clipnav evaluate-agent runs/r2r-houses --traces traces    # for visualise and plot-results
 
-The follower walks greedily, or searches before it walks. Flags override the settings of the run.
+The agent acts greedily; a follower can search before it walks. Flags override the settings of the
+run.
 """
 
 from collections.abc import Sequence

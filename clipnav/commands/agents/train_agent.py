@@ -1,23 +1,26 @@
-"""Train a follower by imitation and reinforcement, then compare it with the baselines.
+"""Train an agent on instructions, then compare it with the baselines.
 
 $ clipnav train-agent --dataset rxr --minutes 5
+$ clipnav train-agent --agent map
 $ clipnav train-agent --dataset r2r --world matterport --data-dir data --features vit.safetensors
 $ clipnav train-agent --start-from runs/r2r-houses     # continue with reinforcement
 $ clipnav train-agent --resume runs/r2r-houses
 
-Datasets: r2r, rxr and r4r. Worlds: the built-in houses and Matterport3D. Dataset, world, --preset,
---start-from and --back-translation.speaker determine the defaults of the other flags.
+Agents: the follower, which imitation and reinforcement train, and the map agent (--agent map),
+which has other flags: --agent map --help. Datasets: r2r, rxr and r4r. Worlds: the built-in houses
+and Matterport3D. Agent, dataset, world, --preset, --start-from and --back-translation.speaker
+determine the defaults of the other flags.
 """
 
 from collections.abc import Sequence
 
-from agents.command_line import parse_train
+from agents.command_line import parse_agent
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
-    config = parse_train(arguments, __doc__)
+    config = parse_agent(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.learning.follower_training import train
+    from agents.experiments.training import train_any
 
-    train(config)
+    train_any(config)

@@ -44,7 +44,7 @@ class ExplainArguments:
     """Question that the text answers. The model of --run is explained instead of --encoder, with
     the encoder, fit and size of the run."""
     run: Path = Path("runs/vqa-mcan-house")
-    """Folder of a run of clipnav finetune-vqa; used with --question."""
+    """Folder of a run of clipnav finetune-vqa or clipnav finetune-gqa; used with --question."""
 
 
 def run(arguments: ExplainArguments) -> None:

@@ -5,6 +5,8 @@ $ clipnav pretrain-house-clip --resume runs/house_clip
 $ clipnav pretrain-house-clip --export encoders/house_clip    # replaces the shipped encoder
 $ clipnav pretrain-house-clip --set standard                  # on the training houses of agents
 $ clipnav pretrain-house-clip --objective supervised          # the same tower, trained by labels
+$ clipnav pretrain-house-clip --objective supervised --labelled-fraction 0.01    # of 1 % of views
+$ clipnav pretrain-house-clip --objective supervised --labels largest     # one label per view
 $ clipnav pretrain-house-clip --iterations 40 --houses 2 --held-out 1    # a quick test
 
 Builds the houses, renders their panoramas into the cache, trains, exports and scores. The last

@@ -67,7 +67,7 @@ def run(arguments: ReproduceArguments) -> None:
         )
     for name in arguments.names:
         record = run_experiment(
-            name, experiments[name], arguments.docs.absolute().parent, arguments.output / name
+            name, experiments, arguments.docs.absolute().parent, arguments.output
         )
         write_record(records, record)
         print(record_path(records, name))

@@ -1,7 +1,8 @@
-"""Answer questions about an image with a model that clipnav finetune-vqa trained.
+"""Answer questions about an image with a model of clipnav finetune-vqa or clipnav finetune-gqa.
 
 $ clipnav answer photo.jpg "how many chairs are there?"
 $ clipnav answer photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
+$ clipnav answer photo.jpg "is there a lamp?" --max-risk 5   # abstain from unreliable answers
 """
 
 from collections.abc import Sequence
@@ -24,14 +25,21 @@ class AnswerConfig:
     questions: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Questions about the image."""
     run: Path = Path("runs/vqa-mcan-house")
-    """Folder of the run, made by clipnav finetune-vqa."""
+    """Folder of the run, made by clipnav finetune-vqa or clipnav finetune-gqa."""
+    max_risk: float | None = None
+    """Tolerated risk in percent: abstain from answers that are not confident enough for it."""
+    selector: Path | None = None
+    """Folder of clipnav train-selector with confidence and thresholds, for --max-risk; default:
+    runs/selector-NAME_OF_THE_RUN."""
     count: int = 5
-    """Number of answers to print per question, most probable first."""
+    """Number of answers to print per question, most probable first; one with --max-risk."""
     device: str = "cpu"
     """Device of the model: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("count",))
+        if self.selector is not None and self.max_risk is None:
+            raise ValueError(f"--selector {self.selector} has no effect without --max-risk; set it")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -39,6 +47,9 @@ def main(arguments: Sequence[str]) -> None:
     config = parse(AnswerConfig, __name__, __doc__, arguments)
     if not config.questions:
         raise SystemExit('no question given; write clipnav answer IMAGE "is there a lamp?"')
+    if config.max_risk is not None:
+        _answer_or_abstain(config, config.max_risk)
+        return
     # Imported here so that --help answers without loading torch.
     from vl_tasks.vqa.answering import answer_questions
 
@@ -49,3 +60,15 @@ def main(arguments: Sequence[str]) -> None:
         print(f"{question}: {answers[0][0]}")
         for answer, score in answers:
             print(f"  {score:6.1%}  {answer}")
+
+
+def _answer_or_abstain(config: AnswerConfig, max_risk: float) -> None:
+    """Print the answers that are confident enough for a tolerated risk in percent."""
+    from vl_tasks.reliability.abstaining import answer_or_abstain
+
+    folder = config.selector or config.run.with_name(f"selector-{config.run.name}")
+    answers = answer_or_abstain(
+        folder, config.run, config.image, config.questions, max_risk, config.device
+    )
+    for question, answer in zip(config.questions, answers, strict=True):
+        print(f"{question}: {answer.text}")

@@ -5,6 +5,7 @@ $ clipnav finetune-vqa --no-vision
 $ clipnav finetune-vqa --data easy-vqa
 $ clipnav finetune-vqa --data my_photos                      # photos and questions.csv
 $ clipnav finetune-vqa --preset movie-mcan-clip-vil --data data/vqa --submit test-dev
+$ clipnav finetune-vqa --model multilingual --languages en fr de es hi te --start RUN
 $ clipnav finetune-vqa --resume runs/vqa-mcan-house
 
 --data and --preset choose the defaults of the other flags.
@@ -21,6 +22,11 @@ def main(arguments: Sequence[str]) -> None:
     config = parse_vqa(arguments, __doc__)
     check_encoder(config)
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.vqa.learning import train_vqa
+    if config.model == "multilingual":
+        from vl_tasks.multilingual.learning import train_multilingual
 
-    train_vqa(config)
+        train_multilingual(config)
+    else:
+        from vl_tasks.vqa.learning import train_vqa
+
+        train_vqa(config)

@@ -9,7 +9,7 @@ from clipnav.commands.viewer.visualise_config import VisualiseConfig
 
 if TYPE_CHECKING:
     from agents.acting.rollout import Agent
-    from agents.settings import TrainConfig
+    from agents.settings import AgentConfig
     from envs.episodes import Episode
     from envs.navigation.vector_env import VlnVectorEnv
     from viewer.scene.pictures import Pictures
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from viewer.site.opening import Kind
     from viewer.trace import Trace
 
-    Run = tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]
+    Run = tuple[AgentConfig, VlnVectorEnv, dict[str, Agent]]
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,9 @@ def _episode_to_write(config: VisualiseConfig, ids: list[str]) -> str:
 
 
 def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
-    from agents.settings import TrainConfig
-    from training.settings import read_config
+    from agents.settings import read_agent_config
 
-    saved = read_config(run, TrainConfig)
+    saved = read_agent_config(run)
     folder = config.data_dir or saved.data_dir
     return replace(config, dataset=saved.dataset, world=saved.world, data_dir=folder)
 

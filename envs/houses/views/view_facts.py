@@ -19,7 +19,7 @@ fact that may hold as false.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -87,10 +87,13 @@ class ViewFacts:
     Attributes:
         holds: Facts that are clearly true.
         may_hold: Facts that are not clearly false; a superset of `holds`.
+        largest: Category of the object that covers most of the view, "" if no object is clearly
+            visible.
     """
 
     holds: frozenset[Fact]
     may_hold: frozenset[Fact]
+    largest: str = ""
 
     @property
     def room(self) -> str:
@@ -101,7 +104,7 @@ class ViewFacts:
     def without_colours(self) -> ViewFacts:
         """Return the facts of a view with unreliable colours: none holds, but all still may."""
         kept = frozenset(fact for fact in self.holds if not is_colour(fact))
-        return ViewFacts(kept, self.may_hold)
+        return replace(self, holds=kept)
 
 
 def is_colour(fact: Fact) -> bool:
@@ -130,7 +133,9 @@ def view_facts(
     _add_room_facts(facts, _areas(object_id, len(objects)), objects, room_kinds)
     furnished = sum(thing.area for thing in things)
     facts.add(("bare",), furnished < BARE_HOLDS, furnished < BARE_MAY)
-    return ViewFacts(frozenset(facts.holds), frozenset(facts.may_hold))
+    clear = [thing for thing in things if thing.is_clear]
+    largest = max(clear, key=lambda thing: thing.area).category if clear else ""
+    return ViewFacts(frozenset(facts.holds), frozenset(facts.may_hold), largest)
 
 
 def things_in_view(

@@ -2,7 +2,7 @@ import pytest
 
 from agents.acting.baselines import TeacherAgent
 from agents.acting.environments import make_env
-from agents.acting.evaluation import compare, evaluate, follower_name, table
+from agents.acting.evaluation import agent_name, compare, evaluate, table
 from agents.settings import TrainConfig
 
 
@@ -45,11 +45,11 @@ def test_table_is_aligned():
 
 
 def test_follower_name_contains_ablations():
-    assert follower_name(TrainConfig()) == "follower"
-    assert follower_name(TrainConfig(vision=False)) == "follower (no vision)"
+    assert agent_name(TrainConfig()) == "follower"
+    assert agent_name(TrainConfig(vision=False)) == "follower (no vision)"
     assert (
-        follower_name(TrainConfig(instruction_ablation="shuffled"))
+        agent_name(TrainConfig(instruction_ablation="shuffled"))
         == "follower (shuffled instructions)"
     )
     both = TrainConfig(vision=False, instruction_ablation="empty")
-    assert follower_name(both) == "follower (no vision, empty instructions)"
+    assert agent_name(both) == "follower (no vision, empty instructions)"

@@ -1,78 +1,16 @@
-"""Comparisons of trainings: figures, resuming, and refused runs."""
+"""Comparisons of trainings of agents: resuming, and refused runs."""
 
 import json
-import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from agents.experiments.comparison import SCORES, ComparisonRow, make_job, run_job, train_all
-from agents.experiments.comparison_report import (
-    make_report,
-    markdown_table,
-    seed_intervals,
-    text_table,
-    to_json,
-)
+from agents.experiments.comparison import make_job, run_job, train_all
 from agents.learning.follower_training import follower_trainer
-from envs.metrics import bootstrap_interval, paired_difference
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
+from training.comparisons import SCORES, ComparisonRow
 from training.settings import to_json as settings_text
-
-
-def scores(success, split="val_unseen"):
-    """Return scores of two instructions for each path."""
-    return {
-        split: {
-            f"{path}_{k}": {"path": path, "SR": value, "SPL": value / 2, "nDTW": 0.5}
-            for path, value in enumerate(success)
-            for k in range(2)
-        }
-    }
-
-
-ROWS = {
-    "a": [scores([0.0, 1.0, 0.0, 1.0]), scores([0.0, 1.0, 1.0, 1.0])],
-    "b": [scores([0.0, 0.0, 0.0, 1.0]), scores([0.0, 1.0, 0.0, 1.0])],
-    "forward": [scores([0.0, 0.0, 0.0, 1.0])],
-}
-
-
-def test_rows_have_their_seeds_and_their_difference_from_the_first():
-    rows = make_report(ROWS)["val_unseen"]
-    found = rows["a"]["SR"]
-    assert found.runs == (0.5, 0.75)
-    # Two values a quarter apart, one degree of freedom: t = 12.7062.
-    assert found.over_seeds.high == pytest.approx(0.625 + 12.7062 * 0.125, abs=1e-4)
-    assert found.against_first is None
-    first, second = np.repeat([0.0, 1.0, 0.5, 1.0], 2), np.repeat([0.0, 0.5, 0.0, 1.0], 2)
-    paths = np.repeat(range(4), 2).tolist()
-    assert rows["b"]["SR"].against_first == paired_difference(first, second, clusters=paths)
-    assert rows["b"]["SPL"].over_paths == bootstrap_interval(second / 2, clusters=paths)
-    assert math.isnan(rows["forward"]["SR"].over_seeds.low)
-
-
-def test_tables_contain_means_and_differences():
-    report = make_report(ROWS)
-    lines = text_table(report).splitlines()
-    assert lines[1].split()[:6] == ["val_unseen", "a", "2", "62.5", "±", "158.8"]
-    assert lines[3].split()[:5] == ["val_unseen", "forward", "1", "25.0", "12.5"]
-    assert "-25.0 [" in lines[2]
-    assert (
-        markdown_table(report).splitlines()[2].startswith("| val_unseen | a | 2 | 62.5 ± 158.8 |")
-    )
-    kept = json.loads(json.dumps(to_json(report), allow_nan=False))
-    assert kept["val_unseen"]["a"]["SR"]["runs"] == [0.5, 0.75]
-    assert kept["val_unseen"]["forward"]["SR"]["over_seeds"]["low"] is None
-    assert kept["val_unseen"]["a"]["SR"]["against_first"] is None
-    assert seed_intervals(report)["SR"]["val_unseen"]["b"].mean == 0.375
-
-
-def test_rows_of_other_episodes_are_refused():
-    with pytest.raises(ValueError, match="b was scored on other episodes of val_unseen"):
-        make_report({"a": [scores([1.0, 0.0])], "b": [scores([1.0])]})
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from agents.map_transformer.checkpoints import convert_duet, load_strictly
 from agents.map_transformer.experts import Expert
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.settings import MapTransformerConfig
+from agents.settings.map_transformer import MapTransformerConfig
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.navigation.settings import EnvSettings

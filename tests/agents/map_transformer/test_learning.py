@@ -11,7 +11,7 @@ from agents.map_transformer.experts import Expert
 from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.settings import MapTransformerConfig
+from agents.settings.map_transformer import MapTransformerConfig
 from envs.navigation.device_features import world_features
 
 CONFIG = MapTransformerConfig(

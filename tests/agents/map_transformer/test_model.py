@@ -10,8 +10,8 @@ from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from agents.map_transformer.model import MapTransformer
 from agents.map_transformer.paths import known_paths, path_views
-from agents.map_transformer.settings import MapTransformerConfig
 from agents.map_transformer.states import map_state
+from agents.settings.map_transformer import MapTransformerConfig
 from envs.graphs.candidates import start_views
 from storage.features.view_grid import NUM_HEADINGS, STEP
 

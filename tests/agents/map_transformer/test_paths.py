@@ -9,8 +9,8 @@ from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.paths import known_paths, path_views
-from agents.map_transformer.settings import MapTransformerConfig
+from agents.map_transformer.paths import along_edges, known_paths, path_views
+from agents.settings.map_transformer import MapTransformerConfig
 from envs.graphs.nav_graph import NavGraph
 from envs.graphs.nav_world import NavWorld
 
@@ -114,6 +114,22 @@ def test_views_along_a_path_are_those_of_the_walk(doors_env):
     )
 
 
+def test_shortest_paths_are_inserted_between_distant_nodes(geometry):
+    world = geometry.world
+    near = int(geometry.candidates[0, 0])
+    far = next(n for n in range(1, len(world)) if n not in geometry.candidates[0])
+    nodes = np.array([[0, near, -1], [0, far, 0]])
+    completed = along_edges(world, nodes)
+    assert completed[0, :2].tolist() == [0, near]
+    assert (completed[0, 2:] == -1).all()
+    path = completed[1][completed[1] >= 0]
+    assert path[0] == path[-1] == 0
+    length = world.distance(path[:-1], path[1:]).sum()
+    assert length == pytest.approx(2 * world.distance(np.array([0]), np.array([far]))[0])
+    path_views(world, completed, np.array([0, 0]))
+    np.testing.assert_array_equal(along_edges(world, nodes[:1]), nodes[:1])
+
+
 def test_paths_beyond_edges_are_refused(geometry):
     far = next(n for n in range(1, len(geometry.world)) if n not in geometry.candidates[0])
     with pytest.raises(ValueError, match="not a neighbour"):
@@ -124,7 +140,7 @@ def test_paths_beyond_the_table_of_steps_are_refused(geometry, features):
     path = np.array([looped_path(geometry)])
     paths = known_paths(geometry, path, np.full(path.shape, 12), revisits=True)
     config = MapTransformerConfig(16, 2, 32, 1, 1, 2, 16, max_steps=path.shape[1])
-    with pytest.raises(ValueError, match="--max-steps"):
+    with pytest.raises(ValueError, match=r"--network.max-steps"):
         paths.encode(MapTransformer(config, 9, 5), features)
 
 

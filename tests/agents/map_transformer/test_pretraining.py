@@ -16,8 +16,8 @@ from agents.map_transformer.memory import PanoramaMemory
 from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
 from agents.map_transformer.panorama import PanoramaInputs
 from agents.map_transformer.pretraining import PretrainingModel, action_losses
-from agents.map_transformer.settings import MapTransformerConfig, pretraining_config
 from agents.map_transformer.states import NodeSources, fusion_matrix
+from agents.settings.map_transformer import MapTransformerConfig, pretraining_config
 
 OUTPUT, NORM = 2e-5, 1e-3
 

@@ -7,7 +7,7 @@ import torch
 
 from agents.map_transformer.model import MapTransformer
 from agents.map_transformer.pretraining import PretrainingModel
-from agents.map_transformer.settings import PRESETS, MapTransformerConfig
+from agents.settings.map_transformer import PRESETS, MapTransformerConfig
 from envs.tokenizers import PretrainedTokenizer
 
 SMALL = {
@@ -74,13 +74,13 @@ def test_padding_does_not_change_the_text(tokens):
 
 def test_masked_words_require_the_width_of_the_text_model(tiny_bert):
     config = MapTransformerConfig(**SMALL, text_model=str(tiny_bert))
-    with pytest.raises(ValueError, match="--hidden-size"):
+    with pytest.raises(ValueError, match=r"--network.hidden-size"):
         PretrainingModel(config, 0, 4)
 
 
 def test_instructions_beyond_the_table_of_positions_are_refused(tokens):
     config = MapTransformerConfig(**SMALL, text_layers=1, max_text_length=4)
-    with pytest.raises(ValueError, match="--max-text-length"):
+    with pytest.raises(ValueError, match=r"--network.max-text-length"):
         MapTransformer(config, int(tokens.max()) + 1, 4).read(tokens)
 
 
@@ -88,10 +88,9 @@ def test_instructions_beyond_the_table_of_positions_are_refused(tokens):
     ("changes", "problem"),
     [
         ({"hidden_size": 10, "heads": 3}, "divisible"),
-        ({"dropout": 1.0}, "--dropout"),
-        ({"feature_dropout": -0.1}, "--feature-dropout"),
+        ({"dropout": 1.0}, "--network.dropout"),
+        ({"feature_dropout": -0.1}, "--network.feature-dropout"),
         ({"cross_layers": 0}, "cross-layers"),
-        ({"text_model": "bert", "text_layers": 2}, "no effect"),
         ({"text_model_layers": 2}, "no effect"),
         ({"text_model": "bert", "text_model_layers": 0}, "text-model-layers"),
     ],

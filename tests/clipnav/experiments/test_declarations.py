@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import parse_speaker, parse_train
+from agents.command_line import parse_agent, parse_pretraining, parse_speaker, parse_train
 from agents.settings.presets import preset
 from clipnav.experiments.declarations import Column, Experiment, read_experiments
 from clipnav.experiments.running import steps_of
@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 
 EXPERIMENTS = read_experiments(ROOT / "docs" / "results")
 FOLDER = Path("folder")
+_EARLIER_RUNS = {"--start-from", "--back-translation.speaker", "--speaker"}
 
 
 def write(folder: Path, text: str) -> Path:
@@ -65,6 +66,30 @@ def test_steps_with_a_seed_are_repeated_for_each_seed():
     ]
 
 
+def test_steps_name_the_folders_of_required_experiments(tmp_path):
+    text = """
+    [first]
+    page = "p.md"
+    columns = ["x"]
+    steps = ["a --output {folder}/run"]
+    rows = [["y"]]
+    budget = "1 s"
+    [second-one]
+    page = "p.md"
+    columns = ["x"]
+    requires = ["first"]
+    steps = ["b --start {first}/run"]
+    rows = [["y"]]
+    budget = "1 s"
+    """
+    experiments = read_experiments(write(tmp_path, text))
+    assert steps_of(experiments["second-one"], FOLDER / "second-one") == [
+        ["b", "--start", "folder/first/run"]
+    ]
+    with pytest.raises(ValueError, match="second-one requires zeroth, not declared above"):
+        read_experiments(write(tmp_path, text.replace('["first"]', '["zeroth"]')))
+
+
 @pytest.mark.parametrize("name", [n for n, e in EXPERIMENTS.items() if e.archived is None])
 def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
     experiment = EXPERIMENTS[name]
@@ -80,14 +105,16 @@ def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
 
 
 def test_trainings_of_experiments_have_valid_settings_and_select_weights_on_val_seen():
-    parsers = {"train-agent": parse_train, "train-speaker": parse_speaker}
+    parsers = {
+        "train-agent": parse_agent,
+        "train-speaker": parse_speaker,
+        "pretrain-agent": parse_pretraining,
+    }
     count = 0
     for experiment in EXPERIMENTS.values():
         for name, *arguments in steps_of(experiment, FOLDER):
             # Runs that continue others need these to exist.
-            if name in parsers and not {"--start-from", "--back-translation.speaker"} & {
-                *arguments
-            }:
+            if name in parsers and not _EARLIER_RUNS & {*arguments}:
                 parsers[name](arguments)
                 count += 1
     assert count > 20

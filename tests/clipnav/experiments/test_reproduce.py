@@ -49,6 +49,34 @@ def test_an_experiment_runs_once_and_renders_its_page(reproduce, checkout):
     assert (checkout / "runs/results/speed/starts.txt").read_text() == "first\n"
 
 
+def test_required_experiments_run_first_and_once(reproduce, checkout):
+    declarations = checkout / "docs/results/experiments.toml"
+    with declarations.open("a") as file:
+        file.write("""
+[later]
+page = "page.md"
+budget = "1 second"
+requires = ["speed"]
+steps = ["benchmarks/second.py {folder}/own.json", "benchmarks/second.py {speed}/other.json"]
+columns = ["", "share"]
+rows = [["own", "own.json#share"]]
+""")
+    (checkout / "docs/page.md").write_text("# Page\n")
+    printed = reproduce("later")
+    assert re.findall(r"(\w+), step (\d)", printed) == [
+        ("speed", "1"), ("speed", "2"), ("later", "1"), ("later", "2")
+    ]  # fmt: skip
+    record = json.loads((checkout / "docs/results/later.json").read_text())
+    assert [command.split()[-1] for command in record["commands"]] == [
+        "runs/results/speed/first.json",
+        "runs/results/speed/second.json",
+        "runs/results/later/own.json",
+        "runs/results/speed/other.json",
+    ]
+    assert record["rows"] == [["own", 0.123]]
+    assert "step" not in reproduce("speed")
+
+
 def test_an_experiment_resumes_after_a_failed_step(reproduce, checkout):
     script = checkout / "benchmarks/second.py"
     whole = script.read_text()

@@ -7,7 +7,7 @@ import pytest
 
 from connectivity import CONNECTIVITY_DIR
 from encoders.clip import ClipEncoder
-from encoders.weights.loading import HOUSE_CLIP_DIR
+from encoders.weights.origins import HOUSE_CLIP_DIR
 from envs.houses.building.sets import MINI
 from envs.houses.house_set import UNSEEN_SCANS
 from storage.features.opening import open_store

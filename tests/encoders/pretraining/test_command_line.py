@@ -50,6 +50,19 @@ def test_runs_of_earlier_versions_are_refused_in_one_line(run):
     [
         (["--objective", "random", "--iterations", "5"], "--iterations 5 has no effect with"),
         (["--minutes", "5", "--iterations", "5"], "--iterations 5 has no effect with --minutes"),
+        (["--labels", "largest"], "--labels largest has no effect with --objective contrastive"),
+        (
+            ["--objective", "random", "--labelled-fraction", ".1"],
+            "--labelled-fraction 0.1 has no effect with --objective random",
+        ),
+        (
+            ["--objective", "supervised", "--labelled-fraction", "0"],
+            "--labelled-fraction 0: must be greater than 0 and at most 1",
+        ),
+        (
+            ["--objective", "supervised", "--labelled-fraction", ".1", "--minutes", "5"],
+            "--labelled-fraction and --minutes exclude each other",
+        ),
         (["--optimiser.schedule", "steps"], "--optimiser.schedule steps requires"),
         (["--optimiser.warmup-start", ".5"], "--optimiser.warmup-start 0.5 has no effect"),
     ],

@@ -125,6 +125,27 @@ def test_towers_without_captions_are_exported_with_unit_features(
     assert command.score(model_dir, [house], 32, classifier).room_accuracy == 1
 
 
+def test_a_tower_of_few_views_with_one_label_each_is_exported_and_scored(rendered, tmp_path: Path):
+    run = tmp_path / "run"
+    sizes = {"batch_size": 8, "image_size": 32, "embed_dim": 32, "visual_width": 8}
+    labels = {"objective": "supervised", "labels": "largest", "labelled_fraction": 0.25}
+    config = PretrainConfig(
+        set="mini", output=run, iterations=4, houses=2, held_out=1, **labels, **sizes
+    )
+    command.main(config)
+    model_dir = run / "house_supervised_largest_25pct_mini"
+    readme = (model_dir / "README.md").read_text()
+    assert "trained on 8 views by their largest object in 4 updates of 8 views" in readme
+    assert "--objective supervised --labels largest --labelled-fraction 0.25" in readme
+    assert ClipEncoder.load(str(model_dir)).embed_dim == 32
+    scores = json.loads((run / "results.json").read_text())["results"]["held-out"]
+    # There is one category of objects only.
+    assert (scores["accuracy"], scores["baseline"]) == (1, 1)
+    assert scores["views"] > 0
+    with pytest.raises(ValueError, match="differ in iterations: 4 against 8"):
+        parse_pretraining(["--resume", str(run), "--iterations", "8"])
+
+
 def network_features(network, views) -> np.ndarray:
     from encoders.pretraining.learner import image_features
 
@@ -135,6 +156,8 @@ def test_folders_are_named_after_objective_and_set():
     assert PretrainConfig().run_name == "house_clip"
     assert PretrainConfig(set="standard").run_name == "house_clip_standard"
     assert PretrainConfig(objective="random", set="mini").run_name == "house_random_mini"
+    few = PretrainConfig(objective="supervised", labelled_fraction=0.01, labels="largest")
+    assert few.run_name == "house_supervised_largest_1pct"
     run = Path("runs/a")
     assert PretrainConfig().model_dir(run) == run / "house_clip"
     assert PretrainConfig(export=Path("b")).model_dir(run) == Path("b")

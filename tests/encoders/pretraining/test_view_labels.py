@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.pretraining.view_labels import LabelNames, label_scores, labelled_batch
+from encoders.pretraining.view_labels import (
+    LabelNames,
+    label_scores,
+    labelled_batch,
+    single_label_batch,
+    single_label_scores,
+)
 from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
 from envs.houses.meshes.scene import ObjectInfo
 from envs.houses.rendering.training_panoramas import HousePictures
@@ -13,8 +19,8 @@ BEDROOM, KITCHEN = ("room", "bedroom"), ("room", "kitchen")
 BED, SOFA = ("thing", "bed"), ("thing", "sofa")
 
 
-def facts(holds, may_hold=()) -> ViewFacts:
-    return ViewFacts(frozenset(holds), frozenset({*holds, *may_hold}))
+def facts(holds, may_hold=(), largest="") -> ViewFacts:
+    return ViewFacts(frozenset(holds), frozenset({*holds, *may_hold}), largest)
 
 
 FACTS = [
@@ -78,3 +84,22 @@ def test_label_scores_of_a_known_ranking():
     assert (scores.room_accuracy, scores.room_views) == (0.5, 20)
     # There are too few sofas and stoves to score them.
     assert (scores.thing_precision, scores.thing_categories) == (1.0, 1)
+
+
+def test_the_single_label_is_the_largest_object(house: HousePictures):
+    known = [facts({BED, SOFA}, largest="sofa"), facts(set()), facts({("thing", "x")}, largest="x")]
+    assert NAMES.largest(known).tolist() == [1, -1, -1]
+    sampler = ViewSampler([house], 32, seed=3, config=SamplerConfig(views=16))
+    batch = single_label_batch(sampler, LabelNames.of([house]), 5)
+    full = labelled_batch(sampler, LabelNames.of([house]), 5)
+    assert torch.equal(batch.images, full.images)
+    assert torch.equal(batch.label >= 0, full.shown[:, 0])  # the sofa is the only object
+    assert (batch.label < 0).any()
+
+
+def test_single_label_scores_of_known_logits():
+    known = [facts(set(), largest=name) for name in ("bed", "bed", "bed", "sofa", "")]
+    logits = np.array([[2.0, 1, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    scores = single_label_scores(logits, known, NAMES)
+    assert (scores.accuracy, scores.baseline, scores.views) == (0.75, 0.75, 4)
+    assert single_label_scores(logits[4:], known[4:], NAMES).views == 0

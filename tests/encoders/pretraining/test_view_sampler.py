@@ -150,3 +150,15 @@ def test_truth_has_three_values():
 def test_facts_are_read_in_the_direction_of_the_view(house: HousePictures):
     directions = view_directions(np.array([np.pi]), np.zeros(1), np.array([0.5]), 32)
     assert facts_of_views(house, 0, directions)[0].holds == {("bare",)}
+
+
+def test_the_largest_object_of_a_view_is_a_clear_one(house: HousePictures):
+    for panorama in range(house.viewpoints):
+        views = extraction_views(house, 64)
+        _, facts = next(views)
+        for view in facts:
+            shown = {fact[1] for fact in view.holds if fact[0] == "thing"}
+            assert (view.largest in shown) if shown else (view.largest == "")
+            assert view.without_colours().largest == view.largest
+        assert {view.largest for view in facts} == {"", "sofa", "bed"}
+        assert panorama == 0

@@ -113,7 +113,7 @@ def test_weight_files_run_no_code(
     check(lambda: run_command("convert-openai-clip", *arguments), canary, file_name)
     assert not output.exists()
     # Files that open_clip downloads are read in the same way.
-    monkeypatch.setattr("encoders.weights.loading.is_reachable", lambda address: True)
+    monkeypatch.setattr("encoders.weights.origins.is_reachable", lambda address: True)
     monkeypatch.setattr(open_clip.pretrained, "download_pretrained", lambda _: str(path))
     check(lambda: ClipEncoder.load("RN50", "openai", device="cpu"), canary, file_name)
 

@@ -125,7 +125,7 @@ def test_tags_set_activation_and_preprocessing(
     tag = {"hf_hub": "owner/model/", "quick_gelu": quick, "mean": (0.1, 0.2, 0.3)}
     file = tiny_transformer / "open_clip_model.safetensors"
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
-    monkeypatch.setattr("encoders.weights.loading.is_reachable", lambda address: True)
+    monkeypatch.setattr("encoders.weights.origins.is_reachable", lambda address: True)
     monkeypatch.setattr(open_clip.pretrained, "download_pretrained", lambda tag: str(file))
     model, _, name = load_model(named, "some_tag")
     assert name == "tiny-named/some_tag"

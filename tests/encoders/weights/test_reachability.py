@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from encoders.weights import loading
+from encoders.weights import origins
+from encoders.weights.loading import load_model
 from encoders.weights.reachability import any_is_downloaded, is_downloaded, is_reachable
 
 TAG = {"hf_hub": "timm/resnet50x4_clip.openai/", "url": "https://x.org/models/RN50x4.pt"}
@@ -57,9 +58,9 @@ def test_downloaded_weights_are_detected(tmp_path, monkeypatch):
 
 
 def test_weights_that_cannot_be_reached_are_not_requested(monkeypatch):
-    monkeypatch.setattr(loading, "is_downloaded", lambda tag: False)
-    monkeypatch.setattr(loading, "is_reachable", lambda address: False)
+    monkeypatch.setattr(origins, "is_downloaded", lambda tag: False)
+    monkeypatch.setattr(origins, "is_reachable", lambda address: False)
     requested = lambda *_: pytest.fail("the weights are requested")  # noqa: E731
     monkeypatch.setattr("open_clip.pretrained.download_pretrained", requested)
     with pytest.raises(ConnectionError, match=r"'openai' of RN50x4 .* cannot be reached"):
-        loading.load_model("RN50x4", "openai")
+        load_model("RN50x4", "openai")

@@ -11,7 +11,7 @@ from vl_tasks.captioning.decoding import (
     write_greedily,
 )
 from vl_tasks.networks.attention import UnbiasedNorm
-from vl_tasks.settings.configs import CaptionerConfig
+from vl_tasks.settings.network_sizes import CaptionerConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS
 
 SIZES = CaptionerConfig(width=16, feed_forward=24, layers=2, heads=4)

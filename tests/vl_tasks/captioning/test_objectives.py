@@ -6,7 +6,8 @@ from vl_tasks.captioning.cider import CiderD
 from vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.captioning.objectives import cross_entropy, mean_of_others, self_critical
-from vl_tasks.settings.configs import CaptionConfig, CaptionerConfig
+from vl_tasks.settings.configs import CaptionConfig
+from vl_tasks.settings.network_sizes import CaptionerConfig
 
 WORDS = 8
 SIZES = CaptionerConfig(width=16, feed_forward=24, layers=1, heads=2, input_dropout=0.0)

@@ -85,7 +85,7 @@ def tiny_config(folder: Path, output: Path) -> PretrainConfig:
         optimiser=OptimiserConfig(
             "adamw", 1e-3, weight_decay=0.01, schedule="linear", warmup=2, clip="norm", clip_at=1.0
         ),
-        trunk_optimiser=TrunkOptimiserConfig(0.01, milestones=(3,)),
+        trunk_optimiser=TrunkOptimiserConfig("sgd", 0.01, milestones=(3,)),
         iterations=6,
         batch_size=8,
         accumulate=2,

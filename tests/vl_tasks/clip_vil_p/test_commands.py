@@ -101,6 +101,37 @@ def test_vqa_is_fine_tuned_answers_explains_and_submits(run_command, pretrained,
         (runs / "away").rename(pretrained)
 
 
+def test_gqa_is_fine_tuned_with_both_losses_and_submits(run_command, pretrained, gqa_shapes, runs):
+    run = runs / "gqa"
+    flags = ("--model", "clip-vil-p", "--start", pretrained, "--data", gqa_shapes, *TUNED)
+    printed = run_command(
+        "finetune-gqa", *flags, "--iterations", "2", "--output", run, "--submit", "test",
+        "--clip-vil-p.loss-scale", "3",
+    )  # fmt: skip
+    assert "3 of 5 answers have pre-trained weights" in printed  # not yes and no
+    assert "val (24 balanced questions): accuracy" in printed
+    assert len(json.loads((run / "submission_test.json").read_text())) == 18
+    run_command("finetune-gqa", "--resume", run, "--iterations", "3", "--submit", "val")
+    scores = json.loads((run / "results.json").read_text())["results"]["val"]
+    # The scores are over the exact set, and those of the submission.
+    table = runs / "scores.json"
+    questions, choices = (gqa_shapes / f"val_{n}.json" for n in ("all_questions", "choices"))
+    path = run / "submission_val.json"
+    run_command("evaluate-gqa", path, "--questions", questions, "--choices", choices,
+                "--consistency", "--json", table)  # fmt: skip
+    assert json.loads(table.read_text()) == {str(path): scores}
+    image = next((gqa_shapes / "images" / "val").iterdir())
+    printed = run_command("answer", image, "What colour is it?", "--run", run)
+    answer, heat = printed.splitlines()[0].split(": ")[1], runs / "gqa.png"
+    run_command("explain-image", image, answer, "--question", "what colour is it?", "--run", run,
+                "--output", heat)  # fmt: skip
+    assert np.asarray(Image.open(heat)).shape == (64, 192, 3)
+    other = runs / "gqa_bce"
+    run_command("finetune-gqa", *flags, "--iterations", "1", "--objective", "bce", "--output",
+                other)  # fmt: skip
+    assert json.loads((other / "config.json").read_text())["objective"] == "bce"
+
+
 def test_entailment_is_fine_tuned_and_submits(run_command, pretrained, shapes, runs):
     run = runs / "entailment"
     flags = ("--model", "clip-vil-p", "--start", pretrained, "--data", shapes, *TUNED)
@@ -138,6 +169,8 @@ def test_wrong_settings_are_named(run_command, pretrained, pair_folder, shapes, 
         run_command(*data, *SIZES, "--select-by", "val", "--image-size", "64", "128")
     with pytest.raises(FileNotFoundError, match="no data file of split 'nothing'"):
         run_command(*data, *SIZES, "--train-splits", "nothing")
+    with pytest.raises(FileNotFoundError, match="no data file of split 'other'"):
+        run_command(*data, *SIZES, "--evaluation-splits", "other")
     assert not (tmp_path / "run").exists()
 
 

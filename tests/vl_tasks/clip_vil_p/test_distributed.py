@@ -1,6 +1,7 @@
-"""Pre-training on two ranks, started by torchrun on one machine."""
+"""Training on two ranks, started by torchrun on one machine."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -10,15 +11,24 @@ import torch
 from tests.conftest import ROOT
 from training.checkpoints import load_trainer
 from training.log import read_log
+from training.optimiser_settings import OptimiserConfig
 from vl_tasks.clip_vil_p.pretraining import pretrain
+from vl_tasks.settings.clip_vil_p import FineTuningConfig
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.vqa.learning import train_vqa
 
 PROGRAM = """
-import dataclasses, pathlib, sys
+import pathlib, sys
 sys.path.insert(0, {root!r})
 from tests.vl_tasks.clip_vil_p.conftest import tiny_config
-from tests.vl_tasks.clip_vil_p.test_distributed import still
+from tests.vl_tasks.clip_vil_p.test_distributed import still, tuned
 from vl_tasks.clip_vil_p.pretraining import pretrain
-pretrain(still(tiny_config(pathlib.Path({data!r}), pathlib.Path({output!r})), 4))
+from vl_tasks.vqa.learning import train_vqa
+folders = [pathlib.Path(argument) for argument in sys.argv[2:]]
+if sys.argv[1] == "pretrain":
+    pretrain(still(tiny_config(*folders), 4))
+else:
+    train_vqa(tuned(*folders, 4))
 """
 
 
@@ -35,21 +45,43 @@ def still(config, batch_size):
     )
 
 
-def test_two_ranks_equal_one_process_with_twice_the_batch(tiny, pair_folder, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    pretrain(still(dataclasses.replace(tiny, output=one), 8))
-    program = tmp_path / "program.py"
-    values = {"root": str(ROOT), "data": str(pair_folder), "output": str(two)}
-    program.write_text(PROGRAM.format(**values))
+def tuned(start, data, output, batch_size):
+    """Settings of a fine-tuning with still batch norms, from a run without dropout."""
+    return VqaConfig(
+        model="clip-vil-p",
+        start=start,
+        data=str(data),
+        clip_vil_p=FineTuningConfig(frozen_norms=True, accumulate=2),
+        optimiser=OptimiserConfig("adamw", 1e-3),
+        iterations=2,
+        batch_size=batch_size,
+        evaluate_every=2,
+        evaluation_batch=5,
+        min_count=1,
+        submit="test",
+        output=output,
+        threads=1,
+    )
+
+
+def torchrun(folder, *arguments):
+    """Start the program with two processes; return what it prints."""
+    program = folder / "program.py"
+    program.write_text(PROGRAM.format(root=str(ROOT)))
     command = (sys.executable, "-m", "torch.distributed.run", "--standalone")
     done = subprocess.run(
-        [*command, "--nproc-per-node", "2", str(program)],
+        [*command, "--nproc-per-node", "2", str(program), *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def check_same(one, two):
+    """Compare gradients (moments of AdamW), weights of the trunk and scores of two runs."""
     states = [load_trainer(run) for run in (one, two)]
     means = [state["optimiser"]["main"]["state"] for state in states]
     assert means[0].keys() == means[1].keys()
@@ -60,7 +92,32 @@ def test_two_ranks_equal_one_process_with_twice_the_batch(tiny, pair_folder, tmp
         if name.startswith("trunk.") and weight.is_floating_point():
             found = states[1]["weights"][name]
             torch.testing.assert_close(found, weight, atol=1e-5, rtol=1e-4)
-    # The evaluation covers each pair once, divided among the ranks.
+    # The evaluation covers each record once, divided among the ranks.
     scores = [next(e for e in read_log(run) if e.pop("kind") == "val") for run in (one, two)]
     assert scores[1] == pytest.approx(scores[0], rel=1e-3)
-    assert done.stdout.count("the run is in") == 1
+
+
+def test_two_ranks_equal_one_process_with_twice_the_batch(tiny, pair_folder, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    pretrain(still(dataclasses.replace(tiny, output=one), 8))
+    printed = torchrun(tmp_path, "pretrain", pair_folder, two)
+    check_same(one, two)
+    assert printed.count("the run is in") == 1
+
+
+def test_two_ranks_fine_tune_as_one_process_with_twice_the_batch(
+    tiny, pair_folder, shapes, tmp_path
+):
+    start, one, two = (tmp_path / name for name in ("start", "one", "two"))
+    pretrain(dataclasses.replace(still(tiny, 8), output=start, iterations=1))
+    train_vqa(tuned(start, shapes, one, 8))
+    printed = torchrun(tmp_path, "finetune", start, shapes, two)
+    check_same(one, two)
+    assert printed.count("the run is in") == 1
+    assert printed.count("answers have pre-trained weights") == 1
+    submissions = [json.loads((run / "submission_test.json").read_text()) for run in (one, two)]
+    assert {row["question_id"] for row in submissions[0]} == {
+        row["question_id"] for row in submissions[1]
+    }
+    assert len(submissions[1]) == 12
+    assert json.loads((two / "results.json").read_text())["results"]["val"]["questions"] == 24

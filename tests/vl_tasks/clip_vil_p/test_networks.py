@@ -102,6 +102,18 @@ def test_all_weights_of_a_trunk_are_trained_at_any_size(config, size):
     assert without == []
 
 
+@pytest.mark.parametrize("faithful", [False, True])
+def test_pairs_of_one_image_share_its_features(faithful):
+    torch.manual_seed(0)
+    trunk = Trunk(tower(RESNET), faithful).eval()
+    rows = torch.tensor([1, 0, 1])
+    shared, mask = trunk(pictures()._replace(rows=rows))
+    pixels, boxes, _ = pictures()
+    apart, mask_apart = trunk(Pictures(pixels[rows], boxes[rows]))
+    torch.testing.assert_close(shared, apart)
+    assert torch.equal(mask, mask_apart)
+
+
 def test_frozen_norms_keep_their_statistics_but_train_their_weights():
     trunk = Trunk(tower(RESNET), frozen_norms=True).train()
     before = trunk.visual.bn1.running_mean.clone()

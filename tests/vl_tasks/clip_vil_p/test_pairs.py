@@ -166,6 +166,39 @@ def test_shares_of_masks_exchanges_and_answers(maker, pairs):
             assert classes.answers[answer] in {pairs.answers[a] for a in pair.answers}
 
 
+def test_words_of_questions_are_masked_on_request_only(maker, pairs):
+    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    is_question = np.array([len(pairs[int(row)].answers) > 0 for row in wide])
+    settings = {**vars(maker), "exchanged": 0.0}
+    masked = PairBatches(**settings).make(key(wide)).words >= 0
+    assert masked[is_question].any()
+    batch = PairBatches(**{**settings, "masks_questions": False}).make(key(wide))
+    assert not (batch.words >= 0)[is_question].any()
+    assert (batch.words >= 0)[~is_question].any()
+    exchanged = PairBatches(**{**settings, "exchanged": 1.0, "masks_questions": False})
+    batch = exchanged.make(key(wide))
+    # A question stays whole in an exchanged pair, too, so that masks do not reveal the exchange.
+    mark = int(maker.pieces.encode(["?"], 12)[0, 1])
+    is_question = (batch.pieces == mark).any(1)
+    assert is_question.any()
+    assert not (batch.pieces[is_question] == maker.pieces.mask).any()
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
+    maker = PairBatches(**{**vars(maker), "exchanged": share})
+    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    batches = [maker.make(key(wide, number)) for number in range(4)]
+    matching = torch.cat([batch.matching for batch in batches]).double()
+    assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
+
+
+def test_without_exchanged_sentences_there_is_nothing_to_match(maker, pairs):
+    maker = PairBatches(**{**vars(maker), "exchanged": 0.0})
+    batch = maker.make(key(np.flatnonzero(~pairs.portrait[pairs.images]), 0))
+    assert (batch.matching == NONE).all()
+
+
 def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path):
     records = [
         {"img_id": f"shape_{k}", "sentf": {"a": [f"{k} first", f"{k} second"]}} for k in (1, 2, 3)
@@ -174,7 +207,7 @@ def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path
     pairs = open_pairs(tmp_path, ["train"], pair_folder / "images")
     own = PairBatches(**{**vars(maker), "index": pairs})
     rng = np.random.default_rng(0)
-    drawn = {own._other_text(pairs[2], rng) for _ in range(60)}
+    drawn = {own._other_sentence(pairs[2], rng).text for _ in range(60)}
     assert drawn == {"1 first", "1 second", "3 first", "3 second"}
 
 
@@ -208,6 +241,34 @@ def test_batches_have_one_orientation_and_cover_the_records():
     assert all(len(set(portrait[batch])) == 1 for batch in exact)
     with pytest.raises(ValueError, match="a batch needs at least 200"):
         GroupedOrder(portrait, 400, seed=0, multiple=200)
+
+
+def test_pairs_of_an_image_follow_each_other():
+    images, portrait = np.arange(96) // 8, np.arange(96) // 8 % 4 == 0
+    order = GroupedOrder(portrait, 12, seed=0, images=images, per_image=4)
+    epoch = np.concatenate([order.batch(number) for number in range(order.batches_per_epoch)])
+    assert sorted(epoch) == list(range(96))
+    groups = images[epoch].reshape(-1, 4)
+    assert (groups == groups[:, :1]).all()
+    assert len(set(groups[:6, 0])) > 3  # the groups of an image are apart
+    again = np.concatenate([order.batch(number) for number in range(8, 16)])
+    assert set(map(frozenset, epoch.reshape(-1, 4))) != set(map(frozenset, again.reshape(-1, 4)))
+
+
+def test_incomplete_groups_of_an_image_are_kept():
+    images = np.array([0, 1, 0, 2, 0, 1, 0, 0])  # five, two and one records
+    order = GroupedOrder(np.zeros(8, bool), 8, seed=0, images=images, per_image=2)
+    ordered = images[order.batch(0)]
+    assert sorted(order.batch(0)) == list(range(8))
+    runs = np.split(ordered, np.flatnonzero(np.diff(ordered)) + 1)
+    assert sorted(len(run) for run in runs if run[0] == 1) == [2]
+
+
+def test_pairs_of_one_image_read_it_once(maker):
+    batch = maker.make(key([0, 4, 1, 2, 5]))
+    assert batch.pictures.pixels.shape[0] == 2
+    assert batch.pictures.rows.tolist() == [0, 1, 0, 0, 1]
+    assert maker.make(key([0, 4])).pictures.rows is None
 
 
 def test_workers_give_the_same_batches_and_name_damaged_images(maker, pairs, pair_folder, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from tests.vl_tasks.test_presets import check
 from vl_tasks.settings.pretraining_presets import (
     CLIP_VIL_P_ENTAILMENT,
+    CLIP_VIL_P_GQA,
     CLIP_VIL_P_VQA,
     PRETRAIN_PRESETS,
 )
@@ -99,7 +100,31 @@ def test_the_vqa_preset_has_the_published_values():
     )
 
 
-@pytest.mark.parametrize("presets", [CLIP_VIL_P_VQA, CLIP_VIL_P_ENTAILMENT])
+def test_the_gqa_preset_has_the_published_loss_and_the_settings_of_vqa():
+    epoch, vqa = 943_000 // 256, CLIP_VIL_P_VQA["clip-vil-p"]
+    check(
+        dataclasses.asdict(CLIP_VIL_P_GQA["clip-vil-p"]),
+        {
+            # CLIP-ViL-Pretrain/src/tasks/gqa.py: BCE, averaged and multiplied by the answers.
+            "objective": "bce",
+            "model": "clip-vil-p",
+            "batch_size": 8,
+            "iterations": 5 * epoch,
+            "clip_vil_p": {
+                **dataclasses.asdict(vqa.clip_vil_p),
+                "loss_scale": None,
+                "words": 20,
+                "trunk": {"learning_rate": 0.001, "milestones": (2 * epoch,), "decay": 0.1},
+            },
+            "optimiser": {
+                **dataclasses.asdict(vqa.optimiser),
+                "warmup": round(0.05 * 5 * epoch),
+            },
+        },
+    )
+
+
+@pytest.mark.parametrize("presets", [CLIP_VIL_P_VQA, CLIP_VIL_P_GQA, CLIP_VIL_P_ENTAILMENT])
 def test_presets_have_their_names_and_one_model(presets):
     for name, preset in presets.items():
         assert preset.preset == name

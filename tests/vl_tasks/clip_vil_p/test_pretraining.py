@@ -15,7 +15,7 @@ from training.optimiser_settings import OptimiserConfig
 from training.setup import rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import load_run
-from vl_tasks.clip_vil_p.data.batch import Batch, Pictures
+from vl_tasks.clip_vil_p.data.batch import Batch
 from vl_tasks.clip_vil_p.pretraining import PretrainingLearner, pretrain
 from vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
 
@@ -81,7 +81,24 @@ def test_accumulated_batches_have_the_gradient_of_one(tiny, monkeypatch):
 
 def rows_of(batch, rows):
     pictures, *others = batch
-    return Batch(Pictures(*(x[rows] for x in pictures)), *(x[rows] for x in others))
+    shared = torch.arange(len(pictures.pixels)) if pictures.rows is None else pictures.rows
+    return Batch(pictures._replace(rows=shared[rows]), *(x[rows] for x in others))
+
+
+def test_adamw_of_the_trunk_follows_the_schedule_of_the_transformer(tiny):
+    with pytest.raises(ValueError, match=r"milestones .* have no effect with adamw"):
+        TrunkOptimiserConfig("adamw", milestones=(3,))
+    adamw = TrunkOptimiserConfig("adamw", 1e-4)
+    trainer = make_trainer(dataclasses.replace(tiny, trunk_optimiser=adamw))
+    optimiser = trainer.learner.optimiser
+    assert isinstance(optimiser._trunk, torch.optim.AdamW)
+    rates = []
+    for _ in range(4):
+        trainer.step()
+        rates.append((optimiser.param_groups[0]["lr"], optimiser.trunk_rate))
+    trainer.close()
+    assert len({rate for rate, _ in rates}) == 4
+    assert [slow for _, slow in rates] == pytest.approx([rate / 10 for rate, _ in rates])
 
 
 def test_trunk_and_transformer_have_their_own_optimisers(tiny):
@@ -142,7 +159,7 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
         cells=None,
         text=text,
         trunk=dataclasses.replace(tiny.trunk, frozen_norms=True),
-        trunk_optimiser=TrunkOptimiserConfig(0.03),
+        trunk_optimiser=TrunkOptimiserConfig("sgd", 0.03),
         optimiser=OptimiserConfig("adamw", 1e-3, schedule="linear", warmup=30, clip="norm"),
     )
     pretrain(config)

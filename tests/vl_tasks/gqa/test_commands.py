@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 SMALL = ("--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1")
 QUICK = ("--evaluate-every", "60", "--threads", "1", "--optimiser.warmup", "5")
@@ -37,6 +39,44 @@ def test_training_learns_scores_and_submits(run_command, gqa_shapes, tmp_path):
     printed = run_command("evaluate-gqa", path, "--questions", questions, *flags)
     assert "structural type: query " in printed
     assert json.loads(table.read_text()) == {str(path): scores}
+    check_answers(run_command, gqa_shapes, run, tmp_path)
+
+
+def check_answers(run_command, folder, run, tmp_path):
+    """Check that the commands for single images answer and explain as the submission does."""
+    rows = json.loads((run / "submission_val.json").read_text())
+    given = {row["questionId"]: row["prediction"] for row in rows}
+    questions = json.loads((folder / "val_all_questions.json").read_text())
+    key = "val48a"
+    image = next((folder / "images" / "val").glob(f"{questions[key]['imageId']}.*"))
+    text = questions[key]["question"]
+    printed = run_command("answer", image, text, "--run", run, "--count", "9").splitlines()
+    assert printed[0] == f"{text}: {given[key]}"
+    scores = [float(line.split("%")[0]) for line in printed[1:]]
+    assert len(scores) == 5
+    assert sum(scores) == pytest.approx(100, abs=1)  # cross-entropy: probabilities
+    heat = tmp_path / "heat.png"
+    answered = ("--question", text, "--run", run, "--output", heat)
+    printed = run_command("explain-image", image, given[key], *answered)
+    assert "grid of" in printed
+    seen, laid = np.split(np.asarray(Image.open(heat)).astype(int), 2, axis=1)
+    assert np.abs(laid - seen).max() > 50
+
+
+def test_runs_on_region_features_answer(run_command, gqa_shapes, tmp_path):
+    regions, run = tmp_path / "regions", tmp_path / "run"
+    regions.mkdir()
+    rng = np.random.default_rng(0)
+    for path in (gqa_shapes / "images").glob("*/*.png"):
+        np.savez(regions / f"{path.stem}.npz", x=rng.normal(size=(4, 6)))  # regions in rows
+    flags = (*_flags(gqa_shapes), *SMALL, "--regions", regions, "--mcan.no-positions")
+    run_command("finetune-gqa", *flags, "--iterations", "1", "--output", run)
+    image = next((gqa_shapes / "images" / "val").iterdir())
+    features = regions / f"{image.stem}.npz"
+    printed = run_command("answer", features, "Is it red?", "--run", run, "--count", "1")
+    assert len(printed.splitlines()) == 2
+    with pytest.raises(ValueError, match="this model uses region features"):
+        run_command("explain-image", image, "yes", "--question", "Is it red?", "--run", run)
 
 
 @pytest.mark.parametrize("model", ["pythia", "movie-mcan"])

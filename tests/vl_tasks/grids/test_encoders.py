@@ -37,3 +37,14 @@ def test_settings_that_work_offline_pass(offline, tmp_path):
 def test_weights_that_may_be_local_pass(offline, monkeypatch):
     monkeypatch.setattr(encoders, "any_is_downloaded", lambda: True)
     check_encoder(VQA_PRESETS["pythia-clip-vil"])
+
+
+def test_missing_imagenet_weights_are_named_before_a_training(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    houses = VQA_PRESETS["houses"]
+    grids = dataclasses.replace(houses.grids, encoder="efficientnet-lite0")
+    with pytest.raises(ModuleNotFoundError, match=r"efficientnet-lite0 .* 'clipnav\[bench\]'"):
+        check_encoder(dataclasses.replace(houses, grids=grids))
+    random = dataclasses.replace(grids, random_weights=True)
+    check_encoder(dataclasses.replace(houses, grids=random))
+    check_encoder(dataclasses.replace(houses, grids=grids, vision=False))

@@ -18,6 +18,7 @@ from envs.houses.rendering import training_panoramas
 from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.houses.shell.assembly import scene_of_fixtures
 from envs.houses.shell.fixture import Fixture
+from vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from vl_tasks.data.captions import caption_images, read_captions
 from vl_tasks.data.images import find_named, read_image
 from vl_tasks.data.pairs import hypothesis_images, read_hypotheses
@@ -73,6 +74,23 @@ def files(tmp_path_factory):
         other = make_house_tasks(tmp_path_factory.mktemp("tasks"), CONFIG)
         assert cached_house_tasks(CONFIG) == cached  # without rendering
     return cached, other
+
+
+def test_pretraining_finds_the_pairs_with_its_defaults(files, run_command, tmp_path):
+    run, folder = tmp_path / "run", files[1].folder
+    sizes = ("--text.hidden", "16", "--text.layers", "1", "--text.heads", "2")
+    quick = ("--iterations", "2", "--batch-size", "8", "--workers", "0", "--threads", "1")
+    printed = run_command("pretrain-vl", "--data", folder, *sizes, *quick, "--output", run)
+    assert json.loads((run / "config.json").read_text())["preset"] == "houses"
+    results = json.loads((run / "results.json").read_text())["results"]
+    assert list(results) == ["val_seen", "val_unseen"]
+    for split, figures in results.items():
+        assert {"words_accuracy", "matching_accuracy", "answers_accuracy"} <= figures.keys()
+        assert f"{split}: answers accuracy {figures['answers_accuracy']:.3f}" in printed
+    assert results["val_seen"] != results["val_unseen"]
+    records = json.loads((folder / "lxmert_train.json").read_text())
+    sentences = sum(len(texts) for one in records for texts in one["sentf"].values())
+    assert len(open_pairs(folder, ("train",), folder / "images").images) == sentences
 
 
 def test_generation_does_not_depend_on_the_order_of_sets():
@@ -236,3 +254,16 @@ def test_plans_distribute_images_evenly_over_houses():
         plan_images("val_seen", HouseTasksConfig(val_seen=0))
     with pytest.raises(ValueError, match="--houses 1: must be from 2 to 40"):
         plan_images("train", HouseTasksConfig(houses=1))
+
+
+def test_another_house_set_shares_no_house():
+    usual, other = HouseTasksConfig(), HouseTasksConfig(house_set="standard", houses=15)
+    assert usual.key != other.key
+    scans = {
+        split: [plan.scan for plan in plan_images(split, other)]
+        for split in ("train", "val_unseen")
+    }
+    assert scans["val_unseen"] == ["standard_60", "standard_61", "standard_62"]
+    assert len(scans["train"]) == 12
+    with pytest.raises(ValueError, match="--houses 51: must be from 2 to 50"):
+        plan_images("train", HouseTasksConfig(house_set="standard", houses=51))

@@ -24,6 +24,16 @@ from vl_tasks.settings.presets import VQA_PRESETS
         ),
         (parse_gqa, "--pythia.hidden 8", "--pythia.hidden 8 has no effect with --model mcan"),
         (parse_gqa, "--answers a.json --min-count 3", "--min-count 3 has no effect with --answers"),
+        (
+            parse_gqa,
+            "--clip-vil-p.words 9",
+            "--clip-vil-p.words 9 has no effect with --model mcan",
+        ),
+        (
+            parse_gqa,
+            "--model clip-vil-p --start r --mcan.layers 3",
+            "--mcan.layers 3 has no effect with --model clip-vil-p",
+        ),
         (parse_vqa, "--no-vision --images x", "--images x has no effect with --no-vision"),
         (
             parse_vqa,
@@ -73,7 +83,7 @@ def test_flags_without_effect_are_refused_when_resuming(tmp_path):
     ("flags", "complaint"),
     [
         ("--regions r --model movie-mcan", "movie-mcan requires grid features"),
-        ("--regions r", "regions have no position in a grid; add --no-mcan.positions"),
+        ("--regions r", "regions have no position in a grid; add --mcan.no-positions"),
         (
             "--optimiser.warmup 0 --optimiser.warmup-stairs 2",
             "has no effect without --optimiser.warmup",

@@ -18,6 +18,9 @@ class GroupedOrder:
         batch_size: Records in a batch; fewer if neither orientation has as many.
         seed: Random seed for the permutations.
         multiple: The batch size is rounded down to a multiple of this.
+        images: Number of each record's image: (records,).
+        per_image: Number of records of one image that follow each other, so that they can share
+            its features; requires `images` if above 1.
 
     Attributes:
         batch_size: Records in a batch.
@@ -27,8 +30,17 @@ class GroupedOrder:
         ValueError: There are too few records for a batch.
     """
 
-    def __init__(self, portrait: np.ndarray, batch_size: int, seed: int, multiple: int = 1) -> None:
+    def __init__(
+        self,
+        portrait: np.ndarray,
+        batch_size: int,
+        seed: int,
+        multiple: int = 1,
+        images: np.ndarray | None = None,
+        per_image: int = 1,
+    ) -> None:
         self._portrait, self._seed = portrait, seed
+        self._images, self._per_image = images, per_image
         counts = (int(portrait.sum()), int((~portrait).sum()))
         self.batch_size = min(batch_size, max(counts)) // multiple * multiple
         if not self.batch_size:
@@ -51,10 +63,31 @@ class GroupedOrder:
         rng = np.random.default_rng([self._seed, _GROUPED, epoch])
         order = np.arange(len(self._portrait), dtype=np.uint32)
         rng.shuffle(order)
+        if self._images is not None and self._per_image > 1:
+            order = order[_grouped(self._images[order], self._per_image, rng)]
         is_portrait = self._portrait[order]
         groups = [order[is_portrait], order[~is_portrait]]
         whole = [group[: len(group) // self.batch_size * self.batch_size] for group in groups]
         return rng.permutation(np.concatenate(whole).reshape(-1, self.batch_size))
+
+
+def _grouped(images: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a random order of records in groups of `size` records of one image.
+
+    The records of an image that are left form a smaller group.
+
+    Args:
+        images: Number of each record's image: (records,).
+        size: Records in a group.
+        rng: Random generator of the order of the groups.
+    """
+    by_image = np.argsort(images, kind="stable")
+    ordered = images[by_image]
+    is_first = np.r_[True, ordered[1:] != ordered[:-1]]
+    starts = np.flatnonzero(is_first)
+    within = np.arange(len(ordered)) - starts[np.cumsum(is_first) - 1]
+    group = np.cumsum(within % size == 0) - 1
+    return by_image[np.argsort(rng.permutation(group[-1] + 1)[group], kind="stable")]
 
 
 def exact_batches(portrait: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

@@ -2,8 +2,8 @@
 
 As CLIP-ViL-Pretrain/src/pretrain/lxmert_pretrain.py does it (`convert_example_to_features`,
 `LXMERTTorchDataset`): 15 % of the word pieces are targets; 80 % of these become [MASK] and 10 % a
-random word piece. Half of the pairs get the sentence of another image. An answer is drawn with
-probabilities proportional to the scores.
+random word piece. Half of the pairs (`exchanged`) get the sentence of another image. An answer is
+drawn with probabilities proportional to the scores.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,11 @@ import torch
 
 from vl_tasks.clip_vil_p.data.batch import NONE, Batch
 from vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
-from vl_tasks.clip_vil_p.data.pictures import read_prepared, stack
+from vl_tasks.clip_vil_p.data.pictures import read_pictures
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 
 _PAIRS = 41  # stream of random numbers, separate from all others of a run
 _MASKED, _TO_MASK, _TO_RANDOM = 0.15, 0.8, 0.1
-_EXCHANGED = 0.5
 _ATTEMPTS = 100  # to draw a sentence of another image
 
 
@@ -49,6 +48,8 @@ class PairBatches:
         words: Largest number of word pieces of a sentence.
         masks_exchanged: Whether masked words of exchanged sentences are targets, as in CLIP-ViL.
         seed: Random seed.
+        exchanged: Fraction of the pairs that get the sentence of another image.
+        masks_questions: Whether words of sentences with answers are masked, too, as in CLIP-ViL.
     """
 
     index: PairIndex
@@ -58,6 +59,8 @@ class PairBatches:
     words: int
     masks_exchanged: bool
     seed: int
+    exchanged: float = 0.5
+    masks_questions: bool = True
 
     def make(self, key: BatchKey) -> Batch:
         """Return the batch of a key.
@@ -69,16 +72,17 @@ class PairBatches:
         pairs = [self.index[int(number)] for number in key.pairs]
         streams = [(self.seed, _PAIRS, *key.stream, int(place)) for place in key.places]
         rngs = [np.random.default_rng(stream) for stream in streams]
-        matching = np.array([rng.random() >= _EXCHANGED for rng in rngs], np.int64)
-        texts = [
-            pair.text if matches else self._other_text(pair, rng)
+        matching = np.array([rng.random() >= self.exchanged for rng in rngs], np.int64)
+        sentences = [
+            pair if matches else self._other_sentence(pair, rng)
             for pair, matches, rng in zip(pairs, matching, rngs, strict=True)
         ]
-        pieces = self.pieces.encode(texts, self.words)
+        pieces = self.pieces.encode([sentence.text for sentence in sentences], self.words)
         pieces = pieces[:, : int((pieces != 0).sum(1).max())].astype(np.int64)
         words = np.full_like(pieces, NONE)
         for row, (targets, rng) in enumerate(zip(words, rngs, strict=True)):
-            self._mask(pieces[row], targets, rng)
+            if self.masks_questions or not len(sentences[row].answers):
+                self._mask(pieces[row], targets, rng)
         if not self.masks_exchanged:
             words[matching == 0] = NONE
         answers = [
@@ -87,19 +91,19 @@ class PairBatches:
         ]
         paths = [self.index.image_path(pair.image) for pair in pairs]
         return Batch(
-            stack([read_prepared(path, *self.image_size) for path in paths]),
+            read_pictures(paths, *self.image_size),
             torch.from_numpy(pieces),
             torch.from_numpy(words),
-            torch.from_numpy(matching),
+            torch.from_numpy(matching if self.exchanged else np.full_like(matching, NONE)),
             torch.tensor(answers),
         )
 
-    def _other_text(self, pair: Pair, rng: np.random.Generator) -> str:
+    def _other_sentence(self, pair: Pair, rng: np.random.Generator) -> Pair:
         """Return a random sentence of another image."""
         for _ in range(_ATTEMPTS):
             number = int(rng.integers(len(self.index)))
             if self.index.images[number] != pair.image:
-                return self.index[number].text
+                return self.index[number]
         raise ValueError(
             "almost all sentences of the data belong to one image, so no sentence of another image "
             "was found for the matching objective; add images"

@@ -21,6 +21,8 @@ from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex, SourceRecord, is_index, write_index
 from vl_tasks.data.captions import read_captions
 from vl_tasks.data.images import SUFFIXES
+from vl_tasks.house_tasks.folders import language_folder
+from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
 REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
 _FORMAT = 1  # of the index; a change builds all indices again
@@ -76,19 +78,24 @@ def karpathy_records(path: Path, split: str, folders: Sequence[Path]) -> Iterato
         yield SourceRecord(image.file, source, [(text, {}) for text in image.raw])
 
 
-def open_pairs(folder: Path, splits: Sequence[str], images: Path) -> PairIndex:
+def open_pairs(
+    folder: Path, splits: Sequence[str], images: Path, languages: Sequence[str] = (ENGLISH,)
+) -> PairIndex:
     """Open the pairs of splits; their index is built if it does not exist or a file has changed.
 
     Args:
         folder: Folder of the data files.
         splits: Names of splits; "train" reads mscoco_train.json, or the split of dataset_coco.json.
         images: Folder of the images.
+        languages: Languages of the sentences; see `language_folder`.
 
     Raises:
         FileNotFoundError: A data file or an image is missing.
         ValueError: A data file or an image is damaged; names file and record.
     """
-    sources = [_source(folder, split) for split in splits]
+    folders = [language_folder(folder, language) for language in languages]
+    sources = [_source(own, split) for own in folders for split in splits]
+    splits = [*splits] * len(folders)
     digest = hashlib.sha256(f"{_FORMAT} {images.resolve()}".encode())
     for split, path in zip(splits, sources, strict=True):
         status = path.stat()

@@ -1,5 +1,6 @@
 """Images of CLIP-ViL_p: resized, padded to one of two orientations, and decoded by workers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,25 @@ def read_prepared(path: Path, short: int, long: int) -> PreparedPicture:
     except ValueError as error:
         raise DamagedPictureError(str(error)) from error
     return prepare(image, short, long)
+
+
+def read_pictures(paths: Sequence[Path], short: int, long: int) -> Pictures:
+    """Read the images of pairs, each file once; see `prepare`.
+
+    Args:
+        paths: Image of each pair; all have one orientation.
+        short: Shorter side of the prepared images in pixels.
+        long: Longer side.
+
+    Raises:
+        FileNotFoundError: An image is missing.
+        DamagedPictureError: A file cannot be read as an image; names it.
+    """
+    numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
+    pictures = stack([read_prepared(path, short, long) for path in numbers])
+    if len(numbers) == len(paths):
+        return pictures
+    return pictures._replace(rows=torch.tensor([numbers[path] for path in paths]))
 
 
 def stack(pictures: list[PreparedPicture]) -> Pictures:

@@ -50,22 +50,31 @@ class WordPieces:
         self._cls, self._sep = vocabulary[_CLS], vocabulary[_SEP]
 
     @classmethod
-    def learn(cls, sentences: Iterable[str], size: int) -> "WordPieces":
-        """Learn at most `size` word pieces from sentences, in lower case without accents.
+    def learn(
+        cls, sentences: Iterable[str], size: int, keeps_accents: bool = False
+    ) -> "WordPieces":
+        """Learn at most `size` word pieces from sentences, in lower case.
 
         The same sentences give the same word pieces.
+
+        Args:
+            sentences: Sentences.
+            size: Largest number of word pieces.
+            keeps_accents: Keep accents, which BERT removes in lower case. Vowel signs of Indian
+                scripts count as accents.
         """
         texts = list(sentences)
         # The library numbers pieces inside of words in the order of a randomised hash table, and
         # breaks ties by these numbers. As special tokens, they are numbered in the given order.
-        marks = [*MARKS, *_inner_characters(texts)]
+        normalizer = _normalizer(keeps_accents)
+        marks = [*MARKS, *_inner_characters(texts, normalizer)]
         trainer = trainers.WordPieceTrainer(
             vocab_size=size, special_tokens=marks, show_progress=False
         )
-        learnt = _tokenizer()
+        learnt = _tokenizer(normalizer)
         learnt.train_from_iterator(texts, trainer)
         # A new tokenizer, which does not search texts for these special tokens.
-        return cls(_tokenizer(learnt.get_vocab()), "learnt word pieces")
+        return cls(_tokenizer(normalizer, learnt.get_vocab()), "learnt word pieces")
 
     @classmethod
     def of_bert(cls, name: str) -> "WordPieces":
@@ -132,17 +141,26 @@ class WordPieces:
         return ids
 
 
-def _tokenizer(vocabulary: dict[str, int] | None = None) -> Tokenizer:
+def _normalizer(keeps_accents: bool) -> normalizers.Normalizer:
+    if not keeps_accents:
+        return normalizers.BertNormalizer(lowercase=True)
+    bert = normalizers.BertNormalizer(lowercase=True, strip_accents=False)
+    return normalizers.Sequence([normalizers.NFC(), bert])  # pyright: ignore[reportCallIssue]
+
+
+def _tokenizer(
+    normalizer: normalizers.Normalizer, vocabulary: dict[str, int] | None = None
+) -> Tokenizer:
     model = models.WordPiece(vocabulary, unk_token=_UNKNOWN)  # pyright: ignore[reportCallIssue]
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
 
 
-def _inner_characters(texts: Sequence[str]) -> list[str]:
+def _inner_characters(texts: Sequence[str], normalizer: normalizers.Normalizer) -> list[str]:
     """Return "##" and each character that follows another one in a word, sorted."""
-    normalise = normalizers.BertNormalizer(lowercase=True).normalize_str
+    normalise = normalizer.normalize_str
     cut = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     characters = {
         character for text in texts for word, _ in cut(normalise(text)) for character in word[1:]

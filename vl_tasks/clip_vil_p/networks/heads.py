@@ -29,6 +29,20 @@ class AnswerHead(nn.Sequential):
         initialise(self, hidden)
 
 
+class LinearHead(nn.Sequential):
+    """Classifier of pooled states in the original multilingual VQA: dropout and a linear layer.
+
+    Args:
+        hidden: Width of the pooled states.
+        classes: Number of classes.
+        dropout: Dropout rate.
+    """
+
+    def __init__(self, hidden: int, classes: int, dropout: float) -> None:
+        super().__init__(nn.Dropout(dropout), nn.Linear(hidden, classes))
+        initialise(self, hidden)
+
+
 class MaskedWordHead(nn.Module):
     """Logits over the word pieces, with the word embeddings as output weights (tied).
 

@@ -8,7 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vl_tasks.clip_vil_p.data.batch import NONE, OBJECTIVES, Batch, Pictures
-from vl_tasks.clip_vil_p.networks.heads import AnswerHead, MaskedWordHead, MatchingHead
+from vl_tasks.clip_vil_p.networks.heads import (
+    AnswerHead,
+    LinearHead,
+    MaskedWordHead,
+    MatchingHead,
+)
+from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
 from vl_tasks.clip_vil_p.networks.stream import SingleStream, States
 from vl_tasks.clip_vil_p.networks.trunk import Trunk
 
@@ -47,10 +53,17 @@ class PretrainingNetwork(nn.Module):
         self.answers = AnswerHead(hidden, answers) if answers else None
         self._cells = cells
         self.architecture = {
-            "model": "clip-vil-p",
+            "model": stream.model,
             **describe_stream(trunk, stream),
             "answers": str(answers),
         }
+
+    def new_head(self, classes: int) -> AnswerHead | LinearHead:
+        """Return a head to fine-tune the network with."""
+        config = self.stream.bert.config
+        if isinstance(self.stream, JointStream) and not self.stream.visual.positions:
+            return LinearHead(config.hidden_size, classes, config.hidden_dropout_prob)
+        return AnswerHead(config.hidden_size, classes)
 
     def encode(self, pictures: Pictures, pieces: Tensor) -> States:
         """Compute the hidden states of B pairs."""
@@ -68,10 +81,11 @@ class PretrainingNetwork(nn.Module):
     def score(self, states: States, batch: Batch) -> Scores:
         """Compute the losses and the correct predictions from hidden states."""
         masked, asked = batch.words != NONE, batch.answers != NONE
+        matched = batch.matching != NONE
         embeddings = self.stream.bert.embeddings.word_embeddings.weight
         pairs = [
             (self.words(states.words[masked], embeddings), batch.words[masked]),
-            (self.matching(states.pooled), batch.matching),
+            (self.matching(states.pooled[matched]), batch.matching[matched]),
         ]
         if self.answers is not None:
             pairs.append((self.answers(states.pooled[asked]), batch.answers[asked]))

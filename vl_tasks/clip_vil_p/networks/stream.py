@@ -4,10 +4,12 @@ Shen et al., "How Much Can CLIP Benefit Vision-and-Language Tasks?" (arXiv 2107.
 CLIP-ViL-Pretrain/src/lxrt/modeling.py (`LXRTModel`, `VisualFeatEncoder`).
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import BertModel
 
 
@@ -77,6 +79,8 @@ class VisualEmbedding(nn.Module):
 class SingleStream(nn.Module):
     """Transformer over word pieces followed by grid cells.
 
+    `model` is the name of the model, for messages about weights of another one.
+
     Args:
         bert: BERT without its pooler; computes attention with scaled_dot_product_attention.
         channels: Width C of the grid features.
@@ -84,6 +88,8 @@ class SingleStream(nn.Module):
         faithful: No tanh in the pooler; and row 0 of the tables of positions and segments is not
             trained, which BERT uses for [CLS] and for all words (`padding_idx=0` of LXMERT).
     """
+
+    model = "clip-vil-p"
 
     def __init__(
         self, bert: BertModel, channels: int, positions: int, faithful: bool = False
@@ -129,13 +135,29 @@ class SingleStream(nn.Module):
             cells: Grid features with positions.
             mask: (B, N) bool; False in padding.
         """
-        words = self.bert.embeddings(input_ids=pieces)
-        joined = torch.cat([words, self.visual(cells).to(words.dtype)], dim=1)
+        joined = self.embed(pieces, cells)
         allowed = torch.cat([word_mask, mask], dim=1)[:, None, None]  # (B, 1, 1, T + N)
-        states = self.bert.encoder(joined, attention_mask=allowed).last_hidden_state
+        with _attention_kernel(joined.device):
+            states = self.bert.encoder(joined, attention_mask=allowed).last_hidden_state
         words, visual = states.split([pieces.shape[1], cells.shape[1]], dim=1)
         pooled = self.pooler(words[:, 0])
         return States(words, visual, pooled if self._faithful else pooled.tanh())
+
+    def embed(self, pieces: Tensor, cells: Tensor) -> Tensor:
+        """Embed word pieces (B, T) and placed cells (B, N, C): (B, T + N, hidden)."""
+        words = self.bert.embeddings(input_ids=pieces)
+        return torch.cat([words, self.visual(cells).to(words.dtype)], dim=1)
+
+
+def _attention_kernel(device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which attention is computed.
+
+    On the CPU, the gradient of torch's flash attention takes three times as long as that of the
+    written-out products, which torch uses with dropout only.
+    """
+    if device.type == "cpu" and torch.is_grad_enabled():
+        return sdpa_kernel(SDPBackend.MATH)
+    return nullcontext()
 
 
 def draw_cells(mask: Tensor, count: int) -> Tensor:

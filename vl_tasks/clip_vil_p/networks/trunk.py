@@ -21,10 +21,13 @@ class Trunk(nn.Module):
         faithful: Padding counts as black pixels of the image, as in CLIP-ViL; otherwise padding is
             0 after normalisation, and masked.
         frozen_norms: Keep the statistics of batch norms in training.
+        tokens: Return the class token and the patch tokens of a VisionTransformer before its last
+            layer norm, as a grid with one row, if `faithful`; other towers are not affected.
 
     Attributes:
         channels: Width C of the grid features.
         frozen_norms: See above; may be changed.
+        frozen: Keep all weights and statistics of the trunk; may be changed.
 
     Raises:
         ValueError: The class of the tower cannot be trained on images of other sizes.
@@ -33,7 +36,13 @@ class Trunk(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, visual: Any, faithful: bool = False, frozen_norms: bool = False) -> None:
+    def __init__(
+        self,
+        visual: Any,
+        faithful: bool = False,
+        frozen_norms: bool = False,
+        tokens: bool = False,
+    ) -> None:
         super().__init__()
         self.tower = image_tower(visual, trained=True)
         self.visual: nn.Module = visual
@@ -50,14 +59,16 @@ class Trunk(nn.Module):
                 "a ResNet or ViT of open_clip without attentional pooling as --trunk.encoder"
             )
         self.frozen_norms = frozen_norms
+        self.frozen = False
         self._faithful = faithful
+        self._tokens = tokens and faithful
         for name in ("mean", "std"):
             values = torch.tensor(getattr(visual, f"image_{name}")).view(3, 1, 1)
             self.register_buffer(name, values, persistent=False)
 
     def train(self, mode: bool = True) -> "Trunk":
         """Set the training mode; batch norms stay in evaluation mode if they are frozen."""
-        super().train(mode)
+        super().train(mode and not self.frozen)
         if self.frozen_norms:
             for module in self.modules():
                 if isinstance(module, nn.BatchNorm2d):
@@ -65,20 +76,34 @@ class Trunk(nn.Module):
         return self
 
     def forward(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
-        """Compute grid features (B, h, w, C), and the mask (B, h, w) of cells of the images."""
-        pixels, boxes = pictures
+        """Compute grid features (B, h, w, C), and the mask (B, h, w) of cells of the images.
+
+        Pairs of one image share a pass through the tower.
+        """
+        grid, mask = self._grids(pictures)
+        rows = pictures.rows
+        return (grid, mask) if rows is None else (grid[rows], mask[rows])
+
+    def _grids(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
+        """Compute grid features (M, h, w, C) of the images, and the mask (M, h, w)."""
+        pixels, boxes, _ = pictures
         images = (pixels.float() / 255 - self.mean) / self.std
         grid_shape = self.tower.grid_shape(images)
         if self._faithful:
-            mask = torch.ones(len(images), *grid_shape, dtype=torch.bool, device=images.device)
-            return self.tower.grid(self._arranged(images)), mask
+            grid = self._features(images, None)
+            return grid, torch.ones(grid.shape[:3], dtype=torch.bool, device=grid.device)
         rows, columns = _inside(boxes, images.shape[2], 0), _inside(boxes, images.shape[3], 1)
         images = images * (rows[:, None, :, None] & columns[:, None, None, :])
         mask = _cells(rows, grid_shape[0])[:, :, None] & _cells(columns, grid_shape[1])[:, None]
-        return self.tower.grid(self._arranged(images), mask), mask
+        return self._features(images, mask), mask
 
-    def _arranged(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=self.tower.layout)
+    def _features(self, images: Tensor, mask: Tensor | None) -> Tensor:
+        """Compute the features (B, h, w, C) of normalised images."""
+        images = images.contiguous(memory_format=self.tower.layout)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            if self._tokens and isinstance(self.tower, ViTTower):
+                return self.tower.tokens(images, mask)[:, None]
+            return self.tower.grid(images, mask)
 
 
 class PointwiseConvolution(nn.Conv2d):

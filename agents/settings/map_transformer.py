@@ -1,4 +1,4 @@
-"""Settings of the network of the agent with a map, with the published sizes as presets."""
+"""Settings of the network of the map agent, with the published sizes as presets."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -6,6 +6,9 @@ from typing import Literal
 from training.settings import check_counts, check_effects
 
 Fusion = Literal["dynamic", "average", "global", "local"]
+MapRecipe = Literal["duet-r2r", "duet-r4r", "bevbert-rxr", "map-houses"]
+
+_PART = "network."  # prefix of the flags
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,18 @@ class MapTransformerConfig:
     """Number of attention heads."""
     feed_forward_size: int = 3072
     """Width of the hidden layer of the feed-forward networks."""
+    text_encoder: Literal["transformer", "lstm"] = "transformer"
+    """Text encoder without --network.text-model: a BERT, or the follower's bidirectional LSTM of
+    twice the width of the tokens, which learns from fewer updates and whose weights
+    --start-from takes from a follower's run."""
     text_layers: int = 9
-    """Number of layers of the text encoder, without --text-model."""
+    """Number of layers of the text encoder, without --network.text-model."""
     panorama_layers: int = 2
     """Number of layers of the panorama encoder."""
     cross_layers: int = 4
     """Number of cross-modal layers of each branch."""
     max_text_length: int = 512
-    """Largest number of text tokens, without --text-model."""
+    """Largest number of text tokens, without --network.text-model."""
     max_steps: int = 100
     """Size of the table of step embeddings, which bounds the number of decisions."""
     text_model: str | None = None
@@ -35,7 +42,12 @@ class MapTransformerConfig:
     dropout: float = 0.1
     """Dropout rate of embeddings, attention weights and layer outputs."""
     feature_dropout: float = 0.4
-    """Dropout rate of the single numbers of visual features; pre-training uses 0."""
+    """Dropout rate of visual features."""
+    feature_dropout_kind: Literal["element", "episode"] = "element"
+    """Scope of a feature dropout mask: a single number (DUET), or all views of an episode."""
+    standardise: bool = False
+    """Standardise visual features to mean 0 and standard deviation 1 over the training scans
+    (DUET: no)."""
     fusion: Fusion = "dynamic"
     """Scores that decide: a learned mixture of both branches (dynamic), both with weight 1/2
     (average), or those of one branch."""
@@ -47,26 +59,25 @@ class MapTransformerConfig:
 
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "heads", "feed_forward_size", "text_layers", "panorama_layers")
-        check_counts(self, (*sizes, "cross_layers", "max_text_length", "max_steps"))
+        check_counts(self, (*sizes, "cross_layers", "max_text_length", "max_steps"), _PART)
         if self.hidden_size % self.heads:
             raise ValueError(
-                f"--hidden-size {self.hidden_size}: must be divisible by --heads {self.heads}"
+                f"--network.hidden-size {self.hidden_size}: must be divisible by --network.heads "
+                f"{self.heads}"
             )
         if self.text_model is None:
-            check_effects(self, {"text_model_layers": "without --text-model"})
-        else:
-            if self.text_model_layers is not None:
-                check_counts(self, ("text_model_layers",))
-            reason = "with --text-model, which has its own sizes"
-            check_effects(self, dict.fromkeys(("text_layers", "max_text_length"), reason))
+            idle = {"text_model_layers": "without --network.text-model"}
+            check_effects(self, idle, part=_PART)
+        elif self.text_model_layers is not None:
+            check_counts(self, ("text_model_layers",), _PART)
         for name in ("dropout", "feature_dropout"):
             rate = getattr(self, name)
             if not 0 <= rate < 1:
                 flag = name.replace("_", "-")
-                raise ValueError(f"--{flag} {rate:g}: must be at least 0 and below 1")
+                raise ValueError(f"--{_PART}{flag} {rate:g}: must be at least 0 and below 1")
 
 
-PRESETS = {
+PRESETS: dict[MapRecipe, MapTransformerConfig] = {
     # DUET `map_nav_src/scripts/run_r2r.sh`, `run_r4r.sh` and `config/r2r_model_config.json`.
     "duet-r2r": MapTransformerConfig(),
     "duet-r4r": MapTransformerConfig(revisits=True),
@@ -81,6 +92,9 @@ PRESETS = {
         panorama_layers=1,
         cross_layers=2,
         feature_dropout=0.3,
+        feature_dropout_kind="episode",
+        standardise=True,
+        local_candidates_only=True,
     ),
 }
 """Settings by name."""

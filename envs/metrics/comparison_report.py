@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.experiments.comparison import METRICS, Scores
-from envs.metrics import Interval, aligned, bootstrap_interval, paired_difference, seed_interval
+from envs.metrics.bootstrap import Interval, bootstrap_interval, paired_difference
+from envs.metrics.seeds import seed_interval
+from envs.metrics.tables import aligned
+
+# By split and id of the item (an episode or a question): its metrics, and its cluster.
+Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -18,72 +22,87 @@ class Figure:
     Attributes:
         runs: Mean of each training.
         over_seeds: Mean with Student's 95 % interval over seeds; NaN ends for a single training.
-        over_paths: Mean with the bootstrap's 95 % interval over paths.
-        against_first: Difference from the first row on the same paths, with the bootstrap's 95 %
-            interval; None for the first row.
+        over_clusters: Mean with the bootstrap's 95 % interval over clusters, such as paths.
+        against_first: Difference from the first row on the same items, with the bootstrap's 95 %
+            interval over clusters; None for the first row.
     """
 
     runs: tuple[float, ...]
     over_seeds: Interval
-    over_paths: Interval
+    over_clusters: Interval
     against_first: Interval | None
 
 
-# Figures by split, row and metric.
-Report = dict[str, dict[str, dict[str, Figure]]]
+@dataclass(frozen=True)
+class Report:
+    """Figures of a comparison.
+
+    Attributes:
+        figures: Figures by split, row and metric.
+        metrics: Names of the metrics.
+        cluster: What the bootstrap draws: "path" or "image".
+    """
+
+    figures: dict[str, dict[str, dict[str, Figure]]]
+    metrics: tuple[str, ...]
+    cluster: str
 
 
-def make_report(rows: Mapping[str, Sequence[Scores]]) -> Report:
+def make_report(
+    rows: Mapping[str, Sequence[Scores]], metrics: Sequence[str], cluster: str = "path"
+) -> Report:
     """Compute the figures of each row.
 
     Args:
         rows: Scores of each training, by name of the row; others are compared with the first row.
+        metrics: Names of the metrics in the scores.
+        cluster: Name of the cluster in the scores: "path" or "image".
 
     Raises:
-        ValueError: The rows were not scored on the same episodes.
+        ValueError: The rows were not scored on the same items.
     """
     first, *_ = rows
-    report: Report = {}
+    figures = {}
     for split in rows[first][0]:
         ids = sorted(rows[first][0][split])
-        paths = [rows[first][0][split][instr_id]["path"] for instr_id in ids]
+        clusters = [rows[first][0][split][item][cluster] for item in ids]
         values = {
-            name: {metric: _values(name, runs, split, ids, metric) for metric in METRICS}
+            name: {metric: _values(name, runs, split, ids, metric) for metric in metrics}
             for name, runs in rows.items()
         }
-        report[split] = {
+        figures[split] = {
             name: {
                 metric: _figure(
-                    row_values[metric], None if name == first else values[first][metric], paths
+                    row_values[metric], None if name == first else values[first][metric], clusters
                 )
-                for metric in METRICS
+                for metric in metrics
             }
             for name, row_values in values.items()
         }
-    return report
+    return Report(figures, tuple(metrics), cluster)
 
 
 def _values(
     name: str, runs: Sequence[Scores], split: str, ids: Sequence[str], metric: str
 ) -> np.ndarray:
-    """Return the values (runs, episodes) of a metric."""
+    """Return the values (runs, items) of a metric."""
     for scores in runs:
         if scores[split].keys() != set(ids):
             raise ValueError(
-                f"{name} was scored on other episodes of {split} than the first row; remove its "
+                f"{name} was scored on other items of {split} than the first row; remove its "
                 "runs and train them again"
             )
-    return np.array([[scores[split][instr_id][metric] for instr_id in ids] for scores in runs])
+    return np.array([[scores[split][item][metric] for item in ids] for scores in runs])
 
 
-def _figure(values: np.ndarray, first: np.ndarray | None, paths: Sequence[float]) -> Figure:
-    means = values.mean(0)  # (episodes,)
+def _figure(values: np.ndarray, first: np.ndarray | None, clusters: Sequence[float]) -> Figure:
+    means = values.mean(0)  # (items,)
     return Figure(
         runs=tuple(values.mean(1).tolist()),
         over_seeds=seed_interval(values.mean(1)),
-        over_paths=bootstrap_interval(means, clusters=paths),
+        over_clusters=bootstrap_interval(means, clusters=clusters),
         against_first=(
-            None if first is None else paired_difference(first.mean(0), means, clusters=paths)
+            None if first is None else paired_difference(first.mean(0), means, clusters=clusters)
         ),
     )
 
@@ -107,10 +126,12 @@ def to_json(report: Report) -> dict[str, Any]:
     """Return all figures as fractions; null where there is no interval."""
     return {
         split: {
-            name: {metric: _json_figure(figure) for metric, figure in figures.items()}
+            name: {
+                metric: _json_figure(figure, report.cluster) for metric, figure in figures.items()
+            }
             for name, figures in rows.items()
         }
-        for split, rows in report.items()
+        for split, rows in report.figures.items()
     }
 
 
@@ -119,30 +140,32 @@ def seed_intervals(report: Report) -> dict[str, dict[str, dict[str, Interval]]]:
     return {
         metric: {
             split: {name: figures[metric].over_seeds for name, figures in rows.items()}
-            for split, rows in report.items()
+            for split, rows in report.figures.items()
         }
-        for metric in METRICS
+        for metric in report.metrics
     }
 
 
 def _cells(report: Report) -> list[list[str]]:
-    against = [f"{metric} - first" for metric in METRICS]
-    cells = [["split", "agent", "runs", *METRICS, *against]]
-    for split, rows in report.items():
+    against = [f"{metric} - first" for metric in report.metrics]
+    head = "agent" if report.cluster == "path" else "row"
+    cells = [["split", head, "runs", *report.metrics, *against]]
+    for split, rows in report.figures.items():
         for name, figures in rows.items():
-            means = [_with_half(figures[metric].over_seeds) for metric in METRICS]
-            differences = [_with_ends(figures[metric].against_first) for metric in METRICS]
-            runs = str(len(figures[METRICS[0]].runs))
+            means = [_with_half(figures[metric].over_seeds) for metric in report.metrics]
+            differences = [_with_ends(figures[metric].against_first) for metric in report.metrics]
+            runs = str(len(figures[report.metrics[0]].runs))
             cells.append([split, name, runs, *means, *differences])
     return cells
 
 
 def _legend(report: Report) -> list[str]:
-    first = next(iter(next(iter(report.values()))))
+    first = next(iter(next(iter(report.figures.values()))))
+    clusters = f"{report.cluster}s"
     return [
         "Per cent; ± is half of Student's 95 % interval over training seeds.",
-        f'"- first": difference from {first} on the same paths, averaged over seeds, with the '
-        "bootstrap's 95 % interval over paths.",
+        f'"- first": difference from {first} on the same {clusters}, averaged over seeds, with the '
+        f"bootstrap's 95 % interval over {clusters}.",
     ]
 
 
@@ -158,11 +181,11 @@ def _with_ends(interval: Interval | None) -> str:
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-def _json_figure(figure: Figure) -> dict[str, Any]:
+def _json_figure(figure: Figure, cluster: str) -> dict[str, Any]:
     return {
         "runs": list(figure.runs),
         "over_seeds": _json_interval(figure.over_seeds),
-        "over_paths": _json_interval(figure.over_paths),
+        f"over_{cluster}s": _json_interval(figure.over_clusters),
         "against_first": _json_interval(figure.against_first),
     }
 

@@ -152,6 +152,18 @@ def risk_curve(ordered: Answers) -> np.ndarray:
     return np.cumsum(1 - ordered.accuracy) / np.arange(1, len(ordered.accuracy) + 1)
 
 
+def ties_averaged_auc(answers: Answers) -> float:
+    """Return the area 0..1 under the risk-coverage curve, with the mean accuracy of ties.
+
+    The area of a single answer is its risk.
+    """
+    ordered = answers.take(np.argsort(-answers.confidence, kind="stable"))
+    curve = risk_curve(_ties_averaged(ordered))
+    if len(curve) < 2:
+        return float(curve[0])
+    return float((curve[1:] + curve[:-1]).sum() / 2 / len(curve))
+
+
 def coverage_at(ordered: Answers, risk: float, percent: "_Percent | None" = None) -> Coverage:
     """Return the largest coverage with a tolerated mean risk; ties are answered all or not at all.
 

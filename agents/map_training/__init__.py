@@ -1,0 +1,1 @@
+"""Training of map agents: behaviour cloning, DAgger and pre-training."""

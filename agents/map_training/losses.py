@@ -1,0 +1,254 @@
+"""The loss of a map agent on minibatches of episodes: behaviour cloning and DAgger."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agents.acting.decisions import Draws, sample
+from agents.acting.follower_agent import empty_instructions
+from agents.learning.agent_trainer import mixed_precision
+from agents.map_transformer.agent import MapAgent
+from agents.map_transformer.experts import NO_TARGET, Expert
+from agents.map_transformer.known_maps import KnownMaps
+from agents.map_transformer.memory import WorldFeatures
+from agents.map_transformer.model import MapTransformer, NodeInputs, Scores, ViewInputs
+from agents.map_transformer.paths import (
+    KnownPaths,
+    along_edges,
+    known_paths,
+    path_views,
+    select_states,
+)
+from agents.map_transformer.states import MapState
+from agents.settings import MapTrainConfig
+from envs.navigation.references import ReferencePaths
+from envs.navigation.vector_env import VlnVectorEnv
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class MapBatch:
+    """Episodes of one iteration, as indices into those of the environment.
+
+    Attributes:
+        cloned: (B,) episodes with teacher forcing.
+        sampled: (B',) episodes to walk with sampled decisions; may be empty.
+        draws: Random numbers of the decisions.
+        weights: Weights of both losses.
+    """
+
+    cloned: np.ndarray
+    sampled: np.ndarray
+    draws: Draws
+    weights: tuple[float, float]
+
+
+class PathBatch(NamedTuple):
+    """All states of the reference paths of B episodes.
+
+    Episodes with the same path share its encoded panoramas.
+
+    Attributes:
+        paths: States of the U different paths.
+        states: (R,) state of `paths` of each of the R states of the episodes.
+        episodes: (R,) episode, 0..B-1, of each.
+        targets: (R,) map tokens of the reference path; `NO_TARGET` where the settings forbid the
+            second visit of a viewpoint.
+    """
+
+    paths: KnownPaths
+    states: np.ndarray
+    episodes: np.ndarray
+    targets: np.ndarray
+
+    def inputs(
+        self,
+        model: MapTransformer,
+        features: WorldFeatures,
+        chosen: np.ndarray | None = None,
+        hidden: np.ndarray | None = None,
+    ) -> tuple[NodeInputs, ViewInputs]:
+        """Encode the panoramas, with one feature dropout mask per path.
+
+        Args:
+            model: Network.
+            features: Features of the world.
+            chosen: Indices of the states to return; all R by default.
+            hidden: (P, V) bool, views of the states of `paths` whose features are zero.
+        """
+        dropout = model.panorama.episode_dropout(int(self.paths.state.rows.max()) + 1)
+        inputs = self.paths.encode(model, features, dropout=dropout, hidden=hidden)
+        states = self.states if chosen is None else self.states[chosen]
+        return select_states(inputs, torch.from_numpy(states).to(inputs[0].features.device))
+
+    def last(self) -> np.ndarray:
+        """Return the (B,) indices of the last states, in the order of the episodes."""
+        order = np.lexsort((self.paths.steps[self.states], self.episodes))
+        episodes = self.episodes[order]
+        return order[np.append(episodes[1:] != episodes[:-1], True)]
+
+
+def path_batch(
+    features: WorldFeatures, references: ReferencePaths, episodes: np.ndarray, revisits: bool
+) -> PathBatch:
+    """Describe the reference paths of episodes.
+
+    A path is followed by its steps, also if it passes its goal early. Shortest paths are inserted
+    between viewpoints that are not neighbours.
+
+    Args:
+        features: Features of the world.
+        references: Reference paths of all episodes.
+        episodes: (B,) episodes.
+        revisits: Whether visited viewpoints can be chosen.
+    """
+    nodes = references.nodes[episodes].astype(np.int64)
+    sizes, views = references.sizes[episodes], references.start_views[episodes]
+    nodes[np.arange(nodes.shape[1]) >= sizes[:, None]] = -1
+    nodes = nodes[:, : int(sizes.max())]
+    keys = np.column_stack([nodes, views])
+    unique, inverse = np.unique(keys, axis=0, return_inverse=True)
+    nodes, views = unique[:, :-1], unique[:, -1]
+    geometry = features.geometry
+    nodes = along_edges(geometry.world, nodes)
+    paths = known_paths(geometry, nodes, path_views(geometry.world, nodes, views), revisits)
+    state, episode = np.nonzero(paths.state.rows[:, None] == inverse.reshape(-1))
+    targets = paths.targets[state]
+    targets = np.where(paths.state.forbidden[state, targets], NO_TARGET, targets)
+    return PathBatch(paths, state, episode, targets)
+
+
+class MapLoss(nn.Module):
+    """A map transformer and the loss of its training.
+
+    A call computes the loss of both minibatches of an iteration; a single call per iteration allows
+    the use of DistributedDataParallel.
+
+    Args:
+        model: Network to train.
+        config: Settings of the run.
+    """
+
+    def __init__(self, model: MapTransformer, config: MapTrainConfig) -> None:
+        super().__init__()
+        self.model = model
+        self._config = config
+
+    def forward(
+        self,
+        env: VlnVectorEnv,
+        features: WorldFeatures,
+        references: ReferencePaths,
+        batch: MapBatch,
+    ) -> tuple[Tensor, Figures]:
+        """Return the loss of a batch and the figures to log.
+
+        Args:
+            env: Environment of the training split, with a row for each sampled episode.
+            features: Features of its world.
+            references: Reference paths of its episodes.
+            batch: Episodes.
+        """
+        losses, figures = [], Figures()
+        with mixed_precision(self.model, self._config):
+            if batch.cloned.size:
+                loss, cloning = self.clone(env, features, references, batch.cloned)
+                losses.append(batch.weights[0] * loss)
+                figures |= cloning
+            if batch.sampled.size:
+                loss, sampled = self.sample(env, features, references, batch)
+                losses.append(batch.weights[1] * loss)
+                figures |= sampled
+        total = torch.stack(losses).sum()
+        return total, {"loss": total.item(), **figures}
+
+    def clone(
+        self,
+        env: VlnVectorEnv,
+        features: WorldFeatures,
+        references: ReferencePaths,
+        episodes: np.ndarray,
+    ) -> tuple[Tensor, Figures]:
+        """Return the loss of teacher forcing per episode, and the figures to log.
+
+        All decisions of all paths are scored in one forward pass.
+        """
+        model = self.model
+        paths = path_batch(features, references, episodes, model.config.revisits)
+        device = next(model.parameters()).device
+        tokens = env.split.tokens[episodes]
+        if not self._config.reads_instructions:
+            tokens = empty_instructions(tokens)
+        text = model.read(cropped(tokens).to(device))
+        owners = torch.from_numpy(paths.episodes).to(device)
+        scores = model.score(text.rows(owners), *paths.inputs(model, features))
+        targets = torch.from_numpy(paths.targets).to(device)
+        loss = decision_loss(scores.decision, targets) / len(episodes)
+        agreement = agreement_share(scores.decision, targets)
+        return loss, {"cloning": loss.item(), "agreement": agreement}
+
+    def sample(
+        self,
+        env: VlnVectorEnv,
+        features: WorldFeatures,
+        references: ReferencePaths,
+        batch: MapBatch,
+    ) -> tuple[Tensor, Figures]:
+        """Walk episodes with sampled decisions; return the loss per episode and figures to log.
+
+        The figures contain the share of decisions in which the network agrees with the expert, and
+        the number of decisions of an episode.
+        """
+        config, episodes = self._config, batch.sampled
+        nodes, sizes = references.nodes[episodes], references.sizes[episodes]
+        world = features.geometry.world
+        revisits = config.network.revisits
+        expert = Expert(world, nodes.astype(np.int64), sizes, config.expert, revisits)
+
+        def policy(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
+            probabilities = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
+            return sample(probabilities, batch.draws.next(state.rows))
+
+        agent = MapAgent(
+            self.model,
+            features,
+            config.max_decisions,
+            policy,
+            stops_at_best=False,
+            expert=expert,
+            reads_instructions=config.reads_instructions,
+        )
+        walk = agent.walk(env, [env.episodes[episode].instr_id for episode in episodes])
+        losses, agreed, count = [], 0.0, 0
+        for decision in walk.decisions:
+            assert decision.labels is not None
+            targets = torch.from_numpy(decision.labels).to(decision.scores.decision.device)
+            losses.append(decision_loss(decision.scores.decision, targets))
+            agreed += agreement_share(decision.scores.decision, targets) * len(targets)
+            count += len(targets)
+        loss = torch.stack(losses).sum() / len(episodes)
+        figures = {"sampled": loss.item(), "sampled_agreement": agreed / count}
+        return loss, {**figures, "decisions": count / len(episodes)}
+
+
+def cropped(tokens: np.ndarray) -> Tensor:
+    """Return token ids (B, L) as a tensor without columns of padding."""
+    length = int((tokens != 0).sum(1).max())
+    return torch.from_numpy(np.ascontiguousarray(tokens[:, :length])).long()
+
+
+def decision_loss(scores: Tensor, targets: Tensor) -> Tensor:
+    """Return the summed cross-entropy of scores (R, N), without the states that have no target."""
+    return functional.cross_entropy(
+        scores.float(), targets, reduction="sum", ignore_index=NO_TARGET
+    )
+
+
+def agreement_share(scores: Tensor, targets: Tensor) -> float:
+    """Return the share of states whose highest score is that of the target."""
+    return (scores.detach().argmax(1) == targets).float().mean().item()

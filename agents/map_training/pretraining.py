@@ -1,0 +1,147 @@
+"""Pre-training of a map agent on known paths."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.acting.environments import feature_metadata, make_env, make_evaluation_envs
+from agents.acting.evaluation import evaluate, summaries
+from agents.acting.tokenizers import run_tokenizer
+from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.map_training.building import fit_features, greedy_agent, start_from
+from agents.map_training.pretraining_loss import PretrainingLoss, Task
+from agents.map_training.sources import GeneratedPaths, SplitPaths
+from agents.map_transformer.pretraining import PretrainingModel
+from agents.settings import MapPretrainConfig
+from envs.navigation.device_features import world_features
+from envs.navigation.vector_env import VlnVectorEnv
+from storage.features.opening import open_store
+from training import distributed
+from training.checkpoints import VOCABULARY, load_model, save_model
+from training.learners import Selection, Summary
+from training.optimisers import make_group_optimiser
+
+_DRAWS = 63  # stream of random numbers: tasks, sources and masks
+
+
+class PretrainingLearner:
+    """A map transformer with the heads of pre-training, and the paths to learn from.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    def __init__(self, config: MapPretrainConfig) -> None:
+        self.config = config
+        self.selection = Selection(config.select_by, config.select_metric)
+        self.metadata = feature_metadata(config)
+        self.env = make_env(config, "train", run_tokenizer(config))
+        self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
+        self._split = SplitPaths(config, self.env)
+        self._generated = None if config.speaker is None else GeneratedPaths(config, self.env)
+        scores = _class_scores(config, self.env)
+        model = make_pretraining_model(config, self.env, scores)
+        self.model = model.network
+        fit_features(self.model, self.env)
+        if config.start_from is not None and config.resume is None:
+            start_from(config.start_from, config, self.model, self.env)
+        self.network = PretrainingLoss(model, config, self.env.tokenizer, scores)
+        self.clipped: list[nn.Module] = [model]
+        self.optimiser = make_group_optimiser(weight_groups(model), config.optimiser)
+        self._loss = distributed.wrap_ddp(self.network)
+
+    def backward(self, iteration: int) -> dict[str, float]:
+        """Add the gradient of a batch of one task and return the figures to log."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, _DRAWS, iteration])
+        names = get_args(Task)
+        weights = np.array([getattr(config, name) for name in names])
+        task = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+        source = self._split
+        if rng.random() < config.generated_share and self._generated is not None:
+            source = self._generated
+        rng = np.random.default_rng([config.seed, _DRAWS, iteration, 1 + distributed.rank()])
+        loss, figures = self._loss(task, source.batch(iteration), rng)
+        loss.backward()
+        return figures
+
+    def evaluate(self) -> Mapping[str, Summary]:
+        """Return the summaries of greedy walks on the evaluation splits."""
+        results: dict[str, Summary] = {}
+        for split, env in self.evaluation_envs.items():
+            agent = greedy_agent(self.config, self.model, env)
+            results |= summaries(split, evaluate(env, agent, split))
+        return results
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary."""
+        self.env.tokenizer.save(run / VOCABULARY)
+
+    def save_model(self, run: Path, iteration: int) -> None:
+        """Write the network without the heads of pre-training."""
+        save_model(run, self.model, {**self.metadata, "iteration": str(iteration)})
+
+    def load_model(self, run: Path) -> None:
+        """Load the network without the heads of pre-training."""
+        load_model(run, self.model, self.metadata)
+
+
+def make_pretraining_model(
+    config: MapPretrainConfig, env: VlnVectorEnv, class_scores: Tensor | None
+) -> PretrainingModel:
+    """Build an untrained model for an environment.
+
+    Args:
+        config: Settings of the run.
+        env: Environment, which determines the vocabulary and the width of the features.
+        class_scores: (V, 36, C) logits of the classes of the views, or None.
+    """
+    width = 0 if env.feature_store is None else env.feature_store.width
+    classes = 0 if class_scores is None else class_scores.shape[2]
+    model = PretrainingModel(config.network, len(env.tokenizer), width, classes)
+    if config.text.model is not None and not config.text.tune:
+        model.network.text.requires_grad_(False)
+    return model.to(config.device)
+
+
+def weight_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Return the weights in two groups; biases and layer norms have no weight decay (DUET)."""
+    decayed, others = [], []
+    for name, weight in model.named_parameters():
+        is_norm = "norm" in name.lower().rpartition(".")[0].rpartition(".")[2]
+        (others if name.endswith("bias") or is_norm else decayed).append(weight)
+    return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+
+
+def _class_scores(config: MapPretrainConfig, env: VlnVectorEnv) -> Tensor | None:
+    """Return the logits (V, 36, C) of the classes of all views of the training world.
+
+    Raises:
+        KeyError: The store lacks a viewpoint.
+    """
+    if config.class_scores is None:
+        return None
+    store = open_store(config.class_scores)
+    return world_features(env.nav_world, store, torch.device(config.device))
+
+
+@distributed.destroys_process_group
+def pretrain(config: MapPretrainConfig) -> dict[str, Summary]:
+    """Pre-train a map agent, evaluate its best weights and write RUN/results.json."""
+    prepare(config)
+    learner = PretrainingLearner(config)
+    trainer = make_agent_trainer(config, learner)
+    trainer.train()
+    learner.load_model(trainer.run)
+    learner.network.eval()
+    results = dict(learner.evaluate())
+    trainer.report(results)
+    if distributed.rank() == 0:
+        for split, summary in results.items():
+            print(f"{split}: SR {100 * summary['SR']:.1f}, SPL {100 * summary['SPL']:.1f}")
+        print(f"Run: {trainer.run}")
+    return results

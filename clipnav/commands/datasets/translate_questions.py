@@ -1,0 +1,23 @@
+"""Translate the questions of a data set with a Marian model, for multilingual VQA.
+
+$ clipnav translate-questions --model Helsinki-NLP/opus-mt-en-fr --language fr --data data/vqa
+$ clipnav translate-questions --model models/opus-mt-en-de --language de --splits train val
+
+Writes DATA/languages/LANGUAGE/, where clipnav finetune-vqa --model multilingual reads it. An
+interrupted translation is resumed by the same command.
+"""
+
+from collections.abc import Sequence
+
+from clipnav.parsing import parse
+from vl_tasks.settings.translation import TranslationConfig
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and translate."""
+    config = parse(TranslationConfig, __name__, __doc__, arguments)
+    # Imported here so that --help answers without loading torch.
+    from vl_tasks.multilingual.translation import translate_questions
+
+    for path in translate_questions(config):
+        print(path)

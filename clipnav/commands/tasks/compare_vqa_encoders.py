@@ -1,0 +1,115 @@
+r"""Compare encoders: train the same VQA model on the grid features of each.
+
+$ clipnav compare-vqa-encoders --encoders house_clip labels=runs/house_supervised/house_supervised
+$ clipnav compare-vqa-encoders --encoders house_clip efficientnet-lite0 house_clip:random \
+    --ablations no-vision
+$ clipnav compare-vqa-encoders --encoders house_clip mine=features/regions -- --iterations 1000
+
+Features that are not in the cache are computed, a model is trained on them with each seed, and all
+models are scored on the evaluation splits. OUTPUT then contains comparison.json, comparison.md and
+comparison.png, with the mean and its interval over seeds. Arguments after -- are those of clipnav
+finetune-vqa and apply to all models. Run the same command again to resume an interrupted
+comparison.
+
+The weights of a run are selected on the first split, so the other splits have no influence on the
+selection.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from clipnav.comparisons import ComparisonArguments, split_command_line, write_report
+from clipnav.parsing import parse
+from encoders.named_encoder import NamedEncoder, named_encoders
+
+if TYPE_CHECKING:
+    from training.comparisons import ComparisonRow
+
+
+@dataclass(frozen=True)
+class CompareArguments(ComparisonArguments):
+    """Compare VQA models that are trained on the features of different encoders."""
+
+    encoders: tuple[str, ...] = ("house_clip",)
+    """Encoders: "house_clip", "efficientnet-lite0" (ImageNet's labels; requires the extra "bench"),
+    an open_clip name with its weights (ViT-B-32:openai), a folder in open_clip's local-dir format,
+    one of these with random weights (house_clip:random), or a folder of features of any model, one
+    .npz file per image; each can be given a name (NAME=FOLDER). The others are compared with the
+    first one."""
+    ablations: tuple[Literal["no-vision"], ...] = ()
+    """Additional row: a model without images, in training and evaluation."""
+    output: Path = Path("runs/comparison-vqa")
+    """Folder of runs and results."""
+
+
+def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
+    """Run the command.
+
+    Args:
+        arguments: Arguments of this command.
+        training: Arguments of clipnav finetune-vqa.
+    """
+    rows = contestants(arguments, [*arguments.choice, *training])
+    from envs.metrics.comparison_report import make_report
+    from vl_tasks.vqa.comparison import CLUSTER, METRICS, train_all
+
+    scores = train_all(rows, arguments.seeds, arguments.output / "runs", arguments.workers)
+    write_report(make_report(scores, METRICS, CLUSTER), arguments.output)
+
+
+def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[ComparisonRow]":
+    """Return the rows to train: each encoder, then the ablations.
+
+    Args:
+        arguments: Arguments of this command.
+        common: Arguments of clipnav finetune-vqa that all rows share.
+
+    Raises:
+        ValueError: There are no encoders, two have the same name, or one is a feature store of
+            viewpoints.
+    """
+    from training.comparisons import ComparisonRow
+    from vl_tasks.command_line import parse_vqa
+
+    config = parse_vqa(common)
+    has_positions = config.model == "mcan" and config.mcan.positions
+    return [
+        *(
+            ComparisonRow(entry.name, (*common, *encoder_arguments(entry, has_positions)))
+            for entry in named_encoders(arguments.encoders)
+        ),
+        *(ComparisonRow(name, (*common, f"--{name}")) for name in arguments.ablations),
+    ]
+
+
+def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:
+    """Return the arguments of clipnav finetune-vqa that select an encoder.
+
+    Args:
+        entry: The encoder.
+        has_positions: Whether the model embeds the positions of grid cells, which regions lack.
+    """
+    if entry.is_store:
+        raise ValueError(
+            f"{entry.source}: a feature store contains views of viewpoints, not images of "
+            "questions; give a folder with one .npz file of features per image"
+        )
+    if contains_regions(Path(entry.source)):
+        return ["--regions", entry.source, *["--mcan.no-positions"] * has_positions]
+    weights = ["--grids.random-weights"] if entry.random_weights else []
+    if entry.pretrained is not None:
+        weights = ["--grids.pretrained", entry.pretrained]
+    return ["--grids.encoder", entry.source, *weights]
+
+
+def contains_regions(folder: Path) -> bool:
+    """Return whether a folder, or a subfolder of it, contains .npz files."""
+    return any(folder.glob("*.npz")) or any(folder.glob("*/*.npz"))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    own, training = split_command_line(arguments)
+    run(parse(CompareArguments, __name__, __doc__, own), training)

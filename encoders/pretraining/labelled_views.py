@@ -1,0 +1,46 @@
+"""Training views of which a share has labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from encoders.pretraining.view_sampler import VIEW_TAG, ViewSampler, tint
+
+if TYPE_CHECKING:
+    import torch
+
+    from envs.houses.views.view_facts import ViewFacts
+
+_ORDER, _AUGMENTATION = 1, 2
+
+
+class LabelledViews:
+    """Batches of the views that have labels: the first batches of a sampler, in several passes.
+
+    The first pass is the sampler's own order, without changes. The following passes have a random
+    order of the batches, and mirror and tint each view at random. Labels, and the facts that they
+    are read from, do not depend on the two; sides of objects do, so do not read them.
+
+    Args:
+        sampler: Sampler of all views.
+        batches: Number of batches that have labels.
+        seed: Random seed of orders, mirrors and tints.
+    """
+
+    def __init__(self, sampler: ViewSampler, batches: int, seed: int = 0) -> None:
+        self._sampler, self._batches, self._seed = sampler, batches, seed
+
+    def views(self, index: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
+        """Return the views of an iteration, their facts and a generator, as `ViewSampler.views`."""
+        number, position = divmod(index, self._batches)
+        if not number:
+            return self._sampler.views(index)
+        order = np.random.default_rng([self._seed, VIEW_TAG, number, _ORDER])
+        images, facts, _ = self._sampler.views(int(order.permutation(self._batches)[position]))
+        rng = np.random.default_rng([self._seed, VIEW_TAG, index, _AUGMENTATION])
+        mirrored = rng.random(len(images)) < 0.5
+        images[mirrored] = images[mirrored].flip(-1)
+        tint(images, np.zeros(len(images), bool), rng)
+        return images, facts, rng

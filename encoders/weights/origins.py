@@ -1,0 +1,174 @@
+"""Configuration and weights of a model: the shipped one, open_clip names, folders and files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from encoders.weights import efficientnet_lite
+from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE, read_config, read_config_file
+from encoders.weights.model_config import check_model_config
+from encoders.weights.openai_weights import read_openai_weights
+from encoders.weights.reachability import is_downloaded, is_reachable, source_of
+from encoders.weights.weight_files import read_weights
+from storage.messages import in_one_line
+
+HOUSE_CLIP = "house_clip"
+HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"
+LOCAL, _HUB = "local-dir:", "hf-hub:"
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # entries of an open_clip tag
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Configuration, weights and names that a model is built from."""
+
+    config: dict[str, Any]
+    """open_clip's `model_cfg`, validated."""
+    preprocessing: dict[str, Any]
+    """Preprocessing fields that differ from open_clip's defaults."""
+    weights: dict[str, torch.Tensor] | None
+    """Weights by name; None for random ones."""
+    tokenizer: str
+    """Argument of `open_clip.get_tokenizer`."""
+    name: str
+    """Name of the model in the metadata of features."""
+    file: str
+    """Weight file, folder or model name, for error messages."""
+    is_folder: bool = False
+    """Whether configuration and weights are in one folder and must match exactly."""
+    images_only: bool = False
+    """Whether the model has no text tower; `weights` are those of the image tower."""
+
+
+def find_origin(name_or_path: str, pretrained: str | None, random_weights: bool) -> Origin:
+    """Read and check the configuration and the weights of a model."""
+    folder = _folder(name_or_path)
+    hub = name_or_path.startswith(_HUB)
+    if (folder or hub) and pretrained is not None:
+        raise ValueError(f"{name_or_path} contains its own weights; leave out {pretrained!r}")
+    if folder:
+        return _from_folder(folder, random_weights)
+    if name_or_path == efficientnet_lite.NAME:
+        return _efficientnet(pretrained, random_weights)
+    if hub:
+        return _from_hub(name_or_path, random_weights)
+    return _from_name(name_or_path, pretrained, random_weights)
+
+
+def _folder(name_or_path: str) -> Path | None:
+    if name_or_path == HOUSE_CLIP:
+        return HOUSE_CLIP_DIR
+    if name_or_path.startswith(LOCAL):
+        return Path(name_or_path.removeprefix(LOCAL))
+    return Path(name_or_path) if Path(name_or_path).is_dir() else None
+
+
+def _from_folder(folder: Path, random_weights: bool) -> Origin:
+    config, preprocessing = read_config(folder)
+    text = config["text_cfg"]
+    # A text tower of transformers may be a subfolder, which open_clip would look for on Hugging
+    # Face.
+    tower = folder / str(text.get("hf_model_name"))
+    if tower.is_dir():
+        text["hf_model_name"] = str(tower)
+    return Origin(
+        config,
+        preprocessing,
+        None if random_weights else read_weights(folder / WEIGHTS_FILE)[0],
+        f"{LOCAL}{folder}",
+        folder.resolve().name,
+        str(folder),
+        is_folder=True,
+    )
+
+
+def _from_hub(source: str, random_weights: bool) -> Origin:
+    from open_clip.pretrained import download_pretrained_from_hf
+
+    hub_name = source.removeprefix(_HUB)
+    with _downloading(source, "give its folder instead"):
+        config_file = download_pretrained_from_hf(hub_name, filename=CONFIG_FILE)
+    config, preprocessing = read_config_file(Path(config_file))
+    weights = None
+    if not random_weights:
+        with _downloading(source, "give its folder instead"):
+            file = download_pretrained_from_hf(hub_name)
+        weights, _ = read_weights(Path(file))
+    return Origin(config, preprocessing, weights, source, source, source)
+
+
+def _efficientnet(pretrained: str | None, random_weights: bool) -> Origin:
+    name = efficientnet_lite.NAME
+    if pretrained is not None:
+        raise ValueError(f"{name} has its own weights; leave out {pretrained!r}")
+    return Origin(
+        check_model_config(efficientnet_lite.CONFIG, name),
+        efficientnet_lite.PREPROCESSING,
+        None if random_weights else efficientnet_lite.imagenet_weights(),
+        efficientnet_lite.TOKENIZER,
+        name,
+        name,
+        images_only=True,
+    )
+
+
+def _from_name(name: str, pretrained: str | None, random_weights: bool) -> Origin:
+    import open_clip
+    from open_clip.pretrained import download_pretrained
+
+    config = open_clip.get_model_config(name.replace("/", "-"))
+    if config is None:
+        raise ValueError(
+            f"{name!r} is neither a folder nor a model of open_clip; give a folder, "
+            f"{efficientnet_lite.NAME}, or a name that open_clip.list_models() lists"
+        )
+    config = check_model_config(config, name)
+    if pretrained is None:
+        if not random_weights:
+            raise ValueError(
+                f"{name} has no weights of its own; give a tag of {_tags(name)} or a file as "
+                "`pretrained` (--pretrained), or request random weights (--random-weights, "
+                "random_weights=True)"
+            )
+        return Origin(config, {}, None, name, name, name)
+    file, tag = Path(pretrained), open_clip.get_pretrained_cfg(name, pretrained)
+    if not file.is_file():
+        if not tag:
+            raise ValueError(
+                f"{name} has no weights {pretrained!r}: there is no such file; give a weight file, "
+                f"or one of open_clip's tags {_tags(name)}"
+            )
+        with _downloading(f"the weights {pretrained!r} of {name}", "give the file as `pretrained`"):
+            if not is_downloaded(tag) and not is_reachable(source_of(tag)):
+                raise OSError(f"{source_of(tag)} cannot be reached")
+            file = Path(download_pretrained(tag))
+    else:
+        tag = {}
+    weights, openai = read_openai_weights(file)
+    if openai or tag.get("quick_gelu"):
+        # open_clip's plain configurations use GELU, but OpenAI's weights need QuickGELU.
+        config["quick_gelu"] = True
+    preprocessing = {key: value for key, value in tag.items() if key in _PREPROCESSING}
+    full_name = f"{name}/{Path(pretrained).name}"
+    return Origin(config, preprocessing, weights, name, full_name, str(file))
+
+
+def _tags(name: str) -> list[str]:
+    import open_clip
+
+    return open_clip.list_pretrained_tags_by_model(name)
+
+
+@contextmanager
+def _downloading(thing: str, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        raise ConnectionError(
+            f"cannot download {thing} ({in_one_line(error)}); download it on a machine with a "
+            f"network and {remedy}"
+        ) from error

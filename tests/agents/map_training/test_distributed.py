@@ -1,0 +1,82 @@
+"""Training of a map agent on two ranks, started by torchrun on one machine."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from agents.map_training.fine_tuning import train_map_agent
+from training.checkpoints import RESULTS, load_trainer
+from training.optimiser_settings import OptimiserConfig
+from training.settings import CONFIG, to_json
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+
+
+def torchrun(script, *arguments):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", str(SCRIPTS / script), *map(str, arguments)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(map_config, tmp_path):
+    config = dataclasses.replace(
+        map_config,
+        batch_size=8,
+        iterations=1,
+        teacher_weight=0.5,
+        evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
+        output=tmp_path / "one",
+    )
+    alone = train_map_agent(config)
+    half = dataclasses.replace(config, batch_size=4, output=None)
+    (tmp_path / CONFIG).write_text(to_json(half))
+    both = tmp_path / "two"
+    printed = torchrun("train_agent.py", "--config", tmp_path / CONFIG, "--output", both)
+    gradients = [
+        # After one step of Adam its mean of gradients is a tenth of the first one.
+        {n: 10 * s["exp_avg"] for n, s in load_trainer(run)["optimiser"]["state"].items()}
+        for run in (tmp_path / "one", both)
+    ]
+    assert gradients[0].keys() == gradients[1].keys()
+    for number, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][number], gradient, atol=1e-6, rtol=1e-4)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients[0].values()) > 0.1
+    results = json.loads((both / RESULTS).read_text())["results"]
+    assert results == json.loads(json.dumps(alone))
+    assert printed.count("Run: ") == 1
+
+
+def test_pretraining_runs_on_two_ranks(map_config, doors_run, tmp_path):
+    network = {"hidden-size": 16, "heads": 2, "feed-forward-size": 32, "text-layers": 1}
+    flags = {
+        "world": "matterport",
+        "data-dir": doors_run["data_dir"],
+        "features": doors_run["features"],
+        "batch-size": 4,
+        "iterations": 4,
+        "evaluation-splits": "val_unseen",
+        "select-by": "val_unseen",
+        "threads": 1,
+        "output": tmp_path / "run",
+        **{f"network.{name}": size for name, size in network.items()},
+        "network.cross-layers": 1,
+        "network.panorama-layers": 1,
+    }
+    printed = torchrun("pretrain_agent.py", *(w for n, v in flags.items() for w in (f"--{n}", v)))
+    assert printed.count("Run: ") == 1
+    assert load_trainer(tmp_path / "run")["iteration"] == 4

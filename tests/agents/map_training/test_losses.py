@@ -1,0 +1,118 @@
+"""The losses of map agents, and their two ways of computation."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.decisions import Draws
+from agents.map_training.fine_tuning import MapLearner
+from agents.map_training.losses import MapBatch, decision_loss, path_batch
+from agents.map_transformer.agent import MapAgent
+from agents.map_transformer.experts import NO_TARGET, path_targets
+from agents.map_transformer.geometry import MapGeometry
+from agents.map_transformer.memory import WorldFeatures
+from agents.settings import MapTrainConfig
+from envs.graphs.nav_graph import NavGraph
+from envs.graphs.nav_world import NavWorld
+from envs.navigation.references import ReferencePaths
+
+
+@pytest.fixture
+def learner(tree_settings, map_config):
+    config = MapTrainConfig(
+        **{**tree_settings, "batch_size": 24},
+        iterations=1,
+        max_decisions=8,
+        network=map_config.network,
+    )
+    torch.manual_seed(0)
+    return MapLearner(config)
+
+
+def gradients(learner, loss):
+    learner.network.zero_grad()
+    loss.backward()
+    named = learner.network.named_parameters()
+    return {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+
+def test_one_forward_over_whole_paths_equals_walking_them(learner):
+    """Losses and gradients are equal, also for instructions that share a panorama."""
+    episodes = np.arange(24)
+    loss, figures = learner.network.clone(
+        learner.env, learner.features, learner.references, episodes
+    )
+    assert figures["cloning"] == loss.item()
+    assert 0 <= figures["agreement"] <= 1
+    together = gradients(learner, loss)
+
+    nodes = learner.references.nodes[episodes].astype(np.int64)
+    steps = iter(range(nodes.shape[1]))
+
+    def policy(maps, state, scores):
+        step = next(steps)
+        following = nodes[state.rows, step + 1] if step + 1 < nodes.shape[1] else None
+        targets = np.full(len(state.rows), -1) if following is None else following
+        return path_targets(maps, state.rows, state.tokens, targets)
+
+    agent = MapAgent(learner.model, learner.features, 8, policy)
+    walk = agent.walk(learner.env, [e.instr_id for e in learner.env.episodes[:24]])
+    losses = [decision_loss(d.scores.decision, torch.from_numpy(d.chosen)) for d in walk.decisions]
+    stepwise = torch.stack(losses).sum() / len(episodes)
+    torch.testing.assert_close(stepwise, loss, rtol=1e-5, atol=1e-5)
+    for name, gradient in gradients(learner, stepwise).items():
+        torch.testing.assert_close(gradient, together[name], rtol=1e-3, atol=1e-5)
+
+
+def test_the_loss_is_the_weighted_sum_of_both_minibatches(learner):
+    def loss(cloned, sampled, weights):
+        draws = Draws(np.random.default_rng(0), len(sampled))
+        batch = MapBatch(cloned, sampled, draws, weights)
+        return learner.network(learner.env, learner.features, learner.references, batch)[1]
+
+    first, second, none = np.arange(6), np.arange(6, 12), np.arange(0)
+    both = loss(first, second, (0.2, 1.0))
+    assert both["cloning"] == pytest.approx(loss(first, none, (1.0, 0.0))["loss"], rel=1e-5)
+    assert both["sampled"] == pytest.approx(loss(none, second, (0.0, 1.0))["loss"], rel=1e-5)
+    assert both["loss"] == pytest.approx(0.2 * both["cloning"] + both["sampled"], rel=1e-5)
+
+
+def test_panoramas_of_a_path_are_encoded_once_for_its_instructions(learner):
+    episodes = np.arange(12)  # four paths with three instructions each
+    paths = path_batch(learner.features, learner.references, episodes, revisits=False)
+    assert len(paths.paths.targets) == 4 * 3
+    assert len(paths.targets) == 12 * 3
+    nodes = learner.references.nodes[episodes[paths.episodes]]
+    steps = paths.paths.steps[paths.states]
+    np.testing.assert_array_equal(
+        paths.paths.state.viewpoints[paths.states], nodes[np.arange(len(steps)), steps]
+    )
+
+
+@pytest.mark.parametrize("revisits", [False, True])
+def test_second_visits_never_make_the_loss_infinite(revisits):
+    geometry = MapGeometry.of(NavWorld([NavGraph.load("house_00")]))
+    neighbour = int(geometry.candidates[0, 0])
+    path = np.array([[0, neighbour, 0, neighbour]])
+    ones = np.ones(1)
+    references = ReferencePaths(path, np.array([4]), ones, ones, ones > 0, np.array([12]))
+    paths = path_batch(WorldFeatures(geometry, None), references, np.array([0]), revisits)
+    assert len(paths.targets) == 4, "the path is followed to its last viewpoint"
+    forbidden = paths.paths.state.forbidden[paths.states]
+    chosen = paths.targets != NO_TARGET
+    assert not forbidden[np.flatnonzero(chosen), paths.targets[chosen]].any()
+    assert chosen.tolist() == [True, revisits, revisits, True]
+
+
+def test_feature_dropout_has_one_mask_per_path(learner):
+    config = dataclasses.replace(
+        learner.model.config, feature_dropout=0.5, feature_dropout_kind="episode"
+    )
+    learner.model.panorama.__init__(config, 4)
+    masks = learner.model.panorama.episode_dropout(200)
+    assert set(masks.unique().tolist()) == {0.0, 2.0}
+    assert 0.4 < masks.bool().float().mean() < 0.6
+    learner.model.eval()
+    assert learner.model.panorama.episode_dropout(3) is None

@@ -1,0 +1,36 @@
+"""A world in which most episodes succeed only by turning back."""
+
+import pytest
+
+from agents.learning.follower_training import train
+from agents.map_training.fine_tuning import train_map_agent
+from agents.settings import MapTrainConfig, TrainConfig
+
+
+def test_the_map_agent_learns_to_turn_back(tree_settings, map_config, tmp_path):
+    config = MapTrainConfig(
+        **{**tree_settings, "batch_size": 8},
+        iterations=80,
+        max_decisions=11,
+        output=tmp_path / "map",
+        network=map_config.network,
+        optimiser=map_config.optimiser,
+        teacher_weight=0.2,
+    )
+    results = train_map_agent(config)
+    assert results["val_unseen"]["map agent"]["SR"] == 1.0
+
+
+@pytest.mark.parametrize("feedback", ["teacher", "sample"])
+def test_the_follower_does_not_learn_to_turn_back(tree_settings, doors_config, tmp_path, feedback):
+    config = TrainConfig(
+        **tree_settings,
+        iterations=120,
+        output=tmp_path / "follower",
+        follower=doors_config.follower,
+        optimiser=doors_config.optimiser,
+        feedback=feedback,
+        max_training_steps=20,
+    )
+    results = train(config)
+    assert results["val_unseen"]["follower"]["SR"] < 0.8

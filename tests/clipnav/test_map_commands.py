@@ -1,0 +1,68 @@
+"""Commands with map agents."""
+
+import json
+
+import pytest
+
+from viewer.trace import read_traces
+
+SIZES = ("hidden-size", 16), ("heads", 2), ("feed-forward-size", 32), ("text-layers", 1)
+LAYERS = ("panorama-layers", 1), ("cross-layers", 1)
+
+
+@pytest.fixture
+def common(tiny_world):
+    """Flags of a map agent that is trained in a moment."""
+    sizes = [word for name, n in (*SIZES, *LAYERS) for word in (f"--network.{name}", str(n))]
+    return [
+        *("--world", "matterport", "--data-dir", str(tiny_world)),
+        *("--features", str(tiny_world / "features.safetensors")),
+        *("--evaluation-splits", "val_unseen", "--select-by", "val_unseen"),
+        *("--batch-size", "2", "--threads", "1", *sizes),
+    ]
+
+
+def test_train_resume_evaluate_submit_and_record(common, tmp_path, run_command):
+    run = tmp_path / "run"
+    train = ["train-agent", "--agent", "map", *common, "--iterations", "2", "--output", run]
+    assert "map agent" in run_command(*train)
+    run_command("train-agent", "--resume", run, "--iterations", "3")
+    assert json.loads((run / "results.json").read_text())["iterations"] == 3
+
+    submission, traces = tmp_path / "submission.json", tmp_path / "traces"
+    run_command("evaluate-agent", run, "--split", "test", "--submission", submission)
+    assert len(json.loads(submission.read_text())) == 4
+    printed = run_command("evaluate-agent", run, "--no-baselines", "--traces", traces)
+    assert "map agent" in printed
+    maps = [trace.steps[0].known_map for trace in read_traces(traces)]
+    assert maps
+    assert None not in maps
+    with pytest.raises(ValueError, match="is a map agent"):
+        run_command("evaluate-agent", run, "--search.method", "beam")
+
+
+def test_pretrain_and_continue(common, tmp_path, run_command):
+    pretrained = tmp_path / "pretrained"
+    flags = [*common, "--iterations", "2"]
+    assert "val_unseen: SR" in run_command("pretrain-agent", *flags, "--output", pretrained)
+    run_command("pretrain-agent", "--resume", pretrained, "--iterations", "3")
+    continued = ["--start-from", pretrained, "--output", tmp_path / "run"]
+    printed = run_command("train-agent", "--agent", "map", *flags, *continued)
+    assert "words have an embedding" in printed
+
+
+def test_compare_with_the_follower(common, tmp_path, run_command):
+    sizes = common.index("--network.hidden-size")
+    data, network = common[4:sizes], " ".join(common[sizes:])
+    world = [word for word in common[:4] if word]
+    data = [w for w in data if w not in ("--evaluation-splits", "--select-by", "--threads", "1")]
+    data = [word for word in data if word != "val_unseen"]
+    printed = run_command(
+        "compare-agents",
+        *("--seeds", "1", "--workers", "1", "--splits", "val_unseen"),
+        *("--rows", "follower=", f"map=--agent map {network}", "--output", tmp_path),
+        *("--", *world, *data, "--iterations", "1"),
+    )
+    assert "map" in printed
+    scores = json.loads((tmp_path / "comparison.json").read_text())["val_unseen"]
+    assert scores["map"].keys() == scores["follower"].keys()

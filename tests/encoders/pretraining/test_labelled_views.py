@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from encoders.pretraining.labelled_views import LabelledViews
+from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
+from envs.houses.meshes.scene import ObjectInfo
+from envs.houses.rendering.training_panoramas import HousePictures
+
+
+@pytest.fixture(scope="module")
+def sampler() -> ViewSampler:
+    """Sampler of views of a house whose panoramas are noise, so that no two views are equal."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 2, (3, 64, 128)).astype(np.int16)
+    rgb = rng.integers(0, 256, (3, 64, 128, 3)).astype(np.uint8)
+    things = tuple(
+        ObjectInfo(k, name, "red", "", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        for k, name in enumerate(["wall", "sofa"])
+    )
+    depth = np.ones(ids.shape, np.float16)
+    house = HousePictures("house_00", rgb, ids, depth, 1, things, ("bedroom",))
+    return ViewSampler([house], 16, seed=3, config=SamplerConfig(views=8))
+
+
+def facts_of(views, iterations: int) -> list[list]:
+    return [views.views(index)[1] for index in range(iterations)]
+
+
+def test_the_views_of_a_smaller_share_are_the_first_of_a_larger_one(sampler):
+    few, more = LabelledViews(sampler, 2), LabelledViews(sampler, 5)
+    for index in range(2):
+        assert torch.equal(few.views(index)[0], sampler.views(index)[0])
+        assert torch.equal(few.views(index)[0], more.views(index)[0])
+    every = facts_of(sampler, 5)
+    assert facts_of(more, 5) == every
+    assert all(view in every[:2] for view in facts_of(few, 12))
+
+
+def test_each_pass_contains_each_batch_once_in_an_order_of_its_own(sampler):
+    every = facts_of(sampler, 5)
+    views = LabelledViews(sampler, 5, seed=1)
+    orders = [
+        [every.index(views.views(5 * number + k)[1]) for k in range(5)] for number in range(4)
+    ]
+    assert all(sorted(order) == list(range(5)) for order in orders)
+    assert orders[0] == list(range(5))
+    assert len({tuple(order) for order in orders}) > 2
+
+
+def test_later_passes_mirror_and_tint_views(sampler):
+    views = LabelledViews(sampler, 1)
+    first = views.views(0)[0]
+    again = views.views(1)[0]
+    assert torch.equal(again, LabelledViews(sampler, 1).views(1)[0])  # so runs can be resumed
+    assert not torch.equal(again, views.views(2)[0])
+    mirrored = 0
+    for before, after in zip(first, again, strict=True):
+        same, flipped = (
+            np.corrcoef(before.flatten(), image.flatten())[0, 1]
+            for image in (after, after.flip(-1))
+        )
+        # Clipping at 0 and 1 makes the correlation less than 1.
+        assert max(same, flipped) > 0.95
+        assert min(same, flipped) < 0.6
+        mirrored += flipped > same
+    assert 0 < mirrored < len(first)

@@ -1,0 +1,40 @@
+import pytest
+
+from encoders.named_encoder import NamedEncoder, named_encoders
+
+
+def test_names_of_encoders(tmp_path):
+    clip = tmp_path / "first"
+    clip.mkdir()
+    parse = NamedEncoder.parse
+
+    def read(text: str) -> tuple[str, str, str | None]:
+        found = parse(text)
+        return found.name, found.source, found.pretrained
+
+    assert read("house_clip") == ("house_clip", "house_clip", None)
+    assert read("ViT-B-32:openai") == ("ViT-B-32:openai", "ViT-B-32", "openai")
+    assert parse("ViT-B-32:openai").file == "ViT-B-32-openai.safetensors"
+    assert read("big=RN50:weights.pt") == ("big", "RN50", "weights.pt")
+    assert read(str(clip)) == ("first", str(clip), None)
+    assert read(f"mine={clip}") == ("mine", str(clip), None)
+    assert read("hub=hf-hub:org/model") == ("hub", "hf-hub:org/model", None)
+    assert read("features/mine.safetensors") == ("mine", "features/mine.safetensors", None)
+    assert read("a=b.h5") == ("a", "b.h5", None)
+    assert read("house_clip:random") == ("house_clip:random", "house_clip", None)
+    assert read(f"{clip}:random") == ("first:random", str(clip), None)
+    for text, random in (
+        ("house_clip:random", True),
+        (f"x={clip}:random", True),
+        ("RN50:x", False),
+    ):
+        assert parse(text).random_weights == random
+    assert parse("a=b.h5").is_store
+    assert not parse("RN50:weights.safetensors").is_store
+
+
+def test_names_are_different():
+    assert [entry.name for entry in named_encoders(["a", "b=a"])] == ["a", "b"]
+    for texts in ([], ["a", "a"], ["a b=x", "a-b=y"]):
+        with pytest.raises(ValueError, match="no encoder, or two of one name"):
+            named_encoders(texts)

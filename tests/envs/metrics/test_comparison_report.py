@@ -1,0 +1,83 @@
+"""Reports of comparisons: means, intervals and tables."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from envs.metrics import bootstrap_interval, paired_difference
+from envs.metrics.comparison_report import (
+    make_report,
+    markdown_table,
+    seed_intervals,
+    text_table,
+    to_json,
+)
+
+
+def scores(success, split="val_unseen"):
+    """Return scores of two instructions for each path."""
+    return {
+        split: {
+            f"{path}_{k}": {"path": path, "SR": value, "SPL": value / 2, "nDTW": 0.5}
+            for path, value in enumerate(success)
+            for k in range(2)
+        }
+    }
+
+
+METRICS = ("SR", "SPL", "nDTW")
+ROWS = {
+    "a": [scores([0.0, 1.0, 0.0, 1.0]), scores([0.0, 1.0, 1.0, 1.0])],
+    "b": [scores([0.0, 0.0, 0.0, 1.0]), scores([0.0, 1.0, 0.0, 1.0])],
+    "forward": [scores([0.0, 0.0, 0.0, 1.0])],
+}
+
+
+def test_rows_have_their_seeds_and_their_difference_from_the_first():
+    rows = make_report(ROWS, METRICS).figures["val_unseen"]
+    found = rows["a"]["SR"]
+    assert found.runs == (0.5, 0.75)
+    # Two values a quarter apart, one degree of freedom: t = 12.7062.
+    assert found.over_seeds.high == pytest.approx(0.625 + 12.7062 * 0.125, abs=1e-4)
+    assert found.against_first is None
+    first, second = np.repeat([0.0, 1.0, 0.5, 1.0], 2), np.repeat([0.0, 0.5, 0.0, 1.0], 2)
+    paths = np.repeat(range(4), 2).tolist()
+    assert rows["b"]["SR"].against_first == paired_difference(first, second, clusters=paths)
+    assert rows["b"]["SPL"].over_clusters == bootstrap_interval(second / 2, clusters=paths)
+    assert math.isnan(rows["forward"]["SR"].over_seeds.low)
+
+
+def test_tables_contain_means_and_differences():
+    report = make_report(ROWS, METRICS)
+    lines = text_table(report).splitlines()
+    assert lines[1].split()[:6] == ["val_unseen", "a", "2", "62.5", "±", "158.8"]
+    assert lines[3].split()[:5] == ["val_unseen", "forward", "1", "25.0", "12.5"]
+    assert "-25.0 [" in lines[2]
+    assert (
+        markdown_table(report).splitlines()[2].startswith("| val_unseen | a | 2 | 62.5 ± 158.8 |")
+    )
+    kept = json.loads(json.dumps(to_json(report), allow_nan=False))
+    assert kept["val_unseen"]["a"]["SR"]["runs"] == [0.5, 0.75]
+    assert kept["val_unseen"]["a"]["SR"]["over_paths"]["mean"] == 0.625
+    assert kept["val_unseen"]["forward"]["SR"]["over_seeds"]["low"] is None
+    assert kept["val_unseen"]["a"]["SR"]["against_first"] is None
+    assert seed_intervals(report)["SR"]["val_unseen"]["b"].mean == 0.375
+
+
+def test_rows_of_other_items_are_refused():
+    with pytest.raises(ValueError, match="b was scored on other items of val_unseen"):
+        make_report({"a": [scores([1.0, 0.0])], "b": [scores([1.0])]}, METRICS)
+
+
+def test_clusters_can_be_images():
+    rows = {
+        name: [{"val": {str(k): {"image": k // 2, "accuracy": v} for k, v in enumerate(values)}}]
+        for name, values in (("a", [1.0, 0.0, 1.0, 1.0]), ("b", [1.0, 1.0, 1.0, 1.0]))
+    }
+    report = make_report(rows, ["accuracy"], "image")
+    expected = paired_difference(np.array([1.0, 0, 1, 1]), np.ones(4), clusters=[0, 0, 1, 1])
+    assert report.figures["val"]["b"]["accuracy"].against_first == expected
+    assert "difference from a on the same images" in text_table(report)
+    assert to_json(report)["val"]["a"]["accuracy"]["over_images"]["mean"] == 0.75

@@ -1,0 +1,286 @@
+"""Questions and captions about the houses in languages with a lexicon."""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from envs.houses.materials.colours import COLOUR_NAMES
+from envs.houses.survey.landmarks import NOUNS
+from envs.houses.views.captions import SYNONYMS
+from vl_tasks.data.questions import read_questions
+from vl_tasks.house_tasks import FORMAT, HouseTasksConfig
+from vl_tasks.house_tasks.files import HouseTaskFiles, write_house_questions
+from vl_tasks.house_tasks.language_files import write_language
+from vl_tasks.house_tasks.languages.german import german
+from vl_tasks.house_tasks.languages.indian import hindi, telugu
+from vl_tasks.house_tasks.languages.lexicons import LANGUAGES, lexicon_of
+from vl_tasks.house_tasks.languages.romance import french, spanish
+from vl_tasks.house_tasks.languages.wording import (
+    PlannedQuestion,
+    PlannedThing,
+    word_caption,
+    word_questions,
+)
+from vl_tasks.house_tasks.questions import generate_questions
+from vl_tasks.house_tasks.wording import thing_name
+
+OTHERS = LANGUAGES[1:]
+FURTHER = ("ceiling light", "curtain", "door", "kitchen cabinet", "range hood", "towel rail",
+           "window")  # fmt: skip
+THINGS = sorted({thing_name(category) for category in NOUNS} | set(FURTHER))
+ROOMS = ("bathroom", "bedroom", "closet", "dining room", "gym", "hallway", "kid's bedroom",
+         "kitchen", "laundry room", "library", "living room", "music room", "office")  # fmt: skip
+
+
+def noun(language, name, synonym=0):
+    return lexicon_of(language).nouns[name][synonym]
+
+
+def colour(language, name):
+    return lexicon_of(language).colours[name]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_lexicons_name_all_things_rooms_and_colours(language):
+    lexicon = lexicon_of(language)
+    assert set(THINGS) <= lexicon.nouns.keys()
+    assert set(ROOMS) <= lexicon.rooms.keys()
+    assert set(COLOUR_NAMES) <= lexicon.colours.keys()
+    assert lexicon.sides.keys() == {"left", "middle", "right"}
+    assert SYNONYMS["sofa"][0] in lexicon.nouns
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_word_names_two_things(language):
+    names = defaultdict(set)
+    for name in THINGS:
+        for entry in lexicon_of(language).nouns[name]:
+            word = entry.get("singular") or entry.get("direct") or entry["nominative"]
+            names[entry.get("of", ""), word].add(name)
+    assert [word for word, things in names.items() if len(things) > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "expected"),
+    [
+        ("kitchen sink", "definite", "l'évier"),
+        ("kitchen sink", "of_definite", "de l'évier"),
+        ("sofa", "of_definite", "du canapé"),
+        ("door", "of_definite", "de la porte"),
+        ("range hood", "of_definite", "de la hotte"),
+        ("aquarium", "of_plural", "d'aquariums"),
+        ("desk", "of_plural", "de bureaux"),
+        ("range hood", "of_plural", "de hottes"),
+        ("bed", "pronoun", "il"),
+        ("door", "pronoun", "elle"),
+    ],
+)
+def test_french_articles_are_elided_and_contracted(name, form, expected):
+    assert french(noun("fr", name), None, form) == expected
+
+
+def test_french_colours_agree_and_follow():
+    assert french(noun("fr", "door"), colour("fr", "white"), "indefinite") == "une porte blanche"
+    assert french(noun("fr", "sofa"), colour("fr", "brown"), "indefinite") == "un canapé marron"
+    assert french(noun("fr", "coffee table"), colour("fr", "green"), "definite") == (
+        "la table basse verte"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "expected"),
+    [
+        ("chair", "indefinite", "ein roter Stuhl"),
+        ("chair", "indefinite_accusative", "einen roten Stuhl"),
+        ("chair", "indefinite_dative", "einem roten Stuhl"),
+        ("floor lamp", "indefinite_accusative", "eine rote Stehlampe"),
+        ("floor lamp", "indefinite_dative", "einer roten Stehlampe"),
+        ("bed", "indefinite", "ein rotes Bett"),
+        ("bed", "indefinite_dative", "einem roten Bett"),
+        ("teddy bear", "indefinite_accusative", "einen roten Teddybären"),
+    ],
+)
+def test_german_adjectives_agree_in_gender_and_case(name, form, expected):
+    assert german(noun("de", name), colour("de", "red"), form) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "expected"),
+    [
+        ("chair", "to_definite", "zum Stuhl"),
+        ("floor lamp", "to_definite", "zur Stehlampe"),
+        ("teddy bear", "to_definite", "zum Teddybären"),
+        ("sofa", "definite_genitive", "des Sofas"),
+        ("door", "definite_genitive", "der Tür"),
+        ("teddy bear", "definite", "der Teddybär"),
+        ("chair", "plural", "Stühle"),
+    ],
+)
+def test_german_articles_are_contracted(name, form, expected):
+    assert german(noun("de", name), None, form) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "expected"),
+    [
+        ("sofa", "of_definite", "del sofá"),
+        ("chair", "of_definite", "de la silla"),
+        ("armchair", "plural", "sillones"),
+        ("chair", "how_many", "cuántas"),
+        ("picture", "how_many", "cuántos"),
+    ],
+)
+def test_spanish_articles_are_contracted(name, form, expected):
+    assert spanish(noun("es", name), None, form) == expected
+    assert spanish(noun("es", "chair"), colour("es", "red"), "indefinite") == "una silla roja"
+
+
+def test_hindi_nouns_and_adjectives_take_the_oblique_case():
+    sofa, shelf = noun("hi", "sofa"), noun("hi", "bookshelf")
+    assert hindi(sofa, colour("hi", "blue"), "direct") == "नीला सोफ़ा"
+    assert hindi(sofa, colour("hi", "blue"), "oblique") == "नीले सोफ़े"
+    assert hindi(shelf, colour("hi", "blue"), "direct") == "किताबों की नीली अलमारी"
+    assert hindi(noun("hi", "kitchen sink"), None, "oblique") == "रसोई के सिंक"
+    assert (hindi(sofa, None, "how_many"), hindi(shelf, None, "how_many")) == ("कितने", "कितनी")
+
+
+def test_telugu_nouns_have_cases():
+    assert telugu(noun("te", "mirror"), None, "plural") == "అద్దాలు"
+    assert telugu(noun("te", "bed"), colour("te", "green"), "nominative") == "ఆకుపచ్చ మంచం"
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_all_frames_can_be_filled(language):
+    lexicon, rng = lexicon_of(language), np.random.default_rng(0)
+    subjects = {"nearer": 2, "room": 0}
+    for kind, frames in lexicon.questions.items():
+        for name in THINGS:
+            subject = (name, "range hood")[: subjects.get(kind, 1)]
+            planned = [PlannedQuestion(kind, subject, "x")] * len(frames)
+            texts = word_questions(language, planned, rng)
+            assert all(text and "{" not in text for text in texts)
+    for name in THINGS:
+        for room in ("", *ROOMS):
+            things = [PlannedThing(name, "white", "left"), PlannedThing("door", "", "right")]
+            for count in (1, 2):
+                assert "{" not in word_caption(language, things[:count], room, rng)
+    assert word_caption(language, [], "", rng)
+
+
+def test_words_follow_the_grammar_of_whole_questions():
+    def texts(language, kind, *subject):
+        planned = [PlannedQuestion(kind, subject, "x")] * 4
+        return set(word_questions(language, planned, np.random.default_rng(0)))
+
+    assert texts("fr", "position", "teddy bear") == {
+        "L'ours en peluche est-il à gauche, à droite ou au milieu ?",
+        "De quel côté se trouve l'ours en peluche ?",
+    }
+    assert texts("es", "count", "chair") == {
+        "¿Cuántas sillas hay?",
+        "¿Cuántas sillas se pueden ver?",
+    }
+    assert texts("de", "colour", "mirror") == {
+        "Welche Farbe hat der Spiegel?",
+        "Was ist die Farbe des Spiegels?",
+    }
+    assert "यह कौन सा कमरा है?" in texts("hi", "room")
+    assert "ఇది ఏ గది?" in texts("te", "room")
+
+
+def test_question_words_are_balanced_over_the_answers():
+    planned = [PlannedQuestion("room", (), answer) for answer in ("kitchen", "office") * 30]
+    texts = word_questions("fr", planned, np.random.default_rng(1))
+    counts = Counter(zip(texts, (one.answer for one in planned), strict=True))
+    assert set(counts.values()) == {10}
+    assert len(counts) == 6
+
+
+def nouns(language, name):
+    """Return all words of the forms of a noun."""
+    entries = lexicon_of(language).nouns[name]
+    return {word for entry in entries for form in entry.values() for word in str(form).split()}
+
+
+@pytest.fixture
+def written(images, tmp_path):
+    """Questions of a split in English, and their files in the other languages."""
+    files = HouseTaskFiles(tmp_path)
+    questions, _ = generate_questions(images, 900, np.random.default_rng(0))
+    records = write_house_questions(files, "train", questions)
+    meanings = [question for question, _ in questions]
+    pairs = list(zip(meanings, records, strict=True))
+    for language in OTHERS:
+        rng = np.random.default_rng([5, LANGUAGES.index(language)])
+        write_language(files, "train", language, pairs, images, rng)
+    return files, meanings
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_languages_share_ids_and_answers(written, language):
+    files, meanings = written
+    english = read_questions(files.questions("train"), files.annotations("train"))
+    own = files.in_language(language)
+    assert own.folder == files.folder / "languages" / language
+    questions = read_questions(own.questions("train"), files.annotations("train"))
+    assert [one.question_id for one in questions] == [one.question_id for one in english]
+    assert [one.majority_answer for one in questions] == [one.answer for one in meanings]
+    assert all(one.text != other.text for one, other in zip(questions, english, strict=True))
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_wording_does_not_reveal_answers(written, language):
+    files, meanings = written
+    questions = read_questions(files.in_language(language).questions("train"))
+    blind = defaultdict(Counter)
+    for question, meaning in zip(questions, meanings, strict=True):
+        if meaning.kind in ("existence", "position"):
+            # The words without the noun: the frame.
+            words = frozenset(question.text.split()) - {*nouns(language, meaning.subject[0])}
+            blind[meaning.kind, words][meaning.answer] += 1
+    frequent = [answers for answers in blind.values() if answers.total() >= 60]
+    assert frequent
+    for answers in frequent:
+        share = max(answers.values()) / answers.total()
+        assert share < 1 / len(answers) + 0.12
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_pairs_contain_captions_and_questions(written, images, language):
+    files, meanings = written
+    records = json.loads(files.in_language(language).pairs("train").read_text())
+    assert len(records) == len(images)
+    assert all(len(record["sentf"]["captions"]) == 5 for record in records)
+    asked = [text for record in records for text in record["sentf"].get("vqa", [])]
+    assert len(asked) == len(meanings)
+
+
+def test_languages_change_the_cache_but_english_alone_does_not():
+    default = HouseTasksConfig()
+    settings = dataclasses.asdict(default)
+    del settings["languages"]
+    text = json.dumps([FORMAT, settings])
+    assert default.key == hashlib.sha256(text.encode()).hexdigest()[:12]
+    assert HouseTasksConfig(languages=("en", "fr")).key != default.key
+    assert HouseTasksConfig(languages=("en", "fr", "de")).key == (
+        HouseTasksConfig(languages=("de", "fr")).key
+    )
+
+
+@pytest.mark.parametrize(
+    ("languages", "problem"),
+    [
+        (("en", "xx"), "'xx' has no lexicon; choose from en, fr, de, es, hi, te"),
+        (("fr", "fr"), "'fr' occurs twice"),
+        ((), "give at least one"),
+    ],
+)
+def test_languages_without_lexicon_are_refused(languages, problem):
+    with pytest.raises(ValueError, match=f"--languages: {problem}"):
+        HouseTasksConfig(languages=languages)
+    with pytest.raises(ValueError, match="'en' has no lexicon"):
+        lexicon_of("en")

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from training.optimisers import make_optimiser
+from vl_tasks.reliability.calibration import VectorScaling
+from vl_tasks.reliability.confidence import expected_calibration_error, max_prob
+from vl_tasks.settings.reliability import CALIBRATION_OPTIMISER, SELECTOR_PRESETS, SelectorSizes
+from vl_tasks.vqa.learning import answer_loss
+
+
+def test_a_fixed_run_is_that_of_the_original(golden_system):
+    _, tensors = golden_system("reliable_calibration")
+    logits, targets = tensors["input.logits"], tensors["input.targets"]
+    losses = tensors["output.loss_of_each_update"]
+    scaling = VectorScaling(logits.shape[1])
+    optimiser = make_optimiser(scaling, CALIBRATION_OPTIMISER)
+    batches = [slice(start, start + 16) for start in range(0, len(logits), 16)]
+    for update, expected in enumerate(losses):
+        rows = batches[update % len(batches)]
+        loss = answer_loss(scaling(logits[rows]), targets[rows])
+        assert loss.item() == pytest.approx(expected.item(), abs=1e-5, rel=1e-6)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    close = {"atol": 1e-5, "rtol": 0}
+    torch.testing.assert_close(scaling.weight.detach(), tensors["output.weight"], **close)
+    torch.testing.assert_close(scaling.bias.detach(), tensors["output.bias"], **close)
+    found = scaling(logits).detach()
+    torch.testing.assert_close(found, tensors["output.calibrated_logits"], **close)
+
+
+def test_published_settings():
+    calibration, selector = SELECTOR_PRESETS["calibration"], SELECTOR_PRESETS["selector"]
+    one = calibration.optimiser
+    assert (one.name, one.learning_rate, one.weight_decay) == ("adamw", 0.01, 1e-4)
+    assert (one.schedule, one.clip) == ("constant", "none")
+    assert (calibration.epochs, calibration.batch_size) == (100, 256)
+    other = selector.optimiser
+    assert (other.name, other.learning_rate, other.epsilon) == ("adamw", 1e-4, 1e-8)
+    assert (other.milestones, other.decay) == ((1500, 2000, 2500, 3000), 0.1)
+    assert (other.clip, other.clip_at) == ("norm", 0.25)
+    assert (selector.iterations, selector.batch_size, selector.evaluate_every) == (3500, 256, 100)
+    assert selector.sizes == SelectorSizes(512, 512, 512, 1024, False, (1024, 1024), 0.5)
+
+
+def test_the_unknown_answer_has_no_probability():
+    logits = torch.tensor([[3.0, 1.0, 0.0]])
+    assert max_prob(logits, None).classes.tolist() == [0]
+    found = max_prob(logits, 0)
+    assert found.classes.tolist() == [1]
+    assert found.confidence.item() == pytest.approx(1 / (1 + np.exp(-1)))
+    assert logits.tolist() == [[3.0, 1.0, 0.0]]
+
+
+def test_calibration_error_is_that_of_the_original(golden_system):
+    about, tensors = golden_system("reliable_metrics")
+    accuracy = np.round(tensors["input.val.accuracy"].double().numpy(), 6)
+    confidence = np.round(tensors["input.val.confidence"].double().numpy(), 6)
+    expected = about["val"]["ece of (accuracy >= .6) in 20 bins"]
+    found = expected_calibration_error((accuracy >= 0.6).astype(float), confidence)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_calibration_error_by_hand():
+    # Two bins of 0.5: (0.2, 0.4) with accuracies (0, 1), and 1.0 with accuracy 0.5.
+    found = expected_calibration_error(np.array([0, 1, 0.5]), np.array([0.2, 0.4, 1.0]), bins=2)
+    assert found == pytest.approx((2 * abs(0.3 - 0.5) + abs(1 - 0.5)) / 3)

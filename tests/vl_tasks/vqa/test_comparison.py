@@ -1,0 +1,139 @@
+"""Comparison of encoders by VQA: from images to the table, ready-made features, resuming."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.comparisons import SCORES, ComparisonRow
+from vl_tasks.vqa.comparison import make_job, run_job, train_all
+
+
+@pytest.fixture(scope="module")
+def training(shapes) -> list[str]:
+    """Arguments of a training of a few seconds."""
+    return [
+        *("--data", str(shapes), "--iterations", "4", "--evaluate-every", "2"),
+        *("--batch-size", "8", "--min-count", "1", "--optimiser.warmup", "1"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def regions(tmp_path_factory, shapes) -> Path:
+    """Features of two regions per image, the mean colour of its halves."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("regions")
+    for path in sorted((shapes / "images").rglob("*.png")):
+        halves = np.asarray(Image.open(path), np.float32).reshape(2, -1, 3).mean(1) / 255
+        np.savez(folder / f"{path.stem}.npz", x=halves.T)
+    return folder
+
+
+def test_from_images_to_the_table_and_not_twice(run_command, training, regions, tmp_path):
+    command = [
+        *("compare-vqa-encoders", "--encoders", "house_clip", "house_clip:random"),
+        *(f"mine={regions}", "--ablations", "no-vision", "--seeds", "2", "--workers", "1"),
+        *("--splits", "val", "--output", tmp_path, "--", *training),
+    ]
+    printed = run_command(*command)
+    report = json.loads((tmp_path / "comparison.json").read_text())["val"]
+    rows = ["house_clip", "house_clip:random", "mine", "no-vision"]
+    assert list(report) == rows
+    for name in rows:
+        figure = report[name]["accuracy"]
+        assert len(figure["runs"]) == 2
+        for seed, run in enumerate(figure["runs"]):
+            folder = tmp_path / "runs" / f"{name.replace(':', '-')}-{seed}"
+            results = json.loads((folder / "results.json").read_text())
+            assert 100 * run == pytest.approx(results["results"]["val"]["overall"], abs=0.01)
+    assert report["mine"]["accuracy"]["against_first"] is not None
+    assert (tmp_path / "comparison.md").read_text().count("| val |") == len(rows)
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    configs = [
+        json.loads((tmp_path / "runs" / f"{name}-1" / "config.json").read_text())
+        for name in ("house_clip", "house_clip-random", "mine", "no-vision")
+    ]
+    assert [config["grids"]["random_weights"] for config in configs] == [False, True, False, False]
+    assert [config["vision"] for config in configs] == [True, True, True, False]
+    assert configs[2]["regions"] == str(regions)
+
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    assert len(made) == 8
+    assert run_command(*command) == printed
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == made
+
+
+def test_an_interrupted_run_is_resumed_bit_identically(training, regions, tmp_path):
+    arguments = [*training, "--regions", str(regions), "--evaluation-splits", "val"]
+    arguments += ["--select-by", "val"]
+    whole = make_job(tmp_path / "whole", arguments)
+    run_job(whole)
+    expected = (whole.run / SCORES).read_text()
+    assert all(
+        score.keys() == {"image", "accuracy"} for score in json.loads(expected)["val"].values()
+    )
+    # A run that was stopped after half of its iterations.
+    run = tmp_path / "row-0"
+    half = make_job(run, arguments)
+    from vl_tasks.training import make_task_trainer, prepare
+    from vl_tasks.vqa.learning import VqaLearner
+
+    prepare(half.config)
+    trainer = make_task_trainer(half.config, VqaLearner(half.config))
+    for act in (trainer.step, trainer.step, trainer.evaluate, trainer.save, trainer.close):
+        act()
+    assert make_job(run, arguments).config.resume == run
+    run_job(make_job(run, arguments))
+    assert (run / SCORES).read_text() == expected
+    # Finished runs are read, without a process.
+    (run / SCORES).write_text(json.dumps({"val": {}}))
+    assert train_all([ComparisonRow("row", tuple(arguments))], 1, tmp_path, 1) == {
+        "row": [{"val": {}}]
+    }
+    with pytest.raises(ValueError, match="this comparison differ in iterations"):
+        make_job(run, [*arguments, "--iterations", "5"])
+
+
+def test_runs_of_another_encoder_are_refused(training, tmp_path):
+    arguments = [*training, "--iterations", "1", "--evaluate-every", "1", "--grids.random-weights"]
+    run_job(make_job(tmp_path / "run", arguments))
+    config = tmp_path / "run" / "config.json"
+    config.write_text(
+        config.read_text().replace('"random_weights": true', '"random_weights": false')
+    )
+    with pytest.raises(ValueError, match="encoder"):
+        make_job(tmp_path / "run", arguments[:-1])
+
+
+def test_stores_of_viewpoints_and_trained_towers_are_refused(run_command, training, tmp_path):
+    with pytest.raises(ValueError, match="contains views of viewpoints, not images of questions"):
+        run_command(
+            *("compare-vqa-encoders", "--encoders", "mine.safetensors", "--output", tmp_path),
+            *("--", *training),
+        )
+    with pytest.raises(ValueError, match="trains its own image tower, so encoders have no effect"):
+        make_job(tmp_path / "run", ["--model", "clip-vil-p", "--start", str(tmp_path)])
+
+
+def test_models_with_positions_read_regions_without_them(regions):
+    from clipnav.commands.tasks.compare_vqa_encoders import CompareArguments, contestants
+
+    arguments = CompareArguments(encoders=("house_clip", f"mine={regions}"))
+    first, mine = contestants(arguments, ["--mcan.positions"])
+    assert first.arguments == ("--mcan.positions", "--grids.encoder", "house_clip")
+    assert mine.arguments[1:] == ("--regions", str(regions), "--mcan.no-positions")
+    assert (
+        "--mcan.no-positions"
+        not in contestants(arguments, ["--mcan.no-positions"])[1].arguments[1:]
+    )
+
+
+def test_a_model_is_trained_on_the_grid_of_efficientnet(training, tmp_path):
+    options = ["--iterations", "1", "--evaluate-every", "1", "--select-by", "val"]
+    options += ["--evaluation-splits", "val"]
+    run_job(make_job(tmp_path, [*training, *options, "--grids.encoder", "efficientnet-lite0"]))
+    scores = json.loads((tmp_path / SCORES).read_text())["val"]
+    assert len(scores) == 24
+    assert len({score["image"] for score in scores.values()}) == 12

@@ -1,0 +1,178 @@
+"""Comparison of trainings: rows with several seeds each, trained in worker processes.
+
+An interrupted comparison resumes: finished runs are read, others continue from their last state.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from storage.json_files import read_json
+from storage.locks import sole_writer
+from storage.processes import run_jobs
+from storage.progress import progress_bar
+from training.checkpoints import TRAINER, check_metadata
+from training.interruption import interruption_message
+from training.settings import CONFIG, check_same_run
+
+SCORES = "scores.json"  # in the folder of a run: scores of each item, written last
+LOG = "output.txt"  # in the folder of a run: output of its training
+_REMEDY = "choose another --output, or remove the folder of the run"
+
+# By split and id of the item (such as an episode): its metrics, and a cluster such as its path.
+Scores = dict[str, dict[str, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One row of a comparison.
+
+    Attributes:
+        name: Name of the row.
+        arguments: Arguments of the training command; "{seed}" is replaced by the seed of each
+            training.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+
+    def arguments_for(self, seed: int) -> list[str]:
+        """Return the arguments of the training with a seed."""
+        return [
+            *(word.replace("{seed}", str(seed)) for word in self.arguments),
+            *("--seed", str(seed)),
+        ]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: the folder of its run and its settings."""
+
+    run: Path
+    config: Any
+
+
+def train_rows(
+    rows: Sequence[ComparisonRow],
+    seeds: int,
+    folder: Path,
+    workers: int,
+    make_job: Callable[[Path, Sequence[str]], Job],
+    run_job: Callable[[Job], None],
+) -> dict[str, list[Scores]]:
+    """Train each row with each seed, and return the scores of each run.
+
+    Args:
+        rows: Rows with different names.
+        seeds: Number of seeds, from 0.
+        folder: Folder of the runs.
+        workers: Number of worker processes; each trains one run at a time.
+        make_job: Function from the folder and the arguments of a training to its job.
+        run_job: Function that trains a run and writes `SCORES`; must be picklable.
+
+    Returns:
+        The scores of each seed, by name of the row.
+
+    Raises:
+        ValueError: Two names give the same folder; or a run in the folder has other settings or
+            was trained on other features.
+        ChildProcessError: A training failed or was killed; the message names its log.
+        OutputInUseError: Another comparison writes to the folder.
+    """
+    folders = _folders([row.name for row in rows])
+    jobs = {
+        row.name: [
+            make_job(folder / f"{folders[row.name]}-{seed}", row.arguments_for(seed))
+            for seed in range(seeds)
+        ]
+        for row in rows
+    }
+    all_jobs = [job for row_jobs in jobs.values() for job in row_jobs]
+    folder.mkdir(parents=True, exist_ok=True)
+    remedy = (
+        f"Finished runs are kept in {folder}; give the same command again to resume the others "
+        "from their last saved states"
+    )
+    with sole_writer(folder), interruption_message(lambda: remedy):
+        unfinished = [job for job in all_jobs if not (job.run / SCORES).is_file()]
+        trained = run_jobs(run_job, unfinished, workers, "trains")
+        total, done = len(all_jobs), len(all_jobs) - len(unfinished)
+        for _ in progress_bar(trained, total=total, initial=done, desc="trainings", unit="runs"):
+            pass
+    return {name: [_read_scores(job.run) for job in row_jobs] for name, row_jobs in jobs.items()}
+
+
+def resumable_job(
+    run: Path, config: Any, may_change: frozenset[str], metadata: Callable[[], Mapping[str, str]]
+) -> Job:
+    """Return the job of a training in a folder, which is new, interrupted or finished.
+
+    Args:
+        run: Folder of the run.
+        config: Settings of the training.
+        may_change: Names of settings that may differ from those of the run in the folder.
+        metadata: Function that returns the metadata of the features; called for existing runs.
+
+    Raises:
+        ValueError: The folder contains another training, or one on other features.
+    """
+    config = replace(config, output=run)
+    if not (run / CONFIG).is_file():
+        return Job(run, config)
+    check_same_run(run, config, may_change, "this comparison", _REMEDY)
+    if not (run / TRAINER).is_file():  # killed before its first state was saved
+        return Job(run, config)
+    # Also checked for finished runs, whose scores are read.
+    check_metadata(run, metadata(), _REMEDY)
+    return Job(run, replace(config, resume=run))
+
+
+@contextlib.contextmanager
+def logged(run: Path) -> Iterator[None]:
+    """Write the output of a training to a file in the folder of its run.
+
+    Raises:
+        ChildProcessError: The training failed or was interrupted.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    log = run / LOG
+    with (
+        log.open("a", encoding="utf-8") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        try:
+            yield
+        except (SystemExit, FloatingPointError) as end:
+            raise ChildProcessError(f"{run}: {end} ({log} contains the whole output)") from end
+
+
+def _folders(names: Sequence[str]) -> Mapping[str, str]:
+    folders = {name: re.sub(r"[^\w.+-]+", "-", name) for name in names}
+    if len(set(folders.values())) < len(names):
+        raise ValueError(f"two of {', '.join(names)} give the same folder; rename one of the rows")
+    return folders
+
+
+def _read_scores(run: Path) -> Scores:
+    path = run / SCORES
+    remedy = "delete it to score the run again"
+    scores = read_json(path, remedy, allow_nan=True)
+    if not _are_scores(scores):
+        raise ValueError(f"{path}: not the scores of a run; {remedy}")
+    return scores
+
+
+def _are_scores(scores: Any) -> bool:
+    """Return whether a value from JSON is a `Scores`."""
+    return isinstance(scores, dict) and all(
+        isinstance(items, dict)
+        and all(
+            isinstance(metrics, dict) and all(isinstance(v, int | float) for v in metrics.values())
+            for metrics in items.values()
+        )
+        for items in scores.values()
+    )

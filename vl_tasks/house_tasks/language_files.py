@@ -1,0 +1,81 @@
+"""Files of the house tasks in further languages, in the formats of VQA v2 and LXMERT.
+
+The folder languages/LANGUAGE contains the questions of each split, with the ids of the English
+ones, whose annotations they share, and pairs for pre-training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vl_tasks.data.question_files import write_question_file
+from vl_tasks.data.questions import Question
+from vl_tasks.house_tasks.captions import CAPTIONS, side_of
+from vl_tasks.house_tasks.files import HouseTaskFiles
+from vl_tasks.house_tasks.images import CLEAR, HouseImage
+from vl_tasks.house_tasks.languages.wording import (
+    PlannedQuestion,
+    PlannedThing,
+    word_caption,
+    word_questions,
+)
+from vl_tasks.house_tasks.pairs import write_pairs
+from vl_tasks.house_tasks.questions import HouseQuestion
+
+_MAX_THINGS = 2  # in a caption
+_COLOURED = 0.7  # share of things whose colour is mentioned
+
+
+def write_language(
+    files: HouseTaskFiles,
+    split: str,
+    language: str,
+    questions: Sequence[tuple[HouseQuestion, Question]],
+    images: Sequence[HouseImage],
+    rng: np.random.Generator,
+) -> None:
+    """Write the questions and the pre-training pairs of a split in a language.
+
+    Args:
+        files: Files of the house tasks in English.
+        split: Split.
+        language: Code of a language with a lexicon.
+        questions: Meaning of each question, and its English record.
+        images: The images.
+        rng: Random generator of the wording.
+    """
+    own = files.in_language(language)
+    own.folder.mkdir(parents=True, exist_ok=True)
+    planned = [PlannedQuestion(one.kind, one.subject, one.answer) for one, _ in questions]
+    texts = word_questions(language, planned, rng)
+    records = [
+        replace(record, text=text) for (_, record), text in zip(questions, texts, strict=True)
+    ]
+    write_question_file(records, own.questions(split), "houses", split)
+    captions = {image.image_id: _captions(language, image, rng) for image in images}
+    labelled: dict[int, list[tuple[str, dict[str, float]]]] = {}
+    for record in records:
+        label = {record.majority_answer: 1.0}
+        labelled.setdefault(record.image_id, []).append((record.text, label))
+    write_pairs(own, split, images, captions, {"vqa": labelled})
+
+
+def _captions(language: str, image: HouseImage, rng: np.random.Generator) -> list[str]:
+    """Return captions of an image, each about its room and at most two of its clear things."""
+    things = [thing for thing in image.things if thing.area >= CLEAR]
+    captions = []
+    for _ in range(CAPTIONS):
+        count = min(len(things), int(rng.integers(1, _MAX_THINGS + 1)))
+        chosen = sorted(rng.permutation(len(things))[:count].tolist())
+        planned = [
+            PlannedThing(
+                things[k].name,
+                things[k].colour if rng.random() < _COLOURED else "",
+                side_of(things[k]),
+            )
+            for k in chosen
+        ]
+        room = image.room if rng.random() < 0.5 and planned else ""
+        captions.append(word_caption(language, planned, room, rng))
+    return captions

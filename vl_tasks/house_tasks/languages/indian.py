@@ -1,0 +1,45 @@
+"""Hindi and Telugu, with the nouns of the navigation instructions."""
+
+from typing import Any
+
+from vl_tasks.house_tasks.languages.lexicons import Entry
+
+# Words that agree with a Hindi noun, masculine and feminine.
+_AGREEING = {
+    "how_many": ("कितने", "कितनी"),
+    "seen": ("दिख रहा", "दिख रही"),
+    "seen_plural": ("दिख रहे", "दिख रही"),
+    "of": ("का", "की"),
+}
+_GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
+
+
+def hindi(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a Hindi noun phrase, or a word that agrees with the noun.
+
+    Args:
+        noun: Entry of the lexicon.
+        colour: Entry of a colour, which precedes the noun; None for none.
+        form: A case ("direct", "oblique"), "plural" (direct case), or a word: "how_many", "seen",
+            "seen_plural" or the genitive particle "of".
+    """
+    feminine = noun["gender"] == "f"
+    if form in _AGREEING:
+        return _AGREEING[form][feminine]
+    # Only the masculine singular in the direct case has the ending -ā.
+    ending = "f" if feminine else "m" if form == "direct" else "m_oblique"
+    words = [noun["of"], _GENITIVE[ending]] if "of" in noun else []
+    if colour is not None:
+        words.append(colour[ending])
+    return " ".join([*words, noun[form]])
+
+
+def telugu(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a Telugu noun phrase.
+
+    Args:
+        noun: Entry of the lexicon, with all cases.
+        colour: Synonyms of a colour, of which the first precedes the noun; None for none.
+        form: Case, such as "nominative", "genitive" or "plural"; "in" for rooms.
+    """
+    return noun[form] if colour is None else f"{colour[0]} {noun[form]}"

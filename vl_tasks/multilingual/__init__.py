@@ -1,0 +1,1 @@
+"""Visual question answering in several languages."""

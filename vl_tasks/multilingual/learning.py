@@ -1,0 +1,199 @@
+"""Train a model that answers questions in several languages, and evaluate it in each."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training import distributed
+from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
+from vl_tasks.data.questions import Question
+from vl_tasks.house_tasks.folders import image_folders, split_file
+from vl_tasks.multilingual.questions import (
+    LanguageQuestion,
+    by_language,
+    in_language,
+    read_language_questions,
+)
+from vl_tasks.multilingual.scores import MultilingualScores, score_languages
+from vl_tasks.multilingual.tsv_files import read_tsv
+from vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from vl_tasks.training import FinalScores
+from vl_tasks.vqa.answers import AnswerVocabulary, normalised
+from vl_tasks.vqa.inputs import FineTuningInputs
+from vl_tasks.vqa.learning import VqaLearner
+from vl_tasks.vqa.submissions import write_submission
+
+UNKNOWN = "<unk>"  # class 0 of the published code: all answers outside of the vocabulary
+_FITTED = 500  # images that the projection of grid features is fitted to
+
+
+class MultilingualLearner(VqaLearner):
+    """Multilingual VQA network with its training and evaluation questions.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    def __init__(self, config: VqaConfig) -> None:
+        self._photos: dict[str, int] = {}  # ids of the images of TSV files by name
+        self._listed = None if config.answers is None else AnswerVocabulary.load(config.answers)
+        if config.select_by == HELD_OUT and config.asked_languages != config.languages:
+            raise ValueError(
+                f"--select-by {HELD_OUT} evaluates training questions, which are in the languages "
+                "of --languages; omit --evaluation-languages, or name a validation split"
+            )
+        super().__init__(config)
+        classes = [self.answers.classes.get(self._label(one), 0) for one in self.learnt]
+        self._classes = torch.tensor(classes)
+
+    def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
+        """Compute the loss of the training questions `rows` from their logits.
+
+        Binary cross-entropy with soft scores, or with --faithful cross-entropy with the most
+        frequent answer as the only correct one.
+        """
+        if not self.config.faithful:
+            return super().loss_of(logits, rows)
+        return F.cross_entropy(logits, self._classes[rows].to(logits.device))
+
+    def evaluate(self) -> dict[str, float]:
+        """Return accuracies 0..1 on the split `select_by` and the consistency."""
+        scores, _ = self._scores(self.splits[self.config.select_by])
+        by_name = {f"accuracy_{name}": one.overall for name, one in scores.languages.items()}
+        consistency = scores.consistency
+        figures = by_name if consistency is None else {**by_name, "consistency": consistency}
+        return {
+            "accuracy": scores.accuracy / 100,
+            **{name: value / 100 for name, value in figures.items()},
+        }
+
+    def final_scores(self, split: str) -> Iterator[FinalScores]:
+        """Yield the scores of a split."""
+        scores, answers = self._scores(self.splits[split])
+        results, text = scores.as_json(), f"{split}: {scores.text}"
+        if self.config.faithful:
+            questions = cast(Sequence[LanguageQuestion], self.splits[split])
+            results["top_1"] = 100 * self._top_1(questions, answers)
+            text += f"; published top-1 accuracy {results['top_1']:.2f}"
+        yield FinalScores(split, results, text)
+
+    def write_submission(self, split: str, path: Path) -> None:
+        """Write the answers of the first language, and those of the others beside them."""
+        groups = by_language(cast(Sequence[LanguageQuestion], self.splits[split]))
+        for number, (name, questions) in enumerate(groups.items()):
+            answers = self.answer(questions)
+            own = path.with_name(f"{path.stem}_{name}{path.suffix}") if number else path
+            if distributed.rank() == 0:
+                write_submission(own, answers)
+
+    def _scores(
+        self, questions: Sequence[Question]
+    ) -> tuple[MultilingualScores, dict[str, dict[int, str]]]:
+        """Return the scores and the answers by language."""
+        own = cast(Sequence[LanguageQuestion], questions)
+        answers = {name: self.answer(group) for name, group in by_language(own).items()}
+        return score_languages(own, answers, self.config.variant), answers
+
+    def _top_1(
+        self, questions: Sequence[LanguageQuestion], answers: dict[str, dict[int, str]]
+    ) -> float:
+        """Return the accuracy 0..1 of the published code, where unknown answers are a class."""
+        labels = [self._label(one) for one in questions]
+        return float(
+            np.mean(
+                [
+                    answers[one.language][one.question_id]
+                    == (label if label in self.answers.classes else UNKNOWN)
+                    for one, label in zip(questions, labels, strict=True)
+                ]
+            )
+        )
+
+    def _label(self, question: Question) -> str:
+        return normalised(question.majority_answer or question.answers[0])
+
+    def _read(self, split: str, secret: bool = False) -> list[Question]:
+        config = self.config
+        training = split in config.train_splits
+        languages = config.languages if training else config.asked_languages
+        if self._own is not None:
+            if len({*config.languages, *config.asked_languages}) > 1:
+                raise ValueError(
+                    f"{self._own.path}: its questions have no language; give one of --languages, "
+                    "or a TSV file with the column lang"
+                )
+            return [*in_language(super()._read(split, secret), languages[0])]
+        tables = sorted(self.folder.glob("*.tsv"))
+        if not tables:
+            return [*read_language_questions(self.folder, split, languages, secret)]
+        path = split_file(self.folder, split, r"\.tsv")
+        listed = None if self._listed is None else self._listed.answers
+        questions = read_tsv(path, listed, self._photos)
+        present = by_language(questions)
+        for language in languages:
+            if language not in present:
+                raise ValueError(
+                    f"{path}: it has no question in the language {language}, only in "
+                    f"{', '.join(present)}; change --languages or --evaluation-languages"
+                )
+        return [one for language in languages for one in present[language]]
+
+    def _images(self) -> dict[int, Path]:
+        if not self._photos:
+            return super()._images()
+        folders = image_folders(self.config, self.folder)
+        used = {one.image_id for one in self._questions()}
+        paths: dict[int, Path] = {}
+        for name, number in self._photos.items():
+            found = [folder / name for folder in folders if (folder / name).is_file()]
+            if number in used and not found:
+                searched = " or ".join(map(str, folders))
+                raise FileNotFoundError(
+                    f"{self.folder}: there is no image {name} in {searched}; set --images to the "
+                    "folder of the images"
+                )
+            if found:
+                paths[number] = found[0]
+        return paths
+
+    def _fine_tuning(self) -> FineTuningInputs:
+        config, images = self.config, self._images()
+        texts = [one.text for one in self.learnt]
+        inputs = FineTuningInputs(config, self.answers, images, config.resume, texts)
+        if config.resume is None and config.start is None:
+            paths = [images[number] for number in dict.fromkeys(q.image_id for q in self.learnt)]
+            chosen = np.linspace(0, len(paths) - 1, min(len(paths), _FITTED)).astype(int)
+            inputs.standardise([paths[k] for k in chosen])
+        return inputs
+
+    def _answer_vocabulary(self) -> AnswerVocabulary:
+        config = self.config
+        if config.resume is not None:
+            return super()._answer_vocabulary()
+        known = self._listed
+        if known is None:
+            # Each question counts once, in the first of its languages.
+            learnt = cast(Sequence[LanguageQuestion], self.learnt)
+            distinct: dict[int, Any] = {}
+            for question in learnt:
+                distinct.setdefault(question.question_id, question)
+            known = AnswerVocabulary.build(distinct.values(), config.min_count)
+        if not config.faithful or UNKNOWN in known.classes:
+            return known
+        return AnswerVocabulary([UNKNOWN, *known.answers])
+
+
+def train_multilingual(config: VqaConfig) -> None:
+    """Train a multilingual VQA model, evaluate the best checkpoint, and print and save the scores.
+
+    Raises:
+        OSError: A data file cannot be read.
+        ValueError: A data file is invalid; names file and record.
+        DivergedError: The training diverged.
+    """
+    fine_tune(config, MultilingualLearner)

@@ -1,0 +1,74 @@
+"""Questions in several languages, with ids that the languages share."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from vl_tasks.data.questions import Question, read_questions
+from vl_tasks.house_tasks.folders import language_folder, split_file
+
+_ANNOTATIONS = r"_annotations\.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageQuestion(Question):
+    """A question about an image, in one of several languages.
+
+    Questions with the same id have the same meaning and the same answers in all languages.
+
+    Attributes:
+        language: Code of the language.
+    """
+
+    language: str = "en"
+
+
+def in_language(questions: Iterable[Question], language: str) -> list[LanguageQuestion]:
+    """Return questions with their language."""
+    names = [field.name for field in fields(Question)]
+    return [
+        LanguageQuestion(**{name: getattr(one, name) for name in names}, language=language)
+        for one in questions
+    ]
+
+
+def read_language_questions(
+    folder: Path, split: str, languages: Sequence[str], secret: bool = False
+) -> list[LanguageQuestion]:
+    """Read the questions of a split in several languages, one language after the other.
+
+    The questions of a language besides English are in languages/LANGUAGE; their annotations are
+    those of the English questions, unless this folder has its own.
+
+    Args:
+        folder: Data folder.
+        split: Split.
+        languages: Languages.
+        secret: Whether the answers are not public.
+
+    Raises:
+        OSError: A file or folder is missing.
+        ValueError: A file is damaged; names file and record.
+    """
+    questions: list[LanguageQuestion] = []
+    for language in languages:
+        own = language_folder(folder, language)
+        path = split_file(own, split, r"_questions\.json")
+        annotations = None if secret else _annotations(folder, own, split)
+        questions += in_language(read_questions(path, annotations), language)
+    return questions
+
+
+def by_language(questions: Iterable[LanguageQuestion]) -> dict[str, list[LanguageQuestion]]:
+    """Group questions by language, in the order of their first questions."""
+    groups: dict[str, list[LanguageQuestion]] = {}
+    for question in questions:
+        groups.setdefault(question.language, []).append(question)
+    return groups
+
+
+def _annotations(folder: Path, own: Path, split: str) -> Path:
+    try:
+        return split_file(own, split, _ANNOTATIONS)
+    except FileNotFoundError:
+        return split_file(folder, split, _ANNOTATIONS)

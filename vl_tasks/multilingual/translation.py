@@ -1,0 +1,162 @@
+"""Translation of questions by a Marian model of transformers, kept in the cache.
+
+multilingual-vqa translated VQA v2's questions with opus-mt models, 4 beams and at most 64 tokens.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from storage import cache_dir, write_text
+from storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
+from storage.json_files import read_json_object
+from storage.locks import sole_maker
+from storage.progress import progress_bar
+from training.devices import check_device
+from training.interruption import interruption_message
+from vl_tasks.data.questions import REMEDY, read_questions
+from vl_tasks.house_tasks.folders import split_file
+from vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
+from vl_tasks.settings.translation import TranslationConfig
+
+
+class Translator:
+    """A Marian model with its translations on disk.
+
+    Args:
+        config: Settings.
+
+    Raises:
+        FileNotFoundError: A file of the model's folder is missing.
+        ValueError: The folder is damaged, or not a Marian model.
+        ConnectionError: The model cannot be downloaded.
+    """
+
+    def __init__(self, config: TranslationConfig) -> None:
+        self._config = config
+        self._model = load_translation_model(config.model).to(config.device)
+        self._tokenizer: Any = load_hugging_face_tokenizer(config.model)
+        self.path = cache_dir() / "translations" / f"{self._digest()}.jsonl"
+
+    def translate(self, texts: Sequence[str]) -> list[str]:
+        """Translate texts with a progress bar; an interrupted translation is resumed.
+
+        Raises:
+            ValueError: The file in the cache is damaged.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with sole_maker(self.path):
+            known = self._read()
+            # Neighbours have similar lengths, so that batches contain little padding.
+            missing = sorted(set(texts) - known.keys(), key=lambda text: (len(text), text))
+            hint = f"translations are kept in {self.path}; run the same command again to resume"
+            with (
+                interruption_message(lambda: hint),
+                progress_bar(total=len(missing), desc="translating", unit="questions") as bar,
+            ):
+                for start in range(0, len(missing), self._config.batch_size):
+                    batch = missing[start : start + self._config.batch_size]
+                    translated = dict(zip(batch, self._generate(batch), strict=True))
+                    self._append(translated)
+                    known |= translated
+                    bar.update(len(batch))
+        return [known[text] for text in texts]
+
+    @torch.inference_mode()
+    def _generate(self, texts: Sequence[str]) -> list[str]:
+        prefix = f"{self._config.prefix} " if self._config.prefix else ""
+        inputs = self._tokenizer(
+            [prefix + text for text in texts],
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+            max_length=self._model.config.max_position_embeddings,
+        ).to(self._config.device)
+        generated = self._model.generate(
+            **inputs, num_beams=self._config.beams, max_length=self._config.max_length
+        )
+        decoded = self._tokenizer.batch_decode(generated, skip_special_tokens=True)
+        return [text.strip() for text in decoded]
+
+    def _digest(self) -> str:
+        """Return a digest of all that translations depend on."""
+        config = self._config
+        digest = hashlib.sha256(
+            json.dumps([config.prefix, config.beams, config.max_length]).encode()
+        )
+        for name, tensor in sorted(self._model.state_dict().items()):
+            digest.update(name.encode())
+            values = np.ascontiguousarray(tensor.cpu().numpy())
+            digest.update(memoryview(values).cast("B"))
+        vocabulary = sorted(self._tokenizer.get_vocab().items())
+        digest.update(json.dumps(vocabulary).encode())
+        return digest.hexdigest()[:24]
+
+    def _read(self) -> dict[str, str]:
+        """Read the translations; an unfinished last line of an interrupted run is removed."""
+        if not self.path.is_file():
+            return {}
+        content = self.path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            with self.path.open("r+b") as file:
+                file.truncate(len(whole))
+        known: dict[str, str] = {}
+        for number, line in enumerate(whole.splitlines()):
+            try:
+                text, translation = json.loads(line)
+                known[str(text)] = str(translation)
+            except (ValueError, TypeError) as error:
+                raise ValueError(
+                    f"{self.path}: line {number + 1} is damaged ({error}); delete the file"
+                ) from error
+        return known
+
+    def _append(self, translations: dict[str, str]) -> None:
+        lines = (json.dumps(pair, ensure_ascii=False) + "\n" for pair in translations.items())
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(lines))
+
+
+def translate_questions(config: TranslationConfig) -> list[Path]:
+    """Translate the questions of splits, and write them with the ids of the English questions.
+
+    A question whose translation is empty keeps its English text; their number is printed.
+
+    Returns:
+        The files.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: A file or the model is damaged; names it.
+        ConnectionError: The model cannot be downloaded.
+    """
+    check_device(config.device)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    sources = {
+        split: split_file(config.data, split, r"_questions\.json") for split in config.splits
+    }
+    questions = {split: read_questions(path) for split, path in sources.items()}
+    translator = Translator(config)
+    folder = config.data / LANGUAGES_FOLDER / config.language
+    written = []
+    for split, path in sources.items():
+        texts = [one.text for one in questions[split]]
+        translations = translator.translate(texts)
+        empty = sum(not text for text in translations)
+        if empty:
+            print(f"{split}: {empty} translations are empty; these questions stay English")
+        content = read_json_object(path, REMEDY)
+        for record, text in zip(content["questions"], translations, strict=True):
+            record["question"] = text or record["question"]
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        write_text(folder / path.name, text + "\n")
+        written.append(folder / path.name)
+    return written

@@ -1,0 +1,101 @@
+"""Reader of the TSV files of multilingual-vqa (gchhablani/multilingual-vqa, 0f43030e).
+
+The columns are image_file, question, answer_label and, if present, question_type and lang. The
+label is an answer, or its number in the answer vocabulary.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage.messages import shortened
+from storage.records import RecordError
+from vl_tasks.house_tasks.languages.lexicons import ENGLISH
+from vl_tasks.multilingual.questions import LanguageQuestion
+
+REMEDY = "see docs/multilingual_vqa.md for its columns"
+_REQUIRED = ("image_file", "question", "answer_label")
+_ANNOTATORS = 10
+_PER_IMAGE = 100_000  # question ids per image
+
+
+def read_tsv(
+    path: Path, answers: Sequence[str] | None, images: dict[str, int]
+) -> list[LanguageQuestion]:
+    """Read a split.
+
+    The k-th question about an image has the same id in all languages.
+
+    Args:
+        path: The file.
+        answers: Answers by number, if the labels are numbers.
+        images: Ids of the images by name; new images are added.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: A column is missing, a field is blank, or a label is not the number of an
+            answer; names file and record.
+    """
+    rows = _read_rows(path)
+    are_numbers = all(row["answer_label"].strip().isdigit() for row in rows)
+    if are_numbers and answers is None:
+        raise ValueError(
+            f"{path}: its answer_label contains numbers of answers; set --answers to the file with "
+            "the list of these answers"
+        )
+    counts: Counter[tuple[str, str]] = Counter()
+    questions = []
+    for number, row in enumerate(rows):
+        name, label = row["image_file"].strip(), row["answer_label"].strip()
+        language = (row.get("lang") or ENGLISH).strip()
+        if are_numbers and answers is not None:
+            if int(label) >= len(answers):
+                problem = f"answer_label {label} is not the number of one of {len(answers)} answers"
+                raise RecordError(path, number, problem, "check the file of --answers")
+            label = answers[int(label)]
+        image_id = images.setdefault(name, len(images))
+        questions.append(
+            LanguageQuestion(
+                question_id=image_id * _PER_IMAGE + counts[language, name],
+                image_id=image_id,
+                text=row["question"].strip(),
+                answers=(label,) * _ANNOTATORS,
+                question_type=(row.get("question_type") or "").strip(),
+                answer_type=_answer_type(label),
+                majority_answer=label,
+                language=language,
+            )
+        )
+        counts[language, name] += 1
+    return questions
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            reader = csv.DictReader(file, delimiter="\t", strict=True)
+            missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
+            if missing:
+                raise ValueError(f"{path}: its first line lacks {', '.join(missing)}; {REMEDY}")
+            rows = []
+            for number, row in enumerate(reader):
+                if None in row or None in row.values():
+                    problem = "it has more or fewer fields than the first line"
+                    raise RecordError(path, number, problem, REMEDY)
+                for name in _REQUIRED:
+                    if not row[name].strip():
+                        raise RecordError(path, number, f"its {name} is blank", REMEDY)
+                rows.append(row)
+        except (csv.Error, UnicodeDecodeError) as error:
+            problem = shortened(str(error), 200)
+            raise ValueError(f"{path}: not a TSV file in UTF-8 ({problem}); {REMEDY}") from error
+    if not rows:
+        raise ValueError(f"{path}: it contains no question; {REMEDY}")
+    return rows
+
+
+def _answer_type(answer: str) -> str:
+    if answer in ("yes", "no"):
+        return "yes/no"
+    return "number" if answer.isdigit() else "other"

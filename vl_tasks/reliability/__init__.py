@@ -1,0 +1,1 @@
+"""Selective prediction: confidence of answers, abstention, and their scores."""

@@ -1,0 +1,152 @@
+"""Folder of a confidence estimator: what it was made for, its thresholds and its predictions.
+
+* config.json, model.safetensors, trainer.pt, metrics.jsonl, results.json: as in any run
+* parts.json: image ids of dev, val and test
+* selector.json: VQA model, data and thresholds
+* predictions_val.json, predictions_test.json: answers with confidence
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from storage import write_text
+from storage.json_files import read_json
+from training.checkpoints import load_model
+from training.settings import read_config
+from vl_tasks.reliability.calibration import VectorScaling
+from vl_tasks.reliability.methods import Estimator
+from vl_tasks.reliability.outputs import model_digest
+from vl_tasks.reliability.selector import Selector
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.reliability import SelectorConfig
+
+DESCRIPTION, PARTS_FILE = "selector.json", "parts.json"
+_REMEDY = "train the selector again with clipnav train-selector"
+
+
+class RiskThreshold(msgspec.Struct, frozen=True):
+    """Threshold of a tolerated risk, chosen on val.
+
+    Attributes:
+        risk: Tolerated risk in percent.
+        threshold: Lowest confidence that is answered; None if no answer is reliable enough.
+        coverage: Share of the questions of val that are answered, in percent.
+    """
+
+    risk: float
+    threshold: float | None
+    coverage: float
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What an estimator was made for.
+
+    Attributes:
+        run: Folder of the VQA run.
+        model: SHA-256 of its weights.
+        split: Split that was divided.
+        questions: Questions file of the split.
+        annotations: Annotations file of the split.
+        variant: Variant of the VQA evaluator.
+        widths: Width of each output of the VQA model by name.
+        unknown: Class that is never an answer; None if there is none.
+        thresholds: Thresholds by tolerated risk.
+    """
+
+    run: str
+    model: str
+    split: str
+    questions: str
+    annotations: str
+    variant: str
+    widths: dict[str, int]
+    unknown: int | None
+    thresholds: tuple[RiskThreshold, ...]
+
+
+@dataclass(frozen=True)
+class OpenedSelector:
+    """A confidence estimator with its VQA run.
+
+    Attributes:
+        folder: Folder of the estimator.
+        config: Settings of the estimator.
+        description: What it was made for.
+        estimator: Network in evaluation mode; None for MaxProb.
+        run: Folder of the VQA run.
+        vqa: Settings of the VQA run.
+    """
+
+    folder: Path
+    config: SelectorConfig
+    description: Description
+    estimator: Estimator | None
+    run: Path
+    vqa: VqaConfig
+
+
+def is_selector(folder: Path) -> bool:
+    """Return whether a folder contains a confidence estimator."""
+    return (folder / DESCRIPTION).is_file()
+
+
+def predictions_path(folder: Path, part: str) -> Path:
+    """Return the predictions file of a part."""
+    return folder / f"predictions_{part}.json"
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Write the description of an estimator."""
+    document: Any = msgspec.to_builtins(description)
+    write_text(folder / DESCRIPTION, json.dumps(document, indent=1) + "\n")
+
+
+def read_description(folder: Path) -> Description:
+    """Read the description of an estimator.
+
+    Raises:
+        FileNotFoundError: The folder is not that of an estimator.
+        ValueError: The file is damaged.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; name a folder of clipnav train-selector")
+    try:
+        return msgspec.convert(read_json(path, _REMEDY), Description)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path}: {error}; {_REMEDY}") from error
+
+
+def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") -> OpenedSelector:
+    """Load a confidence estimator and check that it belongs to a VQA run.
+
+    Args:
+        folder: Folder of the estimator.
+        run: Folder of the VQA run; default: the one that it was made for.
+        device: Device of the network.
+
+    Raises:
+        FileNotFoundError: A folder is not a run.
+        ValueError: A file is damaged, or the estimator was made for another model.
+    """
+    description = read_description(folder)
+    run = run or Path(description.run)
+    config, vqa = read_config(folder, SelectorConfig), read_config(run, VqaConfig)
+    if model_digest(run) != description.model:
+        raise ValueError(
+            f"{folder / DESCRIPTION}: made for another model than {run}, that of "
+            f"{description.run}; train a selector for this run with clipnav train-selector"
+        )
+    estimator: Estimator | None = None
+    if config.method != "maxprob":
+        if config.method == "calibration":
+            estimator = VectorScaling(description.widths["scores"])
+        else:
+            estimator = Selector(description.widths, config.sizes)
+        load_model(folder, estimator, {"vqa model": description.model})
+        estimator.to(device).eval()
+    return OpenedSelector(folder, config, description, estimator, run, vqa)

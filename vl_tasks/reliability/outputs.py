@@ -1,0 +1,175 @@
+"""Outputs of a frozen VQA model on questions, computed once and cached on disk.
+
+An entry of the cache is a safetensors file below $CLIPNAV_CACHE/vqa_outputs. Its name is a digest
+of the weights, the settings, the vocabularies, the questions and the contents of the images.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from storage import atomic_write, cache_dir, file_sha256
+from storage.locks import sole_maker
+from storage.progress import progress_bar
+from storage.tensor_files import header_bytes, read_header
+from training.checkpoints import MODEL, VOCABULARY
+from vl_tasks.data.questions import Question
+from vl_tasks.reliability.selector import INPUTS
+from vl_tasks.reliability.vectors import joint_vectors
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.vqa.answering import open_run_on
+from vl_tasks.vqa.learning import ANSWERS
+
+_FORMAT = "clipnav vqa outputs 1"
+# Settings of a run that its outputs do not depend on.
+_WITHOUT_INFLUENCE = (
+    "data images optimiser iterations minutes batch_size evaluate_every evaluation_batch select_by "
+    "evaluation_splits submit output track config resume seed threads device start preset loss "
+    "answers min_count train_splits variant glove regions"
+).split()
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Outputs of a model on N questions, memory-mapped.
+
+    Attributes:
+        arrays: Logits ("scores") and, if the model has them, vectors "image", "question" and
+            "fused": (N, width) float32 by name.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Width of each array by name, in the order of `INPUTS`."""
+        return {name: self.arrays[name].shape[1] for name in INPUTS if name in self.arrays}
+
+    def batch(self, rows: np.ndarray, names: Sequence[str] = INPUTS) -> dict[str, Tensor]:
+        """Return the outputs (B, width) of questions by name."""
+        return {
+            name: torch.from_numpy(np.array(self.arrays[name][rows]))
+            for name in names
+            if name in self.arrays
+        }
+
+
+def model_digest(run: Path) -> str:
+    """Return the SHA-256 of the weights of a run.
+
+    Raises:
+        FileNotFoundError: The run has no weights.
+    """
+    if not (run / MODEL).is_file():
+        raise FileNotFoundError(f"{run / MODEL}: no such file; train the run first, or resume it")
+    return file_sha256(run / MODEL)
+
+
+def outputs_of(
+    run: Path,
+    config: VqaConfig,
+    questions: Sequence[Question],
+    images: Mapping[int, Path],
+    device: str = "cpu",
+) -> Outputs:
+    """Return the outputs of a run on questions; compute them if they are not cached.
+
+    Args:
+        run: Folder of the run.
+        config: Settings of the run.
+        questions: The questions.
+        images: Image files, or .npz files of region features; empty for a model without vision.
+        device: Device of the model.
+
+    Raises:
+        FileNotFoundError: The run has no weights, or an image does not exist.
+        ValueError: A file is damaged.
+    """
+    path = cache_dir() / "vqa_outputs" / f"{_key(run, config, questions, images)}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with sole_maker(path):
+            if not path.is_file():
+                _compute(path, run, questions, images, device)
+    return Outputs(_mapped(path))
+
+
+def compute_outputs(
+    run: Path, questions: Sequence[Question], images: Mapping[int, Path], device: str = "cpu"
+) -> Outputs:
+    """Return the outputs of a run on a few questions without the cache; see `outputs_of`."""
+    arrays: dict[str, np.ndarray] = {}
+    for rows, batch in joint_vectors(open_run_on(run, images, device).inputs, questions):
+        for name, values in batch.items():
+            shape = (len(questions), values.shape[1])
+            arrays.setdefault(name, np.zeros(shape, np.float32))[rows] = values
+    return Outputs(arrays)
+
+
+def _key(
+    run: Path, config: VqaConfig, questions: Sequence[Question], images: Mapping[int, Path]
+) -> str:
+    settings = {k: v for k, v in asdict(config).items() if k not in _WITHOUT_INFLUENCE}
+    files = [run / name for name in (MODEL, ANSWERS, VOCABULARY) if (run / name).is_file()]
+    parts = [
+        _FORMAT,
+        json.dumps(settings, default=str, sort_keys=True),
+        *(file_sha256(path) for path in files),
+        json.dumps([[one.image_id, one.text] for one in questions]),
+        *(f"{number} {file_sha256(images[number])}" for number in sorted(images)),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _compute(
+    path: Path, run: Path, questions: Sequence[Question], images: Mapping[int, Path], device: str
+) -> None:
+    """Write an entry of the cache."""
+    inputs = open_run_on(run, images, device, cached=True).inputs
+    batches = joint_vectors(inputs, questions)
+    rows, first = next(batches)
+    shapes = {name: (len(questions), values.shape[1]) for name, values in first.items()}
+    header = header_bytes({n: ("F32", s) for n, s in shapes.items()}, {"format": _FORMAT})
+    with (
+        atomic_write(path) as beside,
+        progress_bar(total=len(questions), desc="answering", unit="questions") as bar,
+    ):
+        _reserve(beside, header, shapes)
+        arrays = _mapped(beside, "r+")
+        for numbers, batch in chain([(rows, first)], batches):
+            for name, values in batch.items():
+                arrays[name][numbers] = values
+            bar.update(len(numbers))
+        for array in arrays.values():
+            array.flush()
+
+
+def _reserve(path: Path, header: bytes, shapes: Mapping[str, tuple[int, int]]) -> None:
+    """Write a header and reserve the disk space of the arrays after it."""
+    size = len(header) + 4 * sum(count * width for count, width in shapes.values())
+    with path.open("wb") as file:
+        file.write(header)
+        file.flush()
+        # Writing to a memory map on a full disk would end the process.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+
+
+def _mapped(path: Path, mode: Literal["r", "r+"] = "r") -> dict[str, np.memmap]:
+    header, start = read_header(path)
+    return {
+        name: np.memmap(path, "<f4", mode, start + entry["data_offsets"][0], tuple(entry["shape"]))
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }

@@ -1,0 +1,51 @@
+"""Questions of a split, with the files that they come from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vl_tasks.data.questions import Question, question_images, read_questions
+from vl_tasks.grids.regions import find_regions
+from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
+from vl_tasks.settings.configs import VqaConfig
+
+
+@dataclass(frozen=True)
+class QuestionSplit:
+    """Questions with answers.
+
+    Attributes:
+        questions_file: Questions file.
+        annotations_file: Annotations file.
+        questions: The questions.
+    """
+
+    questions_file: Path
+    annotations_file: Path
+    questions: list[Question]
+
+
+def read_split(folder: Path, split: str) -> QuestionSplit:
+    """Read the questions of a split in a data folder.
+
+    Raises:
+        FileNotFoundError: The split does not exist.
+        ValueError: A file is damaged.
+    """
+    questions = split_file(folder, split, r"_questions\.json")
+    annotations = split_file(folder, split, r"_annotations\.json")
+    return QuestionSplit(questions, annotations, read_questions(questions, annotations))
+
+
+def input_files(config: VqaConfig, questions: list[Question]) -> Mapping[int, Path]:
+    """Return the image files, or region files, that the model of a run reads, by image id.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+    """
+    if not config.vision:
+        return {}
+    if config.regions is not None:
+        needed = {one.image_id: f"question_id {one.question_id}" for one in questions}
+        return find_regions(config.regions, needed)
+    return question_images(questions, image_folder(config, data_folder(config)))

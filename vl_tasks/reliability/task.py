@@ -1,0 +1,107 @@
+"""A frozen VQA model with its outputs on a split that is divided into dev, val and test."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from training.settings import read_config
+from vl_tasks.data.questions import Question
+from vl_tasks.house_tasks.folders import data_folder
+from vl_tasks.reliability.confidence import UNKNOWN
+from vl_tasks.reliability.folder import PARTS_FILE
+from vl_tasks.reliability.methods import Confidences, Estimator, predict_rows
+from vl_tasks.reliability.outputs import Outputs, model_digest, outputs_of
+from vl_tasks.reliability.parts import divide_images, questions_of_parts, read_parts
+from vl_tasks.reliability.scores.metrics import Answers
+from vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.reliability import SelectorConfig
+from vl_tasks.vqa.accuracy import vqa_accuracy
+from vl_tasks.vqa.answers import AnswerVocabulary
+from vl_tasks.vqa.learning import ANSWERS
+
+
+class Part(NamedTuple):
+    """A part of the divided split.
+
+    Attributes:
+        rows: (N,) numbers of its questions within the split.
+        questions: The questions.
+    """
+
+    rows: np.ndarray
+    questions: list[Question]
+
+
+@dataclass(frozen=True)
+class SelectionTask:
+    """A frozen VQA model with its outputs on a divided split.
+
+    Attributes:
+        config: Settings of the estimator.
+        vqa: Settings of the VQA run.
+        split: The divided split.
+        division: Image ids by part.
+        parts: The parts by name.
+        outputs: Outputs of the model on all questions of the split.
+        answers: Answer vocabulary of the model.
+        digest: SHA-256 of the model's weights.
+    """
+
+    config: SelectorConfig
+    vqa: VqaConfig
+    split: QuestionSplit
+    division: Mapping[str, Sequence[int]]
+    parts: Mapping[str, Part]
+    outputs: Outputs
+    answers: AnswerVocabulary
+    digest: str
+
+    @property
+    def unknown(self) -> int | None:
+        """Class that is never an answer; None if there is none."""
+        return self.answers.classes.get(UNKNOWN)
+
+    def predict(self, estimator: Estimator | None, part: str) -> Confidences:
+        """Return answers and confidence of a part."""
+        config, rows = self.config, self.parts[part].rows
+        size, device = config.evaluation_batch, config.device
+        return predict_rows(estimator, self.outputs, rows, self.unknown, size, device)
+
+    def score(self, part: str, found: Confidences) -> Answers:
+        """Return the official accuracy and the confidence of answers to a part."""
+        texts = self.answers.answers
+        accuracy = [
+            vqa_accuracy(texts[number], question.answers, self.config.variant)
+            for number, question in zip(found.classes, self.parts[part].questions, strict=True)
+        ]
+        return Answers(np.array(accuracy), found.confidence)
+
+
+def open_task(config: SelectorConfig) -> SelectionTask:
+    """Read the divided split, and compute the outputs of the VQA model if they are not cached.
+
+    Raises:
+        FileNotFoundError: The run, the split or a file does not exist.
+        ValueError: A file is damaged, or the division is not one of the split.
+    """
+    if config.run is None:
+        raise ValueError("no run given; write clipnav train-selector RUN --method selector")
+    vqa = read_config(config.run, VqaConfig)
+    split = read_split(data_folder(vqa), config.split or vqa.evaluation_splits[-1])
+    path = config.parts if config.resume is None else config.resume / PARTS_FILE
+    division = divide_images(split.questions) if path is None else read_parts(path)
+    divided = questions_of_parts(split.questions, division, str(path or split.questions_file))
+    number = {one.question_id: row for row, one in enumerate(split.questions)}
+    parts = {
+        name: Part(np.array([number[one.question_id] for one in rows]), rows)
+        for name, rows in divided.items()
+    }
+    images = input_files(vqa, split.questions)
+    outputs = outputs_of(config.run, vqa, split.questions, images, config.device)
+    answers = AnswerVocabulary.load(config.run / ANSWERS)
+    return SelectionTask(
+        config, vqa, split, division, parts, outputs, answers, model_digest(config.run)
+    )

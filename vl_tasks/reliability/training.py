@@ -1,0 +1,153 @@
+"""Train a confidence estimator for a frozen VQA model."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage import write_text
+from storage.locks import sole_writer
+from training.checkpoints import RESULTS, load_model
+from training.run_folder import run_folder
+from training.settings import CONFIG, to_json
+from training.setup import iteration_seed
+from training.trainer import Trainer
+from vl_tasks.reliability.confidence import expected_calibration_error
+from vl_tasks.reliability.folder import (
+    PARTS_FILE,
+    Description,
+    RiskThreshold,
+    predictions_path,
+    write_description,
+)
+from vl_tasks.reliability.learning import SelectionLearner
+from vl_tasks.reliability.methods import Confidences, Estimator, build_estimator
+from vl_tasks.reliability.parts import write_parts
+from vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
+from vl_tasks.reliability.selector import INPUTS
+from vl_tasks.reliability.task import SelectionTask, open_task
+from vl_tasks.settings.reliability import SelectorConfig
+from vl_tasks.training import prepare
+from vl_tasks.vqa.submissions import write_sure_submission
+
+_NOISE = 61
+
+
+def train_selector(config: SelectorConfig) -> Path:
+    """Train a confidence estimator, choose its thresholds on val and write its predictions.
+
+    Returns:
+        Folder of the estimator.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is invalid; the message names it.
+        DivergedError: The training diverged.
+    """
+    prepare(config)
+    task = open_task(config)
+    if config.epochs is not None:
+        steps = round(config.epochs * len(task.parts["dev"].rows) / config.batch_size)
+        config = replace(config, iterations=max(1, steps))
+        task = replace(task, config=config)
+    print(_inputs_line(task))
+    estimator = build_estimator(config, task.outputs.widths)
+    if estimator is None:
+        run = run_folder(config)
+        run.mkdir(parents=True, exist_ok=True)
+        with sole_writer(run):
+            settings = replace(config, output=run, resume=None)
+            write_text(run / CONFIG, to_json(settings))
+            write_parts(run / PARTS_FILE, task.division)
+            results = _finish(task, None, run)
+            write_text(run / RESULTS, json.dumps({"results": results}, indent=2) + "\n")
+    else:
+        noise = partial(iteration_seed, config.seed, _NOISE)
+        trainer = Trainer(config, SelectionLearner(task, estimator), noise)
+        trainer.train()
+        run = trainer.run
+        load_model(run, estimator, {"vqa model": task.digest})
+        trainer.report(_finish(task, estimator, run))
+    print(f"the selector is in {run}")
+    return run
+
+
+def _inputs_line(task: SelectionTask) -> str:
+    """Return a line about what the method reads of the VQA model."""
+    config, widths = task.config, task.outputs.widths
+    used = INPUTS if config.method == "selector" else ("scores",)
+    present = ", ".join(f"{name} ({widths[name]})" for name in used if name in widths)
+    line = f"{config.method} for {config.run}, over {present}"
+    missing = [name for name in used if name not in widths]
+    if missing:
+        line += f"; the model has no {' and no '.join(missing)} vector, so it is left out"
+    return line
+
+
+def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict[str, Any]:
+    """Write thresholds and predictions; print and return the scores of val and test."""
+    results: dict[str, Any] = {}
+    scored: dict[str, Answers] = {}
+    for part in ("val", "test"):
+        found = task.predict(estimator, part)
+        scored[part] = task.score(part, found)
+        before = task.score(part, task.predict(None, part))
+        _write_predictions(task, part, found, run)
+        results[part] = {
+            "questions": len(scored[part].accuracy),
+            "accuracy": 100 * float(scored[part].accuracy.mean()),
+            "AUC": 100 * ties_averaged_auc(scored[part]),
+            "ECE": 100 * _calibration_error(scored[part]),
+            "ECE of MaxProb": 100 * _calibration_error(before),
+        }
+        one = results[part]
+        print(
+            f"{part}: accuracy {one['accuracy']:.2f} %, AUC {one['AUC']:.2f} %, "
+            f"ECE {one['ECE']:.2f} % (MaxProb {one['ECE of MaxProb']:.2f} %)"
+        )
+    thresholds = _thresholds(scored["val"], task.config.risks)
+    config, split = task.config, task.split
+    assert config.run is not None  # open_task
+    description = Description(
+        run=str(config.run.resolve()),
+        model=task.digest,
+        split=config.split or task.vqa.evaluation_splits[-1],
+        questions=str(split.questions_file.resolve()),
+        annotations=str(split.annotations_file.resolve()),
+        variant=config.variant,
+        widths=task.outputs.widths,
+        unknown=task.unknown,
+        thresholds=thresholds,
+    )
+    write_description(run, description)
+    return results
+
+
+def _calibration_error(answers: Answers) -> float:
+    return expected_calibration_error(answers.accuracy, answers.confidence)
+
+
+def _thresholds(val: Answers, risks: tuple[float, ...]) -> tuple[RiskThreshold, ...]:
+    """Choose the threshold of each tolerated risk in percent."""
+    ordered = val.take(np.argsort(-val.confidence, kind="stable"))
+    thresholds = []
+    for risk in sorted(set(risks)):
+        best = coverage_at(ordered, risk / 100)
+        thresholds.append(RiskThreshold(risk, best.threshold, best.coverage))
+        text = "no answer is reliable enough"
+        if best.threshold is not None:
+            text = f"threshold {best.threshold:.4f}, coverage {best.coverage:.1f} % of val"
+        print(f"risk {risk:g} %: {text}")
+    return tuple(thresholds)
+
+
+def _write_predictions(task: SelectionTask, part: str, found: Confidences, run: Path) -> None:
+    texts, questions = task.answers.answers, task.parts[part].questions
+    answers = {
+        question.question_id: (texts[number], float(confidence))
+        for question, number, confidence in zip(questions, *found, strict=True)
+    }
+    write_sure_submission(predictions_path(run, part), answers)

@@ -1,0 +1,17 @@
+"""Settings of multilingual VQA."""
+
+from dataclasses import dataclass, field
+
+from vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
+
+
+@dataclass(frozen=True)
+class MultilingualConfig:
+    """A new network of --model multilingual, if there is no pre-trained one (--start)."""
+
+    text: TextConfig = field(default_factory=TextConfig)
+    """Transformer and word pieces."""
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    """Visual trunk."""
+    image_size: tuple[int, int] = (224, 224)
+    """Shorter and longer side in pixels of the images: they are resized to fit, and padded."""

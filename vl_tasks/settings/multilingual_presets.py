@@ -1,0 +1,140 @@
+"""Presets of multilingual VQA: our own for the houses, and published ones.
+
+The published settings are those of gchhablani/multilingual-vqa (0f43030e) on eight TPU cores. The
+learning rate decayed to 1e-6 there, here to 0, and AdamW also trained the image tower, which is
+trained by SGD here.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from training.optimiser_settings import OptimiserConfig
+from vl_tasks.settings.clip_vil_p import (
+    FineTuningConfig,
+    TextConfig,
+    TrunkConfig,
+    TrunkOptimiserConfig,
+)
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.multilingual import MultilingualConfig
+from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS
+from vl_tasks.settings.pretraining import PretrainConfig
+
+LANGUAGES = ("en", "fr", "de", "es", "hi", "te")
+_PUBLISHED_LANGUAGES = ("en", "fr", "de", "es")
+_CORES = 8
+_CAPTIONS = 10_000_000  # CC12M's, in four languages
+_QUESTIONS = 4 * 443_757  # VQA v2's training questions in four languages
+_PUBLISHED_TEXT = TextConfig(bert="bert-base-multilingual-uncased")
+_PUBLISHED_TRUNK = TrunkConfig("ViT-B-32-quickgelu", "openai", standardise=False)
+_PUBLISHED_WORDS = 128 - 50  # maximum length of the sequence without the visual tokens
+
+_TEXT = TextConfig(vocabulary=3000, hidden=128, layers=3, heads=4, feed_forward=256)
+_TRUNK = TrunkConfig(positions=8, frozen_norms=True, frozen=True)
+
+
+def _optimiser(rate: float, warmup: int, epsilon: float = 1e-8) -> OptimiserConfig:
+    return OptimiserConfig(
+        "adamw", rate, epsilon=epsilon, weight_decay=0.01, schedule="linear", warmup=warmup
+    )
+
+
+def _clipped(rate: float, warmup: int) -> OptimiserConfig:
+    return replace(_optimiser(rate, warmup), clip="norm", clip_at=1.0)
+
+
+_HOUSES = PretrainConfig(
+    preset="houses-multilingual",
+    model="multilingual",
+    objective="masked-words",
+    languages=LANGUAGES,
+    select_by="val_seen",
+    text=_TEXT,
+    trunk=_TRUNK,
+    image_size=(128, 128),
+    cells=None,
+    words=32,
+    optimiser=_clipped(1e-3, 200),
+    precision="medium",
+    iterations=4000,
+    batch_size=96,
+    evaluate_every=1000,
+    evaluation_pairs=4000,
+    workers=0,
+)
+MULTILINGUAL_PRETRAINING = {
+    # For one core of a laptop, in half an hour.
+    "houses-multilingual": _HOUSES,
+    # The same for the user's own captions and questions.
+    "small-multilingual": replace(
+        _HOUSES,
+        preset="small-multilingual",
+        data="photos",
+        select_by="held-out",
+        image_size=(128, 192),
+        languages=("en",),
+    ),
+    "multilingual": PretrainConfig(
+        preset="multilingual",
+        data="data/cc12m",
+        model="multilingual",
+        objective="masked-words",
+        languages=_PUBLISHED_LANGUAGES,
+        text=_PUBLISHED_TEXT,
+        trunk=_PUBLISHED_TRUNK,
+        image_size=(224, 224),
+        cells=None,
+        words=_PUBLISHED_WORDS,
+        faithful=True,
+        optimiser=_optimiser(1e-4, 5000, epsilon=1e-6),
+        iterations=5 * _CAPTIONS // (64 * _CORES),
+        batch_size=64,
+        evaluate_every=5000,
+        workers=8,
+        device="cuda",
+    ),
+}
+
+_TUNED_HOUSES = VqaConfig(
+    preset="houses-multilingual",
+    **HOUSE_SPLITS,
+    model="multilingual",
+    languages=LANGUAGES,
+    multilingual=MultilingualConfig(_TEXT, _TRUNK, (128, 128)),
+    clip_vil_p=FineTuningConfig(
+        TrunkOptimiserConfig(0.01),
+        frozen_norms=True,
+        frozen_trunk=True,
+        words=32,
+        precision="medium",
+    ),
+    optimiser=_clipped(1e-3, 200),
+    iterations=6000,
+    batch_size=96,
+    evaluate_every=1000,
+)
+MULTILINGUAL_VQA = {
+    "houses-multilingual": _TUNED_HOUSES,
+    "small-multilingual": replace(
+        _TUNED_HOUSES,
+        preset="small-multilingual",
+        data="photos",
+        languages=("en",),
+        multilingual=MultilingualConfig(_TEXT, _TRUNK, (128, 192)),
+        **HELD_OUT_ALONE,
+    ),
+    "multilingual": VqaConfig(
+        preset="multilingual",
+        data="data/vqa",
+        model="multilingual",
+        languages=_PUBLISHED_LANGUAGES,
+        start=Path("runs/pretrain-vl-multilingual-cc12m"),
+        faithful=True,
+        clip_vil_p=FineTuningConfig(words=_PUBLISHED_WORDS, workers=8),
+        optimiser=_optimiser(5e-5, 1600, epsilon=1e-6),
+        iterations=10 * _QUESTIONS // (128 * _CORES),
+        batch_size=128,
+        evaluate_every=1000,
+        device="cuda",
+    ),
+}

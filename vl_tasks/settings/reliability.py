@@ -1,0 +1,158 @@
+"""Settings of selective prediction; this module does not import torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import tyro
+
+from training.optimiser_settings import OptimiserConfig
+from training.settings import check_counts, check_minutes, check_numbers
+from training.tracking import TrackerName
+
+Method = Literal["maxprob", "calibration", "selector"]
+SelectorLoss = Literal["regress-bce", "regress-mse", "regress-l1", "threshold", "max-index"]
+PART_SEED = 1234
+RISKS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+
+
+@dataclass(frozen=True)
+class SelectorSizes:
+    """Sizes of a selector."""
+
+    image: int = 512
+    """Width of the embedded image vector."""
+    question: int = 512
+    """Width of the embedded question vector."""
+    fused: int = 512
+    """Width of the embedded vector of image and question."""
+    scores: int = 1024
+    """Width of the embedded logits of all answers."""
+    softmax: bool = False
+    """Probabilities of the answers instead of rectified logits as input (`use_softmax`)."""
+    hidden: tuple[int, int] = (1024, 1024)
+    """Widths of the hidden layers."""
+    dropout: float = 0.5
+    """Dropout rate."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("image", "question", "fused", "scores"), "sizes.")
+        if min(self.hidden) < 1:
+            raise ValueError(f"--sizes.hidden {self.hidden}: both must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"--sizes.dropout {self.dropout:g}: must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class SelectorConfig:
+    """Settings of a confidence estimator for a trained VQA model."""
+
+    COMMAND: ClassVar[str] = "clipnav train-selector"
+    """Command that trains such runs."""
+
+    run: tyro.conf.Positional[Path | None] = None
+    """Run of clipnav finetune-vqa, whose model stays frozen."""
+    method: Method = "selector"
+    """Confidence: maxprob (probability of the answer), calibration (the same after vector scaling)
+    or selector (a network that predicts whether the answer is correct)."""
+    split: str | None = None
+    """Split with answers whose images are divided into dev, val and test; default: the last of the
+    run's --evaluation-splits."""
+    parts: Path | None = None
+    """File of clipnav split-questions with the image ids of dev, val and test; default: the
+    division that clipnav split-questions makes by default."""
+    loss: SelectorLoss = "regress-bce"
+    """Loss of the selector: regression of the soft score of the answer (regress-bce, regress-mse,
+    regress-l1), or classification (threshold: its score is at least --threshold; max-index: it is
+    the best answer)."""
+    threshold: float = 1.0
+    """Lowest soft score of a correct answer with --loss threshold."""
+    sizes: SelectorSizes = field(default_factory=SelectorSizes)
+    """Sizes of the selector."""
+    risks: tuple[float, ...] = RISKS
+    """Tolerated risks in percent whose thresholds are chosen on val and stored."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    """Optimiser, learning rate schedule and gradient clipping."""
+    iterations: int = 3500
+    """Number of weight updates."""
+    epochs: float | None = None
+    """Number of passes over dev as the length of the training, instead of --iterations."""
+    minutes: float | None = None
+    """Training time in minutes as the stopping criterion instead of --iterations."""
+    batch_size: int = 256
+    """Questions per weight update."""
+    evaluate_every: int = 100
+    """Number of iterations between two evaluations on val."""
+    evaluation_batch: int = 1024
+    """Batch size of the evaluation."""
+    variant: Literal["V0", "V1", "V2", "V3"] = "V2"
+    """Variant of the official VQA evaluator; V3 is that of reliable_vqa."""
+    output: Path | None = None
+    """Folder of the new run; default: runs/METHOD-NAME_OF_THE_RUN."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log."""
+    resume: Path | None = None
+    """Folder of a run of this command to resume with its own settings."""
+    seed: int = 0
+    """Random seed for weights, data order and dropout."""
+    threads: int | None = None
+    """Number of CPU threads of torch; default: torch's own."""
+    device: str = "cpu"
+    """Device of both models: cpu, cuda, cuda:0, ..."""
+
+    def __post_init__(self) -> None:
+        check_counts(
+            self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch", "threads")
+        )
+        check_minutes(self.minutes)
+        check_numbers(self, ("threshold",), most=1)
+        if self.epochs is not None and not self.epochs > 0:
+            raise ValueError(f"--epochs {self.epochs:g}: must be greater than 0")
+        if not self.risks or not all(0 < risk < 100 for risk in self.risks):
+            raise ValueError(f"--risks {self.risks}: each must be between 0 and 100 percent")
+
+    @property
+    def run_name(self) -> str:
+        """Default name of the run's folder below runs/."""
+        return f"{self.method}-{'vqa' if self.run is None else self.run.name}"
+
+
+# Published settings (configs/experiments/*/vqa2/select_pred.yaml and select_pred_calibration.yaml;
+# the selector of movie-mcan has batches of 32).
+SELECTOR_OPTIMISER = OptimiserConfig(
+    "adamw",
+    1e-4,
+    weight_decay=0.01,
+    schedule="steps",
+    milestones=(1500, 2000, 2500, 3000),
+    clip="norm",
+    clip_at=0.25,
+)
+CALIBRATION_OPTIMISER = OptimiserConfig("adamw", 1e-2, weight_decay=1e-4)
+CALIBRATION_EPOCHS = 100
+SELECTOR_PRESETS: dict[Method, SelectorConfig] = {
+    "maxprob": SelectorConfig(method="maxprob"),
+    "calibration": SelectorConfig(
+        method="calibration", optimiser=CALIBRATION_OPTIMISER, epochs=CALIBRATION_EPOCHS
+    ),
+    "selector": SelectorConfig(method="selector", optimiser=SELECTOR_OPTIMISER),
+}
+
+
+def idle_selector_settings(config: SelectorConfig) -> dict[str, str]:
+    """Return the names of the settings without effect, each with the reason."""
+    method = f"with --method {config.method}"
+    idle = {f"optimiser.{name}": reason for name, reason in config.optimiser.idle().items()}
+    if config.epochs is not None:
+        idle["iterations"] = f"with --epochs {config.epochs:g}, which sets the length of the run"
+    if config.minutes is not None:
+        idle["epochs"] = f"with --minutes {config.minutes:g}, which ends the run"
+        idle["iterations"] = f"with --minutes {config.minutes:g}, which ends the run"
+    if config.loss != "threshold":
+        idle["threshold"] = f"with --loss {config.loss}"
+    if config.method != "selector":
+        idle |= dict.fromkeys(("loss", "threshold", "sizes"), method)
+    if config.method == "maxprob":
+        names = ("optimiser", "iterations", "epochs", "minutes", "batch_size", "evaluate_every")
+        idle |= dict.fromkeys((*names, "track", "seed"), method)
+    return idle

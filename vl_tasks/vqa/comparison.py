@@ -1,0 +1,95 @@
+"""Comparison of VQA trainings, such as those on the grid features of different encoders."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from storage import write_text
+from training.comparisons import (
+    SCORES,
+    ComparisonRow,
+    Job,
+    Scores,
+    logged,
+    resumable_job,
+    train_rows,
+)
+from vl_tasks.command_line import parse_vqa
+from vl_tasks.grids.encoders import check_encoder, load_encoder
+from vl_tasks.grids.regions import RegionSource
+from vl_tasks.grids.sources import BlindSource, GridSource
+from vl_tasks.settings.configs import GridConfig, VqaConfig
+from vl_tasks.training import train_task
+from vl_tasks.vqa.accuracy import vqa_accuracy
+from vl_tasks.vqa.learning import VqaLearner
+
+METRICS = ("accuracy",)
+CLUSTER = "image"  # questions about one image are not independent
+# These settings do not change the result of a run, or are compared by the metadata of its weights.
+_MAY_CHANGE = frozenset("resume output images regions threads device track".split())
+
+
+def train_all(
+    rows: Sequence[ComparisonRow], seeds: int, folder: Path, workers: int
+) -> dict[str, list[Scores]]:
+    """Train each row, with arguments of clipnav finetune-vqa, with each seed; see `train_rows`."""
+    return train_rows(rows, seeds, folder, workers, make_job, run_job)
+
+
+def make_job(run: Path, arguments: Sequence[str]) -> Job:
+    """Return the job of a training in a folder, which is new, interrupted or finished.
+
+    Raises:
+        ConnectionError: The weights of the encoder cannot be downloaded.
+        ValueError: The folder contains another training, or the model trains its own encoder.
+    """
+    config = parse_vqa(arguments)
+    if config.model == "clip-vil-p":
+        raise ValueError(
+            "--model clip-vil-p trains its own image tower, so encoders have no effect on it; give "
+            "another --model"
+        )
+    check_encoder(config)
+    return resumable_job(run, config, _MAY_CHANGE, lambda: feature_metadata(config))
+
+
+def feature_metadata(config: VqaConfig) -> Mapping[str, str]:
+    """Return the metadata of the features of a run."""
+    if not config.vision:
+        return BlindSource.metadata
+    if config.regions is not None:
+        return RegionSource.metadata
+    return _grid_metadata(config.grids)
+
+
+@cache
+def _grid_metadata(config: GridConfig) -> Mapping[str, str]:
+    return GridSource(load_encoder(config, "cpu"), {}, config).metadata
+
+
+def run_job(job: Job) -> None:
+    """Train a run to its end and write its scores; all output goes to a file in the run.
+
+    Raises:
+        ChildProcessError: The training failed or was interrupted.
+    """
+    with logged(job.run):
+        learner = train_task(job.config, VqaLearner)
+        scores = {split: question_scores(learner, split) for split in job.config.evaluation_splits}
+    write_text(job.run / SCORES, json.dumps(scores) + "\n")
+
+
+def question_scores(learner: VqaLearner, split: str) -> dict[str, dict[str, float]]:
+    """Return accuracy 0..1 and image of each question of a split, see `Scores`."""
+    questions = learner.splits[split]
+    answers = learner.answer(questions)
+    return {
+        str(question.question_id): {
+            CLUSTER: question.image_id,
+            "accuracy": vqa_accuracy(
+                answers[question.question_id], question.answers, learner.config.variant
+            ),
+        }
+        for question in questions
+    }
