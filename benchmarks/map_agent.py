@@ -152,7 +152,7 @@ def dagger_rate(learner: MapLearner, seconds: float) -> float:
 
     def work() -> float:
         draws = Draws(np.random.default_rng(0), len(episodes))
-        batch = MapBatch(episodes[:0], episodes, draws, (0.0, 1.0))
+        batch = MapBatch(episodes[:0], episodes, draws, 0.0)
         loss, figures = learner.network.sample(*fast, batch)
         update(learner, loss)
         return figures["decisions"] * len(episodes)

@@ -1,8 +1,12 @@
 """Speed of training and evaluating followers, compared with a baseline implementation.
 
-Both implementations are measured with both settings that affect the speed: those of the released
-code, a feature dropout mask per element and batches of any lengths, and clipnav's defaults, a mask
-per episode and batches of similar length.
+Both implementations are measured with both settings that affect the speed: the published ones, a
+feature dropout mask per element, batches of any lengths and features that are not standardised, and
+clipnav's defaults, a mask per episode, batches of similar length and standardised features. The
+baseline never standardises.
+
+The bound of an iteration is the time of its matrix products at the rate of a large product on the
+same machine.
 
 The networks have the sizes of the published recipes: 36 views of width 512, hidden states of width
 512. Features are random, and trajectories are those of an untrained follower. CPU seconds of one
@@ -15,11 +19,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import tyro
+from arithmetic import floating_point_operations, product_rate
 from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 from plain_envdrop import PlainAgent
 
@@ -36,9 +41,6 @@ from storage.features.store import FeatureStore
 from training.batches import BucketedBatchOrder
 
 WIDTH = 512
-# CPU seconds of an iteration at batch sizes 64 and 8: about half of EnvDrop's on the same kind of
-# machine, 1.76 and 0.308.
-BARS = (0.9, 0.16)
 # CPU seconds of a decoder call of 64 in EnvDrop's evaluation. The scripted trajectories of 64
 # episodes require CALLS calls; the bar is three times that speed.
 ORIGINAL_CALL = 0.0207
@@ -54,15 +56,18 @@ class Setting:
         name: Name in the figures.
         dropout: Scope of a feature dropout mask.
         bucket: Number of batches among which instructions are sorted by length; 1 for no sorting.
+        standardise: Whether visual features are standardised.
     """
 
     name: str
     dropout: FeatureDropout
     bucket: int
+    standardise: bool
 
 
-RELEASED = Setting("mask per element, no length buckets", "element", 1)
-DEFAULT = Setting("mask per episode, length buckets", "episode", 16)
+PUBLISHED = Setting("published setting", "element", 1, False)
+DEFAULT = Setting("default setting", "episode", 16, True)
+SETTINGS = {"published": (PUBLISHED,), "default": (DEFAULT,), "both": (PUBLISHED, DEFAULT)}
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class TrainingConfig(BenchmarkConfig):
 
     data_dir: Path | None = None
     """Folder with matterport/ and r2r/, to use R2R instead of the built-in houses."""
+    setting: Literal["published", "default", "both"] = "both"
+    """Settings of both implementations: those of the released code, clipnav's defaults, or both."""
     seconds: float = 20.0
     """CPU seconds per figure."""
     seed: int = 0
@@ -87,17 +94,18 @@ def main() -> None:
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         run = _settings(config, Path(folder, "features.safetensors"))
-        for size, bar in zip(sizes, BARS, strict=True):
-            figures.append(_iteration(run, DEFAULT, size, config, bar))
-            if size == sizes[0]:
-                memory = peak_memory()
-                figures.append(Figure("peak memory of training", memory, "MiB", 1000, at_most=True))
-            figures.append(_iteration(run, RELEASED, size, config))
-        figures.append(_iteration(run, DEFAULT, sizes[0], config, precision="bf16"))
+        products = product_rate(config.seconds)
+        figures.append(Figure("large matrix product", products / 1e9, "GFLOP/CPU s"))
+        settings = SETTINGS[config.setting]
+        for size, setting in itertools.product(sizes, settings):
+            figures += _iteration(run, setting, size, config, products)
+            if len(figures) == 4:
+                memory, name = peak_memory(), f"peak memory of training, {setting.name}"
+                figures.append(Figure(name, memory, "MiB", 1000, at_most=True))
+        figures += _iteration(run, settings[-1], sizes[0], config, products, "bf16")[:1]
         figures += _evaluation(run, sizes[0], config)
-        for size in sizes:
-            for setting in (RELEASED, DEFAULT):
-                figures.append(_plain_iteration(run, setting, size, config))
+        for size, setting in itertools.product(sizes, settings):
+            figures.append(_plain_iteration(run, setting, size, config))
         figures += _plain_evaluation(run, sizes[0], config)
     report("training", figures, config.json)
 
@@ -135,12 +143,23 @@ def _iteration(
     setting: Setting,
     size: int,
     config: TrainingConfig,
-    bar: float | None = None,
+    products: float,
     precision: str = "fp32",
-) -> Figure:
-    """Measure one weight update by imitation and reinforcement."""
+) -> list[Figure]:
+    """Measure one weight update by imitation and reinforcement, its bound and their ratio.
+
+    Args:
+        run: Settings of the run.
+        setting: Settings that affect the speed.
+        size: Batch size.
+        config: Settings of the benchmark.
+        products: Floating-point operations per CPU second of a large matrix product.
+        precision: Precision of the products.
+    """
     torch.manual_seed(config.seed)
-    follower = dataclasses.replace(run.follower, feature_dropout_kind=setting.dropout)
+    follower = dataclasses.replace(
+        run.follower, feature_dropout_kind=setting.dropout, standardise=setting.standardise
+    )
     settings = dataclasses.replace(
         run, batch_size=size, precision=precision, bucket=setting.bucket, follower=follower
     )
@@ -158,7 +177,16 @@ def _iteration(
         learner.optimiser.step()
 
     name = _iteration_name(size, setting) + ("" if precision == "fp32" else f", {precision}")
-    return Figure(name, 1 / rate(iterate, 1, config.seconds), "CPU s", bar, at_most=True)
+    seconds = 1 / rate(iterate, 1, config.seconds)
+    iterations = iter(range(10**9))
+    counted = range(1 if config.quick else 4)  # batches differ
+    operations = [floating_point_operations(learner.network, iterate) for _ in counted]
+    bound = float(np.mean(operations)) / products
+    return [
+        Figure(name, seconds, "CPU s"),
+        Figure(f"{name}: bound", bound, "CPU s"),
+        Figure(f"{name}: multiple of the bound", seconds / bound, ""),
+    ]
 
 
 def _evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:

@@ -1,8 +1,8 @@
-"""The command `clipnav make-house-tasks` as a script."""
+"""The command `clipnav translate-questions` as a script."""
 
 import sys
 
 from clipnav.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["make-house-tasks", *sys.argv[1:]]))
+    sys.exit(main(["translate-questions", *sys.argv[1:]]))

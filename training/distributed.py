@@ -32,6 +32,23 @@ def join(device: str) -> None:
         distributed.init_process_group("gloo")
 
 
+def check_joined(shared_trainings: str) -> None:
+    """Check that torchrun did not start several processes that did not `join`.
+
+    Args:
+        shared_trainings: Trainings that several processes can share, for the message.
+
+    Raises:
+        ValueError: It did.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    if count > world_size():
+        raise ValueError(
+            f"torchrun started {count} processes, but this training uses one; start it without "
+            f"torchrun. Several processes can share: {shared_trainings}"
+        )
+
+
 def destroys_process_group(run: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
     """Decorate a function to destroy the process group after it returns and its objects are freed.
 

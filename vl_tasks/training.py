@@ -144,7 +144,11 @@ def train_task(
 
     Returns:
         The task with the best weights.
+
+    Raises:
+        ValueError: torchrun started several processes for a training in a single one.
     """
+    distributed.check_joined("pre-training, and questions or entailment with --model clip-vil-p")
     prepare(config)
     task = make_task(config)
     trainer = make_trainer(config, task)

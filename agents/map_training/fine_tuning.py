@@ -56,7 +56,7 @@ class MapLearner:
                 words = len(self.env.tokenizer)
                 print(f"{shared} of {words} words have an embedding in {config.start_from}")
         self.network = MapLoss(self.model, config)
-        self.clipped: list[nn.Module] = [self.model]
+        self.clipped: list[nn.Module] = [self.network]
         tuned = self.model.text if config.text.tune else None
         self.optimiser = make_optimiser(
             self.network, config.optimiser, tuned, config.text.learning_rate
@@ -91,11 +91,12 @@ class MapLearner:
         ]
         rng = np.random.default_rng([config.seed, _DECISIONS, iteration])
         draws = Draws(rng, len(halves[1]), rank, world_size)
-        weights = config.teacher_weight, config.sampled_weight
-        if iteration < config.cloning_iterations or not config.sampled_weight:
-            return MapBatch(np.concatenate(halves), halves[1][:0], draws, (sum(weights), 0.0))
-        cloned = halves[0] if config.teacher_weight else halves[0][:0]
-        return MapBatch(cloned, halves[1], draws, weights)
+        weight = config.teacher_weight
+        if iteration < config.cloning_iterations or not config.walks:
+            weight = (weight + config.sampled_weight) or 1.0
+            return MapBatch(np.concatenate(halves), halves[1][:0], draws, weight)
+        cloned = halves[0] if weight else halves[0][:0]
+        return MapBatch(cloned, halves[1], draws, weight)
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the summaries of greedy walks on the evaluation splits."""

@@ -10,8 +10,10 @@ from torch.nn import functional
 
 from agents.acting.decisions import Draws, sample
 from agents.acting.follower_agent import empty_instructions
+from agents.envdrop.critic import Critic
 from agents.learning.agent_trainer import mixed_precision
-from agents.map_transformer.agent import MapAgent
+from agents.map_training.reinforcement import walk_loss
+from agents.map_transformer.agent import MapAgent, MapWalk
 from agents.map_transformer.experts import NO_TARGET, Expert
 from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import WorldFeatures
@@ -39,13 +41,13 @@ class MapBatch:
         cloned: (B,) episodes with teacher forcing.
         sampled: (B',) episodes to walk with sampled decisions; may be empty.
         draws: Random numbers of the decisions.
-        weights: Weights of both losses.
+        weight: Weight of teacher forcing; the settings have those of sampled walks.
     """
 
     cloned: np.ndarray
     sampled: np.ndarray
     draws: Draws
-    weights: tuple[float, float]
+    weight: float
 
 
 class PathBatch(NamedTuple):
@@ -132,11 +134,18 @@ class MapLoss(nn.Module):
     Args:
         model: Network to train.
         config: Settings of the run.
+
+    Attributes:
+        critic: Critic of reinforcement; None without it.
     """
 
     def __init__(self, model: MapTransformer, config: MapTrainConfig) -> None:
         super().__init__()
         self.model = model
+        self.critic = None
+        if config.reinforcement.weight:
+            network = config.network
+            self.critic = Critic(2 * network.hidden_size, network.dropout).to(config.device)
         self._config = config
 
     def forward(
@@ -158,12 +167,15 @@ class MapLoss(nn.Module):
         with mixed_precision(self.model, self._config):
             if batch.cloned.size:
                 loss, cloning = self.clone(env, features, references, batch.cloned)
-                losses.append(batch.weights[0] * loss)
+                losses.append(batch.weight * loss)
                 figures |= cloning
             if batch.sampled.size:
                 loss, sampled = self.sample(env, features, references, batch)
-                losses.append(batch.weights[1] * loss)
+                losses.append(loss)
                 figures |= sampled
+        if self.critic is not None and not batch.sampled.size:
+            # DistributedDataParallel requires a gradient of every weight.
+            losses += [0.0 * weight.sum() for weight in self.critic.parameters()]
         total = torch.stack(losses).sum()
         return total, {"loss": total.item(), **figures}
 
@@ -199,10 +211,10 @@ class MapLoss(nn.Module):
         references: ReferencePaths,
         batch: MapBatch,
     ) -> tuple[Tensor, Figures]:
-        """Walk episodes with sampled decisions; return the loss per episode and figures to log.
+        """Walk episodes with sampled decisions; return the weighted losses and figures to log.
 
-        The figures contain the share of decisions in which the network agrees with the expert, and
-        the number of decisions of an episode.
+        The loss of DAgger is per episode. The figures contain the share of decisions in which the
+        network agrees with the expert, and the number of decisions of an episode.
         """
         config, episodes = self._config, batch.sampled
         nodes, sizes = references.nodes[episodes], references.sizes[episodes]
@@ -224,6 +236,11 @@ class MapLoss(nn.Module):
             reads_instructions=config.reads_instructions,
         )
         walk = agent.walk(env, [env.episodes[episode].instr_id for episode in episodes])
+        return self._walk_losses(walk, len(episodes))
+
+    def _walk_losses(self, walk: MapWalk, episodes: int) -> tuple[Tensor, Figures]:
+        """Return the weighted losses of sampled walks, and the figures to log."""
+        config = self._config
         losses, agreed, count = [], 0.0, 0
         for decision in walk.decisions:
             assert decision.labels is not None
@@ -231,9 +248,18 @@ class MapLoss(nn.Module):
             losses.append(decision_loss(decision.scores.decision, targets))
             agreed += agreement_share(decision.scores.decision, targets) * len(targets)
             count += len(targets)
-        loss = torch.stack(losses).sum() / len(episodes)
-        figures = {"sampled": loss.item(), "sampled_agreement": agreed / count}
-        return loss, {**figures, "decisions": count / len(episodes)}
+        loss = torch.stack(losses).sum() / episodes
+        figures = {
+            "sampled": loss.item(),
+            "sampled_agreement": agreed / count,
+            "decisions": count / episodes,
+        }
+        loss = config.sampled_weight * loss
+        if self.critic is not None:
+            reinforcement, more = walk_loss(walk, self.critic, config.reinforcement)
+            loss = loss + config.reinforcement.weight * reinforcement
+            figures |= more
+        return loss, figures
 
 
 def cropped(tokens: np.ndarray) -> Tensor:

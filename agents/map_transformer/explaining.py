@@ -17,12 +17,14 @@ _DIGITS = 4
 def action_probabilities(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
     """Return the (R, C + 1) probabilities of [stop] and of the candidates of R states.
 
-    They do not add up to 1, because nodes further away can be chosen as well.
+    That of a candidate is the sum over all nodes whose route starts there.
     """
     chances = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
     actions = np.zeros((len(chances), state.candidates.shape[1] + 1))
     actions[:, STOP] = chances[:, STOP_TOKEN]
-    same = state.tokens.slots[:, :, None] == state.candidates[:, None]  # (R, N, C)
+    here, slots = maps.current[state.rows], state.tokens.slots
+    first = maps.next_hops[state.rows[:, None], here[:, None], slots]  # (R, N)
+    same = (first[:, :, None] == state.candidates[:, None]) & (slots >= 0)[:, :, None]
     same &= (state.candidates >= 0)[:, None]
     actions[:, 1:] = (same * chances[:, :, None]).sum(1)
     return actions

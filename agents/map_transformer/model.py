@@ -91,12 +91,14 @@ class Scores(NamedTuple):
         global_scores: (R, N) scores of the global branch, scaled by the gate.
         local_scores: (R, C + 1) scores of the local branch for [stop] and the candidates, scaled.
         gate: (R,) weight of the global branch.
+        hidden: (R, 2 d) encoded [stop] tokens of the global and of the local branch.
     """
 
     decision: Tensor
     global_scores: Tensor
     local_scores: Tensor
     gate: Tensor
+    hidden: Tensor
 
 
 class GlobalBranch(nn.Module):
@@ -250,7 +252,8 @@ class MapTransformer(nn.Module):
             nodes: Inputs of the global branch.
             views: Inputs of the local branch.
         """
-        gate = self._gate(coarse[:, 0], fine[:, 0])  # (R, 1)
+        hidden = torch.cat([coarse[:, 0], fine[:, 0]], 1)
+        gate = self._gate(hidden)  # (R, 1)
         global_scores = gate * self.global_head(coarse)[..., 0]
         local_scores = (1 - gate) * self.local_head(fine)[..., 0]
         spread = torch.bmm(views.fusion.to(local_scores.dtype), local_scores[..., None])[..., 0]
@@ -265,14 +268,15 @@ class MapTransformer(nn.Module):
             global_scores.masked_fill(impossible, -torch.inf),
             local_scores.masked_fill(no_candidate, -torch.inf),
             gate[:, 0],
+            hidden,
         )
 
-    def _gate(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        """Return the weights (R, 1) of the global branch, given the [stop] tokens (R, d)."""
+    def _gate(self, hidden: Tensor) -> Tensor:
+        """Return the weights (R, 1) of the global branch, given both [stop] tokens (R, 2 d)."""
         if self.config.fusion == "dynamic":
-            return torch.sigmoid(self.gate(torch.cat([coarse, fine], 1)))
+            return torch.sigmoid(self.gate(hidden))
         weight = {"average": 0.5, "global": 1.0, "local": 0.0}[self.config.fusion]
-        return coarse.new_full((len(coarse), 1), weight)
+        return hidden.new_full((len(hidden), 1), weight)
 
     @staticmethod
     def _layers(branch: GlobalBranch | LocalBranch) -> list[CrossModalLayer]:

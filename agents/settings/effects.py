@@ -38,7 +38,27 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
 def _map_settings(config: MapAgentConfig) -> dict[str, str]:
     """Return the settings of map agents without effect."""
     idle = {"angle_feature_size": "with --agent map, which computes its own directions"}
-    network = config.network
+    idle |= _map_network_settings(config)
+    if not config.reads_instructions:
+        idle["max_instruction_length"] = "with --instruction-ablation empty"
+    if isinstance(config, MapTrainConfig):
+        if not config.sampled_weight:
+            idle["expert"] = "with --sampled-weight 0"
+        if not config.walks:
+            idle["cloning_iterations"] = "with --sampled-weight 0, which only clones anyway"
+        if not config.reinforcement.weight:
+            idle["reward"] = "with --reinforcement.weight 0"
+    if isinstance(config, MapPretrainConfig):
+        if config.speaker is None:
+            idle |= dict.fromkeys(("paths", "generated_share"), "without --speaker")
+        if not config.masked_words and not config.masked_views:
+            idle["mask_rate"] = "with --masked-words 0 and --masked-views 0"
+    return idle
+
+
+def _map_network_settings(config: MapAgentConfig) -> dict[str, str]:
+    """Return the settings of the network of a map agent without effect."""
+    network, idle = config.network, dict[str, str]()
     sizes = ["network.text_layers", "network.max_text_length"]
     if network.text_model is not None:
         names = [*sizes, "network.text_encoder"]
@@ -50,16 +70,6 @@ def _map_settings(config: MapAgentConfig) -> dict[str, str]:
         idle |= {f"network.{name}": "with --no-vision" for name in names}
     elif not network.feature_dropout:
         idle["network.feature_dropout_kind"] = "with --network.feature-dropout 0"
-    if not config.reads_instructions:
-        idle["max_instruction_length"] = "with --instruction-ablation empty"
-    if isinstance(config, MapTrainConfig) and not config.sampled_weight:
-        names, reason = ("expert", "cloning_iterations"), "with --sampled-weight 0"
-        idle |= dict.fromkeys(names, reason)
-    if isinstance(config, MapPretrainConfig):
-        if config.speaker is None:
-            idle |= dict.fromkeys(("paths", "generated_share"), "without --speaker")
-        if not config.masked_words and not config.masked_views:
-            idle["mask_rate"] = "with --masked-words 0 and --masked-views 0"
     return idle
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from agents.settings.losses import ReinforcementConfig
 from agents.settings.map_transformer import MapRecipe, MapTransformerConfig
 from agents.settings.runs import AgentConfig
 from training.settings import check_counts, check_numbers
@@ -63,7 +64,7 @@ class MapTrainConfig(MapAgentConfig):
     """Settings of a map agent's fine-tuning by behaviour cloning and DAgger.
 
     An iteration has two minibatches: teacher forcing on reference paths, and walks with sampled
-    decisions that an expert labels (DAgger).
+    decisions that an expert labels (DAgger), which reinforcement (A2C) can use as well.
     """
 
     instructions_per_path: int = 1
@@ -72,12 +73,16 @@ class MapTrainConfig(MapAgentConfig):
     teacher_weight: float = 0.2
     """Weight of the loss of teacher forcing."""
     sampled_weight: float = 1.0
-    """Weight of the loss of sampled walks; 0 trains by behaviour cloning only."""
+    """Weight of the loss of sampled walks against the expert (DAgger)."""
     cloning_iterations: int = 0
     """Number of iterations at the start that only clone, with both minibatches."""
     expert: Literal["spl", "ndtw"] = "spl"
     """Expert that labels the states of sampled walks: the unvisited node on the shortest way to the
     goal (spl), or the one whose way agrees best with the reference path (ndtw)."""
+    reward: Literal["distance", "ndtw"] = "distance"
+    """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
+    the reference path."""
+    reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,11 +94,16 @@ class MapTrainConfig(MapAgentConfig):
                 f"--instructions-per-path {self.instructions_per_path}: at most --batch-size "
                 f"{self.batch_size}"
             )
-        if not self.teacher_weight and not self.sampled_weight:
+        if not self.teacher_weight and not self.walks:
             raise ValueError(
-                "--teacher-weight 0 and --sampled-weight 0: the run has no loss; set one of them "
-                "above 0"
+                "--teacher-weight 0, --sampled-weight 0 and --reinforcement.weight 0: the run has "
+                "no loss; set one of them above 0"
             )
+
+    @property
+    def walks(self) -> bool:
+        """Whether a minibatch is walked with sampled decisions."""
+        return bool(self.sampled_weight or self.reinforcement.weight)
 
     @property
     def run_name(self) -> str:

@@ -35,8 +35,9 @@ class DeviceView(NamedTuple):
 class DeviceFeatures:
     """Features of a world as tensors, from which the features of observations are gathered.
 
-    The features of an environment that observes indices are copied to the device once, as float16;
-    each step then copies two integers per agent. The values equal those of `observe="features"`.
+    The features of an environment that observes indices are copied to a GPU once, as float16; each
+    step then copies two integers per agent. On the CPU they are read from the file of the store.
+    The values equal those of `observe="features"`.
 
     Attributes:
         width: Size D + A of the feature of a view.
@@ -59,7 +60,10 @@ class DeviceFeatures:
         self.targets = world.targets
         self._repeats = size // 4
         self._device = torch.device(device)
-        self._features = world_features(world, env.feature_store, self._device)
+        store, mapped = env.feature_store, None
+        if store is not None and self._device.type == "cpu":
+            mapped = mapped_features(world, store)
+        self._features, self._rows = mapped or (world_features(world, store, self._device), None)
         self._panorama_angles = self._send(panorama_angles(size))  # (12, 36, A)
         self._own_angles = self._send(view_angles(size))  # (36, A)
         self._candidate_views = self._send(world.views)  # (V, K)
@@ -94,7 +98,8 @@ class DeviceFeatures:
         panorama = torch.empty(len(nodes), NUM_VIEWS, self.width, device=self._device)
         panorama[..., visual:] = self._panorama_angles.index_select(0, base)
         if self._features is not None:
-            panorama[..., :visual] = self._features.index_select(0, nodes)
+            rows = nodes if self._rows is None else self._rows.index_select(0, nodes)
+            panorama[..., :visual] = self._features.index_select(0, rows)
         facing = self._candidate_views.index_select(0, nodes)[:, :width]
         rows = torch.arange(len(nodes), device=self._device)[:, None] * NUM_VIEWS + facing
         candidates = panorama.flatten(0, 1).index_select(0, rows.flatten())
@@ -117,6 +122,19 @@ class DeviceFeatures:
 
     def _send(self, array: np.ndarray) -> Tensor:
         return read_only_tensor(array).to(self._device)
+
+
+def mapped_features(world: NavWorld, store: FeatureStore) -> tuple[Tensor, Tensor] | None:
+    """Return the memory map (N, 36, D) of a store and the row (V,) of each viewpoint of a world.
+
+    Return None for a store in several files, which have a map each.
+    """
+    stored = stored_tensors(store)
+    if len(stored) > 1:
+        return None
+    rows = world.store_rows(store)
+    store.check_finite(rows)
+    return stored[0], torch.from_numpy(rows)
 
 
 def world_features(

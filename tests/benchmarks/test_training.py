@@ -1,12 +1,25 @@
 import runpy
+import sys
 
+import pytest
 import torch
 
+from agents.envdrop.recurrent import BidirectionalLSTM
 from tests.conftest import ROOT
 
 
+def load(name):
+    """Run a benchmark's module and return its names."""
+    path = list(sys.path)
+    sys.path.append(str(ROOT / "benchmarks"))
+    try:
+        return runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"))
+    finally:
+        sys.path[:] = path
+
+
 def test_an_episode_mask_drops_the_same_visual_features_in_all_views():
-    decoder = runpy.run_path(str(ROOT / "benchmarks" / "plain_envdrop.py"))["Decoder"](50, 4, 8)
+    decoder = load("plain_envdrop")["Decoder"](50, 4, 8)
     views = torch.ones(2, 36, 54)
     decoder.mask = decoder.drop_features(torch.ones(2, 1, 50))
     decoder.drop_visual(views)
@@ -19,12 +32,37 @@ def test_an_episode_mask_drops_the_same_visual_features_in_all_views():
 
 def test_both_implementations_are_measured_with_both_settings(figures_of):
     figures = figures_of("training")
-    settings = ("mask per element, no length buckets", "mask per episode, length buckets")
+    settings = ("published setting", "default setting")
     works = [f"iteration, batch {size}, {setting}" for size in (4, 2) for setting in settings]
+    for work in works:
+        bound = figures[f"{work}: bound"]["value"]
+        multiple = figures[f"{work}: multiple of the bound"]["value"]
+        assert multiple == pytest.approx(figures[work]["value"] / bound)
     works += ["decoder call of 4 in evaluation", "instructions evaluated"]
     for work in works:
         for implementation in ("", ", baseline"):
             assert figures[work + implementation]["value"] > 0
-    assert figures[f"iteration, batch 4, {settings[1]}"]["bar"] == 0.9
-    assert figures[f"iteration, batch 4, {settings[0]}"]["bar"] is None
-    assert figures["peak memory of training"]["bar"] == 1000
+    assert figures["peak memory of training, published setting"]["bar"] == 1000
+
+
+def test_a_single_setting_is_measured_alone(figures_of):
+    figures = figures_of("training", "--setting", "default")
+    assert not any("published" in name for name in figures)
+    assert "iteration, batch 4, default setting, baseline" in figures
+
+
+def test_operations_of_lstms_and_products_are_counted_without_padding():
+    count = load("arithmetic")["floating_point_operations"]
+    network = BidirectionalLSTM(5, 8)
+    mask = torch.arange(6) < torch.tensor([[6], [2]])
+    sequence = torch.randn(2, 6, 5) * mask.unsqueeze(2)
+
+    def work():
+        outputs, _ = network(sequence, mask)
+        (outputs @ torch.ones(8, 3)).sum().backward()
+
+    # 8 elements, 4 gates of width 4 in each direction, from 5 + 1 inputs and 4 hidden numbers.
+    lstm = 3 * 2 * 8 * 2 * 16 * (6 + 4)
+    # The product reads padding, and has a gradient for one of its factors.
+    product = 2 * 2 * 12 * 8 * 3
+    assert count(network, work) == lstm + product

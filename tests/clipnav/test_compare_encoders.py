@@ -110,3 +110,16 @@ def test_two_encoders_of_one_name_are_refused(run_command, clips, tmp_path):
 def test_a_folder_that_is_missing_is_refused(run_command, tmp_path):
     with pytest.raises(ValueError, match="neither a folder nor a model of open_clip"):
         run_command("compare-encoders", "--encoders", f"x={tmp_path / 'no'}")
+
+
+def test_features_of_efficientnet_are_extracted(run_command, skyboxes, tiny_world, tmp_path):
+    path = tmp_path / "imagenet.safetensors"
+    run_command(
+        *("extract-features", "--world", "matterport", "--data-dir", tiny_world),
+        *("--scan-dir", skyboxes, "--scans", "barn", "--precision", "fp32"),
+        *("--encoder", "efficientnet-lite0", "--output", path),
+    )
+    store = open_store(path)
+    assert store.views.shape == (6, 36, 1280)
+    assert store.metadata["encoder"] == "efficientnet-lite0"
+    assert np.asarray(store.views).std(0).max() > 0.01  # the viewpoints differ

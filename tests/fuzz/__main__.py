@@ -15,6 +15,7 @@ from pathlib import Path
 import feature_files
 import navigation_files
 import picture_files
+import pretraining_files
 import reliability_files
 import run_files
 import task_files
@@ -25,6 +26,7 @@ MODULES = (
     run_files,
     task_files,
     picture_files,
+    pretraining_files,
     reliability_files,
 )
 READERS = {reader.__name__: reader for module in MODULES for reader in module.READERS}

@@ -56,6 +56,30 @@ def easy_vqa(folder: Path) -> Sample:
     return path, lambda: convert_easy_vqa(folder / "out", folder, ["train"])
 
 
+def multilingual_tsv(folder: Path) -> Sample:
+    from vl_tasks.multilingual.tsv_files import read_tsv
+
+    path = folder / "train.tsv"
+    tags = ["en", "fr"] * 4
+    rows = [f"{i // 2}.jpg\twhat is it?\tlamp\twhat is\t{tag}" for i, tag in enumerate(tags)]
+    header = "image_file\tquestion\tanswer_label\tquestion_type\tlang"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path, lambda: read_tsv(path, None, {})
+
+
+def translated_questions(folder: Path) -> Sample:
+    from vl_tasks.multilingual.questions import read_language_questions
+
+    questions, _ = _questions(folder / "data")
+    questions.rename(folder / "data" / "val_questions.json")
+    (folder / "data" / "annotations.json").rename(folder / "data" / "val_annotations.json")
+    own = folder / "data" / "languages" / "fr"
+    own.mkdir(parents=True)
+    path = own / "val_questions.json"
+    path.write_bytes((folder / "data" / "val_questions.json").read_bytes())
+    return path, lambda: read_language_questions(folder / "data", "val", ("en", "fr"))
+
+
 def answers_json(folder: Path) -> Sample:
     from vl_tasks.vqa.answers import AnswerVocabulary
 
@@ -172,6 +196,8 @@ def glove(folder: Path) -> Sample:
 
 READERS = [
     vqa_questions,
+    multilingual_tsv,
+    translated_questions,
     vqa_annotations,
     vqa_submission,
     easy_vqa,

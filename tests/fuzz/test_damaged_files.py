@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory a
 HERE = Path(__file__).resolve().parent
 COUNT = int(os.environ.get("CLIPNAV_FUZZ", "8"))
 SECONDS = 60  # timeout of a reader
+SETUP_SECONDS = 600  # timeout of writing a sample, which imports what its reader requires
 TABLE = runpy.run_path(str(HERE))
 
 
@@ -32,7 +33,13 @@ class ReadingProcess:
         self.starts = 0
         self.process = None
 
-    def request(self, name):
+    def sample(self, name):
+        """Write the sample of a reader, in a new process if necessary; return its path."""
+        response = self.request(name, SETUP_SECONDS)
+        assert "path" in response, response["message"]
+        return Path(response["path"])
+
+    def request(self, name, seconds=SECONDS):
         if self.process is None:
             self.starts += 1
             self.process = subprocess.Popen(
@@ -46,12 +53,12 @@ class ReadingProcess:
         self.process.stdin.flush()
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            has_responded = selector.select(SECONDS)
+            has_responded = selector.select(seconds)
         line = self.process.stdout.readline() if has_responded else ""
         if line:
             return json.loads(line)
         self.close()
-        problem = "died" if has_responded else f"did not respond within {SECONDS} s"
+        problem = "died" if has_responded else f"did not respond within {seconds} s"
         return {"outcome": problem, "message": f"the process {problem}"}
 
     def close(self):
@@ -70,13 +77,13 @@ def reading_process(tmp_path_factory):
 
 @pytest.mark.parametrize("name", TABLE["READERS"])
 def test_damage_is_read_or_refused(name, reading_process, damaged_versions):
-    path = Path(reading_process.request(name)["path"])
+    path = reading_process.sample(name)
     intact = path.read_bytes()
     counts, failures = Counter(), []
     count = COUNT // 4 if name in TABLE["SLOW"] else COUNT
     for damage, damaged in damaged_versions(intact, zlib.crc32(name.encode()), count):
         if reading_process.process is None:  # the last file ended it
-            path = Path(reading_process.request(name)["path"])
+            path = reading_process.sample(name)
         path.write_bytes(damaged)
         response = reading_process.request(name)
         counts[response["outcome"]] += 1

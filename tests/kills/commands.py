@@ -78,6 +78,9 @@ def digest(value: Any) -> str:
     return repr(value)
 
 
+RUN: dict[str, Any] = {"state": run_state, "resumes": True}
+
+
 def clip_state(output: Path) -> dict[str, Any]:
     """Return the state of a pre-training of CLIP on houses, and the exported weights."""
     clip = digest(load_file(output / "clip" / "open_clip_model.safetensors"))
@@ -92,12 +95,53 @@ def pretraining_flags(shapes: Path) -> list[str]:
     return [*flags, "--text.hidden", "16", "--text.layers", "1", "--text.feed-forward", "24"]
 
 
-def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Command]:
+@dataclass(frozen=True)
+class TaskData:
+    """Data of the vision-and-language tasks.
+
+    Attributes:
+        shapes: Folder of a tiny VQA data set.
+        gqa: Folder of the same images with GQA questions.
+        pretrained: Tiny run of clipnav pretrain-vl.
+    """
+
+    shapes: Path
+    gqa: Path
+    pretrained: Path
+
+
+def in_run(*words: str) -> Callable[[Path], list[str]]:
+    """Return the function from the output folder to the arguments of a training."""
+    return lambda output: [*words, "--output", str(output / "run")]
+
+
+def task_commands(data: TaskData, quick: list[str]) -> dict[str, Command]:
+    """Return the trainings of the vision-and-language tasks by name, with flags for a short run."""
+    task = ["--preset", "houses", "--select-by", "val", "--evaluation-splits", "val", *quick]
+    task += ["--optimiser.warmup", "5"]
+    mcan = [*task, "--batch-size", "8", "--mcan.hidden", "32", "--mcan.feed-forward", "48"]
+    mcan += ["--mcan.layers", "1"]
+    tuned = [*task, "--batch-size", "4", "--model", "clip-vil-p", "--start", str(data.pretrained)]
+    return {
+        "vqa": Command(
+            SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *mcan), **RUN
+        ),
+        "gqa": Command(SCRIPTS / "finetune_gqa.py", in_run("--data", str(data.gqa), *mcan), **RUN),
+        "tuning": Command(
+            SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *tuned), **RUN
+        ),
+        "pairs": Command(
+            SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(data.shapes)), **RUN
+        ),
+    }
+
+
+def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Command]:
     """Return all commands by name.
 
     Args:
         world: Folder of a tiny world.
-        shapes: Folder of a tiny VQA data set.
+        data: Data of the vision-and-language tasks.
         download: URL and SHA-256 of a file.
     """
     small = ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
@@ -106,17 +150,11 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
     tiny += ["--evaluation-splits", "val_unseen", "--select-by", "val_unseen", *small]
     follower = ["--follower.hidden-size", "16", "--follower.embedding-size", "8"]
     speaker = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
-    vqa = ["--data", str(shapes), "--preset", "houses", "--select-by", "val", *small]
-    vqa += ["--evaluation-splits", "val", "--batch-size", "8", "--optimiser.warmup", "5"]
-    vqa += ["--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1"]
     picture = ["--width", "128", "--workers", "1", "--precision", "fp32"]
     tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
     clip += ["--panorama-width", "64", "--image-size", "32", "--visual-width", "8"]
     clip += ["--embed-dim", "32", "--iterations", "60", "--batch-size", "8", "--save-every", "3"]
-
-    def in_run(*words: str) -> Callable[[Path], list[str]]:
-        return lambda output: [*words, "--output", str(output / "run")]
 
     def houses(output: Path) -> list[str]:
         graphs, data = str(output / "graphs"), str(output / "data")
@@ -137,12 +175,10 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
     def made(output: Path) -> list[str]:
         return [*tasks, "--size", "32", "--workers", "1", "--output", str(output / "tasks")]
 
-    run = {"state": run_state, "resumes": True}
     return {
-        "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **run),
-        "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **run),
-        "vqa": Command(SCRIPTS / "finetune_vqa.py", in_run(*vqa), **run),
-        "pairs": Command(SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(shapes)), **run),
+        "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **RUN),
+        "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **RUN),
+        **task_commands(data, small),
         "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
         "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
         "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kills.commands import commands
-from tests.vl_tasks.conftest import write_shapes
+from tests.kills.commands import TaskData, commands, pretraining_flags
+from tests.vl_tasks.conftest import write_gqa_shapes, write_shapes
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 
@@ -91,14 +91,27 @@ class SlowSite(BaseHTTPRequestHandler):
         pass
 
 
+def write_data(folder):
+    """Write the data of the vision-and-language tasks, and a pre-trained run."""
+    (folder / "shapes").mkdir()
+    (folder / "gqa").mkdir()
+    shapes = write_shapes(folder / "shapes")
+    gqa, run = write_gqa_shapes(folder / "gqa", shapes), folder / "pretrained"
+    program = Path(__file__).parents[2] / "scripts" / "pretrain_vl.py"
+    flags = [*pretraining_flags(shapes), "--iterations", "1", "--output", run]
+    values = {**environment(), "CLIPNAV_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, program, *flags], check=True, env=values)
+    return TaskData(shapes, gqa, run)
+
+
 @pytest.fixture(scope="session")
 def long_commands(tmp_path_factory, tiny_world):
-    shapes = write_shapes(tmp_path_factory.mktemp("shapes"))
+    data = write_data(tmp_path_factory.mktemp("data"))
     with ThreadingHTTPServer(("127.0.0.1", 0), SlowSite) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}/file.bin"
         sha256 = hashlib.sha256(CONTENT).hexdigest()
-        yield commands(tiny_world, shapes, [address, sha256])
+        yield commands(tiny_world, data, [address, sha256])
         server.shutdown()
         thread.join()

@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 
 KILLS = int(os.environ.get("CLIPNAV_KILLS", "1"))
-NAMES = [*"follower speaker vqa pairs extraction houses tasks".split(), "house clip", "download"]
+NAMES = [
+    *"follower speaker vqa gqa tuning pairs extraction houses tasks".split(),
+    "house clip",
+    "download",
+]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 _LEFTOVERS = (".lock", ".partial", ".partial-version")
 

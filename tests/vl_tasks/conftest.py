@@ -118,7 +118,10 @@ def gqa_shapes(shapes, tmp_path_factory):
 
     The split "test" has no answers, "val" has all files.
     """
-    folder = tmp_path_factory.mktemp("gqa")
+    return write_gqa_shapes(tmp_path_factory.mktemp("gqa"), shapes)
+
+
+def write_gqa_shapes(folder: Path, shapes: Path) -> Path:
     (folder / "images").symlink_to(shapes / "images")
     for split in ("train", "val", "test"):
         balanced, entailed, choices = {}, {}, {}

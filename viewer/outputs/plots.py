@@ -35,7 +35,7 @@ ByAgent = Mapping[str, Sequence[Trace]]
 
 
 def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
-    """Plot loss and success over iterations.
+    """Plot loss, and success or accuracy, over iterations.
 
     Args:
         logs: Events of `metrics.jsonl` by name of the run.
@@ -46,12 +46,19 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
     figure, (losses, successes) = _panels(2)
     for place, (run, events) in enumerate(logs.items()):
         _draw_losses(losses, events, run, COLOURS[place % len(COLOURS)])
-        splits = dict.fromkeys(e["kind"] for e in events if "SR" in e and "/" not in e["kind"])
-        for number, split in enumerate(splits):
-            evaluations = [event for event in events if event["kind"] == split]
+        metric = "SR" if any("SR" in event for event in events) else "accuracy"
+        # Logged batches of pre-training have an accuracy, too.
+        left_out = () if metric == "SR" else ("train",)
+        scored = [
+            event
+            for event in events
+            if metric in event and "/" not in event["kind"] and event["kind"] not in left_out
+        ]
+        for number, split in enumerate(dict.fromkeys(event["kind"] for event in scored)):
+            evaluations = [event for event in scored if event["kind"] == split]
             successes.plot(
                 [event["iteration"] for event in evaluations],
-                [100 * event["SR"] for event in evaluations],
+                [100 * event[metric] for event in evaluations],
                 color=COLOURS[place % len(COLOURS)],
                 marker=_MARKERS[number % len(_MARKERS)],
                 linestyle=("-", "--", ":")[number % 3],
@@ -63,7 +70,7 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
         if not axes.lines:
             axes.text(0.5, 0.5, f"no {content} logged", ha="center", transform=axes.transAxes)
     losses.set(xlabel="iteration", ylabel="loss")
-    successes.set(xlabel="iteration", ylabel="success (%)", ylim=(0, None))
+    successes.set(xlabel="iteration", ylabel="success, accuracy (%)", ylim=(0, None))
     _legends(losses, successes)
     return figure
 
@@ -203,6 +210,34 @@ def risk_coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> "Figur
         axes.plot(coverage, risk, color=colour, linestyle=style, linewidth=1.4, label=name)
     axes.set(xlabel="coverage (%)", ylabel="risk (%)", xlim=(0, 100), ylim=(0, None))
     _legends(axes)
+    return figure
+
+
+def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
+    """Plot the accuracy of answers per language, and the share of equal answers.
+
+    Args:
+        scores: Scores of multilingual VQA, as results.json contains them, by name.
+    """
+    figure, (axes,) = _panels(1)
+    figure.set_size_inches(6.2, 3.4)
+    languages = list(dict.fromkeys(name for one in scores.values() for name in one["languages"]))
+    width = 0.8 / len(scores)
+    for place, (name, one) in enumerate(scores.items()):
+        accuracies = {language: own["overall"] for language, own in one["languages"].items()}
+        heights = [accuracies.get(language, 0.0) for language in languages]
+        axes.bar(
+            np.arange(len(languages) + 1) + (place - (len(scores) - 1) / 2) * width,
+            [*heights, one["consistency"] or 0.0],
+            width,
+            color=COLOURS[place % len(COLOURS)],
+            hatch=_HATCHES[place % len(_HATCHES)],
+            edgecolor="white",
+            label=name,
+        )
+    axes.set_xticks(range(len(languages) + 1), [*languages, "same answer\nin all"])
+    axes.set(ylabel="accuracy, consistency (%)", ylim=(0, 102))
+    figure.legend(loc="outside upper center", ncols=min(len(scores), 3), frameon=False)
     return figure
 
 

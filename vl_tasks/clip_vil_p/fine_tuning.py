@@ -268,7 +268,7 @@ class FineTuning:
             logit = self.network.classify(grid, mask, pieces)[0, number]
             (gradient,) = torch.autograd.grad(logit, grid)
         heat = (grid.detach()[0] @ gradient[0].mean((0, 1))).relu() * mask[0]
-        heat = heat.cpu().numpy()
+        heat = self.network.trunk.as_grid(heat, pictures.pixels).cpu().numpy()
         image = pictures.pixels[0].permute(1, 2, 0).cpu().numpy()
         return Explanation(heat / (heat.max() or 1), image, logit.item())
 

@@ -2,7 +2,7 @@
 
 There are two file formats, both as one record per line or as one JSON list: as published
 (github.com/necla-ml/SNLI-VE: "Flickr30K_ID", "pairID", "sentence2", "gold_label"; some editions
-write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS). A folder is a text database of
+write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS). NAME.db is a text database of
 UNITER, see `vl_tasks.data.uniter_texts`.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 
 from storage.records import RecordError, read_records
 from vl_tasks.data.images import SUFFIXES, find_named
-from vl_tasks.data.uniter_texts import read_uniter_texts
+from vl_tasks.data.uniter_texts import DATABASE, read_uniter_texts
 
 # The order of LAVIS.
 LABELS = ("contradiction", "neutral", "entailment")
@@ -63,7 +63,7 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
     """Read a split; the pair id of records without one is their number in the file.
 
     Args:
-        path: The file, or the folder of a text database of UNITER.
+        path: The file, or the text database of UNITER.
         secret: Whether to ignore labels, which may then be missing.
 
     Raises:
@@ -112,7 +112,7 @@ def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict
 
 
 def _records(path: Path) -> Iterable[_Record]:
-    if not path.is_dir():
+    if path.suffix != DATABASE:
         return read_records(path, _Record, REMEDY)
     return (
         _Record(

@@ -1,4 +1,4 @@
-"""Reader of UNITER's text databases: a folder NAME.db with an LMDB file.
+"""Reader of the text databases of UNITER: an LMDB file NAME.db, or a folder with this name.
 
 Each value is a record in MessagePack, compressed as an LZ4 frame; its key is the id of the record
 (ChenRocks/UNITER, data/data.py, `TxtLmdb`).
@@ -17,6 +17,7 @@ from storage.records import RecordError
 
 # utils/misc.py of UNITER (`VE_ENT2IDX`), which differs from the order of LAVIS.
 UNITER_LABELS = ("contradiction", "entailment", "neutral")
+DATABASE = ".db"  # suffix
 _MOST_BYTES = 1 << 20  # of a record without compression; those of SNLI-VE have less than 2 KiB
 
 
@@ -56,7 +57,7 @@ def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
     """Read the records in the order of the file.
 
     Args:
-        path: The folder, or its file `data.mdb`.
+        path: The file, or the folder that contains it as `data.mdb`.
         remedy: Remedy for error messages.
 
     Raises:

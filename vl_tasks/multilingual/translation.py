@@ -91,8 +91,7 @@ class Translator:
         )
         for name, tensor in sorted(self._model.state_dict().items()):
             digest.update(name.encode())
-            values = np.ascontiguousarray(tensor.cpu().numpy())
-            digest.update(memoryview(values).cast("B"))
+            digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
         vocabulary = sorted(self._tokenizer.get_vocab().items())
         digest.update(json.dumps(vocabulary).encode())
         return digest.hexdigest()[:24]

@@ -53,12 +53,15 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     if config.model == "multilingual":
         idle["text.pooling"] = "with --model multilingual"
     if config.objective == "masked-words":
-        names = ("answering", "answers", "min_count")
+        names = ("answering", "exchanged", "masked_questions", "answers", "min_count")
         idle |= dict.fromkeys(names, "with --objective masked-words")
     elif not config.answering:
         idle |= dict.fromkeys(("answers", "min_count"), "with --no-answering")
     elif config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
+    if config.trunk.frozen:
+        names = ("trunk_optimiser", "trunk.frozen_norms")
+        return idle | dict.fromkeys(names, "with --trunk.frozen")
     if not config.trunk_optimiser.milestones:
         idle["trunk_optimiser.decay"] = "without --trunk-optimiser.milestones"
     return idle
@@ -77,6 +80,9 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     idle: dict[str, str] = dict.fromkeys(names, model)
     if isinstance(config, VqaConfig):
         idle |= _idle_in_languages(config)
+    if config.clip_vil_p.frozen_trunk:
+        names = ("clip_vil_p.trunk", "clip_vil_p.frozen_norms")
+        idle |= dict.fromkeys(names, "with --clip-vil-p.frozen-trunk")
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
     if config.regions is not None:

@@ -1,8 +1,7 @@
 """Presets of multilingual VQA: our own for the houses, and published ones.
 
 The published settings are those of gchhablani/multilingual-vqa (0f43030e) on eight TPU cores. The
-learning rate decayed to 1e-6 there, here to 0, and AdamW also trained the image tower, which is
-trained by SGD here.
+learning rate decayed to 1e-6 there, and to 0 here.
 """
 
 from dataclasses import replace
@@ -55,15 +54,17 @@ _HOUSES = PretrainConfig(
     cells=None,
     words=32,
     optimiser=_clipped(1e-3, 200),
+    trunk_optimiser=TrunkOptimiserConfig("adamw", 5e-4),
     precision="medium",
-    iterations=4000,
+    iterations=2000,
     batch_size=96,
     evaluate_every=1000,
     evaluation_pairs=4000,
+    pairs_per_image=8,
     workers=0,
 )
 MULTILINGUAL_PRETRAINING = {
-    # For one core of a laptop, in half an hour.
+    # For one core of a laptop.
     "houses-multilingual": _HOUSES,
     # The same for the user's own captions and questions.
     "small-multilingual": replace(
@@ -87,6 +88,7 @@ MULTILINGUAL_PRETRAINING = {
         words=_PUBLISHED_WORDS,
         faithful=True,
         optimiser=_optimiser(1e-4, 5000, epsilon=1e-6),
+        trunk_optimiser=TrunkOptimiserConfig("adamw", 1e-4, weight_decay=0.01),
         iterations=5 * _CAPTIONS // (64 * _CORES),
         batch_size=64,
         evaluate_every=5000,
@@ -102,14 +104,15 @@ _TUNED_HOUSES = VqaConfig(
     languages=LANGUAGES,
     multilingual=MultilingualConfig(_TEXT, _TRUNK, (128, 128)),
     clip_vil_p=FineTuningConfig(
-        TrunkOptimiserConfig(0.01),
+        TrunkOptimiserConfig("adamw", 5e-4),
         frozen_norms=True,
         frozen_trunk=True,
         words=32,
         precision="medium",
+        sentences_per_image=8,
     ),
     optimiser=_clipped(1e-3, 200),
-    iterations=6000,
+    iterations=3000,
     batch_size=96,
     evaluate_every=1000,
 )
@@ -130,7 +133,11 @@ MULTILINGUAL_VQA = {
         languages=_PUBLISHED_LANGUAGES,
         start=Path("runs/pretrain-vl-multilingual-cc12m"),
         faithful=True,
-        clip_vil_p=FineTuningConfig(words=_PUBLISHED_WORDS, workers=8),
+        clip_vil_p=FineTuningConfig(
+            TrunkOptimiserConfig("adamw", 5e-5, weight_decay=0.01),
+            words=_PUBLISHED_WORDS,
+            workers=8,
+        ),
         optimiser=_optimiser(5e-5, 1600, epsilon=1e-6),
         iterations=10 * _QUESTIONS // (128 * _CORES),
         batch_size=128,

@@ -118,11 +118,11 @@ class SelectorConfig:
 
 
 # Published settings (configs/experiments/*/vqa2/select_pred.yaml and select_pred_calibration.yaml;
-# the selector of movie-mcan has batches of 32).
+# the selector of movie-mcan has batches of 32). The `adam_w` of mmf is that of transformers, which
+# has no weight decay by default.
 SELECTOR_OPTIMISER = OptimiserConfig(
     "adamw",
     1e-4,
-    weight_decay=0.01,
     schedule="steps",
     milestones=(1500, 2000, 2500, 3000),
     clip="norm",

@@ -6,14 +6,16 @@ $ clipnav plot-results runs/one runs/other traces/follower traces/random --kind 
 Traces come from clipnav evaluate-agent --traces FOLDER, or from clipnav visualise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
 from clipnav.parsing import parse
+from storage.json_files import read_json_object
+from training.checkpoints import RESULTS
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class PlotConfig:
     """Sources and output of the figures."""
 
     sources: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of runs of clipnav train-agent, and files or folders of traces."""
+    """Folders of runs of trainings, and files or folders of traces."""
     output: Path = Path("figures")
     """Folder of the figures."""
     kind: Literal["png", "pdf", "svg"] = "png"
@@ -55,6 +57,9 @@ def draw(config: PlotConfig) -> list[Path]:
     sources = label_agents({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
     traces = [trace for source_traces in sources.values() for trace in source_traces]
     figures = {}
+    answers = _multilingual_scores(runs)
+    if answers:
+        figures["answers_by_language"] = plots.answers_by_language(answers)
     if logs:
         figures["training"] = plots.training_curves(logs)
     if traces:
@@ -67,3 +72,16 @@ def draw(config: PlotConfig) -> list[Path]:
     for path, figure in zip(paths, figures.values(), strict=True):
         plots.save(figure, path)
     return paths
+
+
+def _multilingual_scores(runs: Mapping[Path, str]) -> dict[str, Mapping[str, Any]]:
+    """Return the scores of runs of multilingual VQA by run and split."""
+    scores: dict[str, Mapping[str, Any]] = {}
+    for run, name in runs.items():
+        if not (run / RESULTS).is_file():
+            continue
+        results = read_json_object(run / RESULTS, "train the run again").get("results", {})
+        for split, values in results.items():
+            if isinstance(values, dict) and {"languages", "consistency"} <= values.keys():
+                scores[f"{name}, {split}" if len(runs) > 1 else split] = values
+    return scores

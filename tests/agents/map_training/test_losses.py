@@ -67,15 +67,15 @@ def test_one_forward_over_whole_paths_equals_walking_them(learner):
 
 
 def test_the_loss_is_the_weighted_sum_of_both_minibatches(learner):
-    def loss(cloned, sampled, weights):
+    def loss(cloned, sampled, weight):
         draws = Draws(np.random.default_rng(0), len(sampled))
-        batch = MapBatch(cloned, sampled, draws, weights)
+        batch = MapBatch(cloned, sampled, draws, weight)
         return learner.network(learner.env, learner.features, learner.references, batch)[1]
 
     first, second, none = np.arange(6), np.arange(6, 12), np.arange(0)
-    both = loss(first, second, (0.2, 1.0))
-    assert both["cloning"] == pytest.approx(loss(first, none, (1.0, 0.0))["loss"], rel=1e-5)
-    assert both["sampled"] == pytest.approx(loss(none, second, (0.0, 1.0))["loss"], rel=1e-5)
+    both = loss(first, second, 0.2)
+    assert both["cloning"] == pytest.approx(loss(first, none, 1.0)["loss"], rel=1e-5)
+    assert both["sampled"] == pytest.approx(loss(none, second, 0.0)["loss"], rel=1e-5)
     assert both["loss"] == pytest.approx(0.2 * both["cloning"] + both["sampled"], rel=1e-5)
 
 

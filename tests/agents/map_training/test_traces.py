@@ -41,6 +41,11 @@ def test_a_trace_contains_the_map_at_each_decision(recorded):
             assert {node.viewpoint for node in known.nodes if node.visited} == visited
             chances = [node.probability for node in known.nodes if not node.visited]
             assert sum(chances) + step.stop_probability == pytest.approx(1, abs=2e-3)
+            actions = [candidate.probability for candidate in step.candidates]
+            assert sum(actions) + step.stop_probability == pytest.approx(1, abs=2e-3)
+            if known.target is not None and not known.ends:
+                chosen = [n.probability for n in known.nodes if n.viewpoint == known.target]
+                assert actions[step.action - 1] >= chosen[0] - 1e-3
 
 
 def test_the_last_walk_of_a_trace_leads_to_the_most_probable_stop(recorded):

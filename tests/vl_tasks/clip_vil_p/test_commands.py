@@ -50,6 +50,14 @@ def test_pretraining_writes_a_complete_run(pretrained):
     assert not network.training
 
 
+def test_the_preset_small_reserves_images_of_the_training(run_command, pair_folder, runs):
+    run = runs / "held_out"
+    run_command("pretrain-vl", "--data", pair_folder, *SIZES, *QUICK, "--iterations", "1",
+                "--output", run)  # fmt: skip
+    results = json.loads((run / "results.json").read_text())["results"]
+    assert results.keys() == {"held-out"}
+
+
 def test_a_second_stage_starts_from_the_first(run_command, pretrained, pair_folder, runs):
     run = runs / "second"
     flags = ("--data", pair_folder, "--select-by", "val", "--start", pretrained, "--output", run)

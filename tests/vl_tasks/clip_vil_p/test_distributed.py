@@ -121,3 +121,10 @@ def test_two_ranks_fine_tune_as_one_process_with_twice_the_batch(
     }
     assert len(submissions[1]) == 12
     assert json.loads((two / "results.json").read_text())["results"]["val"]["questions"] == 24
+
+
+def test_torchrun_is_refused_by_trainings_in_one_process(shapes, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="torchrun started 2 processes, but this training uses on"):
+        train_vqa(VqaConfig(data=str(shapes)))

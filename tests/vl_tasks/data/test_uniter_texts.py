@@ -84,8 +84,10 @@ def test_damaged_records_are_named(database, value, problem):
 def test_an_empty_or_foreign_folder_is_named(database, tmp_path):
     with pytest.raises(ValueError, match="it contains no hypothesis"):
         read_hypotheses(database({}))
+    empty = tmp_path / "empty.db"
+    empty.mkdir()
     with pytest.raises(FileNotFoundError, match=r"data\.mdb"):
-        read_hypotheses(tmp_path)
+        read_hypotheses(empty)
 
 
 def test_a_training_reads_databases(shapes, tmp_path):

@@ -38,6 +38,7 @@ def test_published_settings():
     assert (calibration.epochs, calibration.batch_size) == (100, 256)
     other = selector.optimiser
     assert (other.name, other.learning_rate, other.epsilon) == ("adamw", 1e-4, 1e-8)
+    assert other.weight_decay == 0
     assert (other.milestones, other.decay) == ((1500, 2000, 2500, 3000), 0.1)
     assert (other.clip, other.clip_at) == ("norm", 0.25)
     assert (selector.iterations, selector.batch_size, selector.evaluate_every) == (3500, 256, 100)

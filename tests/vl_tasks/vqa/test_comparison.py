@@ -128,3 +128,12 @@ def test_models_with_positions_read_regions_without_them(regions):
         "--mcan.no-positions"
         not in contestants(arguments, ["--mcan.no-positions"])[1].arguments[1:]
     )
+
+
+def test_a_model_is_trained_on_the_grid_of_efficientnet(training, tmp_path):
+    options = ["--iterations", "1", "--evaluate-every", "1", "--select-by", "val"]
+    options += ["--evaluation-splits", "val"]
+    run_job(make_job(tmp_path, [*training, *options, "--grids.encoder", "efficientnet-lite0"]))
+    scores = json.loads((tmp_path / SCORES).read_text())["val"]
+    assert len(scores) == 24
+    assert len({score["image"] for score in scores.values()}) == 12

@@ -18,7 +18,8 @@ from storage.locks import sole_maker
 from storage.record_stream import stream_records
 from storage.records import RecordError
 from vl_tasks.clip_vil_p.data.answers import convert_answer
-from vl_tasks.clip_vil_p.data.pair_index import PairIndex, SourceRecord, is_index, write_index
+from vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
+from vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
 from vl_tasks.data.captions import read_captions
 from vl_tasks.data.images import SUFFIXES
 from vl_tasks.house_tasks.folders import language_folder
@@ -91,7 +92,7 @@ def open_pairs(
 
     Raises:
         FileNotFoundError: A data file or an image is missing.
-        ValueError: A data file or an image is damaged; names file and record.
+        ValueError: A data file, an image or the index is damaged; names file and record.
     """
     folders = [language_folder(folder, language) for language in languages]
     sources = [_source(own, split) for own in folders for split in splits]
@@ -110,7 +111,9 @@ def open_pairs(
                 unfinished.mkdir()
                 write_index(unfinished, images, _records(sources, splits, images))
                 _move_all(unfinished, index)
-    return PairIndex(index, images)
+    pairs = PairIndex(index, images)
+    pairs.check()
+    return pairs
 
 
 def image_files(folder: Path) -> dict[str, str]:

@@ -4,9 +4,6 @@ The index is built once from the data files, record by record, and kept in the c
 that are memory-mapped, so that a set of ten million pairs needs no time to open and no memory.
 """
 
-import json
-from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from storage import write_text
-from storage.json_files import read_json
-from vl_tasks.clip_vil_p.data.pictures import image_size
+from storage.json_files import read_json_object
 
-_META = "index.json"
-_REMEDY = "delete the folder; it is built again"
-_FLUSHED = 1 << 16  # pairs in memory while an index is built
+META = "index.json"
+_REMEDY = "delete its folder; it is built again"
 # Type codes of the array module, and numpy's types, of each file.
-_ARRAYS = {
+ARRAYS = {
     "text_ends": ("Q", np.uint64),
     "images": ("I", np.uint32),
     "label_ends": ("Q", np.uint64),
@@ -32,20 +26,6 @@ _ARRAYS = {
     "heights": ("I", np.uint32),
     "widths": ("I", np.uint32),
 }
-
-
-class SourceRecord(NamedTuple):
-    """Sentences about an image, as a data file contains them.
-
-    Attributes:
-        image: Name of the image.
-        record: File and record, for error messages.
-        sentences: Sentences with the scores of their answers; no answers for captions.
-    """
-
-    image: str
-    record: str
-    sentences: list[tuple[str, dict[str, float]]]
 
 
 class Pair(NamedTuple):
@@ -81,7 +61,7 @@ class PairIndex:
     def __getitem__(self, number: int) -> Pair:
         """Return a pair by its number."""
         start, end = self._span("text_ends", number)
-        text = self._texts[start:end].tobytes().decode()
+        text = self._decoded("texts", self._texts[start:end])
         labels = slice(*self._span("label_ends", number))
         scores = self._array("label_scores")[labels]
         return Pair(int(self.images[number]), text, self._array("label_answers")[labels], scores)
@@ -117,18 +97,69 @@ class PairIndex:
         """Number of pairs whose best answer each answer is."""
         return self._meta["answer_counts"]
 
+    def check(self) -> None:
+        """Check that the files belong together, in one pass over the numbers.
+
+        Raises:
+            OSError: A file is missing.
+            ValueError: A file is damaged; names it.
+        """
+        meta = self._meta
+        names: Any = meta.get("answers")
+        counts: Any = meta.get("answer_counts")
+        is_listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        is_counted = isinstance(counts, list) and all(type(count) is int for count in counts)
+        if not is_listed or not is_counted or len(names) != len(counts):
+            raise self._damaged(META, "answers and their numbers do not fit together")
+        lengths = {name: len(self._array(name)) for name in ARRAYS}
+        labels, images = lengths["label_answers"], lengths["heights"]
+        pairs, of_images = meta.get("pairs"), ("name_ends", "heights", "widths")
+        for name, length in lengths.items():
+            expected = images if name in of_images else pairs
+            expected = labels if name in ("label_answers", "label_scores") else expected
+            if length != expected or not (pairs and images):
+                raise self._damaged(name, f"{length} numbers instead of {expected}")
+        self._check_ends("text_ends", len(self._texts))
+        self._check_ends("name_ends", len(self._names))
+        self._check_ends("label_ends", labels)
+        self._check_below("images", images)
+        self._check_below("label_answers", len(names))
+        scores = self._array("label_scores")
+        if not bool(np.isfinite(scores).all() and (scores > 0).all()):
+            raise self._damaged("label_scores", "a score is not above 0")
+
     def image_name(self, image: int) -> str:
         """Return the path of an image below the folder of images."""
         start, end = self._span("name_ends", image)
-        return self._names[start:end].tobytes().decode()
+        return self._decoded("names", self._names[start:end])
 
     def image_path(self, image: int) -> Path:
         """Return the path of an image."""
         return self.pictures / self.image_name(image)
 
+    def _check_ends(self, name: str, total: int) -> None:
+        """Check that ends are sorted, and that the last one is the end of the content."""
+        ends = self._array(name)
+        if int(ends[-1]) != total or bool((ends[1:] < ends[:-1]).any()):
+            raise self._damaged(name, f"it does not divide {total} entries")
+
+    def _check_below(self, name: str, count: int) -> None:
+        numbers = self._array(name)
+        if len(numbers) and int(numbers.max()) >= count:
+            raise self._damaged(name, f"the number {numbers.max()} is too large")
+
+    def _decoded(self, name: str, content: np.ndarray) -> str:
+        try:
+            return content.tobytes().decode()
+        except UnicodeDecodeError as error:
+            raise self._damaged(name, str(error)) from error
+
+    def _damaged(self, name: str, problem: str) -> ValueError:
+        return ValueError(f"{self.folder / name}: damaged ({problem}); {_REMEDY}")
+
     @cached_property
     def _meta(self) -> dict[str, Any]:
-        return read_json(self.folder / _META, _REMEDY)
+        return read_json_object(self.folder / META, _REMEDY)
 
     @cached_property
     def _texts(self) -> np.ndarray:
@@ -140,7 +171,7 @@ class PairIndex:
 
     def _array(self, name: str) -> np.ndarray:
         if name not in self.__dict__:
-            self.__dict__[name] = _mapped(self.folder / name, _ARRAYS[name][1])
+            self.__dict__[name] = _mapped(self.folder / name, ARRAYS[name][1])
         return self.__dict__[name]
 
     def _span(self, name: str, number: int) -> tuple[int, int]:
@@ -150,103 +181,19 @@ class PairIndex:
 
 def is_index(folder: Path) -> bool:
     """Return whether a folder contains a complete index."""
-    return (folder / _META).is_file()
-
-
-def write_index(folder: Path, pictures: Path, records: Iterable[SourceRecord]) -> None:
-    """Build an index.
-
-    Args:
-        folder: Folder to write, which must be empty; complete when `is_index` is true.
-        pictures: Folder of the images, which `image` of the records is relative to.
-        records: Records of the data files.
-
-    Raises:
-        FileNotFoundError: An image is missing; names the record.
-        ValueError: There is no pair, or an image is damaged.
-    """
-    writer = _Writer(folder, pictures)
-    for record in records:
-        writer.add(record)
-    writer.close()
-
-
-class _Writer:
-    """Appends pairs to the files of an index."""
-
-    def __init__(self, folder: Path, pictures: Path) -> None:
-        self._folder, self._pictures = folder, pictures
-        self._arrays = {name: array(code) for name, (code, _) in _ARRAYS.items()}
-        self._blobs = {"texts": bytearray(), "names": bytearray()}
-        self._lengths = {"texts": 0, "names": 0, "labels": 0}
-        self._images: dict[str, int] = {}
-        self._answers: dict[str, int] = {}
-        self._counts: list[int] = []
-        self._pairs = 0
-        for name in (*self._arrays, *self._blobs):
-            (folder / name).write_bytes(b"")
-
-    def add(self, record: SourceRecord) -> None:
-        """Add the pairs of a record."""
-        image = self._image(record)
-        for text, scores in record.sentences:
-            self._append("texts", text.encode(), "text_ends")
-            self._arrays["images"].append(image)
-            self._add_labels(scores)
-            self._pairs += 1
-            if self._pairs % _FLUSHED == 0:
-                self._flush()
-
-    def close(self) -> None:
-        """Write what is left, and at last the file that marks the index as complete."""
-        self._flush()
-        if not self._pairs:
-            raise ValueError("the data files contain no pair of image and sentence")
-        meta = {"pairs": self._pairs, "answers": list(self._answers), "answer_counts": self._counts}
-        write_text(self._folder / _META, json.dumps(meta, ensure_ascii=False))
-
-    def _image(self, record: SourceRecord) -> int:
-        if record.image not in self._images:
-            try:
-                height, width = image_size(self._pictures / record.image)
-            except (OSError, ValueError) as error:
-                raise type(error)(f"{error} ({record.record} requires it)") from error
-            self._images[record.image] = len(self._images)
-            self._append("names", record.image.encode(), "name_ends")
-            self._arrays["heights"].append(height)
-            self._arrays["widths"].append(width)
-        return self._images[record.image]
-
-    def _append(self, blob: str, content: bytes, ends: str) -> None:
-        self._blobs[blob] += content
-        self._lengths[blob] += len(content)
-        self._arrays[ends].append(self._lengths[blob])
-
-    def _add_labels(self, scores: dict[str, float]) -> None:
-        best = max(scores, key=lambda answer: scores[answer], default=None)
-        for answer, score in scores.items():
-            number = self._answers.setdefault(answer, len(self._answers))
-            if number == len(self._counts):
-                self._counts.append(0)
-            self._counts[number] += answer == best
-            self._arrays["label_answers"].append(number)
-            self._arrays["label_scores"].append(score)
-        self._lengths["labels"] += len(scores)
-        self._arrays["label_ends"].append(self._lengths["labels"])
-
-    def _flush(self) -> None:
-        for name, values in self._arrays.items():
-            with (self._folder / name).open("ab") as file:
-                values.tofile(file)
-            del values[:]
-        for name, content in self._blobs.items():
-            with (self._folder / name).open("ab") as file:
-                file.write(content)
-            content.clear()
+    return (folder / META).is_file()
 
 
 def _mapped(path: Path, kind: Any) -> np.ndarray:
-    """Map a file of numbers into memory; numpy does not map empty files."""
-    if path.stat().st_size == 0:
+    """Map a file of numbers into memory; numpy does not map empty files.
+
+    Raises:
+        OSError: The file is missing.
+        ValueError: It does not consist of whole numbers.
+    """
+    size = path.stat().st_size
+    if size == 0:
         return np.empty(0, kind)
+    if size % np.dtype(kind).itemsize:
+        raise ValueError(f"{path}: damaged ({size} bytes are no whole numbers); {_REMEDY}")
     return np.memmap(path, kind, "r")

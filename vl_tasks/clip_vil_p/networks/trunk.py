@@ -97,6 +97,19 @@ class Trunk(nn.Module):
         mask = _cells(rows, grid_shape[0])[:, :, None] & _cells(columns, grid_shape[1])[:, None]
         return self._features(images, mask), mask
 
+    def as_grid(self, values: Tensor, pixels: Tensor) -> Tensor:
+        """Return values (h, w) of the cells of an image, for values of its features.
+
+        The class token, if it is among the features, is omitted.
+
+        Args:
+            values: Values of the features of one image, with their rows and columns.
+            pixels: The image, (1, 3, H, W).
+        """
+        if not self._tokens or not isinstance(self.tower, ViTTower):
+            return values
+        return values[0, 1:].unflatten(0, self.tower.grid_shape(pixels))
+
     def _features(self, images: Tensor, mask: Tensor | None) -> Tensor:
         """Compute the features (B, h, w, C) of normalised images."""
         images = images.contiguous(memory_format=self.tower.layout)

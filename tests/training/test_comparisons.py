@@ -1,0 +1,65 @@
+"""The driver of comparisons: seeds, finished runs, damaged scores and failed trainings."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from training.comparisons import LOG, SCORES, ComparisonRow, Job, logged, train_rows
+
+
+def make_job(run: Path, arguments) -> Job:
+    return Job(run, list(arguments))
+
+
+def write_scores(job: Job) -> None:
+    """Score a run by the number after --seed."""
+    if "fail" in job.config:
+        with logged(job.run):
+            print("some output")
+            raise SystemExit("diverged")
+    job.run.mkdir(parents=True)
+    scores = {"val": {"item": {"metric": float(job.config[-1]), "path": 1}}}
+    (job.run / SCORES).write_text(json.dumps(scores))
+
+
+train = partial(train_rows, workers=1, make_job=make_job, run_job=write_scores)
+
+
+def seeds_of(results) -> dict[str, list[float]]:
+    return {
+        name: [scores["val"]["item"]["metric"] for scores in runs] for name, runs in results.items()
+    }
+
+
+def test_each_row_is_trained_with_each_seed_and_finished_runs_are_read(tmp_path):
+    rows = [ComparisonRow("first", ("--start", "run-{seed}")), ComparisonRow("b c", ())]
+    assert rows[0].arguments_for(seed=2) == ["--start", "run-2", "--seed", "2"]
+    assert seeds_of(train(rows, 2, tmp_path)) == {"first": [0, 1], "b c": [0, 1]}
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        *("b-c-0", "b-c-1", "first-0", "first-1")
+    ]
+    changed = {"val": {"item": {"metric": 7, "path": 1}}}
+    (tmp_path / "first-1" / SCORES).write_text(json.dumps(changed))
+    assert seeds_of(train(rows, 3, tmp_path)) == {"first": [0, 7, 2], "b c": [0, 1, 2]}
+
+
+@pytest.mark.parametrize("text", ['{"val": {"item": {"metric": "high"}}}', '{"val": [1]}', "[]"])
+def test_damaged_scores_are_named(tmp_path, text):
+    run = tmp_path / "a-0"
+    run.mkdir()
+    (run / SCORES).write_text(text)
+    with pytest.raises(ValueError, match=r"a-0/scores\.json: not the scores of a run; delete it"):
+        train([ComparisonRow("a", ())], 1, tmp_path)
+
+
+def test_a_failed_training_names_its_log(tmp_path):
+    with pytest.raises(ChildProcessError, match=r"a-0: diverged \(.*output\.txt contains"):
+        train([ComparisonRow("a", ("fail",))], 1, tmp_path)
+    assert (tmp_path / "a-0" / LOG).read_text() == "some output\n"
+
+
+def test_rows_of_one_folder_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="a b, a-b give the same folder; rename"):
+        train([ComparisonRow("a b", ()), ComparisonRow("a-b", ())], 1, tmp_path)

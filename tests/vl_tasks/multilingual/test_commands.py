@@ -1,0 +1,192 @@
+"""Pre-training, fine-tuning, evaluation and answering in several languages, by the commands."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.vl_tasks.multilingual.conftest import SIZES, SMALL
+from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+
+MODEL = ("--model", "multilingual", "--preset", "houses", "--min-count", 1, *SMALL)
+SPLITS = ("--select-by", "val", "--evaluation-splits", "val")
+NEW = tuple(f"--multilingual.{one[2:]}" if str(one).startswith("--") else one for one in SIZES)
+
+
+@pytest.fixture(scope="module")
+def monkeymodule():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def pretrained(languages, run_folder, monkeymodule):
+    """Run of a pre-training on masked words in three languages."""
+    from clipnav.cli import main
+
+    monkeymodule.setenv("CLIPNAV_TRACEBACK", "1")
+    output = run_folder / "pretrained"
+    arguments = (
+        "pretrain-vl", "--objective", "masked-words", "--languages", "en", "fr", "hi",
+        "--preset", "houses", "--data", languages, "--select-by", "val", *SIZES, *SMALL,
+        "--trunk.no-frozen", "--output", output,
+    )  # fmt: skip
+    assert not main([str(one) for one in arguments])
+    return output
+
+
+@pytest.fixture(scope="module")
+def tuned(languages, run_folder, pretrained):
+    """Run of a fine-tuning in three languages."""
+    from clipnav.cli import main
+
+    output = run_folder / "tuned"
+    arguments = (
+        "finetune-vqa", *MODEL, *SPLITS, "--data", languages, "--languages", "en", "fr", "hi",
+        "--start", pretrained, "--output", output, "--submit", "test",
+    )  # fmt: skip
+    assert not main([str(one) for one in arguments])
+    return output
+
+
+def results(run):
+    return json.loads((run / "results.json").read_text())["results"]
+
+
+def test_pre_training_learns_masked_words_in_all_languages(pretrained):
+    figures = results(pretrained)["val"]
+    assert figures.keys() == {"loss", "accuracy", "words_loss", "words_accuracy"}
+    config = json.loads((pretrained / "config.json").read_text())
+    assert (config["model"], config["objective"]) == ("multilingual", "masked-words")
+    assert config["languages"] == ["en", "fr", "hi"]
+    pieces = WordPieces.load(pretrained)
+    unknown = pieces.encode(["[UNK]"], 3)[0, 1]
+    # Vowel signs are kept, and all words are known.
+    for text in ("a red circle", "une forme red", "red circle आकार"):
+        assert unknown not in pieces.encode([text], 30)
+    assert (pieces.encode(["आकार"], 9) != pieces.encode(["अकर"], 9)).any()
+
+
+def test_results_have_scores_of_each_language(tuned):
+    scores = results(tuned)["val"]
+    assert list(scores["languages"]) == ["en", "fr", "hi"]
+    assert all(one["questions"] == 24 for one in scores["languages"].values())
+    mean = sum(one["overall"] for one in scores["languages"].values()) / 3
+    assert scores["accuracy"] == pytest.approx(mean)
+    assert scores["shared"] == 24
+    assert scores["agreement"].keys() == {"fr", "hi"}
+    assert 0 <= scores["consistency"] <= min(scores["agreement"].values()) <= 100
+    logged = [json.loads(line) for line in (tuned / "metrics.jsonl").read_text().splitlines()]
+    names = {name for record in logged for name in record}
+    assert any("accuracy_fr" in name for name in names), names
+    assert any("consistency" in name for name in names), names
+
+
+def test_accuracy_and_consistency_are_plotted(run_command, tuned, tmp_path):
+    printed = run_command("plot-results", tuned, "--output", tmp_path)
+    assert str(tmp_path / "answers_by_language.png") in printed
+    assert (tmp_path / "answers_by_language.png").stat().st_size > 10_000
+
+
+def test_submissions_are_written_per_language(tuned):
+    files = sorted(path.name for path in tuned.glob("submission_test*.json"))
+    assert files == ["submission_test.json", "submission_test_fr.json", "submission_test_hi.json"]
+    assert all(len(json.loads((tuned / name).read_text())) == 12 for name in files)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(languages, pretrained, tuned, tmp_path):
+    from clipnav.cli import main
+
+    half = tmp_path / "half"
+    arguments = (
+        "finetune-vqa", *MODEL, *SPLITS, "--data", languages, "--languages", "en", "fr", "hi",
+        "--start", pretrained, "--output", half, "--iterations", 2,
+    )  # fmt: skip
+    assert not main([str(one) for one in arguments])
+    # The learning rate depends on the number of iterations: resume at the saved ones.
+    resumed = ["finetune-vqa", "--resume", str(half), "--evaluation-languages", "hi"]
+    assert not main([*resumed, "--iterations", "4"])
+    assert list(results(half)["val"]["languages"]) == ["hi"]
+
+
+def test_a_question_in_any_language_is_answered(run_command, languages, tuned):
+    image = next((languages / "images" / "val").iterdir())
+    printed = run_command("answer", image, "यह किस रंग का है?", "quelle forme ?", "--run", tuned)
+    assert "यह किस रंग का है?: " in printed
+    assert "quelle forme ?: " in printed
+
+
+def test_zero_shot_evaluation_and_a_new_network(run_command, languages, tmp_path):
+    printed = run_command(
+        "finetune-vqa", *MODEL, *SPLITS, *NEW, "--data", languages, "--languages", "en",
+        "--evaluation-languages", "en", "hi", "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert "2 languages" in printed
+    scores = results(tmp_path / "run")["val"]
+    assert list(scores["languages"]) == ["en", "hi"]
+
+
+def test_faithful_learns_one_answer_and_scores_unknown_ones(run_command, languages, tmp_path):
+    printed = run_command(
+        "finetune-vqa", *MODEL, *SPLITS, *NEW, "--data", languages, "--faithful",
+        "--languages", "en", "fr", "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert "published top-1 accuracy" in printed
+    assert json.loads((tmp_path / "run" / "answers.json").read_text())[0] == "<unk>"
+    assert 0 <= results(tmp_path / "run")["val"]["top_1"] <= 100
+
+
+def refuse(run_command, pattern, *arguments):
+    with pytest.raises((ValueError, FileNotFoundError), match=pattern) as caught:
+        run_command("finetune-vqa", *arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "pattern"),
+    [
+        (("--languages", "en", "xx"), "languages/xx: there is no such folder, the data has the "
+         "languages en, fr, hi; run clipnav translate-questions"),
+        (("--languages", "en", "../fr"), "is not the code of a language"),
+        (("--languages", "fr", "fr"), "'fr' occurs twice"),
+        (("--select-by", "held-out", "--evaluation-splits", "held-out",
+          "--evaluation-languages", "fr"), "omit --evaluation-languages"),
+        (("--no-vision",), "multilingual requires images"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_refused(run_command, languages, tmp_path, flags, pattern):
+    arguments = (*MODEL, *SPLITS, *NEW, "--data", languages, "--output", tmp_path / "run", *flags)
+    with pytest.raises((ValueError, FileNotFoundError, SystemExit)) as caught:
+        run_command("finetune-vqa", *arguments)
+    if not isinstance(caught.value, SystemExit):
+        caught.match(pattern)
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_of_another_model_are_refused(run_command, languages, pretrained, tmp_path):
+    flags = ("--data", languages, "--start", pretrained, "--output", tmp_path / "run", *SPLITS)
+    refuse(run_command, "pre-trained with --model multilingual", "--model", "clip-vil-p", *flags)
+    spoken = ("--languages", "en", "fr", "hi")
+    refuse(run_command, "pre-trained without --faithful", *MODEL, "--faithful", *spoken, *flags)
+
+
+def test_house_languages_without_lexicon_are_refused(run_command, tmp_path):
+    refuse(
+        run_command, "'xx' has no lexicon; choose from en", *MODEL, *NEW, "--languages", "xx",
+        "--output", tmp_path / "run",
+    )  # fmt: skip
+
+
+def test_languages_have_no_effect_with_other_models(run_command, languages, tmp_path):
+    refuse(run_command, "--languages.* no effect", "--data", languages, "--languages", "fr")
+
+
+def test_questions_of_the_user_have_no_language(run_command, languages, tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    image = next((languages / "images" / "val").iterdir())
+    shutil.copy(image, folder / "photo.png")
+    (folder / "questions.csv").write_text("image,question,answer\nphoto.png,what?,lamp\n")
+    arguments = (*MODEL, *NEW, "--data", folder, "--languages", "en", "fr", "--select-by",
+                 "held-out", "--evaluation-splits", "held-out")  # fmt: skip
+    refuse(run_command, "questions have no language", *arguments)

@@ -1,0 +1,149 @@
+"""The network: positions of visual tokens, frozen towers, word pieces, and masked words alone."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from tests.vl_tasks.clip_vil_p.test_networks import RESNET, VIT, pictures, tower
+from vl_tasks.clip_vil_p.data.batch import NONE, Batch
+from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
+from vl_tasks.clip_vil_p.data.pair_files import open_pairs
+from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from vl_tasks.clip_vil_p.networks.heads import AnswerHead, LinearHead
+from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
+from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
+from vl_tasks.clip_vil_p.networks.trunk import Trunk
+
+
+def stream(positions, channels=12):
+    torch.manual_seed(0)
+    sizes = BertConfig(
+        vocab_size=30,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=10,
+    )
+    return JointStream(BertModel(sizes, add_pooling_layer=False), channels, positions).eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("positions", [0, 4])
+def test_positions_distinguish_visual_tokens(positions):
+    network = stream(positions)
+    grid = torch.randn(2, 3, 4, 12)
+    mask = torch.ones(2, 3, 4, dtype=torch.bool)
+    pieces = torch.tensor([[2, 7, 8, 3], [2, 9, 3, 0]])
+    pooled = network(pieces, grid, mask, None).pooled
+    mirrored = network(pieces, grid.flip(2), mask, None).pooled
+    assert torch.allclose(pooled, mirrored, atol=1e-5) == (positions == 0)
+
+
+@torch.no_grad()
+def test_padding_of_words_and_images_has_no_effect():
+    network = stream(4)
+    grid = torch.randn(1, 3, 4, 12)
+    mask = torch.ones(1, 3, 4, dtype=torch.bool)
+    pieces = torch.tensor([[2, 7, 3]])
+    alone = network(pieces, grid, mask, None).pooled
+    padded = torch.cat([grid, torch.randn(1, 1, 4, 12)], dim=1)
+    longer = torch.cat([mask, torch.zeros(1, 1, 4, dtype=torch.bool)], dim=1)
+    other = network(torch.tensor([[2, 7, 3, 0, 0]]), padded, longer, None).pooled
+    torch.testing.assert_close(alone, other)
+
+
+def test_heads_follow_the_faithfulness():
+    for positions, kind in ((0, LinearHead), (4, AnswerHead)):
+        network = PretrainingNetwork(Trunk(tower(VIT)), stream(positions, 24), 0, None)
+        assert isinstance(network.new_head(5), kind)
+        assert network.architecture["model"] == "multilingual"
+
+
+def test_tokens_of_a_vit_include_the_class_token():
+    torch.manual_seed(0)
+    trunk = Trunk(tower(VIT), faithful=True, tokens=True).eval()
+    grid, mask = trunk(pictures())
+    assert grid.shape == (2, 1, 1 + 4 * 6, 24)
+    assert mask.all()
+    plain, _ = Trunk(trunk.visual, faithful=True).eval()(pictures())
+    normed = trunk.visual.ln_post(grid[:, 0, 1:])
+    torch.testing.assert_close(normed.unflatten(1, (4, 6)), plain)
+    values = torch.arange(25.0)[None]
+    on_cells = trunk.as_grid(values, pictures().pixels[:1])
+    assert torch.equal(on_cells, torch.arange(1.0, 25.0).view(4, 6))
+    assert Trunk(tower(RESNET), faithful=True, tokens=True)(pictures())[0].shape[1:3] == (2, 3)
+
+
+def test_frozen_trunks_do_not_learn():
+    trunk = Trunk(tower(RESNET))
+    trunk.frozen = True
+    trunk.train()
+    before = {name: tensor.clone() for name, tensor in trunk.state_dict().items()}
+    grid, _ = trunk(pictures())
+    assert not grid.requires_grad
+    assert all(torch.equal(before[name], tensor) for name, tensor in trunk.state_dict().items())
+    trunk.frozen = False
+    trunk.train()
+    assert trunk(pictures())[0].requires_grad
+
+
+@pytest.fixture(scope="module")
+def maker(languages):
+    index = open_pairs(languages, ["train"], languages / "images", ("en", "fr", "hi"))
+    pieces = WordPieces.learn((index[k].text for k in range(len(index))), 90, keeps_accents=True)
+    return PairBatches(index, pieces, None, (64, 64), 12, False, 0, exchanged=0.0)
+
+
+def test_pairs_of_all_languages_are_read(maker):
+    texts = {maker.index[number].text for number in range(len(maker.index))}
+    assert texts == {"a red circle", "une forme red circle", "red circle आकार"}
+    assert len(maker.index) == 3 * maker.index.image_count
+
+
+def test_masked_words_alone_have_no_other_targets(maker):
+    places = np.arange(16)
+    batch = maker.make(BatchKey(places * 9, (1, 0), places))
+    assert (batch.matching == NONE).all()
+    assert (batch.answers == NONE).all()
+    assert (batch.words != NONE).any()
+    assert batch.counts() == {
+        "words": int((batch.words != NONE).sum()),
+        "matching": 0,
+        "answers": 0,
+    }
+
+
+def test_all_weights_take_part_without_matching(maker):
+    batch: Batch = maker.make(BatchKey(np.arange(8), (1, 0), np.arange(8)))
+    network = PretrainingNetwork(Trunk(tower(RESNET)), bigger_stream(maker.pieces.size), 0, None)
+    scores = network(batch)
+    total_loss(scores, batch.counts()).backward()
+    assert all(weight.grad is not None for weight in network.matching.parameters())
+    assert scores.losses[1:].tolist() == [0.0, 0.0]
+    assert scores.losses[0] > 0
+
+
+def bigger_stream(size):
+    sizes = BertConfig(
+        vocab_size=size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+    )
+    bert = BertModel(sizes, add_pooling_layer=False)
+    return JointStream(bert, Trunk(tower(RESNET)).channels, 4)
+
+
+def test_word_pieces_keep_accents_and_vowel_signs():
+    texts = ["une fenêtre", "सोफ़ा कुर्सी", "కుర్చీ అద్దం"] * 3
+    pieces = WordPieces.learn(texts, 200, keeps_accents=True)
+    stripped = WordPieces.learn(texts, 200)
+    assert (stripped.encode(["कुर्सी"], 9) == stripped.encode(["करसी"], 9)).all()
+    assert (pieces.encode(["कुर्सी"], 9) != pieces.encode(["करसी"], 9)).any()
+    # Composed and decomposed letters are the same.
+    assert (pieces.encode(["fenêtre"], 9) == pieces.encode(["fene\u0302tre"], 9)).all()
+    again = WordPieces.learn(texts, 200, keeps_accents=True)
+    assert again.digest == pieces.digest

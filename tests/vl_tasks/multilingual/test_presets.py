@@ -1,0 +1,70 @@
+"""The presets have the published settings."""
+
+import pytest
+
+from vl_tasks.command_line import parse_pretraining, parse_vqa
+from vl_tasks.house_tasks.languages.lexicons import LANGUAGES
+from vl_tasks.settings.multilingual_presets import MULTILINGUAL_PRETRAINING, MULTILINGUAL_VQA
+
+
+def test_the_published_pre_training_has_five_epochs_of_ten_million_captions():
+    config = MULTILINGUAL_PRETRAINING["multilingual"]
+    assert config.text.bert == "bert-base-multilingual-uncased"
+    assert (config.trunk.encoder, config.trunk.pretrained) == ("ViT-B-32-quickgelu", "openai")
+    assert config.languages == ("en", "fr", "de", "es")
+    assert config.faithful
+    assert config.objective == "masked-words"
+    assert config.image_size == (224, 224)
+    assert config.words == 128 - 50
+    assert config.batch_size == 64  # on each of eight cores
+    assert config.iterations == 97_656
+    optimiser = config.optimiser
+    assert (optimiser.name, optimiser.learning_rate, optimiser.warmup) == ("adamw", 1e-4, 5000)
+    assert (optimiser.schedule, optimiser.weight_decay, optimiser.clip) == ("linear", 0.01, "none")
+
+
+def test_the_published_fine_tuning_has_ten_epochs_of_vqa_v2_in_four_languages():
+    config = MULTILINGUAL_VQA["multilingual"]
+    assert config.languages == ("en", "fr", "de", "es")
+    assert config.faithful
+    assert config.batch_size == 128
+    assert config.iterations == 10 * 4 * 443_757 // 1024
+    optimiser = config.optimiser
+    assert (optimiser.name, optimiser.learning_rate, optimiser.warmup) == ("adamw", 5e-5, 1600)
+    assert (optimiser.betas, optimiser.epsilon) == ((0.9, 0.999), 1e-6)
+    assert (optimiser.schedule, optimiser.weight_decay, optimiser.clip) == ("linear", 0.01, "none")
+
+
+@pytest.mark.parametrize("flags", [["--model", "multilingual"], ["--objective", "masked-words"]])
+def test_flags_choose_the_preset_of_the_houses(flags):
+    config = parse_pretraining(flags)
+    assert config == MULTILINGUAL_PRETRAINING["houses-multilingual"]
+    assert config.languages == LANGUAGES
+    assert config.run_name == "pretrain-vl-multilingual-house"
+
+
+def test_the_model_chooses_the_preset_of_fine_tuning():
+    assert parse_vqa(["--model", "multilingual"]) == MULTILINGUAL_VQA["houses-multilingual"]
+    small = parse_vqa(["--model", "multilingual", "--data", "photos"])
+    assert small.preset == "small-multilingual"
+    assert small.languages == ("en",)
+    default = parse_vqa([])
+    assert default.model == "mcan"
+
+
+@pytest.mark.parametrize("name", ["houses-multilingual", "small-multilingual"])
+def test_new_and_pre_trained_networks_have_the_same_sizes(name):
+    tuned = MULTILINGUAL_VQA[name].multilingual
+    pretrained = MULTILINGUAL_PRETRAINING[name]
+    assert (tuned.text, tuned.trunk) == (pretrained.text, pretrained.trunk)
+    assert tuned.image_size == pretrained.image_size
+
+
+def test_settings_without_effect_are_refused():
+    with pytest.raises(ValueError, match="with --objective masked-words"):
+        parse_pretraining(["--objective", "masked-words", "--no-answering"])
+    flags = ["--multilingual.text.bert", "bert", "--multilingual.text.hidden", "64"]
+    with pytest.raises(ValueError, match=r"multilingual\.text\.hidden.*with --multilingual\.text"):
+        parse_vqa(["--model", "multilingual", *flags])
+    with pytest.raises(ValueError, match="with --model multilingual"):
+        parse_vqa(["--model", "multilingual", "--tokenizer", "mmf"])

@@ -1,0 +1,111 @@
+"""Questions of several languages, TSV files, and scores."""
+
+from dataclasses import asdict
+
+import pytest
+
+from vl_tasks.multilingual.questions import by_language, read_language_questions
+from vl_tasks.multilingual.scores import score_languages
+from vl_tasks.multilingual.tsv_files import read_tsv
+
+HEADER = "image_file\tquestion\tanswer_label\tquestion_type\tlang\n"
+ROWS = (
+    "a.jpg\twhat is it?\tlamp\twhat is\ten\n"
+    "a.jpg\tis it red?\tyes\tis it\ten\n"
+    "b.jpg\thow many?\t2\thow many\ten\n"
+    "a.jpg\tqu'est-ce ?\tlamp\twhat is\tfr\n"
+    "a.jpg\test-ce rouge ?\tyes\tis it\tfr\n"
+    "b.jpg\tcombien ?\t2\thow many\tfr\n"
+)
+
+
+def tsv(folder, content):
+    path = folder / "train.tsv"
+    path.write_text(content)
+    return path
+
+
+def test_questions_of_languages_share_ids_and_annotations(languages):
+    questions = read_language_questions(languages, "val", ("en", "hi"))
+    groups = by_language(questions)
+    assert list(groups) == ["en", "hi"]
+    for english, hindi in zip(*groups.values(), strict=True):
+        assert english.question_id == hindi.question_id
+        assert english.answers == hindi.answers
+        assert english.text != hindi.text
+    secret = read_language_questions(languages, "test", ("fr",), secret=True)
+    assert len(secret) == 12
+    assert not secret[0].answers
+
+
+def test_tsv_rows_of_a_fact_share_an_id(tmp_path):
+    images = {"earlier.jpg": 0}
+    questions = read_tsv(tsv(tmp_path, HEADER + ROWS), None, images)
+    assert images == {"earlier.jpg": 0, "a.jpg": 1, "b.jpg": 2}
+    english, french = by_language(questions).values()
+    assert [one.question_id for one in english] == [one.question_id for one in french]
+    assert len({one.question_id for one in english}) == 3
+    assert [one.majority_answer for one in french] == ["lamp", "yes", "2"]
+    assert [one.answer_type for one in english] == ["other", "yes/no", "number"]
+    assert english[2].question_type == "how many"
+    assert len(english[0].answers) == 10
+
+
+def test_numbers_are_labels_of_the_answer_vocabulary(tmp_path):
+    rows = "image_file\tquestion\tanswer_label\na.jpg\twhat?\t1\n"
+    (question,) = read_tsv(tsv(tmp_path, rows), ["<unk>", "cat"], {})
+    assert (question.majority_answer, question.language) == ("cat", "en")
+    with pytest.raises(ValueError, match="contains numbers of answers; set --answers"):
+        read_tsv(tsv(tmp_path, rows), None, {})
+    with pytest.raises(ValueError, match=r"record 0.*answer_label 1 is not the number of one of 1"):
+        read_tsv(tsv(tmp_path, rows), ["<unk>"], {})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("image_file\tquestion\na.jpg\twhat?\n", "its first line lacks answer_label"),
+        ("", "its first line lacks image_file, question, answer_label"),
+        (HEADER, "it contains no question"),
+        (HEADER + "a.jpg\twhat?\n", "record 0.*more or fewer fields"),
+        (HEADER + "a.jpg\t \tlamp\t\ten\n", "record 0.*its question is blank"),
+        (HEADER + "a.jpg\twhat?\tlamp\t\ten\textra\n", "record 0.*more or fewer fields"),
+        (HEADER + 'a.jpg\t"what?\tlamp\t\ten\n', "not a TSV file"),
+    ],
+)
+def test_damaged_tsv_files_are_named(tmp_path, content, problem):
+    path = tsv(tmp_path, content)
+    with pytest.raises(ValueError, match=problem) as caught:
+        read_tsv(path, None, {})
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_accuracy_per_language_and_consistency(tmp_path):
+    questions = read_tsv(tsv(tmp_path, HEADER + ROWS), None, {})
+    first, second, third = (one.question_id for one in questions[:3])
+    predictions = {
+        "en": {first: "lamp", second: "yes", third: "3"},
+        "fr": {first: "lamp", second: "no", third: "3"},
+    }
+    scores = score_languages(questions, predictions)
+    assert {name: one.overall for name, one in scores.languages.items()} == {
+        "en": 66.67,
+        "fr": 33.33,
+    }
+    assert scores.accuracy == pytest.approx(50.0)
+    # The same wrong answer in both languages is consistent.
+    assert scores.consistency == pytest.approx(100 * 2 / 3)
+    assert scores.agreement == {"fr": pytest.approx(100 * 2 / 3)}
+    assert "en 66.67, fr 33.33; consistency 66.67" in scores.text
+    assert asdict(scores)["shared"] == 3
+
+
+def test_one_language_has_no_consistency(tmp_path):
+    questions = read_tsv(tsv(tmp_path, HEADER + ROWS), None, {})
+    english = by_language(questions)["en"]
+    scores = score_languages(english, {"en": {one.question_id: "2" for one in english}})
+    assert scores.consistency is None
+    assert "consistency" not in scores.text
+    with pytest.raises(ValueError, match="no predicted answer"):
+        score_languages(english, {"fr": {}})
