@@ -97,14 +97,15 @@ def main() -> None:
         products = product_rate(config.seconds)
         figures.append(Figure("large matrix product", products / 1e9, "GFLOP/CPU s"))
         settings = SETTINGS[config.setting]
-        for size, setting in itertools.product(sizes, settings):
+        cases = [(size, setting) for size in sizes for setting in settings]
+        for size, setting in cases:
             figures += _iteration(run, setting, size, config, products)
             if len(figures) == 4:
                 memory, name = peak_memory(), f"peak memory of training, {setting.name}"
                 figures.append(Figure(name, memory, "MiB", 1000, at_most=True))
         figures += _iteration(run, settings[-1], sizes[0], config, products, "bf16")[:1]
         figures += _evaluation(run, sizes[0], config)
-        for size, setting in itertools.product(sizes, settings):
+        for size, setting in cases:
             figures.append(_plain_iteration(run, setting, size, config))
         figures += _plain_evaluation(run, sizes[0], config)
     report("training", figures, config.json)
