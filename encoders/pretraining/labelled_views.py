@@ -40,7 +40,7 @@ class LabelledViews:
         order = np.random.default_rng([self._seed, VIEW_TAG, number, _ORDER])
         images, facts, _ = self._sampler.views(int(order.permutation(self._batches)[position]))
         rng = np.random.default_rng([self._seed, VIEW_TAG, index, _AUGMENTATION])
-        mirrored = rng.random(len(images)) < 0.5
+        mirrored = torch.from_numpy(rng.random(len(images)) < 0.5)
         images[mirrored] = images[mirrored].flip(-1)
         tint(images, np.zeros(len(images), bool), rng)
         return images, facts, rng
