@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from encoders.pretraining.view_sampler import VIEW_TAG, ViewSampler, tint
 
 if TYPE_CHECKING:
-    import torch
-
     from envs.houses.views.view_facts import ViewFacts
 
 _ORDER, _AUGMENTATION = 1, 2

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from encoders.clip import MaskedGrid
-from encoders.weights import origins
+from encoders.weights import loading
 from vl_tasks.grids import sources as features
 from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.sources import BlindSource, GridSource, open_source
@@ -171,8 +171,8 @@ def test_random_weights_replace_all_weights_and_are_reproducible(tower, monkeypa
 
     built = []
     tokenizer = open_clip.SimpleTokenizer(context_length=16)
-    monkeypatch.setattr(origins, "build_model", build)
-    monkeypatch.setattr(origins, "_tokenizer", lambda _: tokenizer)
+    monkeypatch.setattr(loading, "build_model", build)
+    monkeypatch.setattr(loading, "_tokenizer", lambda _: tokenizer)
     config = GridConfig(random_weights=True, precision="fp32")
     torch.manual_seed(1)
     first = load_encoder(config, "cpu")
