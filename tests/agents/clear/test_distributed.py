@@ -1,15 +1,13 @@
 """Training of both representations on two ranks, started by torchrun on one machine."""
 
 import dataclasses
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from agents.clear.language_training import train_language
 from agents.clear.visual_training import train_visual
-from tests.conftest import ROOT
+from tests.torchrun import SCRIPTS, torchrun
 from training.checkpoints import load_trainer
 from training.optimiser_settings import OptimiserConfig
 
@@ -22,18 +20,7 @@ def start(script, output, **flags):
     flags |= {"optimiser.name": "adam", "optimiser.learning-rate": 1e-3, "output": output}
     flags |= {"optimiser.schedule": "constant", "optimiser.warmup": 0, "optimiser.clip": "none"}
     words = [text for name, value in flags.items() for text in (f"--{name}", str(value)) if text]
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", str(ROOT / "scripts" / f"{script}.py"), *words),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Run: ") == 1
+    assert torchrun(SCRIPTS / f"{script}.py", *words).count("Run: ") == 1
 
 
 def check_same_gradient(one, other):

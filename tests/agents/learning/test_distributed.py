@@ -2,20 +2,16 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from agents.learning.follower_training import train
 from agents.settings import BackTranslationConfig, ReinforcementConfig
+from tests.torchrun import SCRIPTS, torchrun
 from training import distributed
 from training.checkpoints import RESULTS, load_trainer
 from training.optimiser_settings import OptimiserConfig
-
-SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 
 def flags_of_two_ranks(config, output, speaker_run):
@@ -68,17 +64,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
     both = tmp_path / "two"
     flags = flags_of_two_ranks(config, both, speaker_run)
     arguments = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", str(SCRIPTS / "train_agent.py"), *arguments),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    printed = torchrun(SCRIPTS / "train_agent.py", *arguments)
     one, two = load_trainer(tmp_path / "one"), load_trainer(both)
     gradients = [
         # After one step of Adam its mean of gradients is a tenth of the first one.
@@ -94,7 +80,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
     results = json.loads((both / RESULTS).read_text())["results"]
     assert results == json.loads(json.dumps(alone))
     assert results["val_unseen"]["follower"]["episodes"] == 24
-    assert done.stdout.count("Run: ") == 1
+    assert printed.count("Run: ") == 1
     assert len(list(tmp_path.glob("two*"))) == 1
 
 

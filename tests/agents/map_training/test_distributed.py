@@ -2,33 +2,14 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import torch
 
 from agents.map_training.fine_tuning import train_map_agent
+from tests.torchrun import SCRIPTS, torchrun
 from training.checkpoints import RESULTS, load_trainer
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG, to_json
-
-SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
-
-
-def torchrun(script, *arguments):
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", str(SCRIPTS / script), *map(str, arguments)),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(map_config, tmp_path):
@@ -46,7 +27,8 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(map_confi
     half = dataclasses.replace(config, batch_size=4, output=None)
     (tmp_path / CONFIG).write_text(to_json(half))
     both = tmp_path / "two"
-    printed = torchrun("train_agent.py", "--config", tmp_path / CONFIG, "--output", both)
+    arguments = ("--config", tmp_path / CONFIG, "--output", both)
+    printed = torchrun(SCRIPTS / "train_agent.py", *arguments, seconds=240)
     gradients = [
         # After one step of Adam its mean of gradients is a tenth of the first one.
         {n: 10 * s["exp_avg"] for n, s in load_trainer(run)["optimiser"]["state"].items()}
@@ -77,6 +59,7 @@ def test_pretraining_runs_on_two_ranks(map_config, doors_run, tmp_path):
         "network.cross-layers": 1,
         "network.panorama-layers": 1,
     }
-    printed = torchrun("pretrain_agent.py", *(w for n, v in flags.items() for w in (f"--{n}", v)))
+    arguments = (word for name, value in flags.items() for word in (f"--{name}", value))
+    printed = torchrun(SCRIPTS / "pretrain_agent.py", *arguments, seconds=240)
     assert printed.count("Run: ") == 1
     assert load_trainer(tmp_path / "run")["iteration"] == 4

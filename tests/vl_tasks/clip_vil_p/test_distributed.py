@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from tests.conftest import ROOT
+from tests.torchrun import torchrun
 from training.checkpoints import load_trainer
 from training.log import read_log
 from training.optimiser_settings import OptimiserConfig
@@ -64,20 +63,11 @@ def tuned(start, data, output, batch_size):
     )
 
 
-def torchrun(folder, *arguments):
+def run_program(folder, *arguments):
     """Start the program with two processes; return what it prints."""
     program = folder / "program.py"
     program.write_text(PROGRAM.format(root=str(ROOT)))
-    command = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    done = subprocess.run(
-        [*command, "--nproc-per-node", "2", str(program), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return torchrun(program, *arguments, seconds=240)
 
 
 def check_same(one, two):
@@ -100,7 +90,7 @@ def check_same(one, two):
 def test_two_ranks_equal_one_process_with_twice_the_batch(tiny, pair_folder, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     pretrain(still(dataclasses.replace(tiny, output=one), 8))
-    printed = torchrun(tmp_path, "pretrain", pair_folder, two)
+    printed = run_program(tmp_path, "pretrain", pair_folder, two)
     check_same(one, two)
     assert printed.count("the run is in") == 1
 
@@ -111,7 +101,7 @@ def test_two_ranks_fine_tune_as_one_process_with_twice_the_batch(
     start, one, two = (tmp_path / name for name in ("start", "one", "two"))
     pretrain(dataclasses.replace(still(tiny, 8), output=start, iterations=1))
     train_vqa(tuned(start, shapes, one, 8))
-    printed = torchrun(tmp_path, "finetune", start, shapes, two)
+    printed = run_program(tmp_path, "finetune", start, shapes, two)
     check_same(one, two)
     assert printed.count("the run is in") == 1
     assert printed.count("answers have pre-trained weights") == 1
