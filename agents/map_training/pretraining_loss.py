@@ -11,8 +11,7 @@ from agents.learning.agent_trainer import mixed_precision
 from agents.map_training.losses import agreement_share, cropped, path_batch
 from agents.map_training.masking import NOT_MASKED, choose, mask_words
 from agents.map_training.sources import PathExamples
-from agents.map_transformer.experts import NO_TARGET
-from agents.map_transformer.pretraining import PretrainingModel
+from agents.map_transformer.pretraining import PretrainingModel, action_losses
 from agents.settings import MapPretrainConfig
 from envs.tokenizers import Tokenizer
 from training import distributed
@@ -95,17 +94,7 @@ class PretrainingLoss(nn.Module):
         scores = network.score(text.rows(owners), nodes, views)
         targets = torch.from_numpy(paths.targets).to(device)
         local = torch.from_numpy(paths.paths.local_targets[paths.states]).to(device)
-        pairs = (
-            (scores.decision, targets),
-            (scores.global_scores, targets),
-            (scores.local_scores, local),
-        )
-        loss = torch.stack(
-            [
-                functional.cross_entropy(logits.float(), target, ignore_index=NO_TARGET)
-                for logits, target in pairs
-            ]
-        ).sum()
+        loss = action_losses(scores, targets, local, "mean").total
         figures = {"actions": loss.item(), "agreement": agreement_share(scores.decision, targets)}
         return loss, figures
 

@@ -5,12 +5,13 @@ Masked language modelling, masked region classification and single action predic
 the panorama there. All losses are per sample or masked token; the trainer takes their mean.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.map_transformer.experts import NO_TARGET
 from agents.map_transformer.layers import (
     EPS,
     CrossModalLayer,
@@ -51,7 +52,7 @@ class WordHead(nn.Module):
 
 
 class ActionLosses(NamedTuple):
-    """Losses of single action prediction, each (R,).
+    """Losses of single action prediction, each (R,) or a mean.
 
     Attributes:
         fused: Cross-entropy of the decision.
@@ -65,7 +66,7 @@ class ActionLosses(NamedTuple):
 
     @property
     def total(self) -> Tensor:
-        """(R,) unweighted sum of the three losses."""
+        """Unweighted sum of the three losses."""
         return self.fused + self.coarse + self.fine
 
 
@@ -148,21 +149,6 @@ class PretrainingModel(nn.Module):
         )
         return self.word_head((coarse + fine)[masked], network.text.word_table())
 
-    def masked_word_losses(
-        self, text: EncodedText, nodes: NodeInputs, views: ViewInputs, targets: Tensor
-    ) -> Tensor:
-        """Return the (M,) cross-entropies of the masked words.
-
-        Args:
-            text: Text in which some words are masked.
-            nodes: Map tokens.
-            views: Panorama tokens.
-            targets: (R, L) token ids; -1 for words that are not masked.
-        """
-        masked = targets != -1
-        logits = self.word_logits(text, nodes, views, masked)
-        return functional.cross_entropy(logits, targets[masked], reduction="none")
-
     def class_logits(self, text: EncodedText, views: ViewInputs, masked: Tensor) -> Tensor:
         """Predict the classes of masked views with the local branch.
 
@@ -199,17 +185,25 @@ class PretrainingModel(nn.Module):
         return divergence.sum(1)
 
 
-def action_losses(scores: Scores, targets: Tensor, local_targets: Tensor) -> ActionLosses:
+def action_losses(
+    scores: Scores,
+    targets: Tensor,
+    local_targets: Tensor,
+    reduction: Literal["none", "mean"] = "none",
+) -> ActionLosses:
     """Return the losses of single action prediction.
 
     Args:
         scores: Scores of R states.
-        targets: (R,) map tokens; 0 is [stop].
+        targets: (R,) map tokens; 0 is [stop], `NO_TARGET` leaves a state out.
         local_targets: (R,) the same as an index into [stop] and the candidates.
+        reduction: Whether to return the loss of each state, or the mean over those with a target.
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(logits, target, reduction="none")
+        return functional.cross_entropy(
+            logits.float(), target, ignore_index=NO_TARGET, reduction=reduction
+        )
 
     return ActionLosses(
         loss(scores.decision, targets),

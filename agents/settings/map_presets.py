@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any
 
 from agents.settings.map_agent import MapPretrainConfig, MapTrainConfig
-from agents.settings.map_transformer import PRESETS, MapRecipe
+from agents.settings.map_transformer import PRESETS, MapRecipe, pretraining_config
 from agents.settings.networks import TextConfig
 from envs.worlds import Dataset, World, is_built_in
 from training.optimiser_settings import OptimiserConfig
@@ -139,9 +139,7 @@ def pretraining_preset(
     if recipe in _PRETRAINED_BY or not (is_built_in(world) or recipe == "map-houses"):
         by_name = _PRETRAINED_BY.get(recipe or "duet-r2r", {})
         values |= _PRETRAINED | by_name
-        values["network"] = dataclasses.replace(
-            values.get("network", PRESETS["duet-r2r"]), feature_dropout=0.0
-        )
+        values["network"] = pretraining_config(values.get("network", PRESETS["duet-r2r"]))
     else:
         values |= {"iterations": 4_000, "batch_size": 24}
     return MapPretrainConfig(world=world, preset=recipe, **values)
