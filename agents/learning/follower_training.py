@@ -1,7 +1,6 @@
 """Training of a follower by imitation, reinforcement and back-translation."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +13,22 @@ from agents.acting.environments import (
     make_evaluation_envs,
     reserve_text_states,
 )
-from agents.acting.evaluation import Results, agent_name, compare, evaluate, summaries, table
+from agents.acting.evaluation import Results
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.tokenizers import run_tokenizer, shared_words
 from agents.clear.language_data import PartnerInstructions
+from agents.learning.agent_learner import WalkingLearner, train_and_compare
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.back_translation import BackTranslator, held_out_episodes
-from agents.learning.follower_loss import EpisodeBatch, make_follower_loss
+from agents.learning.follower_loss import EpisodeBatch, FollowerLoss, make_follower_loss
 from agents.settings import TrainConfig
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import load_tokenizer
 from training import distributed
 from training.batches import BucketedBatchOrder
-from training.checkpoints import VOCABULARY, load_model, save_model
-from training.learners import Selection, Summary
+from training.checkpoints import VOCABULARY, load_model
+from training.learners import Selection
 from training.optimisers import make_optimiser
 from training.settings import read_config
 from training.trainer import Trainer
@@ -37,12 +37,15 @@ from training.trainer import Trainer
 _ACTIONS, _BACK_TRANSLATION = 32, 1
 
 
-class FollowerLearner:
+class FollowerLearner(WalkingLearner):
     """A follower, its critic, and the episodes to learn from.
 
     Args:
         config: Settings of the run.
     """
+
+    config: TrainConfig
+    network: FollowerLoss
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -52,7 +55,7 @@ class FollowerLearner:
         self.env = make_env(config, "train", run_tokenizer(config), rows)
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
-        self.network = make_follower_loss(config, self.env)
+        self.network = self.saved = make_follower_loss(config, self.env)
         self.follower = self.network.follower
         reserve_text_states(self.follower, [self.env, *self.evaluation_envs.values()])
         fit_scale(self.follower.scale, self.env)
@@ -104,40 +107,11 @@ class FollowerLearner:
         loss = figures["loss"] + back["loss"]
         return {**figures, **{f"back_{name}": v for name, v in back.items()}, "loss": loss}
 
-    def evaluate(self) -> Mapping[str, Summary]:
-        """Return the summaries of greedy walks on the evaluation splits."""
-        return {
-            name: summary
-            for split, env in self.evaluation_envs.items()
-            for name, summary in summaries(split, evaluate(env, self.agent(split), split)).items()
-        }
-
     def agent(self, split: str) -> FollowerAgent:
         """Return the follower as a greedy agent on a split."""
         env = self.evaluation_envs[split]
         features = DeviceFeatures(env, self.config.device)
         return FollowerAgent(self.follower, features, self.config.reads_instructions)
-
-    def start(self, run: Path) -> None:
-        """Write the vocabulary."""
-        self.env.tokenizer.save(run / VOCABULARY)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write follower and critic."""
-        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
-
-    def load_model(self, run: Path) -> None:
-        """Load follower and critic."""
-        load_model(run, self.network, self.metadata)
-
-    def results(self) -> Results:
-        """Return the summaries of the follower and the baselines on every evaluation split."""
-        self.network.eval()
-        results: Results = {}
-        for split, env in self.evaluation_envs.items():
-            agents = {agent_name(self.config): self.agent(split)}
-            results |= compare(env, agents, self.config.seed, split)
-        return results
 
     def _add_gradient(
         self, env: VlnVectorEnv, features: DeviceFeatures, batch: EpisodeBatch, weight: float
@@ -183,12 +157,4 @@ def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
 @distributed.destroys_process_group
 def train(config: TrainConfig) -> Results:
     """Train a follower, compare it with the baselines, print a table, write RUN/results.json."""
-    trainer, learner = follower_trainer(config)
-    trainer.train()
-    learner.load_model(trainer.run)
-    results = learner.results()
-    trainer.report(results)
-    if distributed.rank() == 0:
-        print(table(results))
-        print(f"Run: {trainer.run}")
-    return results
+    return train_and_compare(*follower_trainer(config))

@@ -19,6 +19,7 @@ from agents.acting.tokenizers import run_tokenizer
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
 from agents.envdrop.visual import VisualNoise
+from agents.learning.agent_learner import AgentLearner, train_and_evaluate
 from agents.learning.agent_trainer import make_agent_trainer, mixed_precision, prepare
 from agents.settings import SpeakerTrainConfig
 from envs.episodes import Episode, base_language
@@ -28,7 +29,7 @@ from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer, load_tokenizer, split_words
 from training import distributed
 from training.batches import BucketedBatchOrder
-from training.checkpoints import VOCABULARY, load_model, model_metadata, save_model
+from training.checkpoints import VOCABULARY, load_model, model_metadata
 from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
 from training.settings import read_config
@@ -80,7 +81,7 @@ class GeneratedInstruction(NamedTuple):
     reference_tokens: int
 
 
-class SpeakerLearner:
+class SpeakerLearner(AgentLearner):
     """A speaker, and the paths to learn from.
 
     Args:
@@ -95,7 +96,9 @@ class SpeakerLearner:
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.languages = sorted({base_language(e.language) for e in self.env.episodes})
         self.metadata = {**feature_metadata(config), _LANGUAGES: " ".join(self.languages)}
-        self.speaker = make_speaker(config, self.env, len(self.env.tokenizer), len(self.languages))
+        self.speaker = self.saved = make_speaker(
+            config, self.env, len(self.env.tokenizer), len(self.languages)
+        )
         fit_scale(self.speaker.scale, self.env)
         self.network = SpeakerLoss(self.speaker, config)
         self.clipped: list[nn.Module] = [self.speaker.encoder, self.speaker.decoder]
@@ -124,18 +127,6 @@ class SpeakerLearner:
         BLEU compares with all human instructions of a path.
         """
         return {split: self._evaluate_split(env) for split, env in self.evaluation_envs.items()}
-
-    def start(self, run: Path) -> None:
-        """Write the vocabulary."""
-        self.env.tokenizer.save(run / VOCABULARY)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the speaker."""
-        save_model(run, self.speaker, {**self.metadata, "iteration": str(iteration)})
-
-    def load_model(self, run: Path) -> None:
-        """Load the speaker."""
-        load_model(run, self.speaker, self.metadata)
 
     def _evaluate_split(self, env: VlnVectorEnv) -> Summary:
         share = by_path(env.episodes)[distributed.rank() :: distributed.world_size()]
@@ -276,15 +267,8 @@ def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
     """Train a speaker, evaluate its best weights, print the results and write RUN/results.json."""
     prepare(config)
     learner = SpeakerLearner(config)
-    trainer = make_agent_trainer(config, learner)
-    trainer.train()
-    learner.load_model(trainer.run)
-    learner.network.eval()
-    results = dict(learner.evaluate())
-    trainer.report(results)
-    if distributed.rank() == 0:
-        for split, summary in results.items():
-            figures = ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
-            print(f"{split}: {figures}")
-        print(f"Run: {trainer.run}")
-    return results
+    return train_and_evaluate(make_agent_trainer(config, learner), learner, _figures)
+
+
+def _figures(summary: Summary) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in summary.items())

@@ -1,15 +1,15 @@
 """Training of a map agent by behaviour cloning and DAgger."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from torch import nn
 
 from agents.acting.decisions import Draws
 from agents.acting.environments import feature_metadata, make_env, make_evaluation_envs
-from agents.acting.evaluation import Results, agent_name, compare, evaluate, summaries, table
+from agents.acting.evaluation import Results
 from agents.acting.tokenizers import run_tokenizer
+from agents.learning.agent_learner import WalkingLearner, train_and_compare
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.map_training.building import (
     fit_features,
@@ -25,20 +25,21 @@ from envs.episodes import Episode
 from envs.navigation.references import ReferencePaths
 from training import distributed
 from training.batches import BucketedBatchOrder
-from training.checkpoints import VOCABULARY, load_model, save_model
-from training.learners import Selection, Summary
+from training.learners import Selection
 from training.optimisers import make_optimiser
 from training.trainer import Trainer
 
 _DECISIONS = 61  # stream of random numbers
 
 
-class MapLearner:
+class MapLearner(WalkingLearner):
     """A map agent, and the episodes to learn from.
 
     Args:
         config: Settings of the run.
     """
+
+    config: MapTrainConfig
 
     def __init__(self, config: MapTrainConfig) -> None:
         self.config = config
@@ -48,7 +49,7 @@ class MapLearner:
         self.features = map_features(self.env, config.device)
         self.references = ReferencePaths.of(self.env.nav_world, self.env.episodes)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
-        self.model = make_map_transformer(config, self.env)
+        self.model = self.saved = make_map_transformer(config, self.env)
         fit_features(self.model, self.env)
         if config.start_from is not None and config.resume is None:
             shared = start_from(config.start_from, config, self.model, self.env)
@@ -98,38 +99,9 @@ class MapLearner:
         cloned = halves[0] if weight else halves[0][:0]
         return MapBatch(cloned, halves[1], draws, weight)
 
-    def evaluate(self) -> Mapping[str, Summary]:
-        """Return the summaries of greedy walks on the evaluation splits."""
-        return {
-            name: summary
-            for split, env in self.evaluation_envs.items()
-            for name, summary in summaries(split, evaluate(env, self.agent(split), split)).items()
-        }
-
     def agent(self, split: str) -> MapAgent:
         """Return the greedy agent on a split."""
         return greedy_agent(self.config, self.model, self.evaluation_envs[split])
-
-    def start(self, run: Path) -> None:
-        """Write the vocabulary."""
-        self.env.tokenizer.save(run / VOCABULARY)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the network."""
-        save_model(run, self.model, {**self.metadata, "iteration": str(iteration)})
-
-    def load_model(self, run: Path) -> None:
-        """Load the network."""
-        load_model(run, self.model, self.metadata)
-
-    def results(self) -> Results:
-        """Return the summaries of the agent and the baselines on every evaluation split."""
-        self.network.eval()
-        results: Results = {}
-        for split, env in self.evaluation_envs.items():
-            agents = {agent_name(self.config): self.agent(split)}
-            results |= compare(env, agents, self.config.seed, split)
-        return results
 
 
 def episode_groups(episodes: Sequence[Episode], size: int) -> list[np.ndarray]:
@@ -154,12 +126,4 @@ def map_trainer(config: MapTrainConfig) -> tuple[Trainer, MapLearner]:
 @distributed.destroys_process_group
 def train_map_agent(config: MapTrainConfig) -> Results:
     """Train a map agent, compare it with the baselines, print a table, write RUN/results.json."""
-    trainer, learner = map_trainer(config)
-    trainer.train()
-    learner.load_model(trainer.run)
-    results = learner.results()
-    trainer.report(results)
-    if distributed.rank() == 0:
-        print(table(results))
-        print(f"Run: {trainer.run}")
-    return results
+    return train_and_compare(*map_trainer(config))

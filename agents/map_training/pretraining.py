@@ -1,7 +1,5 @@
 """Pre-training of a map agent on known paths."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -9,31 +7,35 @@ import torch
 from torch import Tensor, nn
 
 from agents.acting.environments import feature_metadata, make_env, make_evaluation_envs
-from agents.acting.evaluation import evaluate, summaries
 from agents.acting.tokenizers import run_tokenizer
+from agents.learning.agent_learner import WalkingLearner, train_and_evaluate
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.map_training.building import fit_features, greedy_agent, start_from
 from agents.map_training.pretraining_loss import PretrainingLoss, Task
 from agents.map_training.sources import GeneratedPaths, SplitPaths
+from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.pretraining import PretrainingModel
 from agents.settings import MapPretrainConfig
 from envs.navigation.device_features import world_features
 from envs.navigation.vector_env import VlnVectorEnv
 from storage.features.opening import open_store
 from training import distributed
-from training.checkpoints import VOCABULARY, load_model, save_model
 from training.learners import Selection, Summary
 from training.optimisers import make_group_optimiser
 
 _DRAWS = 63  # stream of random numbers: tasks, sources and masks
 
 
-class PretrainingLearner:
+class PretrainingLearner(WalkingLearner):
     """A map transformer with the heads of pre-training, and the paths to learn from.
+
+    Runs contain the network without the heads.
 
     Args:
         config: Settings of the run.
     """
+
+    config: MapPretrainConfig
 
     def __init__(self, config: MapPretrainConfig) -> None:
         self.config = config
@@ -45,7 +47,7 @@ class PretrainingLearner:
         self._generated = None if config.speaker is None else GeneratedPaths(config, self.env)
         scores = _class_scores(config, self.env)
         model = make_pretraining_model(config, self.env, scores)
-        self.model = model.network
+        self.model = self.saved = model.network
         fit_features(self.model, self.env)
         if config.start_from is not None and config.resume is None:
             start_from(config.start_from, config, self.model, self.env)
@@ -69,25 +71,9 @@ class PretrainingLearner:
         loss.backward()
         return figures
 
-    def evaluate(self) -> Mapping[str, Summary]:
-        """Return the summaries of greedy walks on the evaluation splits."""
-        results: dict[str, Summary] = {}
-        for split, env in self.evaluation_envs.items():
-            agent = greedy_agent(self.config, self.model, env)
-            results |= summaries(split, evaluate(env, agent, split))
-        return results
-
-    def start(self, run: Path) -> None:
-        """Write the vocabulary."""
-        self.env.tokenizer.save(run / VOCABULARY)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the network without the heads of pre-training."""
-        save_model(run, self.model, {**self.metadata, "iteration": str(iteration)})
-
-    def load_model(self, run: Path) -> None:
-        """Load the network without the heads of pre-training."""
-        load_model(run, self.model, self.metadata)
+    def agent(self, split: str) -> MapAgent:
+        """Return the greedy agent on a split."""
+        return greedy_agent(self.config, self.model, self.evaluation_envs[split])
 
 
 def make_pretraining_model(
@@ -134,14 +120,8 @@ def pretrain(config: MapPretrainConfig) -> dict[str, Summary]:
     """Pre-train a map agent, evaluate its best weights and write RUN/results.json."""
     prepare(config)
     learner = PretrainingLearner(config)
-    trainer = make_agent_trainer(config, learner)
-    trainer.train()
-    learner.load_model(trainer.run)
-    learner.network.eval()
-    results = dict(learner.evaluate())
-    trainer.report(results)
-    if distributed.rank() == 0:
-        for split, summary in results.items():
-            print(f"{split}: SR {100 * summary['SR']:.1f}, SPL {100 * summary['SPL']:.1f}")
-        print(f"Run: {trainer.run}")
-    return results
+    return train_and_evaluate(make_agent_trainer(config, learner), learner, _figures)
+
+
+def _figures(summary: Summary) -> str:
+    return f"SR {100 * summary['SR']:.1f}, SPL {100 * summary['SPL']:.1f}"
