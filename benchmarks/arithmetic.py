@@ -23,7 +23,8 @@ def product_rate(seconds: float) -> float:
 def floating_point_operations(network: nn.Module, work: Callable[[], object]) -> float:
     """Count the operations of the matrix products in a call, backward pass included.
 
-    Padding of sequences counts only outside of the LSTMs, of which torch counts nothing.
+    torch does not count LSTMs; they are added here for the real lengths of the sequences. All other
+    products include padding.
 
     Args:
         network: Network that the call trains.

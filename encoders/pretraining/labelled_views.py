@@ -1,4 +1,4 @@
-"""Training views of which a share has labels."""
+"""Training views with labels for a fraction of them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def telugu(noun: Entry, colour: Any, form: str) -> str:
 
     Args:
         noun: Entry of the lexicon, with all cases.
-        colour: Synonyms of a colour, of which the first precedes the noun; None for none.
+        colour: Synonyms of a colour, the first of which precedes the noun; None without a colour.
         form: Case, such as "nominative", "genitive" or "plural"; "in" for rooms.
     """
     return noun[form] if colour is None else f"{colour[0]} {noun[form]}"
