@@ -88,6 +88,8 @@ class SpeakerLearner(AgentLearner):
         config: Settings of the run.
     """
 
+    network: SpeakerLoss
+
     def __init__(self, config: SpeakerTrainConfig) -> None:
         self.config = config
         self.selection = Selection(config.select_by, config.select_metric)

@@ -40,6 +40,7 @@ class MapLearner(WalkingLearner):
     """
 
     config: MapTrainConfig
+    network: MapLoss
 
     def __init__(self, config: MapTrainConfig) -> None:
         self.config = config

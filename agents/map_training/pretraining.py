@@ -36,6 +36,7 @@ class PretrainingLearner(WalkingLearner):
     """
 
     config: MapPretrainConfig
+    network: PretrainingLoss
 
     def __init__(self, config: MapPretrainConfig) -> None:
         self.config = config
