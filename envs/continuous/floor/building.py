@@ -7,9 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from envs.continuous.floor.grid import CELL, FloorGrid, grid_of_masks
+from envs.continuous.floor.grid import (
+    CELL,
+    SAMPLES_PER_CELL,
+    SPACING,
+    FloorGrid,
+    grid_of_masks,
+)
 from envs.continuous.floor.neighbours import CellGraph, cell_graph
 from envs.continuous.floor.ramps import Ramp
 from envs.houses.graph.clearance import clearance_map
@@ -63,12 +70,14 @@ def grid_of_boxes(
 
 
 def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGraph]:
-    """Return a floor and its graph without the pieces that are not joined to the largest one."""
+    """Return a floor and its graph without the pieces that are not joined to the largest one.
+
+    Gaps between obstacles that are too narrow for a cell are blocked, too.
+    """
     _, labels = connected_components(graph.lengths, directed=False)
     kept = labels == np.bincount(labels).argmax()
-    if kept.all():
-        return grid, graph
-    apart = (graph.nodes >= 0) & ~kept[graph.nodes]
-    distance = np.where(apart, -grid.distance - CELL / 4, grid.distance)
+    near = [ndimage.binary_dilation(layer, np.ones((3, 3))) for layer in graph.kept_cells(kept)]
+    near = np.stack(near).repeat(SAMPLES_PER_CELL, axis=1).repeat(SAMPLES_PER_CELL, axis=2)
+    distance = np.where(near, grid.distance, np.minimum(grid.distance, -SPACING / 2))
     grid = replace(grid, distance=distance)
-    return grid, cell_graph(grid)
+    return grid, graph if kept.all() else cell_graph(grid)

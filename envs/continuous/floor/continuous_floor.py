@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from envs.continuous.floor.building import Box, grid_of_boxes, grid_of_house, largest_piece
 from envs.continuous.floor.geodesics import Geodesics
@@ -39,7 +38,6 @@ class ContinuousFloor:
     def __init__(self, grid: FloorGrid, graph: CellGraph):
         self.grid, self.graph = grid, graph
         self._geodesics = Geodesics(grid, graph)
-        self._nearest: np.ndarray | None = None
 
     @classmethod
     def of_house(
@@ -89,8 +87,8 @@ class ContinuousFloor:
         off = np.flatnonzero(self.grid.at(points, layers) < -TOLERANCE)
         if len(off):
             i, j = self.grid.cells(points[off])
-            cells = self._nearest_cells()[layers[off], :, i, j]
-            points[off] = self._border(points[off], self.grid.centres(*cells.T), layers[off])
+            inside = self.graph.positions[self.graph.nearest[layers[off], i, j], :2]
+            points[off] = self._border(points[off], inside, layers[off])
         return np.concatenate([points, self.grid.height(points, layers)[:, None]], axis=1)
 
     def step(
@@ -139,19 +137,6 @@ class ContinuousFloor:
     def _signed(self, positions: np.ndarray) -> np.ndarray:
         positions = np.asarray(positions, float)
         return self.grid.at(positions[:, :2], self.grid.layers(positions[:, 2]))
-
-    def _nearest_cells(self) -> np.ndarray:
-        """Return the nearest free cell (S, 2, X, Y) of each cell."""
-        if self._nearest is None:
-            self._nearest = np.stack(
-                [
-                    ndimage.distance_transform_edt(
-                        plane < 0, return_distances=False, return_indices=True
-                    )
-                    for plane in self.grid.distance
-                ]
-            )
-        return self._nearest
 
     def _border(self, outside: np.ndarray, inside: np.ndarray, layers: np.ndarray) -> np.ndarray:
         """Return points (N, 2) of the floor between points (N, 2) outside and inside it."""

@@ -36,7 +36,8 @@ class Geodesics:
         # One more node, the last, stands for all blocked cells.
         self._fields = np.full((1, count + 1), np.inf, np.float32)
         self._capacity = capacity
-        self._reach = np.full((1, len(grid.heights), RAYS), -1.0, np.float32)
+        # A row for each slot and layer.
+        self._reach = np.full((len(grid.heights), RAYS), -1.0, np.float32)
         self._on_stairs = grid.on_stairs(graph.positions[:, :2], graph.layers)
         self._matrix = _with_source(graph.lengths)
 
@@ -73,7 +74,9 @@ class Geodesics:
         while not self._in_sight(points[-1][None], np.array([slot]))[0]:
             points.append(self._graph.positions[node])
             row = slice(lengths.indptr[node], lengths.indptr[node + 1])
-            node = int(lengths.indices[row][np.argmin(field[lengths.indices[row]] + lengths.data[row])])
+            node = int(
+                lengths.indices[row][np.argmin(field[lengths.indices[row]] + lengths.data[row])]
+            )
         return self._pulled(np.array([*points, goal]))
 
     def _pulled(self, points: np.ndarray) -> np.ndarray:
@@ -121,14 +124,17 @@ class Geodesics:
             return
         more = min(2 * len(self._fields), self._capacity) - len(self._fields)
         self._fields = np.concatenate([self._fields, np.repeat(self._fields[:1], more, axis=0)])
+        more *= len(self._grid.heights)
         self._reach = np.concatenate([self._reach, np.repeat(self._reach[:1], more, axis=0)])
 
     def _fill(self, slot: int, goal: np.ndarray) -> None:
         """Compute the field of a goal: exact where the goal is in sight, else by steps."""
-        self._goals[slot], self._reach[slot] = goal, -1.0
-        for layer in range(len(self._grid.heights)):
-            if self._is_in(goal[None], layer)[0]:
-                self._reach[slot, layer] = reach(self._grid, goal[:2], layer)
+        self._goals[slot] = goal
+        storeys = len(self._grid.heights)
+        for layer in range(storeys):
+            is_in = self._is_in(goal[None], layer)[0]
+            reached = reach(self._grid, goal[:2], layer) if is_in else -1.0
+            self._reach[slot * storeys + layer] = reached
         nodes = self._graph.positions
         seen = np.flatnonzero(self._in_sight(nodes, np.full(len(nodes), slot), self._graph.layers))
         if not len(seen):  # in a corner between centres
@@ -150,20 +156,25 @@ class Geodesics:
         if layers is None:
             layers = self._grid.layers(positions[:, 2])
         offsets = positions[:, :2] - self._goals[slots, :2]
-        seen = reaches(self._reach[slots, layers], offsets)
-        if len(self._grid.heights) > 1:
-            for layer in range(len(self._grid.heights)):
-                other = np.flatnonzero((layers != layer) & self._is_in(positions, layer))
-                seen[other] |= reaches(self._reach[slots[other], layer], offsets[other])
+        storeys = len(self._grid.heights)
+        seen = reaches(self._reach, slots * storeys + layers, offsets)
+        for layer in range(storeys if self._grid.ramps else 0):
+            other = np.flatnonzero((layers != layer) & self._is_in(positions, layer))
+            seen[other] |= reaches(self._reach, slots[other] * storeys + layer, offsets[other])
         return seen
 
     def _cells_around(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nodes (N, 9) around positions (N, 3) and the ways (N, 9) to them."""
+        """Return nodes (N, 9) around positions (N, 3) and the ways (N, 9) to them.
+
+        Blocked cells have the last node. If all are blocked, the first is the nearest free one.
+        """
         layers = self._grid.layers(positions[:, 2])
         i, j = self._grid.cells(positions[:, :2])
         nodes = self._graph.nodes[
             layers[:, None], i[:, None] + _AROUND[:, 0], j[:, None] + _AROUND[:, 1]
         ]
+        alone = (nodes < 0).all(axis=1)
+        nodes[alone, 0] = self._graph.nearest[layers[alone], i[alone], j[alone]]
         ways = np.linalg.norm(self._graph.positions[nodes] - positions[:, None], axis=-1)
         return np.where(nodes < 0, len(self._graph.positions), nodes), ways
 

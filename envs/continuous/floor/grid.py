@@ -17,6 +17,8 @@ from scipy import ndimage
 from envs.continuous.floor.ramps import Ramp
 
 CELL = 0.05  # metres
+SAMPLES_PER_CELL = 3  # signed distances along each side of a cell, so that corners are sharp
+SPACING = CELL / SAMPLES_PER_CELL  # metres between signed distances
 MARGIN = 8  # blocked cells around a layer, more than a step of an agent
 TOLERANCE = 1e-6  # metres by which a point may lie outside the border and count as on the floor
 
@@ -26,9 +28,9 @@ class FloorGrid:
     """Walkable floor for the centre of an agent, as signed distances to its border.
 
     Attributes:
-        distance: (S, X, Y) metres from the centre of each cell to the border, negative where an
-            agent cannot stand. Cells have `CELL` metres.
-        origin: (2,) position in metres of the corner of cell (0, 0).
+        distance: (S, X, Y) metres to the border, negative where an agent cannot stand, at points
+            `SPACING` metres apart.
+        origin: (2,) position in metres of the grid's corner, half a `SPACING` from its first point.
         heights: (S,) height in metres of each storey's floor, ascending.
         ramps: Stairs between storeys.
     """
@@ -64,7 +66,13 @@ class FloorGrid:
         """Return the indices of the cells that contain points (..., 2) in metres."""
         cells = np.floor((points - self.origin) / CELL).astype(int)
         _, width, depth = self.distance.shape
+        width, depth = width // SAMPLES_PER_CELL, depth // SAMPLES_PER_CELL
         return np.clip(cells[..., 0], 1, width - 2), np.clip(cells[..., 1], 1, depth - 2)
+
+    def at_centres(self) -> np.ndarray:
+        """Return the signed distance (S, X, Y) in metres at the centres of the cells."""
+        middle = slice(SAMPLES_PER_CELL // 2, None, SAMPLES_PER_CELL)
+        return self.distance[:, middle, middle]
 
     def centres(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         """Return the centres (..., 2) in metres of the cells of indices i and j."""
@@ -89,28 +97,29 @@ class FloorGrid:
         value = (a * (1 - v) + b * v) * (1 - u) + (c * (1 - v) + d * v) * u
         along_x = (c - a) * (1 - v) + (d - b) * v
         along_y = (b - a) * (1 - u) + (d - c) * u
-        return value, np.stack([along_x, along_y], axis=-1) / CELL
+        return value, np.stack([along_x, along_y], axis=-1) / SPACING
 
     def _corners(
         self, points: np.ndarray, layers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return the flat grid and, for bilinear interpolation, first corners and weights."""
         _, width, depth = self.distance.shape
-        x = np.clip((points[..., 0] - self.origin[0]) / CELL - 0.5, 0, width - 1.001)
-        y = np.clip((points[..., 1] - self.origin[1]) / CELL - 0.5, 0, depth - 1.001)
+        x = np.clip((points[..., 0] - self.origin[0]) / SPACING - 0.5, 0, width - 1.001)
+        y = np.clip((points[..., 1] - self.origin[1]) / SPACING - 0.5, 0, depth - 1.001)
         i, j = x.astype(int), y.astype(int)
         return self.distance.reshape(-1), (layers * width + i) * depth + j, x - i, y - j
 
 
 def signed_distance(free: np.ndarray, radius: float) -> np.ndarray:
-    """Return the signed distance (X, Y) in metres to the border of the free cells (X, Y) bool.
+    """Return the signed distance in metres, every `SPACING`, to the border of free cells (X, Y).
 
     Args:
-        free: Cells without obstacles; those at the rim of the grid must be blocked.
+        free: Mask of the cells without obstacles; those at the rim must be blocked.
         radius: Radius in metres of the agent, which is subtracted.
     """
-    inside = CELL * (np.asarray(ndimage.distance_transform_edt(free)) - 0.5)
-    outside = CELL * (np.asarray(ndimage.distance_transform_edt(~free)) - 0.5)
+    free = free.repeat(SAMPLES_PER_CELL, axis=0).repeat(SAMPLES_PER_CELL, axis=1)
+    inside = SPACING * (np.asarray(ndimage.distance_transform_edt(free)) - 0.5)
+    outside = SPACING * (np.asarray(ndimage.distance_transform_edt(~free)) - 0.5)
     return np.where(free, inside, -outside) - radius
 
 

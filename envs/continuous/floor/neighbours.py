@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import gcd
 
 import numpy as np
-from scipy import sparse
+from scipy import ndimage, sparse
 
 from envs.continuous.floor.grid import FloorGrid
 from envs.continuous.floor.sight import straight_length
@@ -38,10 +39,19 @@ class CellGraph:
     layers: np.ndarray
     lengths: sparse.csr_array
 
+    def kept_cells(self, kept: np.ndarray) -> np.ndarray:
+        """Return the cells (S, X, Y) bool of the nodes that a mask (N,) bool selects."""
+        return (self.nodes >= 0) & kept[self.nodes]
+
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """Node (S, X, Y) int32 nearest to each cell, in the same layer."""
+        return np.stack([_nearest(layer) for layer in self.nodes])
+
 
 def cell_graph(grid: FloorGrid) -> CellGraph:
     """Build the graph of the cells of a floor."""
-    free = grid.distance >= 0
+    free = grid.at_centres() >= 0
     nodes = np.full(free.shape, -1, np.int32)
     layer, i, j = np.nonzero(free)
     points = grid.centres(i, j)
@@ -77,6 +87,12 @@ def _steps(grid: FloorGrid, nodes: np.ndarray, positions: np.ndarray) -> sparse.
     both = (np.concatenate([start, end]), np.concatenate([end, start]))
     size = len(positions)
     return sparse.csr_array((np.concatenate([length, length]), both), (size, size))
+
+
+def _nearest(nodes: np.ndarray) -> np.ndarray:
+    """Return the nearest node (X, Y) of each cell."""
+    cells = ndimage.distance_transform_edt(nodes < 0, return_distances=False, return_indices=True)
+    return nodes[tuple(np.asarray(cells))]
 
 
 def _crossed(a: int, b: int) -> list[tuple[int, int]]:

@@ -58,15 +58,15 @@ def reach(grid: FloorGrid, point: np.ndarray, layer: int) -> np.ndarray:
     return ends
 
 
-def reaches(reach: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return which points are in sight.
+def reaches(table: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return which points are in sight of their goals: (N,) bool.
 
     Args:
-        reach: (N, RAYS) result of `reach` for the goal of each point.
+        table: (K, RAYS) results of `reach`.
+        rows: (N,) row of the table for the goal of each point.
         offsets: (N, 2) points relative to their goals in metres.
     """
     ray = np.arctan2(offsets[:, 1], offsets[:, 0]) * (RAYS / (2 * np.pi))
     low = np.floor(ray).astype(int)
-    rows = np.arange(len(offsets))
-    nearest = np.minimum(reach[rows, low % RAYS], reach[rows, (low + 1) % RAYS])
+    nearest = np.minimum(table[rows, low % RAYS], table[rows, (low + 1) % RAYS])
     return np.hypot(offsets[:, 0], offsets[:, 1]) <= nearest + _SLACK
