@@ -74,9 +74,8 @@ class Geodesics:
         while not self._in_sight(points[-1][None], np.array([slot]))[0]:
             points.append(self._graph.positions[node])
             row = slice(lengths.indptr[node], lengths.indptr[node + 1])
-            node = int(
-                lengths.indices[row][np.argmin(field[lengths.indices[row]] + lengths.data[row])]
-            )
+            neighbours = lengths.indices[row]
+            node = int(neighbours[np.argmin(field[neighbours] + lengths.data[row])])
         return self._pulled(np.array([*points, goal]))
 
     def _pulled(self, points: np.ndarray) -> np.ndarray:
@@ -145,9 +144,8 @@ class Geodesics:
         matrix.indices[first : first + len(seen)] = seen
         matrix.data[first : first + len(seen)] = np.maximum(length, 1e-9)
         matrix.indptr[-1] = first + len(seen)
-        source = len(nodes)
-        found = dijkstra(_view(matrix), directed=True, indices=source)
-        self._fields[slot, :-1] = found[:-1]
+        field = dijkstra(_view(matrix), indices=len(nodes), return_predecessors=False)
+        self._fields[slot, :-1] = np.asarray(field)[:-1]
 
     def _in_sight(
         self, positions: np.ndarray, slots: np.ndarray, layers: np.ndarray | None = None

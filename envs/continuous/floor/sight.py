@@ -36,7 +36,7 @@ def is_straight(
     count = max(int(np.ceil(length.max(initial=0.0) / (CELL / 2))), 1)
     share = np.arange(count + 1) / count
     points = start[:, None] + share[:, None] * (end - start)[:, None]
-    return (grid.at(points, layers[:, None]) >= -TOLERANCE).all(axis=1)
+    return np.all(grid.at(points, layers[:, None]) >= -TOLERANCE, axis=1)
 
 
 def reach(grid: FloorGrid, point: np.ndarray, layer: int) -> np.ndarray:
