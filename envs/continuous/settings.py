@@ -31,7 +31,7 @@ class ContinuousSettings:
         turn_angle: Degrees of a turn; a divisor of 360.
         step_size: Metres of a step forward.
         tilt_actions: Whether the actions LOOK_UP and LOOK_DOWN exist.
-        tilt_angle: Degrees of such an action; a divisor of 90. Tilt is limited to -90..90 degrees.
+        tilt_angle: Degrees of such an action. Habitat and VLN-CE do not limit the tilt.
         rgb_size: Height and width of the colour picture in pixels.
         depth_size: Height and width of the depth picture in pixels.
         hfov: Horizontal field of view of both cameras in degrees.
@@ -114,8 +114,8 @@ class ContinuousSettings:
     def _check_angles(self) -> None:
         if not _divides(self.turn_angle, 360):
             raise ValueError(f"turn_angle {self.turn_angle}: must be a divisor of 360 degrees")
-        if not _divides(self.tilt_angle, 90):
-            raise ValueError(f"tilt_angle {self.tilt_angle}: must be a divisor of 90 degrees")
+        if not 0 < self.tilt_angle < 360:
+            raise ValueError(f"tilt_angle {self.tilt_angle}: must be between 0 and 360 degrees")
         if not 0 < self.hfov < 180:
             raise ValueError(f"hfov {self.hfov}: must be between 0 and 180 degrees")
 
@@ -145,6 +145,16 @@ class ContinuousSettings:
     def needs_encoder(self) -> bool:
         """Whether a sensor requires an encoder."""
         return any(sensor.startswith("clip") for sensor in self.observe)
+
+
+def _divides(angle: float, whole: int) -> bool:
+    count = whole / angle if angle > 0 else 0.0
+    return count >= 1 and math.isclose(count, round(count), rel_tol=1e-9)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} {value}: must be a positive number of metres")
 
 
 R2R_CE = ContinuousSettings()
@@ -177,13 +187,3 @@ def task_settings(dataset: ContinuousDataset, **changes: Any) -> ContinuousSetti
             f"observe must be a tuple of sensors ({sensors}), not {changes['observe']!r}"
         )
     return replace(PRESETS[dataset], **changes)
-
-
-def _divides(angle: float, whole: int) -> bool:
-    count = whole / angle if angle > 0 else 0.0
-    return count >= 1 and math.isclose(count, round(count), rel_tol=1e-9)
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} {value}: must be a positive number of metres")

@@ -9,8 +9,6 @@ from typing import Protocol
 
 import numpy as np
 
-from envs.continuous.settings import ContinuousSettings
-
 
 class Floor(Protocol):
     """The places of a building where an agent can stand, and the walks between them.
@@ -73,12 +71,4 @@ class Simulator(Protocol):
             "rgb" (N, H, W, 3) uint8 and "depth" (N, H, W) float32, planar depth in metres, 0 where
             nothing was hit, not clipped.
         """
-        ...
-
-
-class SimulatorFactory(Protocol):
-    """Function that builds a simulator for the settings of an environment."""
-
-    def __call__(self, settings: ContinuousSettings) -> Simulator:
-        """Return a simulator."""
         ...

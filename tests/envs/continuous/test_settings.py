@@ -52,7 +52,7 @@ def test_settings_of_a_task_can_be_changed():
     [
         ({"turn_angle": 50}, "divisor of 360"),
         ({"turn_angle": 0}, "divisor of 360"),
-        ({"tilt_angle": 40}, "divisor of 90"),
+        ({"tilt_angle": 0}, "between 0 and 360"),
         ({"hfov": 180}, "between 0 and 180"),
         ({"rgb_size": (224,)}, "height and width"),
         ({"rgb_size": (0, 224)}, "rgb_size is 0"),
