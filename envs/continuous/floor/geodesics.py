@@ -188,7 +188,7 @@ class Geodesics:
 
 def _with_source(lengths: sparse.csr_array) -> sparse.csr_array:
     """Return the steps with one more node, the last, that has room for a step to each other."""
-    count = lengths.shape[0]
+    count = len(lengths.indptr) - 1
     matrix = sparse.csr_array((count + 1, count + 1))
     matrix.indptr = np.concatenate([lengths.indptr, lengths.indptr[-1:]])
     matrix.indices = np.concatenate([lengths.indices, np.zeros(count, lengths.indices.dtype)])
