@@ -243,7 +243,9 @@ class ContinuousVectorEnv(VectorEnv):
         self._check_reset("reset the environment before rendering it")
         from envs.continuous.environments.rendering import draw_frames
 
-        return draw_frames(self.simulator, self.current_episodes(), self.traces(), self._walks)
+        return draw_frames(
+            self.simulator, self.current_episodes(), self.traces(), self._walks, self.settings
+        )
 
     def _act(self, actions: np.ndarray) -> np.ndarray:
         """Apply actions (B,) and return the rewards (B,)."""
