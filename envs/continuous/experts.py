@@ -194,6 +194,17 @@ class Teacher:
         self._current[row] = 0
         self._follower.reset(row)
 
+    def pass_nodes(self, row: int, positions: np.ndarray) -> None:
+        """Count the nodes that an agent has passed at positions (T, 3) since the last action."""
+        floor, nodes = self._floors[row], self._nodes[row]
+        while floor is not None and len(positions) and self._current[row] < len(nodes) - 1:
+            near = floor.distances(positions, nodes[self._current[row]])
+            passed = np.flatnonzero(near < self._follower.goal_radius)
+            if not len(passed):
+                break
+            positions = positions[passed[0] :]
+            self._current[row] += 1
+
     def actions(
         self, positions: np.ndarray, headings: np.ndarray, rows: np.ndarray | None = None
     ) -> np.ndarray:

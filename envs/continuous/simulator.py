@@ -35,7 +35,10 @@ class Floor(Protocol):
         ...
 
     def distances(self, positions: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        """Return the (N,) geodesic distances to a goal (3,) in metres, inf if unreachable."""
+        """Return the (N,) geodesic distances in metres to a goal (3,) or to goals (N, 3).
+
+        The distance to a goal that no walk reaches is inf.
+        """
         ...
 
     def shortest_path(self, start: np.ndarray, goal: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ def test_golden_walks_of_the_path_follower(continuous_golden, golden_floors):
             continue
         floor = golden_floors[case["plan"]]
         settings = ContinuousSettings(turn_angle=float(case["turn_degrees"]))
-        position, goal = from_habitat([case["start"], case["goal"]])
+        position, goal = from_habitat(np.array([case["start"], case["goal"]]))
         heading, actions = -case["yaw"], []
         while len(actions) < 200 and (not actions or actions[-1] != STOP):
             actions.append(path_follower_action(floor, settings, position, heading, goal))
