@@ -226,7 +226,7 @@ class ContinuousVectorEnv(VectorEnv):
 
     def current_episodes(self) -> list[ContinuousEpisode]:
         """Return the episode of each agent."""
-        return [self.episodes[number] for number in self._walks.episodes]
+        return [self.episodes[number] for number in self._walks.episodes.tolist()]
 
     def metrics(self) -> list[dict[str, float]]:
         """Return the measures of each agent's walk so far; empty where the goal is secret."""
@@ -294,6 +294,6 @@ class ContinuousVectorEnv(VectorEnv):
         walks = self._walks
         words = self.split.tokens.take(walks.episodes, axis=0)
         seen = self._sensors.observe(
-            walks.scans, walks.positions, walks.headings, walks.tilt_angles
+            walks.scans.tolist(), walks.positions, walks.headings, walks.tilt_angles
         )
         return {"instruction": words, **seen}
