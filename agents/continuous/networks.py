@@ -80,7 +80,7 @@ class Seq2Seq(ContinuousNetwork):
         actions: int,
     ) -> None:
         super().__init__(config, vocabulary, grid, actions)
-        (_, channels) = self.self.grid
+        _, channels = grid
         self.rgb_linear = nn.Linear(channels, config.rgb_size)
         self.depth_linear = nn.Linear(DEPTH_CELLS * config.depth_channels, config.depth_size)
         inputs = self.text.size + config.rgb_size + config.depth_size
@@ -92,7 +92,8 @@ class Seq2Seq(ContinuousNetwork):
         depth = torch.relu(self.depth_linear(self.depth(steps.depth).flatten(2)))
         text = words.last[:, None].expand(-1, rgb.shape[1], -1)
         states, last = self.recurrent(torch.cat([text, depth, rgb], dim=-1), state)
-        return Output(*self.head(states), last)
+        logits, progress = self.head(states)
+        return Output(logits, progress, last)
 
 
 class CrossModalAttention(ContinuousNetwork):
@@ -108,7 +109,7 @@ class CrossModalAttention(ContinuousNetwork):
         actions: int,
     ) -> None:
         super().__init__(config, vocabulary, grid, actions)
-        (cells, channels) = self.self.grid
+        cells, channels = grid
         half, state, text = config.state_size // 2, config.state_size, self.text.size
         self.previous = nn.Embedding(self.actions + 1, config.action_size)
         self.rgb_position = nn.Embedding(cells, config.position_size)
@@ -149,7 +150,8 @@ class CrossModalAttention(ContinuousNetwork):
         states, second = self.second_recurrent(
             torch.relu(self.compress(joined)), state[1:].contiguous()
         )
-        return Output(*self.head(states), torch.cat([first, second]))
+        logits, progress = self.head(states)
+        return Output(logits, progress, torch.cat([first, second]))
 
 
 def make_network(
