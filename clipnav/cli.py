@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "download-data",
         "build-houses",
         "check-instructions",
+        "export-continuous-episodes",
         "make-house-tasks",
         "translate-questions",
         "convert-easy-vqa",
