@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 from envs.worlds import Dataset, World
 from training.settings import check_counts, check_numbers
 
@@ -37,23 +39,23 @@ class PromptConfig:
     """Order of the candidates: that of the environment, or from behind the agent clockwise."""
     direction_words: Literal["degrees", "words"] = "degrees"
     """Directions as "40 degrees to the left", or as one word such as "left"."""
-    detail: Literal["low", "high", "auto"] | None = None
+    picture_detail: Literal["low", "high", "auto"] | None = None
     """Picture detail in OpenAI's interface; not sent by default."""
     stop_after: int = 0
     """Number of decisions before stopping is an option (MapGPT: 3)."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("image_size", "egocentric_views"), "prompt.")
-        check_counts(self, ("history_pictures", "stop_after"), "prompt.", least=0)
+        check_counts(self, ("image_size", "egocentric_views"))
+        check_counts(self, ("history_pictures", "stop_after"), least=0)
         if self.strategy == "navgpt" and self.pictures not in (None, "none"):
             raise ValueError(
-                f"--prompt.pictures {self.pictures}: navgpt describes views in words; leave the "
-                "flag out, or choose another --prompt.strategy"
+                f"--pictures {self.pictures}: navgpt describes views in words; leave the "
+                "flag out, or choose another --strategy"
             )
         if self.strategy == "mapgpt" and self.pictures not in (None, "candidates"):
             raise ValueError(
-                f"--prompt.pictures {self.pictures}: mapgpt shows a picture of each known place; "
-                "leave the flag out, or choose another --prompt.strategy"
+                f"--pictures {self.pictures}: mapgpt shows a picture of each known place; "
+                "leave the flag out, or choose another --strategy"
             )
 
     @property
@@ -84,10 +86,10 @@ class ServerConfig:
     """Check the server, the model's name and its picture input before the first request."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("max_retries",), "server.", least=0)
-        check_numbers(self, ("request_timeout", "longest_wait"), "server.")
+        check_counts(self, ("max_retries",), least=0)
+        check_numbers(self, ("request_timeout", "longest_wait"))
         if not self.request_timeout:
-            raise ValueError("--server.request-timeout 0: must be greater than 0")
+            raise ValueError("--request-timeout 0: must be greater than 0")
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,14 @@ class SamplingConfig:
 
     temperature: float | None = 0.0
     """Sampling temperature; None sends none, as reasoning models require."""
-    seed: int | None = 0
+    sampling_seed: int | None = 0
     """Random seed that is sent to the model; None sends none."""
     max_answer_tokens: int = 512
     """Largest number of tokens of an answer."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("max_answer_tokens",), "sampling.")
-        check_numbers(self, [] if self.temperature is None else ["temperature"], "sampling.")
+        check_counts(self, ("max_answer_tokens",))
+        check_numbers(self, [] if self.temperature is None else ["temperature"])
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,11 @@ class BudgetConfig:
     """Price of a million answer tokens."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("max_requests", "max_tokens_total"), "budget.")
+        check_counts(self, ("max_requests", "max_tokens_total"))
         prices = [name for name in ("max_cost", "price_in", "price_out") if getattr(self, name)]
-        check_numbers(self, prices, "budget.")
+        check_numbers(self, prices)
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
-            raise ValueError("--budget.max-cost requires --budget.price-in and --budget.price-out")
+            raise ValueError("--max-cost requires --price-in and --price-out")
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,10 @@ class EvaluateVlmConfig:
     """Write the prompts along the teacher's paths and estimate the requests; send nothing."""
     device: str = "cpu"
     """Device of a local model and of the baselines: cpu, cuda, cuda:1, ..."""
-    prompt: PromptConfig = field(default_factory=PromptConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    server: ServerConfig = field(default_factory=ServerConfig)
-    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    prompt: tyro.conf.OmitArgPrefixes[PromptConfig] = field(default_factory=PromptConfig)
+    sampling: tyro.conf.OmitArgPrefixes[SamplingConfig] = field(default_factory=SamplingConfig)
+    server: tyro.conf.OmitArgPrefixes[ServerConfig] = field(default_factory=ServerConfig)
+    budget: tyro.conf.OmitArgPrefixes[BudgetConfig] = field(default_factory=BudgetConfig)
 
     def __post_init__(self) -> None:
         check_counts(self, ("episodes", "concurrency", "max_episode_steps"))

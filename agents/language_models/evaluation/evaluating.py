@@ -106,7 +106,7 @@ def prepare(
 
 
 def run_experiment(
-    experiment: Experiment, on_end: Callable[[Finished], None] = lambda finished: None
+    experiment: Experiment, on_end: Callable[[Finished], object] = lambda finished: None
 ) -> int:
     """Walk, score, print and write everything.
 
@@ -163,7 +163,7 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
             experiment.pictures,
             config.sampling,
             config.server.token_field,
-            config.prompt.detail,
+            config.prompt.picture_detail,
         )
         model = ServerModel(
             *(config.url, config.model, bodies, cache, spending),

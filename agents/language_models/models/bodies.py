@@ -44,8 +44,8 @@ class BodyMaker:
         }
         if self._sampling.temperature is not None:
             body["temperature"] = self._sampling.temperature
-        if self._sampling.seed is not None:
-            body["seed"] = self._sampling.seed
+        if self._sampling.sampling_seed is not None:
+            body["seed"] = self._sampling.sampling_seed
         return with_format(body, answer_format, question.labels)
 
     def with_more_tokens(self, body: Body) -> Body:

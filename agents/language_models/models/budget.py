@@ -34,15 +34,13 @@ class Spending:
         limits = self._limits
         with self._lock:
             if limits.max_requests is not None and self.requests >= limits.max_requests:
-                raise BudgetReached(f"--budget.max-requests {limits.max_requests} is reached")
+                raise BudgetReached(f"--max-requests {limits.max_requests} is reached")
             tokens = self.usage.prompt + self.usage.completion
             if limits.max_tokens_total is not None and tokens >= limits.max_tokens_total:
-                raise BudgetReached(
-                    f"--budget.max-tokens-total {limits.max_tokens_total} is reached"
-                )
+                raise BudgetReached(f"--max-tokens-total {limits.max_tokens_total} is reached")
             cost = price(self.usage, limits)
             if limits.max_cost is not None and cost is not None and cost >= limits.max_cost:
-                raise BudgetReached(f"--budget.max-cost {limits.max_cost:g} is reached")
+                raise BudgetReached(f"--max-cost {limits.max_cost:g} is reached")
             self.requests += 1
 
     def add(self, usage: Usage) -> None:

@@ -80,7 +80,7 @@ class LocalModel:
         ).to(self._model.device)
         settings: dict[str, Any] = {"max_new_tokens": self._sampling.max_answer_tokens}
         if self._sampling.temperature:
-            torch.manual_seed(self._sampling.seed or 0)
+            torch.manual_seed(self._sampling.sampling_seed or 0)
             settings |= {"do_sample": True, "temperature": self._sampling.temperature}
         else:
             settings |= {"do_sample": False}

@@ -11,6 +11,7 @@ from agents.language_models.models.replies import ServerRefusal
 from agents.language_models.models.responses import Rejected, read_response
 from agents.language_models.models.transport import Response
 from agents.language_models.prompts.pictures import Pictures
+from envs.pictures.view_pictures import ViewPose
 from storage.messages import shortened
 
 _SHOWN = 10  # names of models in a message
@@ -64,7 +65,6 @@ def picture_body(model: str, token_field: str) -> dict[str, Any]:
 
 @lru_cache(1)
 def _grey() -> str:
-    from agents.language_models.prompts.places import View
 
     picture = np.full((_SIDE, _SIDE, 3), 128, np.uint8)
-    return Pictures(lambda view: picture).data_uri(View("", "", 0.0))
+    return Pictures(lambda view: picture).data_uri(ViewPose("", "", 0.0))

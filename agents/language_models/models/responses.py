@@ -32,7 +32,7 @@ _TOO_LONG = (
 )
 _FORMAT = ("response_format", "json_schema", "json_object", "guided", "structured output")
 _REMEDIES = {
-    401: "check the API key (OPENAI_API_KEY or --server.api-key-file)",
+    401: "check the API key (OPENAI_API_KEY or --api-key-file)",
     403: "check the rights of the API key",
     404: "check --url, which usually ends in /v1, and --model",
 }
@@ -72,10 +72,10 @@ def read_response(status: int, headers: Mapping[str, str], content: bytes) -> Re
     if status == 413 or (status in (400, 422) and any(word in lower for word in _TOO_LONG)):
         return Rejected("too_long", message)
     if status in (400, 422) and "max_tokens" in lower:
-        remedy = "send the other field: --server.token-field max_completion_tokens"
+        remedy = "send the other field: --token-field max_completion_tokens"
         return Rejected("fatal", f"{message}; {remedy}")
     if status in (400, 422) and "temperature" in lower:
-        return Rejected("fatal", f"{message}; send none: --sampling.temperature None")
+        return Rejected("fatal", f"{message}; send none: --temperature None")
     return Rejected("failed", message)
 
 

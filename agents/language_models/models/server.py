@@ -139,7 +139,7 @@ class ServerModel:
                 raise ServerRefusal(f"{self._url}: {result.message}")
             if result.problem == "format" and "response_format" in body:
                 raise ServerRefusal(
-                    f"{self._url}: {result.message}; choose another --server.answer-format"
+                    f"{self._url}: {result.message}; choose another --answer-format"
                 )
             raise RequestFailed(result.message)
 
@@ -174,7 +174,7 @@ class ServerModel:
                 return replace(
                     result,
                     message=f"{result.message}; the server asks to wait {wait:.0f} s, more than "
-                    f"--server.longest-wait {settings.longest_wait:g}",
+                    f"--longest-wait {settings.longest_wait:g}",
                 )
             self._stopped.wait(wait)
         raise AssertionError("unreachable")
@@ -213,7 +213,7 @@ class ServerModel:
         elif result.problem != "temporary":
             raise ServerRefusal(
                 f"{self._url}: {self._model} refuses a small test picture ({result.message}); "
-                "choose a model that reads pictures, or --prompt.pictures none"
+                "choose a model that reads pictures, or --pictures none"
             )
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
-from agents.language_models.prompts.places import View
+from envs.pictures.view_pictures import ViewPose
 
-Part = str | View
+Part = str | ViewPose
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.language_models.prompts.places import Candidate, KnownPlaces, View
+from agents.language_models.prompts.places import Candidate, KnownPlaces
 from agents.settings.language_models import PromptConfig
+from envs.pictures.view_pictures import ViewPose
 
 MOST_LETTERS = len(string.ascii_uppercase)
 _STEP = 10  # degrees to which directions are rounded
@@ -33,7 +34,7 @@ class Option:
     action: int
     place: int | None = None
     words: str = ""
-    view: View | None = None
+    view: ViewPose | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class Observation:
     options: tuple[Option, ...]
     trajectory: tuple[int, ...]
     connections: Mapping[int, tuple[int, ...]]
-    views: Mapping[int, View]
-    around: tuple[tuple[str, View], ...]
+    views: Mapping[int, ViewPose]
+    around: tuple[tuple[str, ViewPose], ...]
     history: tuple[PastDecision, ...]
     settings: PromptConfig
 
@@ -86,7 +87,7 @@ class Observation:
         """Number of the place where the agent is."""
         return self.trajectory[-1]
 
-    def past_views(self) -> list[tuple[int, View]]:
+    def past_views(self) -> list[tuple[int, ViewPose]]:
         """Return the pictures of known places that are no options now, in the order of numbers.
 
         The places walked or seen last are kept if there are more than `history_pictures`.
@@ -133,7 +134,7 @@ def make_options(
     options = [Option("", 0)] if can_stop else []
     for candidate in ordered:
         number = places.number(candidate.viewpoint)
-        view = View(scan, viewpoint, candidate.heading)
+        view = ViewPose(scan, viewpoint, candidate.heading)
         words = describe(candidate, heading, number in places.connections, settings)
         options.append(Option("", candidate.action, number, words, view))
     if settings.labels == "numbers":
@@ -141,7 +142,7 @@ def make_options(
     elif len(options) > MOST_LETTERS:
         raise ValueError(
             f"{len(options)} options at a viewpoint of {scan}, but {MOST_LETTERS} letters; use "
-            "--prompt.labels numbers"
+            "--labels numbers"
         )
     else:
         labels = list(string.ascii_uppercase[: len(options)])
@@ -184,11 +185,11 @@ def direction_words(angle: float, style: str = "degrees") -> str:
 
 def views_around(
     scan: str, viewpoint: str, heading: float, count: int, style: str
-) -> tuple[tuple[str, View], ...]:
+) -> tuple[tuple[str, ViewPose], ...]:
     """Return views at equal angles from the agent's heading clockwise, with their directions."""
     views = []
     for number in range(count):
         turn = 2 * math.pi * number / count
         words = direction_words(relative_angle(turn, 0.0), style)
-        views.append((words, View(scan, viewpoint, heading + turn)))
+        views.append((words, ViewPose(scan, viewpoint, heading + turn)))
     return tuple(views)

@@ -7,12 +7,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from agents.language_models.prompts.places import View
+from envs.pictures.view_pictures import ViewPose
 
 QUALITY = 85
 _KEPT = 2048  # pictures in memory, of about 5 kB each
 
-Draw = Callable[[View], np.ndarray]
+Draw = Callable[[ViewPose], np.ndarray]
 
 
 class Pictures:
@@ -26,11 +26,11 @@ class Pictures:
         self._draw = draw
         self.jpeg = lru_cache(_KEPT)(self._make)
 
-    def data_uri(self, view: View) -> str:
+    def data_uri(self, view: ViewPose) -> str:
         """Return a picture as a data URI."""
         return "data:image/jpeg;base64," + base64.b64encode(self.jpeg(view)).decode()
 
-    def _make(self, view: View) -> bytes:
+    def _make(self, view: ViewPose) -> bytes:
         return encode_jpeg(self._draw(view))
 
 

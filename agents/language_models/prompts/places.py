@@ -10,23 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.graphs.nav_world import NavWorld
-
-
-@dataclass(frozen=True)
-class View:
-    """Camera of a picture.
-
-    Attributes:
-        scan: Name of the building.
-        viewpoint: Viewpoint of the camera.
-        heading: Radians clockwise from +y.
-        elevation: Radians above the horizon.
-    """
-
-    scan: str
-    viewpoint: str
-    heading: float
-    elevation: float = 0.0
+from envs.pictures.view_pictures import ViewPose
 
 
 @dataclass(frozen=True)
@@ -81,7 +65,7 @@ class KnownPlaces:
     def __init__(self) -> None:
         self.trajectory: list[int] = []
         self.connections: dict[int, tuple[int, ...]] = {}
-        self.views: dict[int, View] = {}
+        self.views: dict[int, ViewPose] = {}
         self._numbers: dict[str, int] = {}
 
     def arrive(self, scan: str, viewpoint: str, candidates: Sequence[Candidate]) -> None:
@@ -91,7 +75,7 @@ class KnownPlaces:
         self.connections[here] = tuple(self._number(one.viewpoint) for one in candidates)
         for candidate in candidates:
             number = self.number(candidate.viewpoint)
-            self.views[number] = View(scan, viewpoint, candidate.heading)
+            self.views[number] = ViewPose(scan, viewpoint, candidate.heading)
 
     def number(self, viewpoint: str) -> int:
         """Return the number of a known viewpoint."""

@@ -27,6 +27,6 @@ def make_strategy(
     """
     if config.strategy == "navgpt":
         if describe is None:
-            raise ValueError("--prompt.strategy navgpt requires descriptions of views")
+            raise ValueError("--strategy navgpt requires descriptions of views")
         return NavGptPrompt(describe)
     return {"plain": plain_prompt, "mapgpt": mapgpt_prompt}[config.strategy]

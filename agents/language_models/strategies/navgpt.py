@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from agents.language_models.prompts.messages import Message, Part, Prompt, joined, read_template
 from agents.language_models.prompts.observations import Observation
-from agents.language_models.prompts.places import View
 from agents.language_models.strategies.plain import answer_request, option_words
+from envs.pictures.view_pictures import ViewPose
 
 _SYSTEM = read_template("navgpt.txt")
 SECTORS = 8  # directions of 45 degrees
 
-Describe = Callable[[View], str]
+Describe = Callable[[ViewPose], str]
 
 
 class NavGptPrompt:

@@ -155,6 +155,10 @@ class EpisodeWalk:
         self.error = error
         self._end("failed")
 
+    def teacher_action(self) -> int:
+        """Return the teacher's action, for tests and for estimates; it is never in a prompt."""
+        return int(self._env.teacher_actions()[0])
+
     def take(self, action: int) -> None:
         """Take an action of the environment without asking the model."""
         chosen = [option for option in self._observation.options if option.action == action]

@@ -21,11 +21,10 @@ def main(arguments: Sequence[str]) -> int:
     # Imported here so that --help answers without loading torch.
     from agents.language_models.evaluation.dry_runs import write_prompts
     from agents.language_models.evaluation.evaluating import prepare, run_experiment
+    from clipnav.commands.agents.vlm_traces import write_traces
     from clipnav.commands.agents.vlm_views import drawing, view_descriptions
-    from viewer.trace.language_models import write_traces
 
-    draw = drawing(config)
-    experiment = prepare(config, draw, view_descriptions(config))
+    experiment = prepare(config, drawing(config), view_descriptions(config))
     if config.dry_run:
         write_prompts(experiment)
         return 0

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import math
 import re
@@ -15,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from agents.language_models.prompts.places import View
 from envs.graphs.candidates import candidate_table, start_views
+from envs.pictures.view_pictures import ViewPose
 from viewer.trace.building import candidates
 
 
@@ -24,7 +25,7 @@ class Sent(NamedTuple):
     """Response of a server: status, headers and body, which is sent as it is if it is bytes."""
 
     status: int = 200
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = {}  # noqa: RUF012
     body: Any = b""
 
 
@@ -122,7 +123,7 @@ def serving(answer):
         http.server_close()
 
 
-def draw_colour(view: View) -> np.ndarray:
+def draw_colour(view: ViewPose) -> np.ndarray:
     """Picture of one colour that depends on viewpoint and heading."""
     code = zlib.crc32(f"{view.scan} {view.viewpoint} {view.heading:.3f}".encode())
     return np.full((16, 16, 3), [code & 255, code >> 8 & 255, code >> 16 & 255], np.uint8)
@@ -237,13 +238,13 @@ class Oracle:
             offset = graph.positions[graph.index(viewpoint)] - position
             headings.append(math.atan2(offset[0], offset[1]))
         labels = {label: i for i, (label, *_) in enumerate([o for o in options if o[1]])}
-        for text, picture in zip(parts, parts[1:], strict=False):
+        for text, picture in itertools.pairwise(parts):
             label = re.search(r"(?:^|\n)(\w+): place \d+, .*$", text.get("text", ""))
             if picture["type"] != "image_url" or not label:
                 continue
             data = picture["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
             seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), int)
-            drawn = self._draw(View(graph.scan, here, headings[labels[label[1]]])).astype(int)
+            drawn = self._draw(ViewPose(graph.scan, here, headings[labels[label[1]]])).astype(int)
             self.pictures += 1
             if seen.shape != drawn.shape or np.abs(seen - drawn).mean() > self._tolerance:
                 self.faults.append(f"picture of {label[1]} at {here}")

@@ -1,11 +1,9 @@
 """An oracle that reads only the prompt reaches every goal through the real client."""
 
 import json
-import random
 
 import pytest
 
-from agents.language_models.strategies.plain import plain_prompt
 from agents.settings.language_models import PromptConfig
 from tests.agents.language_models.servers import Oracle, draw_colour
 
@@ -15,9 +13,7 @@ def read_results(experiment):
 
 
 @pytest.mark.parametrize("strategy", ["plain", "mapgpt"])
-def test_an_oracle_that_reads_the_prompt_reaches_every_goal(
-    houses, serve, evaluate_with, strategy
-):
+def test_an_oracle_that_reads_the_prompt_reaches_every_goal(houses, serve, evaluate_with, strategy):
     oracle = Oracle(houses, draw_colour)
     with serve(oracle) as server:
         status, experiment, walks = evaluate_with(server.url, prompt=PromptConfig(strategy))
