@@ -130,7 +130,8 @@ def run_experiment(
         _write_submission(experiment, finished)
     failed = [walk for walk in finished.walks.values() if walk.ending == "failed"]
     if failed:
-        print(f"{len(failed)} episodes failed and are not scored; the first: {failed[0].error}")
+        share = f"{len(failed)} of {len(finished.walks)}"
+        print(f"{share} episodes failed and are not scored: {failed[0].error}")
     if finished.stopped:
         print(f"Stopped: {finished.stopped}. The scores are those of the finished episodes.")
     print(f"Results: {output}")

@@ -62,7 +62,7 @@ class Server:
         self.requests: list[dict] = []
         self.headers: dict[str, str] = {}
         self.models = ["oracle"]
-        self.url = ""
+        self.url, self.port = "", 0
         self.lock = threading.Lock()
 
     def respond(self, body: dict) -> Sent:
@@ -75,7 +75,7 @@ class Server:
 
 
 @contextmanager
-def serving(answer):
+def serving(answer, port=0):
     """Run a server that answers bodies with texts or `Sent`."""
     server = Server(answer)
 
@@ -112,8 +112,9 @@ def serving(answer):
         def handle_error(self, request, client_address):
             pass  # clients that were killed or gave up
 
-    http = Quiet(("127.0.0.1", 0), Handler)
-    server.url = f"http://127.0.0.1:{http.server_port}/v1"
+    http = Quiet(("127.0.0.1", port), Handler)
+    server.port = http.server_port
+    server.url = f"http://127.0.0.1:{server.port}/v1"
     thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
