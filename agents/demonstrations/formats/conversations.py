@@ -1,0 +1,185 @@
+"""Conversations with pictures: LLaVA's list of turns, and the variant of messages with roles.
+
+`annotations.json` is a list with one record for each decision. LLaVA: `{"id", "image": [...],
+"conversations": [{"from": "human", "value"}, {"from": "gpt", "value"}]}`. Messages: `{"messages":
+[{"role", "content"}], "images": [...]}`, as Qwen-VL's trainings and LLaMA-Factory read it. Each
+`<image>` of the text stands for the next picture. Further keys tell who chose the action.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from agents.demonstrations.formats.files import (
+    ANNOTATIONS,
+    IMAGES,
+    REMEDY,
+    check_picture,
+    inside,
+    link_pictures,
+    write_records,
+)
+from agents.demonstrations.prompts import IMAGE, LETTERS, decision_prompts
+from agents.demonstrations.records import RecordedWalk, Source
+from agents.demonstrations.settings import DemonstrationConfig
+from storage.json_files import parse_json
+from storage.records import RecordError, read_records
+
+
+class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"speaker": "from"}):
+    """Turn of a conversation."""
+
+    speaker: Literal["human", "gpt"]
+    value: str
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class LlavaRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Record of LLaVA's format; the last four keys are our own."""
+
+    id: str
+    image: list[str]
+    conversations: list[Turn]
+    instr_id: str
+    step: int
+    language: str
+    source: Source
+
+
+class MessagesRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Record of the variant with roles; the last five keys are our own."""
+
+    messages: list[Message]
+    images: list[str]
+    id: str
+    instr_id: str
+    step: int
+    language: str
+    source: Source
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """A decision as read from either variant.
+
+    Attributes:
+        id: Id of the record.
+        pictures: Files of the pictures, in the order of the text.
+        system: Description of the task; "" in LLaVA's variant, whose first turn contains it.
+        prompt: Text of the user.
+        answer: Answer of the teacher.
+        source: Who chose the action that the walk took.
+    """
+
+    id: str
+    pictures: list[Path]
+    system: str
+    prompt: str
+    answer: str
+    source: Source
+
+
+def write(
+    walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
+) -> None:
+    """Write the records of walks on graphs, with links to their pictures.
+
+    Args:
+        walks: The walks.
+        pictures: Folder of their pictures.
+        folder: Folder to write to.
+        config: Settings of the export.
+    """
+    used: set[str] = set()
+    make = _llava if config.format == "llava" else _messages
+
+    def records() -> Iterator[dict[str, Any]]:
+        for walk in walks:
+            for number, prompt in enumerate(decision_prompts(walk, config.history)):
+                used.update(prompt.pictures)
+                names = [f"{IMAGES}/{name}" for name in prompt.pictures]
+                record = make(prompt.task, prompt.text, names, prompt.answer)
+                record["id"] = f"{walk.instr_id}_{number}"
+                record |= {"instr_id": walk.instr_id, "step": number, "language": walk.language}
+                yield record | {"source": walk.steps[number].source}
+
+    write_records(folder / ANNOTATIONS, records())
+    link_pictures(sorted(used), pictures, folder / IMAGES)
+
+
+def _llava(task: str, text: str, images: list[str], answer: str) -> dict[str, Any]:
+    turns = [("human", f"{task}\n{text}"), ("gpt", answer)]
+    conversations = [{"from": speaker, "value": value} for speaker, value in turns]
+    return {"id": "", "image": images, "conversations": conversations}
+
+
+def _messages(task: str, text: str, images: list[str], answer: str) -> dict[str, Any]:
+    turns = [("system", task), ("user", text), ("assistant", answer)]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    return {"messages": messages, "images": images}
+
+
+def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation]:
+    """Read an export strictly.
+
+    Args:
+        folder: The export.
+        size: Width and height that all pictures must have; None for any.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A record or a picture is damaged; the message names file, record and remedy.
+    """
+    path = folder / ANNOTATIONS
+    records = read_records(path, msgspec.Raw, REMEDY)
+    kind = LlavaRecord if records and b'"conversations"' in bytes(records[0]) else MessagesRecord
+    decisions, seen = [], set[str]()
+    for number, record in enumerate(read_records(path, kind, REMEDY)):
+        try:
+            decision = _conversation(record, folder)
+            if decision.id in seen:
+                raise ValueError("its id occurs twice")
+            _check(decision, size)
+        except ValueError as error:
+            raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
+        seen.add(decision.id)
+        decisions.append(decision)
+    return decisions
+
+
+def _conversation(record: LlavaRecord | MessagesRecord, folder: Path) -> Conversation:
+    if isinstance(record, LlavaRecord):
+        roles = [turn.speaker for turn in record.conversations]
+        texts = [turn.value for turn in record.conversations]
+        expected, images = ["human", "gpt"], record.image
+    else:
+        roles = [message.role for message in record.messages]
+        texts = [message.content for message in record.messages]
+        expected, images = ["system", "user", "assistant"], record.images
+    if roles != expected:
+        raise ValueError(f"the turns are {', '.join(roles)} instead of {', '.join(expected)}")
+    *system, prompt, answer = texts
+    pictures = [inside(folder, name) for name in images]
+    return Conversation(record.id, pictures, "".join(system), prompt, answer, record.source)
+
+
+def _check(decision: Conversation, size: tuple[int, int] | None) -> None:
+    markers = (decision.system + decision.prompt).count(IMAGE)
+    if markers != len(decision.pictures):
+        raise ValueError(f"{markers} markers {IMAGE} for {len(decision.pictures)} pictures")
+    if IMAGE in decision.answer:
+        raise ValueError(f"the answer contains {IMAGE}")
+    action = parse_json(decision.answer, "the answer", REMEDY)
+    letter = action.get("action") if isinstance(action, dict) else None
+    options = [line[0] for line in decision.prompt.splitlines() if line[1:3] == ". "]
+    if list(LETTERS[: len(options)]) != options or letter not in options:
+        raise ValueError(f"the answer {decision.answer} is not among the options {options}")
+    for picture in decision.pictures:
+        check_picture(picture, size)
