@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "train-agent",
         "pretrain-agent",
         "evaluate-agent",
+        "evaluate-vlm",
         "train-speaker",
         "train-language-representation",
         "pair-paths",
