@@ -20,7 +20,6 @@ from agents.demonstrations.manifest import (
     read_manifest,
     write_manifest,
 )
-from agents.demonstrations.pictures import PictureSettings, WorldPictures
 from agents.demonstrations.settings import DemonstrationConfig
 from agents.demonstrations.shards import (
     PICTURES,
@@ -29,8 +28,8 @@ from agents.demonstrations.shards import (
     chosen_episodes,
     complete_shard,
     make_shards,
+    world_views,
 )
-from envs.worlds import world_files
 from storage import write_text
 from storage.json_files import read_json
 from storage.locks import sole_writer
@@ -95,13 +94,7 @@ def check_export(folder: Path) -> str:
 
 def _check_sources(config: DemonstrationConfig) -> None:
     """Check that pictures and policy exist before any work."""
-    files = world_files(config.world, config.data_dir)
-    if config.scan_dir is not None and files.is_built_in:
-        raise ValueError(
-            f"--scan-dir {config.scan_dir} has no effect with --world {config.world}, whose "
-            "pictures are rendered; remove it, or add --world matterport"
-        )
-    WorldPictures(files, PictureSettings(1, 1.0, 1), config.scan_dir)
+    world_views(config)
     if config.policy is not None:
         from agents.demonstrations.policies import policy_settings
 

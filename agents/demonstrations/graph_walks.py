@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from urllib.parse import quote
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from envs.metrics import SUCCESS_THRESHOLD
 from envs.navigation.reference_teacher import Teacher
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.navigation.walks import Walks
-from storage.features.view_grid import NUM_HEADINGS, view_direction
+from storage.features.view_grid import view_direction
 
 _TEACHER_STEPS = 31
 
@@ -24,50 +23,42 @@ class GraphSteps:
 
     Args:
         world: The graphs.
-        egocentric: Whether steps have an egocentric picture, at the agent's heading and level.
-        candidates: Whether candidates have pictures, centred on the neighbour.
     """
 
-    def __init__(self, world: NavWorld, egocentric: bool, candidates: bool) -> None:
+    def __init__(self, world: NavWorld) -> None:
         self._world = world
-        self._egocentric, self._candidates = egocentric, candidates
 
     def step(self, node: int, view: int, label: int, taken: int, source: Source) -> Step:
         """Return the step of an agent at a node that faces a view 0..35."""
-        scan, viewpoint = str(self._world.scan_names[node]), str(self._world.viewpoint_ids[node])
-        graph = self._world.graphs[scan]
-        position = graph.positions[graph.index(viewpoint)]
-        name = f"{quote(scan, safe='')}/{quote(viewpoint, safe='')}"
-        side = view % NUM_HEADINGS
+        world = self._world
+        graph = world.graphs[world.scan_names[node]]
+        position = graph.positions[world.locals[node]]
+        targets = world.targets[node][world.valid[node]][1:]
         return Step(
             position=_triple(position),
-            heading=view_direction(view)[0],
+            heading=float(np.float32(view_direction(view)[0])),  # as environments observe it
             label=label,
             taken=taken,
             source=source,
-            picture=f"{name}_heading{30 * side:03}.jpg" if self._egocentric else "",
-            viewpoint=viewpoint,
+            viewpoint=str(world.viewpoint_ids[node]),
             candidates=tuple(
-                self._candidate(scan, position, action, target, name)
-                for action, target in enumerate(self._world.candidate_ids[node].tolist())
-                if target
+                _candidate(str(world.viewpoint_ids[target]), offset)
+                for target, offset in zip(
+                    targets, graph.positions[world.locals[targets]] - position, strict=True
+                )
             ),
         )
 
-    def _candidate(
-        self, scan: str, position: np.ndarray, action: int, target: str, name: str
-    ) -> Candidate:
-        graph = self._world.graphs[scan]
-        offset = graph.positions[graph.index(target)] - position
-        level = float(np.hypot(offset[0], offset[1]))
-        return Candidate(
-            viewpoint=target,
-            heading=float(np.arctan2(offset[0], offset[1]) % (2 * np.pi)),
-            elevation=float(np.arctan2(offset[2], level)),
-            distance=float(np.linalg.norm(offset)),
-            rise=float(offset[2]),
-            picture=f"{name}_candidate{action:02}.jpg" if self._candidates else "",
-        )
+
+def _candidate(viewpoint: str, offset: np.ndarray) -> Candidate:
+    east, north, rise = offset.tolist()
+    return Candidate(
+        viewpoint=viewpoint,
+        heading=float(np.arctan2(east, north)),
+        elevation=float(np.arctan2(rise, np.hypot(east, north))),
+        distance=float(np.linalg.norm(offset)),
+        rise=rise,
+    )
 
 
 def teacher_walks(

@@ -118,7 +118,7 @@ def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, count
         known: Its identity, see `identity`.
         counts: Counts of its walks, see `count_walks`.
     """
-    size = config.image_size
+    size = config.prompt.image_size
     manifest = {
         "package": "clipnav",
         "world": config.world,
@@ -133,7 +133,7 @@ def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, count
             "height": size,
             "vertical_fov_degrees": config.vertical_fov,
             "horizontal_fov_degrees": config.vertical_fov,
-            "pictures": config.pictures,
+            "elevation_degrees": 0,
         },
         "actions": _GRAPH_ACTIONS if config.walks_in == "graph" else _PRIMITIVE_ACTIONS,
         "licence": _LICENCES[is_built_in(config.world)],

@@ -1,130 +1,79 @@
-"""Pictures of viewpoints in given directions, as JPEG files that walks share."""
+"""Pictures of walks on graphs as JPEG files, which walks share."""
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
+from agents.demonstrations.decisions import labelled_decisions
 from agents.demonstrations.records import RecordedWalk
-from envs.worlds import WorldFiles
+from agents.demonstrations.settings import CONVERSATIONS, DemonstrationConfig
+from envs.pictures.panorama_files import NoPictureError
+from envs.pictures.view_pictures import ViewPose
+from envs.worlds import MAX_EPISODE_STEPS
 from storage import atomic_write
 
-# Renders the view of a viewpoint: (scan, viewpoint, heading, elevation) -> (H, W, 3) uint8.
-Render = Callable[[str, str, float, float], np.ndarray]
-
-_PANORAMA_WIDTH = 2048  # of skyboxes, whose faces have 512 to 1024 columns
-_PANORAMAS_KEPT = 4
+# Renders views: poses of one viewpoint -> (N, H, W, 3) uint8.
+Render = Callable[[Sequence[ViewPose]], np.ndarray]
 
 
-@dataclass(frozen=True)
-class PictureSettings:
-    """Size and quality of pictures.
-
-    Attributes:
-        size: Height and width in pixels.
-        vfov: Vertical field of view in radians.
-        quality: Quality of the JPEG files.
-    """
-
-    size: int
-    vfov: float
-    quality: int
+def picture_name(pose: ViewPose) -> str:
+    """Return the name of a picture within the folder of pictures."""
+    scan, viewpoint = quote(pose.scan, safe=""), quote(pose.viewpoint, safe="")
+    heading = round(np.rad2deg(pose.heading) * 100) % 36_000  # hundredths of a degree
+    return f"{scan}/{viewpoint}_{heading:05}.jpg"
 
 
-class WorldPictures:
-    """Renderer of the views of a world.
+def poses_of(walk: RecordedWalk, config: DemonstrationConfig) -> Iterator[ViewPose]:
+    """Yield the pictures that the records of a walk on a graph contain."""
+    if config.format in CONVERSATIONS:
+        for decision in labelled_decisions(walk, decision_limit(config), config.prompt):
+            yield from decision.views
+    else:
+        for step in walk.steps:
+            yield ViewPose(walk.scan, step.viewpoint, step.heading)
 
-    Args:
-        files: The world.
-        settings: Size and field of view.
-        skyboxes: Folder of Matterport3D's scans; the world's own by default.
 
-    Raises:
-        FileNotFoundError: The world has no pictures; the message names the folder of the skyboxes.
-    """
-
-    def __init__(
-        self, files: WorldFiles, settings: PictureSettings, skyboxes: Path | None = None
-    ) -> None:
-        self._files, self._settings = files, settings
-        self._skyboxes = skyboxes or files.annotations_dir / "matterport" / "v1" / "scans"
-        if not files.is_built_in and not self._skyboxes.is_dir():
-            raise FileNotFoundError(
-                f"{self._skyboxes}: no skyboxes, so that there are no pictures to export; put "
-                "Matterport3D's scans there, or name their folder with --scan-dir"
-            )
-
-    def __call__(self, scan: str, viewpoint: str, heading: float, elevation: float) -> np.ndarray:
-        """Return the view (H, W, 3) uint8 in a direction in radians."""
-        if self._files.is_built_in:
-            return self._of_house(scan, viewpoint, heading, elevation)
-        from envs.panoramas.views import perspective
-
-        panorama = self._panorama(scan, viewpoint)
-        settings = self._settings
-        return perspective(panorama, heading, elevation, settings.size, settings.vfov)
-
-    def _of_house(self, scan: str, viewpoint: str, heading: float, elevation: float) -> np.ndarray:
-        from envs.panoramas.cameras import perspective_camera, render
-
-        size = (self._settings.size, self._settings.size)
-        camera = perspective_camera(size, heading, elevation, self._settings.vfov)
-        position = self._houses.position(scan, viewpoint)
-        angle = self._settings.vfov / self._settings.size
-        hits = render(self._houses.tracer(scan), position, camera, size, angle)
-        return hits.rgb.reshape(*size, 3)
-
-    @cached_property
-    def _houses(self):
-        from envs.houses.rendering.house_panoramas import HousePanoramas
-
-        return HousePanoramas()
-
-    @cached_property
-    def _panorama(self) -> Callable[[str, str], np.ndarray]:
-        from envs.panoramas.matterport_panoramas import MatterportPanoramas
-
-        source = MatterportPanoramas(self._skyboxes, self._files.connectivity_dir, _PANORAMA_WIDTH)
-        return lru_cache(_PANORAMAS_KEPT)(lambda scan, name: source.panorama(scan, name).rgb)
+def decision_limit(config: DemonstrationConfig) -> int:
+    """Return the largest number of decisions of an episode that prompts name."""
+    return config.max_steps or MAX_EPISODE_STEPS[config.dataset]
 
 
 def write_graph_pictures(
-    walks: list[RecordedWalk], folder: Path, render: Render, quality: int
+    poses: Iterable[ViewPose], folder: Path, render: Render, quality: int
 ) -> None:
-    """Write the pictures of walks on graphs; pictures that exist are kept.
+    """Write pictures; those that exist are kept.
 
     Args:
-        walks: The walks; their pictures depend on viewpoint and direction only, so that walks
-            share them.
+        poses: The pictures.
         folder: Folder of pictures.
         render: Renderer of views.
         quality: Quality of the JPEG files.
+
+    Raises:
+        FileNotFoundError: A viewpoint has no panorama.
     """
-    for walk in walks:
-        for step in walk.steps:
-            views = [(step.picture, step.heading, 0.0)]
-            views += [(each.picture, each.heading, each.elevation) for each in step.candidates]
-            for name, heading, elevation in views:
-                path = folder / name
-                if name and not path.is_file():
-                    view = render(walk.scan, step.viewpoint, heading, elevation)
-                    write_jpeg(path, view, quality)
+    missing: dict[str, dict[str, ViewPose]] = {}
+    for pose in poses:
+        name = picture_name(pose)
+        if not (folder / name).is_file():
+            missing.setdefault(pose.viewpoint, {})[name] = pose
+    for named in missing.values():
+        try:
+            views = render(list(named.values()))
+        except NoPictureError as error:
+            raise FileNotFoundError(f"no picture to export: {error}") from error
+        for name, view in zip(named, views, strict=True):
+            write_jpeg(folder / name, view, quality)
 
 
 def write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
     """Write a picture (H, W, 3) uint8 as a JPEG file atomically."""
-    data = jpeg(picture, quality)
-    with atomic_write(path) as beside:
-        beside.write_bytes(data)
-
-
-def jpeg(picture: np.ndarray, quality: int) -> bytes:
-    """Encode a picture (H, W, 3) uint8 as JPEG."""
     from PIL import Image
 
     data = io.BytesIO()
     Image.fromarray(picture).save(data, "JPEG", quality=quality)
-    return data.getvalue()
+    with atomic_write(path) as beside:
+        beside.write_bytes(data.getvalue())

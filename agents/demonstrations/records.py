@@ -19,7 +19,6 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
         elevation: Elevation of it, radians above the horizon.
         distance: Length of the edge in metres.
         rise: Height of it above the viewpoint in metres.
-        picture: Picture in its direction, relative to the folder of pictures; "" without one.
     """
 
     viewpoint: str
@@ -27,7 +26,6 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     elevation: float
     distance: float
     rise: float
-    picture: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +37,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
         label: Action of the teacher, the target of a training; 0 stops.
         taken: Action that the walk took.
         source: Who chose the action taken.
-        picture: Egocentric picture, relative to the folder of pictures; "" without one.
+        picture: Egocentric picture of a continuous walk, relative to the folder of pictures; on a
+            graph the pictures follow from the viewpoint, see `agents.demonstrations.pictures`.
         viewpoint: Viewpoint of a walk on a graph; "" in a continuous walk.
         candidates: Neighbours of the viewpoint; action k > 0 moves to candidates[k - 1].
         collided: Whether the action taken hit an obstacle (continuous walks).

@@ -1,15 +1,17 @@
 """Settings of an export of demonstrations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
+from agents.settings.language_models import PromptConfig
 from envs.worlds import Dataset, World
 from training.settings import check_counts, check_effects, check_numbers
 
 Format = Literal["llava", "messages", "lerobot", "streamvln", "navila", "uni-navid"]
 Environment = Literal["graph", "continuous"]
-View = Literal["candidates", "egocentric"]
 Media = Literal["image", "video"]
 
 # Formats whose actions are steps of 25 cm and turns, which graph walks do not have.
@@ -56,13 +58,6 @@ class DemonstrationConfig:
     """Probability of the teacher's action at each step of a policy's walk (beta of DAgger)."""
     max_steps: int | None = None
     """Maximum number of actions of a policy's walk; that of the environment by default."""
-    view: View | None = None
-    """Pictures of a decision on a graph: one picture of each candidate, or one egocentric picture;
-    by default candidates for llava and messages, and egocentric for lerobot."""
-    history: int = 0
-    """Number of earlier egocentric pictures in a record of llava or messages."""
-    image_size: int = 224
-    """Height and width of a picture in pixels."""
     vertical_fov: float = 60.0
     """Vertical field of view of a picture in degrees."""
     jpeg_quality: int = 90
@@ -77,6 +72,7 @@ class DemonstrationConfig:
     """Number of worker processes; the result does not depend on it."""
     device: str = "cpu"
     """Device of the policy: cpu, cuda, cuda:1, ..."""
+    prompt: tyro.conf.OmitArgPrefixes[PromptConfig] = field(default_factory=PromptConfig)
     check: Path | None = None
     """Folder of an export to read back with the strict reader of its format; nothing is exported.
     """
@@ -85,22 +81,23 @@ class DemonstrationConfig:
         counts = (
             "episodes",
             "max_steps",
-            "image_size",
             "jpeg_quality",
             "shard_episodes",
             "workers",
         )
         check_counts(self, counts)
-        check_counts(self, ("seed", "history"), least=0)
+        check_counts(self, ("seed",), least=0)
         check_numbers(self, ("teacher_probability",), most=1)
         if self.jpeg_quality > 95:
             raise ValueError(f"--jpeg-quality {self.jpeg_quality}: must be at most 95")
         if not 10 <= self.vertical_fov <= 120:
             raise ValueError(f"--vertical-fov {self.vertical_fov}: must be in 10..120 degrees")
-        if self.image_size > 4096:
-            raise ValueError(f"--image-size {self.image_size}: must be at most 4096 pixels")
-        if self.media == "video" and self.image_size % 2:
-            raise ValueError(f"--image-size {self.image_size}: videos require an even number")
+        if self.prompt.image_size > 4096:
+            raise ValueError(f"--image-size {self.prompt.image_size}: must be at most 4096 pixels")
+        if self.media == "video" and self.prompt.image_size % 2:
+            raise ValueError(
+                f"--image-size {self.prompt.image_size}: videos require an even number"
+            )
         if self.format in PRIMITIVE and self.environment == "graph":
             raise ValueError(
                 f"--format {self.format} has steps of 25 cm and turns, which a graph lacks; remove "
@@ -111,25 +108,27 @@ class DemonstrationConfig:
                 f"--format {self.format} has decisions between viewpoints; remove --environment "
                 "continuous, or export --format streamvln, navila, uni-navid or lerobot"
             )
-        if self.format == "lerobot" and self.view == "candidates":
+        if self.prompt.strategy == "navgpt":
             raise ValueError(
-                "--view candidates: LeRobot's frames have one picture each; remove --view, or "
-                "export --format llava"
+                "--strategy navgpt: its descriptions of views require a captioner; choose plain or "
+                "mapgpt"
             )
         check_effects(self, self._idle())
+        reason = "on demonstrations, in which the teacher may stop at any step"
+        check_effects(self.prompt, {"stop_after": reason})
+        if self.format not in CONVERSATIONS:
+            names = {item.name for item in fields(PromptConfig)} - {"image_size"}
+            reason = f"with --format {self.format}, whose records are no prompts"
+            check_effects(self.prompt, dict.fromkeys(names, reason))
 
     def _idle(self) -> dict[str, str]:
         """Return the settings without effect, with the reasons."""
         idle = {}
         if self.policy is None:
-            reason = "requires --policy, because the teacher needs no help"
+            reason = "without --policy"
             idle |= dict.fromkeys(("teacher_probability", "max_steps"), reason)
         if self.format != "lerobot":
-            idle["media"] = "requires --format lerobot"
-        if self.format not in CONVERSATIONS:
-            idle["history"] = "requires --format llava or messages"
-        if self.walks_in == "continuous":
-            idle["view"] = "requires walks on a graph (--environment graph)"
+            idle["media"] = f"with --format {self.format}"
         return idle
 
     @property
@@ -137,15 +136,3 @@ class DemonstrationConfig:
         """Environment of the walks."""
         default = "continuous" if self.format in PRIMITIVE else "graph"
         return self.environment or default
-
-    @property
-    def pictures(self) -> View:
-        """Pictures of a decision."""
-        if self.walks_in == "continuous" or self.format == "lerobot":
-            return "egocentric"
-        return self.view or "candidates"
-
-    @property
-    def needs_egocentric(self) -> bool:
-        """Whether records contain egocentric pictures."""
-        return self.pictures == "egocentric" or self.history > 0

@@ -10,11 +10,13 @@ import msgspec
 import numpy as np
 
 from agents.demonstrations.graph_walks import GraphSteps, policy_walks, teacher_walks
-from agents.demonstrations.pictures import PictureSettings, WorldPictures, write_graph_pictures
+from agents.demonstrations.pictures import poses_of, write_graph_pictures
 from agents.demonstrations.records import RecordedWalk
 from agents.demonstrations.settings import DemonstrationConfig
 from envs.episodes import Episode, load_episodes
 from envs.graphs.nav_world import NavWorld
+from envs.pictures.view_pictures import ViewPictures
+from envs.pictures.world_pictures import shared_pictures
 from envs.worlds import WorldFiles, world_files
 from storage import atomic_write
 from storage.records import read_records
@@ -129,10 +131,7 @@ class GraphWalkMaker:
     def __init__(self, config: DemonstrationConfig) -> None:
         self._config = config
         self._files = world_files(config.world, config.data_dir)
-        settings = PictureSettings(
-            config.image_size, float(np.deg2rad(config.vertical_fov)), config.jpeg_quality
-        )
-        self._render = WorldPictures(self._files, settings, config.scan_dir)
+        self._pictures = world_views(config)
         self._policy: tuple[VlnVectorEnv, Agent] | None = None
 
     def walks(self, episodes: Sequence[Episode]) -> list[RecordedWalk]:
@@ -140,7 +139,7 @@ class GraphWalkMaker:
         config = self._config
         if config.policy is None:
             world = _world(self._files, episodes[0].scan)
-            return teacher_walks(world, episodes, config.teacher, self._steps(world))
+            return teacher_walks(world, episodes, config.teacher, GraphSteps(world))
         if self._policy is None:
             from agents.demonstrations.policies import load_policy
 
@@ -153,18 +152,27 @@ class GraphWalkMaker:
                 env,
                 agent,
                 episodes,
-                self._steps(env.nav_world),
+                GraphSteps(env.nav_world),
                 config.teacher_probability,
                 config.seed,
             )
 
     def write_pictures(self, walks: list[RecordedWalk], folder: Path) -> None:
         """Write the pictures of walks that do not exist yet."""
-        write_graph_pictures(walks, folder, self._render, self._config.jpeg_quality)
-
-    def _steps(self, world: NavWorld) -> GraphSteps:
         config = self._config
-        return GraphSteps(world, config.needs_egocentric, config.pictures == "candidates")
+        poses = (pose for walk in walks for pose in poses_of(walk, config))
+        write_graph_pictures(poses, folder, self._pictures.rgb, config.jpeg_quality)
+
+
+def world_views(config: DemonstrationConfig) -> ViewPictures:
+    """Return the pictures of a world, in the size of an export.
+
+    Raises:
+        ValueError: The world has no pictures, or --scan-dir has no effect.
+    """
+    files = world_files(config.world, config.data_dir)
+    size, vfov = config.prompt.image_size, float(np.deg2rad(config.vertical_fov))
+    return shared_pictures(files, scan_dir=config.scan_dir, size=size, vfov=vfov)
 
 
 @lru_cache(maxsize=2)

@@ -3,7 +3,8 @@
 `annotations.json` is a list with one record for each decision. LLaVA: `{"id", "image": [...],
 "conversations": [{"from": "human", "value"}, {"from": "gpt", "value"}]}`. Messages: `{"messages":
 [{"role", "content"}], "images": [...]}`, as Qwen-VL's trainings and LLaMA-Factory read it. Each
-`<image>` of the text stands for the next picture. Further keys tell who chose the action.
+`<image>` of the text stands for the next picture. Further keys contain the episode,
+the options and who chose the action.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,8 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from agents.demonstrations.decisions import labelled_decisions
 from agents.demonstrations.formats.files import (
     ANNOTATIONS,
+    IMAGE,
     IMAGES,
     REMEDY,
     check_picture,
@@ -21,9 +24,10 @@ from agents.demonstrations.formats.files import (
     link_pictures,
     write_records,
 )
-from agents.demonstrations.prompts import IMAGE, LETTERS, decision_prompts
+from agents.demonstrations.pictures import decision_limit, picture_name
 from agents.demonstrations.records import RecordedWalk, Source
 from agents.demonstrations.settings import DemonstrationConfig
+from agents.language_models.prompts.messages import Message
 from storage.json_files import parse_json
 from storage.records import RecordError, read_records
 
@@ -35,7 +39,7 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"spe
     value: str
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RoleMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Message of a conversation."""
 
     role: Literal["system", "user", "assistant"]
@@ -43,7 +47,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LlavaRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Record of LLaVA's format; the last four keys are our own."""
+    """Record of LLaVA's format; the last five keys are our own."""
 
     id: str
     image: list[str]
@@ -51,18 +55,20 @@ class LlavaRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instr_id: str
     step: int
     language: str
+    options: list[str]
     source: Source
 
 
 class MessagesRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Record of the variant with roles; the last five keys are our own."""
+    """Record of the variant with roles; the last six keys are our own."""
 
-    messages: list[Message]
+    messages: list[RoleMessage]
     images: list[str]
     id: str
     instr_id: str
     step: int
     language: str
+    options: list[str]
     source: Source
 
 
@@ -75,6 +81,7 @@ class Conversation(msgspec.Struct, frozen=True):
         system: Description of the task; "" in LLaVA's variant, whose first turn contains it.
         prompt: Text of the user.
         answer: Answer of the teacher.
+        options: Labels of the options.
         source: Who chose the action that the walk took.
     """
 
@@ -83,7 +90,19 @@ class Conversation(msgspec.Struct, frozen=True):
     system: str
     prompt: str
     answer: str
+    options: list[str]
     source: Source
+
+    @property
+    def parts(self) -> list[str | Path]:
+        """Texts and pictures of the prompt in order, as a processor of transformers reads them."""
+        pictures, parts = iter(self.pictures), list[str | Path]()
+        for number, text in enumerate(self.prompt.split(IMAGE)):
+            if number:
+                parts.append(next(pictures))
+            if text := text.strip("\n"):
+                parts.append(text)
+        return parts
 
 
 def write(
@@ -99,23 +118,37 @@ def write(
     """
     used: set[str] = set()
     make = _llava if config.format == "llava" else _messages
+    limit = decision_limit(config)
 
     def records() -> Iterator[dict[str, Any]]:
         for walk in walks:
-            for number, prompt in enumerate(decision_prompts(walk, config.history)):
-                used.update(prompt.pictures)
-                names = [f"{IMAGES}/{name}" for name in prompt.pictures]
-                record = make(prompt.task, prompt.text, names, prompt.answer)
-                record["id"] = f"{walk.instr_id}_{number}"
-                record |= {"instr_id": walk.instr_id, "step": number, "language": walk.language}
+            decisions = labelled_decisions(walk, limit, config.prompt)
+            for number, decision in enumerate(decisions):
+                pictures_of = [picture_name(view) for view in decision.views]
+                used.update(pictures_of)
+                task, text = map(_text, decision.prompt)
+                images = [f"{IMAGES}/{name}" for name in pictures_of]
+                record = make(task, text, images, decision.answer)
+                record |= {"id": f"{walk.instr_id}_{number}", "instr_id": walk.instr_id}
+                record |= {"step": number, "language": walk.language, "options": decision.labels}
                 yield record | {"source": walk.steps[number].source}
 
     write_records(folder / ANNOTATIONS, records())
     link_pictures(sorted(used), pictures, folder / IMAGES)
 
 
+def _text(message: Message) -> str:
+    """Return the parts of a message as one text, with a marker on its own line for each picture."""
+    parts = (_plain(part) if isinstance(part, str) else IMAGE for part in message.parts)
+    return "\n".join(parts)
+
+
+def _plain(text: str) -> str:
+    return text.replace(IMAGE, "[image]")
+
+
 def _llava(task: str, text: str, images: list[str], answer: str) -> dict[str, Any]:
-    turns = [("human", f"{task}\n{text}"), ("gpt", answer)]
+    turns = [("human", f"{task}\n\n{text}"), ("gpt", answer)]
     conversations = [{"from": speaker, "value": value} for speaker, value in turns]
     return {"id": "", "image": images, "conversations": conversations}
 
@@ -167,7 +200,8 @@ def _conversation(record: LlavaRecord | MessagesRecord, folder: Path) -> Convers
         raise ValueError(f"the turns are {', '.join(roles)} instead of {', '.join(expected)}")
     *system, prompt, answer = texts
     pictures = [inside(folder, name) for name in images]
-    return Conversation(record.id, pictures, "".join(system), prompt, answer, record.source)
+    texts = "".join(system), prompt, answer
+    return Conversation(record.id, pictures, *texts, record.options, record.source)
 
 
 def _check(decision: Conversation, size: tuple[int, int] | None) -> None:
@@ -177,9 +211,8 @@ def _check(decision: Conversation, size: tuple[int, int] | None) -> None:
     if IMAGE in decision.answer:
         raise ValueError(f"the answer contains {IMAGE}")
     action = parse_json(decision.answer, "the answer", REMEDY)
-    letter = action.get("action") if isinstance(action, dict) else None
-    options = [line[0] for line in decision.prompt.splitlines() if line[1:3] == ". "]
-    if list(LETTERS[: len(options)]) != options or letter not in options:
-        raise ValueError(f"the answer {decision.answer} is not among the options {options}")
+    label = action.get("action") if isinstance(action, dict) else None
+    if label not in decision.options:
+        raise ValueError(f"the answer {decision.answer} is none of {', '.join(decision.options)}")
     for picture in decision.pictures:
         check_picture(picture, size)

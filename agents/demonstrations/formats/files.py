@@ -13,6 +13,7 @@ from storage.pictures import PictureError, load_picture, picture_header
 
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"
+IMAGE = "<image>"  # marker of a picture in a text
 REMEDY = "export it again with clipnav export-demonstrations"
 
 

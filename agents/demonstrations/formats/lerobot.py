@@ -36,9 +36,11 @@ from agents.demonstrations.formats.lerobot_features import (
     tasks_schema,
 )
 from agents.demonstrations.formats.lerobot_video import VideoFiles
-from agents.demonstrations.prompts import plain_text
+from agents.demonstrations.pictures import picture_name
 from agents.demonstrations.records import RecordedWalk, Step
 from agents.demonstrations.settings import DemonstrationConfig
+from agents.language_models.prompts.observations import one_line
+from envs.pictures.view_pictures import ViewPose
 from storage import write_text
 from storage.extras import import_extra
 
@@ -178,12 +180,17 @@ def write(
         config: Settings of the export.
     """
     most = max(len(step.candidates) for walk in walks for step in walk.steps)
-    table = features(config.image_size, config.media, most)
+    table = features(config.prompt.image_size, config.media, most)
     writer = LeRobotWriter(folder, table, f"clipnav-{config.walks_in}")
     for walk in walks:
         rows = walk_rows(walk, most)
-        writer.add(plain_text(walk.instruction), rows, [pictures / s.picture for s in walk.steps])
+        names = [step.picture or _name(walk, step) for step in walk.steps]
+        writer.add(one_line(walk.instruction), rows, [pictures / name for name in names])
     writer.close()
+
+
+def _name(walk: RecordedWalk, step: Step) -> str:
+    return picture_name(ViewPose(walk.scan, step.viewpoint, step.heading))
 
 
 def walk_rows(walk: RecordedWalk, most: int) -> dict[str, list[Any]]:

@@ -8,13 +8,14 @@ from PIL import Image
 
 from agents.demonstrations.export import export_demonstrations
 from agents.demonstrations.settings import DemonstrationConfig
+from agents.settings.language_models import PromptConfig
 from connectivity import read_connectivity
 
 
 def write_skyboxes(data_dir, marked_skybox):
     """Write skyboxes of all viewpoints of a world, in the default folder of the scans."""
     connectivity = data_dir / "matterport" / "connectivity"
-    faces = Image.fromarray(marked_skybox(np.eye(3), 32))
+    faces = Image.fromarray(marked_skybox(np.eye(3), 64))
     for scan in (connectivity / "scans.txt").read_text().split():
         folder = data_dir / "matterport" / "v1" / "scans" / scan / "matterport_skybox_images"
         folder.mkdir(parents=True)
@@ -48,7 +49,7 @@ def small_export(pictured_world, tmp_path):
         settings = {
             "world": "matterport",
             "data_dir": pictured_world,
-            "image_size": 32,
+            "prompt": PromptConfig(image_size=32),
             "shard_episodes": 3,
             "output": tmp_path / "export",
         }

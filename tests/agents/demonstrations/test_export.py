@@ -9,6 +9,7 @@ import pytest
 from agents.demonstrations import export as exporting
 from agents.demonstrations.export import check_export, export_demonstrations
 from agents.learning.follower_training import follower_trainer
+from agents.settings.language_models import PromptConfig
 from storage import file_sha256
 
 
@@ -107,8 +108,8 @@ def test_an_unfinished_export_with_other_settings_is_kept(small_export, monkeypa
         ({"episodes": 99}, r"--episodes 99: train of r2r has 14 episodes"),
         ({"dataset": "rxr", "language": "fr"}, r"no instruction in language 'fr'"),
         ({"policy": "none"}, r"none/config.json: no such file"),
-        ({"scan_dir": "gone"}, r"gone: no skyboxes"),
-        ({"world": "houses", "data_dir": None, "scan_dir": "x"}, r"--scan-dir .*x has no effect"),
+        ({"scan_dir": "gone"}, r"No skyboxes in .*gone"),
+        ({"world": "houses", "data_dir": None, "scan_dir": "x"}, r"scan_dir .*x has no effect"),
     ],
 )
 def test_missing_data_is_named_before_any_work(small_export, tmp_path, changes, problem):
@@ -160,7 +161,7 @@ def test_a_trained_agent_acts_and_the_teacher_labels(small_config, pictured_door
         data_dir=pictured_doors,
         policy=config.output,
         episodes=40,
-        image_size=16,
+        prompt=PromptConfig(image_size=16),
     )
     counts = export_demonstrations(settings)["counts"]
     assert counts["steps_by_source"]["policy"] >= 40

@@ -31,7 +31,7 @@ def viewpoints(recorded):
 @pytest.mark.parametrize("teacher", ["reference", "shortest"])
 def test_the_teacher_walks_its_path_and_stops(attic, teacher):
     world, episodes = attic
-    walks = teacher_walks(world, episodes, teacher, GraphSteps(world, True, True))
+    walks = teacher_walks(world, episodes, teacher, GraphSteps(world))
     for recorded, episode in zip(walks, episodes, strict=True):
         if teacher == "reference":
             passed = iter(viewpoints(recorded))
@@ -46,9 +46,7 @@ def test_the_teacher_walks_its_path_and_stops(attic, teacher):
 
 def test_candidates_have_the_geometry_of_the_graph(attic):
     world, episodes = attic
-    step = teacher_walks(world, episodes[:1], "reference", GraphSteps(world, True, True))[0].steps[
-        0
-    ]
+    step = teacher_walks(world, episodes[:1], "reference", GraphSteps(world))[0].steps[0]
     graph = world.graphs["attic"]
     here = graph.positions[graph.index(step.viewpoint)]
     assert {each.viewpoint for each in step.candidates} == set(graph.neighbours(step.viewpoint))
@@ -85,7 +83,7 @@ def test_a_policy_that_stops_too_early_is_led_to_the_goal(doors_env_of):
     env = doors_env_of(2)
     episodes = env.episodes[:2]
     agent = Wanderer([[], [2, 1]])  # row 1 goes to another door and back to the centre, then stops
-    steps = GraphSteps(env.nav_world, True, False)
+    steps = GraphSteps(env.nav_world)
     led, wandering = policy_walks(env, agent, episodes, steps)
     assert [step.source for step in led.steps] == ["teacher", "teacher"]
     assert [step.source for step in wandering.steps] == ["policy", "policy", "teacher", "teacher"]
@@ -102,7 +100,7 @@ def test_a_policy_that_stops_too_early_is_led_to_the_goal(doors_env_of):
 def test_a_policy_that_never_stops_is_truncated(doors_env_of):
     env = doors_env_of(1, max_episode_steps=3)
     agent = Wanderer([[1, 1, 1, 1, 1]])
-    (recorded,) = policy_walks(env, agent, env.episodes[:1], GraphSteps(env.nav_world, True, False))
+    (recorded,) = policy_walks(env, agent, env.episodes[:1], GraphSteps(env.nav_world))
     assert len(recorded.steps) == 3
     assert not recorded.stopped
     assert not recorded.success
@@ -114,7 +112,7 @@ def test_a_policy_without_the_teacher_walks_as_in_an_evaluation(doors_env_of):
     agent = RandomAgent(env.nav_world, 3)
     walk(env, agent, ids)
     expected = [[pose[0] for pose in poses] for poses in env.trajectories()]
-    walks = policy_walks(env, agent, env.episodes[:8], GraphSteps(env.nav_world, True, False))
+    walks = policy_walks(env, agent, env.episodes[:8], GraphSteps(env.nav_world))
     for recorded, path in zip(walks, expected, strict=True):
         own = [step.viewpoint for step in recorded.steps if step.source == "policy"]
         assert own == path[: len(own)]
@@ -125,7 +123,7 @@ def test_the_teachers_share_of_the_steps_follows_its_probability_and_the_seed(do
 
     def walks(probability, seed):
         agent = Wanderer([[1] * 9 for _ in range(32)])
-        steps = GraphSteps(env.nav_world, True, False)
+        steps = GraphSteps(env.nav_world)
         return policy_walks(env, agent, env.episodes[:32], steps, probability, seed)
 
     def share(recorded):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agents.demonstrations.settings import DemonstrationConfig
+from agents.settings.language_models import PromptConfig
 
 
 @pytest.mark.parametrize(
@@ -12,19 +13,25 @@ from agents.demonstrations.settings import DemonstrationConfig
     [
         ({"format": "navila", "environment": "graph"}, "--format navila has steps of 25 cm"),
         ({"format": "llava", "environment": "continuous"}, "decisions between viewpoints"),
-        ({"format": "lerobot", "view": "candidates"}, "--view candidates: LeRobot's frames"),
-        ({"teacher_probability": 0.5}, "--teacher-probability 0.5 has no effect requires --policy"),
+        ({"teacher_probability": 0.5}, "--teacher-probability 0.5 has no effect without --policy"),
         ({"max_steps": 5}, "--max-steps 5 has no effect"),
         ({"media": "video"}, "--media video has no effect"),
-        ({"format": "lerobot", "history": 2}, "--history 2 has no effect"),
-        ({"format": "streamvln", "view": "egocentric"}, "--view egocentric has no effect"),
+        (
+            {"format": "lerobot", "prompt": PromptConfig("mapgpt")},
+            "--strategy mapgpt has no effect",
+        ),
+        ({"prompt": PromptConfig("navgpt")}, "--strategy navgpt: its descriptions"),
+        ({"prompt": PromptConfig(stop_after=3)}, "--stop-after 3 has no effect"),
         ({"policy": Path("run"), "teacher_probability": 1.5}, "must be a number from 0 to 1"),
         ({"workers": 0}, "--workers 0: must be at least 1"),
         ({"seed": -1}, "--seed -1"),
         ({"jpeg_quality": 100}, "--jpeg-quality 100: must be at most 95"),
         ({"vertical_fov": float("nan")}, "--vertical-fov nan"),
-        ({"image_size": 10**6}, "--image-size 1000000"),
-        ({"format": "lerobot", "media": "video", "image_size": 33}, "an even number"),
+        ({"prompt": PromptConfig(image_size=10**6)}, "--image-size 1000000"),
+        (
+            {"format": "lerobot", "media": "video", "prompt": PromptConfig(image_size=33)},
+            "an even number",
+        ),
     ],
 )
 def test_contradictions_are_refused(settings, problem):
@@ -33,12 +40,9 @@ def test_contradictions_are_refused(settings, problem):
     assert "\n" not in str(caught.value)
 
 
-def test_each_format_has_its_environment_and_pictures():
+def test_each_format_has_its_environment():
     assert DemonstrationConfig().walks_in == "graph"
-    assert DemonstrationConfig().pictures == "candidates"
-    assert DemonstrationConfig(format="lerobot").pictures == "egocentric"
+    assert DemonstrationConfig(format="lerobot").walks_in == "graph"
     for name in ("streamvln", "navila", "uni-navid"):
         assert DemonstrationConfig(format=name).walks_in == "continuous"
-        assert DemonstrationConfig(format=name).pictures == "egocentric"
     assert DemonstrationConfig(format="lerobot", environment="continuous").walks_in == "continuous"
-    assert DemonstrationConfig(history=1).needs_egocentric

@@ -9,15 +9,16 @@ from PIL import Image
 
 from agents.demonstrations.export import check_export
 from agents.demonstrations.formats.conversations import read
+from agents.settings.language_models import PromptConfig
 from envs.episodes import load_episodes
 from envs.graphs.nav_graph import NavGraph
 from envs.worlds import world_files
 
 
 @pytest.mark.parametrize("name", ["llava", "messages"])
-@pytest.mark.parametrize("history", [0, 2])
-def test_an_export_is_read_back(exported, pictured_world, name, history):
-    folder = exported(format=name, history=history)
+@pytest.mark.parametrize("strategy", ["plain", "mapgpt"])
+def test_an_export_is_read_back(exported, pictured_world, name, strategy):
+    folder = exported(format=name, prompt=PromptConfig(strategy, image_size=32))
     episodes = load_episodes("r2r", "train", world_files("matterport", pictured_world))
     decisions = read(folder, (32, 32))
     walks = {
@@ -31,8 +32,7 @@ def test_an_export_is_read_back(exported, pictured_world, name, history):
         assert len(own) >= len(episode.path)  # paths may skip viewpoints
         assert json.loads(own[-1].answer) == {"action": "A"}
         assert all(episode.instruction in decision.prompt for decision in own)
-        options = own[0].prompt.partition("Options:\n")[2].splitlines()
-        assert len(own[0].pictures) == len(options) - 1
+        assert len(own[0].pictures) == len(own[0].options) - 1
     assert check_export(folder).startswith(f"{folder}: {name} is correct: {len(decisions)} records")
 
 
@@ -46,7 +46,7 @@ def test_records_have_the_keys_of_each_variant(exported, tmp_path):
     assert [m["role"] for m in messages["messages"]] == ["system", "user", "assistant"]
     assert messages["images"] == llava["image"]
     task, text = (message["content"] for message in messages["messages"][:2])
-    assert turns[0]["value"] == f"{task}\n{text}"
+    assert turns[0]["value"] == f"{task}\n\n{text}"
 
 
 def test_the_picture_of_an_option_shows_its_direction(exported, pictured_world):
@@ -57,6 +57,7 @@ def test_the_picture_of_an_option_shows_its_direction(exported, pictured_world):
     letter = json.loads(record["conversations"][1]["value"])["action"]
     picture = np.asarray(Image.open(folder / record["image"]["BCDEFG".index(letter)]))
     offset = graph.positions[graph.index("a1")] - graph.positions[graph.index("a0")]
+    offset[2] = 0  # pictures are level
     expected = 127.5 + 127 * offset / np.linalg.norm(offset)
     assert picture.shape == (32, 32, 3)
     np.testing.assert_allclose(picture[15:17, 15:17].mean((0, 1)), expected, atol=6)
@@ -103,7 +104,7 @@ def _unknown_key(record):
     ("change", "problem"),
     [
         (_without_answer, "the answer: not valid JSON"),
-        (_other_option, "is not among the options"),
+        (_other_option, "is none of A, B"),
         (_more_markers, "markers <image> for"),
         (_gpt_first, "the turns are gpt, human"),
         (_outside, "is not the name of a file inside"),
