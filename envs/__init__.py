@@ -5,18 +5,22 @@ package in the id: `gymnasium.make("envs:R2R-CLIP-v0")`.
 
 `gymnasium.make` builds an environment with one agent (`envs.navigation.vln_env.VlnEnv`) for the ids
 `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, and `gymnasium.make_vec` an environment with a batch
-of agents (`envs.navigation.vector_env.VlnVectorEnv`).
+of agents (`envs.navigation.vector_env.VlnVectorEnv`). `R2R-CE-CLIP-v0` and `RxR-CE-CLIP-v0` are the
+same tasks without a navigation graph (`envs.continuous.environments`).
 """
 
 import gymnasium
 
 from envs.worlds import MAX_EPISODE_STEPS, Dataset
 
+MAX_CONTINUOUS_STEPS = 500  # VLN-CE's limit
+
 _ENVIRONMENTS: dict[str, Dataset] = {
     "R2R-CLIP-v0": "r2r",
     "RxR-CLIP-v0": "rxr",
     "R4R-CLIP-v0": "r4r",
 }
+_CONTINUOUS: dict[str, Dataset] = {"R2R-CE-CLIP-v0": "r2r", "RxR-CE-CLIP-v0": "rxr"}
 
 
 def register_ids() -> None:
@@ -29,6 +33,17 @@ def register_ids() -> None:
                 vector_entry_point="envs.navigation.making:make_vln_vector_env",
                 max_episode_steps=MAX_EPISODE_STEPS[dataset],
                 kwargs={"dataset": dataset},
+            )
+    for env_id, task in _CONTINUOUS.items():
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                id=env_id,
+                entry_point="envs.continuous.environments.making:make_continuous_env",
+                vector_entry_point=(
+                    "envs.continuous.environments.making:make_continuous_vector_env"
+                ),
+                max_episode_steps=MAX_CONTINUOUS_STEPS,
+                kwargs={"dataset": task},
             )
 
 

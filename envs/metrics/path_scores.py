@@ -62,7 +62,7 @@ def score_path(
         trajectory_length=_length(graph, walked),
         nav_error=between[-1][-1],
         oracle_error=min(row[-1] for row in between),
-        dtw=_dtw(between),
+        dtw=warping_distance(between),
         coverage=sum(closeness) / len(closeness),
         shortest_path_length=graph.distances[described[0], described[-1]],
         reference_length=reference_length,
@@ -209,8 +209,8 @@ def _efficiency(ideal: Number, length: Number) -> Number:
     return ideal / np.maximum(np.maximum(ideal, length), _SHORTEST)
 
 
-def _dtw(between: list[list[float]]) -> float:
-    """Dynamic time warping distance of a (walked, reference) table of distances."""
+def warping_distance(between: list[list[float]]) -> float:
+    """Return the dynamic time warping distance of a (walked, reference) table of distances."""
     row = list(itertools.accumulate(between[0]))
     for distances in between[1:]:
         previous, left, corner = row, math.inf, math.inf

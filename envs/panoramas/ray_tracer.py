@@ -84,6 +84,22 @@ class RayTracer:
             self._trace_chunk(origins[part], directions[part], pixel_angle, hits, part)
         return hits
 
+    def distances(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Return the (N,) float32 distances of `trace`, without colours.
+
+        Args:
+            origins: (N, 3) or (3,) origins in metres.
+            directions: (N, 3) unit vectors.
+        """
+        directions = np.ascontiguousarray(directions, np.float32)
+        origins = np.broadcast_to(np.asarray(origins, np.float32), directions.shape)
+        distance = np.empty(len(directions), np.float32)
+        for start in range(0, len(directions), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            hits = self._intersect(origins[part], directions[part])
+            distance[part] = np.where(hits["primID"] < 0, np.inf, hits["tfar"])
+        return distance
+
     def occluded(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return (N,) bool, whether a surface is between points a and b, each (N, 3) in metres."""
         a, b = np.broadcast_arrays(np.asarray(a, np.float32), np.asarray(b, np.float32))

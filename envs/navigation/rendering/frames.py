@@ -14,9 +14,9 @@ from envs.submissions.files import Trajectory
 WIDTH, STRIP_HEIGHT, PANEL_HEIGHT = 960, 360, 280
 MAP_WIDTH = 400
 
-_PAPER, _INK, _FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
-_REFERENCE, _WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
-_VIEW_CONE = (248, 214, 176)
+PAPER, INK, FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
+REFERENCE, WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
+VIEW_CONE = (248, 214, 176)
 _STOREY = 3.0  # approximate height of a storey in metres
 _SKY, _GROUND = (206, 216, 226), (178, 174, 168)
 
@@ -45,7 +45,7 @@ def draw_frame(
         middle and the candidates labelled with their actions; the lower part is the map (reference
         path green, trajectory orange) and the instruction.
     """
-    frame = Image.new("RGB", (WIDTH, STRIP_HEIGHT + PANEL_HEIGHT), _PAPER)
+    frame = Image.new("RGB", (WIDTH, STRIP_HEIGHT + PANEL_HEIGHT), PAPER)
     viewpoint, heading, _ = trajectory[-1]
     picture = _bare_panorama() if panorama is None else panorama(episode.scan, viewpoint)
     frame.paste(_strip(picture, heading), (0, 0))
@@ -115,8 +115,8 @@ def _mark_candidates(
     # Far candidates first, so that near ones are drawn on top.
     for i in np.argsort(-np.linalg.norm(offsets, axis=1)):
         x, y = float(columns[i]), float(rows[i])
-        draw.ellipse((x - 13, y - 11, x + 13, y + 11), fill=_MARK, outline=_PAPER, width=2)
-        draw.text((x, y), str(i + 1), fill=_PAPER, font=font_for("0", 15), anchor="mm")
+        draw.ellipse((x - 13, y - 11, x + 13, y + 11), fill=_MARK, outline=PAPER, width=2)
+        draw.text((x, y), str(i + 1), fill=PAPER, font=font_for("0", 15), anchor="mm")
 
 
 def _draw_map(
@@ -128,20 +128,20 @@ def _draw_map(
     rise = np.abs(graph.positions[:, 2] - graph.positions[here, 2])
     own_storey = rise < _STOREY / 2
     for i, j in np.argwhere(np.triu(graph.adjacency)):
-        draw.line([points[i], points[j]], fill=_FAINT, width=1)
+        draw.line([points[i], points[j]], fill=FAINT, width=1)
     for point, own in zip(points, own_storey, strict=True):
-        _dot(draw, point, 2, _INK if own else _FAINT)
+        draw_dot(draw, point, 2, INK if own else FAINT)
     reference = [points[graph.index(v)] for v in episode.path]
     walked = [points[graph.index(step[0])] for step in trajectory]
     if episode.has_goal:
-        draw.line(reference, fill=_REFERENCE, width=5, joint="curve")
-        _dot(draw, reference[-1], 7, None, outline=_REFERENCE)
-    draw.line(walked, fill=_WALKED, width=2)
+        draw.line(reference, fill=REFERENCE, width=5, joint="curve")
+        draw_dot(draw, reference[-1], 7, None, outline=REFERENCE)
+    draw.line(walked, fill=WALKED, width=2)
     x, y = points[here]
     # PIL measures angles clockwise from the right, headings are clockwise from the top.
     middle = np.rad2deg(trajectory[-1][1]) - 90
-    draw.pieslice((x - 18, y - 18, x + 18, y + 18), middle - 30, middle + 30, fill=_VIEW_CONE)
-    _dot(draw, points[here], 5, _WALKED)
+    draw.pieslice((x - 18, y - 18, x + 18, y + 18), middle - 30, middle + 30, fill=VIEW_CONE)
+    draw_dot(draw, points[here], 5, WALKED)
 
 
 def _map_points(graph: NavGraph) -> list[tuple[float, float]]:
@@ -163,28 +163,43 @@ def _write_text(
     state = f"{episode.scan}   episode {episode.instr_id}   {len(trajectory) - 1} moves"
     if episode.has_goal:
         state += f"   {graph.geodesic(trajectory[-1][0], episode.path[-1]):.1f} m to the goal"
-    draw.text((left, top), state, fill=_INK, font=font_for(state, 14))
-    text = episode.instruction
+    draw.text((left, top), state, fill=INK, font=font_for(state, 14))
+    room = WIDTH - left - 20
+    write_instruction(draw, episode.instruction, (left, top + 32), (room, PANEL_HEIGHT - 60))
+
+
+def write_instruction(
+    draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int], room: tuple[int, int]
+) -> None:
+    """Write an instruction into a box; what does not fit is replaced by an ellipsis.
+
+    Args:
+        draw: Picture to draw on.
+        text: The instruction.
+        corner: Left and top of the box in pixels.
+        room: Width and height of the box in pixels.
+    """
     try:
         font = font_for(text, 18)
     except MissingFontError as error:
         # The error message is reduced to ASCII, which every font has.
         text = f"The instruction cannot be drawn: {error}".encode("ascii", "replace").decode()
         font = font_for(text, 18)
-    room = WIDTH - left - 20 - draw.textlength(" ...", font)
-    lines = _wrapped(draw, text.split(), font, room)
-    shown = lines[: (PANEL_HEIGHT - 60) // 25]
+    width = room[0] - draw.textlength(" ...", font)
+    lines = wrapped_lines(draw, text.split(), font, width)
+    shown = lines[: room[1] // 25]
     if len(shown) < len(lines):
         shown[-1] += " ..."
-    draw.multiline_text((left, top + 32), "\n".join(shown), fill=_INK, font=font, spacing=6)
+    draw.multiline_text(corner, "\n".join(shown), fill=INK, font=font, spacing=6)
 
 
-def _wrapped(
+def wrapped_lines(
     draw: ImageDraw.ImageDraw,
     words: Sequence[str],
     font: ImageFont.FreeTypeFont,
     width: float,
 ) -> list[str]:
+    """Break words into lines of at most `width` pixels."""
     lines = [""]
     for word in words:
         longer = f"{lines[-1]} {word}".strip()
@@ -195,13 +210,14 @@ def _wrapped(
     return lines
 
 
-def _dot(
+def draw_dot(
     draw: ImageDraw.ImageDraw,
     centre: tuple[float, float],
     radius: float,
     fill: tuple[int, int, int] | None,
     outline: tuple[int, int, int] | None = None,
 ) -> None:
+    """Draw a disc, or a ring if there is no fill, around a pixel."""
     x, y = centre
     box = (x - radius, y - radius, x + radius, y + radius)
     draw.ellipse(box, fill=fill, outline=outline, width=2)

@@ -1,0 +1,1 @@
+"""The continuous environments R2R-CE and RxR-CE and their parts."""

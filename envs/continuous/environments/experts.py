@@ -1,0 +1,132 @@
+"""ExpertWalks: the expert's walks as references of nDTW, and the actions of the teacher."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from envs.continuous.environments.walks import Trace
+from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
+from envs.continuous.experts import Teacher, reference_walks
+from envs.continuous.measures import Walk, measure_walk
+from envs.continuous.settings import ContinuousSettings
+from envs.continuous.simulator import Simulator
+
+
+class ExpertWalks:
+    """The expert of each episode of a split.
+
+    The reference walks visit the viewpoints of the reference path in order, as in VLN-CE's gt
+    files. They are computed when they are needed, and shared by the instructions of a path.
+    """
+
+    def __init__(
+        self,
+        split: ContinuousSplit,
+        simulator: Simulator,
+        settings: ContinuousSettings,
+        known: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Prepare the expert.
+
+        Args:
+            split: Episodes.
+            simulator: Floors of the buildings.
+            settings: Movement, kind of teacher and definition of the measures.
+            known: Positions (G, 3) of reference walks by `episode_id`, such as those of gt files;
+                the walks of other episodes are computed.
+        """
+        self._split, self._simulator, self._settings = split, simulator, settings
+        self._known = dict(known or {})
+        self._walks: dict[tuple[object, ...], np.ndarray] = {}
+        self._teacher: Teacher | None = None
+        self._serials = np.zeros(0, np.int64)  # number of the start of each agent's episode
+        self._seen = np.zeros(0, np.int64)  # number of positions that the teacher has seen
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether there is a teacher."""
+        return self._settings.teacher != "none"
+
+    def locations(self, number: int) -> np.ndarray:
+        """Return the positions (G, 3) of the expert's walk of an episode, start included.
+
+        Args:
+            number: Index of the episode, whose goal must be known.
+        """
+        episode = self._split.episodes[number]
+        if episode.episode_id in self._known:
+            return self._known[episode.episode_id]
+        key = episode.scan, episode.heading, episode.reference_path
+        if key not in self._walks:
+            nodes, headings = [np.array(episode.reference_path)], np.array([episode.heading])
+            floor = self._simulator.floor(episode.scan)
+            (walk,) = reference_walks(floor, nodes, headings, self._settings)
+            self._walks[key] = walk.positions
+        return self._walks[key]
+
+    def measure(self, number: int, walk: Walk) -> dict[str, float]:
+        """Return the measures of a walk in an episode whose goal is known."""
+        settings = self._settings
+        return measure_walk(
+            walk,
+            self.locations(number),
+            settings.definition,
+            settings.dtw,
+            settings.success_distance,
+        )
+
+    def actions(self, episodes: np.ndarray, traces: Sequence[Trace]) -> np.ndarray:
+        """Return the (B,) int64 actions of the teacher; 0 where the goal is secret.
+
+        Args:
+            episodes: (B,) index of each agent's episode.
+            traces: Walks of the agents so far. Those that end where the next ones begin reuse the
+                progress along the path; others are followed from their start.
+
+        Raises:
+            ValueError: The settings have no teacher.
+        """
+        if not self.has_teacher:
+            raise ValueError("teacher='none': choose the teacher 'path' or 'goal'")
+        self._grow(len(traces))
+        teacher, actions = self._teacher, np.zeros(len(traces), np.int64)
+        assert teacher is not None
+        current = []
+        for agent, trace in enumerate(traces):
+            episode = self._split.episodes[int(episodes[agent])]
+            if not episode.has_goal:
+                continue
+            serial, count = trace.serial, len(trace.positions)
+            if (serial, count) < (self._serials[agent], self._seen[agent]):
+                actions[agent] = self._replayed(episode, trace)
+                continue
+            if serial > self._serials[agent]:
+                self._start(teacher, agent, episode)
+                self._serials[agent], self._seen[agent] = serial, 0
+            teacher.pass_nodes(agent, trace.positions[self._seen[agent] : -1])
+            self._seen[agent] = count
+            current.append(agent)
+        if current:
+            rows = np.array(current)
+            positions = np.array([traces[agent].positions[-1] for agent in current])
+            headings = np.array([traces[agent].headings[-1] for agent in current])
+            actions[rows] = teacher.actions(positions, headings, rows)
+        return actions
+
+    def _grow(self, count: int) -> None:
+        if self._teacher is None or len(self._serials) < count:
+            kind = "goal" if self._settings.teacher == "goal" else "path"
+            self._teacher = Teacher(count, self._settings, kind)
+            self._serials, self._seen = np.full((2, count), -1, np.int64)
+
+    def _start(self, teacher: Teacher, row: int, episode: ContinuousEpisode) -> None:
+        floor = self._simulator.floor(episode.scan)
+        teacher.start(row, floor, np.array(episode.reference_path))
+
+    def _replayed(self, episode: ContinuousEpisode, trace: Trace) -> int:
+        """Return the action after a walk that is not the newest one of its agent."""
+        kind = "goal" if self._settings.teacher == "goal" else "path"
+        teacher = Teacher(1, self._settings, kind)
+        self._start(teacher, 0, episode)
+        teacher.pass_nodes(0, trace.positions[:-1])
+        return int(teacher.actions(trace.positions[-1:], trace.headings[-1:])[0])

@@ -1,0 +1,101 @@
+"""Factories for `gymnasium.make` and `gymnasium.make_vec`, which take plain keyword arguments.
+
+Code that already has a loaded split calls `ContinuousVectorEnv` or `ContinuousEnv` directly.
+"""
+
+import difflib
+import inspect
+from dataclasses import fields
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+
+from envs.continuous.environments.single_env import ContinuousEnv
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
+from envs.continuous.episodes import ContinuousSplit, load_continuous_split
+from envs.continuous.house_simulator import HouseSimulator
+from envs.continuous.sensors import ImageEncoder
+from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
+from envs.continuous.simulator import Simulator
+from envs.worlds import is_built_in
+
+_OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
+_OF_SPLIT = tuple(inspect.signature(load_continuous_split).parameters)
+_OF_SETTINGS = tuple(field.name for field in fields(ContinuousSettings))
+
+
+def make_continuous_env(
+    encoder: ImageEncoder | None = None, simulator: Simulator | None = None, **arguments: Any
+) -> ContinuousEnv:
+    """Load a split and build an environment with one agent.
+
+    Args:
+        encoder: Encoder of the sensors "clip" and "clip_panorama", such as `ClipEncoder.load(...)`.
+        simulator: Floors and cameras; None for those of the built-in houses.
+        arguments: Those of `envs.continuous.episodes.load_continuous_split`, and the fields of
+            `envs.continuous.settings.ContinuousSettings`, by default those of the dataset's task.
+
+    Raises:
+        TypeError: There is no such argument; the message names the closest one.
+        FileNotFoundError: A file of the world is missing.
+        ValueError: A file is damaged, or arguments do not fit each other.
+    """
+    for name in _OF_VECTOR_ENV:
+        if name in arguments:
+            raise TypeError(
+                f"ContinuousEnv has no argument {name!r}, because it holds one agent; use "
+                "gymnasium.make_vec for several agents"
+            )
+    split, simulator, settings = _load("ContinuousEnv", simulator, arguments)
+    return ContinuousEnv(split, simulator, settings, encoder)
+
+
+def make_continuous_vector_env(
+    num_envs: int = 1,
+    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    encoder: ImageEncoder | None = None,
+    simulator: Simulator | None = None,
+    **arguments: Any,
+) -> ContinuousVectorEnv:
+    """Load a split and build an environment with a batch of agents.
+
+    Args:
+        num_envs: Number of agents B.
+        autoreset_mode: What happens after the end of an episode, see Gymnasium.
+        encoder: As for `make_continuous_env`.
+        simulator: As for `make_continuous_env`.
+        arguments: As for `make_continuous_env`.
+
+    Raises:
+        TypeError, FileNotFoundError, ValueError: As for `make_continuous_env`.
+    """
+    split, simulator, settings = _load("ContinuousVectorEnv", simulator, arguments)
+    return ContinuousVectorEnv(split, simulator, num_envs, settings, autoreset_mode, encoder)
+
+
+# gymnasium.make reads here which render modes it can wrap ("human", "rgb_array_list").
+make_continuous_env.metadata = ContinuousEnv.metadata  # type: ignore[attr-defined]
+
+
+def _load(
+    env: str, simulator: Simulator | None, arguments: dict[str, Any]
+) -> tuple[ContinuousSplit, Simulator, ContinuousSettings]:
+    """Sort arguments into those of the split and those of the settings, and load the split."""
+    known = (*_OF_SPLIT, *_OF_SETTINGS)
+    for name in arguments:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"{env} has no argument {name!r}; {hint}")
+    own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
+    of_split = {name: value for name, value in arguments.items() if name not in own}
+    dataset: ContinuousDataset = of_split.get("dataset", "r2r")
+    settings = task_settings(dataset, **own)
+    world = of_split.get("world", "houses")
+    if simulator is None and not is_built_in(world):
+        raise ValueError(
+            f"world {world!r} has no floors and no cameras of its own; use the world 'houses' or "
+            "'houses-standard', or pass a simulator"
+        )
+    split = load_continuous_split(**of_split)
+    return split, simulator or HouseSimulator(settings), settings

@@ -1,0 +1,211 @@
+"""ContinuousWalks: positions, headings and measures of a batch of agents."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.continuous.episodes import ContinuousSplit
+from envs.continuous.measures import Walk
+from envs.continuous.settings import (
+    FORWARD,
+    LEFT,
+    LOOK_DOWN,
+    LOOK_UP,
+    RIGHT,
+    STOP,
+    ContinuousSettings,
+)
+from envs.continuous.simulator import Simulator
+
+# Metres by which an agent must move before its distance is computed again, as in VLN-CE.
+_MOVED = 1e-4
+
+
+class ContinuousWalks:
+    """State of B agents as arrays.
+
+    Headings are the initial heading and a whole number of turns, so that turning in a circle leads
+    back to the same heading exactly.
+
+    Attributes:
+        episodes: (B,) index of the episode of each agent.
+        positions: (B, 3) metres, the point under the feet.
+        turns: (B,) number of turns clockwise since the start, modulo a circle.
+        tilts: (B,) number of tilts upwards since the start.
+        steps: (B,) number of actions.
+        collided: (B,) bool, whether the last action was blocked.
+        collisions: (B,) number of collisions.
+        distances: (B,) distance to the goal in metres, NaN where the goal is secret.
+        stopped: (B,) bool, whether the agent has stopped, which terminates the episode.
+        truncated: (B,) bool, whether the episode was truncated.
+        ended_now: (B,) bool, whether the episode ended with the last step.
+    """
+
+    def __init__(
+        self,
+        split: ContinuousSplit,
+        simulator: Simulator,
+        num_agents: int,
+        settings: ContinuousSettings,
+    ) -> None:
+        """Allocate the state of the agents."""
+        self._simulator, self._settings = simulator, settings
+        episodes = split.episodes
+        self._all_scans = split.scans
+        self._starts = np.array([episode.start for episode in episodes], float).reshape(-1, 3)
+        self._headings = np.array([episode.heading for episode in episodes])
+        self.has_goals = np.array([episode.has_goal for episode in episodes])
+        goals = [e.goal if e.has_goal else (np.nan,) * 3 for e in episodes]
+        self._goals = np.array(goals, float).reshape(-1, 3)
+        self._agents = np.arange(num_agents)
+        self.episodes = np.zeros(num_agents, np.int64)
+        self.positions = np.zeros((num_agents, 3))
+        self._measured = np.zeros((num_agents, 3))  # positions of `distances`
+        self.turns, self.tilts, self.steps, self.collisions = np.zeros((4, num_agents), np.int64)
+        self.distances = np.zeros(num_agents)
+        flags = np.zeros((4, num_agents), bool)
+        self.collided, self.stopped, self.truncated, self.ended_now = flags
+        self._history = np.zeros((num_agents, 64, 5))  # position, heading and distance
+        self._most_steps = 0  # upper bound over the agents
+        self._serials = np.zeros(num_agents, np.int64)  # numbers of the starts of the episodes
+        self._starts_so_far = 0
+
+    @property
+    def headings(self) -> np.ndarray:
+        """(B,) headings, radians clockwise from +y, in 0..2 pi."""
+        turned = self.turns * np.radians(self._settings.turn_angle)
+        return (self._headings[self.episodes] + turned) % (2 * np.pi)
+
+    @property
+    def tilt_angles(self) -> np.ndarray:
+        """(B,) elevations of the cameras in radians."""
+        return self.tilts * np.radians(self._settings.tilt_angle)
+
+    @property
+    def scans(self) -> np.ndarray:
+        """(B,) object array, the building of each agent."""
+        return self._all_scans[self.episodes]
+
+    @property
+    def has_goal(self) -> np.ndarray:
+        """(B,) bool, whether the goal is known."""
+        return self.has_goals[self.episodes]
+
+    def start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
+        """Start episodes exactly at their start positions, as habitat does.
+
+        Args:
+            agents: (M,) agents that start.
+            episodes: (M,) indices of their episodes.
+        """
+        self.episodes[agents] = episodes
+        self._serials[agents] = self._starts_so_far + np.arange(len(agents))
+        self._starts_so_far += len(agents)
+        self.positions[agents] = self._measured[agents] = self._starts[episodes]
+        for count in (self.turns, self.tilts, self.steps, self.collisions):
+            count[agents] = 0
+        for flag in (self.collided, self.stopped, self.truncated):
+            flag[agents] = False
+        self._measure(agents)
+        self._record(agents)
+
+    def step(self, actions: np.ndarray, max_steps: int) -> None:
+        """Apply the actions (B,) of the agents whose episodes have not ended."""
+        active = ~(self.stopped | self.truncated)
+        self.turns += active * ((actions == RIGHT).astype(int) - (actions == LEFT))
+        self.turns %= self._settings.turns_per_circle
+        self.tilts += active * ((actions == LOOK_UP).astype(int) - (actions == LOOK_DOWN))
+        self.collided &= ~active
+        forward = np.flatnonzero(active & (actions == FORWARD))
+        if forward.size:
+            self._move(forward)
+        self.collisions += self.collided & active
+        self.steps += active
+        self.stopped |= active & (actions == STOP)
+        self.truncated |= active & ~self.stopped & (self.steps >= max_steps)
+        self.ended_now = active & (self.stopped | self.truncated)
+        moved = np.abs(self.positions - self._measured)
+        changed = (moved > _MOVED + 1e-5 * np.abs(self.positions)).any(axis=1)  # np.isclose
+        if changed.any():
+            self._measure(np.flatnonzero(changed))
+        self._record(np.flatnonzero(active))
+
+    def walk(self, agent: int) -> Walk:
+        """Return a copy of the walk of an agent so far."""
+        record = self._history[agent, : self.steps[agent] + 1]
+        return Walk(
+            record[:, :3].copy(),
+            record[:, 4].copy(),
+            bool(self.stopped[agent]),
+            int(self.collisions[agent]),
+        )
+
+    def traces(self) -> "list[Trace]":
+        """Return copies of the poses of all agents so far."""
+        history = self._history[:, : self.steps.max() + 1].copy()
+        return [
+            Trace(poses[: steps + 1, :3], poses[: steps + 1, 3], stopped, serial)
+            for poses, steps, stopped, serial in zip(
+                history,
+                self.steps.tolist(),
+                self.stopped.tolist(),
+                self._serials.tolist(),
+                strict=True,
+            )
+        ]
+
+    def _move(self, agents: np.ndarray) -> None:
+        """Move agents (M,) forward on the floors of their buildings."""
+        settings, headings = self._settings, self.headings
+        for scan, rows in grouped(self.scans[agents]):
+            chosen = agents[rows]
+            self.positions[chosen], self.collided[chosen] = self._simulator.floor(scan).step(
+                self.positions[chosen], headings[chosen], settings.step_size, settings.sliding
+            )
+
+    def _measure(self, agents: np.ndarray) -> None:
+        """Compute the distances of agents (M,) to their goals."""
+        self._measured[agents] = self.positions[agents]
+        known = self.has_goal[agents]
+        self.distances[agents[~known]] = np.nan
+        agents = agents[known]
+        for scan, rows in grouped(self.scans[agents]):
+            chosen = agents[rows]
+            self.distances[chosen] = self._simulator.floor(scan).distances(
+                self.positions[chosen], self._goals[self.episodes[chosen]]
+            )
+
+    def _record(self, agents: np.ndarray) -> None:
+        """Append the poses and distances of agents (M,) to the history."""
+        self._most_steps = max(self._most_steps, int(self.steps[agents].max(initial=0)))
+        if self._most_steps >= self._history.shape[1]:
+            self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
+        rows = agents, self.steps[agents]
+        self._history[(*rows, slice(3))] = self.positions[agents]
+        self._history[(*rows, 3)] = self.headings[agents]
+        self._history[(*rows, 4)] = self.distances[agents]
+
+
+class Trace(NamedTuple):
+    """Poses of an agent after the reset and after each action.
+
+    Attributes:
+        positions: (T, 3) metres.
+        headings: (T,) radians clockwise from +y.
+        stopped: Whether the last action was stop.
+        serial: Number of the start of the episode, larger for later starts.
+    """
+
+    positions: np.ndarray
+    headings: np.ndarray
+    stopped: bool
+    serial: int
+
+
+def grouped(names: Sequence[str] | np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Return each name with the rows (M,) where it occurs, in the order of first occurrence."""
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        rows.setdefault(name, []).append(row)
+    return [(name, np.array(chosen)) for name, chosen in rows.items()]

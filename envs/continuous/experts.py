@@ -1,0 +1,318 @@
+"""Experts that walk on a floor: the greedy geodesic follower and the teacher built on it.
+
+The follower has the rules of habitat-sim's `GreedyGeodesicFollower`, which made the ground truth
+of R2R_VLNCE v1-3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
+from envs.continuous.simulator import Floor
+
+GOAL_RADIUS = 0.5  # metres at which VLN-CE's expert stops
+THRASHING = 16  # alternating turns after which the follower carries out a whole primitive
+
+_TURN_COST = 0.0125
+_COLLISION_COST = 0.25
+_NEAR_BORDER_COST, _NEAR_BORDER = 0.05, 0.2  # cost, and metres
+_WORST_REWARD, _GOOD_ENOUGH = -0.25, 0.99
+_EQUAL = 1e-5  # rewards that differ by less are equal, and the first one wins
+_ERROR = 127  # instead of a number of turns
+
+PathTeacher = Literal["path", "goal"]
+
+
+def best_turns(
+    floor: Floor,
+    settings: ContinuousSettings,
+    positions: np.ndarray,
+    headings: np.ndarray,
+    goals: np.ndarray,
+    distances: np.ndarray,
+) -> np.ndarray:
+    """Return the number of turns (N,) before the best step forward.
+
+    The numbers 0, 1, -1, 2, -2 ... up to half a circle are tried. The reward of a number n is the
+    share of the step that brings the agent nearer, minus 0.0125 per turn, 0.25 for a collision and
+    0.05 for an end less than 0.2 m from the border of the floor. The search ends at 0.99.
+
+    Args:
+        floor: Floor of all agents.
+        settings: Length of a step, angle of a turn, sliding.
+        positions: (N, 3) positions.
+        headings: (N,) headings in radians.
+        goals: (N, 3) goals.
+        distances: (N,) geodesic distances to the goals in metres.
+
+    Returns:
+        Turns to the left, negative to the right; `_ERROR` where every reward is at most -0.25.
+    """
+    best = np.full(len(positions), _ERROR)
+    rewards = np.full(len(positions), _WORST_REWARD)
+    rows = np.arange(len(positions))
+    most = int(180 / settings.turn_angle + 1e-6)
+    # Most searches end at the first number, nearly all others at the next few.
+    for low, high in ((0, 1), (1, 4), (4, most + 1)):
+        turns = [turn for n in range(low, min(high, most + 1)) for turn in ((n, -n) if n else (0,))]
+        if not turns or not len(rows):
+            continue
+        tried = _rewards(floor, settings, positions, headings, goals, distances, rows, turns)
+        is_open = np.ones(len(rows), bool)
+        for k, turn in enumerate(turns):
+            if turn >= 0:
+                is_open &= rewards[rows] <= _GOOD_ENOUGH
+            better = rows[is_open & (tried[:, k] > rewards[rows] + _EQUAL)]
+            best[better] = turn
+            rewards[rows] = np.where(best[rows] == turn, tried[:, k], rewards[rows])
+        rows = rows[rewards[rows] <= _GOOD_ENOUGH]
+    return best
+
+
+def _rewards(
+    floor: Floor,
+    settings: ContinuousSettings,
+    positions: np.ndarray,
+    headings: np.ndarray,
+    goals: np.ndarray,
+    distances: np.ndarray,
+    rows: np.ndarray,
+    turns: Sequence[int],
+) -> np.ndarray:
+    """Return the rewards (len(rows), len(turns)) of turns before a step forward."""
+    count = len(turns)
+    angles = np.radians(settings.turn_angle) * np.array(turns)
+    tried = (headings[rows, None] - angles).reshape(-1)
+    starts, ends = positions[rows].repeat(count, axis=0), goals[rows].repeat(count, axis=0)
+    reached, collided = floor.step(starts, tried, settings.step_size, settings.sliding)
+    gained = distances[rows].repeat(count) - floor.distances(reached, ends)
+    rewards = gained / settings.step_size - _COLLISION_COST * collided
+    rewards -= _NEAR_BORDER_COST * (floor.clearance(reached) < _NEAR_BORDER)
+    return rewards.reshape(-1, count) - _TURN_COST * np.abs(turns)
+
+
+class GreedyFollower:
+    """Follower of N agents that walks to goals by greedy steps along the geodesic distance.
+
+    It remembers its last actions: when 16 of them are alternating turns, it carries out the best
+    turns and the step after them without another choice.
+
+    Args:
+        count: Number of agents.
+        settings: Length of a step, angle of a turn, sliding.
+        goal_radius: Metres from the goal at which it stops.
+    """
+
+    def __init__(self, count: int, settings: ContinuousSettings, goal_radius: float = GOAL_RADIUS):
+        self.settings, self.goal_radius = settings, goal_radius
+        self._last = np.zeros((count, THRASHING), np.int8)
+        self._pending: list[list[int]] = [[] for _ in range(count)]
+
+    def reset(self, row: int) -> None:
+        """Forget the actions of an agent."""
+        self._last[row] = STOP
+        self._pending[row] = []
+
+    def next_actions(
+        self,
+        floor: Floor,
+        positions: np.ndarray,
+        headings: np.ndarray,
+        goals: np.ndarray,
+        rows: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the next action (N,) of agents on one floor.
+
+        Args:
+            floor: The floor.
+            positions: (N, 3) positions.
+            headings: (N,) headings in radians.
+            goals: (N, 3) goals.
+            rows: (N,) numbers of the agents; None means all.
+
+        Returns:
+            STOP at the goal, and also if there is no way or no step that helps.
+        """
+        rows = np.arange(len(positions)) if rows is None else rows
+        distances = floor.distances(positions, goals)
+        actions = np.full(len(rows), STOP)
+        waiting = np.array([bool(self._pending[row]) for row in rows], bool)
+        for k in np.flatnonzero(waiting):
+            actions[k] = self._pending[rows[k]].pop()
+        walking = np.isfinite(distances) & (distances >= self.goal_radius) & ~waiting
+        chosen = np.flatnonzero(walking)
+        turns = best_turns(
+            floor,
+            self.settings,
+            positions[chosen],
+            headings[chosen],
+            goals[chosen],
+            distances[chosen],
+        )
+        actions[chosen] = np.where(turns == 0, FORWARD, np.where(turns > 0, LEFT, RIGHT))
+        actions[chosen[turns == _ERROR]] = STOP
+        for k in chosen[self._is_thrashing(rows[chosen]) & (turns != _ERROR)]:
+            turn = int(turns[np.searchsorted(chosen, k)])
+            primitive = [int(actions[k])] * abs(turn) + [FORWARD]
+            self._pending[rows[k]] = primitive[:0:-1]
+        self._last[rows] = np.concatenate([self._last[rows, 1:], actions[:, None]], axis=1)
+        return actions
+
+    def _is_thrashing(self, rows: np.ndarray) -> np.ndarray:
+        """Return which agents' last actions are alternating turns."""
+        last = self._last[rows]
+        turns = np.isin(last, (LEFT, RIGHT)).all(axis=1)
+        return turns & (last[:, 1:] != last[:, :-1]).all(axis=1)
+
+
+class Teacher:
+    """Expert of N agents, each with its own floor, that shows the way along given nodes.
+
+    Args:
+        count: Number of agents.
+        settings: Length of a step, angle of a turn, sliding.
+        kind: "path" visits every node in order, up to 0.5 m; "goal" takes the shortest walk to the
+            last node.
+    """
+
+    def __init__(self, count: int, settings: ContinuousSettings, kind: PathTeacher = "path"):
+        self._follower, self._kind = GreedyFollower(count, settings), kind
+        self._floors: list[Floor | None] = [None] * count
+        self._nodes: list[np.ndarray] = [np.empty((0, 3))] * count
+        self._current = np.zeros(count, int)
+
+    def start(self, row: int, floor: Floor, nodes: np.ndarray) -> None:
+        """Begin an episode of an agent with nodes (M, 3) of which the last is the goal."""
+        nodes = np.asarray(nodes, float)
+        self._floors[row] = floor
+        self._nodes[row] = nodes if self._kind == "path" else nodes[-1:]
+        self._current[row] = 0
+        self._follower.reset(row)
+
+    def pass_nodes(self, row: int, positions: np.ndarray) -> None:
+        """Count the nodes that an agent has passed at positions (T, 3) since the last action."""
+        floor, nodes = self._floors[row], self._nodes[row]
+        while floor is not None and len(positions) and self._current[row] < len(nodes) - 1:
+            near = floor.distances(positions, nodes[self._current[row]])
+            passed = np.flatnonzero(near < self._follower.goal_radius)
+            if not len(passed):
+                break
+            positions = positions[passed[0] :]
+            self._current[row] += 1
+
+    def actions(
+        self, positions: np.ndarray, headings: np.ndarray, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the expert's actions (N,) for agents at positions (N, 3) with headings (N,).
+
+        Args:
+            positions: (N, 3) positions in metres.
+            headings: (N,) headings in radians.
+            rows: (N,) numbers of the agents; None means all.
+        """
+        rows = np.arange(len(positions)) if rows is None else np.asarray(rows)
+        actions = np.full(len(rows), STOP)
+        floors = {id(floor): floor for row in rows if (floor := self._floors[row]) is not None}
+        for key, floor in floors.items():
+            group = np.array([k for k, row in enumerate(rows) if id(self._floors[row]) == key])
+            actions[group] = self._actions_on(floor, positions[group], headings[group], rows[group])
+        return actions
+
+    def _actions_on(
+        self, floor: Floor, positions: np.ndarray, headings: np.ndarray, rows: np.ndarray
+    ) -> np.ndarray:
+        """Return the actions (N,) of agents on one floor."""
+        actions = np.full(len(rows), STOP)
+        asking = np.arange(len(rows))
+        while len(asking):
+            agents = rows[asking]
+            goals = np.stack([self._nodes[row][self._current[row]] for row in agents])
+            follow = self._follower.next_actions
+            actions[asking] = follow(floor, positions[asking], headings[asking], goals, agents)
+            last = np.array([len(self._nodes[row]) - 1 for row in agents])
+            # A stop at a node that is not the last one leads to the next node.
+            asking = asking[(actions[asking] == STOP) & (self._current[agents] < last)]
+            self._current[rows[asking]] += 1
+        return actions
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceWalk:
+    """Walk of the expert.
+
+    Attributes:
+        actions: (T,) int actions, the last of which is STOP.
+        positions: (F + 1, 3) start, and the position after each of the F steps forward.
+        worst_miss: Largest of the nodes' distances in metres to the nearest of the positions, on
+            the floor.
+    """
+
+    actions: np.ndarray
+    positions: np.ndarray
+    worst_miss: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the walk passes every node within the goal radius."""
+        return self.worst_miss < GOAL_RADIUS
+
+
+def reference_walks(
+    floor: Floor,
+    nodes: Sequence[np.ndarray],
+    headings: np.ndarray,
+    settings: ContinuousSettings,
+    kind: PathTeacher = "path",
+    most_actions: int = 1000,
+) -> list[ReferenceWalk]:
+    """Return the expert's walks from the first of each agent's nodes to the last.
+
+    Args:
+        floor: Floor of all walks.
+        nodes: For each walk, points (M, 3) of which the first is the start.
+        headings: (N,) headings in radians at the start.
+        settings: Length of a step, angle of a turn, sliding.
+        kind: "path" visits every node, as the ground truth of R2R_VLNCE does; "goal" does not.
+        most_actions: Number of actions at which a walk is given up.
+    """
+    nodes = [np.asarray(points, float) for points in nodes]
+    count, turn = len(nodes), np.radians(settings.turn_angle)
+    teacher = Teacher(count, settings, kind)
+    for row, points in enumerate(nodes):
+        teacher.start(row, floor, points)
+    positions = np.array([points[0] for points in nodes]).reshape(-1, 3)
+    headings, turns = np.asarray(headings, float), np.zeros(count, int)
+    actions: list[list[int]] = [[] for _ in nodes]
+    tracks: list[list[np.ndarray]] = [[start.copy()] for start in positions]
+    rows = np.arange(count)
+    for _ in range(most_actions):
+        if not len(rows):
+            break
+        chosen = teacher.actions(positions[rows], headings[rows] + turn * turns[rows], rows)
+        for row, action in zip(rows, chosen, strict=True):
+            actions[row].append(int(action))
+        turns[rows] += np.where(chosen == RIGHT, 1, np.where(chosen == LEFT, -1, 0))
+        moving = rows[chosen == FORWARD]
+        positions[moving], _ = floor.step(
+            positions[moving],
+            headings[moving] + turn * turns[moving],
+            settings.step_size,
+            settings.sliding,
+        )
+        for row in moving:
+            tracks[row].append(positions[row].copy())
+        rows = rows[chosen != STOP]
+    return [
+        ReferenceWalk(np.array(a), np.array(track), _worst_miss(floor, points, np.array(track)))
+        for a, track, points in zip(actions, tracks, nodes, strict=True)
+    ]
+
+
+def _worst_miss(floor: Floor, nodes: np.ndarray, track: np.ndarray) -> float:
+    """Return the largest distance in metres from a node (M, 3) to its nearest position (K, 3)."""
+    return max(float(floor.distances(track, node).min()) for node in nodes)

@@ -1,0 +1,166 @@
+"""The floor on which the agents of a continuous environment move."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.continuous.floor.building import Box, grid_of_boxes, grid_of_house, largest_piece
+from envs.continuous.floor.geodesics import Geodesics
+from envs.continuous.floor.grid import TOLERANCE, FloorGrid
+from envs.continuous.floor.movement import move, nearest_border
+from envs.continuous.floor.neighbours import CellGraph, cell_graph
+from envs.houses.rendering.house_panoramas import HousePanoramas
+from envs.panoramas.ray_tracer import RayTracer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from envs.houses.building.house import House
+
+RADIUS = 0.1  # metres, of habitat's default agent
+_FLOORS_KEPT = 16
+
+
+class ContinuousFloor:
+    """Walkable floor of a house for round agents, with movement and geodesic distances.
+
+    Positions are float64 (N, 3) in metres in the axes of the navigation graphs, z up: the point
+    under an agent's feet. Headings are radians clockwise from +y.
+
+    Args:
+        grid: Signed distances to the border of the floor.
+        graph: Its cells and the steps between them.
+    """
+
+    def __init__(self, grid: FloorGrid, graph: CellGraph):
+        self.grid, self.graph = grid, graph
+        self._geodesics = Geodesics(grid, graph)
+
+    @classmethod
+    def of_house(
+        cls, house: House, radius: float = RADIUS, tracer: RayTracer | None = None
+    ) -> ContinuousFloor:
+        """Build the floor of a house: of its separate pieces, only the largest one counts.
+
+        Args:
+            house: A built-in house of one or two storeys.
+            radius: Radius of the agent in metres.
+            tracer: Ray tracer of the house; None means that one is built.
+        """
+        grid = grid_of_house(house, tracer or RayTracer(house.scene), radius)
+        return cls(*largest_piece(grid, cell_graph(grid)))
+
+    @classmethod
+    def of_boxes(
+        cls,
+        rooms: Sequence[Box],
+        holes: Sequence[Box] = (),
+        height: float = 0.0,
+        radius: float = 0.0,
+    ) -> ContinuousFloor:
+        """Build the floor of rooms (x0, y0, x1, y1) without holes; all pieces count."""
+        grid = grid_of_boxes(rooms, holes, height, radius)
+        return cls(grid, cell_graph(grid))
+
+    def contains(self, positions: np.ndarray) -> np.ndarray:
+        """Return which positions (N, 3) are on the floor; their heights only choose a storey."""
+        return self._signed(positions) >= -TOLERANCE
+
+    def clearance(self, positions: np.ndarray) -> np.ndarray:
+        """Return the distance (N,) in metres of positions (N, 3) to the border of the floor.
+
+        The border is where an agent touches an obstacle. Positions beyond it have clearance 0.
+        """
+        return np.maximum(self._signed(positions), 0.0)
+
+    def project(self, positions: np.ndarray) -> np.ndarray:
+        """Return the points (N, 3) of the floor near positions (N, 3), with the floor's height.
+
+        Positions on the floor keep x and y; others move to the border.
+        """
+        positions = np.asarray(positions, float)
+        layers, points = self.grid.layers(positions[:, 2]), positions[:, :2].copy()
+        off = np.flatnonzero(self.grid.at(points, layers) < -TOLERANCE)
+        if len(off):
+            border, reached = nearest_border(self.grid, points[off], layers[off])
+            i, j = self.grid.cells(points[off])
+            inside = self.graph.positions[self.graph.nearest[layers[off], i, j], :2]
+            fallback = self._border(points[off], inside, layers[off])
+            points[off] = np.where(reached[:, None], border, fallback)
+        return np.concatenate([points, self.grid.height(points, layers)[:, None]], axis=1)
+
+    def step(
+        self, positions: np.ndarray, headings: np.ndarray, distance: float, sliding: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Move agents forward.
+
+        Args:
+            positions: (N, 3) positions; those that are not on the floor are projected first.
+            headings: (N,) headings in radians.
+            distance: Length of the step in metres.
+            sliding: Whether agents slide along the border.
+
+        Returns:
+            New positions (N, 3), and which agents collided (N,) bool: they moved less than
+            `distance`.
+        """
+        positions = np.asarray(positions, float)
+        headings = np.asarray(headings, float)
+        if not self.contains(positions).all():
+            positions = self.project(positions)
+        way = distance * np.stack([np.sin(headings), np.cos(headings)], axis=1)
+        return move(self.grid, positions, positions[:, :2] + way, sliding)
+
+    def distances(self, positions: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """Return the geodesic distances (N,) in metres to goals, inf where there is no way.
+
+        Args:
+            positions: (N, 3) positions on the floor.
+            goal: (3,) goal or (N, 3) goals; projected to the floor.
+        """
+        goals = np.atleast_2d(np.asarray(goal, float))
+        if not self.contains(goals).all():
+            goals = self.project(goals)
+        positions = np.asarray(positions, float)
+        return self._geodesics.distances(positions, np.broadcast_to(goals, positions.shape))
+
+    def shortest_path(self, start: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """Return the corners (M, 3) of the shortest walk between points (3,), both included.
+
+        The result has no rows if there is no way.
+        """
+        ends = self.project(np.array([start, goal], float))
+        return self._geodesics.path(ends[0], ends[1])
+
+    def _signed(self, positions: np.ndarray) -> np.ndarray:
+        positions = np.asarray(positions, float)
+        return self.grid.at(positions[:, :2], self.grid.layers(positions[:, 2]))
+
+    def _border(self, outside: np.ndarray, inside: np.ndarray, layers: np.ndarray) -> np.ndarray:
+        """Return points (N, 2) of the floor between points (N, 2) outside and inside it."""
+        low, high = np.zeros(len(outside)), np.ones(len(outside))
+        for _ in range(30):
+            middle = (low + high) / 2
+            points = outside + middle[:, None] * (inside - outside)
+            free = self.grid.at(points, layers) >= 0
+            low, high = np.where(free, low, middle), np.where(free, middle, high)
+        return outside + high[:, None] * (inside - outside)
+
+
+@lru_cache(_FLOORS_KEPT)
+def open_floor(scan: str, radius: float = RADIUS) -> ContinuousFloor:
+    """Return the floor of a built-in house; the floors of the last few houses are cached.
+
+    Raises:
+        KeyError: The scan is unknown.
+    """
+    houses = _houses()
+    return ContinuousFloor.of_house(houses.house(scan), radius, houses.tracer(scan))
+
+
+@lru_cache(1)
+def _houses() -> HousePanoramas:
+    return HousePanoramas()

@@ -1,0 +1,166 @@
+"""HouseSimulator: floors and cameras of the built-in houses."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from envs.continuous.floor import ContinuousFloor
+from envs.continuous.sensors import camera_rays
+from envs.continuous.settings import ContinuousSettings, Size
+from envs.houses.building.house import House
+from envs.houses.rendering.house_panoramas import HousePanoramas
+from envs.panoramas.cameras import camera_turn
+from envs.panoramas.ray_tracer import RayTracer
+
+# All houses of the set mini. A ray tracer of one of them takes about 50 MB, a floor 10 MB.
+HOUSES_KEPT = 40
+_CAMERAS_PER_CALL = 8  # bounds the memory of rays to about 50 MB
+
+
+class HouseSimulator:
+    """The floors of built-in houses, and colour and depth pictures by ray tracing.
+
+    A pixel is one ray. Where both pictures have the same shape or the depth picture has more
+    pixels, one trace serves both, and the colour picture is reduced from the larger size. Houses
+    are built on first access; the simulators of a process share them.
+    """
+
+    def __init__(self, settings: ContinuousSettings) -> None:
+        """Prepare a simulator.
+
+        Args:
+            settings: Cameras, and the radius of the agent.
+        """
+        self._settings = settings
+
+    def floor(self, scan: str) -> ContinuousFloor:
+        """Return the floor of a house for the radius of the agent.
+
+        Raises:
+            KeyError: No built-in house has that name.
+        """
+        return _floor(scan, self._settings.agent_radius)
+
+    def draw(
+        self,
+        scans: Sequence[str],
+        positions: np.ndarray,
+        headings: np.ndarray,
+        tilts: np.ndarray,
+        sensors: Sequence[str],
+    ) -> dict[str, np.ndarray]:
+        """Draw the pictures of N cameras; see `envs.continuous.simulator.Simulator.draw`.
+
+        The cameras of a house are traced in one call.
+        """
+        settings = self._settings
+        sizes = {"rgb": settings.rgb_size, "depth": settings.depth_size}
+        pictures = {
+            "rgb": np.empty((len(scans), *settings.rgb_size, 3), np.uint8),
+            "depth": np.empty((len(scans), *settings.depth_size), np.float32),
+        }
+        eyes = np.array(positions, np.float32)
+        eyes[:, 2] += settings.camera_height
+        turns = np.array(
+            [camera_turn(*pose) for pose in zip(headings, tilts, strict=True)], np.float32
+        )
+        names = np.asarray(scans, dtype=object)
+        for scan in dict.fromkeys(scans):
+            cameras = np.flatnonzero(names == scan)
+            for start in range(0, len(cameras), _CAMERAS_PER_CALL):
+                part = cameras[start : start + _CAMERAS_PER_CALL]
+                drawn = self._draw_house(scan, eyes[part], turns[part], sensors, sizes)
+                for sensor, values in drawn.items():
+                    pictures[sensor][part] = values
+        return {sensor: pictures[sensor] for sensor in sensors}
+
+    def _draw_house(
+        self,
+        scan: str,
+        eyes: np.ndarray,
+        turns: np.ndarray,
+        sensors: Sequence[str],
+        sizes: dict[str, Size],
+    ) -> dict[str, np.ndarray]:
+        tracer, hfov = _tracer(scan), self._settings.hfov
+        if set(sensors) == {"rgb", "depth"} and _serves(sizes["depth"], sizes["rgb"]):
+            rgb, depth = _trace(tracer, eyes, turns, sizes["depth"], hfov)
+            return {"rgb": _reduced(rgb, sizes["rgb"]), "depth": depth}
+        drawn = {}
+        if "rgb" in sensors:
+            drawn["rgb"], _ = _trace(tracer, eyes, turns, sizes["rgb"], hfov)
+        if "depth" in sensors:
+            drawn["depth"] = _depth(tracer, eyes, turns, sizes["depth"], hfov)
+        return drawn
+
+
+@lru_cache(maxsize=1)
+def _houses() -> HousePanoramas:
+    return HousePanoramas()
+
+
+@lru_cache(maxsize=2)  # a floor and a ray tracer are usually built one after the other
+def _house(scan: str) -> House:
+    return _houses().house(scan)
+
+
+@lru_cache(maxsize=HOUSES_KEPT)
+def _tracer(scan: str) -> RayTracer:
+    return RayTracer(_house(scan).scene)
+
+
+@lru_cache(maxsize=HOUSES_KEPT)
+def _floor(scan: str, radius: float) -> ContinuousFloor:
+    return ContinuousFloor.of_house(_house(scan), radius)
+
+
+def _serves(larger: Size, smaller: Size) -> bool:
+    """Return whether a picture of the second size can be reduced from one of the first size."""
+    return larger[0] >= smaller[0] and larger[0] * smaller[1] == larger[1] * smaller[0]
+
+
+def _rays(eyes: np.ndarray, turns: np.ndarray, size: Size, hfov: float) -> tuple[np.ndarray, ...]:
+    """Return origins (M * H * W, 3), directions, and the cosine of each ray with its camera."""
+    level = camera_rays(size, hfov)
+    directions = level @ turns.transpose(0, 2, 1)  # (M, H * W, 3)
+    origins = np.repeat(eyes, len(level), axis=0)
+    return origins, directions.reshape(-1, 3), level[:, 1]
+
+
+def _trace(
+    tracer: RayTracer, eyes: np.ndarray, turns: np.ndarray, size: Size, hfov: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the colours (M, H, W, 3) and the planar depths (M, H, W) of M cameras."""
+    origins, directions, cosines = _rays(eyes, turns, size, hfov)
+    pixel_angle = 2 * np.tan(np.radians(hfov) / 2) / size[1]
+    hits = tracer.trace(origins, directions, pixel_angle)
+    rgb = hits.rgb.reshape(len(eyes), *size, 3)
+    return rgb, _planar(hits.distance, cosines, len(eyes), size)
+
+
+def _depth(
+    tracer: RayTracer, eyes: np.ndarray, turns: np.ndarray, size: Size, hfov: float
+) -> np.ndarray:
+    origins, directions, cosines = _rays(eyes, turns, size, hfov)
+    return _planar(tracer.distances(origins, directions), cosines, len(eyes), size)
+
+
+def _planar(distances: np.ndarray, cosines: np.ndarray, count: int, size: Size) -> np.ndarray:
+    """Return depth along the direction of the camera, 0 where nothing was hit, as in habitat."""
+    planar = distances.reshape(count, -1) * cosines
+    planar[np.isinf(planar)] = 0.0
+    return planar.reshape(count, *size)
+
+
+def _reduced(pictures: np.ndarray, size: Size) -> np.ndarray:
+    """Return pictures (M, H, W, 3) at a smaller size by averaging."""
+    if pictures.shape[1:3] == size:
+        return pictures
+    height, width = size
+    reduced = [
+        np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
+        for picture in pictures
+    ]
+    return np.stack(reduced)

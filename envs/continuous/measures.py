@@ -1,0 +1,194 @@
+"""Measures of walks in continuous environments, as VLN-CE and ETPNav define them.
+
+Positions may be in any axes, because all measures depend on distances only. docs/continuous.md
+lists the definitions and where published implementations differ.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from envs.arguments import check_choice
+from envs.metrics import SUCCESS_THRESHOLD
+from envs.metrics.path_scores import warping_distance
+from envs.metrics.summaries import Metric
+from storage.extras import import_extra
+
+Definition = Literal["vlnce", "etpnav"]
+Dtw = Literal["exact", "fastdtw"]
+
+# Short names as in the tables of papers.
+CONTINUOUS_METRICS = {
+    "TL": Metric("path_length", 1, "m"),
+    "NE": Metric("distance_to_goal", 1, "m"),
+    "OSR": Metric("oracle_success", 100, "%"),
+    "SR": Metric("success", 100, "%"),
+    "SPL": Metric("spl", 100, "%"),
+    "nDTW": Metric("ndtw", 100, "%"),
+    "sDTW": Metric("sdtw", 100, "%"),
+    "steps": Metric("steps_taken", 1, ""),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """Walk of one agent.
+
+    Attributes:
+        positions: (T, 3) metres, after the reset and after each action, stop included.
+        distances: (T,) geodesic distances from the positions to the goal in metres; inf where no
+            walk reaches the goal.
+        stopped: Whether the last action was stop.
+        collisions: Number of collisions, or None if it is unknown.
+    """
+
+    positions: np.ndarray
+    distances: np.ndarray
+    stopped: bool
+    collisions: int | None = None
+
+
+def measure_walk(
+    walk: Walk,
+    reference: np.ndarray,
+    definition: Definition = "vlnce",
+    dtw: Dtw = "exact",
+    threshold: float = SUCCESS_THRESHOLD,
+) -> dict[str, float]:
+    """Return the measures of a walk by VLN-CE's names.
+
+    `vlnce` counts a success if the agent has stopped less than 3 m from the goal (VLN-CE
+    `habitat_extensions/measures.py`). `etpnav` counts it if the walk ends at most 3 m from the
+    goal, stopped or not (ETPNav `vlnce_baselines/ss_trainer_ETP.py`). An agent that cannot reach
+    the goal scores a success and an SPL of 0, where VLN-CE computes NaN.
+
+    Args:
+        walk: Walk of the agent.
+        reference: (G, 3) positions of the expert's walk, `locations` in VLN-CE's gt files.
+        definition: "vlnce" or "etpnav".
+        dtw: "exact", or "fastdtw" for the upper bound of the package fastdtw (radius 1) that
+            VLN-CE uses by default; it requires the extra `fastdtw`.
+        threshold: Success radius in metres; also the scale of nDTW.
+
+    Returns:
+        `distance_to_goal`, `oracle_navigation_error`, `path_length` and `dtw` in metres;
+        `success`, `oracle_success`, `spl`, `ndtw`, `sdtw` and `soft_spl` in 0..1; `steps_taken`,
+        the number of actions; `collisions` if they are known, with `etpnav` per position.
+
+    Raises:
+        ValueError: The walk or the reference is empty, or a choice is unknown.
+        ModuleNotFoundError: The package fastdtw is missing.
+    """
+    check_choice("definition", definition, Definition)
+    check_choice("dtw", dtw, Dtw)
+    positions, reference = _points(walk.positions, "walk"), _points(reference, "reference")
+    distances = _checked_distances(walk)
+    length = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
+    final, nearest, ideal = float(distances[-1]), float(distances.min()), float(distances[0])
+    if definition == "vlnce":
+        success, oracle = walk.stopped and final < threshold, nearest < threshold
+    else:
+        success, oracle = final <= threshold, nearest <= threshold
+    efficiency = _efficiency(ideal, length)
+    warped = _dtw(moved_positions(positions), reference, dtw)
+    ndtw = float(np.exp(-warped / (threshold * len(reference))))
+    measures = {
+        "distance_to_goal": final,
+        "success": float(success),
+        "oracle_success": float(oracle),
+        "oracle_navigation_error": nearest,
+        "spl": float(success) * efficiency,
+        "soft_spl": _progress(ideal, final) * efficiency,
+        "path_length": length,
+        "steps_taken": float(len(positions) - 1),
+        "dtw": warped,
+        "ndtw": ndtw,
+        "sdtw": float(success) * ndtw,
+    }
+    if walk.collisions is not None:
+        share = len(positions) if definition == "etpnav" else 1
+        measures["collisions"] = walk.collisions / share
+    return measures
+
+
+def moved_positions(positions: np.ndarray) -> np.ndarray:
+    """Return positions (T, 3) without those that equal the one before in all float32 coordinates.
+
+    VLN-CE drops these, so turns and blocked moves do not count in nDTW.
+    """
+    single = np.asarray(positions, np.float32)
+    moved = np.ones(len(single), bool)
+    moved[1:] = (single[1:] != single[:-1]).any(axis=1)
+    return np.asarray(positions)[moved]
+
+
+def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each measure under its short name, see `CONTINUOUS_METRICS`.
+
+    Walks whose goal is unreachable count with a success of 0, are left out of the mean `NE` and
+    counted in `unreachable`. `NE` is NaN if all goals are unreachable. `episodes` is the number of
+    walks.
+
+    Raises:
+        ValueError: There are no walks.
+    """
+    if not measures:
+        raise ValueError("no walk to summarise")
+    columns = {
+        short: np.array([walk[metric.column] for walk in measures])
+        for short, metric in CONTINUOUS_METRICS.items()
+    }
+    reached = np.isfinite(columns["NE"])
+    columns["NE"] = columns["NE"][reached]
+    means = {short: _mean(column) for short, column in columns.items()}
+    if all("collisions" in walk for walk in measures):
+        means["collisions"] = _mean(np.array([walk["collisions"] for walk in measures]))
+    unreachable = len(measures) - int(reached.sum())
+    return {**means, "unreachable": unreachable, "episodes": len(measures)}
+
+
+def _mean(column: np.ndarray) -> float:
+    return float(column.mean()) if len(column) else float("nan")
+
+
+def _points(points: Any, kind: str) -> np.ndarray:
+    points = np.asarray(points, np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise ValueError(f"the {kind} must have shape (T, 3) with T >= 1, not {points.shape}")
+    return points
+
+
+def _checked_distances(walk: Walk) -> np.ndarray:
+    distances = np.asarray(walk.distances, np.float64)
+    if distances.shape != (len(walk.positions),):
+        raise ValueError(f"{len(walk.positions)} positions with {distances.shape} distances")
+    return distances
+
+
+def _efficiency(ideal: float, length: float) -> float:
+    """Return the length of the shortest walk divided by that of the walk, at most 1."""
+    if not np.isfinite(ideal):
+        return 0.0
+    longest = max(ideal, length)
+    return ideal / longest if longest else 1.0  # an agent that starts at the goal and stays
+
+
+def _progress(ideal: float, final: float) -> float:
+    """Return habitat-lab's soft success, the share of the distance that the agent has covered."""
+    if not (np.isfinite(ideal) and np.isfinite(final) and ideal):
+        return float(final == 0.0)
+    return max(0.0, 1.0 - final / ideal)
+
+
+def _dtw(walked: np.ndarray, reference: np.ndarray, method: Dtw) -> float:
+    if method == "fastdtw":
+        package = import_extra("fastdtw", "fastdtw", "--dtw fastdtw")
+        return float(package.fastdtw(walked, reference, dist=_distance)[0])
+    between = np.linalg.norm(walked[:, None] - reference[None], axis=2)
+    return warping_distance(between.tolist())
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a - b))

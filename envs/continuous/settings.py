@@ -1,0 +1,189 @@
+"""ContinuousSettings: everything that the tasks R2R-CE and RxR-CE fix, each value a setting."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from envs.arguments import check_choice, whole_number
+from envs.continuous.measures import Definition, Dtw
+from envs.metrics import SUCCESS_THRESHOLD
+
+Sensor = Literal["rgb", "depth", "clip", "rgb_panorama", "depth_panorama", "clip_panorama"]
+Reward = Literal["progress", "distance", "ndtw"]
+Teacher = Literal["path", "goal", "none"]
+ContinuousDataset = Literal["r2r", "rxr"]
+Size = tuple[int, int]
+
+STOP, FORWARD, LEFT, RIGHT, LOOK_UP, LOOK_DOWN = range(6)
+ACTION_NAMES = ("STOP", "MOVE_FORWARD", "TURN_LEFT", "TURN_RIGHT", "LOOK_UP", "LOOK_DOWN")
+RENDER_MODES = ("rgb_array",)
+PANORAMA_VIEWS = 12
+
+
+@dataclass(frozen=True)
+class ContinuousSettings:
+    """Settings of a continuous environment; the defaults are those of R2R-CE.
+
+    Sources: VLN-CE 729d141 `habitat_extensions/config/vlnce_task.yaml` (R2R-CE) and
+    `rxr_vlnce_english_task.yaml` (RxR-CE), and the defaults of habitat-lab 0.1.7.
+
+    Attributes:
+        turn_angle: Degrees of a turn; a divisor of 360.
+        step_size: Metres of a step forward.
+        tilt_actions: Whether the actions LOOK_UP and LOOK_DOWN exist.
+        tilt_angle: Degrees of such an action. Habitat and VLN-CE do not limit the tilt.
+        rgb_size: Height and width of the colour picture in pixels.
+        depth_size: Height and width of the depth picture in pixels.
+        hfov: Horizontal field of view of both cameras in degrees.
+        camera_height: Metres of the cameras above the feet of the agent.
+        min_depth: Metres; nearer surfaces have this depth.
+        max_depth: Metres; farther surfaces have this depth.
+        normalize_depth: Whether depth is scaled from `min_depth`..`max_depth` to 0..1.
+        agent_radius: Metres between the centre of the agent and the nearest obstacle.
+        agent_height: Metres; only the backend habitat uses it, because houses have no low passage.
+        sliding: Whether an agent slides along an obstacle that it walks into.
+        success_distance: Metres; a stop at a smaller distance to the goal is a success.
+        max_episode_steps: Number of actions before truncation.
+        observe: Sensors. "rgb" and "depth" look ahead; "..._panorama" are 12 such pictures at
+            headings 0, 30, ... degrees counter-clockwise from the agent's; "clip" and
+            "clip_panorama" are features of these pictures, which require an encoder. Nothing else
+            is drawn; () draws nothing.
+        teacher: Expert of `info["teacher_action"]`: "path" visits the viewpoints of the reference
+            path in order, as VLN-CE's gt files do, "goal" takes the shortest walk to the goal, as
+            VLN-CE's DAgger does; "none" omits the entry.
+        reward: "progress": metres by which the distance to the goal decreases, plus `slack_reward`
+            at each action and `success_reward` at a successful stop (VLN-CE's WaypointReward).
+            "distance" and "ndtw": as in the environments on graphs, see `envs.navigation.rewards`.
+        success_reward: Reward of a successful stop with reward="progress".
+        slack_reward: Reward of each action with reward="progress".
+        definition: Definition of the measures, see `envs.continuous.measures`.
+        dtw: Algorithm of nDTW, "exact" or "fastdtw".
+        shuffle: Whether episodes are drawn at random; otherwise they follow the order of the file.
+        render_mode: None or "rgb_array".
+
+    Raises:
+        ValueError: A value is out of range, or a setting has no effect.
+    """
+
+    turn_angle: float = 15.0
+    step_size: float = 0.25
+    tilt_actions: bool = False
+    tilt_angle: float = 30.0
+    rgb_size: Size = (224, 224)
+    depth_size: Size = (256, 256)
+    hfov: float = 90.0
+    camera_height: float = 1.25
+    min_depth: float = 0.0
+    max_depth: float = 10.0
+    normalize_depth: bool = True
+    agent_radius: float = 0.1
+    agent_height: float = 1.5
+    sliding: bool = True
+    success_distance: float = SUCCESS_THRESHOLD
+    max_episode_steps: int = 500
+    observe: tuple[Sensor, ...] = ("rgb", "depth")
+    teacher: Teacher = "path"
+    reward: Reward = "progress"
+    success_reward: float = 2.5
+    slack_reward: float = -0.05
+    definition: Definition = "vlnce"
+    dtw: Dtw = "exact"
+    shuffle: bool = True
+    render_mode: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        object.__setattr__(self, "observe", tuple(self.observe))
+        for name in ("rgb_size", "depth_size"):
+            size = tuple(whole_number(name, value) for value in getattr(self, name))
+            if len(size) != 2:
+                raise ValueError(f"{name} is {size}, but must be height and width")
+            object.__setattr__(self, name, size)
+        self._check_angles()
+        for name in ("step_size", "camera_height", "agent_radius", "agent_height"):
+            _check_positive(name, getattr(self, name))
+        _check_positive("success_distance", self.success_distance)
+        if not 0 <= self.min_depth < self.max_depth < math.inf:
+            raise ValueError(
+                f"min_depth {self.min_depth} and max_depth {self.max_depth} must be metres with "
+                "0 <= min_depth < max_depth"
+            )
+        whole_number("max_episode_steps", self.max_episode_steps)
+        self._check_choices()
+
+    def _check_angles(self) -> None:
+        if not _divides(self.turn_angle, 360):
+            raise ValueError(f"turn_angle {self.turn_angle}: must be a divisor of 360 degrees")
+        if not 0 < self.tilt_angle < 360:
+            raise ValueError(f"tilt_angle {self.tilt_angle}: must be between 0 and 360 degrees")
+        if not 0 < self.hfov < 180:
+            raise ValueError(f"hfov {self.hfov}: must be between 0 and 180 degrees")
+
+    def _check_choices(self) -> None:
+        for sensor in self.observe:
+            check_choice("observe", sensor, Sensor)
+        if len(set(self.observe)) < len(self.observe):
+            raise ValueError(f"observe {self.observe} names a sensor twice")
+        check_choice("teacher", self.teacher, Teacher)
+        check_choice("reward", self.reward, Reward)
+        check_choice("definition", self.definition, Definition)
+        check_choice("dtw", self.dtw, Dtw)
+        if self.render_mode not in (None, *RENDER_MODES):
+            raise ValueError(f"render_mode {self.render_mode!r} is neither None nor 'rgb_array'")
+
+    @property
+    def num_actions(self) -> int:
+        """Number of actions: 4, or 6 with `tilt_actions`."""
+        return len(ACTION_NAMES) if self.tilt_actions else LOOK_UP
+
+    @property
+    def turns_per_circle(self) -> int:
+        """Number of turns after which an agent faces its first heading again."""
+        return round(360 / self.turn_angle)
+
+    @property
+    def needs_encoder(self) -> bool:
+        """Whether a sensor requires an encoder."""
+        return any(sensor.startswith("clip") for sensor in self.observe)
+
+
+def _divides(angle: float, whole: int) -> bool:
+    count = whole / angle if angle > 0 else 0.0
+    return count >= 1 and math.isclose(count, round(count), rel_tol=1e-9)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} {value}: must be a positive number of metres")
+
+
+R2R_CE = ContinuousSettings()
+RXR_CE = ContinuousSettings(
+    turn_angle=30.0,
+    tilt_actions=True,
+    rgb_size=(480, 640),
+    depth_size=(480, 640),
+    hfov=79.0,
+    camera_height=0.88,
+    min_depth=0.5,
+    max_depth=5.0,
+    agent_radius=0.18,
+    agent_height=0.88,
+    sliding=False,
+)
+PRESETS: dict[ContinuousDataset, ContinuousSettings] = {"r2r": R2R_CE, "rxr": RXR_CE}
+
+
+def task_settings(dataset: ContinuousDataset, **changes: Any) -> ContinuousSettings:
+    """Return the settings of R2R-CE ("r2r") or RxR-CE ("rxr") with changes.
+
+    Raises:
+        ValueError: There is no such dataset, or a value is out of range.
+    """
+    check_choice("dataset", dataset, ContinuousDataset)
+    if isinstance(changes.get("observe"), str):
+        sensors = ", ".join(get_args(Sensor))
+        raise ValueError(
+            f"observe must be a tuple of sensors ({sensors}), not {changes['observe']!r}"
+        )
+    return replace(PRESETS[dataset], **changes)

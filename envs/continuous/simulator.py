@@ -1,0 +1,77 @@
+"""What a simulator of continuous navigation provides; environments, experts and scores build on it.
+
+All positions are float64 (N, 3) in metres in the axes of the navigation graphs (z up), the point
+under the feet. Headings are radians clockwise from +y.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+
+class Floor(Protocol):
+    """The places of a building where an agent can stand, and the walks between them.
+
+    `envs.continuous.floor.ContinuousFloor` is the floor of a built-in house.
+    """
+
+    def project(self, positions: np.ndarray) -> np.ndarray:
+        """Return the nearest positions (N, 3) on the floor."""
+        ...
+
+    def contains(self, positions: np.ndarray) -> np.ndarray:
+        """Return (N,) bool, whether an agent can stand at the positions."""
+        ...
+
+    def clearance(self, positions: np.ndarray) -> np.ndarray:
+        """Return (N,) metres from the agent's outline to the nearest obstacle."""
+        ...
+
+    def step(
+        self, positions: np.ndarray, headings: np.ndarray, distance: float, sliding: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions (N, 3) after a step forward, and (N,) bool, who collided."""
+        ...
+
+    def distances(self, positions: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """Return the (N,) geodesic distances in metres to a goal (3,) or to goals (N, 3).
+
+        The distance to a goal that no walk reaches is inf.
+        """
+        ...
+
+    def shortest_path(self, start: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """Return the corners (M, 3) of the shortest walk, both ends included."""
+        ...
+
+
+class Simulator(Protocol):
+    """Buildings with floors, and cameras in them."""
+
+    def floor(self, scan: str) -> Floor:
+        """Return the floor of a building for the radius of the agent."""
+        ...
+
+    def draw(
+        self,
+        scans: Sequence[str],
+        positions: np.ndarray,
+        headings: np.ndarray,
+        tilts: np.ndarray,
+        sensors: Sequence[str],
+    ) -> dict[str, np.ndarray]:
+        """Draw the pictures of N cameras.
+
+        Args:
+            scans: N buildings.
+            positions: (N, 3) points under the feet of the agents.
+            headings: (N,) radians clockwise from +y.
+            tilts: (N,) radians above the horizon.
+            sensors: "rgb", "depth" or both.
+
+        Returns:
+            "rgb" (N, H, W, 3) uint8 and "depth" (N, H, W) float32, planar depth in metres, 0 where
+            nothing was hit, not clipped.
+        """
+        ...

@@ -1,0 +1,321 @@
+import dataclasses
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode
+
+import envs  # noqa: F401  (registers the environments)
+from envs.continuous.measures import measure_walk
+from envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
+
+INFO = {
+    *("instr_id", "episode_id", "instruction", "scan", "position", "heading", "tilt"),
+    *("habitat_position", "rotation", "collided", "steps", "distance_to_goal", "teacher_action"),
+}
+
+
+def repeat(env, action, count=1):
+    for _ in range(count):
+        result = env.step(np.full(env.num_envs, action))
+    return result
+
+
+def follow_teacher(env, info, most=200):
+    for _ in range(most):
+        _, rewards, terminated, _, info = env.step(info["teacher_action"])
+        if terminated.all():
+            return rewards, info
+    raise AssertionError("the teacher did not stop")
+
+
+def test_observations_and_infos_fit_the_spaces(make_box_env):
+    env = make_box_env()
+    observation, info = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    assert {name for name in info if not name.startswith("_")} == INFO
+    observation, *_, info = repeat(env, FORWARD)
+    assert env.observation_space.contains(observation)
+    assert info["position"].shape == info["habitat_position"].shape == (4, 3)
+    assert info["rotation"].shape == (4, 4)
+
+
+def test_a_step_forward_goes_a_quarter_of_a_metre_along_the_heading(make_box_env):
+    env = make_box_env(1, shuffle=False)
+    _, info = env.reset(seed=0)
+    assert info["position"][0].tolist() == [1.0, 1.0, 0.0]
+    repeat(env, RIGHT, 6)
+    *_, info = repeat(env, FORWARD)
+    np.testing.assert_allclose(info["position"][0], [1.25, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(info["habitat_position"][0], [1.25, 0, -1], atol=1e-12)
+    assert info["heading"][0] == pytest.approx(np.pi / 2)
+    assert not info["collided"][0]
+
+
+def test_turning_in_a_circle_leads_back_exactly(make_box_env):
+    env = make_box_env(4)
+    _, before = env.reset(seed=3)
+    *_, after = repeat(env, LEFT, 24)
+    np.testing.assert_array_equal(before["heading"], after["heading"])
+    np.testing.assert_array_equal(before["position"], after["position"])
+    np.testing.assert_array_equal(before["rotation"], after["rotation"])
+    assert after["steps"].tolist() == [24] * 4
+    assert [metrics["path_length"] for metrics in env.metrics()] == [0.0] * 4
+
+
+def test_walls_stop_agents_and_count_collisions(make_box_env):
+    env = make_box_env(1, shuffle=False)
+    env.reset(seed=0)
+    *_, info = repeat(env, FORWARD, 30)  # north, towards the wall at y = 3
+    assert info["collided"][0]
+    assert info["position"][0, 1] == pytest.approx(3.0, abs=0.03)
+    assert 20 <= env.metrics()[0]["collisions"] <= 23
+
+
+def test_stop_near_the_goal_is_a_success_and_gives_the_rewards_of_the_specification(make_box_env):
+    env = make_box_env(2, shuffle=False)
+    _, info = env.reset(seed=0)
+    before = info["distance_to_goal"].copy()
+    total = np.zeros(2)
+    while not env._walks.stopped.all():
+        _, rewards, *_, info = env.step(info["teacher_action"])
+        total += rewards
+    decrease = before - info["distance_to_goal"]
+    np.testing.assert_allclose(total, decrease - 0.05 * info["steps"] + 2.5, atol=1e-6)
+    assert info["distance_to_goal"].max() < 0.5
+
+
+def test_metrics_at_the_end_equal_the_measures_of_the_walk(make_box_env):
+    env = make_box_env(4)
+    _, info = env.reset(seed=1)
+    _, info = follow_teacher(env, info)
+    for agent, metrics in enumerate(env.metrics()):
+        walk = env._walks.walk(agent)
+        reference = env.experts.locations(int(env._walks.episodes[agent]))
+        assert metrics == measure_walk(walk, reference)
+        assert metrics["success"] == 1.0
+
+
+def test_the_teacher_repeats_the_reference_walk(make_box_env):
+    env = make_box_env(4, shuffle=False)
+    _, info = env.reset(seed=0)
+    follow_teacher(env, info)
+    for agent, metrics in enumerate(env.metrics()):
+        assert metrics["ndtw"] == pytest.approx(1.0), agent
+
+
+def test_infos_of_ended_agents_contain_metrics(make_box_env):
+    env = make_box_env(4)
+    _, info = env.reset(seed=0)
+    assert "metrics" not in info
+    *_, info = env.step(np.array([STOP, FORWARD, FORWARD, STOP]))
+    assert info["_metrics"].tolist() == [True, False, False, True]
+    metrics = info["metrics"]
+    assert metrics["steps_taken"].tolist() == [1, 0, 0, 1]
+    assert metrics["_success"].tolist() == [True, False, False, True]
+
+
+def test_teacher_actions_do_not_depend_on_when_they_are_read(make_box_env):
+    rng = np.random.default_rng(2)
+    actions = rng.choice([FORWARD, FORWARD, LEFT, RIGHT], size=(40, 4))
+    always, sometimes = make_box_env(4, shuffle=False), make_box_env(4, shuffle=False)
+    _, read = always.reset(seed=0)
+    _, unread = sometimes.reset(seed=0)
+    kept = []
+    for step, action in enumerate(actions):
+        expected = read["teacher_action"]
+        if step % 7 == 0:
+            assert unread["teacher_action"].tolist() == expected.tolist()
+        kept.append((unread, expected))
+        *_, read = always.step(action)
+        *_, unread = sometimes.step(action)
+    for info, expected in kept:  # older infos than the newest one
+        assert info["teacher_action"].tolist() == expected.tolist()
+
+
+def test_path_and_goal_teachers_differ_where_the_path_is_a_detour(make_box_env, box_split):
+    detour = dataclasses.replace(
+        box_split.episodes[0], reference_path=((1.0, 1.0, 0.0), (1.0, 2.5, 0.0), (9.0, 1.0, 0.0))
+    )
+    split = dataclasses.replace(box_split, episodes=[detour])
+    actions = {}
+    for teacher in ("path", "goal"):
+        env = make_box_env(1, split=split, teacher=teacher)
+        actions[teacher] = int(env.reset(seed=0)[1]["teacher_action"][0])
+    assert actions == {"path": FORWARD, "goal": RIGHT}
+    env = make_box_env(1, teacher="none")
+    assert "teacher_action" not in env.reset(seed=0)[1]
+    with pytest.raises(ValueError, match="'path' or 'goal'"):
+        env.teacher_actions()
+
+
+def test_running_out_of_steps_is_no_success(make_box_env):
+    env = make_box_env(1, shuffle=False, max_episode_steps=5)
+    _, info = env.reset(seed=0)
+    for _ in range(5):
+        _, _, terminated, truncated, info = env.step(np.array([RIGHT]))
+    assert (terminated[0], truncated[0]) == (False, True)
+    assert info["metrics"]["success"][0] == 0.0
+    steps = info["steps"].copy()
+    *_, info = env.step(np.array([FORWARD]))
+    assert info["steps"].tolist() == steps.tolist()
+
+
+def test_tilting_changes_the_camera_but_not_the_heading(make_box_env):
+    env = make_box_env(1, tilt_actions=True)
+    _, before = env.reset(seed=0)
+    assert env.single_action_space.n == 6
+    *_, up = repeat(env, LOOK_UP, 2)
+    assert up["tilt"][0] == pytest.approx(np.pi / 3)
+    *_, down = repeat(env, LOOK_DOWN, 3)
+    assert down["tilt"][0] == pytest.approx(-np.pi / 6)
+    np.testing.assert_array_equal(before["heading"], down["heading"])
+
+
+def test_only_observed_sensors_of_moved_agents_are_drawn(make_box_env):
+    env = make_box_env(4, shuffle=False, observe=("depth",))
+    draws = env.simulator.draws
+    env.reset(seed=0)
+    assert draws == [(4, ("depth",))]
+    env.step(np.array([FORWARD, STOP, LEFT, STOP]))
+    assert draws[1:] == [(2, ("depth",))]
+    repeat(env, STOP)
+    assert len(draws) == 2
+    blind = make_box_env(4, observe=())
+    observation, _ = blind.reset(seed=0)
+    repeat(blind, FORWARD)
+    assert set(observation) == {"instruction"}
+    assert blind.simulator.draws == []
+
+
+def test_panoramas_turn_counter_clockwise_from_the_heading(make_box_env):
+    env = make_box_env(1, shuffle=False, observe=("rgb", "rgb_panorama", "depth_panorama"))
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    headings = observation["rgb_panorama"][0, :, 0, 0, 0].astype(int) * 2
+    assert headings.tolist() == [0, *range(330, 0, -30)]
+    np.testing.assert_array_equal(observation["rgb"], observation["rgb_panorama"][:, 0])
+    assert env.simulator.draws == [(12, ("rgb", "depth"))]
+
+
+class MeanColour:
+    embed_dim = 3
+
+    def pooled(self, images):
+        return images.reshape(len(images), -1, 3).mean(axis=1, dtype=np.float32)
+
+
+def test_features_are_those_of_the_pictures(make_box_env):
+    env = make_box_env(2, encoder=MeanColour(), observe=("rgb", "clip", "clip_panorama"))
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    expected = MeanColour().pooled(observation["rgb"])
+    np.testing.assert_array_equal(observation["clip"], expected)
+    np.testing.assert_array_equal(observation["clip_panorama"][:, 0], expected)
+
+
+def test_encoder_and_sensors_must_fit(make_box_env):
+    with pytest.raises(ValueError, match=r"pass encoder="):
+        make_box_env(1, observe=("clip",))
+    with pytest.raises(ValueError, match="encoder has no effect"):
+        make_box_env(1, encoder=MeanColour())
+
+
+def test_a_batch_equals_single_agents_with_consecutive_seeds(make_box_env):
+    batch = make_box_env(3)
+    singles = [make_box_env(1) for _ in range(3)]
+    observation, info = batch.reset(seed=5)
+    results = [env.reset(seed=5 + i) for i, env in enumerate(singles)]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        for i, (own, own_info) in enumerate(results):
+            for name, values in own.items():
+                np.testing.assert_array_equal(values[0], observation[name][i])
+            np.testing.assert_allclose(own_info["position"][0], info["position"][i], atol=1e-12)
+            assert own_info["instr_id"][0] == info["instr_id"][i]
+        actions = rng.integers(1, 4, 3)
+        observation, *_, info = batch.step(actions)
+        results = [
+            (step[0], step[4])
+            for step in (env.step(actions[i : i + 1]) for i, env in enumerate(singles))
+        ]
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_episodes_restart_by_the_autoreset_mode(make_box_env, mode):
+    env = make_box_env(2, autoreset_mode=mode)
+    env.reset(seed=0)
+    _, _, terminated, _, info = env.step(np.array([STOP, FORWARD]))
+    assert terminated.tolist() == [True, False]
+    if mode is AutoresetMode.SAME_STEP:
+        assert info["final_info"]["metrics"]["steps_taken"][0] == 1
+        assert info["steps"].tolist() == [0, 1]
+    else:
+        assert info["metrics"]["steps_taken"][0] == 1
+        _, rewards, terminated, _, info = env.step(np.array([FORWARD, FORWARD]))
+        assert (rewards[0], terminated[0]) == (0.0, False)
+        assert info["steps"].tolist() == [0, 2]
+
+
+def test_some_agents_can_be_restarted_with_given_episodes(make_box_env):
+    env = make_box_env(3)
+    env.reset(seed=0, options={"episode_ids": ["0_0", "1_0", "2_0"]})
+    repeat(env, FORWARD, 3)
+    mask = np.array([True, False, False])
+    _, info = env.reset(options={"episode_ids": ["3_0", "", ""], "reset_mask": mask})
+    assert info["instr_id"].tolist() == ["3_0", "1_0", "2_0"]
+    assert info["steps"].tolist() == [0, 3, 3]
+    with pytest.raises(ValueError, match="no episode '9_9'"):
+        env.reset(options={"episode_ids": ["9_9"] * 3})
+
+
+def test_secret_goals_give_no_rewards_no_metrics_and_stop(make_box_env, box_split):
+    secret = dataclasses.replace(box_split.episodes[0], reference_path=())
+    split = dataclasses.replace(box_split, episodes=[secret, box_split.episodes[1]])
+    env = make_box_env(2, split=split, shuffle=False)
+    _, info = env.reset(seed=0)
+    assert np.isnan(info["distance_to_goal"]).tolist() == [True, False]
+    assert info["teacher_action"][0] == STOP
+    _, rewards, *_, info = repeat(env, STOP)
+    assert rewards[0] == 0.0
+    assert info["_metrics"].tolist() == [False, True]
+    assert env.metrics()[0] == {}
+
+
+def test_an_unfinished_batch_can_be_pickled(make_box_env):
+    env = make_box_env(2)
+    env.reset(seed=0)
+    repeat(env, FORWARD, 2)
+    copy = pickle.loads(pickle.dumps(env))
+    for _ in range(5):
+        assert data_equivalence(repeat(env, LEFT)[0], repeat(copy, LEFT)[0])
+
+
+def test_actions_outside_the_space_are_refused(make_box_env):
+    env = make_box_env(2)
+    with pytest.raises(gym.error.ResetNeeded):
+        repeat(env, FORWARD)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"not all in 0\.\.3"):
+        repeat(env, LOOK_UP)
+
+
+def test_attributes_of_the_agents_can_be_read(make_box_env):
+    env = make_box_env(2)
+    env.reset(seed=0)
+    assert [episode.scan for episode in env.get_attr("episode")] == [
+        episode.scan for episode in env.current_episodes()
+    ]
+    assert len(env.call("action_masks")) == 2
+
+
+def test_frames_show_an_agent(make_box_env):
+    env = make_box_env(2, render_mode="rgb_array")
+    env.reset(seed=0)
+    repeat(env, FORWARD, 2)
+    frames = env.render()
+    assert len(frames) == 2
+    assert {frame.shape for frame in frames} == {(640, 960, 3)}
+    assert make_box_env(1).render() is None

@@ -1,0 +1,173 @@
+import dataclasses
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from envs.continuous.measures import (
+    CONTINUOUS_METRICS,
+    Walk,
+    measure_walk,
+    moved_positions,
+    summarise_walks,
+)
+from envs.metrics.path_scores import warping_distance
+
+SAME = (
+    *("success", "spl", "oracle_success", "path_length", "steps_taken"),
+    *("dtw", "ndtw", "sdtw"),
+)
+
+
+def golden_walk(case):
+    distances = [math.inf if d is None else d for d in case["distances"]]
+    positions = np.array(case["positions"])
+    return Walk(positions, np.array(distances), case["stop_called"], case["collisions"])
+
+
+def line(count, step=0.25, start=0.0):
+    positions = np.zeros((count, 3))
+    positions[:, 0] = start + step * np.arange(count)
+    return positions
+
+
+def straight_walk(forwards, goal, stopped=True):
+    """Walk along x towards a goal at x = goal, with the stop as the last position."""
+    positions = line(forwards + 1)
+    if stopped:
+        positions = np.concatenate([positions, positions[-1:]])
+    return Walk(positions, np.abs(goal - positions[:, 0]), stopped)
+
+
+def test_measures_equal_the_golden_walks(continuous_golden):
+    assert continuous_golden["metrics"]
+    for case in continuous_golden["metrics"]:
+        walk, expected = golden_walk(case), case["expected"]
+        measures = measure_walk(walk, np.array(case["gt_locations"]))
+        for name in SAME:
+            assert measures[name] == pytest.approx(expected[name], abs=1e-6), (case["name"], name)
+        for name in ("distance_to_goal", "oracle_navigation_error"):
+            value = math.inf if expected[name] is None else expected[name]
+            assert measures[name] == pytest.approx(value, abs=1e-6), case["name"]
+
+
+def test_etpnav_scores_equal_the_golden_walks(continuous_golden):
+    for case in continuous_golden["metrics"]:
+        walk, expected = golden_walk(case), case["expected"]
+        measures = measure_walk(walk, np.array(case["gt_locations"]), "etpnav")
+        assert measures["success"] == expected["success_at_most_3"], case["name"]
+        assert measures["oracle_success"] == expected["oracle_at_most_3"], case["name"]
+        if walk.collisions is not None:
+            share = walk.collisions / len(walk.positions)
+            assert measures["collisions"] == pytest.approx(share)
+
+
+def test_fastdtw_equals_the_golden_walks(continuous_golden):
+    pytest.importorskip("fastdtw")
+    for case in continuous_golden["metrics"]:
+        reference = np.array(case["gt_locations"])
+        measures = measure_walk(golden_walk(case), reference, dtw="fastdtw")
+        for name in ("ndtw", "sdtw"):
+            expected = case["expected"][f"{name}_fastdtw"]
+            assert measures[name] == pytest.approx(expected, abs=1e-6), case["name"]
+
+
+def test_fastdtw_names_its_extra_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastdtw", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[fastdtw\]"):
+        measure_walk(straight_walk(2, 9.0), line(4), dtw="fastdtw")
+
+
+def test_stopping_exactly_at_three_metres_depends_on_the_definition():
+    walk = straight_walk(24, 9.0)
+    assert measure_walk(walk, line(37))["success"] == 0.0
+    assert measure_walk(walk, line(37), "etpnav")["success"] == 1.0
+    nearer = straight_walk(25, 9.0)
+    assert measure_walk(nearer, line(37))["success"] == 1.0
+
+
+def test_success_of_vlnce_requires_a_stop():
+    walk = straight_walk(36, 9.0, stopped=False)
+    measures = measure_walk(walk, line(37))
+    assert (measures["success"], measures["oracle_success"], measures["ndtw"]) == (0.0, 1.0, 1.0)
+    assert measure_walk(walk, line(37), "etpnav")["success"] == 1.0
+
+
+def test_following_the_reference_is_perfect():
+    measures = measure_walk(straight_walk(36, 9.0), line(37))
+    assert measures["ndtw"] == measures["spl"] == measures["sdtw"] == 1.0
+    assert measures["steps_taken"] == 37
+    assert measures["path_length"] == pytest.approx(9.0)
+
+
+def test_standing_still_scores_the_mean_distance_of_the_reference():
+    reference = line(37)
+    measures = measure_walk(straight_walk(0, 9.0), reference)
+    assert measures["ndtw"] == pytest.approx(math.exp(-reference[:, 0].mean() / 3))
+    assert measures["soft_spl"] == 0.0
+
+
+def test_turns_and_blocked_moves_do_not_count_in_ndtw():
+    positions = line(5)
+    turning = np.repeat(positions, 4, axis=0)
+    np.testing.assert_array_equal(moved_positions(turning), positions)
+    jitter = (positions + 2.0).repeat(2, axis=0)
+    jitter[1::2] += 1e-12  # equal as float32, as VLN-CE compares
+    np.testing.assert_array_equal(moved_positions(jitter), positions + 2.0)
+
+
+def test_dtw_equals_a_recurrence_written_from_the_definition():
+    rng = np.random.default_rng(3)
+    between = rng.random((7, 5))
+    table = np.full((8, 6), np.inf)
+    table[0, 0] = 0
+    for i in range(7):
+        for j in range(5):
+            table[i + 1, j + 1] = between[i, j] + min(table[i, j], table[i, j + 1], table[i + 1, j])
+    assert warping_distance(between.tolist()) == pytest.approx(table[-1, -1])
+
+
+def test_unreachable_goals_are_counted_and_leave_the_means_finite():
+    good = measure_walk(straight_walk(36, 9.0), line(37))
+    lost = dataclasses.replace(straight_walk(2, 9.0), distances=np.full(4, np.inf))
+    bad = measure_walk(lost, line(37))
+    assert (bad["success"], bad["spl"], bad["soft_spl"]) == (0.0, 0.0, 0.0)
+    summary = summarise_walks([good, bad])
+    assert summary["SR"] == summary["SPL"] == 0.5
+    assert summary["NE"] == good["distance_to_goal"]
+    assert (summary["unreachable"], summary["episodes"]) == (1, 2)
+    assert set(summary) == {*CONTINUOUS_METRICS, "unreachable", "episodes"}
+    assert math.isnan(summarise_walks([bad])["NE"])
+    with pytest.raises(ValueError, match="no walk"):
+        summarise_walks([])
+
+
+def test_collisions_are_averaged_where_all_walks_count_them():
+    walks = [dataclasses.replace(straight_walk(2, 9.0), collisions=n) for n in (1, 4)]
+    measures = [measure_walk(walk, line(37)) for walk in walks]
+    assert summarise_walks(measures)["collisions"] == 2.5
+
+
+def test_an_agent_that_starts_at_the_goal_and_stays_is_efficient():
+    measures = measure_walk(straight_walk(0, 0.0), line(1))
+    assert (measures["spl"], measures["soft_spl"], measures["ndtw"]) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("walk", "reference", "message"),
+    [
+        (Walk(np.zeros((0, 3)), np.zeros(0), True), line(2), "the walk must have"),
+        (straight_walk(1, 1.0), np.zeros((0, 3)), "the reference must have"),
+        (Walk(line(3), np.zeros(2), True), line(2), "3 positions"),
+    ],
+)
+def test_empty_or_unequal_arrays_are_refused(walk, reference, message):
+    with pytest.raises(ValueError, match=message):
+        measure_walk(walk, reference)
+
+
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="vlnce, etpnav"):
+        measure_walk(straight_walk(1, 1.0), line(2), "r2r")  # type: ignore[arg-type]
