@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "compare-encoders",
         "evaluate-submission",
     ),
+    "demonstrations": ("export-demonstrations",),
     "viewer": ("visualise", "plot-results"),
     "encoders": (
         "extract-features",
