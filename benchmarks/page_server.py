@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 import tyro
 from measuring import BenchmarkConfig, Figure, report
 
+from envs.pictures.panorama_files import NoPictures
 from envs.worlds import world_files
-from viewer.scene.pictures import NoPictures
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import Routes

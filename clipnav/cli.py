@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "train-continuous-agent",
         "pretrain-agent",
         "evaluate-agent",
+        "evaluate-vlm",
         "train-speaker",
         "train-language-representation",
         "pair-paths",
@@ -26,7 +27,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "compare-encoders",
         "evaluate-submission",
     ),
-    "viewer": ("visualise", "plot-results"),
+    "demonstrations": ("export-demonstrations",),
+    "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (
         "extract-features",
         "extract-image-features",

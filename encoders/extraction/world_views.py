@@ -81,17 +81,11 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
         raise ValueError(
             "--world habitat with --data-dir requires 3D models; give their folder with --scan-dir"
         )
-    from envs.houses.building.house import house_cache_dir
-    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.houses.rendering.habitat_export import export_houses
     from envs.panoramas.habitat_panoramas import require_habitat
-    from envs.panoramas.habitat_scenes import write_scene_dataset
 
     require_habitat()  # before the houses are built, which takes minutes
-    houses = HousePanoramas()
-    for scan in scans:
-        houses.house(scan)
-    write_scene_dataset(house_cache_dir(), scans)
-    return house_cache_dir()
+    return export_houses(scans)
 
 
 def load_views(

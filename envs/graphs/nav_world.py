@@ -111,6 +111,18 @@ class NavWorld:
         return angles
 
     @cached_property
+    def candidate_directions(self) -> np.ndarray:
+        """(V, K, 2) float64 absolute heading and elevation of the candidates in radians.
+
+        Zeros for stop and padding.
+        """
+        nodes, actions, headings, elevations = self._directions
+        directions = np.zeros((len(self), self.num_actions, 2))
+        directions[nodes, actions] = np.stack([headings, elevations], axis=-1)
+        directions.flags.writeable = False
+        return directions
+
+    @cached_property
     def candidate_ids(self) -> np.ndarray:
         """(V, K) object array of the viewpoint that each move leads to; "" for stop and padding."""
         ids = np.where(self.valid, self.viewpoint_ids[self.targets], "")

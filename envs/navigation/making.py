@@ -11,7 +11,7 @@ from typing import Any
 from gymnasium.vector import AutoresetMode
 
 from envs.episodes.splits import LoadedSplit, load_split
-from envs.navigation.settings import EnvSettings
+from envs.navigation.settings import PICTURES, EnvSettings
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.navigation.vln_env import VlnEnv
 
@@ -75,5 +75,8 @@ def _load(env: str, arguments: dict[str, Any]) -> tuple[LoadedSplit, EnvSettings
             raise TypeError(f"{env} has no argument {name!r}; {hint}")
     own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
     settings = EnvSettings(**own)
-    split = load_split(**{k: value for k, value in arguments.items() if k not in own})
+    of_split = {name: value for name, value in arguments.items() if name not in own}
+    if settings.observe in PICTURES:
+        of_split.setdefault("features", "none")  # pictures replace features
+    split = load_split(**of_split)
     return split, settings

@@ -1,7 +1,7 @@
 """Observations: features of the panorama and of the candidates, with their directions."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -15,7 +15,7 @@ from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, VIEW_ELEVA
 _HEADINGS = VIEW_HEADINGS.astype(np.float32)
 _ELEVATIONS = VIEW_ELEVATIONS.astype(np.float32)
 
-Observe = Literal["features", "indices"]
+Observe = Literal["features", "indices", "rgb", "rgbd", "candidate_rgb", "panorama_rgb"]
 Observation = dict[str, np.ndarray]
 
 
@@ -49,6 +49,22 @@ def panorama_angles(size: int) -> np.ndarray:
 def view_angles(size: int) -> np.ndarray:
     """Return the (36, size) float32 angle features of the headings and elevations of the views."""
     return angle_feature(_HEADINGS, _ELEVATIONS, size)
+
+
+class Observer(Protocol):
+    """Writes the observations of a batch of agents, except their instructions."""
+
+    def space(self) -> dict[str, spaces.Space[Any]]:
+        """Return the spaces of one agent's observation."""
+        ...
+
+    def buffers(self) -> Observation:
+        """Return uninitialised arrays for `observe`."""
+        ...
+
+    def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
+        """Write the observations of agents at nodes (B,) that face views (B,) into `out`."""
+        ...
 
 
 class IndexObserver:

@@ -1,6 +1,8 @@
 """EnvSettings: how an environment behaves, whatever split it plays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
 
 from envs.arguments import check_choice, whole_number
 from envs.navigation.observations import Observe
@@ -8,6 +10,15 @@ from envs.navigation.reference_teacher import Teacher
 from envs.navigation.rewards import Reward
 
 RENDER_MODES = ("rgb_array",)
+PICTURES = ("rgb", "rgbd", "candidate_rgb", "panorama_rgb")  # values of `observe`
+Geometry = Literal["exact", "matterport"]
+
+# Settings of pictures, and the values of `observe` with which they have an effect.
+_OF_PICTURES = {
+    **dict.fromkeys(("image_size", "field_of_view", "pictures", "scan_dir"), PICTURES),
+    "max_depth": ("rgbd",),
+    "geometry": ("candidate_rgb",),
+}
 
 
 @dataclass(frozen=True)
@@ -24,8 +35,19 @@ class EnvSettings:
             path, "reference" along the annotated path and back to it after a deviation, see
             `envs.navigation.reference_teacher`.
         reward: "distance" as in EnvDrop, or "ndtw" as in CLEAR, see `envs.navigation.rewards`.
-        observe: "features", or "indices" for networks that gather features on their own device
-            with `envs.navigation.device_features`.
+        observe: "features"; "indices" for networks that gather features on their own device with
+            `envs.navigation.device_features`; or pictures: "rgb", "rgbd", "candidate_rgb" or
+            "panorama_rgb".
+        image_size: Height and width of a picture in pixels, or one number for both.
+        field_of_view: Vertical field of view of a picture in degrees; pixels are square.
+        max_depth: Depth of "rgbd" in metres at which it is clipped.
+        geometry: Direction of the pictures of "candidate_rgb": "exact" centres each on its
+            candidate, "matterport" shows the one of the 36 views that faces it, as in MapGPT.
+        pictures: "world" for the pictures of the world: the built-in houses or Matterport3D's
+            skyboxes; "habitat" for 3D models drawn by habitat-sim; or a
+            `envs.pictures.panorama_files.PanoramaSource`.
+        scan_dir: Folder of the skyboxes, by default `data_dir/matterport/v1/scans`, or of the 3D
+            models of "habitat", by default those of the built-in houses.
         copy: Whether every observation consists of new arrays; otherwise each step overwrites the
             arrays of the step before.
 
@@ -40,6 +62,12 @@ class EnvSettings:
     teacher: Teacher = "shortest"
     reward: Reward = "distance"
     observe: Observe = "features"
+    image_size: int | tuple[int, int] = 224
+    field_of_view: float = 60.0
+    max_depth: float = 10.0
+    geometry: Geometry = "exact"
+    pictures: Any = "world"
+    scan_dir: str | Path | None = None
     copy: bool = True
 
     def __post_init__(self) -> None:
@@ -51,3 +79,34 @@ class EnvSettings:
         check_choice("teacher", self.teacher, Teacher)
         check_choice("reward", self.reward, Reward)
         check_choice("observe", self.observe, Observe)
+        self._check_pictures()
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of a picture in pixels."""
+        height, width = (
+            self.image_size if isinstance(self.image_size, tuple | list) else [self.image_size] * 2
+        )
+        return whole_number("image_size", height), whole_number("image_size", width)
+
+    def _check_pictures(self) -> None:
+        """Check the settings of pictures, which must be the defaults if they have no effect."""
+        for field in fields(self):
+            users = _OF_PICTURES.get(field.name, (self.observe,))
+            if self.observe not in users and getattr(self, field.name) != field.default:
+                raise ValueError(
+                    f"{field.name} has no effect with observe={self.observe!r}; it is for "
+                    f"observe={' or '.join(map(repr, users))}"
+                )
+        if isinstance(self.image_size, tuple | list) and len(self.image_size) != 2:
+            raise ValueError(f"image_size {self.image_size} is not (height, width) or one number")
+        if min(self.image_shape) < 1 or not 0 < self.field_of_view < 180:
+            raise ValueError(f"field_of_view {self.field_of_view} is not between 0 and 180 degrees")
+        if self.max_depth <= 0:
+            raise ValueError(f"max_depth {self.max_depth} is not a positive number of metres")
+        check_choice("geometry", self.geometry, Geometry)
+        if isinstance(self.pictures, str) and self.pictures not in ("world", "habitat"):
+            raise ValueError(
+                f"pictures {self.pictures!r} is neither 'world', 'habitat' nor a source of "
+                "panoramas; pass folders of skyboxes or 3D models as scan_dir"
+            )

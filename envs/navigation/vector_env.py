@@ -13,9 +13,10 @@ from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.graphs.nav_world import route_moves
 from envs.navigation import agent_attributes
+from envs.navigation.batch_observer import BatchObserver
 from envs.navigation.episode_sampler import EpisodeSampler, reset_options
 from envs.navigation.infos import batch_info, finals, set_lazy_metrics
-from envs.navigation.observations import FeatureObserver, IndexObserver, Observation
+from envs.navigation.observations import Observation
 from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.walks import Walks
 from envs.worlds import MAX_EPISODE_STEPS
@@ -53,6 +54,16 @@ class VlnVectorEnv(VectorEnv):
     * `view` (B,) int64: the view 0..35 that the agent faces.
     * `candidate_view` (B, K) int32: the view of each candidate; 0 for stop and padding.
 
+    The following pictures (uint8, RGB) replace them with `observe="rgb"`, `"rgbd"`,
+    `"candidate_rgb"` or `"panorama_rgb"`. They are drawn when an agent first sees them:
+
+    * `rgb` (B, H, W, 3): level picture at the agent's heading. "rgbd" adds `depth` (B, H, W, 1)
+      float32: metres along the optical axis, at most `max_depth`, 0 if unknown.
+    * `candidate_rgb` (B, K, H, W, 3): pictures centred on the candidates, with `candidate_angle`
+      (B, K, 2) float32 (relative heading, absolute elevation) and `candidate_distance` (B, K)
+      float32; zeros for stop and padding.
+    * `panorama_rgb` (B, 36, H, W, 3): the 36 views, in the order of `panorama`.
+
     ## Rewards
     +1 for a move that shortens the distance to the goal (along the shortest path), -1 for one that
     lengthens it, otherwise 0. Stopping gives +2 less than 3 m from the goal and -2 elsewhere.
@@ -71,9 +82,10 @@ class VlnVectorEnv(VectorEnv):
 
     ## Info
     `instr_id`, `instruction`, `scan`, `viewpoint`, `candidates` (B, K) (the viewpoint that each
-    action leads to, "" for stop and padding), `action_mask` (B, K) bool, `distance_to_goal`
-    (metres, NaN where the goal is secret), `teacher_action` (0 where the goal is secret) and, for
-    agents whose episode has just ended, `metrics`: arrays named as in `envs.metrics.score_path`.
+    action leads to, "" for stop and padding) and `action_mask` (B, K) bool. Privileged, not for
+    agents: `distance_to_goal` (metres, NaN where the goal is secret), `teacher_action` (0 where the
+    goal is secret) and, for agents whose episode has just ended, `metrics`: arrays named as in
+    `envs.metrics.score_path`.
 
     ## Arguments
     `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
@@ -96,7 +108,15 @@ class VlnVectorEnv(VectorEnv):
     * `render_mode` (None): None or "rgb_array".
     * `teacher` ("shortest"): "shortest" or "reference", see `EnvSettings`.
     * `reward` ("distance"): "distance" or "ndtw".
-    * `observe` ("features"): "features" or "indices".
+    * `observe` ("features"): "features", "indices", "rgb", "rgbd", "candidate_rgb" or
+      "panorama_rgb".
+    * `image_size` (224): height and width of a picture in pixels, or one number for both.
+    * `field_of_view` (60.0): vertical field of view of a picture in degrees.
+    * `max_depth` (10.0): depth in metres at which "rgbd" is clipped.
+    * `geometry` ("exact"): direction of "candidate_rgb", "exact" or "matterport" for the nearest of
+      the 36 views.
+    * `pictures` ("world"): "world", "habitat" or a source of panoramas, see `EnvSettings`.
+    * `scan_dir` (None): folder of Matterport3D's skyboxes, or of the 3D models of "habitat".
     * `copy` (True): return new arrays at each step.
 
     ## Registered Configurations
@@ -148,9 +168,7 @@ class VlnVectorEnv(VectorEnv):
             split.nav_world, split.episodes, self.num_envs, settings.teacher, settings.reward
         )
         self.sampler = EpisodeSampler(split.instr_ids.tolist(), self.num_envs, settings.shuffle)
-        self._observer = self._make_observer()
-        self._tokens = split.tokens
-        self._kept = None if settings.copy else self._buffers()
+        self._observer = BatchObserver(split, settings, self.num_envs)
         self._make_spaces()
         self.is_reset = False
 
@@ -287,7 +305,7 @@ class VlnVectorEnv(VectorEnv):
         if self.render_mode is None:
             return None
         self._check_reset("reset the environment before rendering it")
-        from envs.navigation.rendering import draw_frames
+        from envs.navigation.rendering.frames import draw_frames
 
         episodes, graphs = self.current_episodes(), self.nav_world.graphs
         return draw_frames(graphs, episodes, self.trajectories(), self.files.is_built_in)
@@ -301,29 +319,11 @@ class VlnVectorEnv(VectorEnv):
         if not self.is_reset:
             raise gym.error.ResetNeeded(remedy)
 
-    def _make_observer(self) -> FeatureObserver | IndexObserver:
-        world = self.nav_world
-        if self.settings.observe == "indices":
-            return IndexObserver(world, self.num_envs)
-        return FeatureObserver(world, self.feature_store, self.angle_feature_size, self.num_envs)
-
     def _make_spaces(self) -> None:
-        length = self.split.max_instruction_length
-        instruction = gym.spaces.Box(0, len(self.tokenizer) - 1, (length,), np.int32)
         self.single_action_space = gym.spaces.Discrete(self.nav_world.num_actions)
-        self.single_observation_space = gym.spaces.Dict(
-            {"instruction": instruction, **self._observer.space()}
-        )
+        self.single_observation_space = self._observer.space()
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
-    def _buffers(self) -> Observation:
-        shape = self.num_envs, self.split.max_instruction_length
-        return {"instruction": np.empty(shape, dtype=np.int32), **self._observer.buffers()}
-
     def _observe(self) -> Observation:
-        observation = self._buffers() if self._kept is None else self._kept
-        words = observation["instruction"]
-        self._tokens.take(self._walks.episodes, axis=0, out=words, mode="clip")
-        self._observer.observe(self._walks.nodes, self._walks.views, observation)
-        return observation
+        return self._observer.observe(self._walks)

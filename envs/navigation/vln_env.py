@@ -30,7 +30,10 @@ class VlnEnv(gym.Env):
     ## Observation Space
     `Dict` with `instruction` (L,), `panorama` (36, D + A), `candidates` (K, D + A), `action_mask`
     (K,), `heading` (1,) and `elevation` (1,). With `observe="indices"`, the integers `viewpoint`
-    and `view` and `candidate_view` (K,) replace `panorama` and `candidates`.
+    and `view` and `candidate_view` (K,) replace `panorama` and `candidates`; with `observe="rgb"`,
+    `"rgbd"`, `"candidate_rgb"` or `"panorama_rgb"` the pictures `rgb` (H, W, 3), `rgb` and `depth`
+    (H, W, 1), `candidate_rgb` (K, H, W, 3) with `candidate_angle` (K, 2) and `candidate_distance`
+    (K,), or `panorama_rgb` (36, H, W, 3) do.
 
     ## Rewards
     +1 for a move that shortens the distance to the goal, -1 for one that lengthens it, otherwise 0.
@@ -47,8 +50,9 @@ class VlnEnv(gym.Env):
 
     ## Info
     `instr_id`, `instruction`, `scan`, `viewpoint`, `candidates` (K,) (the viewpoint that each
-    action leads to, "" for stop and padding), `action_mask` (K,) bool, `distance_to_goal`,
-    `teacher_action`, and at every step `metrics` of the path so far (unless the goal is secret).
+    action leads to, "" for stop and padding) and `action_mask` (K,) bool. Privileged, not for
+    agents: `distance_to_goal`, `teacher_action`, and at every step `metrics` of the path so far
+    (unless the goal is secret).
 
     ## Arguments
     `gymnasium.make("R2R-CLIP-v0", split="val_unseen")` takes:
@@ -69,7 +73,15 @@ class VlnEnv(gym.Env):
     * `render_mode` (None): None or "rgb_array".
     * `teacher` ("shortest"): "shortest" or "reference", see `EnvSettings`.
     * `reward` ("distance"): "distance" or "ndtw".
-    * `observe` ("features"): "features" or "indices".
+    * `observe` ("features"): "features", "indices", "rgb", "rgbd", "candidate_rgb" or
+      "panorama_rgb".
+    * `image_size` (224): height and width of a picture in pixels, or one number for both.
+    * `field_of_view` (60.0): vertical field of view of a picture in degrees.
+    * `max_depth` (10.0): depth in metres at which "rgbd" is clipped.
+    * `geometry` ("exact"): direction of "candidate_rgb", "exact" or "matterport" for the nearest of
+      the 36 views.
+    * `pictures` ("world"): "world", "habitat" or a source of panoramas, see `EnvSettings`.
+    * `scan_dir` (None): folder of Matterport3D's skyboxes, or of the 3D models of "habitat".
     * `copy` (True): return new arrays at each step.
 
     The class itself takes the split and the settings as objects, see `__init__`.

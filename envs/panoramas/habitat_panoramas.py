@@ -164,7 +164,7 @@ class HabitatPanoramas:
             return
         habitat = self._habitat
         simulator = habitat.SimulatorConfiguration()
-        simulator.scene_id = str(self._scene(scan))
+        simulator.scene_id = str(scene_file(self._scenes, scan))
         simulator.gpu_device_id = self._gpu_device_id
         simulator.enable_physics = False
         simulator.load_semantic_mesh = False
@@ -189,16 +189,6 @@ class HabitatPanoramas:
         sensor.hfov = float(np.degrees(2 * np.arctan(np.tan(vfov / 2) * size[1] / size[0])))
         return sensor
 
-    def _scene(self, scan: str) -> Path:
-        names = (f"{scan}.stage_config.json", f"{scan}.glb", f"{scan}/{scan}.glb")
-        for name in names:
-            if (self._scenes / name).is_file():
-                return self._scenes / name
-        raise FileNotFoundError(
-            f"{self._scenes}: no 3D model of scan '{scan}'; add one of {', '.join(names)}, or pass "
-            "another folder of 3D models"
-        )
-
     def _position(self, scan: str, viewpoint: str) -> np.ndarray:
         """Return the (3,) float32 position of a viewpoint in habitat's axes."""
         if scan not in self._positions:
@@ -210,6 +200,26 @@ class HabitatPanoramas:
             raise KeyError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
         x, y, z = self._positions[scan][viewpoint]
         return np.array([x, z, -y], np.float32)
+
+
+def scene_file(scenes: Path, scan: str) -> Path:
+    """Return the file of a scan's 3D model that habitat-sim opens.
+
+    Args:
+        scenes: Folder of 3D models, see `HabitatPanoramas`.
+        scan: Name of the building.
+
+    Raises:
+        FileNotFoundError: The scan has no 3D model.
+    """
+    names = (f"{scan}.stage_config.json", f"{scan}.glb", f"{scan}/{scan}.glb")
+    for name in names:
+        if (scenes / name).is_file():
+            return scenes / name
+    raise FileNotFoundError(
+        f"{scenes}: no 3D model of scan '{scan}'; add one of {', '.join(names)}, or pass another "
+        "folder of 3D models"
+    )
 
 
 def require_habitat() -> None:

@@ -1,13 +1,14 @@
-"""Perspective views of a panorama: the 36 views of MatterSim, 12 headings at 3 elevations."""
+"""Perspective views of a panorama: the 36 views of MatterSim, and views in any direction."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.panoramas.cameras import perspective_camera
+from envs.panoramas.cameras import camera_turn, perspective_camera
 from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def views36(
         (36, height, width, 3) uint8.
     """
     shape = _shape(size)
-    return _resample(panorama, _maps(shape, vfov), _reduction(panorama.shape[1], shape, vfov))
+    image = pooled(panorama, _reduction(panorama.shape[1], shape, vfov))
+    return sampled(image, grid36(shape, vfov))
 
 
 def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV) -> slice:
@@ -45,8 +47,8 @@ def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV)
         vfov: As for `views36`.
     """
     shape = _shape(size)
-    reduction = _reduction(width, shape, vfov)
-    rows = width // 2 // reduction
+    factor = _reduction(width, shape, vfov)
+    rows = width // 2 // factor
     elevations = _angles(shape, vfov)[1]
     highest, lowest = (
         int(np.floor((0.5 - angle / np.pi) * rows - _HALF))
@@ -54,7 +56,7 @@ def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV)
     )
     # One row more than bilinear sampling reads, because its coordinates are rounded.
     first, last = max(0, highest - 1), lowest + 2
-    return slice(reduction * first, min(width // 2, reduction * (last + 1)))
+    return slice(factor * first, min(width // 2, factor * (last + 1)))
 
 
 def views36_nearest(
@@ -77,58 +79,64 @@ def perspective(
 ) -> np.ndarray:
     """Return a (height, width, 3) uint8 view of a panorama in any direction, in radians."""
     shape = _shape(size)
-    grid = _grid(*_directions(shape, vfov, heading, elevation))[None]
-    return _resample(panorama, grid, _reduction(panorama.shape[1], shape, vfov))[0]
+    image = pooled(panorama, _reduction(panorama.shape[1], shape, vfov))
+    return sampled(image, view_grid([(heading, elevation)], shape, vfov))[0]
 
 
-def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
+def pooled(panorama: np.ndarray, factor: int) -> torch.Tensor:
+    """Convert a panorama for sampling.
 
+    Args:
+        panorama: (H, 2H, 3) uint8.
+        factor: Factor of the average pooling, which avoids aliasing of fine detail.
 
-def _directions(
-    shape: tuple[int, int], vfov: float, heading: float, elevation: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return heading and elevation of each pixel, both (height, width) in radians."""
-    x, y = np.meshgrid(np.arange(shape[1]) + _HALF, np.arange(shape[0]) + _HALF)
-    rays = perspective_camera(shape, heading, elevation, vfov)(x, y)
-    return np.arctan2(rays[..., 0], rays[..., 1]), np.arcsin(np.clip(rays[..., 2], -1, 1))
-
-
-@lru_cache(maxsize=4)
-def _angles(shape: tuple[int, int], vfov: float) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [_directions(shape, vfov, *view_direction(view)) for view in range(NUM_VIEWS)]
-    headings, elevations = zip(*pairs, strict=True)
-    return np.stack(headings), np.stack(elevations)
-
-
-def _grid(headings: np.ndarray, elevations: np.ndarray) -> torch.Tensor:
-    """Return coordinates for `grid_sample` in an unpadded panorama, (..., 2) in -1..1."""
-    import torch
-
-    return torch.from_numpy(
-        np.stack([headings / np.pi, -2 * elevations / np.pi], axis=-1).astype(np.float32)
-    )
-
-
-@lru_cache(maxsize=4)
-def _maps(shape: tuple[int, int], vfov: float) -> torch.Tensor:
-    return _grid(*_angles(shape, vfov))
-
-
-def _reduction(width: int, shape: tuple[int, int], vfov: float) -> int:
-    """Return the integer ratio of a panorama's resolution to that of a view at its centre."""
-    finer = width / (2 * np.pi) / (shape[0] / 2 / np.tan(vfov / 2))
-    return max(1, int(finer + 0.25))
-
-
-def _resample(panorama: np.ndarray, grid: torch.Tensor, reduction: int) -> np.ndarray:
-    """Sample a panorama at the directions `grid` (N, h, w, 2): (N, h, w, 3) uint8."""
+    Returns:
+        (1, 3, h, w) float32 with values in 0..255.
+    """
     import torch
     import torch.nn.functional as functional
 
     image = torch.from_numpy(np.ascontiguousarray(panorama)).permute(2, 0, 1)[None].float()
-    if reduction > 1:
-        image = functional.avg_pool2d(image, reduction)  # avoids aliasing of fine detail
+    return functional.avg_pool2d(image, factor) if factor > 1 else image
+
+
+def view_grid(
+    directions: Sequence[tuple[float, float]], shape: tuple[int, int], vfov: float
+) -> torch.Tensor:
+    """Return the coordinates of the pixels of N views in a panorama.
+
+    Args:
+        directions: Heading and elevation of each view in radians.
+        shape: Height and width of a view in pixels.
+        vfov: Vertical field of view in radians.
+
+    Returns:
+        (N, height, width, 2) float32 in -1..1, as for `sampled`.
+    """
+    import torch
+
+    return torch.cat([_grid(*_turned(shape, vfov, *one))[None] for one in directions])
+
+
+@lru_cache(maxsize=4)
+def grid36(shape: tuple[int, int], vfov: float) -> torch.Tensor:
+    """Return the coordinates of the 36 views, see `view_grid`."""
+    return _grid(*_angles(shape, vfov))
+
+
+def sampled(image: torch.Tensor, grid: torch.Tensor) -> np.ndarray:
+    """Sample a panorama bilinearly.
+
+    Args:
+        image: (1, 3, h, w) float32 from `pooled`.
+        grid: (N, height, width, 2) coordinates from `view_grid`.
+
+    Returns:
+        (N, height, width, 3) uint8.
+    """
+    import torch
+    import torch.nn.functional as functional
+
     width = image.shape[-1]
     image = functional.pad(image, (_PADDING, _PADDING, 0, 0), mode="circular")
     scale = torch.tensor([width / (width + 2 * _PADDING), 1.0])
@@ -139,3 +147,47 @@ def _resample(panorama: np.ndarray, grid: torch.Tensor, reduction: int) -> np.nd
         align_corners=False,
     )
     return (views + _HALF).clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+@lru_cache(maxsize=4)
+def _level_rays(shape: tuple[int, int], vfov: float) -> np.ndarray:
+    """Return the (height * width, 3) unit directions of the pixels of a level camera along +y."""
+    x, y = np.meshgrid(np.arange(shape[1]) + _HALF, np.arange(shape[0]) + _HALF)
+    return perspective_camera(shape, 0.0, 0.0, vfov)(x, y).reshape(-1, 3)
+
+
+def _turned(
+    shape: tuple[int, int], vfov: float, heading: float, elevation: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return heading and elevation of each pixel, both (height, width) in radians."""
+    x, y, z = camera_turn(heading, elevation) @ _level_rays(shape, vfov).T
+    return np.arctan2(x, y).reshape(shape), np.arcsin(np.clip(z, -1, 1)).reshape(shape)
+
+
+@lru_cache(maxsize=4)
+def _angles(shape: tuple[int, int], vfov: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return headings and elevations of the pixels of the 36 views, (36, height, width)."""
+    x, y = np.meshgrid(np.arange(shape[1]) + _HALF, np.arange(shape[0]) + _HALF)
+    rays = np.stack(
+        [perspective_camera(shape, *view_direction(v), vfov)(x, y) for v in range(NUM_VIEWS)]
+    )
+    return np.arctan2(rays[..., 0], rays[..., 1]), np.arcsin(np.clip(rays[..., 2], -1, 1))
+
+
+def _reduction(width: int, shape: tuple[int, int], vfov: float) -> int:
+    """Return the integer ratio of a panorama's resolution to that of a view at its centre."""
+    finer = width / (2 * np.pi) / (shape[0] / 2 / np.tan(vfov / 2))
+    return max(1, int(finer + 0.25))
+
+
+def _grid(headings: np.ndarray, elevations: np.ndarray) -> torch.Tensor:
+    """Return coordinates for `grid_sample` in an unpadded panorama, (..., 2) in -1..1."""
+    import torch
+
+    return torch.from_numpy(
+        np.stack([headings / np.pi, -2 * elevations / np.pi], axis=-1).astype(np.float32)
+    )

@@ -5,6 +5,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from envs.navigation.making import make_vln_vector_env
+from envs.panoramas import Panorama
 from viewer.trace import record
 
 
@@ -105,6 +106,7 @@ def grey():
         row = np.linspace(60, 230, width).astype(np.uint8)
         picture = np.repeat(np.tile(row, (width // 2, 1))[..., None], 3, axis=2)
         picture[width // 4 :] //= 2
-        return picture
+        distance = np.full(picture.shape[:2], 2.0, np.float32)
+        return Panorama(picture, distance, np.full(picture.shape[:2], -1, np.int32))
 
     return draw

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from envs.pictures.panorama_files import Pictures
 from storage import atomic_write
 from storage.progress import progress_bar
 from viewer.films.frames import Frames
@@ -14,7 +15,6 @@ from viewer.films.layout import arranged
 from viewer.films.panoramas import Panoramas
 from viewer.films.timeline import Phase, Walk, phases, times
 from viewer.films.writing import DEFAULT_SIZES, Gif, Mp4, Writer, check_kind
-from viewer.scene.pictures import Pictures
 from viewer.scene.scenes import scene
 from viewer.site.library import Library
 from viewer.trace import Trace

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from envs.graphs.nav_graph import NavGraph
+from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
 from viewer.films.camera import Standpoint, bare_panorama
 from viewer.films.timeline import Walk
-from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
 
 _IN_MEMORY = 6  # panoramas of 25 MB
 

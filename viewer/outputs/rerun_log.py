@@ -6,9 +6,9 @@ from types import ModuleType
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
+from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
 from storage import atomic_write
 from storage.extras import import_extra
-from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
 from viewer.site.library import Library
 from viewer.trace import Step, Trace
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from envs.pictures.panorama_files import NoPictureError, Pictures
 from storage import write_text
-from viewer.scene.pictures import NoPictureError, Pictures
 from viewer.scene.scenes import scene
 from viewer.site.library import Json, Library
 from viewer.site.routes import STATIC

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from envs.episodes import Episode
-from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
+from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
 from viewer.scene.scenes import scene
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks, Progress

@@ -58,7 +58,7 @@ def show_outcomes(run: Path) -> None:
 
     from agents.experiments.runs import load_walkers
     from agents.settings import EvaluateConfig
-    from viewer.scene.pictures import world_pictures
+    from envs.pictures.world_pictures import world_pictures
     from viewer.site.export import export_outcomes
     from viewer.site.library import Library
     from viewer.trace import record_all

@@ -12,7 +12,7 @@ from clipnav.commands.viewer.viewer_content import Content, load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
 
 if TYPE_CHECKING:
-    from viewer.scene.pictures import Pictures
+    from envs.pictures.panorama_files import Pictures
     from viewer.site.library import Library
     from viewer.trace import Trace
 
@@ -52,7 +52,7 @@ def serve(config: VisualiseConfig) -> None:
 
 def _first_picture(library: "Library", pictures: "Pictures") -> None:
     """Render the first picture before the browser requests it."""
-    from viewer.scene.pictures import WIDTHS, NoPictureError
+    from envs.pictures.panorama_files import WIDTHS, NoPictureError
 
     key = library.rows()[0]["key"]
     episode = library.entry(key).episode

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agents.settings import AgentConfig
     from envs.episodes import Episode
     from envs.navigation.vector_env import VlnVectorEnv
-    from viewer.scene.pictures import Pictures
+    from envs.pictures.panorama_files import Pictures
     from viewer.site.library import Library
     from viewer.site.opening import Kind
     from viewer.trace import Trace
@@ -42,8 +42,8 @@ class Content:
 def load_content(config: VisualiseConfig) -> Content:
     """Read traces and submissions, and let runs walk their episodes."""
     from envs.episodes import load_episodes
+    from envs.pictures.world_pictures import world_pictures
     from envs.worlds import named_world, world_files
-    from viewer.scene.pictures import world_pictures
     from viewer.site.library import Library
     from viewer.site.opening import first_agents, kind_of, label_agents
 

@@ -1,11 +1,11 @@
 import pytest
 
+from envs.pictures.panorama_files import DrawnPictures
 from envs.worlds import world_files
 from viewer.films.frames import Frames
 from viewer.films.layout import arranged
 from viewer.films.panoramas import Panoramas
 from viewer.films.timeline import Walk
-from viewer.scene.pictures import DrawnPictures
 from viewer.scene.scenes import scene
 from viewer.site.library import Library
 

@@ -2,6 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from envs.pictures.panorama_files import NoPictures
 from viewer.films.canvas import AGENTS, ATTENTION, WAY
 from viewer.films.layout import arranged
 from viewer.films.outcome_card import COLOURS
@@ -9,7 +10,6 @@ from viewer.films.side_panels import ChoicesPanel, FiguresPanel
 from viewer.films.style import Style
 from viewer.films.timeline import FilmState, Phase, Walk
 from viewer.films.words_panel import WordsPanel
-from viewer.scene.pictures import NoPictures
 from viewer.trace import outcome
 
 LOOKED = 0.9  # share of a look after which all figures are shown

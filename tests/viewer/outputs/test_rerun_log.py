@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from envs.pictures.panorama_files import WIDTHS, DrawnPictures, NoPictures
 from envs.worlds import world_files
 from viewer.outputs.rerun_log import log_trace
-from viewer.scene.pictures import WIDTHS, DrawnPictures, NoPictures
 from viewer.site.library import Library
 
 

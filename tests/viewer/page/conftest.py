@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from envs.pictures.panorama_files import DrawnPictures, NoPictures
 from envs.worlds import world_files
-from viewer.scene.pictures import DrawnPictures, NoPictures
 from viewer.site.export import export_page
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks

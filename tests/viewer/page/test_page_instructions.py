@@ -2,7 +2,7 @@
 
 import msgspec
 
-from viewer.scene.pictures import NoPictures
+from envs.pictures.panorama_files import NoPictures
 
 
 def test_a_typed_instruction_is_followed(page, url, traces, opened):

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from viewer.scene.pictures import NoPictures
+from envs.pictures.panorama_files import NoPictures
 from viewer.scene.scenes import scene
 
 # Texts with their colours, and the colours of all that may lie behind them, from the inside out.

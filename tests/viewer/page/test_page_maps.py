@@ -2,7 +2,7 @@
 
 import msgspec
 
-from viewer.scene.pictures import NoPictures
+from envs.pictures.panorama_files import NoPictures
 from viewer.trace import KnownMap, KnownNode
 
 

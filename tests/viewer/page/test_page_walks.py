@@ -3,7 +3,7 @@
 import pytest
 
 from envs.metrics import score_path
-from viewer.scene.pictures import DrawnPictures
+from envs.pictures.panorama_files import DrawnPictures
 from viewer.trace import outcome
 
 

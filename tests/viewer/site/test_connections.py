@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from envs.pictures.panorama_files import NoPictures
 from envs.worlds import world_files
-from viewer.scene.pictures import NoPictures
 from viewer.site import server as server_module
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks

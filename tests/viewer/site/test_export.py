@@ -4,8 +4,8 @@ import re
 import msgspec
 import pytest
 
+from envs.pictures.panorama_files import DrawnPictures, NoPictures
 from envs.worlds import world_files
-from viewer.scene.pictures import DrawnPictures, NoPictures
 from viewer.site.export import export_outcomes, export_page, representative_walks
 from viewer.site.library import Library
 from viewer.site.routes import STATIC

@@ -5,8 +5,8 @@ import json
 import msgspec
 import pytest
 
+from envs.pictures.panorama_files import NoPictures
 from envs.worlds import world_files
-from viewer.scene.pictures import NoPictures
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import RequestError, Routes

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from envs.pictures.panorama_files import DrawnPictures, NoPictures
 from envs.worlds import world_files
-from viewer.scene.pictures import DrawnPictures, NoPictures
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import STATIC, RequestError, Routes, language_of

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from envs.episodes import Episode
 from envs.graphs.candidates import candidate_table
 from envs.graphs.nav_graph import NavGraph
-from envs.navigation.fonts import MissingFontError, font_for
+from envs.navigation.rendering.fonts import MissingFontError, font_for
 from envs.submissions.files import Trajectory
 
 WIDTH, STRIP_HEIGHT, PANEL_HEIGHT = 960, 360, 280

@@ -7,17 +7,34 @@ from PIL import Image
 
 from envs.graphs.nav_graph import NavGraph
 from envs.houses.building.house import house_cache_dir
+from envs.panoramas import Panorama
+from envs.panoramas.cameras import direction
+from envs.pictures import world_pictures as sources
+from envs.pictures.panorama_files import (
+    NOTHING,
+    UNKNOWN,
+    DrawnPictures,
+    NoPictureError,
+    encode,
+)
+from envs.pictures.view_pictures import ViewPose
+from envs.pictures.world_pictures import world_pictures
 from envs.worlds import world_files
-from viewer.scene import pictures
-from viewer.scene.pictures import DrawnPictures, NoPictureError, encode, world_pictures
+from tests.envs.marked_panoramas import centre
 
 
-def test_a_picture_is_drawn_once(tmp_path, grey):
+def grey_panorama(width, shade=90, depth=2.0):
+    size = width // 2, width
+    distance = np.full(size, depth, np.float32)
+    return Panorama(np.full((*size, 3), shade, np.uint8), distance, np.full(size, -1, np.int32))
+
+
+def test_a_picture_is_drawn_once(tmp_path):
     drawn = []
 
     def draw(scan, viewpoint, width):
         drawn.append((scan, viewpoint, width))
-        return grey(scan, viewpoint, width)
+        return grey_panorama(width)
 
     first = DrawnPictures(draw, lambda scan: tmp_path / scan)
     data = first.jpeg("barn", "b0", 1024)
@@ -30,6 +47,39 @@ def test_a_picture_is_drawn_once(tmp_path, grey):
         "b0_1024.jpg",
         "b0_2048.jpg",
     ]
+
+
+def test_distances_are_drawn_with_the_colours(tmp_path):
+    drawn = []
+
+    def draw(scan, viewpoint, width):
+        drawn.append(viewpoint)
+        panorama = grey_panorama(width)
+        panorama.depth[:] = np.linspace(0, 80, width)
+        panorama.depth[:4] = np.inf
+        panorama.depth[4:8] = np.nan
+        return panorama
+
+    pictures = DrawnPictures(draw, lambda scan: tmp_path / scan)
+    distance, rgb = pictures.distance("barn", "b0", 64), pictures.rgb("barn", "b0", 64)
+    assert drawn == ["b0"]
+    assert distance.dtype == np.uint16
+    assert (distance[:4] == NOTHING).all()
+    assert (distance[4:8] == UNKNOWN).all()
+    expected = (1000 * np.linspace(0, 80, 64)).clip(1, NOTHING)
+    np.testing.assert_allclose(distance[8:], np.tile(expected, (24, 1)), atol=0.6)
+    np.testing.assert_allclose(rgb, 90, atol=2)
+    again = DrawnPictures(draw, lambda scan: tmp_path / scan)
+    np.testing.assert_array_equal(again.distance("barn", "b0", 64), distance)
+    assert drawn == ["b0"]
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    pictures = DrawnPictures(lambda *_: grey_panorama(64), lambda scan: tmp_path / scan)
+    pictures.rgb("barn", "b0", 64)
+    (tmp_path / "barn" / "b0_64.jpg").write_bytes(b"no picture")
+    with pytest.raises(NoPictureError, match=r"b0_64\.jpg: .*; delete the file"):
+        pictures.rgb("barn", "b0", 64)
 
 
 def test_errors_of_the_renderer_are_reported(tmp_path):
@@ -94,19 +144,36 @@ def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):
     monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas.tracer", tracer)
     seen = []
 
-    class Rendered:
-        rgb = np.full((512, 1024, 3), 90, np.uint8)
-
     def render(tracer, position, width):
         seen.append((tracer, position.tolist(), width))
-        return Rendered
+        return grey_panorama(width)
 
     monkeypatch.setattr("envs.panoramas.render_panorama", render)
-    house = pictures.house_pictures()
+    house = sources.house_pictures()
     viewpoint = "c0d7ca4a4d3c4ae08fd97e4ce6b6ba0c"
     with pytest.raises(NoPictureError, match="no viewpoint"):
         house.jpeg("house_32", viewpoint, 1024)
     graph = NavGraph.load("house_32")
     data = house.jpeg("house_32", graph.viewpoint_ids[3], 1024)
-    assert data == encode(Rendered.rgb)
+    assert data == encode(grey_panorama(1024).rgb)
     assert seen == [(built, graph.positions[3].tolist(), 1024)]
+
+
+def test_habitat_draws_3d_models(tiny_world, tmp_path, monkeypatch, habitat):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "attic.glb").touch()
+    files = world_files("matterport", tiny_world)
+    pictures = sources.shared_pictures(files, "habitat", tmp_path, 32, np.pi / 3)
+    poses = [ViewPose("attic", "a0", 0.7, 0.3), ViewPose("attic", "a0", 4.0)]
+    ways = [direction(pose.heading, pose.elevation) for pose in poses]
+    assert ((centre(pictures.rgb(poses)) * ways).sum(-1) > np.cos(0.03)).all()
+    middle = pictures.depth(poses)[:, 15:17, 15:17]
+    np.testing.assert_allclose(middle, habitat.RADIUS, rtol=0.01)
+    with pytest.raises(ValueError, match="requires the folder of its 3D models"):
+        sources.shared_pictures(files, "habitat")
+
+
+def test_habitat_must_be_installed(tiny_world, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="habitat-sim is not installed"):
+        sources.shared_pictures(world_files("matterport", tiny_world), "habitat", tmp_path)

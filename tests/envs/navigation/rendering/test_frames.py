@@ -8,8 +8,8 @@ import envs  # noqa: F401  (registers the environments)
 from envs.episodes import load_episodes
 from envs.graphs.candidates import candidate_table
 from envs.graphs.nav_graph import NavGraph
-from envs.navigation.fonts import MissingFontError, font_for
-from envs.navigation.rendering import STRIP_HEIGHT, draw_frame
+from envs.navigation.rendering.fonts import MissingFontError, font_for
+from envs.navigation.rendering.frames import STRIP_HEIGHT, draw_frame
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
 
@@ -120,7 +120,7 @@ def test_built_in_worlds_render_their_panoramas(monkeypatch, world):
         texts.append((scan, viewpoint))
         return compass(scan, viewpoint)
 
-    monkeypatch.setattr("envs.navigation.rendering.house_panorama", picture)
+    monkeypatch.setattr("envs.navigation.rendering.frames.house_panorama", picture)
     env = gym.make_vec("R2R-CLIP-v0", 1, render_mode="rgb_array")
     core = env.unwrapped
     assert isinstance(core, VlnVectorEnv)
@@ -142,7 +142,7 @@ def test_the_frame_reports_a_missing_font(scene, monkeypatch):
             raise MissingFontError("no font on this machine has such letters; install one")
         return font_for(text, size)
 
-    monkeypatch.setattr("envs.navigation.rendering.font_for", font)
+    monkeypatch.setattr("envs.navigation.rendering.frames.font_for", font)
     frame = draw_frame(graph, hindi, [("a0", 0.0, 0.0)], None)
     assert texts[-1].startswith("The instruction cannot be drawn: no font on this machine")
     explained = dataclasses.replace(episode, instruction=texts[-1])

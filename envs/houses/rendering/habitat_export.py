@@ -1,0 +1,24 @@
+"""The built-in houses as 3D models that habitat-sim opens."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from envs.houses.building.house import house_cache_dir
+from envs.houses.rendering.house_panoramas import HousePanoramas
+from envs.panoramas.habitat_scenes import write_scene_dataset
+
+
+def export_houses(scans: Iterable[str]) -> Path:
+    """Build missing houses, write the stage configurations of all, and return their folder.
+
+    Args:
+        scans: Names of built-in houses.
+
+    Raises:
+        KeyError: There is no such house.
+    """
+    scans, houses = list(scans), HousePanoramas()
+    for scan in scans:
+        houses.house(scan)
+    write_scene_dataset(house_cache_dir(), scans)
+    return house_cache_dir()

@@ -1,0 +1,1 @@
+"""Frames that show an episode, and the fonts of their text."""

@@ -1,0 +1,173 @@
+"""Sources of panoramas: the built-in houses, Matterport3D's skyboxes and habitat-sim."""
+
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+from envs.panoramas.panorama import Panorama
+from envs.pictures.panorama_files import DrawnPictures, NoPictures, PanoramaSource, Pictures
+from envs.pictures.view_pictures import ViewPictures
+from envs.sharing import SharedObjects
+from envs.worlds import WorldFiles
+from storage import cache_dir
+from storage.features.view_grid import VFOV
+
+
+def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
+    """Return the source of pictures of a world, without pictures if the user has none.
+
+    Args:
+        files: The world.
+        skyboxes: Folder of Matterport3D's scans; the world's own by default.
+    """
+    if files.is_built_in:
+        return house_pictures()
+    folder = skyboxes or files.annotations_dir / "matterport" / "v1" / "scans"
+    if folder.is_dir():
+        return skybox_pictures(folder, files.connectivity_dir)
+    return NoPictures(
+        f"No skyboxes in {folder}: only the map is shown. To show panoramas, put Matterport3D's "
+        "skybox images there or name their folder with --scan-dir FOLDER (scan_dir)."
+    )
+
+
+_SHARED: SharedObjects[ViewPictures] = SharedObjects()
+
+
+def shared_pictures(
+    files: WorldFiles,
+    source: PanoramaSource | str = "world",
+    scan_dir: str | Path | None = None,
+    size: int | tuple[int, int] = 224,
+    vfov: float = VFOV,
+) -> ViewPictures:
+    """Return the pictures of a world, shared by all users in this process with equal arguments.
+
+    Args:
+        files: The world.
+        source: "world" for the built-in houses or Matterport3D's skyboxes, "habitat" for 3D models
+            drawn by habitat-sim, or another source of panoramas.
+        scan_dir: Folder of the skyboxes, by default the world's own, or of the 3D models of
+            "habitat", by default those of the built-in houses.
+        size: Height and width of a picture in pixels, or one number for both.
+        vfov: Vertical field of view in radians.
+
+    Raises:
+        ValueError: The world has no pictures, or a folder is missing or has no effect.
+        ModuleNotFoundError: habitat-sim is not installed.
+    """
+    folder = None if scan_dir is None else Path(scan_dir)
+
+    def make() -> ViewPictures:
+        panoramas = _named_source(files, source, folder) if isinstance(source, str) else source
+        return ViewPictures(panoramas, size, vfov)
+
+    # An object that is a source is kept alive by the pictures, so its id is not reused.
+    named = source if isinstance(source, str) else id(source)
+    return _SHARED.get((files, named, folder, size, vfov), make)
+
+
+def _named_source(files: WorldFiles, name: str, folder: Path | None) -> PanoramaSource:
+    if name == "habitat":
+        return habitat_pictures(files, folder)
+    if files.is_built_in and folder is not None:
+        raise ValueError(f"scan_dir {folder} has no effect in world '{files.world}'; leave it out")
+    pictures = world_pictures(files, folder)
+    if pictures.note:
+        raise ValueError(f"world '{files.world}' has no pictures to observe: {pictures.note}")
+    return pictures
+
+
+def house_pictures() -> DrawnPictures:
+    """Return the pictures of the built-in houses; a house is built on first request."""
+    from envs.houses.building.house import GENERATOR_VERSION, house_cache_dir
+    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.panoramas import render_panorama
+
+    houses, building = HousePanoramas(), Lock()
+
+    def draw(scan: str, viewpoint: str, width: int) -> Panorama:
+        position = houses.position(scan, viewpoint)
+        return render_panorama(houses.tracer(scan), position, width)
+
+    def folder(scan: str) -> Path:
+        path = house_cache_dir() / f"{scan}.glb"
+        with building:
+            if not path.is_file():
+                houses.tracer(scan)
+        # The pictures of a house that was built again may differ from the old ones.
+        built = f"{path.stat().st_size:x}-{path.stat().st_mtime_ns:x}"
+        name = f"houses-v{GENERATOR_VERSION}"
+        return cache_dir() / "panoramas" / name / f"{scan}-{built}"
+
+    return DrawnPictures(draw, folder)
+
+
+def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
+    """Return the pictures of Matterport3D's viewpoints, from the skyboxes in a folder."""
+    from envs.panoramas.matterport_panoramas import MatterportPanoramas
+    from envs.panoramas.skyboxes import skybox_dir
+
+    @lru_cache
+    def panoramas(width: int) -> MatterportPanoramas:
+        return MatterportPanoramas(folder, connectivity_dir, width)
+
+    def draw(scan: str, viewpoint: str, width: int) -> Panorama:
+        return panoramas(width).panorama(scan, viewpoint)
+
+    def kept(scan: str) -> Path:
+        # Panoramas depend on the skyboxes and on the poses in the connectivity file.
+        parts = (skybox_dir(folder, scan), connectivity_dir / f"{scan}_connectivity.json")
+        return cache_dir() / "panoramas" / "matterport" / f"{scan}-{_state(parts)}"
+
+    return DrawnPictures(draw, kept)
+
+
+def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPictures:
+    """Return the pictures of 3D models, drawn by habitat-sim.
+
+    Args:
+        files: World with the navigation graphs.
+        folder: Folder of the 3D models, see `HabitatPanoramas`; None for those of the built-in
+            houses, which are built on first request.
+
+    Raises:
+        ValueError: The world is not built in and no folder is given.
+        ModuleNotFoundError: habitat-sim is not installed.
+    """
+    from envs.houses.building.house import house_cache_dir
+    from envs.houses.rendering.habitat_export import export_houses
+    from envs.panoramas.habitat_panoramas import HabitatPanoramas, require_habitat, scene_file
+
+    require_habitat()
+    if folder is None and not files.is_built_in:
+        raise ValueError(
+            f"world '{files.world}' requires the folder of its 3D models for habitat; give scan_dir"
+        )
+    scenes = folder or house_cache_dir()
+
+    @lru_cache
+    def panoramas(width: int) -> HabitatPanoramas:
+        return HabitatPanoramas(scenes, files.connectivity_dir, width)
+
+    def draw(scan: str, viewpoint: str, width: int) -> Panorama:
+        return panoramas(width).panorama(scan, viewpoint)
+
+    @lru_cache
+    def model(scan: str) -> Path:
+        # Stage configurations are written again by every process, the models only if they change.
+        return scene_file(scenes, scan) if folder else export_houses([scan]) / f"{scan}.glb"
+
+    def kept(scan: str) -> Path:
+        parts = model(scan), files.connectivity_dir / f"{scan}_connectivity.json"
+        return cache_dir() / "panoramas" / "habitat" / f"{scan}-{_state(parts)}"
+
+    return DrawnPictures(draw, kept)
+
+
+def _state(paths: Iterable[Path]) -> str:
+    """Return 16 hexadecimal digits that change when one of the files or folders changes."""
+    states = [f"{path.resolve()}: {path.exists() and path.stat().st_mtime_ns}" for path in paths]
+    return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]

@@ -1,0 +1,235 @@
+import pickle
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode
+
+import envs  # noqa: F401  (registers the environments)
+from envs.navigation.making import make_vln_env, make_vln_vector_env
+from envs.navigation.settings import PICTURES, EnvSettings
+from envs.panoramas.cameras import direction
+from storage.features.view_grid import VIEW_HEADINGS, view_direction
+from tests.envs.marked_panoramas import MarkedPanoramas, centre
+
+SIZE = 32
+
+
+@pytest.fixture
+def arguments(tiny_arguments):
+    """Arguments of an environment with small pictures of marked panoramas."""
+    world = {name: tiny_arguments[name] for name in ("world", "data_dir")}
+    return {**world, "pictures": MarkedPanoramas(), "image_size": SIZE}
+
+
+def other_candidates(env, agent=0):
+    """Actions that move an agent, and their nodes."""
+    world, node = env.nav_world, env._walks.nodes[agent]
+    actions = np.flatnonzero(world.valid[node])[1:]
+    return node, actions
+
+
+@pytest.mark.parametrize("observe", PICTURES)
+def test_passes_the_checkers_of_gymnasium_and_stable_baselines(arguments, observe):
+    from stable_baselines3.common.env_checker import check_env as check_for_baselines
+
+    env = gym.make("R2R-CLIP-v0", observe=observe, **arguments).unwrapped
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(env, skip_render_check=True)
+    known = "observation space maximum value is infinity"  # the distance to a candidate
+    texts = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+    assert [text for text in texts if known not in text] == []
+    with warnings.catch_warnings():
+        # The checker advises against pictures smaller than 36 pixels and against their batches.
+        warnings.simplefilter("ignore")
+        check_for_baselines(env)
+
+
+@pytest.mark.parametrize("observe", PICTURES)
+def test_shapes_and_types(arguments, observe):
+    env = make_vln_vector_env(3, observe=observe, **{**arguments, "image_size": (24, 32)})
+    observation, _ = env.reset(seed=0)
+    actions = env.single_action_space.n
+    shapes = {
+        "rgb": {"rgb": (24, 32, 3)},
+        "rgbd": {"rgb": (24, 32, 3), "depth": (24, 32, 1)},
+        "candidate_rgb": {
+            "candidate_rgb": (actions, 24, 32, 3),
+            "candidate_angle": (actions, 2),
+            "candidate_distance": (actions,),
+        },
+        "panorama_rgb": {"panorama_rgb": (36, 24, 32, 3)},
+    }[observe]
+    pose = {"action_mask", "heading", "elevation", "instruction"}
+    assert observation.keys() == shapes.keys() | pose
+    for name, shape in shapes.items():
+        assert observation[name].shape == (3, *shape)
+        assert observation[name].dtype == (np.uint8 if name.endswith("rgb") else np.float32)
+    assert observation in env.observation_space
+
+
+def test_the_egocentric_picture_is_level_and_shows_the_agents_heading(arguments):
+    env = make_vln_vector_env(4, observe="rgb", **arguments)
+    observation, _ = env.reset(seed=1)
+    for _ in range(6):
+        shown, headings = centre(observation["rgb"]), observation["heading"][:, 0]
+        assert ((shown * direction(headings, 0.0)).sum(-1) > np.cos(0.02)).all()
+        observation, *_ = env.step(env.teacher_actions())
+
+
+def test_depth_is_planar_and_clipped(arguments):
+    env = make_vln_vector_env(2, observe="rgbd", field_of_view=150.0, max_depth=1.2, **arguments)
+    observation, info = env.reset(seed=1)
+    for agent, viewpoint in enumerate(info["viewpoint"]):
+        depth = observation["depth"][agent, ..., 0]
+        metres = 1 + int(viewpoint[1:]) / 10
+        middle = depth[SIZE // 2 - 1 : SIZE // 2 + 1, SIZE // 2 - 1 : SIZE // 2 + 1]
+        np.testing.assert_allclose(middle, min(metres, 1.2), rtol=0.03)
+        assert depth[SIZE // 2, 0] < 0.5 * metres
+        np.testing.assert_array_equal(depth[0, SIZE // 2], np.float32(1.2))  # the sky
+    assert observation in env.observation_space
+
+
+@pytest.mark.parametrize("geometry", ["exact", "matterport"])
+def test_pictures_of_candidates_face_them(arguments, geometry):
+    env = make_vln_vector_env(4, observe="candidate_rgb", geometry=geometry, **arguments)
+    observation, _ = env.reset(seed=2)
+    for agent in range(4):
+        node, actions = other_candidates(env, agent)
+        world, pictures = env.nav_world, observation["candidate_rgb"][agent]
+        offsets = np.zeros((len(actions), 3))
+        for row, target in enumerate(world.targets[node, actions]):
+            graph = world.graphs[world.scan_names[node]]
+            ends = [graph.index(world.viewpoint_ids[one]) for one in (node, target)]
+            offsets[row] = graph.positions[ends[1]] - graph.positions[ends[0]]
+        lengths = np.linalg.norm(offsets, axis=1)
+        ways = offsets / lengths[:, None]
+        if geometry == "matterport":
+            ways = np.array([direction(*view_direction(v)) for v in world.views[node, actions]])
+        assert ((centre(pictures[actions]) * ways).sum(-1) > np.cos(0.02)).all()
+        masked = np.setdiff1d(np.arange(len(pictures)), actions)
+        assert 0 in masked
+        assert not pictures[masked].any()
+        assert not observation["candidate_angle"][agent, masked].any()
+        np.testing.assert_allclose(observation["candidate_distance"][agent, actions], lengths)
+        angles = observation["candidate_angle"][agent, actions].astype(float)
+        heading = VIEW_HEADINGS[env._walks.views[agent]] + angles[:, 0]
+        exact = offsets / lengths[:, None]
+        np.testing.assert_allclose(direction(heading, angles[:, 1]), exact, atol=1e-5)
+
+
+def test_the_panorama_has_the_36_views_in_their_order(arguments):
+    env = make_vln_vector_env(1, observe="panorama_rgb", **arguments)
+    observation, _ = env.reset(seed=2)
+    ways = np.array([direction(*view_direction(view)) for view in range(36)])
+    assert ((centre(observation["panorama_rgb"][0]) * ways).sum(-1) > np.cos(0.02)).all()
+
+
+@pytest.mark.parametrize("observe", PICTURES)
+def test_agents_of_a_batch_see_what_single_agents_see(arguments, observe):
+    batch = make_vln_vector_env(3, observe=observe, autoreset_mode="Disabled", **arguments)
+    singles = [make_vln_env(observe=observe, **arguments) for _ in range(3)]
+    observation, _ = batch.reset(seed=4)
+    alone = [env.reset(seed=4 + number)[0] for number, env in enumerate(singles)]
+    for _ in range(4):
+        for agent, own in enumerate(alone):
+            mine = {name: array[agent] for name, array in observation.items()}
+            assert data_equivalence(mine, own)
+        actions = batch.teacher_actions()
+        alone = [env.step(action)[0] for env, action in zip(singles, actions, strict=True)]
+        observation, *_ = batch.step(actions)
+
+
+def test_copies_from_a_pickle_continue_equally(arguments):
+    env = make_vln_vector_env(2, observe="rgbd", **arguments)
+    env.reset(seed=8)
+    copy = pickle.loads(pickle.dumps(env))
+    for _ in range(8):
+        actions = env.teacher_actions()
+        assert data_equivalence(env.step(actions), copy.step(actions))
+    assert data_equivalence(env.reset(seed=3), copy.reset(seed=3))
+
+
+def test_processes_of_gymnasium_see_the_same(arguments):
+    def make():
+        return gym.make("R2R-CLIP-v0", observe="candidate_rgb", **arguments)
+
+    several = gym.vector.AsyncVectorEnv([make, make], context="spawn")
+    try:
+        mine = make_vln_vector_env(2, observe="candidate_rgb", **arguments)
+        assert data_equivalence(several.reset(seed=5)[0], mine.reset(seed=5)[0])
+        for _ in range(3):
+            actions = mine.teacher_actions()
+            assert data_equivalence(several.step(actions)[0], mine.step(actions)[0])
+    finally:
+        several.close()
+
+
+def test_pictures_are_drawn_when_they_are_first_observed_and_once(arguments):
+    source = arguments["pictures"]
+    env = make_vln_vector_env(3, observe="rgb", autoreset_mode=AutoresetMode.DISABLED, **arguments)
+    assert source.drawn == []
+    observation, info = env.reset(seed=1)
+    viewpoints = set(zip(info["scan"], info["viewpoint"], strict=True))
+    assert {one[:2] for one in source.drawn} == viewpoints
+    drawn, stopping = len(source.drawn), np.zeros(3, int)
+    after, *_ = env.step(stopping)
+    np.testing.assert_array_equal(after["rgb"], observation["rgb"])
+    assert after["rgb"] is not observation["rgb"]
+    assert len(source.drawn) == drawn == len(viewpoints)
+
+
+def test_environments_share_decoded_panoramas(arguments):
+    source = arguments["pictures"]
+    first, second = (make_vln_vector_env(2, observe="rgb", **arguments) for _ in range(2))
+    other = make_vln_vector_env(2, observe="rgb", **{**arguments, "image_size": 16})
+    first.reset(seed=0)
+    drawn = len(source.drawn)
+    second.reset(seed=0)
+    assert len(source.drawn) == drawn
+    other.reset(seed=0)
+    assert len(source.drawn) == 2 * drawn
+
+
+def test_reused_arrays_hold_the_newest_pictures(arguments):
+    fresh = make_vln_vector_env(2, observe="candidate_rgb", **arguments)
+    reused = make_vln_vector_env(2, observe="candidate_rgb", copy=False, **arguments)
+    fresh.reset(seed=3)
+    reused.reset(seed=3)
+    for _ in range(6):
+        actions = fresh.teacher_actions()
+        assert data_equivalence(fresh.step(actions)[0], reused.step(actions)[0])
+
+
+def test_a_world_without_skyboxes_is_refused(tiny_arguments):
+    world = {name: tiny_arguments[name] for name in ("world", "data_dir")}
+    with pytest.raises(ValueError, match="has no pictures to observe: No skyboxes in"):
+        gym.make("R2R-CLIP-v0", observe="rgb", **world)
+    with pytest.raises(ValueError, match="scan_dir /x has no effect in world 'houses'"):
+        gym.make("R2R-CLIP-v0", observe="rgb", scan_dir="/x")
+
+
+def test_features_are_not_loaded(arguments):
+    assert make_vln_vector_env(1, observe="rgb", **arguments).feature_store is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 64}, "image_size has no effect with observe='features'"),
+        ({"observe": "rgb", "geometry": "matterport"}, "it is for observe='candidate_rgb'"),
+        ({"observe": "rgb", "max_depth": 3.0}, "it is for observe='rgbd'"),
+        ({"observe": "rgbd", "max_depth": 0.0}, "not a positive number of metres"),
+        ({"observe": "rgb", "image_size": 0}, "image_size is 0"),
+        ({"observe": "rgb", "image_size": (1, 2, 3)}, "is not \\(height, width\\)"),
+        ({"observe": "rgb", "field_of_view": 180.0}, "not between 0 and 180"),
+        ({"observe": "candidate_rgb", "geometry": "near"}, "not one of exact, matterport"),
+        ({"observe": "rgb", "pictures": "photos"}, "neither 'world', 'habitat'"),
+    ],
+)
+def test_settings_without_effect_or_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        EnvSettings(**changes)

@@ -1,0 +1,134 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from envs.panoramas.cameras import direction, perspective_camera
+from envs.panoramas.views import views36
+from envs.pictures.panorama_files import MILLIMETRES, NOTHING, NoPictureError
+from envs.pictures.view_pictures import ViewPictures, ViewPose, panorama_width
+from tests.envs.marked_panoramas import MarkedPanoramas, directions, seen
+
+POSES = [
+    ViewPose("attic", "a3", 0.3, -0.2),
+    ViewPose("barn", "b0", 3.1, 0.5),
+    ViewPose("attic", "a3", 5.9),
+]
+VFOV = np.deg2rad(50)
+
+
+def pixel_rays(shape, pose, vfov=VFOV):
+    x, y = np.meshgrid(np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5)
+    return perspective_camera(shape, pose.heading, pose.elevation, vfov)(x, y)
+
+
+def test_every_pixel_has_the_direction_of_its_pose():
+    pictures = ViewPictures(MarkedPanoramas(), (48, 64), VFOV).rgb(POSES)
+    assert pictures.shape == (3, 48, 64, 3)
+    assert pictures.dtype == np.uint8
+    for picture, pose in zip(pictures, POSES, strict=True):
+        assert ((seen(picture) * pixel_rays((48, 64), pose)).sum(-1) > np.cos(0.02)).all()
+
+
+def test_a_batch_equals_single_pictures():
+    pictures = ViewPictures(MarkedPanoramas(), 32)
+    for take in (pictures.rgb, pictures.depth):
+        alone = [take([pose])[0] for pose in POSES]
+        np.testing.assert_array_equal(take(POSES), alone)
+
+
+def test_the_36_views_are_those_of_the_panorama():
+    source = MarkedPanoramas()
+    panorama = source.rgb("attic", "a3", 1024)
+    views = ViewPictures(source, 224).views36("attic", "a3")
+    np.testing.assert_array_equal(views, views36(panorama, 224))
+
+
+def test_fine_panoramas_are_averaged():
+    class Stripes(MarkedPanoramas):
+        def rgb(self, scan, viewpoint, width):
+            picture = np.zeros((width // 2, width, 3), np.uint8)
+            picture[:, ::2] = 200
+            return picture
+
+    picture = ViewPictures(Stripes(), 32).rgb(POSES)
+    assert np.abs(picture.astype(int) - 100).max() <= 2
+
+
+def test_panoramas_are_decoded_once_within_the_stated_memory():
+    source = MarkedPanoramas()
+    pictures = ViewPictures(source, 224)
+    for _ in range(3):
+        pictures.rgb(POSES)
+    assert source.drawn == [("attic", "a3", 1024), ("barn", "b0", 1024)]
+    one = 3 * 512 * 1024
+    small = ViewPictures(source, 224, memory=2 * one - 1)  # room for one
+    source.drawn.clear()
+    for _ in range(2):
+        small.rgb(POSES)
+    assert len(source.drawn) == 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "width"),
+    [((84, 84), 1024), ((224, 224), 1024), ((480, 640), 2048), ((2000, 2000), 4096)],
+)
+def test_larger_pictures_need_finer_panoramas(shape, width):
+    assert panorama_width(shape, np.pi / 3) == width
+
+
+def test_depth_is_measured_along_the_optical_axis():
+    depth = ViewPictures(MarkedPanoramas(), (48, 64), VFOV).depth(POSES)
+    assert depth.dtype == np.float32
+    for metres, picture, pose in zip((1.3, 1.0, 1.3), depth, POSES, strict=True):
+        rays = pixel_rays((48, 64), pose)
+        along = rays @ direction(pose.heading, pose.elevation)
+        hit = rays[..., 2] < np.sin(np.pi / 3) - 0.02
+        np.testing.assert_allclose(picture[hit], (metres * along)[hit], rtol=1e-3)
+        assert np.isinf(picture[rays[..., 2] > np.sin(np.pi / 3) + 0.02]).all()
+
+
+class Room(MarkedPanoramas):
+    """A box of 8 x 6 x 3 m around the camera, 1.5 m above its floor."""
+
+    HALF = np.array([4.0, 3.0, 1.5])
+
+    def distance(self, scan, viewpoint, width):
+        metres = 1 / (np.abs(directions(width)) / self.HALF).max(-1)
+        return np.rint(MILLIMETRES * metres).astype(np.uint16)
+
+
+def test_depth_of_flat_walls_is_exact_except_at_edges():
+    depth = ViewPictures(Room(), 96, VFOV).depth(POSES)
+    for picture, pose in zip(depth, POSES, strict=True):
+        rays = pixel_rays((96, 96), pose)
+        exact = rays @ direction(pose.heading, pose.elevation)
+        exact /= (np.abs(rays) / Room.HALF).max(-1)
+        error = np.abs(picture - exact)
+        assert np.median(error) < 0.001
+        assert error.max() < 0.03
+
+
+def test_unknown_distances_stay_unknown_and_none_at_all_is_an_error():
+    class Partly(MarkedPanoramas):
+        known = True
+
+        def distance(self, scan, viewpoint, width):
+            distances = np.zeros((width // 2, width), np.uint16)
+            if self.known:
+                distances[: width // 4] = NOTHING
+            return distances
+
+    source = Partly()
+    depth = ViewPictures(source, 32).depth([ViewPose("attic", "a0", 0.0)])[0]
+    assert np.isinf(depth[:15]).all()
+    assert np.isnan(depth[17:]).all()
+    source.known = False
+    with pytest.raises(NoPictureError, match="no distances are known"):
+        ViewPictures(source, 32).depth([ViewPose("attic", "a0", 0.0)])
+
+
+def test_a_copy_from_a_pickle_draws_the_same():
+    pictures = ViewPictures(MarkedPanoramas(), 32)
+    expected = pictures.rgb(POSES)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(pictures)).rgb(POSES), expected)
