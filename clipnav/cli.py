@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
+        "convert-duet",
         "train-speaker",
         "train-language-representation",
         "pair-paths",
