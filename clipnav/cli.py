@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "agents": (
         "demo",
         "train-agent",
+        "train-continuous-agent",
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
