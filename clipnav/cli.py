@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "evaluate-submission",
     ),
     "demonstrations": ("export-demonstrations",),
-    "viewer": ("visualise", "plot-results"),
+    "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (
         "extract-features",
         "extract-image-features",

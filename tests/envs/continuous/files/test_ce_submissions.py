@@ -68,7 +68,8 @@ def test_r2r_ce_files_have_a_pose_per_action(episodes, expert, tmp_path):
 
 def test_rxr_ce_files_are_sorted_and_leave_out_equal_positions(tmp_path):
     split = load_continuous_split("rxr", "val_unseen").episodes[:2]
-    positions = np.array(split[0].start) + [[0, 0, 0], [0, 0, 0], [0.25, 0, 0], [0.25, 0, 0]]
+    positions = np.tile(split[0].start, (4, 1))
+    positions[2:, 0] += 0.25
     trace = Trace(positions, np.zeros(4), True, 0)
     path = tmp_path / "walks.jsonl"
     write_rxr_ce_submission(path, {e.episode_id: trace for e in reversed(split)}, split)
@@ -84,7 +85,7 @@ def test_rxr_ce_files_are_sorted_and_leave_out_equal_positions(tmp_path):
 def test_incomplete_and_foreign_walks_are_not_written(episodes, expert, tmp_path):
     path = tmp_path / "walks.json"
     partial = dict(list(expert.items())[:2])
-    with pytest.raises(ValueError, match="4 are missing.*partial=True"):
+    with pytest.raises(ValueError, match=r"4 are missing.*partial=True"):
         write_r2r_ce_submission(path, partial, episodes)
     with pytest.raises(ValueError, match="outside the split, such as 999"):
         write_r2r_ce_submission(path, {**expert, "999": expert["1"]}, episodes)
@@ -155,21 +156,12 @@ def test_the_command_compares_files_with_intervals(few, episodes, expert, tmp_pa
     paths = [tmp_path / name for name in ("a.json", "b.json")]
     write_r2r_ce_submission(paths[0], expert, episodes)
     still = {
-        name: trace._replace(positions=trace.positions[:1].repeat(2, axis=0))
+        name: Trace(trace.positions[:1].repeat(2, axis=0), trace.headings[:2], True, 0)
         for name, trace in expert.items()
     }
-    still = {name: trace._replace(headings=trace.headings[:2]) for name, trace in still.items()}
     write_r2r_ce_submission(paths[1], still, episodes)
-    output = run_command(
-        "evaluate-submission",
-        *paths,
-        "--dataset",
-        "r2r-ce",
-        "--resamples",
-        100,
-        "--json",
-        tmp_path / "s.json",
-    )
+    options = ("--dataset", "r2r-ce", "--resamples", 100, "--json", tmp_path / "s.json")
+    output = run_command("evaluate-submission", *paths, *options)
     assert "6 of 6 instructions of r2r-ce val_unseen usable" in output
     assert "SR %" in output
     assert "B - A" in output
