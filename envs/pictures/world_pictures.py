@@ -56,7 +56,7 @@ def shared_pictures(
 
     Raises:
         ValueError: The world has no pictures, or a folder is missing or has no effect.
-        ModuleNotFoundError: habitat-sim is not installed.
+        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
     folder = None if scan_dir is None else Path(scan_dir)
 
@@ -135,13 +135,14 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
 
     Raises:
         ValueError: The world is not built in and no folder is given.
-        ModuleNotFoundError: habitat-sim is not installed.
+        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
+    from envs.habitat.interpreter import habitat_python
     from envs.houses.building.house import house_cache_dir
     from envs.houses.rendering.habitat_export import export_houses
-    from envs.panoramas.habitat_panoramas import HabitatPanoramas, require_habitat, scene_file
+    from envs.panoramas.habitat_panoramas import HabitatPanoramas, scene_file
 
-    require_habitat()
+    habitat_python()  # before houses are built, which takes minutes
     if folder is None and not files.is_built_in:
         raise ValueError(
             f"world '{files.world}' requires the folder of its 3D models for habitat; give scan_dir"
