@@ -1,7 +1,5 @@
 """Sources of panoramas: the built-in houses, Matterport3D's skyboxes and habitat-sim."""
 
-import hashlib
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -9,7 +7,7 @@ from threading import Lock
 from envs.panoramas.panorama import Panorama
 from envs.pictures.panorama_files import DrawnPictures, NoPictures, PanoramaSource, Pictures
 from envs.pictures.view_pictures import ViewPictures
-from envs.sharing import SharedObjects
+from envs.sharing import SharedObjects, files_digest
 from envs.worlds import WorldFiles
 from storage import cache_dir
 from storage.features.view_grid import VFOV
@@ -120,7 +118,7 @@ def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
     def kept(scan: str) -> Path:
         # Panoramas depend on the skyboxes and on the poses in the connectivity file.
         parts = (skybox_dir(folder, scan), connectivity_dir / f"{scan}_connectivity.json")
-        return cache_dir() / "panoramas" / "matterport" / f"{scan}-{_state(parts)}"
+        return cache_dir() / "panoramas" / "matterport" / f"{scan}-{files_digest(parts)}"
 
     return DrawnPictures(draw, kept)
 
@@ -163,12 +161,6 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
 
     def kept(scan: str) -> Path:
         parts = model(scan), files.connectivity_dir / f"{scan}_connectivity.json"
-        return cache_dir() / "panoramas" / "habitat" / f"{scan}-{_state(parts)}"
+        return cache_dir() / "panoramas" / "habitat" / f"{scan}-{files_digest(parts)}"
 
     return DrawnPictures(draw, kept)
-
-
-def _state(paths: Iterable[Path]) -> str:
-    """Return 16 hexadecimal digits that change when one of the files or folders changes."""
-    states = [f"{path.resolve()}: {path.exists() and path.stat().st_mtime_ns}" for path in paths]
-    return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]
