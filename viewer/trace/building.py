@@ -13,6 +13,7 @@ from envs.metrics import score_paths
 from envs.metrics.summaries import columns_named
 from envs.worlds import Dataset, World
 from viewer.trace.format import Candidate, Ending, KnownMap, Step, Trace
+from viewer.trace.language_models import ModelDecision
 from viewer.trace.words import word_pieces
 
 
@@ -40,6 +41,7 @@ class Decision:
         word_attention: As in `Step`.
         view_attention: (36,).
         known_map: Map of the agent, if it builds one and has just chosen a node.
+        model: Prompt and answers, if the agent asks a language model.
     """
 
     viewpoint: str
@@ -51,6 +53,7 @@ class Decision:
     word_attention: tuple[float, ...] | None = None
     view_attention: np.ndarray | None = None
     known_map: KnownMap | None = None
+    model: ModelDecision | None = None
 
 
 def build_trace(
@@ -78,6 +81,7 @@ def build_trace(
             word_attention=decision.word_attention,
             view_attention=_rounded(decision.view_attention),
             known_map=decision.known_map,
+            model=decision.model,
         )
         for place, decision in enumerate(decisions)
     )

@@ -16,6 +16,7 @@ from envs.worlds import Dataset, World
 from storage import atomic_write
 from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
+from viewer.trace.language_models import ModelDecision
 
 FORMAT, VERSION = "clipnav-trace", 1
 REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
@@ -94,6 +95,7 @@ class Step(msgspec.Struct, frozen=True):
             the end token; None if the agent reports none.
         view_attention: Attention weights of the 36 views, see `envs.graphs.candidates`.
         known_map: Map of an agent that builds one; None while it walks to a chosen node.
+        model: Prompt and answers of an agent that asks a language model.
     """
 
     viewpoint: str
@@ -108,6 +110,7 @@ class Step(msgspec.Struct, frozen=True):
     word_attention: tuple[float, ...] | None = None
     view_attention: tuple[float, ...] | None = None
     known_map: KnownMap | None = None
+    model: ModelDecision | None = None
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):

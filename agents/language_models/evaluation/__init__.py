@@ -1,0 +1,1 @@
+"""Evaluation of language-model agents on a subset of a split."""

@@ -1,0 +1,65 @@
+"""Prompts of a run without a model: along the teacher's paths, with an estimate of the requests."""
+
+import json
+from pathlib import Path
+
+import msgspec
+
+from agents.language_models.evaluation.evaluating import Experiment
+from agents.language_models.models.bodies import BodyMaker
+from agents.language_models.models.replies import Question
+from agents.language_models.prompts.messages import Prompt, prompt_text
+from agents.language_models.walks.walking import EpisodeWalk
+from storage import atomic_write
+from storage.progress import progress_bar
+
+PROMPTS = "prompts.jsonl"
+
+
+def write_prompts(experiment: Experiment) -> Path:
+    """Write the prompts that the teacher's paths lead to, and print an estimate.
+
+    A model that takes wrong turns needs more requests.
+
+    Raises:
+        ValueError: The goals of the split are not published, so that there is no teacher.
+    """
+    config, maker = experiment.config, experiment.maker
+    episodes = maker.split.episodes
+    if not all(episode.has_goal for episode in episodes):
+        raise ValueError(
+            f"--split {config.split}: its goals are not published, so that there are no teacher's "
+            "paths to write prompts along; name another split for --dry-run"
+        )
+    bodies = BodyMaker(config.model_name, experiment.pictures, config.sampling)
+    requests = size = pictures = 0
+    path = experiment.output / PROMPTS
+    experiment.output.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as beside, beside.open("wb") as file:
+        for episode in progress_bar(episodes, desc="prompts", unit="episodes"):
+            for step, question in enumerate(_questions(experiment, episode.instr_id)):
+                entry = {"episode": episode.instr_id, "step": step}
+                entry |= {"prompt": prompt_text(question.prompt)}
+                file.write(msgspec.json.encode(entry) + b"\n")
+                requests += 1
+                pictures += count_pictures(question.prompt)
+                size += len(json.dumps(bodies.make(question)))
+    print(
+        f"{len(episodes)} episodes: {requests} requests along the teacher's paths, with {pictures} "
+        f"pictures and {size / 1e6:.1f} MB. Prompts: {path}"
+    )
+    return path
+
+
+def count_pictures(prompt: Prompt) -> int:
+    """Return the number of pictures of a prompt."""
+    return sum(not isinstance(part, str) for message in prompt for part in message.parts)
+
+
+def _questions(experiment: Experiment, instr_id: str) -> list[Question]:
+    walk: EpisodeWalk = experiment.maker.start(instr_id)
+    questions = []
+    while walk.question is not None:
+        questions.append(walk.question)
+        walk.take(walk.teacher_action())
+    return questions

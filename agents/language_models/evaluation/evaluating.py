@@ -1,0 +1,262 @@
+"""Evaluation of a model on a subset of a split: walks, log, scores and submission."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agents.acting.evaluation import Evaluation, baselines, evaluate, score_walks
+from agents.experiments.runs import load_run
+from agents.language_models.evaluation.records import append_requests, write_requests
+from agents.language_models.evaluation.scores import (
+    answer_counts,
+    score_agents,
+    score_table,
+    to_json,
+    total_usage,
+)
+from agents.language_models.evaluation.subsets import balanced_subset, subset_digest
+from agents.language_models.models.bodies import BodyMaker
+from agents.language_models.models.budget import Spending, price
+from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.server import ServerModel
+from agents.language_models.prompts.pictures import Draw, Pictures
+from agents.language_models.strategies import make_strategy
+from agents.language_models.strategies.navgpt import Describe
+from agents.language_models.walks.running import (
+    Finished,
+    WalkMaker,
+    walk_concurrently,
+    walk_in_batches,
+)
+from agents.language_models.walks.walking import EpisodeWalk, Strategy, WalkSettings
+from agents.settings import read_agent_config
+from agents.settings.language_models import EvaluateVlmConfig
+from envs.episodes import Episode
+from envs.episodes.splits import LoadedSplit, load_split
+from envs.submissions.files import write_r2r_submission, write_rxr_submission
+from storage import cache_dir, write_text
+from storage.locks import sole_writer
+from storage.progress import ProgressBar, progress_bar
+
+REQUESTS, RESULTS = "requests.jsonl", "results.json"
+_BASELINE_ENVS = 256
+# Settings that change neither the prompts nor the answers are left out of the results, so that a
+# repeated run writes the same file.
+_LEFT_OUT = ("concurrency", "output", "cache", "submission", "baselines", "device", "budget")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An evaluation with its data.
+
+    Attributes:
+        config: Settings.
+        split: The whole split.
+        maker: Starts the walks of the chosen episodes.
+        pictures: Pictures of the prompts; None without pictures.
+        output: Folder of the results.
+    """
+
+    config: EvaluateVlmConfig
+    split: LoadedSplit
+    maker: WalkMaker
+    pictures: Pictures | None
+    output: Path
+
+
+def prepare(
+    config: EvaluateVlmConfig,
+    draw: Draw | None,
+    describe: Describe | None = None,
+    strategy: Strategy | None = None,
+) -> Experiment:
+    """Load the split, draw the subset and build the prompts' parts.
+
+    Args:
+        config: Settings.
+        draw: Function that draws pictures; None for prompts without pictures.
+        describe: Function that describes views in words, for navgpt.
+        strategy: Strategy of your own; by default that of the settings.
+
+    Raises:
+        FileNotFoundError, ValueError: Data is missing, or settings do not fit it.
+    """
+    split = load_split(
+        config.dataset,
+        config.split,
+        config.world,
+        config.data_dir,
+        features="none",
+        language=config.instruction_language,
+    )
+    subset = balanced_subset(split.episodes, config.episodes, config.seed)
+    settings = WalkSettings(config.prompt, config.answer_retries, config.on_invalid, config.seed)
+    maker = WalkMaker(
+        replace(split, episodes=subset),
+        strategy or make_strategy(config.prompt, describe),
+        settings,
+        config.max_episode_steps,
+    )
+    name = "".join(c if c.isalnum() or c in "-._" else "-" for c in config.model_name)
+    output = config.output or Path("runs") / f"vlm-{name}-{config.split}"
+    return Experiment(config, split, maker, None if draw is None else Pictures(draw), output)
+
+
+def run_experiment(
+    experiment: Experiment, on_end: Callable[[Finished], object] = lambda finished: None
+) -> int:
+    """Walk, score, print and write everything.
+
+    Args:
+        experiment: The experiment.
+        on_end: Function that is called with all walks before the scores, to write traces.
+
+    Returns:
+        Exit status: 1 if an episode failed or a limit of the budget ended the run, otherwise 0.
+    """
+    config, output = experiment.config, experiment.output
+    output.mkdir(parents=True, exist_ok=True)
+    with sole_writer(output):
+        spending = Spending(config.budget)
+        finished = _walk(experiment, spending)
+        write_requests(output / REQUESTS, finished.walks.values())
+        on_end(finished)
+        document = _report(experiment, finished)
+        write_text(output / RESULTS, json.dumps(document, indent=2) + "\n")
+    if config.submission is not None and finished.walks:
+        _write_submission(experiment, finished)
+    failed = [walk for walk in finished.walks.values() if walk.ending == "failed"]
+    if failed:
+        share = f"{len(failed)} of {len(finished.walks)}"
+        print(f"{share} episodes failed and are not scored: {failed[0].error}")
+    if finished.stopped:
+        print(f"Stopped: {finished.stopped}. The scores are those of the finished episodes.")
+    print(f"Results: {output}")
+    return 1 if failed or finished.stopped else 0
+
+
+def _walk(experiment: Experiment, spending: Spending) -> Finished:
+    config, maker = experiment.config, experiment.maker
+    log = experiment.output / REQUESTS
+    log.unlink(missing_ok=True)
+    cache = ReplyCache(config.cache or cache_dir() / "language_models")
+    total = len(maker.split.episodes)
+    with progress_bar(total=total, desc=config.model_name, unit="episodes") as bar:
+
+        def on_walk(walk: EpisodeWalk) -> None:
+            append_requests(log, walk)
+            _show(bar, config, spending, cache)
+
+        if config.local_model is not None:
+            from agents.language_models.models.local import LocalModel
+
+            local = LocalModel(
+                config.local_model, experiment.pictures, config.sampling, config.device, cache
+            )
+            return walk_in_batches(maker, local, config.concurrency, on_walk)
+        assert config.url is not None
+        assert config.model is not None
+        bodies = BodyMaker(
+            config.model,
+            experiment.pictures,
+            config.sampling,
+            config.server.token_field,
+            config.prompt.picture_detail,
+        )
+        model = ServerModel(
+            *(config.url, config.model, bodies, cache, spending),
+            config.server,
+            config.concurrency,
+        )
+        try:
+            return walk_concurrently(maker, model, config.concurrency, on_walk)
+        finally:
+            model.close()
+
+
+def _show(
+    bar: ProgressBar, config: EvaluateVlmConfig, spending: Spending, cache: ReplyCache
+) -> None:
+    usage = spending.usage
+    parts = [f"{spending.requests} requests", f"{cache.hits} cached"]
+    parts.append(f"{(usage.prompt + usage.completion) / 1000:.0f}k tokens")
+    cost = price(usage, config.budget)
+    if cost is not None:
+        parts.append(f"cost {cost:.2f}")
+    bar.set_postfix_str(", ".join(parts), refresh=False)
+    bar.update()
+
+
+def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
+    """Print the scores and counts, and return them for the file of results."""
+    config, walks = experiment.config, list(finished.walks.values())
+    counts, usage = answer_counts(walks), total_usage(walks)
+    scored = [walk.episode for walk in walks if walk.ending != "failed" and walk.episode.has_goal]
+    document: dict[str, Any] = {"results": {}}
+    if scored:
+        scores = score_agents(_evaluations(experiment, finished, scored), scored)
+        print(score_table(config.split, scores))
+        document = to_json(config.split, scores)
+    else:
+        print(f"No scores: no finished episode of {config.split} has a known goal.")
+    print(", ".join(f"{name} {count}" for name, count in counts.items() if count))
+    cost = price(usage, config.budget)
+    spent = (
+        f"{usage.prompt} prompt tokens ({usage.cached} cached), {usage.completion} answer tokens"
+    )
+    print(spent if cost is None else f"{spent}, cost {cost:.4f}")
+    episodes = experiment.maker.split.episodes
+    settings = dataclasses.asdict(config)
+    for name in _LEFT_OUT:
+        del settings[name]
+    del settings["server"]["api_key_file"]
+    return {
+        **document,
+        "answers": counts,
+        "tokens": {name: getattr(usage, name) for name in usage.__struct_fields__},
+        "cost": cost,
+        "complete": not finished.stopped,
+        "scored_episodes": len(scored),
+        "subset_sha256": subset_digest(episodes),
+        "subset": [episode.instr_id for episode in episodes],
+        "settings": json.loads(json.dumps(settings, default=str)),
+    }
+
+
+def _evaluations(
+    experiment: Experiment, finished: Finished, scored: list[Episode]
+) -> dict[str, Evaluation]:
+    """Return the evaluations of the model, of trained agents and of baselines."""
+    config = experiment.config
+    split = replace(experiment.split, episodes=scored)
+    env = replace(experiment.maker, split=split).make_env(min(_BASELINE_ENVS, len(scored)))
+    trajectories = {e.instr_id: finished.walks[e.instr_id].trajectory for e in scored}
+    evaluations = {config.model_name: score_walks(env, trajectories)}
+    for run in config.baselines:
+        settings = replace(read_agent_config(run), device=config.device)
+        own = (config.dataset, config.world)
+        if (settings.dataset, settings.world) != own:
+            raise ValueError(
+                f"--baselines {run}: trained on {settings.dataset} in {settings.world}, but the "
+                f"evaluation is on {config.dataset} in {config.world}; name another run"
+            )
+        whole, agent = load_run(run, config.split, settings)
+        evaluation = evaluate(whole, agent, run.name)
+        evaluations[run.name] = evaluation
+    for name, agent in baselines(env, config.seed).items():
+        evaluations[name] = evaluate(env, agent)
+    return evaluations
+
+
+def _write_submission(experiment: Experiment, finished: Finished) -> None:
+    config, split = experiment.config, experiment.split
+    assert config.submission is not None
+    write = write_rxr_submission if config.dataset == "rxr" else write_r2r_submission
+    trajectories = {name: walk.trajectory for name, walk in finished.walks.items()}
+    write(config.submission, trajectories, split.episodes, split.files, partial=True)
+    missing = len(split.episodes) - len(trajectories)
+    note = f"; {missing} instructions of the split are missing" if missing else ""
+    print(f"{len(trajectories)} paths: {config.submission}{note}")

@@ -1,0 +1,148 @@
+"""Scores of a run beside baselines, with confidence intervals, and counts of its answers."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.acting.evaluation import Evaluation
+from agents.language_models.models.replies import Usage
+from agents.language_models.walks.walking import EpisodeWalk
+from envs.episodes import Episode
+from envs.metrics import SUMMARY_METRICS, aligned
+from envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
+
+_COLUMNS = ("NE", "SR", "SPL", "nDTW")
+_PAIRED = "SR"
+
+
+@dataclass(frozen=True)
+class AgentScores:
+    """Scores of an agent on the scored episodes of a run.
+
+    Attributes:
+        episodes: Number of episodes.
+        intervals: Mean of each metric with the bootstrap's 95 % interval over paths.
+        difference: Success rate less that of the model, on the same episodes, with its interval;
+            None for the model.
+    """
+
+    episodes: int
+    intervals: dict[str, Interval]
+    difference: Interval | None = None
+
+
+def score_agents(
+    evaluations: Mapping[str, Evaluation], episodes: Sequence[Episode]
+) -> dict[str, AgentScores]:
+    """Compute the scores of agents on the same episodes, the model first.
+
+    Args:
+        evaluations: Evaluations by name of the agent.
+        episodes: The episodes.
+    """
+    clusters = [episode.path_id for episode in episodes]
+    success = SUMMARY_METRICS[_PAIRED].column
+    first: np.ndarray | None = None
+    scores = {}
+    for name, evaluation in evaluations.items():
+        rows = [evaluation.scores[episode.instr_id] for episode in episodes]
+        columns = {
+            short: np.array([row[metric.column] for row in rows])
+            for short, metric in SUMMARY_METRICS.items()
+        }
+        intervals = bootstrap_intervals(columns, clusters=clusters)
+        succeeded = np.array([row[success] for row in rows])
+        difference = None
+        if first is None:
+            first = succeeded
+        else:
+            difference = paired_difference(first, succeeded, clusters=clusters)
+        scores[name] = AgentScores(len(rows), intervals, difference)
+    return scores
+
+
+def score_table(split: str, scores: Mapping[str, AgentScores]) -> str:
+    """Return an aligned table; NE in metres, the other metrics in per cent."""
+    first = next(iter(scores))
+    rows = [["split", "agent", *_COLUMNS, f"{_PAIRED} - {first}"]]
+    for name, agent in scores.items():
+        cells = [_cell(agent.intervals[column], column) for column in _COLUMNS]
+        difference = "" if agent.difference is None else _cell(agent.difference, _PAIRED, sign=True)
+        rows.append([split, name, *cells, difference])
+    return aligned(rows, texts=2)
+
+
+def _cell(interval: Interval, column: str, sign: bool = False) -> str:
+    factor = SUMMARY_METRICS[column].factor
+    mean, low, high = (factor * value for value in interval)
+    return f"{mean:{'+' if sign else ''}.1f} [{low:.1f}, {high:.1f}]"
+
+
+def answer_counts(walks: Sequence[EpisodeWalk]) -> dict[str, int]:
+    """Return counts of episodes, decisions and answers; all but the first few should be small."""
+    decisions = [decision for walk in walks for decision in walk.decisions]
+    answers = [x.answer for one in decisions for x in one.exchanges if x.answer is not None]
+    kinds = Counter(answer.kind for answer in answers)
+    endings = Counter(walk.ending for walk in walks)
+    return {
+        "episodes": len(walks),
+        "decisions": len(decisions),
+        "answers": len(answers),
+        "asked again": sum(max(0, len(one.exchanges) - 1) for one in decisions),
+        "invalid": kinds["invalid"],
+        "refused": kinds["refused"],
+        "truncated": kinds["truncated"],
+        "prompt too long": sum(x.answer is None for one in decisions for x in one.exchanges),
+        "decisions without a valid answer": sum(one.kind != "valid" for one in decisions),
+        "ended by an invalid answer": endings["invalid"],
+        "ended by the limit": endings["limit"],
+        "failed": endings["failed"],
+        "revisits": sum(map(_revisits, walks)),
+    }
+
+
+def total_usage(walks: Sequence[EpisodeWalk]) -> Usage:
+    """Return the tokens of all requests of walks."""
+    usage = Usage()
+    for walk in walks:
+        for decision in walk.decisions:
+            for exchange in decision.exchanges:
+                usage = usage + exchange.reply.usage
+    return usage
+
+
+def to_json(split: str, scores: Mapping[str, AgentScores]) -> dict[str, Any]:
+    """Return means as clipnav evaluate-agent writes them, and their intervals."""
+    return {
+        "results": {
+            split: {
+                name: {metric: interval.mean for metric, interval in agent.intervals.items()}
+                | {"episodes": agent.episodes}
+                for name, agent in scores.items()
+            }
+        },
+        "intervals": {
+            split: {
+                name: {
+                    metric: [interval.low, interval.high]
+                    for metric, interval in agent.intervals.items()
+                }
+                for name, agent in scores.items()
+            }
+        },
+        "differences": {
+            split: {
+                name: {_PAIRED: list(agent.difference)}
+                for name, agent in scores.items()
+                if agent.difference is not None
+            }
+        },
+    }
+
+
+def _revisits(walk: EpisodeWalk) -> int:
+    path = [pose[0] for pose in walk.trajectory]
+    return len(path) - len(set(path))

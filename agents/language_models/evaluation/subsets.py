@@ -1,0 +1,77 @@
+"""Balanced subsets of a split: paths are drawn, each with all its instructions."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from envs.episodes import Episode
+
+_DRAWS = 31
+
+
+def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -> list[Episode]:
+    """Draw episodes that are balanced over buildings and numbers of moves.
+
+    The buildings take turns. Within a building the numbers of moves take turns, and each building
+    begins with another one. A path brings all its instructions, and with them all languages; the
+    last path can be cut.
+
+    Args:
+        episodes: Episodes of the split.
+        count: Number of episodes; None for all.
+        seed: Random seed.
+
+    Returns:
+        The episodes, in the order of the split.
+
+    Raises:
+        ValueError: The split has fewer episodes.
+    """
+    if count is None:
+        return list(episodes)
+    if count > len(episodes):
+        raise ValueError(
+            f"--episodes {count}: the split has {len(episodes)} episodes; name at most as many, or "
+            "--episodes None for all"
+        )
+    rng = np.random.default_rng([seed, _DRAWS])
+    paths: dict[int, list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        paths[episode.path_id].append(episode)
+    chosen: set[str] = set()
+    for path in _in_turns(list(paths.values()), rng):
+        for episode in path[: count - len(chosen)]:
+            chosen.add(episode.instr_id)
+        if len(chosen) == count:
+            break
+    return [episode for episode in episodes if episode.instr_id in chosen]
+
+
+def subset_digest(episodes: Sequence[Episode]) -> str:
+    """Return the SHA-256 of the ids of episodes, one a line."""
+    ids = "".join(f"{episode.instr_id}\n" for episode in episodes)
+    return hashlib.sha256(ids.encode()).hexdigest()
+
+
+def _in_turns(paths: list[list[Episode]], rng: np.random.Generator) -> list[list[Episode]]:
+    """Return paths in the order in which they are drawn."""
+    cells: dict[str, dict[int, list[list[Episode]]]] = defaultdict(lambda: defaultdict(list))
+    for path in paths:
+        cells[path[0].scan][len(path[0].path)].append(path)
+    queues = []
+    scans = sorted(cells)
+    for turn, number in enumerate(rng.permutation(len(scans)).tolist()):
+        lengths = sorted(cells[scans[number]])
+        offset = turn % len(lengths)
+        groups = [cells[scans[number]][m] for m in lengths[offset:] + lengths[:offset]]
+        shuffled = [[group[i] for i in rng.permutation(len(group))] for group in groups]
+        queues.append(_round_robin(shuffled))
+    return _round_robin(queues)
+
+
+def _round_robin(queues: list[list[list[Episode]]]) -> list[list[Episode]]:
+    """Take one path of each queue in turn until all are empty."""
+    longest = max(map(len, queues))
+    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]

@@ -1,0 +1,1 @@
+"""Models that answer prompts: servers with OpenAI's interface, and local transformers models."""

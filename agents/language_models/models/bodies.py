@@ -1,0 +1,98 @@
+"""Bodies of requests in OpenAI's chat-completions format."""
+
+import hashlib
+import json
+from typing import Any
+
+from agents.language_models.models.replies import Question
+from agents.language_models.prompts.messages import Message
+from agents.language_models.prompts.pictures import Pictures
+from agents.settings.language_models import AnswerFormat, SamplingConfig
+
+FORMATS: tuple[AnswerFormat, ...] = ("schema", "object", "text")
+Body = dict[str, Any]
+
+
+class BodyMaker:
+    """Makes the bodies of requests.
+
+    Args:
+        model: Name of the model.
+        pictures: Pictures of the prompts; None for prompts without pictures.
+        sampling: Sampling of the answers.
+        token_field: Name of the field that limits the answer.
+        detail: Picture detail; None sends none.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        pictures: Pictures | None,
+        sampling: SamplingConfig,
+        token_field: str = "max_tokens",
+        detail: str | None = None,
+    ) -> None:
+        self._model, self._pictures, self._sampling = model, pictures, sampling
+        self._token_field, self._detail = token_field, detail
+
+    def make(self, question: Question, answer_format: AnswerFormat = "text") -> Body:
+        """Return the body of a question."""
+        body: Body = {
+            "model": self._model,
+            "messages": [self._message(message) for message in question.prompt],
+            self._token_field: self._sampling.max_answer_tokens,
+        }
+        if self._sampling.temperature is not None:
+            body["temperature"] = self._sampling.temperature
+        if self._sampling.sampling_seed is not None:
+            body["seed"] = self._sampling.sampling_seed
+        return with_format(body, answer_format, question.labels)
+
+    def with_more_tokens(self, body: Body) -> Body:
+        """Return a body that allows an answer four times as long."""
+        return {**body, self._token_field: 4 * body[self._token_field]}
+
+    def _message(self, message: Message) -> Body:
+        if message.role != "user":
+            content: Any = "\n".join(part for part in message.parts if isinstance(part, str))
+        else:
+            content = [self._part(part) for part in message.parts]
+        return {"role": message.role, "content": content}
+
+    def _part(self, part: Any) -> Body:
+        if isinstance(part, str):
+            return {"type": "text", "text": part}
+        assert self._pictures is not None, "a prompt has pictures, but there is no source of them"
+        image = {"url": self._pictures.data_uri(part)}
+        if self._detail is not None:
+            image["detail"] = self._detail
+        return {"type": "image_url", "image_url": image}
+
+
+def with_format(body: Body, answer_format: AnswerFormat, labels: tuple[str, ...]) -> Body:
+    """Return a body with a constraint on the answer.
+
+    In strict schemas OpenAI requires all properties, and no others.
+    """
+    body = {name: value for name, value in body.items() if name != "response_format"}
+    if answer_format == "object":
+        return {**body, "response_format": {"type": "json_object"}}
+    if answer_format == "text":
+        return body
+    fields = ("thought", "plan", "action")
+    properties: Body = {name: {"type": "string"} for name in fields}
+    properties["action"]["enum"] = list(labels)
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+    json_schema = {"name": "answer", "strict": True, "schema": schema}
+    return {**body, "response_format": {"type": "json_schema", "json_schema": json_schema}}
+
+
+def request_key(address: str, body: Body) -> str:
+    """Return the SHA-256 of a request body and the address that it goes to."""
+    text = json.dumps([address, body], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

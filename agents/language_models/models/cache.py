@@ -1,0 +1,73 @@
+"""Answers on disk by the content of their requests.
+
+A run that was killed resumes from them without sending a request again, and a complete run can be
+repeated exactly without the server.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+
+from agents.language_models.models.replies import Reply
+from storage import atomic_write
+
+
+class ReplyCache:
+    """Cache of replies: one file for each request, written beside and renamed.
+
+    Args:
+        folder: Folder of the cache.
+
+    Attributes:
+        hits: Number of replies that were read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hits = 0
+        self._pending: dict[str, Lock] = {}
+        self._lock = Lock()
+
+    def get(self, key: str, ask: Callable[[], Reply]) -> Reply:
+        """Return the reply to a request, which is asked for only if it is not in the cache.
+
+        Threads that ask for the same request wait for the first one.
+        """
+        with self._lock:
+            pending = self._pending.setdefault(key, Lock())
+        with pending:
+            reply = self.read(key)
+            if reply is None:
+                reply = ask()
+                self.write(key, reply)
+        return reply
+
+    def read(self, key: str) -> Reply | None:
+        """Return a reply from the cache, or None.
+
+        Raises:
+            ValueError: The file is damaged; the message names the file.
+        """
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            reply = msgspec.json.decode(data, type=Reply)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"{path}: not a cached answer ({error}); delete the file") from error
+        with self._lock:
+            self.hits += 1
+        return reply
+
+    def write(self, key: str, reply: Reply) -> None:
+        """Write a reply."""
+        path = self._path(key)
+        with self._lock, atomic_write(path) as beside:
+            beside.write_bytes(msgspec.json.encode(reply) + b"\n")
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"

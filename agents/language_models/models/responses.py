@@ -1,0 +1,157 @@
+"""Responses of chat-completions servers: replies, temporary errors and refusals.
+
+Servers differ: `error` may be an object, a text or absent, a proxy may answer with HTML and status
+200, and every field except the answer itself may be missing.
+"""
+
+import email.utils
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agents.language_models.models.replies import Reply, Usage
+from storage.messages import shortened
+
+Problem = Literal["temporary", "format", "too_long", "fatal", "failed"]
+
+_RETRIED = (408, 409, 425, 429)
+_REFUSED = (401, 403, 404)
+_TOO_LONG = (
+    "context length",
+    "context_length",
+    "maximum context",
+    "context size",
+    "too many images",
+    "images may be provided",
+    "limit-mm-per-prompt",
+    "too large",
+    "too long",
+    "at most",
+)
+_FORMAT = ("response_format", "json_schema", "json_object", "guided", "structured output")
+_REMEDIES = {
+    401: "check the API key (OPENAI_API_KEY or --api-key-file)",
+    403: "check the rights of the API key",
+    404: "check --url, which usually ends in /v1, and --model",
+}
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Response without an answer.
+
+    Attributes:
+        problem: What can be done about it: retry, try another answer format, shorten the prompt,
+            stop the run, or give up this request.
+        message: Text for the user.
+        wait: Seconds that the server asks to wait; None if it names none.
+    """
+
+    problem: Problem
+    message: str
+    wait: float | None = None
+
+
+def read_response(status: int, headers: Mapping[str, str], content: bytes) -> Reply | Rejected:
+    """Return the reply that a response contains, or why there is none."""
+    if status == 200:
+        return _read_answer(content)
+    text, code = _error(content)
+    message = f"HTTP {status}: {shortened(text, 300)}" if text else f"HTTP {status}"
+    lower = text.lower()
+    if status == 429 and ("insufficient_quota" in (code, lower) or "quota" in code):
+        return Rejected("fatal", f"{message}; the quota of the API key is exhausted")
+    if status in _RETRIED or status >= 500:
+        return Rejected("temporary", message, retry_after(headers.get("retry-after")))
+    if status in _REFUSED:
+        return Rejected("fatal", f"{message}; {_REMEDIES[status]}")
+    if status in (400, 422) and any(word in lower for word in _FORMAT):
+        return Rejected("format", message)
+    if status == 413 or (status in (400, 422) and any(word in lower for word in _TOO_LONG)):
+        return Rejected("too_long", message)
+    if status in (400, 422) and "max_tokens" in lower:
+        remedy = "send the other field: --token-field max_completion_tokens"
+        return Rejected("fatal", f"{message}; {remedy}")
+    if status in (400, 422) and "temperature" in lower:
+        return Rejected("fatal", f"{message}; send none: --temperature None")
+    return Rejected("failed", message)
+
+
+def retry_after(value: str | None, now: float | None = None) -> float | None:
+    """Return the seconds of a Retry-After header, a number or an HTTP date; None if unreadable."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        then = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, then - (time.time() if now is None else now))
+
+
+def _read_answer(content: bytes) -> Reply | Rejected:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        start = shortened(content[:120].decode("utf-8", "replace"))
+        return Rejected("temporary", f"the server sent no JSON, but {start!r}")
+    choices = document.get("choices") if isinstance(document, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        return Rejected("temporary", "the server sent an answer without choices")
+    finish = choice.get("finish_reason")
+    return Reply(
+        text=_text(message.get("content")),
+        finish=finish if isinstance(finish, str) else "stop",
+        refusal=_text(message.get("refusal")),
+        reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
+        usage=_usage(document.get("usage")),
+        served_model=_text(document.get("model")),
+    )
+
+
+def _usage(usage: Any) -> Usage:
+    if not isinstance(usage, dict):
+        return Usage()
+
+    def count(*names: str) -> int:
+        value: Any = usage
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, int) and value >= 0 else 0
+
+    return Usage(
+        prompt=count("prompt_tokens"),
+        cached=count("prompt_tokens_details", "cached_tokens"),
+        completion=count("completion_tokens"),
+        reasoning=count("completion_tokens_details", "reasoning_tokens"),
+    )
+
+
+def _text(value: Any) -> str:
+    """Return a text; some servers send it as a list of parts."""
+    if isinstance(value, list):
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
+    # JSON can contain halves of surrogate pairs, which UTF-8 cannot.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _error(content: bytes) -> tuple[str, str]:
+    """Return message and code of an error body."""
+    text = content[:4000].decode("utf-8", "replace")
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return text, ""
+    error = document.get("error", document) if isinstance(document, dict) else document
+    if isinstance(error, dict):
+        message = error.get("message") or error.get("detail") or text
+        codes = (error.get("code"), error.get("type"))
+        return str(message), " ".join(str(code) for code in codes if code)
+    return str(error), ""

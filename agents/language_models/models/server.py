@@ -1,0 +1,223 @@
+"""Models behind a server with OpenAI's chat-completions interface."""
+
+import os
+import random
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event, Lock
+
+import msgspec
+
+from agents.language_models.models.bodies import (
+    FORMATS,
+    Body,
+    BodyMaker,
+    request_key,
+    with_format,
+)
+from agents.language_models.models.budget import Spending
+from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.probing import picture_body, probe
+from agents.language_models.models.replies import (
+    Question,
+    Reply,
+    RequestFailed,
+    ServerRefusal,
+    StopRun,
+    Usage,
+)
+from agents.language_models.models.responses import Rejected, read_response
+from agents.language_models.models.transport import Transport
+from agents.settings.language_models import AnswerFormat, ServerConfig
+
+_FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 8.0, 0.25  # seconds; share of the wait
+_PATH = "chat/completions"
+_PROBE_SECONDS = 5.0
+
+
+def read_api_key(path: Path | None) -> str:
+    """Return the API key of a file or of OPENAI_API_KEY; "" if there is none.
+
+    Raises:
+        ValueError: The file does not contain one line of text.
+    """
+    if path is None:
+        return os.environ.get("OPENAI_API_KEY", "").strip()
+    key = path.read_text(encoding="utf-8").strip()
+    if not key or len(key.split()) != 1 or not key.isascii():
+        raise ValueError(f"{path}: must contain the API key and nothing else")
+    return key
+
+
+@dataclass
+class _Tally:
+    """Attempts and tokens of one question."""
+
+    attempts: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+
+class ServerModel:
+    """Model on a server; its methods may be called from several threads.
+
+    Retries temporary errors, tries other answer formats, and allows more tokens once if reasoning
+    has used them up. Replies are cached under the request as it is sent first.
+
+    Args:
+        url: Base address.
+        model: Name of the model.
+        bodies: Maker of request bodies.
+        cache: Cache of replies.
+        spending: Budget.
+        settings: Settings of the requests.
+        connections: Largest number of connections.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        bodies: BodyMaker,
+        cache: ReplyCache,
+        spending: Spending,
+        settings: ServerConfig,
+        connections: int = 8,
+    ) -> None:
+        self._url, self._model = url.rstrip("/"), model
+        self._bodies, self._cache, self._spending = bodies, cache, spending
+        self._settings = settings
+        self._key = read_api_key(settings.api_key_file)
+        self._transport = Transport(self._url, self._key, connections)
+        self._format: AnswerFormat = (
+            FORMATS[0] if settings.answer_format == "auto" else settings.answer_format
+        )
+        self._probing = Lock()
+        self._probed = not settings.probe
+        self._stopped = Event()
+
+    def reply(self, question: Question) -> Reply:
+        """Answer a question; see `Model`."""
+        first = FORMATS[0] if self._settings.answer_format == "auto" else self._format
+        body = self._bodies.make(question, first)
+        key = request_key(self._url, body)
+        return self._cache.get(key, lambda: self._ask(question, body))
+
+    def close(self) -> None:
+        """Cancel requests and close the connections."""
+        self._stopped.set()
+        self._transport.close()
+
+    def _ask(self, question: Question, body: Body) -> Reply:
+        self._probe_once(question)
+        started = time.monotonic()
+        tally = _Tally()
+        reply = self._complete(with_format(body, self._format, question.labels), question, tally)
+        if reply.finish == "length" and not reply.text.strip():
+            # Reasoning has used up the tokens of the answer.
+            longer = self._bodies.with_more_tokens(with_format(body, self._format, question.labels))
+            reply = self._complete(longer, question, tally)
+        return msgspec.structs.replace(
+            reply,
+            usage=tally.usage,
+            attempts=tally.attempts,
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+    def _complete(self, body: Body, question: Question, tally: _Tally) -> Reply:
+        """Return the reply to a body, in the first answer format that the server accepts."""
+        while True:
+            result = self._attempts(body, tally)
+            if isinstance(result, Reply):
+                return result
+            if result.problem == "too_long":
+                return Reply(result.message, "too_long")
+            if result.problem == "format" and self._next_format(body):
+                body = with_format(body, self._format, question.labels)
+                continue
+            if result.problem == "fatal":
+                raise ServerRefusal(f"{self._url}: {result.message}")
+            if result.problem == "format" and "response_format" in body:
+                raise ServerRefusal(
+                    f"{self._url}: {result.message}; choose another --answer-format"
+                )
+            raise RequestFailed(result.message)
+
+    def _next_format(self, body: Body) -> bool:
+        """Change to the next answer format; return whether there is one."""
+        refused = body.get("response_format", {}).get("type")
+        names: dict[str, AnswerFormat] = {"json_schema": "schema", "json_object": "object"}
+        if self._settings.answer_format != "auto" or refused not in names:
+            return False
+        following = FORMATS.index(names[refused]) + 1
+        # Another thread may have changed it already.
+        self._format = FORMATS[max(following, FORMATS.index(self._format))]
+        return True
+
+    def _attempts(self, body: Body, tally: _Tally) -> Reply | Rejected:
+        """Send a body until there is an answer that another attempt would not change."""
+        settings = self._settings
+        for attempt in range(settings.max_retries + 1):
+            if self._stopped.is_set():
+                raise StopRun("the run was stopped")
+            self._spending.start_request()
+            tally.attempts += 1
+            result = self._send(body)
+            if isinstance(result, Reply):
+                self._spending.add(result.usage)
+                tally.usage = tally.usage + result.usage
+                return result
+            if result.problem != "temporary" or attempt == settings.max_retries:
+                return result
+            wait = result.wait if result.wait is not None else _backoff(attempt)
+            if wait > settings.longest_wait:
+                return replace(
+                    result,
+                    message=f"{result.message}; the server asks to wait {wait:.0f} s, more than "
+                    f"--longest-wait {settings.longest_wait:g}",
+                )
+            self._stopped.wait(wait)
+        raise AssertionError("unreachable")
+
+    def _send(self, body: Body) -> Reply | Rejected:
+        response = self._transport.post(_PATH, body, self._settings.request_timeout)
+        if not response.status:
+            return Rejected("temporary", self._safe(response.content.decode()))
+        result = read_response(*response)
+        if isinstance(result, Rejected):
+            return replace(result, message=self._safe(result.message))
+        return result
+
+    def _safe(self, text: str) -> str:
+        """Return a text of the server without the API key."""
+        return text.replace(self._key, "***") if self._key else text
+
+    def _probe_once(self, question: Question) -> None:
+        with self._probing:
+            if self._probed:
+                return
+            shows = any(not isinstance(part, str) for m in question.prompt for part in m.parts)
+            listed = self._transport.get("models", _PROBE_SECONDS)
+            probe(self._url, self._model, listed, self._safe)
+            if shows:
+                self._check_pictures()
+            self._probed = True
+
+    def _check_pictures(self) -> None:
+        self._spending.start_request()
+        result = self._send(picture_body(self._model, self._settings.token_field))
+        if isinstance(result, Reply):
+            self._spending.add(result.usage)
+        elif result.problem == "fatal":
+            raise ServerRefusal(f"{self._url}: {result.message}")
+        elif result.problem != "temporary":
+            raise ServerRefusal(
+                f"{self._url}: {self._model} refuses a small test picture ({result.message}); "
+                "choose a model that reads pictures, or --pictures none"
+            )
+
+
+def _backoff(attempt: int) -> float:
+    """Return the seconds before another attempt, with jitter."""
+    wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
+    return wait * (1 - _JITTER * random.random())

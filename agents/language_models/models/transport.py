@@ -1,0 +1,102 @@
+"""HTTP requests with a deadline for the whole of each attempt.
+
+Time-outs of HTTP libraries apply to single reads: a server that sends a byte per second is never
+late. Here each attempt is a coroutine that is cancelled at its deadline, in connection, headers and
+body alike. This is why the client is httpx, whose requests can be cancelled.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from concurrent.futures import CancelledError
+from typing import Any, NamedTuple
+
+from storage.extras import import_extra
+
+_MOST_BYTES = 1 << 24  # of a response
+
+
+class Response(NamedTuple):
+    """Response of a server; status 0 for an attempt without one, whose content is the reason."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Transport:
+    """Sends requests from any thread through one event loop in a thread of its own.
+
+    Args:
+        base_url: Address before the path of each request.
+        key: API key, or "" for none; it is only sent to this address.
+        connections: Largest number of connections.
+    """
+
+    def __init__(self, base_url: str, key: str = "", connections: int = 8) -> None:
+        self._httpx = import_extra("httpx", "language-models", "a language-model server")
+        self._base = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._connections = connections
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._client = self._run(self._open())
+
+    def post(self, path: str, body: Mapping[str, Any], seconds: float) -> Response:
+        """Send a JSON body."""
+        return self._response("POST", path, seconds, body)
+
+    def get(self, path: str, seconds: float) -> Response:
+        """Get a document."""
+        return self._response("GET", path, seconds, None)
+
+    def close(self) -> None:
+        """Cancel requests and close connections; a second call has no effect."""
+        if self._loop.is_closed():
+            return
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _response(self, method: str, path: str, seconds: float, body: Any) -> Response:
+        try:
+            return self._run(self._bounded(method, path, seconds, body))
+        except CancelledError:
+            return Response(0, {}, b"the request was cancelled")
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _open(self) -> Any:
+        limits = self._httpx.Limits(max_connections=self._connections)
+        return self._httpx.AsyncClient(headers=self._headers, limits=limits, timeout=None)
+
+    async def _close(self) -> None:
+        own = asyncio.current_task()
+        for task in asyncio.all_tasks():
+            if task is not own:
+                task.cancel()
+        await self._client.aclose()
+
+    async def _bounded(self, method: str, path: str, seconds: float, body: Any) -> Response:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._send(method, path, body)
+        except TimeoutError:
+            return Response(0, {}, f"no complete answer within {seconds:g} s".encode())
+        except (self._httpx.TransportError, self._httpx.DecodingError) as error:
+            reason = str(error) or type(error).__name__
+            return Response(0, {}, reason.encode())
+
+    async def _send(self, method: str, path: str, body: Any) -> Response:
+        url = f"{self._base}/{path}"
+        async with self._client.stream(method, url, json=body) as response:
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > _MOST_BYTES:
+                    reason = f"an answer of more than {_MOST_BYTES} bytes"
+                    return Response(0, {}, reason.encode())
+            return Response(response.status_code, response.headers, bytes(content))

@@ -1,0 +1,195 @@
+"""Observations in words and pictures: what a strategy may put into a prompt.
+
+An observation contains nothing about the goal: no distance to it, no teacher's action, no metrics.
+"""
+
+import math
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agents.language_models.prompts.places import Candidate, KnownPlaces
+from agents.settings.language_models import PromptConfig
+from envs.pictures.view_pictures import ViewPose
+
+MOST_LETTERS = len(string.ascii_uppercase)
+_STEP = 10  # degrees to which directions are rounded
+_RISE = 0.3  # metres from which a place is above or below
+_WORDS = ("ahead", "right", "behind", "left")
+
+
+@dataclass(frozen=True)
+class Option:
+    """Possible action of a decision.
+
+    Attributes:
+        label: Label in the prompt, "A" or "1".
+        action: Action of the environment; 0 is stop.
+        place: Number of the place that it leads to; None for stop.
+        words: Direction, distance and whether the place has been visited.
+        view: Picture of the place; None for stop.
+    """
+
+    label: str
+    action: int
+    place: int | None = None
+    words: str = ""
+    view: ViewPose | None = None
+
+
+@dataclass(frozen=True)
+class PastDecision:
+    """Earlier decision of the episode.
+
+    Attributes:
+        place: Number of the place where it was made.
+        option: Chosen option; None if the agent stayed after an invalid answer.
+        thought: Thought of the model.
+        plan: Plan of the model.
+    """
+
+    place: int
+    option: Option | None
+    thought: str = ""
+    plan: str = ""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that an agent knows at a decision.
+
+    Attributes:
+        instruction: Instruction with single blanks.
+        step: Number of the decision, from 0.
+        limit: Largest number of decisions.
+        options: Options in the order of the prompt.
+        trajectory: Numbers of the places walked.
+        connections: Numbers of the neighbours of each visited place.
+        views: Picture of each known place that has one, by its number.
+        around: Views around the agent with their directions in words, first the view ahead.
+        history: Earlier decisions.
+        settings: Contents and wording of the prompt.
+    """
+
+    instruction: str
+    step: int
+    limit: int
+    options: tuple[Option, ...]
+    trajectory: tuple[int, ...]
+    connections: Mapping[int, tuple[int, ...]]
+    views: Mapping[int, ViewPose]
+    around: tuple[tuple[str, ViewPose], ...]
+    history: tuple[PastDecision, ...]
+    settings: PromptConfig
+
+    @property
+    def place(self) -> int:
+        """Number of the place where the agent is."""
+        return self.trajectory[-1]
+
+    def past_views(self) -> list[tuple[int, ViewPose]]:
+        """Return the pictures of known places that are no options now, in the order of numbers.
+
+        The places walked or seen last are kept if there are more than `history_pictures`.
+        """
+        shown = {option.place for option in self.options} | {self.place}
+        others = [number for number in self.views if number not in shown]
+        last = {number: step for step, number in enumerate(self.trajectory)}
+        others.sort(key=lambda number: (last.get(number, -1), number))
+        kept = others[max(0, len(others) - self.settings.history_pictures) :]
+        return [(number, self.views[number]) for number in sorted(kept)]
+
+
+def one_line(text: str) -> str:
+    """Return a text with single blanks; R2R's texts contain line breaks and double blanks."""
+    return " ".join(text.split())
+
+
+def make_options(
+    candidates: Sequence[Candidate],
+    places: KnownPlaces,
+    scan: str,
+    viewpoint: str,
+    heading: float,
+    can_stop: bool,
+    settings: PromptConfig,
+) -> tuple[Option, ...]:
+    """Return the options of a decision: stop, then the candidates.
+
+    Args:
+        candidates: Candidates in the environment's order.
+        places: Known places, the candidates included.
+        scan: Name of the building.
+        viewpoint: Viewpoint of the agent.
+        heading: Heading of the agent in radians.
+        can_stop: Whether stop is an option.
+        settings: Order, labels and words of the options.
+
+    Raises:
+        ValueError: There are more options than letters.
+    """
+    ordered = list(candidates)
+    if settings.option_order == "clockwise":
+        ordered.sort(key=lambda one: relative_angle(one.heading, heading))
+    options = [Option("", 0)] if can_stop else []
+    for candidate in ordered:
+        number = places.number(candidate.viewpoint)
+        view = ViewPose(scan, viewpoint, candidate.heading)
+        words = describe(candidate, heading, number in places.connections, settings)
+        options.append(Option("", candidate.action, number, words, view))
+    if settings.labels == "numbers":
+        labels = [str(option.action) for option in options]
+    elif len(options) > MOST_LETTERS:
+        raise ValueError(
+            f"{len(options)} options at a viewpoint of {scan}, but {MOST_LETTERS} letters; use "
+            "--labels numbers"
+        )
+    else:
+        labels = list(string.ascii_uppercase[: len(options)])
+    return tuple(
+        Option(label, option.action, option.place, option.words, option.view)
+        for label, option in zip(labels, options, strict=True)
+    )
+
+
+def describe(candidate: Candidate, heading: float, visited: bool, settings: PromptConfig) -> str:
+    """Return direction, distance, storey and visits of a candidate in words."""
+    parts = [
+        direction_words(relative_angle(candidate.heading, heading), settings.direction_words),
+        f"{candidate.distance:.1f} m",
+    ]
+    if abs(candidate.rise) > _RISE:
+        parts.append("up" if candidate.rise > 0 else "down")
+    if visited:
+        parts.append("visited")
+    return ", ".join(parts)
+
+
+def relative_angle(heading: float, reference: float) -> float:
+    """Return a heading relative to another one, in radians from -pi to pi; right is positive."""
+    return (heading - reference + math.pi) % (2 * math.pi) - math.pi
+
+
+def direction_words(angle: float, style: str = "degrees") -> str:
+    """Return a relative heading in words: "40 degrees to the left", or "left"."""
+    degrees = math.degrees(angle)
+    if style == "words":
+        return _WORDS[round(degrees / 90) % 4]
+    rounded = _STEP * round(degrees / _STEP)
+    if rounded == 0:
+        return "straight ahead"
+    if abs(rounded) == 180:
+        return "straight behind"
+    return f"{abs(rounded)} degrees to the {'right' if rounded > 0 else 'left'}"
+
+
+def views_around(
+    scan: str, viewpoint: str, heading: float, count: int, style: str
+) -> tuple[tuple[str, ViewPose], ...]:
+    """Return views at equal angles from the agent's heading clockwise, with their directions."""
+    views = []
+    for number in range(count):
+        turn = 2 * math.pi * number / count
+        words = direction_words(relative_angle(turn, 0.0), style)
+        views.append((words, ViewPose(scan, viewpoint, heading + turn)))
+    return tuple(views)

@@ -1,0 +1,147 @@
+"""Strict parsing of answers: what cannot be read is invalid, and never a stop.
+
+The steps, of which the first that applies decides:
+
+1. Reasoning up to `</think>` is removed.
+2. The whole text is one JSON value: an object with a key "action" (in any case), or a bare label.
+3. The text between the first `{` and the last `}` is a JSON object with that key.
+4. A bare text that names one option, such as `C`, `C.` or `Place 4`.
+5. The last match of `action`, a few other characters, and a label, for cut or malformed JSON.
+
+Only the value of "action" counts: words in other fields have no effect.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agents.language_models.prompts.observations import Option
+
+Kind = Literal["valid", "invalid", "refused", "truncated"]
+
+_PLACE = re.compile(r"place\s{0,3}(\d{1,4})", re.IGNORECASE | re.ASCII)
+_LABEL_AND_WORDS = re.compile(r"(?:option )?([A-Za-z]|\d{1,3})(?:[.:)](?:\s.*)?)?", re.DOTALL)
+_MALFORMED = re.compile(r"action\W{1,20}([A-Z]|\d{1,3})\b", re.IGNORECASE | re.ASCII)
+_LONGEST_BARE = 200  # characters of an answer that is not JSON
+_REFUSALS = re.compile(
+    r"\b(?:can't|cannot|can not|unable to|not able to|won't)\s{1,3}(?:help|assist|comply|provide)",
+    re.IGNORECASE,
+)
+_NOTHING = object()
+
+
+@dataclass(frozen=True)
+class ParsedAnswer:
+    """Answer of a model.
+
+    Attributes:
+        kind: "valid", or why it has no option.
+        option: The chosen option; None unless the answer is valid.
+        thought: Text of the field "thought".
+        plan: Text of the field "plan".
+        problem: What is wrong, for the model and for the log; empty for a valid answer.
+    """
+
+    kind: Kind
+    option: Option | None = None
+    thought: str = ""
+    plan: str = ""
+    problem: str = ""
+
+
+def parse_answer(
+    text: str, options: Sequence[Option], finish: str = "stop", refusal: str = ""
+) -> ParsedAnswer:
+    """Parse an answer.
+
+    Args:
+        text: The answer.
+        options: Options of the decision.
+        finish: Reason why the model stopped, as servers report it.
+        refusal: Refusal that the server reports separately.
+    """
+    if refusal or finish == "content_filter":
+        return ParsedAnswer("refused", problem="the request was refused")
+    cut = finish == "length"
+    text = text.rpartition("</think>")[2].strip()
+    document = _document(text)
+    if document is not _NOTHING:
+        parsed = _from_document(document, options)
+    elif cut:
+        return ParsedAnswer("truncated", problem="the answer was cut off before its end")
+    else:
+        parsed = _from_text(text, options)
+    if parsed.option is None and _REFUSALS.search(text[:1000].replace("\u2019", "'")):
+        return ParsedAnswer("refused", problem="the request was refused")
+    return parsed
+
+
+def _document(text: str) -> Any:
+    """Return the JSON value that a text is, or the object that it contains."""
+    start, end = text.find("{"), text.rfind("}")
+    for piece in (text, text[start : end + 1] if 0 <= start < end else ""):
+        try:
+            document = json.loads(piece, object_pairs_hook=_Pairs)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(document, _Pairs | str | int):
+            return document
+    return _NOTHING
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """Keys and values of a JSON object, repetitions included."""
+
+    def texts(self, name: str) -> str:
+        """Return the last text with a key, in any case; empty if there is none."""
+        values = [value for key, value in self if key.lower() == name and isinstance(value, str)]
+        return values[-1] if values else ""
+
+
+def _from_document(document: Any, options: Sequence[Option]) -> ParsedAnswer:
+    if not isinstance(document, _Pairs):
+        option, problem = _resolve(document, options)
+        return ParsedAnswer("invalid" if problem else "valid", option, problem=problem)
+    actions = [value for key, value in document if key.lower() == "action"]
+    if len(actions) == 1:
+        option, problem = _resolve(actions[0], options)
+    else:
+        option, problem = None, f"the JSON object has {len(actions)} keys 'action' instead of one"
+    thought, plan = document.texts("thought"), document.texts("plan")
+    return ParsedAnswer("invalid" if problem else "valid", option, thought, plan, problem)
+
+
+def _from_text(text: str, options: Sequence[Option]) -> ParsedAnswer:
+    if len(text) <= _LONGEST_BARE:
+        option, problem = _resolve(text, options)
+        if not problem:
+            return ParsedAnswer("valid", option)
+    labels = _MALFORMED.findall(text)
+    if labels:
+        option, problem = _resolve(labels[-1], options)
+        return ParsedAnswer("invalid" if problem else "valid", option, problem=problem)
+    return ParsedAnswer("invalid", problem="the answer is not a JSON object with a key 'action'")
+
+
+def _resolve(value: Any, options: Sequence[Option]) -> tuple[Option | None, str]:
+    """Return the option that a value names, or the problem."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None, "the action is not a text"
+    text = str(value).strip().strip("\"'`*").strip()
+    labels = {option.label: option for option in options}
+    numbers = any(label.isdigit() for label in labels)
+    if isinstance(value, int) and not numbers:
+        return None, "the action is a number instead of a label"
+    if text.lower() == "stop":
+        named = [option for option in options if option.place is None]
+    elif place := _PLACE.fullmatch(text.rstrip(".")):
+        named = [option for option in options if option.place == int(place[1])]
+    elif (match := _LABEL_AND_WORDS.fullmatch(text)) and match[1].upper() in labels:
+        named = [labels[match[1].upper()]]
+    else:
+        named = []
+    if len(named) == 1:
+        return named[0], ""
+    return None, "the action is not one of the options"

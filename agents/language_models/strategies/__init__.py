@@ -1,0 +1,32 @@
+"""Strategies: functions from an observation to a prompt.
+
+Write one of your own as in docs/tutorials/own_prompt.md.
+"""
+
+from collections.abc import Callable
+
+from agents.language_models.prompts.messages import Prompt
+from agents.language_models.prompts.observations import Observation
+from agents.language_models.strategies.mapgpt import mapgpt_prompt
+from agents.language_models.strategies.navgpt import Describe, NavGptPrompt
+from agents.language_models.strategies.plain import plain_prompt
+from agents.settings.language_models import PromptConfig
+
+
+def make_strategy(
+    config: PromptConfig, describe: Describe | None = None
+) -> Callable[[Observation], Prompt]:
+    """Return the strategy of settings.
+
+    Args:
+        config: Settings.
+        describe: Function that describes views in words; navgpt requires it.
+
+    Raises:
+        ValueError: navgpt has no descriptions.
+    """
+    if config.strategy == "navgpt":
+        if describe is None:
+            raise ValueError("--strategy navgpt requires descriptions of views")
+        return NavGptPrompt(describe)
+    return {"plain": plain_prompt, "mapgpt": mapgpt_prompt}[config.strategy]

@@ -1,0 +1,1 @@
+"""Walks of agents that ask a model for each action."""

@@ -1,0 +1,161 @@
+"""Walks of many episodes at a time, with a server or with a local model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Event, Lock
+
+from gymnasium.vector import AutoresetMode
+
+from agents.language_models.models.replies import BatchModel, Model, RequestFailed, StopRun
+from agents.language_models.walks.walking import EpisodeWalk, Strategy, WalkSettings
+from envs.episodes.splits import LoadedSplit
+from envs.navigation.settings import EnvSettings
+from envs.navigation.vector_env import VlnVectorEnv
+
+OnWalk = Callable[[EpisodeWalk], None]
+
+
+@dataclass
+class WalkMaker:
+    """Starts walks, each in an environment of its own.
+
+    Attributes:
+        split: Episodes with their graphs.
+        strategy: Function from an observation to a prompt.
+        settings: Settings of the walks.
+        max_episode_steps: Largest number of decisions; the environment's default if None.
+    """
+
+    split: LoadedSplit
+    strategy: Strategy
+    settings: WalkSettings
+    max_episode_steps: int | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    def start(self, instr_id: str) -> EpisodeWalk:
+        """Start the walk of an episode; may be called from several threads."""
+        with self._lock:  # environments share tables, which the first one builds
+            env = self.make_env()
+        return EpisodeWalk(env, instr_id, self.strategy, self.settings)
+
+    def make_env(self, num_envs: int = 1) -> VlnVectorEnv:
+        """Build an environment of the episodes, without autoreset."""
+        settings = EnvSettings(
+            observe="indices", shuffle=False, max_episode_steps=self.max_episode_steps
+        )
+        return VlnVectorEnv(self.split, num_envs, settings, AutoresetMode.DISABLED)
+
+
+@dataclass
+class Finished:
+    """Walks of a run.
+
+    Attributes:
+        walks: Complete walks by instr_id, in the order of the episodes.
+        stopped: Why the run ended before all episodes; empty otherwise.
+    """
+
+    walks: dict[str, EpisodeWalk] = field(default_factory=dict)
+    stopped: str = ""
+
+
+def walk_concurrently(
+    maker: WalkMaker, model: Model, concurrency: int, on_walk: OnWalk
+) -> Finished:
+    """Walk all episodes of a split, with a thread for each of `concurrency` episodes.
+
+    The results do not depend on the number of threads.
+
+    Args:
+        maker: Starts the walks.
+        model: Model that answers from any thread.
+        concurrency: Number of threads.
+        on_walk: Function that is called, in this thread, with each finished walk.
+
+    Raises:
+        StopRun: No request can be answered, see `Model`; finished walks were reported before.
+    """
+    stop = Event()
+
+    def walk(instr_id: str) -> EpisodeWalk | None:
+        current = maker.start(instr_id)
+        while current.question is not None:
+            if stop.is_set():
+                return None
+            try:
+                current.receive(model.reply(current.question))
+            except RequestFailed as error:
+                current.fail(str(error))
+            except StopRun:
+                stop.set()
+                raise
+        return current
+
+    ids = [episode.instr_id for episode in maker.split.episodes]
+    done: dict[str, EpisodeWalk] = {}
+    reason = ""
+    pool = ThreadPoolExecutor(concurrency)
+    try:
+        for future in _as_they_end(pool, walk, ids, 2 * concurrency):
+            try:
+                finished = future.result()
+            except StopRun as error:
+                reason = reason or str(error)
+                continue
+            if finished is not None:
+                done[finished.episode.instr_id] = finished
+                on_walk(finished)
+    except BaseException:
+        stop.set()
+        model.close()  # cancels requests, for which the pool would wait otherwise
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return Finished({i: done[i] for i in ids if i in done}, reason)
+
+
+def _as_they_end(
+    pool: ThreadPoolExecutor, walk: Callable, ids: Sequence[str], ahead: int
+) -> Iterator[Future]:
+    """Yield the futures of walks as they end; at most `ahead` are submitted at a time."""
+    remaining = iter(ids)
+    pending: set[Future] = set()
+    while True:
+        for instr_id in remaining:
+            pending.add(pool.submit(walk, instr_id))
+            if len(pending) >= ahead:
+                break
+        if not pending:
+            return
+        ended, pending = wait(pending, return_when=FIRST_COMPLETED)
+        yield from ended
+
+
+def walk_in_batches(
+    maker: WalkMaker, model: BatchModel, batch_size: int, on_walk: OnWalk
+) -> Finished:
+    """Walk all episodes of a split with a model that answers several questions at once.
+
+    Args:
+        maker: Starts the walks.
+        model: Local model.
+        batch_size: Number of walks at a time; when one ends, the next episode takes its place.
+        on_walk: Function that is called with each finished walk.
+    """
+    ids = [episode.instr_id for episode in maker.split.episodes]
+    waiting = iter(ids)
+    done: dict[str, EpisodeWalk] = {}
+    live: list[EpisodeWalk] = []
+    while True:
+        while len(live) < batch_size and (instr_id := next(waiting, None)) is not None:
+            live.append(maker.start(instr_id))
+        if not live:
+            return Finished({i: done[i] for i in ids})
+        questions = [walk.question for walk in live if walk.question is not None]
+        for walk, reply in zip(live, model.replies(questions), strict=True):
+            walk.receive(reply)
+            if walk.ending:
+                done[walk.episode.instr_id] = walk
+                on_walk(walk)
+        live = [walk for walk in live if not walk.ending]

@@ -1,0 +1,200 @@
+"""Settings of agents that ask a vision-language model."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from envs.worlds import Dataset, World
+from training.settings import check_counts, check_numbers
+
+StrategyName = Literal["plain", "mapgpt", "navgpt"]
+PictureKind = Literal["candidates", "egocentric", "none"]
+OnInvalid = Literal["end", "stay", "first", "random"]
+AnswerFormat = Literal["auto", "schema", "object", "text"]
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    """Contents and wording of the prompts."""
+
+    strategy: StrategyName = "plain"
+    """Prompt of the model: plain (choice among numbered options), mapgpt (map and plan in words, a
+    picture of each known place) or navgpt (descriptions in words, no pictures)."""
+    pictures: PictureKind | None = None
+    """Pictures of a decision: one of each candidate, views around the agent (egocentric), or none.
+    By default candidates, and none for navgpt."""
+    image_size: int = 224
+    """Height and width of a picture in pixels."""
+    egocentric_views: int = 4
+    """Number of views around the agent, from the heading of the agent clockwise."""
+    history_pictures: int = 8
+    """Largest number of pictures of earlier places; further places are described in words only."""
+    known_map: bool = True
+    """List the known places and their connections in words (plain)."""
+    labels: Literal["letters", "numbers"] = "letters"
+    """Labels of the options: A, B, ... or the action numbers of the environment."""
+    option_order: Literal["environment", "clockwise"] = "environment"
+    """Order of the candidates: that of the environment, or from behind the agent clockwise."""
+    direction_words: Literal["degrees", "words"] = "degrees"
+    """Directions as "40 degrees to the left", or as one word such as "left"."""
+    picture_detail: Literal["low", "high", "auto"] | None = None
+    """Picture detail in OpenAI's interface; not sent by default."""
+    stop_after: int = 0
+    """Number of decisions before stopping is an option (MapGPT: 3)."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("image_size", "egocentric_views"))
+        check_counts(self, ("history_pictures", "stop_after"), least=0)
+        if self.strategy == "navgpt" and self.pictures not in (None, "none"):
+            raise ValueError(
+                f"--pictures {self.pictures}: navgpt describes views in words; leave the "
+                "flag out, or choose another --strategy"
+            )
+        if self.strategy == "mapgpt" and self.pictures not in (None, "candidates"):
+            raise ValueError(
+                f"--pictures {self.pictures}: mapgpt shows a picture of each known place; "
+                "leave the flag out, or choose another --strategy"
+            )
+
+    @property
+    def picture_kind(self) -> PictureKind:
+        """Pictures of a decision, with the default of the strategy."""
+        return self.pictures or ("none" if self.strategy == "navgpt" else "candidates")
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Requests to a server with OpenAI's chat-completions interface."""
+
+    api_key_file: Path | None = None
+    """File with the API key; by default the environment variable OPENAI_API_KEY, if it is set."""
+    request_timeout: float = 120.0
+    """Seconds after which an attempt is given up, whatever has arrived by then."""
+    max_retries: int = 5
+    """Number of further attempts after a temporary error."""
+    longest_wait: float = 120.0
+    """Longest Retry-After, in seconds, that is waited for."""
+    token_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Name of the field that limits the answer; OpenAI's newer models require
+    max_completion_tokens."""
+    answer_format: AnswerFormat = "auto"
+    """Constraint on the answer: a JSON schema, any JSON object, or none (text); auto tries them in
+    this order until the server accepts one."""
+    probe: bool = True
+    """Check the server, the model's name and its picture input before the first request."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("max_retries",), least=0)
+        check_numbers(self, ("request_timeout", "longest_wait"))
+        if not self.request_timeout:
+            raise ValueError("--request-timeout 0: must be greater than 0")
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Sampling of the answers."""
+
+    temperature: float | None = 0.0
+    """Sampling temperature; None sends none, as reasoning models require."""
+    sampling_seed: int | None = 0
+    """Random seed that is sent to the model; None sends none."""
+    max_answer_tokens: int = 512
+    """Largest number of tokens of an answer."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("max_answer_tokens",))
+        check_numbers(self, [] if self.temperature is None else ["temperature"])
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """Hard limits of what a run may send; cached answers cost nothing."""
+
+    max_requests: int | None = None
+    """Number of requests."""
+    max_tokens_total: int | None = None
+    """Number of tokens of prompts and answers."""
+    max_cost: float | None = None
+    """Cost in the currency of the prices; requires both."""
+    price_in: float | None = None
+    """Price of a million prompt tokens."""
+    price_out: float | None = None
+    """Price of a million answer tokens."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("max_requests", "max_tokens_total"))
+        prices = [name for name in ("max_cost", "price_in", "price_out") if getattr(self, name)]
+        check_numbers(self, prices)
+        if self.max_cost is not None and (self.price_in is None or self.price_out is None):
+            raise ValueError("--max-cost requires --price-in and --price-out")
+
+
+@dataclass(frozen=True)
+class EvaluateVlmConfig:
+    """Model, episodes and outputs of an evaluation."""
+
+    url: str | None = None
+    """Base address of a server with OpenAI's interface, such as http://localhost:8000/v1."""
+    model: str | None = None
+    """Name of the model on the server."""
+    local_model: str | None = None
+    """Name or folder of a transformers image-text-to-text model to run in this process."""
+    dataset: Dataset = "r2r"
+    """Dataset of instructions."""
+    split: str = "val_unseen"
+    """Split to evaluate."""
+    world: World = "houses"
+    """Set of buildings."""
+    data_dir: Path | None = None
+    """Data folder of world matterport."""
+    scan_dir: Path | None = None
+    """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
+    instruction_language: str | None = None
+    """Language of the instructions; all by default."""
+    episodes: int | None = 216
+    """Number of episodes, balanced over buildings, path lengths and languages; None for all."""
+    seed: int = 0
+    """Random seed of the subset, of the random baseline and of --on-invalid random."""
+    concurrency: int = 8
+    """Number of requests at a time; batch size of a local model."""
+    answer_retries: int = 1
+    """Number of times the model is asked again after an invalid answer."""
+    on_invalid: OnInvalid = "end"
+    """Action after an invalid answer: end the episode where it stands, stay for a step, the first
+    candidate, or a random option; all of them are counted."""
+    max_episode_steps: int | None = None
+    """Maximum number of decisions of an episode; the environment's default if not given."""
+    baselines: tuple[Path, ...] = ()
+    """Runs of clipnav train-agent to compare with on the same episodes."""
+    output: Path | None = None
+    """Folder of the results; by default runs/vlm-MODEL-SPLIT."""
+    cache: Path | None = None
+    """Folder of cached answers; by default in the cache folder of clipnav."""
+    submission: Path | None = None
+    """File to write the trajectories to, in the format of the dataset's test server."""
+    dry_run: bool = False
+    """Write the prompts along the teacher's paths and estimate the requests; send nothing."""
+    device: str = "cpu"
+    """Device of a local model and of the baselines: cpu, cuda, cuda:1, ..."""
+    prompt: tyro.conf.OmitArgPrefixes[PromptConfig] = field(default_factory=PromptConfig)
+    sampling: tyro.conf.OmitArgPrefixes[SamplingConfig] = field(default_factory=SamplingConfig)
+    server: tyro.conf.OmitArgPrefixes[ServerConfig] = field(default_factory=ServerConfig)
+    budget: tyro.conf.OmitArgPrefixes[BudgetConfig] = field(default_factory=BudgetConfig)
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("episodes", "concurrency", "max_episode_steps"))
+        check_counts(self, ("seed", "answer_retries"), least=0)
+        if (self.url is None) == (self.local_model is None):
+            raise ValueError("name either a server with --url and --model, or a --local-model")
+        if (self.url is None) != (self.model is None):
+            raise ValueError("--url and --model belong together: name the model on the server")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"--url {self.url}: must start with http:// or https://")
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model in tables."""
+        name = self.model or str(self.local_model)
+        return name.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,31 @@
+"""Evaluate a vision-language model that chooses each action of an agent.
+
+$ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --split val_unseen
+$ clipnav evaluate-vlm --local-model FOLDER --episodes 24 --concurrency 4
+$ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --dry-run
+
+The model is on a server with OpenAI's chat-completions interface, or a transformers model in this
+process. Answers are cached, so that the same command resumes a broken run without sending a request
+again. The exit status is 1 if episodes failed or a limit of the budget ended the run.
+"""
+
+from collections.abc import Sequence
+
+from agents.settings.language_models import EvaluateVlmConfig
+from clipnav.parsing import parse
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line and evaluate."""
+    config = parse(EvaluateVlmConfig, __name__, __doc__, arguments)
+    # Imported here so that --help answers without loading torch.
+    from agents.language_models.evaluation.dry_runs import write_prompts
+    from agents.language_models.evaluation.evaluating import prepare, run_experiment
+    from clipnav.commands.agents.vlm_traces import write_traces
+    from clipnav.commands.agents.vlm_views import drawing, view_descriptions
+
+    experiment = prepare(config, drawing(config), view_descriptions(config))
+    if config.dry_run:
+        write_prompts(experiment)
+        return 0
+    return run_experiment(experiment, lambda finished: write_traces(experiment, finished))

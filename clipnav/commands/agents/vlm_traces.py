@@ -1,0 +1,81 @@
+"""Traces of the walks of clipnav evaluate-vlm, with prompts and answers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from agents.language_models.evaluation.evaluating import Experiment
+from agents.language_models.walks.running import Finished
+from agents.language_models.walks.walking import DecisionRecord, EpisodeWalk
+from storage import atomic_write
+from viewer.trace.building import Decision, Setting, build_trace
+from viewer.trace.format import Ending, trace_json
+from viewer.trace.language_models import ModelAnswer, ModelDecision, PromptPart
+
+TRACES = "traces.jsonl"
+_LONGEST = 4096  # characters of an answer
+
+
+def write_traces(experiment: Experiment, finished: Finished) -> Path:
+    """Write the traces of all walks into the folder of the results."""
+    config = experiment.config
+    setting = Setting(config.model_name, config.world, config.dataset, config.split)
+    graphs = experiment.split.nav_world.graphs
+    path = experiment.output / TRACES
+    with atomic_write(path) as beside, beside.open("wb") as file:
+        for walk in finished.walks.values():
+            ending: Ending = "stopped" if walk.ending == "stopped" else "cut off"
+            graph = graphs[walk.episode.scan]
+            trace = build_trace(setting, walk.episode, graph, list(decisions(walk)), ending)
+            file.write(trace_json(trace) + b"\n")
+    print(f"Traces: {path}")
+    return path
+
+
+def decisions(walk: EpisodeWalk) -> Iterator[Decision]:
+    """Yield the decisions of a walk, and the place where it was cut off."""
+    for record in walk.decisions:
+        if record.option is None and walk.ending == "invalid":
+            continue  # the last one, which moves nowhere, is yielded below
+        yield Decision(
+            record.viewpoint,
+            record.heading,
+            record.elevation,
+            None if record.option is None else record.option.action,
+            model=_model_decision(record),
+        )
+    if walk.ending != "stopped":
+        last = walk.decisions[-1] if walk.ending == "invalid" else None
+        model = None if last is None else _model_decision(last)
+        yield Decision(walk.viewpoint, *walk.pose, None, model=model)
+
+
+def _model_decision(record: DecisionRecord) -> ModelDecision:
+    first, last = record.exchanges[0], record.exchanges[-1]
+    parts = [
+        PromptPart(message.role, text=part)
+        if isinstance(part, str)
+        else PromptPart(
+            message.role,
+            viewpoint=part.viewpoint,
+            heading=round(part.heading, 4),
+            elevation=round(part.elevation, 4),
+        )
+        for message in first.question.prompt
+        for part in message.parts
+    ]
+    answers = [
+        ModelAnswer(
+            text=exchange.reply.text[:_LONGEST] or exchange.reply.refusal,
+            kind="too_long" if exchange.answer is None else exchange.answer.kind,
+            problem="" if exchange.answer is None else exchange.answer.problem,
+            reasoning=exchange.reply.reasoning[:_LONGEST],
+        )
+        for exchange in record.exchanges
+    ]
+    answer = last.answer
+    return ModelDecision(
+        prompt=tuple(parts),
+        answers=tuple(answers),
+        thought="" if answer is None else answer.thought,
+        plan="" if answer is None else answer.plan,
+    )

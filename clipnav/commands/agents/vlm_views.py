@@ -1,0 +1,45 @@
+"""Pictures and descriptions of views for clipnav evaluate-vlm."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from agents.settings.language_models import EvaluateVlmConfig
+from envs.worlds import is_built_in, world_files
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from envs.pictures.view_pictures import ViewPose
+
+
+def drawing(config: EvaluateVlmConfig) -> "Callable[[ViewPose], np.ndarray] | None":
+    """Return a function that draws views; None for prompts without pictures.
+
+    Raises:
+        ValueError: The world has no pictures.
+    """
+    if config.prompt.picture_kind == "none":
+        return None
+    from envs.pictures.world_pictures import shared_pictures
+
+    files = world_files(config.world, config.data_dir)
+    pictures = shared_pictures(files, scan_dir=config.scan_dir, size=config.prompt.image_size)
+    return lambda view: pictures.rgb([view])[0]
+
+
+def view_descriptions(config: EvaluateVlmConfig) -> "Callable[[ViewPose], str] | None":
+    """Return a function that describes views in words; None unless the strategy needs one.
+
+    Raises:
+        ValueError: The world has no object ids.
+    """
+    if config.prompt.strategy != "navgpt":
+        return None
+    if not is_built_in(config.world):
+        raise ValueError(
+            f"--strategy navgpt: world {config.world} has no object ids to describe; use a "
+            "built-in world, or another strategy"
+        )
+    from agents.language_models.prompts.descriptions import HouseDescriptions
+
+    return HouseDescriptions()
