@@ -21,6 +21,6 @@ def scene(tmp_path):
 
 @pytest.fixture
 def floor(scene, tmp_path):
-    """Arguments that name a floor: 8 x 6 m around the origin, less the radius of the agent."""
+    """Arguments that name a floor: 12 x 11 m around the origin, less the radius of the agent."""
     mesh = tmp_path / "meshes" / "attic.navmesh"
     return {"scene": str(scene), "mesh": str(mesh), "radius": 0.1, "height": 1.5}

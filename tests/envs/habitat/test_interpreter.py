@@ -38,7 +38,9 @@ def test_a_conda_environment_can_be_named(environment, tmp_path, monkeypatch):
 def test_without_conda_the_name_is_refused(monkeypatch):
     monkeypatch.delenv("CONDA_EXE", raising=False)
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(FileNotFoundError, match=r"habitat: neither a Python.* environment; correct"):
+    with pytest.raises(
+        FileNotFoundError, match=r"habitat: neither a Python.*; correct"
+    ):
         habitat_python("habitat")
 
 
@@ -52,5 +54,5 @@ def test_this_interpreter_is_used_if_habitat_is_installed_in_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     assert habitat_python() == Path(sys.executable)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match="conda create -n habitat python=3.9"):
+    with pytest.raises(ModuleNotFoundError, match=r"conda create -n habitat python=3\.9"):
         habitat_python()

@@ -87,30 +87,30 @@ def test_the_layout_is_aligned_and_without_overlap():
 
 
 def test_a_floor_answers_in_habitats_axes(server, floor):
-    points = [[0.0, 0.0, 0.0], [3.8, 0.0, 1.0], [5.0, 0.0, 9.0]]
+    points = [[0.0, 0.0, 0.0], [5.8, 0.0, 1.0], [7.0, 0.0, 9.0]]
     assert server.call("contains", floor=floor, positions=points) == [True, True, False]
     np.testing.assert_allclose(
-        server.call("project", floor=floor, positions=points), [*points[:2], [3.9, 0, 2.9]]
+        server.call("project", floor=floor, positions=points), [*points[:2], [5.9, 0, 5.4]]
     )
     clearance = server.call("clearance", floor=floor, positions=points[:2])
     np.testing.assert_allclose(clearance, [2.0, 0.1], atol=1e-6)
-    ends = [[0.25, 0.0, 0.0], [4.05, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    ends = [[0.25, 0.0, 0.0], [6.05, 0.0, 1.0], [0.0, 0.0, 0.0]]
     moved = server.call("step", floor=floor, positions=points[:2], ends=ends[:2], sliding=True)
-    np.testing.assert_allclose(moved, [[0.25, 0, 0], [3.9, 0, 1]], atol=1e-6)
+    np.testing.assert_allclose(moved, [[0.25, 0, 0], [5.9, 0, 1]], atol=1e-6)
     far = [[0.0, 99.0, 0.0]]
     goals = [points[1], far[0]]
     distances = server.call("distances", floor=floor, positions=points[:1] * 2, goals=goals)
-    np.testing.assert_allclose(distances, [np.hypot(3.8, 1.0), np.inf])
+    np.testing.assert_allclose(distances, [np.hypot(5.8, 1.0), np.inf])
     assert len(server.call("path", floor=floor, start=points[0], goal=points[1])) == 2
     assert server.call("path", floor=floor, start=points[0], goal=far[0]) == []
 
 
 def test_sliding_and_stopping_differ_at_a_wall(server, floor):
-    start, end = [[3.8, 0.0, 0.0]], [[4.0, 0.0, 0.2]]
+    start, end = [[5.8, 0.0, 0.0]], [[6.0, 0.0, 0.2]]
     slid = server.call("step", floor=floor, positions=start, ends=end, sliding=True)
     stopped = server.call("step", floor=floor, positions=start, ends=end, sliding=False)
-    np.testing.assert_allclose(slid, [[3.9, 0, 0.2]], atol=1e-6)
-    np.testing.assert_allclose(stopped, [[3.9, 0, 0.1]], atol=1e-6)
+    np.testing.assert_allclose(slid, [[5.9, 0, 0.2]], atol=1e-6)
+    np.testing.assert_allclose(stopped, [[5.9, 0, 0.1]], atol=1e-6)
 
 
 def test_the_navigation_mesh_is_computed_once_with_small_cells(server, floor, habitat_python):

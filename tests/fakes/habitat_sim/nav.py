@@ -1,10 +1,10 @@
-"""Fake navigation meshes: every scene has a level floor of 8 x 6 m around the origin."""
+"""Fake navigation meshes: every scene has a level floor of 12 x 11 m around the origin."""
 
 import json
 
 import numpy as np
 
-HALF_X, HALF_Z = 4.0, 3.0
+HALF_X, HALF_Z = 6.0, 5.5
 FARTHEST = 10.0  # metres from which a point is snapped
 
 
