@@ -158,7 +158,8 @@ class HabitatSimulator:
         for scan in dict.fromkeys(scans):
             rows = np.flatnonzero(names == scan)
             scene = str(self._scene(scan).scene)
-            drawn = self._server.draw(scene, cameras, eyes[rows], yaws[rows], tilts[rows])
+            turns = yaws[rows].tolist(), tilts[rows].tolist()
+            drawn = self._server.draw(scene, cameras, eyes[rows], *turns)
             for sensor, values in drawn.items():
                 if sensor not in pictures:
                     pictures[sensor] = np.empty((len(scans), *values.shape[1:]), values.dtype)

@@ -38,9 +38,7 @@ def test_a_conda_environment_can_be_named(environment, tmp_path, monkeypatch):
 def test_without_conda_the_name_is_refused(monkeypatch):
     monkeypatch.delenv("CONDA_EXE", raising=False)
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(
-        FileNotFoundError, match=r"habitat: neither a Python.*; correct"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"habitat: neither a Python.*; correct"):
         habitat_python("habitat")
 
 
