@@ -6,10 +6,11 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from envs.continuous.environments.walks import ContinuousWalks, Trace
+from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousEpisode
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Floor, Simulator
+from envs.continuous.traces import Trace
 from envs.navigation.fonts import font_for
 from envs.navigation.rendering import (
     FAINT,
