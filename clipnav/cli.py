@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "make-house-tasks",
         "translate-questions",
         "convert-easy-vqa",
+        "habitat-server",
     ),
     "results": ("reproduce",),
 }
