@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "compare-encoders",
         "evaluate-submission",
     ),
+    "demonstrations": ("export-demonstrations",),
     "viewer": ("visualise", "plot-results"),
     "encoders": (
         "extract-features",
@@ -57,6 +58,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "download-data",
         "build-houses",
         "check-instructions",
+        "export-continuous-episodes",
         "make-house-tasks",
         "translate-questions",
         "convert-easy-vqa",

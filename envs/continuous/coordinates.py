@@ -6,32 +6,33 @@ yaw = -heading. Rotations are quaternions [x, y, z, w]; a quaternion and its neg
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 HEADING_STEP = np.pi / 6  # radians, to which R2R_VLNCE v1-3 rounds the headings of R2R
 
 
-def to_habitat(positions: np.ndarray) -> np.ndarray:
+def to_habitat(positions: ArrayLike) -> np.ndarray:
     """Return positions (..., 3) of navigation graphs in habitat's axes."""
     positions = np.asarray(positions, float)
     x, y, z = np.moveaxis(positions, -1, 0)
     return np.stack([x, z, -y], axis=-1)
 
 
-def from_habitat(positions: np.ndarray) -> np.ndarray:
+def from_habitat(positions: ArrayLike) -> np.ndarray:
     """Return positions (..., 3) of habitat in the axes of the navigation graphs."""
     positions = np.asarray(positions, float)
     x, y, z = np.moveaxis(positions, -1, 0)
     return np.stack([x, -z, y], axis=-1)
 
 
-def heading_to_rotation(headings: np.ndarray | float) -> np.ndarray:
+def heading_to_rotation(headings: ArrayLike) -> np.ndarray:
     """Return the rotations (..., 4) [x, y, z, w] of headings (...) in radians."""
     half = -np.asarray(headings, float) / 2
     zero = np.zeros_like(half)
     return np.stack([zero, np.sin(half), zero, np.cos(half)], axis=-1)
 
 
-def rotation_to_heading(rotations: np.ndarray) -> np.ndarray:
+def rotation_to_heading(rotations: ArrayLike) -> np.ndarray:
     """Return the headings (...) in [0, 2 pi) of rotations (..., 4) [x, y, z, w].
 
     The rotation must be one about the vertical axis, apart from a tilt about the axis to the right.
@@ -42,12 +43,12 @@ def rotation_to_heading(rotations: np.ndarray) -> np.ndarray:
     return np.arctan2(right, ahead) % (2 * np.pi)
 
 
-def heading_to_yaw(headings: np.ndarray | float) -> np.ndarray:
+def heading_to_yaw(headings: ArrayLike) -> np.ndarray:
     """Return the yaw (...) in (-pi, pi] of headings (...): the "heading" of prediction files."""
     yaw = -np.asarray(headings, float)
     return -((-yaw + np.pi) % (2 * np.pi) - np.pi)
 
 
-def rounded_heading(headings: np.ndarray | float) -> np.ndarray:
+def rounded_heading(headings: ArrayLike) -> np.ndarray:
     """Return headings (...) rounded to 30 degrees, halves upwards, as R2R_VLNCE v1-3 does."""
     return HEADING_STEP * np.floor(np.asarray(headings, float) / HEADING_STEP + 0.5)

@@ -84,9 +84,7 @@ def measure_walk(
     check_choice("definition", definition, Definition)
     check_choice("dtw", dtw, Dtw)
     positions, reference = _points(walk.positions, "walk"), _points(reference, "reference")
-    distances = np.asarray(walk.distances, np.float64)
-    if distances.shape != (len(positions),):
-        raise ValueError(f"{len(positions)} positions with {distances.shape} distances")
+    distances = _checked_distances(walk)
     length = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
     final, nearest, ideal = float(distances[-1]), float(distances.min()), float(distances[0])
     if definition == "vlnce":
@@ -160,6 +158,13 @@ def _points(points: Any, kind: str) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
         raise ValueError(f"the {kind} must have shape (T, 3) with T >= 1, not {points.shape}")
     return points
+
+
+def _checked_distances(walk: Walk) -> np.ndarray:
+    distances = np.asarray(walk.distances, np.float64)
+    if distances.shape != (len(walk.positions),):
+        raise ValueError(f"{len(walk.positions)} positions with {distances.shape} distances")
+    return distances
 
 
 def _efficiency(ideal: float, length: float) -> float:

@@ -5,20 +5,39 @@ code written for Gymnasium's `SyncVectorEnv` works with both.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from envs.arguments import whole_number
+from envs.navigation.episode_sampler import EpisodeSampler
 
-if TYPE_CHECKING:
-    from envs.navigation.vector_env import VlnVectorEnv
 
-_METHODS: dict[str, Callable[["VlnVectorEnv"], Sequence[Any]]] = {
+class AgentBatch(Protocol):
+    """An environment with a batch of agents."""
+
+    num_envs: int
+    max_episode_steps: int
+    sampler: EpisodeSampler
+
+    def action_masks(self) -> np.ndarray:
+        """Return (B, K) bool, True where an action is valid."""
+        ...
+
+    def render(self) -> Sequence[np.ndarray] | None:
+        """Return a frame per agent."""
+        ...
+
+    def current_episodes(self) -> Sequence[Any]:
+        """Return the episode of each agent."""
+        ...
+
+
+_METHODS: dict[str, Callable[[AgentBatch], Sequence[Any]]] = {
     "action_masks": lambda env: list(env.action_masks()),
     "render": lambda env: env.render() or [None] * env.num_envs,
 }
-_OWN: dict[str, Callable[["VlnVectorEnv"], Sequence[Any]]] = {
+_OWN: dict[str, Callable[[AgentBatch], Sequence[Any]]] = {
     "episode": lambda env: env.current_episodes(),
     "np_random": lambda env: env.sampler.generators,
 }
@@ -27,7 +46,7 @@ _SHARED = ("max_episode_steps", "metadata", "render_mode", "spec")
 _SETTABLE = ("max_episode_steps", "np_random")
 
 
-def call(env: "VlnVectorEnv", name: str, *arguments: Any, **named: Any) -> tuple[Any, ...]:
+def call(env: AgentBatch, name: str, *arguments: Any, **named: Any) -> tuple[Any, ...]:
     """Call a method of each agent, or return an attribute of each agent.
 
     Args:
@@ -53,10 +72,12 @@ def call(env: "VlnVectorEnv", name: str, *arguments: Any, **named: Any) -> tuple
         return (getattr(env, _SPACES.get(name, name)),) * env.num_envs
     known = ", ".join(sorted((*_METHODS, *_OWN, *_SPACES, *_SHARED)))
     hint = f"; use env.unwrapped.{name} of the whole batch" if hasattr(env, name) else ""
-    raise AttributeError(f"agents of a VlnVectorEnv have no attribute {name!r}, only {known}{hint}")
+    raise AttributeError(
+        f"agents of a {type(env).__name__} have no attribute {name!r}, only {known}{hint}"
+    )
 
 
-def set_attribute(env: "VlnVectorEnv", name: str, values: Any) -> None:
+def set_attribute(env: AgentBatch, name: str, values: Any) -> None:
     """Set an attribute of each agent.
 
     Args:
@@ -70,7 +91,7 @@ def set_attribute(env: "VlnVectorEnv", name: str, values: Any) -> None:
     """
     if name not in _SETTABLE:
         raise AttributeError(
-            f"attribute {name!r} of the agents of a VlnVectorEnv cannot be set; only "
+            f"attribute {name!r} of the agents of a {type(env).__name__} cannot be set; only "
             f"{' and '.join(_SETTABLE)} can"
         )
     if not isinstance(values, list | tuple):
@@ -83,7 +104,7 @@ def set_attribute(env: "VlnVectorEnv", name: str, values: Any) -> None:
         _set_limit(env, values)
 
 
-def _set_generators(env: "VlnVectorEnv", values: Sequence[Any]) -> None:
+def _set_generators(env: AgentBatch, values: Sequence[Any]) -> None:
     if not all(isinstance(value, np.random.Generator) for value in values):
         raise ValueError("np_random must be numpy.random.Generator objects, one for each agent")
     if len({id(value) for value in values}) < len(values):
@@ -91,7 +112,7 @@ def _set_generators(env: "VlnVectorEnv", values: Sequence[Any]) -> None:
     env.sampler.generators = list(values)
 
 
-def _set_limit(env: "VlnVectorEnv", values: Sequence[Any]) -> None:
+def _set_limit(env: AgentBatch, values: Sequence[Any]) -> None:
     if any(value != values[0] for value in values):
         raise ValueError(f"max_episode_steps must be the same for all agents, not {values}")
     env.max_episode_steps = whole_number("max_episode_steps", values[0])

@@ -175,6 +175,10 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
     def made(output: Path) -> list[str]:
         return [*tasks, "--size", "32", "--workers", "1", "--output", str(output / "tasks")]
 
+    def exported(output: Path) -> list[str]:
+        flags = ["--episodes", "60", "--shard-episodes", "4", "--image-size", "16"]
+        return [*flags, "--workers", "2", "--output", str(output / "demonstrations")]
+
     return {
         "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **RUN),
         "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **RUN),
@@ -182,6 +186,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
         "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
         "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
         "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),
+        "demonstrations": Command(PROGRAMS / "export_demonstrations.py", exported, files_in),
         "house clip": Command(
             PROGRAMS / "pretrain_house_clip.py", pretraining, clip_state, resumes=True
         ),

@@ -15,6 +15,7 @@ import pytest
 KILLS = int(os.environ.get("CLIPNAV_KILLS", "1"))
 NAMES = [
     *"follower speaker vqa gqa tuning pairs extraction houses tasks".split(),
+    "demonstrations",
     "house clip",
     "download",
 ]

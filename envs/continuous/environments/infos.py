@@ -11,6 +11,12 @@ from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousSplit
 from envs.navigation.infos import LazyInfo, masked, scattered
 
+INFO_NAMES = (
+    *("instr_id", "episode_id", "instruction", "scan"),
+    *("position", "heading", "tilt", "habitat_position", "rotation"),
+    *("collided", "steps", "distance_to_goal", "teacher_action"),
+)
+
 
 def continuous_info(
     split: ContinuousSplit, walks: ContinuousWalks, experts: ExpertWalks

@@ -2,17 +2,20 @@
 
 import operator
 import sys
+from functools import partial
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from envs.continuous.environments.infos import INFO_NAMES
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from envs.continuous.sensors import ImageEncoder, Observation
 from envs.continuous.settings import RENDER_MODES, ContinuousSettings
 from envs.continuous.simulator import Simulator
+from envs.navigation.infos import LazyInfo
 
 _UNLIMITED = sys.maxsize
 
@@ -45,7 +48,8 @@ class ContinuousEnv(gym.Env):
     `gymnasium.make` the TimeLimit wrapper truncates, which takes the same argument.
 
     ## Info
-    As in `ContinuousVectorEnv` for one agent; `metrics` is present when the episode has ended.
+    As in `ContinuousVectorEnv` for one agent; `metrics` of the walk so far is always present unless
+    the goal is secret. Entries are computed when they are read.
 
     ## Arguments
     `gymnasium.make("R2R-CE-CLIP-v0", split="val_unseen")` takes the arguments of
@@ -111,7 +115,7 @@ class ContinuousEnv(gym.Env):
         self.core.sampler.draw_from(self.np_random)
         self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
         observation, info = self.core.reset(options=chosen)
-        return _only(observation), _single(info)
+        return _only(observation), self._info(info)
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Take an action.
@@ -130,7 +134,7 @@ class ContinuousEnv(gym.Env):
             float(reward[0]),
             bool(terminated[0]),
             bool(truncated[0]),
-            _single(info),
+            self._info(info),
         )
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
@@ -142,6 +146,16 @@ class ContinuousEnv(gym.Env):
         """Return the measures of the walk so far; empty where the goal is secret."""
         return self.core.metrics()[0]
 
+    def _info(self, info: dict[str, Any]) -> LazyInfo:
+        """Return the info of the only agent, whose entries are computed when they are read."""
+        core = self.core
+        names = [name for name in INFO_NAMES if name in info]
+        makers = {name: partial(_value, info, name) for name in names}
+        record = core.record(0)
+        if record is not None:
+            makers["metrics"] = partial(core.experts.measure, *record)
+        return LazyInfo({}, makers)
+
     @property
     def episode(self) -> ContinuousEpisode:
         """The current episode."""
@@ -152,14 +166,7 @@ def _only(observation: Observation) -> Observation:
     return {name: values[0] for name, values in observation.items()}
 
 
-def _single(info: dict[str, Any]) -> dict[str, Any]:
-    """Return the info of the only agent, whose numbers are Python's."""
-    single = {
-        name: values[0].item() if isinstance(values[0], np.generic) else values[0]
-        for name, values in info.items()
-        if not name.startswith("_") and name != "metrics"
-    }
-    if "metrics" in info:
-        metrics = info["metrics"].items()
-        single["metrics"] = {k: v[0].item() for k, v in metrics if not k.startswith("_")}
-    return single
+def _value(info: dict[str, Any], name: str) -> Any:
+    """Return an entry of the only agent; numbers are Python's."""
+    value = info[name][0]
+    return value.item() if isinstance(value, np.generic) else value

@@ -14,6 +14,7 @@ from envs.continuous.environments.infos import continuous_info, set_lazy_measure
 from envs.continuous.environments.rewards import RunningDtw, step_rewards
 from envs.continuous.environments.walks import ContinuousWalks, Trace
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
+from envs.continuous.measures import Walk
 from envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from envs.continuous.settings import PRESETS, RENDER_MODES, STOP, ContinuousSettings
 from envs.continuous.simulator import Simulator
@@ -225,16 +226,18 @@ class ContinuousVectorEnv(VectorEnv):
 
     def current_episodes(self) -> list[ContinuousEpisode]:
         """Return the episode of each agent."""
-        return [self.episodes[number] for number in self._walks.episodes]
+        return [self.episodes[number] for number in self._walks.episodes.tolist()]
 
     def metrics(self) -> list[dict[str, float]]:
         """Return the measures of each agent's walk so far; empty where the goal is secret."""
-        return [
-            self.experts.measure(int(episode), self._walks.walk(agent)) if has_goal else {}
-            for agent, (episode, has_goal) in enumerate(
-                zip(self._walks.episodes, self._walks.has_goal, strict=True)
-            )
-        ]
+        records = map(self.record, range(self.num_envs))
+        return [{} if record is None else self.experts.measure(*record) for record in records]
+
+    def record(self, agent: int) -> tuple[int, Walk] | None:
+        """Return the episode's index and a copy of the walk of an agent; None for a secret goal."""
+        if not self._walks.has_goal[agent]:
+            return None
+        return int(self._walks.episodes[agent]), self._walks.walk(agent)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Return one (H, W, 3) uint8 RGB frame per agent, or None without a render mode."""
@@ -291,6 +294,6 @@ class ContinuousVectorEnv(VectorEnv):
         walks = self._walks
         words = self.split.tokens.take(walks.episodes, axis=0)
         seen = self._sensors.observe(
-            walks.scans, walks.positions, walks.headings, walks.tilt_angles
+            walks.scans.tolist(), walks.positions, walks.headings, walks.tilt_angles
         )
         return {"instruction": words, **seen}

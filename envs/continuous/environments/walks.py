@@ -7,8 +7,15 @@ import numpy as np
 
 from envs.continuous.episodes import ContinuousSplit
 from envs.continuous.measures import Walk
-from envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
-from envs.continuous.settings import ContinuousSettings
+from envs.continuous.settings import (
+    FORWARD,
+    LEFT,
+    LOOK_DOWN,
+    LOOK_UP,
+    RIGHT,
+    STOP,
+    ContinuousSettings,
+)
 from envs.continuous.simulator import Simulator
 
 # Metres by which an agent must move before its distance is computed again, as in VLN-CE.

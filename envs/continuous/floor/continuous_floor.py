@@ -10,7 +10,7 @@ import numpy as np
 from envs.continuous.floor.building import Box, grid_of_boxes, grid_of_house, largest_piece
 from envs.continuous.floor.geodesics import Geodesics
 from envs.continuous.floor.grid import TOLERANCE, FloorGrid
-from envs.continuous.floor.movement import move
+from envs.continuous.floor.movement import move, nearest_border
 from envs.continuous.floor.neighbours import CellGraph, cell_graph
 from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.panoramas.ray_tracer import RayTracer
@@ -79,16 +79,17 @@ class ContinuousFloor:
     def project(self, positions: np.ndarray) -> np.ndarray:
         """Return the points (N, 3) of the floor near positions (N, 3), with the floor's height.
 
-        Positions on the floor keep x and y. Others move towards the nearest free cell as far as
-        the border.
+        Positions on the floor keep x and y; others move to the border.
         """
         positions = np.asarray(positions, float)
         layers, points = self.grid.layers(positions[:, 2]), positions[:, :2].copy()
         off = np.flatnonzero(self.grid.at(points, layers) < -TOLERANCE)
         if len(off):
+            border, reached = nearest_border(self.grid, points[off], layers[off])
             i, j = self.grid.cells(points[off])
             inside = self.graph.positions[self.graph.nearest[layers[off], i, j], :2]
-            points[off] = self._border(points[off], inside, layers[off])
+            fallback = self._border(points[off], inside, layers[off])
+            points[off] = np.where(reached[:, None], border, fallback)
         return np.concatenate([points, self.grid.height(points, layers)[:, None]], axis=1)
 
     def step(

@@ -72,11 +72,15 @@ def _border(
     return np.where((grid.at(point, layers) >= -TOLERANCE)[:, None], point, inner)
 
 
-def _slide(
-    grid: FloorGrid, start: np.ndarray, wanted: np.ndarray, stop: np.ndarray, layers: np.ndarray
-) -> np.ndarray:
-    """Return the points (N, 2) of the border nearest to `wanted`, or `stop` behind an obstacle."""
-    end = wanted.copy()
+def nearest_border(
+    grid: FloorGrid, points: np.ndarray, layers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move points (N, 2) outside the floor down the signed distance to the border.
+
+    Returns:
+        The points (N, 2), and which of them reached the floor (N,) bool.
+    """
+    end = points.copy()
     for _ in range(_CORRECTIONS):
         value, gradient = grid.at_with_gradient(end, layers)
         norm = np.linalg.norm(gradient, axis=1)
@@ -85,6 +89,13 @@ def _slide(
             break
         step = np.where(outside, -value, 0.0) / np.maximum(norm, 1e-3)
         end += step[:, None] * gradient
-    on_floor = grid.at(end, layers) >= -TOLERANCE
+    return end, grid.at(end, layers) >= -TOLERANCE
+
+
+def _slide(
+    grid: FloorGrid, start: np.ndarray, wanted: np.ndarray, stop: np.ndarray, layers: np.ndarray
+) -> np.ndarray:
+    """Return the points (N, 2) of the border nearest to `wanted`, or `stop` behind an obstacle."""
+    end, on_floor = nearest_border(grid, wanted, layers)
     reached = on_floor & (grid.at((start + end) / 2, layers) > -_MIDDLE_DEPTH)
     return np.where(reached[:, None], end, stop)

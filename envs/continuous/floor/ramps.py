@@ -39,6 +39,13 @@ class Ramp:
         """Return the coordinate along the flights of points (..., 2), limited to the flights."""
         return np.clip(self.frame(points)[1], 0.0, self.stairs.landing_start)
 
+    def breaks(self, start: np.ndarray, end: np.ndarray) -> list[np.ndarray]:
+        """Return the points (2,) where a straight walk meets the front or the landing, in order."""
+        (low, high), way = self.frame(np.stack([start, end]))[1], end - start
+        limits = [limit for limit in (0.0, self.stairs.landing_start) if abs(high - low) > 1e-9]
+        shares = sorted((limit - low) / (high - low) for limit in limits)
+        return [start + share * way for share in shares if 1e-9 < share < 1 - 1e-9]
+
     def height(self, points: np.ndarray) -> np.ndarray:
         """Return the height (...) in metres at points (..., 2) inside the stairwell."""
         across, along = self.frame(points)

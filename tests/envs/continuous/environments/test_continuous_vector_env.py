@@ -25,7 +25,7 @@ def repeat(env, action, count=1):
 
 def follow_teacher(env, info, most=200):
     for _ in range(most):
-        _, rewards, terminated, truncated, info = env.step(info["teacher_action"])
+        _, rewards, terminated, _, info = env.step(info["teacher_action"])
         if terminated.all():
             return rewards, info
     raise AssertionError("the teacher did not stop")

@@ -1,0 +1,88 @@
+"""Decisions on a graph as the prompts of `clipnav evaluate-vlm`, with the answers of the teacher.
+
+A model that is fine-tuned on the records therefore sees at an evaluation what it saw in training.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from agents.demonstrations.records import RecordedWalk, Step
+from agents.language_models.prompts.messages import Prompt
+from agents.language_models.prompts.observations import (
+    Observation,
+    PastDecision,
+    make_options,
+    one_line,
+    views_around,
+)
+from agents.language_models.prompts.places import Candidate, KnownPlaces
+from agents.language_models.strategies import make_strategy
+from agents.settings.language_models import PromptConfig
+from envs.pictures.view_pictures import ViewPose
+
+
+class LabelledDecision(NamedTuple):
+    """A prompt with its answer.
+
+    Attributes:
+        prompt: Messages of the prompt.
+        labels: Labels of the options.
+        answer: JSON with the label of the teacher's action.
+    """
+
+    prompt: Prompt
+    labels: tuple[str, ...]
+    answer: str
+
+    @property
+    def views(self) -> tuple[ViewPose, ...]:
+        """Pictures of the prompt, in order."""
+        parts = (part for message in self.prompt for part in message.parts)
+        return tuple(part for part in parts if not isinstance(part, str))
+
+
+def labelled_decisions(
+    walk: RecordedWalk, limit: int, settings: PromptConfig
+) -> Iterator[LabelledDecision]:
+    """Yield the prompt of each step of a walk on a graph.
+
+    Args:
+        walk: The walk.
+        limit: Largest number of decisions of an episode, which prompts contain.
+        settings: Contents and wording.
+
+    Raises:
+        ValueError: A viewpoint has more options than there are labels.
+    """
+    strategy, places = make_strategy(settings), KnownPlaces()
+    history: list[PastDecision] = []
+    for number, step in enumerate(walk.steps):
+        candidates = _candidates(step)
+        places.arrive(walk.scan, step.viewpoint, candidates)
+        place = walk.scan, step.viewpoint, step.heading
+        options = make_options(candidates, places, *place, True, settings)
+        observation = Observation(
+            instruction=one_line(walk.instruction),
+            step=number,
+            limit=limit,
+            options=options,
+            trajectory=tuple(places.trajectory),
+            connections=dict(places.connections),
+            views=dict(places.views),
+            around=views_around(*place, settings.egocentric_views, settings.direction_words),
+            history=tuple(history),
+            settings=settings,
+        )
+        by_action = {option.action: option for option in options}
+        answer = json.dumps({"action": by_action[step.label].label})
+        labels = tuple(option.label for option in options)
+        yield LabelledDecision(strategy(observation), labels, answer)
+        history.append(PastDecision(places.current, by_action[step.taken]))
+
+
+def _candidates(step: Step) -> list[Candidate]:
+    return [
+        Candidate(action, each.viewpoint, each.heading, each.distance, each.rise)
+        for action, each in enumerate(step.candidates, start=1)
+    ]

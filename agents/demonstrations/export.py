@@ -1,0 +1,153 @@
+"""Export of demonstrations: shards beside the output, then the files of a format, then a rename.
+
+An export works in the folder `NAME.exporting` beside its output. Each shard of episodes leaves its
+pictures and a file of its walks there, so that an interrupted export resumes with the next shard.
+The files of the format are written from the shards, and the folder is renamed at the end.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from agents.demonstrations.formats.table import checker_of, writer_of
+from agents.demonstrations.manifest import (
+    MANIFEST,
+    Json,
+    count_walks,
+    differing,
+    identity,
+    read_manifest,
+    write_manifest,
+)
+from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.shards import (
+    PICTURES,
+    Shard,
+    ShardWalks,
+    chosen_episodes,
+    complete_shard,
+    make_shards,
+    world_views,
+)
+from storage import write_text
+from storage.json_files import read_json
+from storage.locks import sole_writer
+from storage.processes import run_jobs
+from storage.progress import progress_bar
+
+_IDENTITY = "export.json"
+_DATASET = "dataset"
+
+
+def export_demonstrations(config: DemonstrationConfig) -> Json:
+    """Export demonstrations; resume an unfinished export with the same settings.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        FileNotFoundError: Data, pictures or the policy are missing.
+        FileExistsError: The output contains something else.
+        ValueError: Settings do not fit, or an unfinished export has other settings.
+        ModuleNotFoundError: A package of the format is missing.
+    """
+    writer = writer_of(config.format)  # checks its packages first
+    episodes = chosen_episodes(config)
+    _check_sources(config)
+    known = identity(config, episodes)
+    staging = config.output.with_name(config.output.name + ".exporting")
+    if _is_complete(config.output, known):
+        if (staging / _IDENTITY).is_file():  # interrupted after the rename
+            shutil.rmtree(staging)
+        return read_manifest(config.output)
+    staging.mkdir(parents=True, exist_ok=True)
+    with sole_writer(staging):
+        if _is_complete(config.output, known):  # by a process that has just ended
+            shutil.rmtree(staging)
+            return read_manifest(config.output)
+        _check_staging(staging, known)
+        shards = make_shards(config, staging, episodes)
+        _complete(shards, config.workers)
+        dataset, walks = staging / _DATASET, ShardWalks(shards)
+        shutil.rmtree(dataset, ignore_errors=True)
+        dataset.mkdir()
+        writer(walks, staging / PICTURES, dataset, config)
+        write_manifest(dataset, config, known, count_walks(walks))
+        os.replace(dataset, config.output)
+        shutil.rmtree(staging)
+    return read_manifest(config.output)
+
+
+def check_export(folder: Path) -> str:
+    """Read an export with the strict reader of its format; return a summary.
+
+    Raises:
+        FileNotFoundError: The folder is not an export, or a file is missing.
+        ValueError: A file is damaged; the message names file, record and remedy.
+    """
+    manifest = read_manifest(folder)
+    settings = manifest["settings"]
+    found = checker_of(settings["format"])(folder, manifest)
+    return f"{folder}: {settings['format']} is correct: {found}"
+
+
+def _check_sources(config: DemonstrationConfig) -> None:
+    """Check that pictures and policy exist before any work."""
+    world_views(config)
+    if config.policy is not None:
+        from agents.demonstrations.policies import policy_settings
+
+        policy_settings(config)
+
+
+def _is_complete(output: Path, known: Json) -> bool:
+    """Return whether the output contains this export already.
+
+    Raises:
+        FileExistsError: The output contains something else.
+    """
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return False
+    if not (output / MANIFEST).is_file():
+        raise FileExistsError(
+            f"{output}: contains something else than an export; name a new folder with --output"
+        )
+    differences = differing(known, read_manifest(output))
+    if differences:
+        raise FileExistsError(
+            f"{output}: contains an export with other settings ({'; '.join(differences[:3])}); "
+            "name a new folder with --output"
+        )
+    return True
+
+
+def _check_staging(staging: Path, known: Json) -> None:
+    """Check that an unfinished export has the same settings, or start a new one."""
+    path = staging / _IDENTITY
+    remedy = f"delete {staging} to start again"
+    if path.is_file():
+        differences = differing(known, read_json(path, remedy))
+        if differences:
+            raise FileExistsError(
+                f"{staging}: contains an unfinished export with other settings "
+                f"({'; '.join(differences[:3])}); finish it with its settings, or {remedy}"
+            )
+    elif {entry.name for entry in staging.iterdir()} - {".lock"}:
+        raise FileExistsError(f"{staging}: is no unfinished export; name another --output")
+    else:
+        write_text(path, json.dumps(known, indent=2) + "\n")
+
+
+def _complete(shards: list[Shard], workers: int) -> None:
+    """Complete the shards that are missing."""
+    missing = [shard for shard in shards if not shard.path.is_file()]
+    total = sum(len(shard.episodes) for shard in shards)
+    done = total - sum(len(shard.episodes) for shard in missing)
+    with progress_bar(total=total, initial=done, desc="walks and pictures", unit="episodes") as bar:
+        if workers == 1:
+            results = ((shard, complete_shard(shard)) for shard in missing)
+        else:
+            results = run_jobs(complete_shard, missing, workers, "exports demonstrations")
+        for shard, _ in results:
+            bar.update(len(shard.episodes))

@@ -1,0 +1,218 @@
+"""Conversations with pictures: LLaVA's list of turns, and the variant of messages with roles.
+
+`annotations.json` is a list with one record for each decision. LLaVA: `{"id", "image": [...],
+"conversations": [{"from": "human", "value"}, {"from": "gpt", "value"}]}`. Messages: `{"messages":
+[{"role", "content"}], "images": [...]}`, as Qwen-VL's trainings and LLaMA-Factory read it. Each
+`<image>` of the text stands for the next picture. Further keys contain the episode,
+the options and who chose the action.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from agents.demonstrations.decisions import labelled_decisions
+from agents.demonstrations.formats.files import (
+    ANNOTATIONS,
+    IMAGE,
+    IMAGES,
+    REMEDY,
+    check_picture,
+    inside,
+    link_pictures,
+    write_records,
+)
+from agents.demonstrations.pictures import decision_limit, picture_name
+from agents.demonstrations.records import RecordedWalk, Source
+from agents.demonstrations.settings import DemonstrationConfig
+from agents.language_models.prompts.messages import Message
+from storage.json_files import parse_json
+from storage.records import RecordError, read_records
+
+
+class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"speaker": "from"}):
+    """Turn of a conversation."""
+
+    speaker: Literal["human", "gpt"]
+    value: str
+
+
+class RoleMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class LlavaRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Record of LLaVA's format; the last five keys are our own."""
+
+    id: str
+    image: list[str]
+    conversations: list[Turn]
+    instr_id: str
+    step: int
+    language: str
+    options: list[str]
+    source: Source
+
+
+class MessagesRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Record of the variant with roles; the last six keys are our own."""
+
+    messages: list[RoleMessage]
+    images: list[str]
+    id: str
+    instr_id: str
+    step: int
+    language: str
+    options: list[str]
+    source: Source
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """A decision as read from either variant.
+
+    Attributes:
+        id: Id of the record.
+        pictures: Files of the pictures, in the order of the text.
+        system: Description of the task; "" in LLaVA's variant, whose first turn contains it.
+        prompt: Text of the user.
+        answer: Answer of the teacher.
+        options: Labels of the options.
+        source: Who chose the action that the walk took.
+    """
+
+    id: str
+    pictures: list[Path]
+    system: str
+    prompt: str
+    answer: str
+    options: list[str]
+    source: Source
+
+    @property
+    def parts(self) -> list[str | Path]:
+        """Texts and pictures of the prompt in order, as a processor of transformers reads them."""
+        pictures, parts = iter(self.pictures), list[str | Path]()
+        for number, text in enumerate(self.prompt.split(IMAGE)):
+            if number:
+                parts.append(next(pictures))
+            if text := text.strip("\n"):
+                parts.append(text)
+        return parts
+
+
+def write(
+    walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
+) -> None:
+    """Write the records of walks on graphs, with links to their pictures.
+
+    Args:
+        walks: The walks.
+        pictures: Folder of their pictures.
+        folder: Folder to write to.
+        config: Settings of the export.
+    """
+    used: set[str] = set()
+    make = _llava if config.format == "llava" else _messages
+    limit = decision_limit(config)
+
+    def records() -> Iterator[dict[str, Any]]:
+        for walk in walks:
+            decisions = labelled_decisions(walk, limit, config.prompt)
+            for number, decision in enumerate(decisions):
+                pictures_of = [picture_name(view) for view in decision.views]
+                used.update(pictures_of)
+                task, text = map(_text, decision.prompt)
+                images = [f"{IMAGES}/{name}" for name in pictures_of]
+                record = make(task, text, images, decision.answer)
+                record |= {"id": f"{walk.instr_id}_{number}", "instr_id": walk.instr_id}
+                record |= {"step": number, "language": walk.language, "options": decision.labels}
+                yield record | {"source": walk.steps[number].source}
+
+    write_records(folder / ANNOTATIONS, records())
+    link_pictures(sorted(used), pictures, folder / IMAGES)
+
+
+def _text(message: Message) -> str:
+    """Return the parts of a message as one text, with a marker on its own line for each picture."""
+    parts = (_plain(part) if isinstance(part, str) else IMAGE for part in message.parts)
+    return "\n".join(parts)
+
+
+def _plain(text: str) -> str:
+    return text.replace(IMAGE, "[image]")
+
+
+def _llava(task: str, text: str, images: list[str], answer: str) -> dict[str, Any]:
+    turns = [("human", f"{task}\n\n{text}"), ("gpt", answer)]
+    conversations = [{"from": speaker, "value": value} for speaker, value in turns]
+    return {"id": "", "image": images, "conversations": conversations}
+
+
+def _messages(task: str, text: str, images: list[str], answer: str) -> dict[str, Any]:
+    turns = [("system", task), ("user", text), ("assistant", answer)]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    return {"messages": messages, "images": images}
+
+
+def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation]:
+    """Read an export strictly.
+
+    Args:
+        folder: The export.
+        size: Width and height that all pictures must have; None for any.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A record or a picture is damaged; the message names file, record and remedy.
+    """
+    path = folder / ANNOTATIONS
+    records = read_records(path, msgspec.Raw, REMEDY)
+    kind = LlavaRecord if records and b'"conversations"' in bytes(records[0]) else MessagesRecord
+    decisions, seen = [], set[str]()
+    for number, record in enumerate(read_records(path, kind, REMEDY)):
+        try:
+            decision = _conversation(record, folder)
+            if decision.id in seen:
+                raise ValueError("its id occurs twice")
+            _check(decision, size)
+        except ValueError as error:
+            raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
+        seen.add(decision.id)
+        decisions.append(decision)
+    return decisions
+
+
+def _conversation(record: LlavaRecord | MessagesRecord, folder: Path) -> Conversation:
+    if isinstance(record, LlavaRecord):
+        roles = [turn.speaker for turn in record.conversations]
+        texts = [turn.value for turn in record.conversations]
+        expected, images = ["human", "gpt"], record.image
+    else:
+        roles = [message.role for message in record.messages]
+        texts = [message.content for message in record.messages]
+        expected, images = ["system", "user", "assistant"], record.images
+    if roles != expected:
+        raise ValueError(f"the turns are {', '.join(roles)} instead of {', '.join(expected)}")
+    *system, prompt, answer = texts
+    pictures = [inside(folder, name) for name in images]
+    texts = "".join(system), prompt, answer
+    return Conversation(record.id, pictures, *texts, record.options, record.source)
+
+
+def _check(decision: Conversation, size: tuple[int, int] | None) -> None:
+    markers = (decision.system + decision.prompt).count(IMAGE)
+    if markers != len(decision.pictures):
+        raise ValueError(f"{markers} markers {IMAGE} for {len(decision.pictures)} pictures")
+    if IMAGE in decision.answer:
+        raise ValueError(f"the answer contains {IMAGE}")
+    action = parse_json(decision.answer, "the answer", REMEDY)
+    label = action.get("action") if isinstance(action, dict) else None
+    if label not in decision.options:
+        raise ValueError(f"the answer {decision.answer} is none of {', '.join(decision.options)}")
+    for picture in decision.pictures:
+        check_picture(picture, size)

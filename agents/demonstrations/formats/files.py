@@ -1,0 +1,78 @@
+"""Files that several formats share: lists of records, and pictures linked from the staging area."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from storage import atomic_write
+from storage.pictures import PictureError, load_picture, picture_header
+
+ANNOTATIONS = "annotations.json"
+IMAGES = "images"
+IMAGE = "<image>"  # marker of a picture in a text
+REMEDY = "export it again with clipnav export-demonstrations"
+
+
+def write_records(path: Path, records: Iterable[Any]) -> None:
+    """Write records as a JSON array with one record a line, atomically."""
+    encode = msgspec.json.Encoder().encode
+    with atomic_write(path) as beside, beside.open("wb") as file:
+        file.write(b"[")
+        for number, record in enumerate(records):
+            file.write(b",\n" if number else b"\n")
+            file.write(encode(record))
+        file.write(b"\n]\n")
+
+
+def link_pictures(names: Iterable[str], source: Path, target: Path) -> None:
+    """Make the pictures of one folder available in another one, without a copy where possible."""
+    for name in names:
+        link_picture(source / name, target / name)
+
+
+def link_picture(source: Path, target: Path) -> None:
+    """Make a picture available under another name, without a copy where possible."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
+
+
+def check_picture(path: Path, size: tuple[int, int] | None, decode: bool = False) -> None:
+    """Check that a picture exists and has a size.
+
+    Args:
+        path: The picture.
+        size: Width and height; None for any.
+        decode: Whether to decode the whole picture.
+
+    Raises:
+        ValueError: It is missing, is no picture, or has another size.
+    """
+    try:
+        if decode:
+            width, height = load_picture(path).size
+        else:
+            width, height, _ = picture_header(path)
+    except FileNotFoundError:
+        raise ValueError(f"the picture {path} is missing") from None
+    except PictureError as error:
+        raise ValueError(str(error)) from error
+    if size is not None and (width, height) != size:
+        raise ValueError(f"{path} has {width} x {height} pixels instead of {size[0]} x {size[1]}")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the file of a relative name in a folder.
+
+    Raises:
+        ValueError: The name is absolute or leads out of the folder.
+    """
+    if Path(name).is_absolute() or ".." in Path(name).parts or not name:
+        raise ValueError(f"{name!r} is not the name of a file inside the export")
+    return folder / name

@@ -1,0 +1,72 @@
+"""Writer and strict reader of each format."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from agents.demonstrations.formats import conversations
+from agents.demonstrations.records import RecordedWalk
+from agents.demonstrations.settings import DemonstrationConfig, Format
+from storage.extras import check_extra
+
+# Writes walks, whose pictures are in a folder, to a folder.
+Writer = Callable[[Iterable[RecordedWalk], Path, Path, DemonstrationConfig], None]
+# Reads an export with its manifest strictly; returns what it contains in words.
+Checker = Callable[[Path, dict[str, Any]], str]
+
+
+def writer_of(name: Format) -> Writer:
+    """Return the writer of a format.
+
+    Raises:
+        ModuleNotFoundError: A package of the format is missing.
+    """
+    return _WRITERS[name]()
+
+
+def checker_of(name: str) -> Checker:
+    """Return the strict reader of a format.
+
+    Raises:
+        ValueError: There is no such format.
+        ModuleNotFoundError: A package of the format is missing.
+    """
+    if name not in _CHECKERS:
+        raise ValueError(f"the manifest names the format {name!r}, which this version lacks")
+    return _CHECKERS[name]()
+
+
+def _check_conversations(folder: Path, manifest: dict[str, Any]) -> str:
+    camera = manifest["camera"]
+    decisions = conversations.read(folder, (camera["width"], camera["height"]))
+    expected = manifest["counts"]["steps"]
+    if len(decisions) != expected:
+        raise ValueError(f"{folder}: {len(decisions)} records, but the manifest has {expected}")
+    pictures = {picture for decision in decisions for picture in decision.pictures}
+    return f"{len(decisions)} records, {len(pictures)} pictures"
+
+
+def _lerobot_writer() -> Writer:
+    from agents.demonstrations.formats import lerobot
+
+    for module in ("pyarrow", "av"):
+        check_extra(module, "lerobot", "--format lerobot")
+    return lerobot.write
+
+
+def _lerobot_checker() -> Checker:
+    from agents.demonstrations.formats import lerobot_reader
+
+    return lerobot_reader.check
+
+
+_WRITERS: dict[str, Callable[[], Writer]] = {
+    "llava": lambda: conversations.write,
+    "messages": lambda: conversations.write,
+    "lerobot": _lerobot_writer,
+}
+_CHECKERS: dict[str, Callable[[], Checker]] = {
+    "llava": lambda: _check_conversations,
+    "messages": lambda: _check_conversations,
+    "lerobot": _lerobot_checker,
+}

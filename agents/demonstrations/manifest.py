@@ -1,0 +1,173 @@
+"""The manifest of an export: provenance, camera, actions, counts and licence."""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from agents.demonstrations.records import RecordedWalk
+from agents.demonstrations.settings import DemonstrationConfig
+from envs.episodes import Episode
+from envs.worlds import is_built_in
+from storage import file_sha256, write_text
+from storage.json_files import read_json
+from training.checkpoints import MODEL
+from training.settings import CONFIG
+
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+Json = dict[str, Any]
+
+# Settings that change neither the walks nor the files.
+_WITHOUT_INFLUENCE = frozenset({"output", "workers", "device", "check"})
+_GRAPH_ACTIONS = {
+    "0": "stop",
+    "k": "move to candidate k, in EnvDrop's order of the neighbours of the viewpoint",
+}
+_PRIMITIVE_ACTIONS = {"0": "stop", "1": "forward", "2": "turn left", "3": "turn right"}
+_LICENCES = {
+    True: "Pictures, graphs and instructions of clipnav's built-in houses: MIT, as clipnav itself.",
+    False: (
+        "Pictures, graphs and instructions derive from the data of --data-dir, whose terms apply "
+        "to this export (for Matterport3D its Terms of Use, which restrict redistribution)."
+    ),
+}
+
+
+def identity(config: DemonstrationConfig, episodes: Sequence[Episode]) -> Json:
+    """Return everything that determines the content of an export.
+
+    Args:
+        config: Settings of the export.
+        episodes: The chosen episodes, in order.
+    """
+    settings = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in _WITHOUT_INFLUENCE
+    }
+    return {
+        "format_version": FORMAT_VERSION,
+        "clipnav": version("clipnav"),
+        "settings": settings,
+        "episodes_sha256": _digest(episodes),
+        "policy": None if config.policy is None else policy_identity(config.policy),
+    }
+
+
+def policy_identity(run: Path) -> Json:
+    """Return name, settings and weights of a run as digests.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+    """
+    for name in (CONFIG, MODEL):
+        if not (run / name).is_file():
+            raise FileNotFoundError(
+                f"{run / name}: no such file; name the folder of a run of clipnav train-agent with "
+                "--policy"
+            )
+    return {
+        "run": run.name,
+        "settings_sha256": file_sha256(run / CONFIG),
+        "weights_sha256": file_sha256(run / MODEL),
+    }
+
+
+def _digest(episodes: Sequence[Episode]) -> str:
+    rows = [
+        [e.instr_id, e.scan, list(e.path), e.heading, e.instruction, e.language] for e in episodes
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def count_walks(walks: Iterable[RecordedWalk]) -> Json:
+    """Return the counts of an export, ready for JSON."""
+    episodes = successes = truncated = collisions = 0
+    languages, sources, scans = Counter[str](), Counter[str](), set[str]()
+    for walk in walks:
+        episodes += 1
+        successes += walk.success
+        truncated += not walk.stopped
+        languages[walk.language] += 1
+        scans.add(walk.scan)
+        sources.update(step.source for step in walk.steps)
+        collisions += sum(step.collided for step in walk.steps)
+    return {
+        "episodes": episodes,
+        "steps": sources.total(),
+        "steps_by_source": dict(sorted(sources.items())),
+        "successes": successes,
+        "truncated": truncated,
+        "collisions": collisions,
+        "episodes_by_language": dict(sorted(languages.items())),
+        "scans": sorted(scans),
+    }
+
+
+def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, counts: Json) -> None:
+    """Write the manifest of a complete export.
+
+    Args:
+        folder: The export.
+        config: Its settings.
+        known: Its identity, see `identity`.
+        counts: Counts of its walks, see `count_walks`.
+    """
+    size = config.prompt.image_size
+    manifest = {
+        "package": "clipnav",
+        "world": config.world,
+        "dataset": config.dataset,
+        "split": config.split,
+        "seed": config.seed,
+        "environment": config.walks_in,
+        **known,
+        "counts": counts,
+        "camera": {
+            "width": size,
+            "height": size,
+            "vertical_fov_degrees": config.vertical_fov,
+            "horizontal_fov_degrees": config.vertical_fov,
+            "elevation_degrees": 0,
+        },
+        "actions": _GRAPH_ACTIONS if config.walks_in == "graph" else _PRIMITIVE_ACTIONS,
+        "licence": _LICENCES[is_built_in(config.world)],
+    }
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_manifest(folder: Path) -> Json:
+    """Read the manifest of an export.
+
+    Raises:
+        FileNotFoundError: The folder is not an export.
+        ValueError: The manifest is damaged.
+    """
+    path = folder / MANIFEST
+    remedy = "export it again with clipnav export-demonstrations"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing, so that {folder} is no export; {remedy}")
+    manifest = read_json(path, remedy)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("settings"), dict):
+        raise ValueError(f"{path}: its settings are missing; {remedy}")
+    return manifest
+
+
+def differing(known: Json, other: Json) -> list[str]:
+    """Return in what two identities differ, as "name: value against value"."""
+    settings, others = known["settings"], other.get("settings", {})
+    names = [name for name in settings if settings[name] != others.get(name)]
+    found = [f"{name}: {others.get(name)} against {settings[name]}" for name in names]
+    found += [
+        f"{name}: {other.get(name)} against {known[name]}"
+        for name in ("format_version", "clipnav", "policy")
+        if known[name] != other.get(name)
+    ]
+    if not found and known["episodes_sha256"] != other.get("episodes_sha256"):
+        found.append("the episodes, whose annotation file has changed")
+    return found

@@ -1,0 +1,79 @@
+"""Pictures of walks on graphs as JPEG files, which walks share."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from agents.demonstrations.decisions import labelled_decisions
+from agents.demonstrations.records import RecordedWalk
+from agents.demonstrations.settings import CONVERSATIONS, DemonstrationConfig
+from envs.pictures.panorama_files import NoPictureError
+from envs.pictures.view_pictures import ViewPose
+from envs.worlds import MAX_EPISODE_STEPS
+from storage import atomic_write
+
+# Renders views: poses of one viewpoint -> (N, H, W, 3) uint8.
+Render = Callable[[Sequence[ViewPose]], np.ndarray]
+
+
+def picture_name(pose: ViewPose) -> str:
+    """Return the name of a picture within the folder of pictures."""
+    scan, viewpoint = quote(pose.scan, safe=""), quote(pose.viewpoint, safe="")
+    heading = round(np.rad2deg(pose.heading) * 100) % 36_000  # hundredths of a degree
+    return f"{scan}/{viewpoint}_{heading:05}.jpg"
+
+
+def poses_of(walk: RecordedWalk, config: DemonstrationConfig) -> Iterator[ViewPose]:
+    """Yield the pictures that the records of a walk on a graph contain."""
+    if config.format in CONVERSATIONS:
+        for decision in labelled_decisions(walk, decision_limit(config), config.prompt):
+            yield from decision.views
+    else:
+        for step in walk.steps:
+            yield ViewPose(walk.scan, step.viewpoint, step.heading)
+
+
+def decision_limit(config: DemonstrationConfig) -> int:
+    """Return the largest number of decisions of an episode that prompts name."""
+    return config.max_steps or MAX_EPISODE_STEPS[config.dataset]
+
+
+def write_graph_pictures(
+    poses: Iterable[ViewPose], folder: Path, render: Render, quality: int
+) -> None:
+    """Write pictures; those that exist are kept.
+
+    Args:
+        poses: The pictures.
+        folder: Folder of pictures.
+        render: Renderer of views.
+        quality: Quality of the JPEG files.
+
+    Raises:
+        FileNotFoundError: A viewpoint has no panorama.
+    """
+    missing: dict[str, dict[str, ViewPose]] = {}
+    for pose in poses:
+        name = picture_name(pose)
+        if not (folder / name).is_file():
+            missing.setdefault(pose.viewpoint, {})[name] = pose
+    for named in missing.values():
+        try:
+            views = render(list(named.values()))
+        except NoPictureError as error:
+            raise FileNotFoundError(f"no picture to export: {error}") from error
+        for name, view in zip(named, views, strict=True):
+            write_jpeg(folder / name, view, quality)
+
+
+def write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
+    """Write a picture (H, W, 3) uint8 as a JPEG file atomically."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "JPEG", quality=quality)
+    with atomic_write(path) as beside:
+        beside.write_bytes(data.getvalue())

@@ -1,0 +1,50 @@
+"""Trained agents as policies of demonstrations."""
+
+import dataclasses
+
+from agents.acting.rollout import Agent
+from agents.demonstrations.settings import DemonstrationConfig
+from agents.experiments.runs import load_run
+from agents.settings import MapTrainConfig, TrainConfig, read_agent_config
+from envs.navigation.vector_env import VlnVectorEnv
+
+
+def policy_settings(config: DemonstrationConfig) -> TrainConfig | MapTrainConfig:
+    """Return the settings of the policy's run, changed to those of an export.
+
+    Raises:
+        FileNotFoundError, ValueError: The folder is not a run, or the run does not fit the export.
+    """
+    assert config.policy is not None
+    saved = read_agent_config(config.policy)
+    for name in ("dataset", "world"):
+        own, wanted = getattr(saved, name), getattr(config, name)
+        if own != wanted:
+            raise ValueError(
+                f"--policy {config.policy}: the run has --{name} {own}, but the export "
+                f"--{name} {wanted}; export with --{name} {own}"
+            )
+    if isinstance(saved, MapTrainConfig) and config.teacher_probability:
+        raise ValueError(
+            f"--teacher-probability {config.teacher_probability}: {config.policy} is a map agent, "
+            "which plans routes of several steps that the teacher must not interrupt; leave it out"
+        )
+    return dataclasses.replace(
+        saved,
+        teacher=config.teacher,
+        data_dir=config.data_dir,
+        instruction_language=config.language,
+        max_episode_steps=config.max_steps or saved.max_episode_steps,
+        evaluation_batch_size=config.shard_episodes,
+        device=config.device,
+    )
+
+
+def load_policy(config: DemonstrationConfig) -> tuple[VlnVectorEnv, Agent]:
+    """Return the environment of an export and the agent of its policy.
+
+    Raises:
+        FileNotFoundError, ValueError: As for `policy_settings` and `load_run`.
+    """
+    assert config.policy is not None
+    return load_run(config.policy, config.split, policy_settings(config))

@@ -1,0 +1,82 @@
+"""Recorded walks: what an episode's pictures, actions and labels are, before any format.
+
+An export writes its walks to shards in this form; the writers of the formats read them from there.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Source = Literal["teacher", "policy"]
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """A neighbour of a viewpoint.
+
+    Attributes:
+        viewpoint: Name of the neighbour.
+        heading: Absolute heading to it, radians clockwise from +y.
+        elevation: Elevation of it, radians above the horizon.
+        distance: Length of the edge in metres.
+        rise: Height of it above the viewpoint in metres.
+    """
+
+    viewpoint: str
+    heading: float
+    elevation: float
+    distance: float
+    rise: float
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """A position, what the agent sees there and what it does.
+
+    Attributes:
+        position: x, y and z of the camera in metres.
+        heading: Radians clockwise from +y.
+        label: Action of the teacher, the target of a training; 0 stops.
+        taken: Action that the walk took.
+        source: Who chose the action taken.
+        picture: Egocentric picture of a continuous walk, relative to the folder of pictures; on a
+            graph the pictures follow from the viewpoint, see `agents.demonstrations.pictures`.
+        viewpoint: Viewpoint of a walk on a graph; "" in a continuous walk.
+        candidates: Neighbours of the viewpoint; action k > 0 moves to candidates[k - 1].
+        collided: Whether the action taken hit an obstacle (continuous walks).
+    """
+
+    position: tuple[float, float, float]
+    heading: float
+    label: int
+    taken: int
+    source: Source
+    picture: str = ""
+    viewpoint: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    collided: bool = False
+
+
+class RecordedWalk(msgspec.Struct, frozen=True, gc=False):
+    """A walk along an instruction.
+
+    Attributes:
+        instr_id: Id of the episode.
+        path_id: Id of its path.
+        scan: Name of the building.
+        language: Language tag of the instruction.
+        instruction: Raw text.
+        steps: Steps in order; the last one stops, unless the walk was truncated.
+        success: Whether the walk stopped within 3 m of the goal.
+    """
+
+    instr_id: str
+    path_id: int
+    scan: str
+    language: str
+    instruction: str
+    steps: tuple[Step, ...]
+    success: bool
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the walk stopped, and was not truncated."""
+        return self.steps[-1].taken == 0

@@ -1,0 +1,138 @@
+"""Settings of an export of demonstrations."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from agents.settings.language_models import PromptConfig
+from envs.worlds import Dataset, World
+from training.settings import check_counts, check_effects, check_numbers
+
+Format = Literal["llava", "messages", "lerobot", "streamvln", "navila", "uni-navid"]
+Environment = Literal["graph", "continuous"]
+Media = Literal["image", "video"]
+
+# Formats whose actions are steps of 25 cm and turns, which graph walks do not have.
+PRIMITIVE: tuple[Format, ...] = ("streamvln", "navila", "uni-navid")
+# Formats of one record for each decision, whose text is our own.
+CONVERSATIONS: tuple[Format, ...] = ("llava", "messages")
+
+
+@dataclass(frozen=True)
+class DemonstrationConfig:
+    """Episodes, walks, pictures and format of an export of demonstrations."""
+
+    output: Path = Path("data/demonstrations")
+    """Folder of the export; it must not exist, be empty, or contain an export with the same
+    settings."""
+    format: Format = "llava"
+    """Format of the files: llava (LLaVA's conversations), messages (the variant with roles, of
+    Qwen-VL and LLaMA-Factory), lerobot (LeRobotDataset v3.0), streamvln, navila or uni-navid."""
+    environment: Environment | None = None
+    """Environment of the walks: graph (decisions between viewpoints) or continuous (steps of 25 cm
+    and turns); by default graph for llava, messages and lerobot, and continuous for the others."""
+    dataset: Dataset = "r2r"
+    """Dataset of instructions."""
+    split: str = "train"
+    """Split of the episodes; test splits are refused."""
+    world: World = "houses"
+    """Set of buildings."""
+    data_dir: Path | None = None
+    """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport."""
+    scan_dir: Path | None = None
+    """Folder of Matterport3D's scans with skyboxes; by default matterport/v1/scans in the data
+    folder."""
+    language: str | None = None
+    """Language of the instructions (rxr: en, hi or te); all languages by default."""
+    episodes: int | None = None
+    """Number of episodes, drawn by --seed; all by default."""
+    teacher: Literal["reference", "shortest"] = "reference"
+    """Path of the teacher, which labels every decision: the annotated reference path, or the
+    shortest path to the goal."""
+    policy: Path | None = None
+    """Run of clipnav train-agent that chooses the actions (DAgger); the teacher by default. Where
+    the policy stops too early, the teacher takes over."""
+    teacher_probability: float = 0.0
+    """Probability of the teacher's action at each step of a policy's walk (beta of DAgger)."""
+    max_steps: int | None = None
+    """Maximum number of actions of a policy's walk; that of the environment by default."""
+    vertical_fov: float = 60.0
+    """Vertical field of view of a picture in degrees."""
+    jpeg_quality: int = 90
+    """Quality of the JPEG files, 1 to 95."""
+    media: Media = "image"
+    """Pictures of lerobot: images within the Parquet files, or videos."""
+    shard_episodes: int = 64
+    """Maximum number of episodes in a shard, the unit of resumption and of work of a process."""
+    seed: int = 0
+    """Random seed of the drawn episodes and of the teacher's steps."""
+    workers: int = 1
+    """Number of worker processes; the result does not depend on it."""
+    device: str = "cpu"
+    """Device of the policy: cpu, cuda, cuda:1, ..."""
+    prompt: tyro.conf.OmitArgPrefixes[PromptConfig] = field(default_factory=PromptConfig)
+    check: Path | None = None
+    """Folder of an export to read back with the strict reader of its format; nothing is exported.
+    """
+
+    def __post_init__(self) -> None:
+        counts = (
+            "episodes",
+            "max_steps",
+            "jpeg_quality",
+            "shard_episodes",
+            "workers",
+        )
+        check_counts(self, counts)
+        check_counts(self, ("seed",), least=0)
+        check_numbers(self, ("teacher_probability",), most=1)
+        if self.jpeg_quality > 95:
+            raise ValueError(f"--jpeg-quality {self.jpeg_quality}: must be at most 95")
+        if not 10 <= self.vertical_fov <= 120:
+            raise ValueError(f"--vertical-fov {self.vertical_fov}: must be in 10..120 degrees")
+        if self.prompt.image_size > 4096:
+            raise ValueError(f"--image-size {self.prompt.image_size}: must be at most 4096 pixels")
+        if self.media == "video" and self.prompt.image_size % 2:
+            raise ValueError(
+                f"--image-size {self.prompt.image_size}: videos require an even number"
+            )
+        if self.format in PRIMITIVE and self.environment == "graph":
+            raise ValueError(
+                f"--format {self.format} has steps of 25 cm and turns, which a graph lacks; remove "
+                "--environment graph, or export --format llava or lerobot"
+            )
+        if self.format in CONVERSATIONS and self.environment == "continuous":
+            raise ValueError(
+                f"--format {self.format} has decisions between viewpoints; remove --environment "
+                "continuous, or export --format streamvln, navila, uni-navid or lerobot"
+            )
+        if self.prompt.strategy == "navgpt":
+            raise ValueError(
+                "--strategy navgpt: its descriptions of views require a captioner; choose plain or "
+                "mapgpt"
+            )
+        check_effects(self, self._idle())
+        reason = "on demonstrations, in which the teacher may stop at any step"
+        check_effects(self.prompt, {"stop_after": reason})
+        if self.format not in CONVERSATIONS:
+            names = {item.name for item in fields(PromptConfig)} - {"image_size"}
+            reason = f"with --format {self.format}, whose records are no prompts"
+            check_effects(self.prompt, dict.fromkeys(names, reason))
+
+    def _idle(self) -> dict[str, str]:
+        """Return the settings without effect, with the reasons."""
+        idle = {}
+        if self.policy is None:
+            reason = "without --policy"
+            idle |= dict.fromkeys(("teacher_probability", "max_steps"), reason)
+        if self.format != "lerobot":
+            idle["media"] = f"with --format {self.format}"
+        return idle
+
+    @property
+    def walks_in(self) -> Environment:
+        """Environment of the walks."""
+        default = "continuous" if self.format in PRIMITIVE else "graph"
+        return self.environment or default

@@ -1,0 +1,185 @@
+"""Shards of an export: groups of episodes whose walks and pictures one process makes at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from agents.demonstrations.graph_walks import GraphSteps, policy_walks, teacher_walks
+from agents.demonstrations.pictures import poses_of, write_graph_pictures
+from agents.demonstrations.records import RecordedWalk
+from agents.demonstrations.settings import DemonstrationConfig
+from envs.episodes import Episode, load_episodes
+from envs.graphs.nav_world import NavWorld
+from envs.pictures.view_pictures import ViewPictures
+from envs.pictures.world_pictures import shared_pictures
+from envs.worlds import WorldFiles, world_files
+from storage import atomic_write
+from storage.records import read_records
+
+if TYPE_CHECKING:
+    from agents.acting.rollout import Agent
+    from envs.navigation.vector_env import VlnVectorEnv
+
+PICTURES = "pictures"
+_SHARDS = "shards"
+_REMEDY = "delete the folder and export again"
+_DRAW = 32
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part of an export.
+
+    Attributes:
+        config: Settings of the export.
+        staging: Folder of the unfinished export.
+        number: Number of the shard, from 0.
+        episodes: Its episodes.
+    """
+
+    config: DemonstrationConfig
+    staging: Path
+    number: int
+    episodes: tuple[Episode, ...]
+
+    @property
+    def path(self) -> Path:
+        """File of the walks; it exists once the shard is complete."""
+        return self.staging / _SHARDS / f"{self.number:06}.json"
+
+
+def chosen_episodes(config: DemonstrationConfig) -> list[Episode]:
+    """Return the episodes of an export, grouped by building.
+
+    Raises:
+        FileNotFoundError: There is no such split.
+        ValueError: It is a test split, or its file is damaged.
+    """
+    if config.split.startswith("test"):
+        raise ValueError(
+            f"--split {config.split}: test splits are for evaluation, and their goals are secret; "
+            "export train, val_seen or val_unseen"
+        )
+    files = world_files(config.world, config.data_dir)
+    episodes = load_episodes(config.dataset, config.split, files, config.language)
+    if config.episodes is not None:
+        if config.episodes > len(episodes):
+            raise ValueError(
+                f"--episodes {config.episodes}: {config.split} of {config.dataset} has "
+                f"{len(episodes)} episodes; choose at most as many"
+            )
+        rng = np.random.default_rng([config.seed, _DRAW])
+        drawn = np.sort(rng.choice(len(episodes), config.episodes, replace=False))
+        episodes = [episodes[number] for number in drawn]
+    return sorted(episodes, key=lambda episode: episode.scan)
+
+
+def make_shards(
+    config: DemonstrationConfig, staging: Path, episodes: Sequence[Episode]
+) -> list[Shard]:
+    """Divide episodes, which are grouped by building, into shards of one building each."""
+    parts: list[list[Episode]] = []
+    for episode in episodes:
+        full = not parts or len(parts[-1]) == config.shard_episodes
+        if full or parts[-1][0].scan != episode.scan:
+            parts.append([])
+        parts[-1].append(episode)
+    return [Shard(config, staging, number, tuple(part)) for number, part in enumerate(parts)]
+
+
+def complete_shard(shard: Shard) -> int:
+    """Walk the episodes of a shard and write its pictures, then its walks.
+
+    Returns:
+        Number of its steps.
+    """
+    maker = _maker(shard.config)
+    walks = maker.walks(shard.episodes)
+    maker.write_pictures(walks, shard.staging / PICTURES)
+    with atomic_write(shard.path) as beside:
+        beside.write_bytes(msgspec.json.encode(walks))
+    return sum(len(walk.steps) for walk in walks)
+
+
+class ShardWalks:
+    """The walks of complete shards in order, read again by each iteration.
+
+    Args:
+        shards: The shards.
+    """
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self._shards = shards
+
+    def __iter__(self) -> Iterator[RecordedWalk]:
+        for shard in self._shards:
+            yield from read_records(shard.path, RecordedWalk, _REMEDY)
+
+
+class GraphWalkMaker:
+    """Maker of walks on graphs and of their pictures, for the shards of one export.
+
+    Args:
+        config: Settings of the export.
+    """
+
+    def __init__(self, config: DemonstrationConfig) -> None:
+        self._config = config
+        self._files = world_files(config.world, config.data_dir)
+        self._pictures = world_views(config)
+        self._policy: tuple[VlnVectorEnv, Agent] | None = None
+
+    def walks(self, episodes: Sequence[Episode]) -> list[RecordedWalk]:
+        """Walk episodes of one building."""
+        config = self._config
+        if config.policy is None:
+            world = _world(self._files, episodes[0].scan)
+            return teacher_walks(world, episodes, config.teacher, GraphSteps(world))
+        if self._policy is None:
+            from agents.demonstrations.policies import load_policy
+
+            self._policy = load_policy(config)
+        env, agent = self._policy
+        import torch
+
+        with torch.inference_mode():
+            return policy_walks(
+                env,
+                agent,
+                episodes,
+                GraphSteps(env.nav_world),
+                config.teacher_probability,
+                config.seed,
+            )
+
+    def write_pictures(self, walks: list[RecordedWalk], folder: Path) -> None:
+        """Write the pictures of walks that do not exist yet."""
+        config = self._config
+        poses = (pose for walk in walks for pose in poses_of(walk, config))
+        write_graph_pictures(poses, folder, self._pictures.rgb, config.jpeg_quality)
+
+
+def world_views(config: DemonstrationConfig) -> ViewPictures:
+    """Return the pictures of a world, in the size of an export.
+
+    Raises:
+        ValueError: The world has no pictures, or --scan-dir has no effect.
+    """
+    files = world_files(config.world, config.data_dir)
+    size, vfov = config.prompt.image_size, float(np.deg2rad(config.vertical_fov))
+    return shared_pictures(files, scan_dir=config.scan_dir, size=size, vfov=vfov)
+
+
+@lru_cache(maxsize=2)
+def _world(files: WorldFiles, scan: str) -> NavWorld:
+    return NavWorld.load([scan], files.connectivity_dir)
+
+
+@lru_cache(maxsize=1)
+def _maker(config: DemonstrationConfig) -> GraphWalkMaker:
+    return GraphWalkMaker(config)

@@ -1,0 +1,32 @@
+"""Export frames and actions along walks, in the formats of vision-language models and of LeRobot.
+
+$ clipnav export-demonstrations --split train --episodes 1000 --output data/llava
+$ clipnav export-demonstrations --format lerobot --media video --workers 2 --output data/lerobot
+$ clipnav export-demonstrations --policy runs/r2r-houses --teacher shortest    # DAgger
+$ clipnav export-demonstrations --check data/llava
+
+An interrupted export continues when the same command runs again. docs/demonstrations.md describes
+the formats.
+"""
+
+from collections.abc import Sequence
+
+from agents.demonstrations.settings import DemonstrationConfig
+from clipnav.parsing import parse
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line, then export demonstrations or check an export."""
+    config = parse(DemonstrationConfig, __name__, __doc__, arguments)
+    # Imported here so that --help answers at once.
+    from agents.demonstrations.export import check_export, export_demonstrations
+
+    if config.check is not None:
+        print(check_export(config.check))
+        return
+    counts = export_demonstrations(config)["counts"]
+    sources = ", ".join(f"{n} by the {name}" for name, n in counts["steps_by_source"].items())
+    print(
+        f"{counts['episodes']} episodes, {counts['steps']} steps ({sources}), "
+        f"{counts['successes']} successes: {config.output}"
+    )

@@ -1,0 +1,174 @@
+"""Whole exports: resumption, workers, refusals and manifest."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+
+from agents.demonstrations import export as exporting
+from agents.demonstrations.export import check_export, export_demonstrations
+from agents.learning.follower_training import follower_trainer
+from agents.settings.language_models import PromptConfig
+from storage import file_sha256
+
+
+def files_in(folder):
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): file_sha256(path) for path in paths}
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt(*_):
+    raise Interrupted
+
+
+@pytest.mark.parametrize("name", ["llava", "lerobot"])
+@pytest.mark.parametrize("place", ["shard", "writer"])
+def test_a_resumed_export_equals_an_uninterrupted_one(
+    small_export, tmp_path, monkeypatch, name, place
+):
+    whole = small_export(format=name, output=tmp_path / "whole")
+    export_demonstrations(whole)
+    config = small_export(format=name)
+    complete_shard, done = exporting.complete_shard, []
+
+    def interrupted(shard):
+        if len(done) == 2:
+            raise Interrupted
+        done.append(shard.number)
+        return complete_shard(shard)
+
+    with monkeypatch.context() as patch:
+        if place == "shard":
+            patch.setattr(exporting, "complete_shard", interrupted)
+        else:
+            patch.setattr(exporting, "write_manifest", interrupt)
+        with pytest.raises(Interrupted):
+            export_demonstrations(config)
+    assert not config.output.exists()
+
+    def counted(shard):
+        done.append(shard.number)
+        return complete_shard(shard)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "complete_shard", counted)
+        export_demonstrations(config)
+    assert done == ([0, 1, 2, 3, 4] if place == "shard" else [])
+    assert files_in(config.output) == files_in(whole.output)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "whole"]
+
+
+def test_two_workers_give_the_result_of_one(small_export, tmp_path):
+    export_demonstrations(small_export(output=tmp_path / "one"))
+    export_demonstrations(small_export(output=tmp_path / "two", workers=2))
+    assert files_in(tmp_path / "one") == files_in(tmp_path / "two")
+
+
+def test_an_export_that_exists_is_kept(small_export, monkeypatch):
+    config = small_export()
+    manifest = export_demonstrations(config)
+    monkeypatch.setattr(exporting, "make_shards", None)
+    assert export_demonstrations(config) == manifest
+
+
+def test_other_content_is_never_replaced(small_export, tmp_path):
+    config = small_export()
+    config.output.mkdir()
+    (config.output / "thesis.txt").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"export: contains something else than an export"):
+        export_demonstrations(config)
+    config.output.rename(tmp_path / "other")
+    export_demonstrations(config)
+    before = files_in(config.output)
+    with pytest.raises(FileExistsError, match=r"other settings \(seed: 0 against 1\)"):
+        export_demonstrations(dataclasses.replace(config, seed=1))
+    assert files_in(config.output) == before
+
+
+def test_an_unfinished_export_with_other_settings_is_kept(small_export, monkeypatch):
+    config = small_export()
+    monkeypatch.setattr(exporting, "write_manifest", interrupt)
+    with pytest.raises(Interrupted):
+        export_demonstrations(config)
+    other = dataclasses.replace(config, split="val_unseen")
+    with pytest.raises(FileExistsError, match=r"unfinished export .*train against val_unseen"):
+        export_demonstrations(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"split": "test"}, r"--split test: test splits are for evaluation"),
+        ({"split": "gone"}, r"no annotations of split 'gone'"),
+        ({"episodes": 99}, r"--episodes 99: train of r2r has 14 episodes"),
+        ({"dataset": "rxr", "language": "fr"}, r"no instruction in language 'fr'"),
+        ({"policy": "none"}, r"none/config.json: no such file"),
+        ({"scan_dir": "gone"}, r"No skyboxes in .*gone"),
+        ({"world": "houses", "data_dir": None, "scan_dir": "x"}, r"scan_dir .*x has no effect"),
+    ],
+)
+def test_missing_data_is_named_before_any_work(small_export, tmp_path, changes, problem):
+    for name in ("policy", "scan_dir"):
+        if name in changes:
+            changes = changes | {name: tmp_path / changes[name]}
+    config = small_export(**changes)
+    with pytest.raises((OSError, ValueError), match=problem) as caught:
+        export_demonstrations(config)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_drawn_episodes_follow_the_seed(small_export, tmp_path):
+    def ids(seed, folder):
+        config = small_export(episodes=5, seed=seed, output=tmp_path / folder)
+        export_demonstrations(config)
+        records = json.loads((config.output / "annotations.json").read_text())
+        return list(dict.fromkeys(record["instr_id"] for record in records))
+
+    first = ids(0, "a")
+    assert len(first) == 5
+    assert ids(0, "b") == first
+    assert ids(1, "c") != first
+
+
+def test_the_manifest_has_provenance_and_counts(small_export):
+    manifest = export_demonstrations(small_export(dataset="rxr"))
+    expected = {"world": "matterport", "dataset": "rxr", "split": "train", "seed": 0}
+    assert {name: manifest[name] for name in expected} == expected
+    assert manifest["counts"]["episodes"] == 14
+    assert manifest["counts"]["episodes_by_language"] == {"en-IN": 7, "hi-IN": 7}
+    assert manifest["counts"]["steps_by_source"] == {"teacher": manifest["counts"]["steps"]}
+    assert manifest["camera"]["width"] == 32
+    assert "Matterport3D" in manifest["licence"]
+    assert manifest["clipnav"] == "0.1.0"
+
+
+def test_a_trained_agent_acts_and_the_teacher_labels(small_config, pictured_doors, tmp_path):
+    """Walks of a policy are recorded with their sources, in every shard."""
+    from agents.demonstrations.settings import DemonstrationConfig
+
+    config = dataclasses.replace(small_config, iterations=1)
+    follower_trainer(config)[0].train()
+    output = tmp_path / "dagger"
+    settings = DemonstrationConfig(
+        output,
+        world="matterport",
+        data_dir=pictured_doors,
+        policy=config.output,
+        episodes=40,
+        prompt=PromptConfig(image_size=16),
+    )
+    counts = export_demonstrations(settings)["counts"]
+    assert counts["steps_by_source"]["policy"] >= 40
+    assert counts["steps_by_source"]["teacher"] > 0  # where an untrained follower stops too early
+    records = json.loads((output / "annotations.json").read_text())
+    assert {record["source"] for record in records} == {"policy", "teacher"}
+    assert check_export(output)
+    shutil.rmtree(config.output)
+    with pytest.raises(FileNotFoundError, match="name the folder of a training run"):
+        export_demonstrations(settings)

@@ -1,0 +1,89 @@
+"""Floors of houses: what is free, projection, clearance, stairs and separate pieces."""
+
+import numpy as np
+import pytest
+
+from envs.continuous.floor import ContinuousFloor, open_floor
+from envs.continuous.floor.building import grid_of_boxes, largest_piece
+from envs.continuous.floor.neighbours import cell_graph
+from envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS
+
+
+def test_border_and_clearance_of_a_room(room):
+    points = np.array([[0.0, 1.0, 0.0], [-0.01, 1.0, 0.0], [1.0, 1.2, 0.0], [3.9, 2.0, 0.0]])
+    assert room.contains(points).tolist() == [True, False, True, True]
+    np.testing.assert_allclose(room.clearance(points[1:]), [0.0, 1.0, 0.1], atol=1e-6)
+
+
+def test_the_radius_narrows_the_floor():
+    wide, narrow = (ContinuousFloor.of_boxes([(0, 0, 4, 3)], radius=r) for r in (0.0, 0.3))
+    point = np.array([[0.5, 1.5, 0.0]])
+    assert wide.clearance(point)[0] - narrow.clearance(point)[0] == pytest.approx(0.3)
+    assert not narrow.contains(np.array([[0.29, 1.5, 0.0]]))[0]
+
+
+def test_projection(room):
+    outside = np.array([[-0.5, 1.5, 0.7], [2.0, 3.4, 0.0], [1.0, 1.0, -2.0]])
+    projected = room.project(outside)
+    np.testing.assert_allclose(projected[:2], [[0, 1.5, 0], [2, 3, 0]], atol=0.03)
+    assert projected[2].tolist() == [1.0, 1.0, 0.0]
+    assert room.contains(projected).all()
+
+
+def test_only_the_largest_piece_counts():
+    boxes = [(0.0, 0.0, 4.0, 3.0), (4.5, 0.0, 5.5, 1.0), (6.0, 0.0, 6.02, 3.0)]
+    grid = grid_of_boxes(boxes, [], 0.0, 0.0)
+    floor = ContinuousFloor(*largest_piece(grid, cell_graph(grid)))
+    inside, apart = np.array([[1.0, 1.0, 0.0]]), np.array([[5.0, 0.5, 0.0], [6.01, 1.0, 0.0]])
+    assert floor.contains(inside)[0]
+    assert not floor.contains(apart).any()
+    assert floor.project(apart)[:, 0].max() <= 4.0 + 1e-6
+
+
+def test_rooms_of_both_storeys_are_on_the_floor(two_storeys, two_storey_floor):
+    rooms = [room for room in two_storeys.plan.rooms if room.kind != STAIRWELL]
+    centres = np.array([[*room.centre, room.floor] for room in rooms])
+    assert two_storey_floor.contains(centres).all()
+    assert np.isfinite(two_storey_floor.distances(centres, centres[0])).all()
+    np.testing.assert_allclose(two_storey_floor.project(centres), centres)
+
+
+def test_walls_and_rail_are_no_floor(two_storeys, two_storey_floor):
+    room, stairs = two_storeys.plan.rooms[0], two_storeys.plan.stairs[0]
+    in_wall = np.array([room.x0, (room.y0 + room.y1) / 2, 0.0])
+    rail = np.array([*stairs.point(0.0, 1.0), 0.7])
+    below_the_head = np.array([*stairs.point(-stairs.first_side * stairs.flight_middle, 0.05), 0.0])
+    beside_the_head = np.array([*stairs.point(stairs.first_side * stairs.flight_middle, 0.0), 2.9])
+    points = np.array([in_wall, rail, below_the_head, beside_the_head])
+    assert not two_storey_floor.contains(points).any()
+
+
+def test_flights_are_as_wide_as_the_agent_permits(two_storeys, two_storey_floor):
+    stairs = two_storeys.plan.stairs[0]
+    across = np.arange(0.0, stairs.width / 2, 0.01)
+    points = np.array([[*stairs.point(stairs.first_side * a, 1.0), 0.74] for a in across])
+    width = 0.01 * two_storey_floor.contains(points).sum()
+    inner = stairs.width / 2 - WALL_HALF_THICKNESS
+    assert width == pytest.approx(inner - 0.04 - 2 * 0.1, abs=0.06)
+
+
+def test_walks_up_and_down_the_stairs(two_storeys, two_storey_floor):
+    stairs = two_storeys.plan.stairs[0]
+    for upper in (False, True):
+        start, goal = (np.array(stairs.end(end, 0.6)) for end in (upper, not upper))
+        path = two_storey_floor.shortest_path(start, goal)
+        position = start[None]
+        for corner in path[1:]:
+            for _ in range(40):
+                way = corner[:2] - position[0, :2]
+                distance = min(0.25, float(np.linalg.norm(way)))
+                if distance < 1e-3:
+                    break
+                heading = np.arctan2(way[0], way[1])
+                position, _ = two_storey_floor.step(position, np.array([heading]), distance, True)
+        np.testing.assert_allclose(position[0], goal, atol=0.05)
+
+
+def test_an_unknown_scan_is_named():
+    with pytest.raises(KeyError, match="no_such_house"):
+        open_floor("no_such_house")
