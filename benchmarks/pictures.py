@@ -1,4 +1,4 @@
-"""Speed of picture observations in the built-in houses, from panoramas that are cached on disk.
+"""Speed of picture observations, from panoramas that are cached on disk and in memory.
 
 The first observation of a viewpoint renders its panorama, which is measured separately.
 """
@@ -6,6 +6,7 @@ The first observation of a viewpoint renders its panorama, which is measured sep
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 from measuring import BenchmarkConfig, Figure, peak_memory, report
@@ -14,7 +15,8 @@ from envs.navigation.making import make_vln_vector_env
 from envs.navigation.settings import PICTURES
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.pictures.view_pictures import MEMORY
-from envs.pictures.world_pictures import house_pictures
+from envs.pictures.world_pictures import world_pictures
+from envs.worlds import world_files
 
 BARS = {("candidate_rgb", 224): 100.0}  # CPU milliseconds per decision
 
@@ -23,6 +25,8 @@ BARS = {("candidate_rgb", 224): 100.0}  # CPU milliseconds per decision
 class PicturesConfig(BenchmarkConfig):
     """Measure the CPU time of an observation of pictures, in one thread."""
 
+    data_dir: Path | None = None
+    """Folder of Matterport3D's graphs, annotations and skyboxes; the built-in houses by default."""
     split: str = "val_unseen"
     """Split whose episodes the teacher walks."""
     agents: int = 8
@@ -51,15 +55,18 @@ def main() -> None:
 def _observation_figures(config: PicturesConfig, observe: str, size: int) -> list[Figure]:
     """Walk the same episodes three times: to render panoramas, from the disk, and from memory."""
     agents, steps = (1, 1) if config.quick else (config.agents, config.steps)
+    world = "matterport" if config.data_dir else "houses"
 
     def make() -> VlnVectorEnv:
         # Each source of panoramas is new, so the environments share no decoded ones.
         return make_vln_vector_env(
             agents,
+            world=world,
+            data_dir=config.data_dir,
             split=config.split,
             observe=observe,
             image_size=size,
-            pictures=house_pictures(),
+            pictures=world_pictures(world_files(world, config.data_dir)),
             autoreset_mode="Disabled",
         )
 

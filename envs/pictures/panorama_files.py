@@ -122,7 +122,7 @@ class DrawnPictures:
     def _decoded(self, scan: str, viewpoint: str, width: int, suffix: str) -> np.ndarray:
         path = self._file(scan, viewpoint, width, suffix)
         try:
-            return np.asarray(load_picture(path))
+            return np.array(load_picture(path))  # writable, as torch expects
         except PictureError as error:
             raise NoPictureError(f"{error}; delete the file, and it is rendered again") from error
 

@@ -1,7 +1,9 @@
 """Fixtures for the tests of the environments."""
 
+import importlib
 import json
 import shutil
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from envs.navigation.making import make_vln_vector_env
 from envs.worlds import world_files
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -60,3 +63,15 @@ def guide(own_world):
         (own_world / "rxr" / name).write_text(text, encoding="utf-8")
 
     return SimpleNamespace(lines=lines, write=write)
+
+
+@pytest.fixture
+def habitat(monkeypatch: pytest.MonkeyPatch):
+    """Fake of habitat-sim, freshly imported."""
+    monkeypatch.syspath_prepend(ROOT / "tests" / "fakes")
+    for name in [name for name in sys.modules if name.startswith("habitat_sim")]:
+        monkeypatch.delitem(sys.modules, name)
+    module = importlib.import_module("habitat_sim")
+    yield module
+    for name in [name for name in sys.modules if name.startswith("habitat_sim")]:
+        del sys.modules[name]

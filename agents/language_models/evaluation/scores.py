@@ -23,11 +23,13 @@ class AgentScores:
     """Scores of an agent on the scored episodes of a run.
 
     Attributes:
+        episodes: Number of episodes.
         intervals: Mean of each metric with the bootstrap's 95 % interval over paths.
         difference: Success rate less that of the model, on the same episodes, with its interval;
             None for the model.
     """
 
+    episodes: int
     intervals: dict[str, Interval]
     difference: Interval | None = None
 
@@ -58,7 +60,7 @@ def score_agents(
             first = succeeded
         else:
             difference = paired_difference(first, succeeded, clusters=clusters)
-        scores[name] = AgentScores(intervals, difference)
+        scores[name] = AgentScores(len(rows), intervals, difference)
     return scores
 
 
@@ -118,6 +120,7 @@ def to_json(split: str, scores: Mapping[str, AgentScores]) -> dict[str, Any]:
         "results": {
             split: {
                 name: {metric: interval.mean for metric, interval in agent.intervals.items()}
+                | {"episodes": agent.episodes}
                 for name, agent in scores.items()
             }
         },

@@ -138,7 +138,8 @@ def _text(value: Any) -> str:
     """Return a text; some servers send it as a list of parts."""
     if isinstance(value, list):
         return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
-    return value if isinstance(value, str) else ""
+    # JSON can contain halves of surrogate pairs, which UTF-8 cannot.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _error(content: bytes) -> tuple[str, str]:

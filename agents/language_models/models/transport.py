@@ -52,7 +52,9 @@ class Transport:
         return self._response("GET", path, seconds, None)
 
     def close(self) -> None:
-        """Cancel requests and close connections."""
+        """Cancel requests and close connections; a second call has no effect."""
+        if self._loop.is_closed():
+            return
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -62,7 +62,7 @@ class Server:
         self.requests: list[dict] = []
         self.headers: dict[str, str] = {}
         self.models = ["oracle"]
-        self.url = ""
+        self.url, self.port = "", 0
         self.lock = threading.Lock()
 
     def respond(self, body: dict) -> Sent:
@@ -75,7 +75,7 @@ class Server:
 
 
 @contextmanager
-def serving(answer):
+def serving(answer, port=0):
     """Run a server that answers bodies with texts or `Sent`."""
     server = Server(answer)
 
@@ -112,8 +112,9 @@ def serving(answer):
         def handle_error(self, request, client_address):
             pass  # clients that were killed or gave up
 
-    http = Quiet(("127.0.0.1", 0), Handler)
-    server.url = f"http://127.0.0.1:{http.server_port}/v1"
+    http = Quiet(("127.0.0.1", port), Handler)
+    server.port = http.server_port
+    server.url = f"http://127.0.0.1:{server.port}/v1"
     thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -212,7 +213,7 @@ class Oracle:
         for candidate in candidates(graph, here):
             offset = graph.positions[graph.index(candidate.viewpoint)] - position
             angle = math.degrees(math.atan2(offset[0], offset[1]) - heading)
-            angle = 10 * round(((angle + 180) % 360 - 180) / 10)
+            angle = 10 * round(round((angle + 180) % 360 - 180, 4) / 10)
             side = "right" if angle > 0 else "left"
             words = f"{abs(angle)} degrees to the {side}"
             words = {0: "straight ahead", 180: "straight behind"}.get(abs(angle), words)

@@ -1,6 +1,5 @@
 """Calls of habitat-sim, recorded and checked by a fake module."""
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -13,20 +12,7 @@ from envs.panoramas.habitat_panoramas import HabitatPanoramas
 from envs.panoramas.habitat_scenes import write_scene_dataset
 from storage.features.view_grid import view_direction
 
-FAKES = Path(__file__).resolve().parents[2] / "fakes"
 TOLERANCE = np.cos(0.03)
-
-
-@pytest.fixture
-def habitat(monkeypatch: pytest.MonkeyPatch):
-    """Freshly imported fake module."""
-    monkeypatch.syspath_prepend(FAKES)
-    for name in [name for name in sys.modules if name.startswith("habitat_sim")]:
-        monkeypatch.delitem(sys.modules, name)
-    module = importlib.import_module("habitat_sim")
-    yield module
-    for name in [name for name in sys.modules if name.startswith("habitat_sim")]:
-        del sys.modules[name]
 
 
 @pytest.fixture

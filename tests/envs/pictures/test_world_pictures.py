@@ -8,6 +8,7 @@ from PIL import Image
 from envs.graphs.nav_graph import NavGraph
 from envs.houses.building.house import house_cache_dir
 from envs.panoramas import Panorama
+from envs.panoramas.cameras import direction
 from envs.pictures import world_pictures as sources
 from envs.pictures.panorama_files import (
     NOTHING,
@@ -16,8 +17,10 @@ from envs.pictures.panorama_files import (
     NoPictureError,
     encode,
 )
+from envs.pictures.view_pictures import ViewPose
 from envs.pictures.world_pictures import world_pictures
 from envs.worlds import world_files
+from tests.envs.marked_panoramas import centre
 
 
 def grey_panorama(width, shade=90, depth=2.0):
@@ -154,3 +157,23 @@ def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):
     data = house.jpeg("house_32", graph.viewpoint_ids[3], 1024)
     assert data == encode(grey_panorama(1024).rgb)
     assert seen == [(built, graph.positions[3].tolist(), 1024)]
+
+
+def test_habitat_draws_3d_models(tiny_world, tmp_path, monkeypatch, habitat):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "attic.glb").touch()
+    files = world_files("matterport", tiny_world)
+    pictures = sources.shared_pictures(files, "habitat", tmp_path, 32, np.pi / 3)
+    poses = [ViewPose("attic", "a0", 0.7, 0.3), ViewPose("attic", "a0", 4.0)]
+    ways = [direction(pose.heading, pose.elevation) for pose in poses]
+    assert ((centre(pictures.rgb(poses)) * ways).sum(-1) > np.cos(0.03)).all()
+    middle = pictures.depth(poses)[:, 15:17, 15:17]
+    np.testing.assert_allclose(middle, habitat.RADIUS, rtol=0.01)
+    with pytest.raises(ValueError, match="requires the folder of its 3D models"):
+        sources.shared_pictures(files, "habitat")
+
+
+def test_habitat_must_be_installed(tiny_world, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="habitat-sim is not installed"):
+        sources.shared_pictures(world_files("matterport", tiny_world), "habitat", tmp_path)

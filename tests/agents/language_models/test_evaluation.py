@@ -1,0 +1,326 @@
+"""Whole evaluations against servers: answers of every kind, order of options, resuming, reports."""
+
+import json
+import random
+import re
+
+import pytest
+
+from agents.language_models.evaluation.subsets import balanced_subset
+from agents.language_models.strategies.plain import plain_prompt
+from agents.settings.language_models import BudgetConfig, PromptConfig, ServerConfig
+from tests.agents.language_models.servers import Oracle, Sent, completion, draw_colour, user_text
+
+
+def read_results(experiment):
+    return json.loads((experiment.output / "results.json").read_text())
+
+
+def stop_label(body):
+    return re.findall(r"^(\w+): stop here$", user_text(body), re.M)[0]
+
+
+@pytest.mark.parametrize("strategy", ["plain", "mapgpt"])
+def test_an_oracle_that_reads_the_prompt_reaches_every_goal(houses, serve, evaluate_with, strategy):
+    oracle = Oracle(houses, draw_colour)
+    with serve(oracle) as server:
+        status, experiment, walks = evaluate_with(server.url, prompt=PromptConfig(strategy))
+    results = read_results(experiment)
+    scores = results["results"]["val_unseen"]["oracle"]
+    assert status == 0
+    assert oracle.faults == []
+    assert (scores["SR"], scores["episodes"]) == (1.0, 12)
+    assert scores["SPL"] == pytest.approx(1.0)
+    assert results["answers"]["invalid"] == 0
+    if strategy == "plain":
+        assert oracle.pictures > 12 * 4
+    assert {walk.ending for walk in walks.values()} == {"stopped"}
+
+
+def test_an_oracle_reaches_the_goals_of_described_views(houses, serve, evaluate_with):
+    oracle = Oracle(houses)
+    with serve(oracle) as server:
+        _, experiment, _ = evaluate_with(
+            server.url,
+            prompt=PromptConfig("navgpt"),
+            draw=None,
+            describe=lambda view: f"a view to {view.heading:.1f}",
+        )
+    assert oracle.faults == []
+    assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 1.0
+    assert "image_url" not in json.dumps(server.requests)
+
+
+def test_candidates_that_change_places_behind_the_oracle_lead_to_failure(
+    houses, serve, evaluate_with
+):
+    def reversed_places(observation):
+        """Exchange the labels of the moves, as an agent with a wrong order would."""
+        prompt = plain_prompt(observation)
+        moves = [option.label for option in observation.options if option.place is not None]
+        swapped = dict(zip(moves, reversed(moves), strict=True))
+        parts = [
+            re.sub(r"^(\w): place", lambda m: f"{swapped[m[1]]}: place", part, flags=re.M)
+            if isinstance(part, str)
+            else part
+            for part in prompt[1].parts
+        ]
+        return prompt[0], type(prompt[1])("user", tuple(parts))
+
+    oracle = Oracle(houses)
+    with serve(oracle) as server:
+        _, experiment, _ = evaluate_with(server.url, strategy=reversed_places)
+    assert oracle.faults
+    assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 0.0
+
+
+def test_an_oracle_that_is_led_astray_comes_back(houses, serve, evaluate_with):
+    oracle = Oracle(houses)
+    rng = random.Random(0)
+
+    def astray(body):
+        options = re.findall(r"^(\w+): place", user_text(body), re.M)
+        decision = int(re.findall(r"^Decision (\d+) of", user_text(body), re.M)[0])
+        right = oracle(body)
+        return json.dumps({"action": rng.choice(options)}) if decision <= 3 else right
+
+    with serve(astray) as server:
+        _, experiment, walks = evaluate_with(server.url, concurrency=1)
+    results = read_results(experiment)
+    assert oracle.faults == []
+    assert results["results"]["val_unseen"]["oracle"]["SR"] == 1.0
+    assert results["answers"]["revisits"] > 0
+    assert any(
+        option.words.endswith("visited")
+        for walk in walks.values()
+        for decision in walk.decisions
+        for option in decision.observation.options
+    )
+
+
+ADVERSARIES = {
+    "no JSON": ("I would go left.", "invalid"),
+    "unknown label": ('{"action": "Z"}', "invalid"),
+    "empty": ("", "invalid"),
+    "null": (Sent(body=completion(None)), "invalid"),
+    "number": ('{"action": 3}', "invalid"),
+    "list": ('{"action": ["B"]}', "invalid"),
+    "two labels": ('{"action": "B or C"}', "invalid"),
+    "unknown place": ('{"action": "Place 99"}', "invalid"),
+    "refusal": (Sent(body=completion(None, refusal="I cannot do that.")), "refused"),
+    "filter": (Sent(body=completion(None, "content_filter")), "refused"),
+    "words of refusal": ("I can't help with that.", "refused"),
+    "cut": (Sent(body=completion('{"thought": "a', "length")), "truncated"),
+    "long": (Sent(body=completion("x" * 200_000, "length")), "truncated"),
+    "blanks": (" " * 200_000, "invalid"),
+    "deep": ("[" * 100_000, "invalid"),
+    "lone surrogate": ("\ud800", "invalid"),
+}
+
+
+@pytest.mark.parametrize("name", ADVERSARIES)
+def test_answers_without_an_action_are_counted_and_end_the_episode(name, serve, evaluate_with):
+    answer, kind = ADVERSARIES[name]
+    with serve(lambda body: answer) as server:
+        status, experiment, walks = evaluate_with(server.url, episodes=3, concurrency=1)
+    counts = read_results(experiment)["answers"]
+    assert status == 0
+    assert len(server.requests) == 6  # each is asked again once
+    assert (counts[kind], counts["ended by an invalid answer"]) == (6, 3)
+    assert counts["asked again"] == 3
+    assert all(walk.ending == "invalid" for walk in walks.values())
+    lines = (experiment.output / "requests.jsonl").read_text().splitlines()
+    assert len(lines) == 6
+    assert max(map(len, lines)) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("policy", "ending"), [("end", "invalid"), ("stay", "limit"), ("first", "limit")]
+)
+def test_the_policy_for_invalid_answers_is_followed(serve, evaluate_with, policy, ending):
+    with serve(lambda body: "?") as server:
+        _, experiment, walks = evaluate_with(
+            server.url, episodes=2, on_invalid=policy, max_episode_steps=3
+        )
+    counts = read_results(experiment)["answers"]
+    for walk in walks.values():
+        assert walk.ending == ending
+        assert len(walk.trajectory) == {"end": 1, "stay": 1, "first": 4}[policy]
+    assert counts["decisions without a valid answer"] == {"end": 2, "stay": 6, "first": 6}[policy]
+
+
+def test_a_random_replacement_depends_on_the_seed_only(serve, evaluate_with, tmp_path):
+    paths = []
+    for number, concurrency in enumerate((1, 4)):
+        with serve(lambda body: "?") as server:
+            *_, walks = evaluate_with(
+                server.url,
+                on_invalid="random",
+                concurrency=concurrency,
+                output=tmp_path / str(number),
+            )
+        paths.append({name: walk.trajectory for name, walk in walks.items()})
+    assert paths[0] == paths[1]
+
+
+def test_the_model_is_told_what_was_wrong(houses, serve, evaluate_with):
+    oracle = Oracle(houses)
+
+    def better_the_second_time(body):
+        return oracle(body) if body["messages"][-2]["role"] == "assistant" else "left"
+
+    with serve(better_the_second_time) as server:
+        _, experiment, _ = evaluate_with(server.url)
+    results = read_results(experiment)
+    assert results["results"]["val_unseen"]["oracle"]["SR"] == 1.0
+    assert results["answers"]["asked again"] == results["answers"]["decisions"]
+    last = server.requests[-1]["messages"]
+    assert last[-2] == {"role": "assistant", "content": "left"}
+    assert "cannot be used: the answer is not a JSON object" in last[-1]["content"][0]["text"]
+
+
+def test_a_model_that_walks_in_circles_ends_by_the_limit(serve, evaluate_with):
+    with serve(lambda body: '{"action": "B"}') as server:
+        _, experiment, walks = evaluate_with(server.url, episodes=3)
+    counts = read_results(experiment)["answers"]
+    assert counts["ended by the limit"] == 3
+    assert counts["revisits"] > 0
+    assert {len(walk.decisions) for walk in walks.values()} == {20}
+
+
+def test_a_model_that_stops_at_once_fails(serve, evaluate_with):
+    with serve(lambda body: json.dumps({"action": stop_label(body)})) as server:
+        _, experiment, _ = evaluate_with(server.url)
+    assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 0.0
+    assert len(server.requests) == 12
+
+
+def test_failed_episodes_are_not_scored_and_the_status_says_so(
+    houses, serve, evaluate_with, monkeypatch, capsys
+):
+    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    oracle = Oracle(houses)
+    episode = balanced_subset(houses.episodes, 12, 0)[0]
+    broken = " ".join(episode.instruction.split())
+
+    def answer(body):
+        return Sent(500, {}, b"") if broken in user_text(body) else oracle(body)
+
+    with serve(answer) as server:
+        status, experiment, _ = evaluate_with(server.url)
+    results = read_results(experiment)
+    assert status == 1
+    assert results["answers"]["failed"] == 1
+    assert results["scored_episodes"] == 11
+    assert (
+        "1 of 12 episodes failed and are not scored; the first: HTTP 500" in capsys.readouterr().out
+    )
+
+
+def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, serve, evaluate_with):
+    oracle = Oracle(houses)
+
+    def answer(body):
+        if json.dumps(body).count("image_url") > 2 * 8:
+            return Sent(400, {}, {"error": "At most 8 image(s) may be provided in one prompt"})
+        return oracle(body)
+
+    with serve(answer) as server:
+        status, experiment, _ = evaluate_with(server.url)
+        sent = len(server.requests)
+        assert status == 0
+        counts = read_results(experiment)["answers"]
+        assert counts["prompt too long"] > 0
+        assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 1.0
+        evaluate_with(server.url)
+        assert len(server.requests) == sent  # refusals are remembered, too
+
+
+def test_nothing_about_the_goal_is_in_a_request(houses, serve, evaluate_with):
+    oracle = Oracle(houses)
+    with serve(oracle) as server:
+        *_, walks = evaluate_with(server.url)
+    text = "\n".join(map(user_text, server.requests)) + json.dumps(
+        [body["messages"][0] for body in server.requests]
+    )
+    for walk in walks.values():
+        assert not set(walk.episode.path) & set(re.findall(r"\w+", text))
+        assert walk.episode.scan not in text
+    words = "teacher|distance_to_goal|metric|nav_error|success|path_id|instr_id|geodesic|viewpoint"
+    assert re.findall(words, text) == []
+    assert re.findall(r"[0-9a-f]{32}", text) == []
+    fields = {"model", "messages", "max_tokens", "temperature", "seed", "response_format"}
+    assert {name for body in server.requests for name in body} == fields
+
+
+def test_the_number_of_workers_does_not_change_the_results(houses, serve, evaluate_with, tmp_path):
+    files = []
+    port = 0
+    for number in (1, 2):
+        with serve(Oracle(houses), port) as server:
+            port = server.port  # the address is part of the results
+            folder = tmp_path / str(number)
+            evaluate_with(
+                server.url, concurrency=number, output=folder / "run", cache=folder / "cache"
+            )
+        requests = [json.loads(x) for x in (folder / "run" / "requests.jsonl").open()]
+        files.append(
+            [
+                (folder / "run" / "results.json").read_text(),
+                [{k: v for k, v in one.items() if k != "seconds"} for one in requests],
+            ]
+        )
+    assert files[0] == files[1]
+
+
+def test_a_second_run_sends_nothing_and_writes_the_same_files(houses, serve, evaluate_with):
+    with serve(Oracle(houses)) as server:
+        _, experiment, _ = evaluate_with(server.url)
+        sent = len(server.requests)
+        first = {path.name: path.read_bytes() for path in experiment.output.iterdir()}
+        evaluate_with(server.url)
+        assert len(server.requests) == sent
+    # Without the server, too.
+    evaluate_with(server.url)
+    assert {path.name: path.read_bytes() for path in experiment.output.iterdir()} == first
+
+
+def test_a_budget_ends_the_run_and_the_same_command_resumes_it(
+    houses, serve, evaluate_with, capsys
+):
+    with serve(Oracle(houses)) as server:
+        status, experiment, _ = evaluate_with(
+            server.url, budget=BudgetConfig(max_requests=20), concurrency=1
+        )
+        assert status == 1
+        assert len(server.requests) <= 20
+        assert not read_results(experiment)["complete"]
+        assert "Stopped: --max-requests 20 is reached" in capsys.readouterr().out
+        status, experiment, _ = evaluate_with(server.url)
+        assert status == 0
+        bodies = [json.dumps(body) for body in server.requests]
+        assert len(bodies) == len(set(bodies))
+    assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 1.0
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"strategy": "navgpt", "pictures": "candidates"}, "describes views in words"),
+            ({"strategy": "mapgpt", "pictures": "egocentric"}, "a picture of each known place"),
+            ({"image_size": 0}, "--image-size 0"),
+            ({"stop_after": -1}, "--stop-after -1"),
+        ],
+    )
+    def test_prompts_that_make_no_sense_are_refused(self, settings, message):
+        with pytest.raises(ValueError, match=message):
+            PromptConfig(**settings)
+
+    def test_a_limit_of_money_requires_prices(self):
+        with pytest.raises(ValueError, match="--max-cost requires --price-in and --price-out"):
+            BudgetConfig(max_cost=1.0)
+
+    def test_a_timeout_of_zero_is_refused(self):
+        with pytest.raises(ValueError, match="--request-timeout 0"):
+            ServerConfig(request_timeout=0.0)

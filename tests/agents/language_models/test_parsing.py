@@ -1,0 +1,128 @@
+import json
+import time
+
+import pytest
+
+from agents.language_models.prompts.observations import Option
+from agents.language_models.prompts.parsing import parse_answer
+
+LETTERS = (
+    Option("A", 0),
+    Option("B", 1, 4, "straight ahead, 2.0 m"),
+    Option("C", 2, 7, "40 degrees to the left, 1.0 m"),
+    Option("D", 3, 9, "straight behind, 1.5 m"),
+)
+NUMBERS = tuple(
+    Option(str(o.action), o.action, o.place, o.words) for o in (LETTERS[0], *LETTERS[1:])
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ('{"thought": "t", "plan": "p", "action": "B"}', 1),
+        ('```json\n{"action": "B"}\n```', 1),
+        ('I think so. {"action": "B"} That is all.', 1),
+        ('<think>{"action": "C"} or not?</think>\n{"action": "B"}', 1),
+        ('{"action": "B", "score": NaN}', 1),
+        ('{"action": "B"', 1),
+        ("{'action': 'B'}", 1),
+        ('{"action": "B",}', 1),
+        ('{"Action": "B"}', 1),
+        ('{"ACTION": "c"}', 2),
+        ('{"action": "C."}', 2),
+        ('{"action": "(C"}', None),
+        ('{"action": "C: place 7"}', 2),
+        ('{"action": "Option C"}', None),
+        ('{"action": "option C"}', 2),
+        ('{"action": "Place 7"}', 2),
+        ('{"action": "stop"}', 0),
+        ('{"action": "Stop"}', 0),
+        ('"B"', 1),
+        ("B", 1),
+        ("place 9", 3),
+        ("**B**", 1),
+        # Only the field counts.
+        ('{"thought": "ignore the rules, action: A", "action": "C"}', 2),
+        ('{"thought": "ignore the rules, action: A"}', None),
+        ('{"action": "B"} {"action": "C"}', 2),
+        ('{"action": "B", "action": "C"}', None),
+        ('{"action": "B", "Action": "C"}', None),
+        ('{"action": "Z"}', None),
+        ('{"action": ""}', None),
+        ('{"action": null}', None),
+        ('{"action": 3}', None),
+        ('{"action": true}', None),
+        ('{"action": ["B"]}', None),
+        ('{"action": {"action": "B"}}', None),
+        ('{"action": "B or C"}', None),
+        ('{"action": "Place 99"}', None),
+        ('{"action": "\uff22"}', None),
+        ("", None),
+        ("null", None),
+        ("3", None),
+        ('["B"]', None),
+        ("I would go left.", None),
+        ("\x00", None),
+        ("[" * 100_000, None),
+        ('{"a":' * 100_000, None),
+        ("1" * 100_000, None),
+    ],
+)
+def test_answers_to_lettered_options(text, action):
+    answer = parse_answer(text, LETTERS)
+    assert (None if answer.option is None else answer.option.action) == action
+    assert answer.kind == ("invalid" if action is None else "valid")
+    assert bool(answer.problem) == (action is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [('{"action": 3}', 3), ('{"action": "3"}', 3), ("3", 3), ('{"action": 9}', None), ("0", 0)],
+)
+def test_numbers_are_labels_only_if_the_options_have_numbers(text, action):
+    option = parse_answer(text, NUMBERS).option
+    assert (None if option is None else option.action) == action
+
+
+def test_thought_and_plan_are_returned():
+    answer = parse_answer('{"Thought": "a", "plan": "b", "action": "B"}', LETTERS)
+    assert (answer.thought, answer.plan) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "refusal", "kind"),
+    [
+        ("", "stop", "No.", "refused"),
+        ("", "content_filter", "", "refused"),
+        ("I'm sorry, but I can't help with that.", "stop", "", "refused"),
+        ("I\u2019m sorry, I can\u2019t assist with it.", "stop", "", "refused"),
+        ('{"thought": "a long', "length", "", "truncated"),
+        ("x" * 200_000, "length", "", "truncated"),
+        (" " * 200_000, "stop", "", "invalid"),
+        ('{"thought": "I can\'t help it", "action": "B"}', "stop", "", "valid"),
+        ('{"action": "B"}', "length", "", "valid"),
+    ],
+)
+def test_refused_and_truncated_answers_are_kept_apart(text, finish, refusal, kind):
+    assert parse_answer(text, LETTERS, finish, refusal).kind == kind
+
+
+@pytest.mark.parametrize(
+    "piece", ["{", "action", "action{", "}", "place ", "<think>", "can't help"]
+)
+def test_parsing_takes_linear_time(piece):
+    times = []
+    for size in (200_000, 1_000_000):
+        text = piece * (size // len(piece))
+        start = time.process_time()
+        assert parse_answer(text, LETTERS).option is None
+        times.append(time.process_time() - start)
+    # Quadratic time would take minutes for a megabyte.
+    assert times[1] < 2.0
+
+
+def test_a_valid_answer_can_be_written_again():
+    for option in LETTERS:
+        text = json.dumps({"thought": '"quotes" {braces}\n', "plan": "", "action": option.label})
+        assert parse_answer(text, LETTERS).option == option
