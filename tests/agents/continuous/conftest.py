@@ -57,8 +57,16 @@ def make_env(split_of_boxes):
 @pytest.fixture
 def tiny_network() -> ContinuousNetworkConfig:
     """Sizes of a tiny network."""
-    sizes = {"word_size": 4, "text_size": 6, "rgb_size": 5, "depth_size": 4, "depth_channels": 3}
-    return ContinuousNetworkConfig(**sizes, state_size=16, position_size=2, action_size=3)
+    return ContinuousNetworkConfig(
+        word_size=4,
+        text_size=6,
+        rgb_size=5,
+        depth_size=4,
+        depth_channels=3,
+        state_size=16,
+        position_size=2,
+        action_size=3,
+    )
 
 
 @pytest.fixture

@@ -104,12 +104,11 @@ def test_attention_by_hand():
     scores = queries[0] @ keys[0].T / np.sqrt(3)
     weights = np.exp(scores) * mask
     expected = weights / weights.sum(-1, keepdims=True)
-    tensors = [torch.from_numpy(part) for part in (queries, keys, values)]
-    attended = attend(*tensors, torch.from_numpy(mask))
+    query, key, value = (torch.from_numpy(part) for part in (queries, keys, values))
+    attended = attend(query, key, value, torch.from_numpy(mask))
     np.testing.assert_allclose(attended[0], expected)
-    per_step = [part[:, None].expand(-1, 2, -1, -1) for part in tensors[1:]]
-    everywhere = attend(tensors[0], *per_step)
-    np.testing.assert_allclose(everywhere, attend(*tensors))
+    own_key, own_value = (part[:, None].expand(-1, 2, -1, -1) for part in (key, value))
+    np.testing.assert_allclose(attend(query, own_key, own_value), attend(query, key, value))
 
 
 def test_final_state_of_a_padded_instruction():
