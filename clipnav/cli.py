@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "demo",
         "train-agent",
         "train-continuous-agent",
+        "evaluate-waypoint-agent",
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
