@@ -13,6 +13,7 @@ from agents.continuous.tables import results_table
 from agents.continuous.walking import spread
 from agents.continuous.waypoint_env import WaypointEnv, camera_settings
 from agents.continuous.waypoint_settings import WaypointConfig
+from agents.envdrop.follower import Follower
 from agents.experiments.runs import load_follower
 from agents.settings import TrainConfig, read_agent_config
 from encoders.clip import ClipEncoder
@@ -112,7 +113,7 @@ def _evaluate_split(
     ids = [loaded.episodes[k].instr_id for k in spread(len(loaded.episodes), config.episodes)]
     return {
         "graph": graph_walks(graph_env, agent, ids),
-        "waypoints": waypoint_walks(env, agent, ids, split),
+        "waypoints": waypoint_walks(env, agent.follower, ids, agent.reads_instructions, split),
     }
 
 
@@ -130,23 +131,28 @@ def graph_walks(env: VlnVectorEnv, agent: FollowerAgent, ids: Sequence[str]) -> 
 
 
 def waypoint_walks(
-    env: WaypointEnv, agent: FollowerAgent, ids: Sequence[str], name: str = ""
+    env: WaypointEnv,
+    follower: Follower,
+    ids: Sequence[str],
+    reads_instructions: bool = True,
+    name: str = "",
 ) -> dict[str, float]:
     """Return the mean measures of greedy walks among places.
 
     Args:
         env: Environment of the episodes.
-        agent: Follower, whose features are replaced by those of the environment.
+        follower: The network, in evaluation mode.
         ids: Episodes.
+        reads_instructions: Whether it reads whole instructions, or empty ones.
         name: Label of the progress bar.
     """
     features: object = env
-    walker = FollowerAgent(agent.follower, features, agent.reads_instructions)  # type: ignore
+    agent = FollowerAgent(follower, features, reads_instructions)  # type: ignore
     results: list[dict[str, float]] = []
     with torch.inference_mode(), progress_bar(total=len(ids), desc=name, unit="episodes") as bar:
         for start in range(0, len(ids), env.num_envs):
             part = ids[start : start + env.num_envs]
-            walk(env, walker, part)  # type: ignore
+            walk(env, agent, part)  # type: ignore
             results += env.metrics()[: len(part)]
             bar.update(len(part))
     return summarise_walks(results)
