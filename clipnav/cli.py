@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
+        "convert-duet",
         "train-speaker",
         "train-language-representation",
         "pair-paths",
@@ -63,6 +64,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "make-house-tasks",
         "translate-questions",
         "convert-easy-vqa",
+        "habitat-server",
     ),
     "results": ("reproduce",),
 }
