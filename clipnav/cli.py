@@ -15,9 +15,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "agents": (
         "demo",
         "train-agent",
+        "train-continuous-agent",
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
+        "convert-duet",
         "train-speaker",
         "train-language-representation",
         "pair-paths",
@@ -27,7 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "evaluate-submission",
     ),
     "demonstrations": ("export-demonstrations",),
-    "viewer": ("visualise", "plot-results"),
+    "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (
         "extract-features",
         "extract-image-features",

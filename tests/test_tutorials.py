@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from storage.features.opening import open_store
+from tests.agents.language_models.servers import serving
 from tests.conftest import ROOT
 
 TUTORIALS = ROOT / "docs" / "tutorials"
@@ -134,6 +135,37 @@ def test_own_encoder(run_tutorial, skybox_world):
     assert config["features"] == "features/resnet18.safetensors"
     report = json.loads(Path("runs/encoders/comparison.json").read_text())
     assert {"house_clip", "resnet18"} <= report["val_unseen"].keys()
+
+
+def test_own_prompt(run_tutorial, skybox_world):
+    def answer(body):
+        content = body["messages"][1]["content"]
+        assert any(part["type"] == "image_url" for part in content)
+        text = "".join(part.get("text", "") for part in content)
+        return json.dumps({"thought": "a sofa", "action": "stop" if "a sofa" in text else "B"})
+
+    world = f'world="matterport", data_dir=Path({str(skybox_world)!r})'
+    with serving(answer) as server:
+        server.models = ["NAME"]
+        variables = run_tutorial(
+            "own_prompt.md",
+            {
+                "http://localhost:8000/v1": server.url,
+                "episodes=24": f"episodes=4, cache=Path('cache'), {world}",
+                "config = ": "from pathlib import Path\n\nconfig = ",
+            },
+            {},
+        )
+    assert variables["status"] == 0
+    results = json.loads(Path("runs/vlm-NAME-val_unseen/results.json").read_text())
+    assert results["answers"]["decisions"] == len(server.requests) == 8
+    assert results["settings"]["prompt"]["option_order"] == "clockwise"
+
+
+def test_own_prompt_is_short():
+    page = (TUTORIALS / "own_prompt.md").read_text("utf-8")
+    strategy, _ = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len([line for line in strategy.splitlines() if line.strip()]) <= 30
 
 
 def test_own_photos(run_tutorial):

@@ -12,6 +12,7 @@ from viewer.films.map_panel import MapPanel
 from viewer.films.panoramas import Panoramas
 from viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresPanel
 from viewer.films.style import Style
+from viewer.films.thought_panel import ThoughtPanel
 from viewer.films.timeline import FilmState, Phase, Walk
 from viewer.films.view_panel import ViewPanel
 from viewer.films.words_panel import WordsPanel
@@ -49,6 +50,10 @@ class Frames:
             if "around" in boxes:
                 size = _size(boxes["around"])
                 drawn["around"] = AroundPanel(walk, size, style, panoramas, across).draw
+            if any(step.model for step in walk.trace.steps):
+                # A model has no attention or probabilities, but it has thoughts.
+                kind = "around" if "around" in boxes else "choices"
+                drawn[kind] = ThoughtPanel(walk, _size(boxes[kind]), style).draw
             for kind, box in boxes.items():
                 self._panels.append((box, _for_walk(drawn[kind], number)))
         plan = MapPanel(walks, scene, _size(layout.map), styles)

@@ -4,6 +4,7 @@ import { caption } from "viewer/caption.js";
 import { chart } from "viewer/chart.js";
 import { instruction } from "viewer/instruction.js";
 import { knownMapPanel } from "viewer/known_map.js";
+import { modelPanel } from "viewer/language_model.js";
 import { FloorMap } from "viewer/map.js";
 import { sameMarker } from "viewer/markers.js";
 import { metrics } from "viewer/metrics.js";
@@ -87,6 +88,7 @@ export class Stage {
     this.#drawCharts();
     this.#drawStepTables();
     this.#drawKnownMaps();
+    this.#drawModels();
     get("metrics").replaceChildren(
       options.showPath
         ? metrics(this.#walks)
@@ -161,6 +163,16 @@ export class Stage {
     );
     get("known").replaceChildren(...panels.filter(Boolean));
     for (const details of get("known").querySelectorAll("details")) details.open = open;
+  }
+
+  #drawModels() {
+    const open = get("model").querySelector("details[open]") !== null;
+    const options = { named: this.#walks.length > 1, pictures: !this.#mapOnly, open };
+    const panels = this.#walks.map(({ trace, step, second }) =>
+      modelPanel(trace, step, { second, ...options }),
+    );
+    get("model").replaceChildren(...panels.filter(Boolean));
+    get("model-card").hidden = !panels.some(Boolean);
   }
 
   #drawMap() {

@@ -23,6 +23,7 @@ from agents.language_models.models.budget import Spending, price
 from agents.language_models.models.cache import ReplyCache
 from agents.language_models.models.server import ServerModel
 from agents.language_models.prompts.pictures import Draw, Pictures
+from agents.language_models.prompts.sources import drawing, view_descriptions
 from agents.language_models.strategies import make_strategy
 from agents.language_models.strategies.navgpt import Describe
 from agents.language_models.walks.running import (
@@ -69,21 +70,24 @@ class Experiment:
 
 def prepare(
     config: EvaluateVlmConfig,
-    draw: Draw | None,
-    describe: Describe | None = None,
     strategy: Strategy | None = None,
+    draw: Draw | None = None,
+    describe: Describe | None = None,
 ) -> Experiment:
-    """Load the split, draw the subset and build the prompts' parts.
+    """Load the split, draw the subset and build the parts of prompts.
 
     Args:
         config: Settings.
-        draw: Function that draws pictures; None for prompts without pictures.
-        describe: Function that describes views in words, for navgpt.
         strategy: Strategy of your own; by default that of the settings.
+        draw: Function that draws pictures; by default those of the world.
+        describe: Function that describes views in words, for navgpt; by default from the object ids
+            of the built-in houses.
 
     Raises:
         FileNotFoundError, ValueError: Data is missing, or settings do not fit it.
     """
+    draw = draw or drawing(config)
+    strategy = strategy or make_strategy(config.prompt, describe or view_descriptions(config))
     split = load_split(
         config.dataset,
         config.split,
@@ -96,7 +100,7 @@ def prepare(
     settings = WalkSettings(config.prompt, config.answer_retries, config.on_invalid, config.seed)
     maker = WalkMaker(
         replace(split, episodes=subset),
-        strategy or make_strategy(config.prompt, describe),
+        strategy,
         settings,
         config.max_episode_steps,
     )

@@ -172,7 +172,7 @@ def relative_angle(heading: float, reference: float) -> float:
 
 def direction_words(angle: float, style: str = "degrees") -> str:
     """Return a relative heading in words: "40 degrees to the left", or "left"."""
-    degrees = math.degrees(angle)
+    degrees = round(math.degrees(angle), 4)  # halves are rounded alike on all machines
     if style == "words":
         return _WORDS[round(degrees / 90) % 4]
     rounded = _STEP * round(degrees / _STEP)

@@ -23,6 +23,7 @@ from agents.language_models.strategies.navgpt import SECTORS
 from agents.settings.language_models import OnInvalid, PromptConfig
 from envs.episodes import Episode
 from envs.navigation.vector_env import VlnVectorEnv
+from storage.features.view_grid import view_direction
 
 Strategy = Callable[[Observation], Prompt]
 Ending = Literal["", "stopped", "limit", "invalid", "failed"]
@@ -131,7 +132,7 @@ class EpisodeWalk:
     @property
     def pose(self) -> tuple[float, float]:
         """Heading and elevation in radians."""
-        return float(self._observed["heading"][0, 0]), float(self._observed["elevation"][0, 0])
+        return view_direction(int(self._observed["view"][0]))
 
     def receive(self, reply: Reply) -> None:
         """Take the reply to `question`, which then is the next question."""

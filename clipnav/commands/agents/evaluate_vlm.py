@@ -22,9 +22,8 @@ def main(arguments: Sequence[str]) -> int:
     from agents.language_models.evaluation.dry_runs import write_prompts
     from agents.language_models.evaluation.evaluating import prepare, run_experiment
     from clipnav.commands.agents.vlm_traces import write_traces
-    from clipnav.commands.agents.vlm_views import drawing, view_descriptions
 
-    experiment = prepare(config, drawing(config), view_descriptions(config))
+    experiment = prepare(config)
     if config.dry_run:
         write_prompts(experiment)
         return 0

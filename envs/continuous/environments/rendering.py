@@ -11,8 +11,8 @@ from envs.continuous.episodes import ContinuousEpisode
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Floor, Simulator
 from envs.continuous.traces import Trace
-from envs.navigation.fonts import font_for
-from envs.navigation.rendering import (
+from envs.navigation.rendering.fonts import font_for
+from envs.navigation.rendering.frames import (
     FAINT,
     INK,
     PAPER,

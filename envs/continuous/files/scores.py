@@ -108,7 +108,7 @@ def load_continuous_ground_truth(rules: ScoringRules, workers: int = 1) -> Conti
         )
     dataset: ContinuousDataset = "rxr" if rules.dataset == "rxr-ce" else "r2r"
     settings = PRESETS[dataset]
-    (split,) = rules.splits
+    split = next(iter(rules.splits))
     graph_episodes = load_episodes(dataset, split, files)
     counted = frozenset(counted_ids(graph_episodes, rules))
     if not counted:

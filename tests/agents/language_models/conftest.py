@@ -1,7 +1,5 @@
 """Fixtures: servers, and small evaluations with them."""
 
-from dataclasses import replace
-
 import pytest
 
 from agents.language_models.evaluation.evaluating import prepare, run_experiment
@@ -38,13 +36,9 @@ def evaluate_with(tmp_path, monkeypatch):
             **settings,
         }
         config = EvaluateVlmConfig(url=url, model="oracle", **settings)
-        experiment = prepare(config, draw, describe, strategy)
+        experiment = prepare(config, strategy, draw, describe)
         ended = []
         status = run_experiment(experiment, ended.append)
         return status, experiment, ended[0].walks
 
     return run
-
-
-def first_episodes(split, count):
-    return replace(split, episodes=split.episodes[:count])

@@ -213,7 +213,7 @@ class Oracle:
         for candidate in candidates(graph, here):
             offset = graph.positions[graph.index(candidate.viewpoint)] - position
             angle = math.degrees(math.atan2(offset[0], offset[1]) - heading)
-            angle = 10 * round(((angle + 180) % 360 - 180) / 10)
+            angle = 10 * round(round((angle + 180) % 360 - 180, 4) / 10)
             side = "right" if angle > 0 else "left"
             words = f"{abs(angle)} degrees to the {side}"
             words = {0: "straight ahead", 180: "straight behind"}.get(abs(angle), words)

@@ -78,7 +78,7 @@ def test_an_evaluation_runs_to_its_end(folder, tmp_path, houses):
         cache=tmp_path / "cache",
         sampling=SamplingConfig(max_answer_tokens=8),
     )
-    assert run_experiment(prepare(config, draw_colour)) == 0
+    assert run_experiment(prepare(config, draw=draw_colour)) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     counts = results["answers"]
     assert counts["episodes"] == 3

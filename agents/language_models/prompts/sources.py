@@ -1,18 +1,15 @@
-"""Pictures and descriptions of views for clipnav evaluate-vlm."""
+"""Sources of pictures and descriptions of views."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from agents.language_models.prompts.pictures import Draw
 from agents.settings.language_models import EvaluateVlmConfig
+from envs.pictures.view_pictures import ViewPose
+from envs.pictures.world_pictures import shared_pictures
 from envs.worlds import is_built_in, world_files
 
-if TYPE_CHECKING:
-    import numpy as np
 
-    from envs.pictures.view_pictures import ViewPose
-
-
-def drawing(config: EvaluateVlmConfig) -> "Callable[[ViewPose], np.ndarray] | None":
+def drawing(config: EvaluateVlmConfig) -> Draw | None:
     """Return a function that draws views; None for prompts without pictures.
 
     Raises:
@@ -20,14 +17,12 @@ def drawing(config: EvaluateVlmConfig) -> "Callable[[ViewPose], np.ndarray] | No
     """
     if config.prompt.picture_kind == "none":
         return None
-    from envs.pictures.world_pictures import shared_pictures
-
     files = world_files(config.world, config.data_dir)
     pictures = shared_pictures(files, scan_dir=config.scan_dir, size=config.prompt.image_size)
     return lambda view: pictures.rgb([view])[0]
 
 
-def view_descriptions(config: EvaluateVlmConfig) -> "Callable[[ViewPose], str] | None":
+def view_descriptions(config: EvaluateVlmConfig) -> Callable[[ViewPose], str] | None:
     """Return a function that describes views in words; None unless the strategy needs one.
 
     Raises:
