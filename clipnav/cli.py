@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "agents": (
         "demo",
         "train-agent",
+        "train-continuous-agent",
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
@@ -27,7 +28,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "evaluate-submission",
     ),
     "demonstrations": ("export-demonstrations",),
-    "viewer": ("visualise", "plot-results"),
+    "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (
         "extract-features",
         "extract-image-features",

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from envs.continuous.environments.walks import Trace
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from envs.continuous.experts import Teacher, reference_walks
 from envs.continuous.measures import Walk, measure_walk
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Simulator
+from envs.continuous.traces import Trace
 
 
 class ExpertWalks:

@@ -95,7 +95,7 @@ def export_split(
     folder = Path(folder)
     if dataset == "rxr":
         base = folder / RXR_FOLDER / split
-        files = {base / f"{split}_guide.json.gz": {"episodes": records}}
+        files: dict[Path, Json] = {base / f"{split}_guide.json.gz": {"episodes": records}}
         truth_path = base / f"{split}_guide_gt.json.gz"
     else:
         words = instruction_words(e.instruction for e in _episodes("r2r", "train", world))
