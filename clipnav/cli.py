@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "compare-encoders",
         "evaluate-submission",
     ),
-    "demonstrations": ("export-demonstrations",),
+    "demonstrations": ("export-demonstrations", "finetune-vlm"),
     "viewer": ("visualise", "plot-results"),
     "encoders": (
         "extract-features",
