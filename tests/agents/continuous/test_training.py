@@ -97,3 +97,19 @@ def test_episodes_are_spread_over_a_split():
     assert spread(10, None) == list(range(10))
     assert spread(10, 20) == list(range(10))
     assert spread(10, 4) == [0, 3, 6, 9]
+
+
+def test_the_command_trains_and_resumes(tiny_config, run_command, tmp_path):
+    run = tmp_path / "command"
+    sizes = "word-size 4 text-size 6 rgb-size 5 depth-size 4 depth-channels 3 state-size 16".split()
+    network = [f"--network.{word}" if k % 2 == 0 else word for k, word in enumerate(sizes)]
+    output = run_command(
+        "train-continuous-agent",
+        *("--iterations", 2, "--evaluate-every", 2, "--depth-pixels", 16, "--threads", 1),
+        *("--evaluation-splits", "val_seen", "--evaluation-batch-size", 4),
+        *("--output", run, "--demonstrations", tiny_config.demonstrations, *network),
+    )
+    assert f"Run: {run}" in output
+    assert "val_seen    expert" in output
+    with pytest.raises(ValueError, match="batch_size: 5 against 3"):
+        run_command("train-continuous-agent", "--resume", run, "--batch-size", 3)
