@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "compare-encoders",
         "evaluate-submission",
     ),
-    "demonstrations": ("export-demonstrations",),
+    "demonstrations": ("export-demonstrations", "finetune-vlm"),
     "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (
         "extract-features",

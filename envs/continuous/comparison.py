@@ -101,6 +101,6 @@ def _distance_errors(
         for simulator in (first, second)
     )
     known = np.isfinite(mine) & np.isfinite(other)
-    relative = np.abs(other - mine)[known] / mine[known]
+    relative = np.abs(other[known] - mine[known]) / mine[known]
     one_sided = np.isfinite(mine) != np.isfinite(other)
     return relative if known.any() else np.array([np.nan]), int(one_sided.sum())

@@ -38,6 +38,7 @@ FARTHEST_OBSTACLE = 2.0  # metres, habitat's default radius of the search
 Camera = dict[str, Any]  # name, kind ("rgb" or "depth"), size (height, width), hfov (degrees)
 FloorKey = dict[str, Any]  # scene and mesh (files), radius and height of the agent in metres
 Points = Any  # (N, 3) numbers
+_SMALL_CAMERA = {"name": "rgb", "kind": "rgb", "size": [8, 8], "hfov": 90.0}
 _KINDS = {"rgb": "COLOR", "depth": "DEPTH"}
 _TYPES = {"rgb": np.uint8, "depth": np.float32}
 
@@ -84,8 +85,7 @@ class Habitat:
 
     def probe(self) -> list[int]:
         """Draw a picture of an empty scene, which fails or ends the process without graphics."""
-        camera = {"name": "rgb", "kind": "rgb", "size": [8, 8], "hfov": 90.0}
-        return list(self.draw("NONE", [camera], [[0, 0, 0]], [0], [0])["rgb"].shape)
+        return list(self.draw("NONE", [_SMALL_CAMERA], [[0, 0, 0]], [0], [0])["rgb"].shape)
 
     def draw(
         self,
@@ -208,7 +208,10 @@ class Habitat:
         return self._meshes[key]
 
     def _write_mesh(self, floor: FloorKey) -> None:
-        self._configure(floor["scene"], self._configured[1] if self._configured else [])
+        # Without a camera, habitat-sim creates no renderer.
+        self._configure(
+            floor["scene"], self._configured[1] if self._configured else [_SMALL_CAMERA]
+        )
         settings = self.module.NavMeshSettings()
         settings.set_defaults()
         settings.agent_radius, settings.agent_height = floor["radius"], floor["height"]
@@ -287,7 +290,7 @@ def _points(positions: Points) -> np.ndarray:
 
 
 def _numbers(point: Any) -> list[float]:
-    return [float(number) for number in point]
+    return [float(point[axis]) for axis in range(3)]
 
 
 def _has(module: Any, name: str) -> bool:

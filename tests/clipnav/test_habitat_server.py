@@ -21,14 +21,19 @@ def test_check_fails_with_the_reason(run_command, capsys, monkeypatch):
     assert "Python       MISSING: /no/python: neither a Python" in capsys.readouterr().out
 
 
+class Nowhere:
+    def distances(self, positions, goal):
+        return np.full(len(positions), np.inf)
+
+
 class Grey:
-    """Simulator with an open floor and equal pictures everywhere."""
+    """Simulator with equal pictures everywhere; house_33 has a floor on which nothing connects."""
 
     def __init__(self, shade):
         self.shade = shade
 
     def floor(self, scan):
-        return ContinuousFloor.of_boxes([(-1.0, -1.0, 21.0, 21.0)])
+        return Nowhere() if scan == "house_33" else ContinuousFloor.of_boxes([(-1, -1, 21, 21)])
 
     def draw(self, scans, positions, headings, tilts, sensors):
         rgb = np.full((len(scans), 4, 4, 3), self.shade, np.uint8)
@@ -52,6 +57,8 @@ def test_compare_prints_and_writes_a_row_per_house(run_command, monkeypatch, tmp
     assert [row["scan"] for row in rows] == ["house_32", "house_33"]
     assert all(row["views"] == 12 for row in rows)
     assert all(row["psnr"] == pytest.approx(20 * np.log10(255 / 20)) for row in rows)
+    assert rows[0]["distance_error"] == rows[0]["largest_distance_error"] == 0
+    assert rows[1]["distance_error"] is rows[1]["largest_distance_error"] is None
     assert [line.split()[0] for line in output.splitlines()] == ["house", "house_32", "house_33"]
     assert opened[0] == {"backend": "habitat", "habitat_python": "habitat", "gpu_device_id": None}
 

@@ -62,8 +62,12 @@ def main(arguments: Sequence[str]) -> int:
     if config.json is not None:
         from storage import write_text
 
-        document = json.dumps([asdict(result) for result in results], indent=2)
-        write_text(config.json, document + "\n")
+        # JSON has no NaN, which an error is if no pair is connected in both.
+        rows = [
+            {name: None if value != value else value for name, value in asdict(result).items()}
+            for result in results
+        ]
+        write_text(config.json, json.dumps(rows, indent=2) + "\n")
     return 0
 
 

@@ -15,8 +15,8 @@ from agents.language_models.prompts.observations import (
 from agents.language_models.prompts.places import Candidate, KnownPlaces
 from agents.language_models.strategies.mapgpt import mapgpt_prompt
 from agents.language_models.strategies.plain import plain_prompt
+from agents.language_models.walks.asking import WalkSettings
 from agents.language_models.walks.running import WalkMaker
-from agents.language_models.walks.walking import WalkSettings
 from agents.settings.language_models import PromptConfig
 from envs.pictures.view_pictures import ViewPose
 
