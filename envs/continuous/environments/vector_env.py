@@ -188,7 +188,7 @@ class ContinuousVectorEnv(BatchEnv):
     def _start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
         self._walks.start(agents, episodes)
         if self._dtw:
-            references = [self.experts.locations(int(number)) for number in episodes]
+            references = [self.experts.locations(number) for number in episodes.tolist()]
             self._dtw.start(agents, references, self._walks.positions[agents])
 
     def _info(self) -> LazyInfo:
