@@ -283,7 +283,7 @@ def test_missing_habitat_is_reported_before_houses_are_built(
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas.house", None)
-    with pytest.raises(ModuleNotFoundError, match="conda install habitat-sim"):
+    with pytest.raises(ModuleNotFoundError, match="conda install -n habitat habitat-sim"):
         scan_dir(ExtractArguments(tmp_path, world="habitat"), ["house_00"])
 
 
