@@ -20,7 +20,7 @@ class LocalModel:
 
     Args:
         name: Name on the Hugging Face hub, or folder.
-        pictures: Pictures of the prompts; None for prompts without pictures.
+        pictures: Pictures of the prompts.
         sampling: Sampling of the answers.
         device: Device of the model.
         cache: Cache of replies, whose keys contain the sizes and times of a folder's files.
@@ -33,7 +33,7 @@ class LocalModel:
     def __init__(
         self,
         name: str,
-        pictures: Pictures | None,
+        pictures: Pictures,
         sampling: SamplingConfig,
         device: str,
         cache: ReplyCache,
@@ -116,7 +116,6 @@ class LocalModel:
 
         if isinstance(part, str):
             return {"type": "text", "text": part}
-        assert self._pictures is not None, "a prompt has pictures, but there is no source of them"
         # The model sees the same JPEG file as a server does.
         return {"type": "image", "image": Image.open(io.BytesIO(self._pictures.jpeg(part)))}
 
