@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
+        "convert-duet",
         "train-speaker",
         "train-language-representation",
         "pair-paths",
@@ -27,7 +28,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "compare-encoders",
         "evaluate-submission",
     ),
-    "demonstrations": ("export-demonstrations",),
+    "demonstrations": ("export-demonstrations", "finetune-vlm"),
     "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (
         "extract-features",
@@ -63,6 +64,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "make-house-tasks",
         "translate-questions",
         "convert-easy-vqa",
+        "habitat-server",
     ),
     "results": ("reproduce",),
 }

@@ -94,7 +94,8 @@ def check_export(folder: Path) -> str:
 
 def _check_sources(config: DemonstrationConfig) -> None:
     """Check that pictures and policy exist before any work."""
-    world_views(config)
+    if config.walks_in == "graph":
+        world_views(config)
     if config.policy is not None:
         from agents.demonstrations.policies import policy_settings
 

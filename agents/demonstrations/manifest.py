@@ -118,7 +118,7 @@ def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, count
         known: Its identity, see `identity`.
         counts: Counts of its walks, see `count_walks`.
     """
-    size = config.prompt.image_size
+    height, width = config.picture_shape
     manifest = {
         "package": "clipnav",
         "world": config.world,
@@ -129,10 +129,9 @@ def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, count
         **known,
         "counts": counts,
         "camera": {
-            "width": size,
-            "height": size,
-            "vertical_fov_degrees": config.vertical_fov,
-            "horizontal_fov_degrees": config.vertical_fov,
+            "width": width,
+            "height": height,
+            "vertical_fov_degrees": config.vfov,
             "elevation_degrees": 0,
         },
         "actions": _GRAPH_ACTIONS if config.walks_in == "graph" else _PRIMITIVE_ACTIONS,

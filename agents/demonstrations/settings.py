@@ -7,7 +7,7 @@ from typing import Literal
 import tyro
 
 from agents.settings.language_models import PromptConfig
-from envs.worlds import Dataset, World
+from envs.worlds import Dataset, World, is_built_in
 from training.settings import check_counts, check_effects, check_numbers
 
 Format = Literal["llava", "messages", "lerobot", "streamvln", "navila", "uni-navid"]
@@ -58,8 +58,11 @@ class DemonstrationConfig:
     """Probability of the teacher's action at each step of a policy's walk (beta of DAgger)."""
     max_steps: int | None = None
     """Maximum number of actions of a policy's walk; that of the environment by default."""
-    vertical_fov: float = 60.0
-    """Vertical field of view of a picture in degrees."""
+    image_width: int | None = None
+    """Width of a picture in pixels, if it differs from its height, --image-size."""
+    vertical_fov: float | None = None
+    """Vertical field of view of a picture in degrees; by default 60 on a graph, as in R2R, and 90
+    in continuous walks, as in R2R-CE."""
     jpeg_quality: int = 90
     """Quality of the JPEG files, 1 to 95."""
     media: Media = "image"
@@ -81,6 +84,7 @@ class DemonstrationConfig:
         counts = (
             "episodes",
             "max_steps",
+            "image_width",
             "jpeg_quality",
             "shard_episodes",
             "workers",
@@ -90,24 +94,14 @@ class DemonstrationConfig:
         check_numbers(self, ("teacher_probability",), most=1)
         if self.jpeg_quality > 95:
             raise ValueError(f"--jpeg-quality {self.jpeg_quality}: must be at most 95")
-        if not 10 <= self.vertical_fov <= 120:
+        if not 10 <= self.vfov <= 120:
             raise ValueError(f"--vertical-fov {self.vertical_fov}: must be in 10..120 degrees")
-        if self.prompt.image_size > 4096:
+        if max(self.picture_shape) > 4096:
             raise ValueError(f"--image-size {self.prompt.image_size}: must be at most 4096 pixels")
-        if self.media == "video" and self.prompt.image_size % 2:
-            raise ValueError(
-                f"--image-size {self.prompt.image_size}: videos require an even number"
-            )
-        if self.format in PRIMITIVE and self.environment == "graph":
-            raise ValueError(
-                f"--format {self.format} has steps of 25 cm and turns, which a graph lacks; remove "
-                "--environment graph, or export --format llava or lerobot"
-            )
-        if self.format in CONVERSATIONS and self.environment == "continuous":
-            raise ValueError(
-                f"--format {self.format} has decisions between viewpoints; remove --environment "
-                "continuous, or export --format streamvln, navila, uni-navid or lerobot"
-            )
+        has_video = self.media == "video" or self.format == "uni-navid"
+        if has_video and any(side % 2 for side in self.picture_shape):
+            raise ValueError(f"--image-size {self.prompt.image_size}: videos require even numbers")
+        self._check_environment()
         if self.prompt.strategy == "navgpt":
             raise ValueError(
                 "--strategy navgpt: its descriptions of views require a captioner; choose plain or "
@@ -121,12 +115,39 @@ class DemonstrationConfig:
             reason = f"with --format {self.format}, whose records are no prompts"
             check_effects(self.prompt, dict.fromkeys(names, reason))
 
+    def _check_environment(self) -> None:
+        if self.format in PRIMITIVE and self.environment == "graph":
+            raise ValueError(
+                f"--format {self.format} has steps of 25 cm and turns, which a graph lacks; remove "
+                "--environment graph, or export --format llava or lerobot"
+            )
+        if self.format in CONVERSATIONS and self.environment == "continuous":
+            raise ValueError(
+                f"--format {self.format} has decisions between viewpoints; remove --environment "
+                "continuous, or export --format streamvln, navila, uni-navid or lerobot"
+            )
+        if self.walks_in == "graph":
+            return
+        if self.dataset == "r4r":
+            raise ValueError("--dataset r4r has no continuous walks; export r2r or rxr")
+        if not is_built_in(self.world):
+            raise ValueError(
+                f"--world {self.world} has no floors for continuous walks; export the built-in "
+                "houses, or walks on a graph (--format llava or lerobot)"
+            )
+        if self.policy is not None:
+            raise ValueError(
+                f"--policy {self.policy} acts on graphs; remove it, or export --environment graph"
+            )
+
     def _idle(self) -> dict[str, str]:
         """Return the settings without effect, with the reasons."""
         idle = {}
         if self.policy is None:
             reason = "without --policy"
             idle |= dict.fromkeys(("teacher_probability", "max_steps"), reason)
+        if self.format in CONVERSATIONS:
+            idle["image_width"] = f"with --format {self.format}, whose prompts have square pictures"
         if self.format != "lerobot":
             idle["media"] = f"with --format {self.format}"
         return idle
@@ -136,3 +157,14 @@ class DemonstrationConfig:
         """Environment of the walks."""
         default = "continuous" if self.format in PRIMITIVE else "graph"
         return self.environment or default
+
+    @property
+    def picture_shape(self) -> tuple[int, int]:
+        """Height and width of a picture in pixels."""
+        return self.prompt.image_size, self.image_width or self.prompt.image_size
+
+    @property
+    def vfov(self) -> float:
+        """Vertical field of view of a picture in degrees."""
+        default = 60.0 if self.walks_in == "graph" else 90.0
+        return default if self.vertical_fov is None else self.vertical_fov

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import numpy as np
@@ -121,6 +121,18 @@ class ShardWalks:
             yield from read_records(shard.path, RecordedWalk, _REMEDY)
 
 
+class WalkMaker(Protocol):
+    """Maker of walks and of their pictures."""
+
+    def walks(self, episodes: Sequence[Episode]) -> list[RecordedWalk]:
+        """Walk episodes of one building."""
+        ...
+
+    def write_pictures(self, walks: list[RecordedWalk], folder: Path) -> None:
+        """Write the pictures of walks that do not exist yet."""
+        ...
+
+
 class GraphWalkMaker:
     """Maker of walks on graphs and of their pictures, for the shards of one export.
 
@@ -171,7 +183,7 @@ def world_views(config: DemonstrationConfig) -> ViewPictures:
         ValueError: The world has no pictures, or --scan-dir has no effect.
     """
     files = world_files(config.world, config.data_dir)
-    size, vfov = config.prompt.image_size, float(np.deg2rad(config.vertical_fov))
+    size, vfov = config.picture_shape, float(np.deg2rad(config.vfov))
     return shared_pictures(files, scan_dir=config.scan_dir, size=size, vfov=vfov)
 
 
@@ -181,5 +193,9 @@ def _world(files: WorldFiles, scan: str) -> NavWorld:
 
 
 @lru_cache(maxsize=1)
-def _maker(config: DemonstrationConfig) -> GraphWalkMaker:
-    return GraphWalkMaker(config)
+def _maker(config: DemonstrationConfig) -> WalkMaker:
+    if config.walks_in == "graph":
+        return GraphWalkMaker(config)
+    from agents.demonstrations.continuous_walks import ContinuousWalkMaker
+
+    return ContinuousWalkMaker(config)

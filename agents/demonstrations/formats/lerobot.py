@@ -36,6 +36,7 @@ from agents.demonstrations.formats.lerobot_features import (
     tasks_schema,
 )
 from agents.demonstrations.formats.lerobot_video import VideoFiles
+from agents.demonstrations.formats.videos import EXTRA
 from agents.demonstrations.pictures import picture_name
 from agents.demonstrations.records import RecordedWalk, Step
 from agents.demonstrations.settings import DemonstrationConfig
@@ -58,8 +59,8 @@ class LeRobotWriter:
     """
 
     def __init__(self, folder: Path, table: dict[str, Feature], robot: str) -> None:
-        self._pa = import_extra("pyarrow", "lerobot", _PURPOSE)
-        self._pq = import_extra("pyarrow.parquet", "lerobot", _PURPOSE)
+        self._pa = import_extra("pyarrow", EXTRA, _PURPOSE)
+        self._pq = import_extra("pyarrow.parquet", EXTRA, _PURPOSE)
         self._folder, self._table, self._robot = folder, table, robot
         self._schema = data_schema(self._pa, table)
         self._numeric = [name for name in table if name != RGB]
@@ -180,7 +181,7 @@ def write(
         config: Settings of the export.
     """
     most = max(len(step.candidates) for walk in walks for step in walk.steps)
-    table = features(config.prompt.image_size, config.media, most)
+    table = features(config.picture_shape, config.media, most)
     writer = LeRobotWriter(folder, table, f"clipnav-{config.walks_in}")
     for walk in walks:
         rows = walk_rows(walk, most)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from agents.demonstrations.formats.videos import CODEC, PIXEL_FORMAT
 from agents.demonstrations.settings import Media
 
 VERSION = "v3.0"
@@ -23,29 +24,28 @@ RGB, STATE, CANDIDATES, ACTION = (
 TASK_INDEX_COLUMN = "__index_level_0__"  # as LeRobot itself names the index of pandas
 _STATE_NAMES = ["x", "y", "z", "heading", "elevation"]
 _CANDIDATE_NAMES = ("heading", "elevation", "distance")
-_CODEC, PIXEL_FORMAT = "h264", "yuv420p"
 
 Feature = dict[str, Any]
 
 
-def features(size: int, media: Media, candidates: int) -> dict[str, Feature]:
+def features(shape: tuple[int, int], media: Media, candidates: int) -> dict[str, Feature]:
     """Return the features of a dataset.
 
     Args:
-        size: Height and width of a picture.
+        shape: Height and width of a picture.
         media: "image" for pictures within the Parquet files, or "video".
         candidates: Largest number of candidates of a step; 0 in continuous walks.
     """
     picture: Feature = {
         "dtype": media,
-        "shape": [size, size, 3],
+        "shape": [*shape, 3],
         "names": ["height", "width", "channels"],
     }
     if media == "video":
         picture["info"] = {
-            "video.height": size,
-            "video.width": size,
-            "video.codec": _CODEC,
+            "video.height": shape[0],
+            "video.width": shape[1],
+            "video.codec": CODEC,
             "video.pix_fmt": PIXEL_FORMAT,
             "video.is_depth_map": False,
             "video.fps": FPS,

@@ -1,6 +1,5 @@
 """Strict reader of a LeRobotDataset v3.0."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from agents.demonstrations.formats.lerobot_features import (
     VERSION,
     data_schema,
 )
+from agents.demonstrations.formats.videos import EXTRA, read_video
 from storage.extras import import_extra
 from storage.json_files import read_json
 from storage.pictures import PictureError, load_picture
@@ -44,8 +44,8 @@ class LeRobotReader:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._pa = import_extra("pyarrow", "lerobot", _PURPOSE)
-        self._pq = import_extra("pyarrow.parquet", "lerobot", _PURPOSE)
+        self._pa = import_extra("pyarrow", EXTRA, _PURPOSE)
+        self._pq = import_extra("pyarrow.parquet", EXTRA, _PURPOSE)
         self.folder = folder
         self.info: dict[str, Any] = read_json(folder / INFO_PATH, REMEDY)
         self._require(
@@ -171,18 +171,9 @@ class LeRobotReader:
         return pictures
 
     def _video_frames(self) -> "list[np.ndarray]":
-        av = import_extra("av", "lerobot", _PURPOSE)
         pictures: list[np.ndarray] = []
         for file in self._files(f"videos/{RGB}", self.info["video_path"]):
-            path = self.folder / file
-            if not path.is_file():
-                raise FileNotFoundError(f"{path}: missing; {REMEDY}")
-            try:
-                with av.open(io.BytesIO(path.read_bytes())) as container:
-                    frames = container.decode(video=0)
-                    pictures += [frame.to_ndarray(format="rgb24") for frame in frames]
-            except av.error.FFmpegError as error:
-                raise ValueError(f"{path}: damaged ({error}); {REMEDY}") from error
+            pictures += read_video(self.folder / file)
         total = self.info["total_frames"]
         self._require(len(pictures) == total, "videos", f"{len(pictures)} frames for {total} rows")
         return pictures

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from agents.demonstrations.formats import conversations
+from agents.demonstrations.formats import conversations, navila, streamvln, uni_navid
+from agents.demonstrations.formats.videos import EXTRA
 from agents.demonstrations.records import RecordedWalk
 from agents.demonstrations.settings import DemonstrationConfig, Format
 from storage.extras import check_extra
@@ -50,8 +51,13 @@ def _lerobot_writer() -> Writer:
     from agents.demonstrations.formats import lerobot
 
     for module in ("pyarrow", "av"):
-        check_extra(module, "lerobot", "--format lerobot")
+        check_extra(module, EXTRA, "--format lerobot")
     return lerobot.write
+
+
+def _uni_navid_writer() -> Writer:
+    check_extra("av", EXTRA, "--format uni-navid")
+    return uni_navid.write
 
 
 def _lerobot_checker() -> Checker:
@@ -64,9 +70,15 @@ _WRITERS: dict[str, Callable[[], Writer]] = {
     "llava": lambda: conversations.write,
     "messages": lambda: conversations.write,
     "lerobot": _lerobot_writer,
+    "streamvln": lambda: streamvln.write,
+    "navila": lambda: navila.write,
+    "uni-navid": _uni_navid_writer,
 }
 _CHECKERS: dict[str, Callable[[], Checker]] = {
     "llava": lambda: _check_conversations,
     "messages": lambda: _check_conversations,
     "lerobot": _lerobot_checker,
+    "streamvln": lambda: streamvln.check,
+    "navila": lambda: navila.check,
+    "uni-navid": lambda: uni_navid.check,
 }

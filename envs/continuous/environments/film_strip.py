@@ -41,7 +41,7 @@ def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.nda
     trace = env.core.traces()[0]
     floor = env.core.simulator.floor(env.episode.scan)
     plan = draw_plan(floor, env.episode, trace, PLAN_SIZE)
-    columns = [_column(*moments[moment], env) for moment in chosen]
+    columns = [_column(moments[moment][0], moments[moment][1], env) for moment in chosen]
     strip = np.concatenate(columns, axis=1)
     text_height = 96
     height = max(PLAN_SIZE[0], text_height + len(strip)) + 2 * _MARGIN

@@ -30,7 +30,7 @@ from agents.settings.language_models import PromptConfig
         ({"prompt": PromptConfig(image_size=10**6)}, "--image-size 1000000"),
         (
             {"format": "lerobot", "media": "video", "prompt": PromptConfig(image_size=33)},
-            "an even number",
+            "videos require even numbers",
         ),
     ],
 )

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from envs.continuous.coordinates import heading_to_rotation, rounded_heading
-from envs.continuous.episodes import load_continuous_split
+from envs.continuous.environments.single_env import ContinuousEnv
+from envs.continuous.episodes import load_continuous_split, split_of_episodes
 from envs.continuous.files.reading import read_ground_truth, read_vlnce_episodes
 from envs.continuous.files.writing import instruction_words
-from envs.continuous.settings import R2R_CE
-from envs.tokenizers import split_words
+from envs.continuous.house_simulator import HouseSimulator
+from envs.continuous.settings import R2R_CE, task_settings
+from envs.tokenizers import WordTokenizer, split_words
 
 
 # Stubs of habitat-lab 0.1.7 (`habitat/core/dataset.py`, `habitat/tasks/nav/nav.py`) and of VLN-CE
@@ -265,6 +267,25 @@ def test_repeated_ids_empty_and_missing_files_are_refused(tmp_path):
     broken.write_bytes(gzip.compress(b'{"episodes": [')[:-4])
     with pytest.raises(ValueError, match=r"broken\.json\.gz"):
         read_vlnce_episodes(broken)
+
+
+def test_an_environment_runs_on_the_episodes_of_a_file(exported):
+    episodes, _, truth = exported("r2r").files
+    content = read_vlnce_episodes(episodes)
+    walks = read_ground_truth(truth)
+    references = {name: walk.locations for name, walk in walks.items()}
+    tokenizer = WordTokenizer.build([e.instruction for e in content.episodes], min_count=1)
+    split = split_of_episodes("r2r", content.episodes, tokenizer, references=references)
+    settings = task_settings("r2r", observe=(), teacher="none")
+    env = ContinuousEnv(split, HouseSimulator(settings), settings)
+    env.reset(seed=0, options={"episode_id": "32002_0"})
+    for action in walks["7"].actions:
+        _, _, terminated, _, info = env.step(int(action))
+    assert terminated
+    assert info["episode_id"] == "7"
+    assert info["metrics"]["success"] == 1.0
+    assert info["metrics"]["ndtw"] == pytest.approx(1.0)
+    assert env.core.experts.locations(6) is references["7"]
 
 
 def test_files_of_the_test_split_have_no_goals_and_no_ground_truth(monkeypatch, tmp_path):

@@ -1,0 +1,138 @@
+"""Walks of the expert in continuous environments: steps of 25 cm and turns, and their pictures."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from agents.demonstrations.pictures import write_jpeg
+from agents.demonstrations.records import RecordedWalk, Step
+from agents.demonstrations.settings import DemonstrationConfig
+from envs.continuous.environments.experts import ExpertWalks
+from envs.continuous.environments.walks import ContinuousWalks
+from envs.continuous.episodes import ContinuousEpisode, load_continuous_split
+from envs.continuous.house_simulator import HouseSimulator
+from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
+from envs.episodes import Episode
+
+MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
+_CAMERAS = 32  # pictures that are drawn in one call
+_TURNS = {"streamvln": 15.0, "navila": 15.0, "uni-navid": 30.0}
+
+
+def continuous_settings(config: DemonstrationConfig) -> ContinuousSettings:
+    """Return the task of an export: that of the dataset, with the turns of the format."""
+    assert config.dataset != "r4r"
+    dataset: ContinuousDataset = config.dataset
+    height, width = config.picture_shape
+    hfov = 2 * np.rad2deg(np.arctan(np.tan(np.deg2rad(config.vfov / 2)) * width / height))
+    settings = task_settings(
+        dataset,
+        tilt_actions=False,
+        rgb_size=(height, width),
+        hfov=float(hfov),
+        observe=(),
+        teacher="path" if config.teacher == "reference" else "goal",
+        max_episode_steps=MOST_ACTIONS,
+    )
+    return replace(settings, turn_angle=_TURNS.get(config.format, settings.turn_angle))
+
+
+class ContinuousWalkMaker:
+    """Maker of the expert's walks and of their pictures, for the shards of one export.
+
+    Args:
+        config: Settings of the export.
+    """
+
+    def __init__(self, config: DemonstrationConfig) -> None:
+        assert config.dataset != "r4r"
+        self._config = config
+        self._settings = continuous_settings(config)
+        self._simulator = HouseSimulator(self._settings)
+        self._split = load_continuous_split(
+            config.dataset, config.split, config.world, config.data_dir, config.language
+        )
+        self._episodes = {episode.instr_id: episode for episode in self._split.episodes}
+
+    def walks(self, episodes: Sequence[Episode]) -> list[RecordedWalk]:
+        """Walk episodes of one building; instructions of the same path share a walk."""
+        chosen = [self._episodes[episode.instr_id] for episode in episodes]
+        paths = {(e.path_id, e.heading): e for e in chosen}
+        walked = dict(zip(paths, self._expert_walks(list(paths.values())), strict=True))
+        return [
+            RecordedWalk(
+                instr_id=episode.instr_id,
+                path_id=episode.path_id,
+                scan=episode.scan,
+                language=episode.language,
+                instruction=episode.instruction,
+                steps=walked[episode.path_id, episode.heading][0],
+                success=walked[episode.path_id, episode.heading][1],
+            )
+            for episode in chosen
+        ]
+
+    def write_pictures(self, walks: list[RecordedWalk], folder: Path) -> None:
+        """Write the pictures of walks that do not exist yet."""
+        poses = {step.picture: (walk.scan, step) for walk in walks for step in walk.steps}
+        missing = [name for name in poses if not (folder / name).is_file()]
+        height = self._settings.camera_height
+        for start in range(0, len(missing), _CAMERAS):
+            names = missing[start : start + _CAMERAS]
+            scans, steps = zip(*(poses[name] for name in names), strict=True)
+            feet = np.array([step.position for step in steps]) - (0.0, 0.0, height)
+            headings = np.array([step.heading for step in steps])
+            level = np.zeros(len(names))
+            views = self._simulator.draw(scans, feet, headings, level, ("rgb",))["rgb"]
+            for name, view in zip(names, views, strict=True):
+                write_jpeg(folder / name, view, self._config.jpeg_quality)
+
+    def _expert_walks(
+        self, episodes: list[ContinuousEpisode]
+    ) -> list[tuple[tuple[Step, ...], bool]]:
+        """Return the steps of the expert's walks, and whether they reach the goal."""
+        split = replace(self._split, episodes=episodes)
+        walks = ContinuousWalks(split, self._simulator, len(episodes), self._settings)
+        experts = ExpertWalks(split, self._simulator, self._settings)
+        walks.start(np.arange(len(episodes)), np.arange(len(episodes)))
+        recorded: list[list[Step]] = [[] for _ in episodes]
+        while not (walks.stopped | walks.truncated).all():
+            live = np.flatnonzero(~(walks.stopped | walks.truncated)).tolist()
+            actions = experts.actions(walks.episodes, walks.traces())
+            positions, headings = walks.positions.copy(), walks.headings
+            walks.step(actions, MOST_ACTIONS)
+            for row in live:
+                collided = bool(walks.collided[row])
+                recorded[row].append(
+                    self._step(
+                        episodes[row], positions[row], headings[row], int(actions[row]), collided
+                    )
+                )
+        near = walks.distances < self._settings.success_distance
+        reached = (walks.stopped & near).tolist()
+        return list(zip(map(tuple, recorded), reached, strict=True))
+
+    def _step(
+        self,
+        episode: ContinuousEpisode,
+        feet: np.ndarray,
+        heading: float,
+        action: int,
+        collided: bool,
+    ) -> Step:
+        x, y, z = feet.tolist()
+        heading = float(heading)
+        pose = np.array([x, y, z, heading]).tobytes()
+        name = hashlib.blake2b(pose, digest_size=12).hexdigest()
+        return Step(
+            position=(x, y, z + self._settings.camera_height),
+            heading=heading,
+            label=action,
+            taken=action,
+            source="teacher",
+            picture=f"{episode.scan}/{name}.jpg",
+            collided=collided,
+        )

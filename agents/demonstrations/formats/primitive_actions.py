@@ -1,0 +1,44 @@
+"""Names and groups of the primitive actions of continuous walks."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from agents.demonstrations.records import RecordedWalk, Step
+from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+
+WORDS = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}
+LONGEST_RUN = 3
+
+
+class Run(NamedTuple):
+    """Equal actions in a row.
+
+    Attributes:
+        start: Number of the first step.
+        action: The action.
+        length: Number of actions.
+    """
+
+    start: int
+    action: int
+    length: int
+
+
+def runs(steps: Iterable[Step], longest: int = LONGEST_RUN) -> list[Run]:
+    """Divide a walk into runs of equal labels of at most `longest` steps."""
+    found: list[Run] = []
+    for number, step in enumerate(steps):
+        last = found[-1] if found else None
+        if last is not None and last.action == step.label and last.length < longest:
+            found[-1] = last._replace(length=last.length + 1)
+        else:
+            found.append(Run(number, step.label, 1))
+    return found
+
+
+def stopping(walks: Iterable[RecordedWalk]) -> Iterator[tuple[int, RecordedWalk]]:
+    """Yield the walks that stop, with their numbers from 0.
+
+    Truncated walks have no stop, which the formats assume at the end; the manifest counts them.
+    """
+    return enumerate(walk for walk in walks if walk.stopped)

@@ -1,0 +1,124 @@
+"""StreamVLN's trajectory data.
+
+`annotations.json` is a list of `{"id": int, "video": "images/{scan}_{dataset}_{id:06d}",
+"instructions": [str], "actions": [-1, a1, ...]}`; the pictures are `VIDEO/rgb/{number:03d}.jpg`,
+from 001. Actions: 0 stop, 1 forward 25 cm, 2 left 15 degrees, 3 right 15 degrees. There is an
+action for each picture, the one that led to it, so that the first is -1; the stop after the last
+picture is not stored. `summary.json` has the same records as JSON Lines, with `trajectory_id` and
+`scene_id`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agents.demonstrations.formats.files import (
+    ANNOTATIONS,
+    REMEDY,
+    check_picture,
+    inside,
+    link_picture,
+    write_records,
+)
+from agents.demonstrations.formats.primitive_actions import stopping
+from agents.demonstrations.records import RecordedWalk, Source
+from agents.demonstrations.settings import DemonstrationConfig
+from agents.language_models.prompts.observations import one_line
+from envs.continuous.settings import FORWARD, RIGHT, STOP
+from storage import write_text
+from storage.records import RecordError, read_records
+
+SUMMARY = "summary.json"
+_NOTHING = -1  # nothing led to the first picture
+
+
+class StreamVlnRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Record of annotations.json; the last three keys are our own."""
+
+    id: int
+    video: str
+    instructions: list[str]
+    actions: list[int]
+    instr_id: str
+    language: str
+    sources: list[Source]
+
+
+def write(
+    walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
+) -> None:
+    """Write the records of continuous walks, with links to their pictures; see `Writer`."""
+    records, lines = [], []
+    for number, walk in stopping(walks):
+        video = f"images/{walk.scan}_{config.dataset}_{number:06d}"
+        for index, step in enumerate(walk.steps, start=1):
+            link_picture(pictures / step.picture, folder / video / "rgb" / f"{index:03d}.jpg")
+        record = StreamVlnRecord(
+            id=number,
+            video=video,
+            instructions=[one_line(walk.instruction)],
+            actions=[_NOTHING, *(step.taken for step in walk.steps[:-1])],
+            instr_id=walk.instr_id,
+            language=walk.language,
+            sources=[step.source for step in walk.steps],
+        )
+        records.append(record)
+        line = {**msgspec.to_builtins(record), "trajectory_id": walk.path_id}
+        lines.append(msgspec.json.encode({**line, "scene_id": walk.scan}).decode())
+    write_records(folder / ANNOTATIONS, records)
+    write_text(folder / SUMMARY, "".join(f"{line}\n" for line in lines))
+
+
+def read(folder: Path, size: tuple[int, int] | None = None) -> list[StreamVlnRecord]:
+    """Read an export strictly.
+
+    Args:
+        folder: The export.
+        size: Width and height that all pictures must have; None for any.
+
+    Raises:
+        FileNotFoundError, ValueError: A file is missing or damaged; names file, record and remedy.
+    """
+    path = folder / ANNOTATIONS
+    records = read_records(path, StreamVlnRecord, REMEDY)
+    for number, record in enumerate(records):
+        try:
+            _check(record, number, folder, size)
+        except ValueError as error:
+            raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
+    return records
+
+
+def labels(record: StreamVlnRecord) -> list[int]:
+    """Return the next action at each picture, as StreamVLN's loader derives it."""
+    return [*record.actions[1:], STOP]
+
+
+def check(folder: Path, manifest: dict[str, Any]) -> str:
+    """Read an export strictly; return what it contains."""
+    camera = manifest["camera"]
+    records = read(folder, (camera["width"], camera["height"]))
+    pictures = sum(len(record.actions) for record in records)
+    return f"{len(records)} walks, {pictures} pictures"
+
+
+def _check(
+    record: StreamVlnRecord, number: int, folder: Path, size: tuple[int, int] | None
+) -> None:
+    if record.id != number:
+        raise ValueError(f"its id is not {number}, its number in the list")
+    files = sorted((inside(folder, record.video) / "rgb").glob("*.jpg"))
+    if len(files) != len(record.actions):
+        raise ValueError(f"{len(record.actions)} actions for {len(files)} pictures")
+    if len(record.sources) != len(record.actions):
+        raise ValueError(f"{len(record.sources)} sources for {len(files)} pictures")
+    if record.actions[:1] != [_NOTHING]:
+        raise ValueError("the first action is not -1")
+    if any(not FORWARD <= action <= RIGHT for action in record.actions[1:]):
+        raise ValueError("an action is not 1, 2 or 3")
+    if not record.instructions or not all(record.instructions):
+        raise ValueError("it has no instruction")
+    for file in files:
+        check_picture(file, size)

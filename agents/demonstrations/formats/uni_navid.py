@@ -1,0 +1,126 @@
+"""Uni-NaVid's navigation data: LLaVA's conversations about videos.
+
+`annotations.json` is a list of `{"id": "NAV_ID_...", "video": "videos/....mp4", "conversations"}`,
+whose conversation is a prompt with `<image>` and an answer such as "forward left forward stop". A
+video has one frame a second, from the start of the walk up to the current picture. The answer has
+the next four actions, fewer at the end: forward 25 cm, left 30 degrees, right 30 degrees, stop. The
+prompt contains the sentence by which Uni-NaVid's loader recognises navigation.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from agents.demonstrations.formats.conversations import Turn
+from agents.demonstrations.formats.files import ANNOTATIONS, IMAGE, REMEDY, inside, write_records
+from agents.demonstrations.formats.primitive_actions import WORDS, stopping
+from agents.demonstrations.formats.videos import read_video, write_video
+from agents.demonstrations.records import RecordedWalk, Source
+from agents.demonstrations.settings import DemonstrationConfig
+from agents.language_models.prompts.observations import one_line
+from storage.pictures import load_picture
+from storage.records import RecordError, read_records
+
+ID_MARK = "NAV_ID"
+# constants.NAVIGATION_IDENTIFIER of Uni-NaVid; other records are questions about videos to it.
+IDENTIFIER = "a video of historical observations and an image of the current observation"
+ACTIONS_PER_ANSWER = 4
+_PROMPT = (
+    "{image}\nYou control a robot that follows an instruction. You get {identifier}. "
+    "Instruction: '{instruction}' Answer with the next four actions, each of them forward, left, "
+    "right or stop."
+)
+
+
+class UniNavidRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Record of an answer; the last three keys are our own."""
+
+    id: str
+    video: str
+    conversations: list[Turn]
+    instr_id: str
+    language: str
+    sources: list[Source]
+
+    @property
+    def answer(self) -> list[str]:
+        """Words of the answer."""
+        return self.conversations[-1].value.split(" ")
+
+
+def write(
+    walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
+) -> None:
+    """Write records and videos of continuous walks; see `Writer`."""
+    records = []
+    for number, walk in stopping(walks):
+        frames = [np.asarray(load_picture(pictures / step.picture)) for step in walk.steps]
+        instruction = one_line(walk.instruction).replace(IMAGE, "[image]")
+        prompt = _PROMPT.format(image=IMAGE, identifier=IDENTIFIER, instruction=instruction)
+        for start in range(0, len(frames), ACTIONS_PER_ANSWER):
+            steps = walk.steps[start : start + ACTIONS_PER_ANSWER]
+            video = f"videos/{number:06d}_{start:03d}.mp4"
+            write_video(folder / video, frames[: start + 1])
+            answer = " ".join(WORDS[step.label] for step in steps)
+            records.append(
+                UniNavidRecord(
+                    id=f"{ID_MARK}_{walk.instr_id}_{start}",
+                    video=video,
+                    conversations=[Turn("human", prompt), Turn("gpt", answer)],
+                    instr_id=walk.instr_id,
+                    language=walk.language,
+                    sources=[step.source for step in steps],
+                )
+            )
+    write_records(folder / ANNOTATIONS, records)
+
+
+def read(folder: Path, shape: tuple[int, int] | None = None) -> list[UniNavidRecord]:
+    """Read an export strictly, videos included.
+
+    Args:
+        folder: The export.
+        shape: Height and width that all videos must have; None for any.
+
+    Raises:
+        FileNotFoundError, ValueError: A file is missing or damaged; names file, record and remedy.
+    """
+    path = folder / ANNOTATIONS
+    records = read_records(path, UniNavidRecord, REMEDY)
+    for number, record in enumerate(records):
+        try:
+            _check(record, folder, shape)
+        except ValueError as error:
+            raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
+    return records
+
+
+def check(folder: Path, manifest: dict[str, Any]) -> str:
+    """Read an export strictly; return what it contains."""
+    camera = manifest["camera"]
+    records = read(folder, (camera["height"], camera["width"]))
+    return f"{len({record.instr_id for record in records})} walks, {len(records)} answers"
+
+
+def _check(record: UniNavidRecord, folder: Path, shape: tuple[int, int] | None) -> None:
+    if ID_MARK not in record.id:
+        raise ValueError(f"its id does not contain {ID_MARK}")
+    if [turn.speaker for turn in record.conversations] != ["human", "gpt"]:
+        raise ValueError("the turns are not human, gpt")
+    prompt = record.conversations[0].value
+    if IDENTIFIER not in prompt or prompt.count(IMAGE) != 1:
+        raise ValueError(f"the prompt lacks {IMAGE} or the sentence that marks navigation")
+    words = record.answer
+    if not 1 <= len(words) <= ACTIONS_PER_ANSWER or set(words) - set(WORDS.values()):
+        raise ValueError(f"the answer {record.conversations[1].value!r} is no list of actions")
+    if "stop" in words[:-1] or (len(words) < ACTIONS_PER_ANSWER and words[-1] != "stop"):
+        raise ValueError("the answer does not end with its stop")
+    start = int(record.id.rpartition("_")[2])
+    frames = read_video(inside(folder, record.video))
+    if len(frames) != start + 1:
+        raise ValueError(f"{record.video} has {len(frames)} frames instead of {start + 1}")
+    if shape is not None and frames[0].shape[:2] != shape:
+        raise ValueError(f"{record.video} has the size {frames[0].shape[:2]} instead of {shape}")

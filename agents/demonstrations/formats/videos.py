@@ -1,0 +1,80 @@
+"""Videos with one frame a second, written and read with PyAV."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.extras import import_extra
+
+EXTRA = "demonstrations"
+CODEC, PIXEL_FORMAT = "h264", "yuv420p"
+_ENCODER = "libx264"
+# A key frame every second frame, as in LeRobot, because trainings read frames in random order.
+_OPTIONS = {"crf": "23", "g": "2"}
+
+
+class VideoWriter:
+    """Writer of a video file.
+
+    Args:
+        path: The file; its folder is created.
+        shape: Height and width of the frames, even numbers.
+        fps: Frames per second.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int], fps: int = 1) -> None:
+        self._av = import_extra("av", EXTRA, "writing videos")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._fps = fps
+        self.frames = self.bytes = 0
+        self._container: Any = self._av.open(str(path), "w")
+        self._stream: Any = self._container.add_stream(_ENCODER, rate=fps, options=_OPTIONS)
+        self._stream.height, self._stream.width = shape
+        self._stream.pix_fmt = PIXEL_FORMAT
+        # The bytes of a file depend on the number of threads.
+        self._stream.codec_context.thread_count = 1
+
+    def add(self, pictures: Iterable[np.ndarray]) -> None:
+        """Append pictures (H, W, 3) uint8."""
+        for picture in pictures:
+            frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = self.frames, Fraction(1, self._fps)
+            self._write(frame)
+            self.frames += 1
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._write(None)
+        self._container.close()
+
+    def _write(self, frame: Any) -> None:
+        for packet in self._stream.encode(frame):
+            self.bytes += packet.size
+            self._container.mux(packet)
+
+
+def write_video(path: Path, pictures: Sequence[np.ndarray]) -> None:
+    """Write a video of pictures (H, W, 3) uint8."""
+    height, width = pictures[0].shape[:2]
+    writer = VideoWriter(path, (height, width))
+    writer.add(pictures)
+    writer.close()
+
+
+def read_video(path: Path) -> list[np.ndarray]:
+    """Return the frames (H, W, 3) uint8 of a video.
+
+    Raises:
+        ValueError: It is missing or damaged.
+    """
+    av = import_extra("av", EXTRA, "reading videos")
+    if not path.is_file():
+        raise ValueError(f"the video {path} is missing")
+    try:
+        with av.open(str(path)) as container:
+            return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except av.error.FFmpegError as error:
+        raise ValueError(f"{path}: damaged ({error})") from error

@@ -1,0 +1,42 @@
+"""Fine-tuning from the records to a folder that transformers and evaluate-vlm load."""
+
+import os
+import shutil
+from pathlib import Path
+
+from agents.vlm_finetuning.learner import VlmLearner, vlm_trainer
+from agents.vlm_finetuning.settings import FinetuneVlmConfig
+
+MERGED = "merged"
+
+
+def finetune_vlm(config: FinetuneVlmConfig) -> Path:
+    """Fine-tune a model, print its figures, and write RUN/merged.
+
+    Returns:
+        Folder of the whole model with its processor.
+    """
+    trainer, learner = vlm_trainer(config)
+    trainer.train()
+    learner.load_model(trainer.run)
+    learner.network.eval()
+    results = dict(learner.evaluate()) if learner.validation else {}
+    trainer.report(results)
+    for split, figures in results.items():
+        for name, value in figures.items():
+            print(f"{split}: {name} {value:.3f}")
+    folder = write_merged(learner, trainer.run)
+    print(f"Model: {folder}; evaluate it with clipnav evaluate-vlm --local-model {folder}")
+    return folder
+
+
+def write_merged(learner: VlmLearner, run: Path) -> Path:
+    """Write the model, with its adapters merged into it, and its processor; return the folder."""
+    folder, beside = run / MERGED, run / f"{MERGED}.writing"
+    model = learner.model.merge_and_unload() if learner.config.lora_rank else learner.model
+    for old in (beside, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    model.save_pretrained(beside)
+    learner.processor.save_pretrained(beside)
+    os.replace(beside, folder)
+    return folder

@@ -1,0 +1,174 @@
+"""Learner of a vision-language model: adapters or all weights, trained on answers."""
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.demonstrations.formats.conversations import Conversation
+from agents.vlm_finetuning.records import answer_scores, check_fit, model_inputs, read_records
+from agents.vlm_finetuning.settings import FinetuneVlmConfig
+from storage.extras import import_extra
+from training.batches import ShuffledBatchOrder
+from training.checkpoints import load_model, save_model
+from training.learners import Selection, Summary
+from training.optimisers import make_optimiser
+from training.setup import iteration_seed, set_up_torch
+from training.trainer import Trainer
+
+_NOISE = 41
+_VISION = r".*(?:visual|vision).*"  # names of the vision towers of transformers
+
+
+class TrainedWeights(nn.Module):
+    """The trained weights of a model, without its frozen ones, so that checkpoints stay small.
+
+    Args:
+        model: The model; weights that require a gradient are trained.
+        architecture: Names and values that must match when weights are loaded.
+    """
+
+    def __init__(self, model: nn.Module, architecture: dict[str, str]) -> None:
+        super().__init__()
+        self._held = [model]  # in a list, so that its frozen weights are not registered
+        self._architecture = architecture
+        self.weights = nn.ParameterDict(
+            {
+                name.replace(".", "/"): weight
+                for name, weight in model.named_parameters()
+                if weight.requires_grad
+            }
+        )
+
+    @property
+    def model(self) -> nn.Module:
+        """The whole model."""
+        return self._held[0]
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Names and values that must match when weights are loaded."""
+        return self._architecture
+
+    def train(self, mode: bool = True) -> "TrainedWeights":
+        """Turn dropout of the whole model on or off."""
+        self.model.train(mode)
+        return super().train(mode)
+
+
+class VlmLearner:
+    """Learner of a fine-tuning; see `training.learners.Learner`.
+
+    Args:
+        config: Settings.
+
+    Raises:
+        FileNotFoundError, ValueError: As for `read_records`, or the model has no chat template.
+        OSError: There is no such model.
+        ModuleNotFoundError: peft is not installed.
+    """
+
+    def __init__(self, config: FinetuneVlmConfig) -> None:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        assert config.data is not None
+        assert config.model is not None
+        self.config = config
+        self.records = _records(config.data)
+        self.validation = [] if config.validation is None else _records(config.validation)
+        self.processor: Any = AutoProcessor.from_pretrained(config.model)
+        if not getattr(self.processor, "chat_template", None):
+            raise ValueError(f"{config.model}: has no chat template; choose a model for dialogues")
+        dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+        base: Any = AutoModelForImageTextToText.from_pretrained(config.model, dtype=dtype)
+        if config.gradient_checkpointing:
+            base.gradient_checkpointing_enable()
+            base.enable_input_require_grads()
+        torch.manual_seed(config.seed)
+        self.model: Any = (_adapted(base, config) if config.lora_rank else base).to(config.device)
+        self.network = TrainedWeights(self.model, {"lora_rank": str(config.lora_rank)})
+        self._order = ShuffledBatchOrder(len(self.records), config.batch_size, config.seed)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Name of the model that the weights adapt."""
+        return {"model": str(self.config.model)}
+
+    @property
+    def selection(self) -> Selection | None:
+        """Accuracy on the validation records, if there are any."""
+        return Selection("validation", "accuracy") if self.validation else None
+
+    @property
+    def clipped(self) -> list[nn.Module]:
+        """The trained weights."""
+        return [self.network]
+
+    @cached_property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Optimiser of the trained weights."""
+        return make_optimiser(self.network, self.config.optimiser)
+
+    def backward(self, iteration: int) -> dict[str, float]:
+        """Accumulate the gradient of the mean loss of a batch, record after record."""
+        total, rows = 0.0, self._order.batch(iteration)
+        for row in rows.tolist():
+            scores, _ = self._scores(self.records[row])
+            loss = -scores.mean() / len(rows)
+            loss.backward()
+            total += loss.item()
+        return {"loss": total}
+
+    @torch.no_grad()
+    def evaluate(self) -> Mapping[str, Summary]:
+        """Return the share of validation answers that greedy decoding gives, and their loss."""
+        scored = [self._scores(record) for record in self.validation]
+        log_prob = sum(float(scores.sum()) for scores, _ in scored) / len(scored)
+        right = sum(is_right for _, is_right in scored)
+        return {"validation": {"accuracy": right / len(scored), "log_prob": log_prob}}
+
+    def start(self, run: Path) -> None:
+        """Write nothing: the processor is saved with the merged model."""
+
+    def save_model(self, run: Path, iteration: int) -> None:
+        """Write the trained weights."""
+        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
+
+    def load_model(self, run: Path) -> None:
+        """Load the trained weights of a run."""
+        load_model(run, self.network, self.metadata)
+
+    def _scores(self, record: Conversation) -> tuple[Tensor, bool]:
+        inputs = model_inputs(self.processor, record)
+        inputs = {name: values.to(self.config.device) for name, values in inputs.items()}
+        labels = inputs.pop("labels")
+        return answer_scores(self.model(**inputs, use_cache=False).logits, labels)
+
+
+def vlm_trainer(config: FinetuneVlmConfig) -> tuple[Trainer, VlmLearner]:
+    """Build the trainer of a fine-tuning and its learner."""
+    set_up_torch(config.device, config.threads, "high", config.seed)
+    learner = VlmLearner(config)
+    return Trainer(config, learner, partial(iteration_seed, config.seed, _NOISE)), learner
+
+
+def _records(folder: Path) -> list[Conversation]:
+    records = read_records(folder)
+    check_fit(records, folder)
+    return records
+
+
+def _adapted(base: Any, config: FinetuneVlmConfig) -> Any:
+    """Return a model with low-rank adapters at its linear layers, except the output layer."""
+    peft = import_extra("peft", "finetuning", "clipnav finetune-vlm --lora-rank")
+    settings = peft.LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules="all-linear",
+        exclude_modules=None if config.tune_vision else _VISION,
+    )
+    return peft.get_peft_model(base, settings)

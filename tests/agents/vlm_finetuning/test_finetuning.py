@@ -1,0 +1,219 @@
+"""Fine-tuning of tiny random models, from an export to the model of an evaluation."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+import torch
+
+from agents.demonstrations.export import export_demonstrations
+from agents.demonstrations.settings import DemonstrationConfig
+from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.local import LocalModel
+from agents.language_models.models.replies import Question
+from agents.language_models.prompts.parsing import parse_answer
+from agents.language_models.prompts.pictures import Pictures
+from agents.language_models.strategies import make_strategy
+from agents.language_models.walks.running import WalkMaker
+from agents.language_models.walks.walking import WalkSettings
+from agents.settings.language_models import PromptConfig, SamplingConfig
+from agents.vlm_finetuning.finetuning import finetune_vlm
+from agents.vlm_finetuning.learner import vlm_trainer
+from agents.vlm_finetuning.records import model_inputs, read_records
+from agents.vlm_finetuning.settings import FinetuneVlmConfig, parse_finetuning
+from envs.episodes.splits import load_split
+from envs.pictures.world_pictures import shared_pictures
+from tests.agents.demonstrations.conftest import write_skyboxes
+from tests.agents.language_models.tiny_models import TINY_MODELS
+from training.optimiser_settings import OptimiserConfig
+
+pytest.importorskip("peft")
+
+PROMPT = PromptConfig(image_size=32, known_map=False, history_pictures=0)
+
+
+@pytest.fixture(scope="module")
+def world(tiny_world, tmp_path_factory, marked_skybox):
+    folder = tmp_path_factory.mktemp("pictured") / "data"
+    shutil.copytree(tiny_world, folder)
+    write_skyboxes(folder, marked_skybox)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(world, tmp_path_factory):
+    """Export of one episode."""
+    config = DemonstrationConfig(
+        tmp_path_factory.mktemp("export") / "data",
+        format="messages",
+        world="matterport",
+        data_dir=world,
+        teacher="shortest",
+        episodes=1,
+        prompt=PROMPT,
+    )
+    export_demonstrations(config)
+    return config.output
+
+
+@pytest.fixture(scope="module", params=["llava", "qwen2.5-vl"])
+def model(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    TINY_MODELS[request.param](folder)
+    return folder
+
+
+@pytest.fixture
+def config_of(data, model, tmp_path):
+    def make(**changes):
+        settings = {
+            "data": data,
+            "model": str(model),
+            "iterations": 4,
+            "batch_size": 2,
+            "evaluate_every": 100,
+            "output": tmp_path / "run",
+            "optimiser": OptimiserConfig(name="adamw", learning_rate=3e-3, betas=(0.9, 0.99)),
+        }
+        return FinetuneVlmConfig(**(settings | changes))
+
+    return make
+
+
+def local_model(folder, world, cache):
+    files = load_split("r2r", "train", "matterport", world, features="none").files
+    views = shared_pictures(files, size=32)
+    pictures = Pictures(lambda pose: views.rgb([pose])[0])
+    return LocalModel(str(folder), pictures, SamplingConfig(), "cpu", ReplyCache(cache))
+
+
+def questions(world, instr_id):
+    """Return the questions of an evaluation along the teacher's walk, with its actions."""
+    split = load_split("r2r", "train", "matterport", world, features="none")
+    walk = WalkMaker(split, make_strategy(PROMPT), WalkSettings(prompt=PROMPT)).start(instr_id)
+    found = []
+    while walk.question is not None:
+        action = walk.teacher_action()
+        found.append((walk.question, walk._observation.options, action))
+        walk.take(action)
+    return found
+
+
+@pytest.mark.parametrize("model", ["llava"], indirect=True)
+def test_a_trained_model_answers_as_the_teacher_in_an_evaluation(config_of, world, tmp_path):
+    config = config_of(lora_rank=0, iterations=90, batch_size=3, evaluate_every=15)
+    config = dataclasses.replace(config, validation=config.data)
+    folder = finetune_vlm(config)
+    results = json.loads((config.output / "results.json").read_text())["results"]
+    assert results["validation"]["accuracy"] == 1
+    tuned = local_model(folder, world, tmp_path / "cache")
+    instr_id = read_records(config.data)[0].id.rpartition("_")[0]
+    asked = questions(world, instr_id)
+    replies = tuned.replies([question for question, _, _ in asked])
+    for reply, (_, options, action) in zip(replies, asked, strict=True):
+        answer = parse_answer(reply.text, options, reply.finish, reply.refusal)
+        assert answer.kind == "valid"
+        assert answer.option is not None
+        assert answer.option.action == action
+
+
+def test_adapters_learn_and_are_merged(config_of):
+    trainer, learner = vlm_trainer(config_of())
+    frozen = {name for name, w in learner.model.named_parameters() if not w.requires_grad}
+    assert any("vision" in name or "visual" in name for name in frozen)
+    assert not any("vision" in n or "visual" in n for n in learner.network.state_dict())
+    first = trainer.step()["loss"]
+    for _ in range(12):
+        last = trainer.step()["loss"]
+    assert last < first
+    learner.network.eval()
+    inputs = model_inputs(learner.processor, learner.records[0])
+    labels = inputs.pop("labels")
+    with torch.no_grad():
+        adapted = learner.model(**inputs).logits
+        merged = learner.model.merge_and_unload()(**inputs).logits
+    torch.testing.assert_close(adapted, merged, atol=1e-4, rtol=1e-4)
+    assert labels.shape == inputs["input_ids"].shape
+    trainer.close()
+
+
+def test_only_the_answer_has_a_loss_and_prompts_equal_those_of_an_evaluation(
+    config_of, world, tmp_path
+):
+    config = config_of()
+    trainer, learner = vlm_trainer(config)
+    trainer.close()
+    tuned = local_model(config.model, world, tmp_path / "cache")
+    asked = questions(world, learner.records[0].id.rpartition("_")[0])
+    for record, (question, _, _) in zip(learner.records, asked, strict=True):
+        inputs = model_inputs(learner.processor, record)
+        answer = inputs["labels"][0][inputs["labels"][0] != -100]
+        text = learner.processor.tokenizer.decode(answer)
+        assert text == record.answer + learner.processor.tokenizer.eos_token
+        expected = prompt_inputs(tuned, question)
+        length = expected["input_ids"].shape[1]
+        assert torch.equal(inputs["input_ids"][:, :length], expected["input_ids"])
+        assert len(answer) == inputs["input_ids"].shape[1] - length
+        assert inputs["pixel_values"].shape == expected["pixel_values"].shape
+
+
+def prompt_inputs(tuned: LocalModel, question: Question):
+    conversation = [tuned._message(message) for message in question.prompt]
+    return tuned._processor.apply_chat_template(
+        [conversation],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(config_of, tmp_path, check_same_run):
+    config = config_of(iterations=4, evaluate_every=2)
+    whole, _ = vlm_trainer(dataclasses.replace(config, output=tmp_path / "whole"))
+    whole.train()
+    first, _ = vlm_trainer(dataclasses.replace(config, iterations=2))
+    first.train()
+    first.close()
+    resumed, _ = vlm_trainer(dataclasses.replace(config, resume=config.output))
+    resumed.train()
+    check_same_run(whole, resumed)
+
+
+def test_other_formats_and_missing_flags_are_refused(config_of, data, tmp_path):
+    folder = shutil.copytree(data, tmp_path / "llava")
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"format": "messages"', '"format": "llava"'))
+    with pytest.raises(ValueError, match="has the format llava, but fine-tuning reads messages"):
+        vlm_trainer(config_of(data=folder))
+    with pytest.raises(FileNotFoundError, match=r"manifest.json: missing"):
+        vlm_trainer(config_of(data=tmp_path))
+    with pytest.raises(ValueError, match="--data is missing"):
+        parse_finetuning(["--model", "x"])
+    with pytest.raises(ValueError, match=r"--lora-dropout 0\.5 has no effect with --lora-rank 0"):
+        parse_finetuning(
+            ["--data", "d", "--model", "x", "--lora-rank", "0", "--lora-dropout", "0.5"]
+        )
+    with pytest.raises(ValueError, match="--precision bf16 with --lora-rank 0"):
+        config_of(lora_rank=0, precision="bf16")
+
+
+def test_a_model_without_a_chat_template_is_refused(config_of, model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ValueError, match="has no chat template"):
+        vlm_trainer(config_of(model=str(folder)))
+
+
+def test_bf16_and_gradient_checkpointing_train_the_adapters(config_of):
+    trainer, learner = vlm_trainer(config_of(precision="bf16", gradient_checkpointing=True))
+    weights = {name: w.clone() for name, w in learner.network.state_dict().items()}
+    for _ in range(2):
+        trainer.step()
+    trainer.close()
+    assert all(w.dtype == torch.float32 for w in learner.network.state_dict().values())
+    changed = [
+        name for name, w in learner.network.state_dict().items() if (w != weights[name]).any()
+    ]
+    assert len(changed) > len(weights) / 2
