@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import tyro
 
@@ -197,6 +198,9 @@ class EvaluateVlmConfig:
             raise ValueError("--url and --model belong together: name the model on the server")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError(f"--url {self.url}: must start with http:// or https://")
+        if self.url is not None and "@" in urlsplit(self.url).netloc:
+            # The address is part of the results.
+            raise ValueError("--url: must not contain a password; use --api-key-file")
         if self.continuous:
             self._check_continuous()
 

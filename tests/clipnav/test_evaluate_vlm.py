@@ -100,6 +100,7 @@ def test_trained_agents_are_evaluated_on_the_same_episodes(
         ([], "--url and --model, or a --local-model"),
         (["--url", "http://a/v1"], "--url and --model belong together"),
         (["--url", "a/v1", "--model", "m"], "--url a/v1: must start with http"),
+        (["--url", "http://me:secret@a/v1", "--model", "m"], "must not contain a password"),
         (
             [
                 *("--url", "http://a/v1", "--model", "m", "--strategy", "navgpt"),

@@ -14,6 +14,8 @@ from agents.language_models.prompts.pictures import Pictures
 from agents.settings.language_models import SamplingConfig
 from training.devices import check_device
 
+_SLOW = 5e8  # parameters
+
 
 class LocalModel:
     """Model of transformers that answers a batch of questions at a time.
@@ -50,6 +52,9 @@ class LocalModel:
         self._processor.tokenizer.padding_side = "left"
         if self._processor.tokenizer.pad_token is None:
             self._processor.tokenizer.pad_token = self._processor.tokenizer.eos_token
+        parameters = sum(weight.numel() for weight in self._model.parameters())
+        slow = "; a decision can take minutes" if device == "cpu" and parameters > _SLOW else ""
+        print(f"{name}: {parameters / 1e6:.3g} million parameters on {device}{slow}")
         self._bodies = BodyMaker(name, pictures, sampling)
         self._address = _identity(name, model)
 
