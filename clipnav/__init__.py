@@ -1,6 +1,7 @@
 """clipnav: vision-and-language navigation through CLIP.
 
-Importing this package registers `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0` with Gymnasium.
+Importing this package registers `R2R-CLIP-v0`, `RxR-CLIP-v0`, `R4R-CLIP-v0`, `R2R-CE-CLIP-v0` and
+`RxR-CE-CLIP-v0` with Gymnasium.
 `__all__` lists the public names; each of them is imported on first access. Everything else in the
 packages of clipnav may change between versions.
 """
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from encoders.clip import ClipEncoder
     from encoders.explanations import explain, text_score
     from encoders.extraction.world_features import WorldViews
+    from envs.continuous.environments.single_env import ContinuousEnv
+    from envs.continuous.environments.vector_env import ContinuousVectorEnv
+    from envs.continuous.episodes import load_continuous_split
+    from envs.continuous.files.submissions import write_r2r_ce_submission, write_rxr_ce_submission
+    from envs.continuous.measures import measure_walk
+    from envs.continuous.settings import ContinuousSettings
     from envs.episodes.episode import Episode
     from envs.episodes.splits import load_split
     from envs.graphs.nav_graph import NavGraph
@@ -48,6 +55,12 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "encoders.clip": ("ClipEncoder",),
     "encoders.explanations": ("explain", "text_score"),
     "encoders.extraction.world_features": ("WorldViews",),
+    "envs.continuous.environments.single_env": ("ContinuousEnv",),
+    "envs.continuous.environments.vector_env": ("ContinuousVectorEnv",),
+    "envs.continuous.episodes": ("load_continuous_split",),
+    "envs.continuous.files.submissions": ("write_r2r_ce_submission", "write_rxr_ce_submission"),
+    "envs.continuous.measures": ("measure_walk",),
+    "envs.continuous.settings": ("ContinuousSettings",),
     "envs.episodes.episode": ("Episode",),
     "envs.episodes.splits": ("load_split",),
     "envs.graphs.nav_graph": ("NavGraph",),
@@ -70,6 +83,9 @@ _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = [
     "Agent",
     "ClipEncoder",
+    "ContinuousEnv",
+    "ContinuousSettings",
+    "ContinuousVectorEnv",
     "EnvSettings",
     "Episode",
     "FeatureStore",
@@ -82,11 +98,13 @@ __all__ = [
     "WorldViews",
     "answer_questions",
     "explain",
+    "load_continuous_split",
     "load_run",
     "load_split",
     "load_tokenizer",
     "make",
     "make_vec",
+    "measure_walk",
     "open_store",
     "read_traces",
     "record",
@@ -97,7 +115,9 @@ __all__ = [
     "text_score",
     "walk",
     "world_files",
+    "write_r2r_ce_submission",
     "write_r2r_submission",
+    "write_rxr_ce_submission",
     "write_rxr_submission",
 ]
 

@@ -15,9 +15,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "agents": (
         "demo",
         "train-agent",
+        "train-continuous-agent",
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
+        "convert-duet",
         "train-speaker",
         "train-language-representation",
         "pair-paths",
@@ -27,7 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "evaluate-submission",
     ),
     "demonstrations": ("export-demonstrations", "finetune-vlm"),
-    "viewer": ("visualise", "plot-results"),
+    "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (
         "extract-features",
         "extract-image-features",
@@ -58,9 +60,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "download-data",
         "build-houses",
         "check-instructions",
+        "export-continuous-episodes",
         "make-house-tasks",
         "translate-questions",
         "convert-easy-vqa",
+        "habitat-server",
     ),
     "results": ("reproduce",),
 }

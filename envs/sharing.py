@@ -1,6 +1,7 @@
-"""Objects that the environments of one process share, so that each file is loaded only once."""
+"""Objects that environments share, and digests that identify the state of their files."""
 
-from collections.abc import Callable, Hashable
+import hashlib
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -38,3 +39,9 @@ def file_stamp(path: Path) -> FileStamp:
     """
     status = path.stat()
     return str(path.resolve()), status.st_mtime_ns, status.st_size
+
+
+def files_digest(paths: Iterable[Path]) -> str:
+    """Return 16 hexadecimal digits that change when a file or folder changes, or its path."""
+    states = [f"{path.resolve()}: {path.exists() and path.stat().st_mtime_ns}" for path in paths]
+    return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from clipnav.cli import main
+from envs.habitat.client import shared_server
 from storage.features.store import FeatureStore
 from tests.damage import damage
 
@@ -47,6 +48,20 @@ def run_command(monkeypatch, capsys):
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def habitat_python(tmp_path, monkeypatch) -> Path:
+    """Interpreter in which the fake of habitat-sim is installed, and nothing of this project."""
+    path = tmp_path / "habitat" / "bin" / "python"
+    path.parent.mkdir(parents=True)
+    fakes = ROOT / "tests" / "fakes"
+    path.write_text(f'#!/bin/sh\nPYTHONPATH="{fakes}" exec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    monkeypatch.setenv("CLIPNAV_HABITAT_PYTHON", str(path))
+    shared_server.cache_clear()
+    yield path
+    shared_server.cache_clear()
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_flags_on_the_pages_exist(name, run_command, capsys):
         ("README.md", 0, r"\w+"),
         ("docs/index.md", 0, r"\w+"),
         ("docs/environments.md", 0, "1.0"),
+        ("docs/continuous.md", 0, r"(?s)\(224, 224, 3\).*\n1\.0 "),
         ("docs/mattersim.md", 1, r"\w+ "),
     ],
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.clear.loading import load_text_model, load_view_encoder
 from agents.envdrop.encoders import InstructionEncoder
@@ -111,17 +111,17 @@ def make_follower(
     return Follower(encoder, visual, angle, config.follower, views).to(config.device)
 
 
-def reserve_text_states(follower: Follower, envs: Iterable[VlnVectorEnv]) -> None:
-    """Check that the hidden states of a frozen instruction encoder fit on the disk.
+def reserve_text_states(encoder: nn.Module, envs: Iterable[VlnVectorEnv]) -> None:
+    """Store the hidden states of a frozen text encoder for the instructions of environments.
 
     Args:
-        follower: Follower; without a frozen encoder nothing is checked.
-        envs: Environments of all splits that the follower will read.
+        encoder: Text encoder of an agent; nothing happens unless it is frozen.
+        envs: Environments of all splits that the agent will read.
 
     Raises:
         OSError: There is not enough room.
     """
-    frozen = getattr(follower.encoder, "frozen", None)
+    frozen = getattr(encoder, "frozen", None)
     if frozen is not None:
         frozen.reserve(env.split.tokens for env in envs)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agents.settings import RunConfig, TrainConfig
+from agents.settings import AgentConfig, RunConfig
 from envs.episodes import load_episodes, vocabulary_dataset
 from envs.tokenizers import (
     BOS,
@@ -25,7 +25,7 @@ def make_tokenizer(config: RunConfig) -> Tokenizer:
 
     A run with a language representation has its tokenizer.
     """
-    if isinstance(config, TrainConfig) and config.language_representation is not None:
+    if isinstance(config, AgentConfig) and config.language_representation is not None:
         return load_tokenizer(config.language_representation / VOCABULARY)
     if config.text.tokens == "pretrained":
         assert config.text.model is not None

@@ -46,10 +46,10 @@ class LanguageRepresentation(nn.Module):
         return (states * real).sum(1) / real.sum(1)
 
     def text_model(self, identity: str) -> TextModel:
-        """Return the transformer as the encoder of a follower.
+        """Return the transformer as the encoder of an agent.
 
         Args:
-            identity: Digest of the weights, which must match for those of the follower.
+            identity: Digest of the weights, which must match for those of the agent.
         """
         name = {"language representation": identity}
         return TextModel(self._text.network, self._text.shift, name)

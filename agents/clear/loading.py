@@ -1,15 +1,16 @@
-"""Representations loaded from their runs, alone and as parts of a follower."""
+"""Representations loaded from their runs, alone and as parts of an agent."""
 
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from agents.clear.language_network import LanguageRepresentation, make_language_network
 from agents.clear.settings import LanguageConfig, VisualConfig
 from agents.clear.visual_network import VisualRepresentation
 from agents.envdrop.pretrained import TextModel
 from agents.envdrop.visual import PanoramaView, ViewEncoder
-from agents.settings import ClearConfig
+from agents.settings import ClearConfig, RepresentationConfig
 from envs.tokenizers import Tokenizer, load_tokenizer
 from storage import file_sha256
 from storage.features.store import FeatureStore
@@ -20,12 +21,12 @@ _DIGITS = 16  # of a digest
 
 
 class RepresentedViews(ViewEncoder):
-    """Visual representation as the view encoder of a follower.
+    """Visual representation as the view encoder of an agent.
 
     Args:
         network: Trained representation.
-        identity: Digest of its weights before the follower's training.
-        tune: Whether the follower's training changes its weights; otherwise it has no dropout.
+        identity: Digest of its weights before the agent's training.
+        tune: Whether the agent's training changes its weights; otherwise it has no dropout.
         encode_stop: See `VisualRepresentation.view`.
     """
 
@@ -42,7 +43,7 @@ class RepresentedViews(ViewEncoder):
 
     @property
     def architecture(self) -> dict[str, str]:
-        """Digest of the representation that the follower started from."""
+        """Digest of the representation that the agent started from."""
         return {"visual representation": self._identity}
 
     def train(self, mode: bool = True) -> "RepresentedViews":
@@ -54,6 +55,11 @@ class RepresentedViews(ViewEncoder):
         """Return the view with encoded visual features; angles are unchanged."""
         with torch.set_grad_enabled(self._tune and torch.is_grad_enabled()):
             return self.network.view(view, self._encode_stop)
+
+    def features(self, features: Tensor) -> Tensor:
+        """Return encoded visual features (..., D)."""
+        with torch.set_grad_enabled(self._tune and torch.is_grad_enabled()):
+            return self.network(features)
 
 
 def load_language(
@@ -77,14 +83,14 @@ def load_language(
 
 
 def load_text_model(run: Path, max_instruction_length: int) -> TextModel:
-    """Load a language representation as the instruction encoder of a follower.
+    """Load a language representation as the text encoder of an agent.
 
     Args:
         run: Folder of a run of clipnav train-language-representation.
-        max_instruction_length: Maximum number of tokens that the follower reads.
+        max_instruction_length: Maximum number of tokens that the agent reads.
 
     Raises:
-        FileNotFoundError, ValueError: As in `load_language`, or the follower reads more tokens.
+        FileNotFoundError, ValueError: As in `load_language`, or the agent reads more tokens.
     """
     network, _, settings = load_language(run)
     if max_instruction_length > settings.max_instruction_length:
@@ -96,12 +102,14 @@ def load_text_model(run: Path, max_instruction_length: int) -> TextModel:
     return network.text_model(_digest(run))
 
 
-def load_view_encoder(run: Path, store: FeatureStore, settings: ClearConfig) -> RepresentedViews:
-    """Load a visual representation as the view encoder of a follower.
+def load_view_encoder(
+    run: Path, store: FeatureStore, settings: RepresentationConfig
+) -> RepresentedViews:
+    """Load a visual representation as the view encoder of an agent.
 
     Args:
         run: Folder of a run of clipnav train-visual-representation.
-        store: Features that the follower reads.
+        store: Features that the agent reads.
         settings: Use of the representation.
 
     Raises:
@@ -113,7 +121,8 @@ def load_view_encoder(run: Path, store: FeatureStore, settings: ClearConfig) -> 
         store.width, config.standardise, config.input_dropout, config.hidden_dropout
     )
     load_model(run, network, {"encoder": store.encoder})
-    return RepresentedViews(network, _digest(run), settings.tune_visual, settings.encode_stop)
+    encode_stop = isinstance(settings, ClearConfig) and settings.encode_stop
+    return RepresentedViews(network, _digest(run), settings.tune_visual, encode_stop)
 
 
 def _digest(run: Path) -> str:

@@ -2,7 +2,7 @@
 
 As in CLEAR with multilingual BERT (`r2r_src/model.py: EncoderMBert`), the decoder starts from the
 hidden state of the first token and attends to those of all tokens. A frozen model encodes every
-instruction once; its hidden states are stored on disk in half precision.
+instruction of the splits once; its hidden states are stored on disk in half precision.
 """
 
 import os
@@ -125,10 +125,11 @@ class PretrainedEncoder(nn.Module):
 
 
 class FrozenStates:
-    """Hidden states of a frozen model, computed once per instruction.
+    """Hidden states of a frozen model, computed once per instruction of the reserved splits.
 
-    Each instruction is encoded by itself, so that its states are the same to the bit whenever it
-    is first used and a resumed run is reproducible.
+    Other instructions, such as those of a speaker or with masked words, are encoded at every use:
+    their number has no bound. Each instruction is encoded by itself, so that its states are the
+    same to the bit whenever it is first used and a resumed run is reproducible.
 
     Args:
         text: The model in evaluation mode.
@@ -139,11 +140,12 @@ class FrozenStates:
         cache_dir().mkdir(parents=True, exist_ok=True)
         # The file has no name and is deleted when the process ends.
         self._file = tempfile.TemporaryFile(dir=cache_dir())
+        self._reserved: set[bytes] = set()
         self._places: dict[bytes, tuple[int, int]] = {}
         self._end = 0
 
     def reserve(self, tokens: Iterable[np.ndarray]) -> int:
-        """Check that the states of all instructions of some splits fit on the disk.
+        """Store the states of all instructions of some splits, if they fit on the disk.
 
         Args:
             tokens: Instructions (B, L) of each split; equal instructions are stored once.
@@ -167,13 +169,14 @@ class FrozenStates:
                 f"{_SPARE / 1e9:.1f} GB remain unused; make room, name another folder with "
                 "CLIPNAV_CACHE, lower --max-instruction-length, or fine-tune the encoder"
             )
+        self._reserved |= rows.keys()
         return size
 
     def states(self, tokens: Tensor) -> Tensor:
         """Return the hidden states (B, L, width) float32 of tokens (B, L), zero on padding."""
         self._text.network.to(tokens.device)
         rows = [self._read(row[row != PAD]) for row in tokens.cpu().numpy()]
-        states = np.zeros((*tokens.shape, rows[0].shape[1]), np.float32)
+        states = np.zeros((*tokens.shape, self._text.width), np.float32)
         for row, values in enumerate(rows):
             states[row, : len(values)] = values
         return torch.from_numpy(states)
@@ -181,16 +184,21 @@ class FrozenStates:
     def _read(self, tokens: np.ndarray) -> np.ndarray:
         key = tokens.tobytes()
         if key not in self._places:
-            self._places[key] = self._write(tokens)
+            states = self._encode(tokens)
+            if key in self._reserved:
+                self._places[key] = self._write(states.tobytes())
+            return states
         start, size = self._places[key]
         halves = np.frombuffer(os.pread(self._file.fileno(), size, start), np.float16)
         return halves.reshape(len(tokens), -1)
 
     @torch.no_grad()
-    def _write(self, tokens: np.ndarray) -> tuple[int, int]:
+    def _encode(self, tokens: np.ndarray) -> np.ndarray:
         device = next(self._text.network.parameters()).device
         states = self._text.states(torch.from_numpy(tokens).to(device)[None])[0]
-        data = states.half().cpu().numpy().tobytes()
+        return states.half().cpu().numpy()
+
+    def _write(self, data: bytes) -> tuple[int, int]:
         place = self._end, len(data)
         os.pwrite(self._file.fileno(), data, self._end)
         self._end += len(data)

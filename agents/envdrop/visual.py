@@ -78,6 +78,10 @@ class ViewEncoder(nn.Module):
         """Return the view with encoded visual features of the same width."""
         raise NotImplementedError
 
+    def features(self, features: Tensor) -> Tensor:
+        """Return encoded visual features (..., D) of the same width."""
+        raise NotImplementedError
+
 
 class VisualNoise:
     """Dropout of visual features in one batch of episodes.

@@ -210,7 +210,7 @@ def load_follower(
     network = make_follower_loss(settings, env)
     load_model(run, network, metadata)
     network.eval()
-    reserve_text_states(network.follower, [env])
+    reserve_text_states(network.follower.encoder, [env])
     features = DeviceFeatures(env, settings.device)
     agent = FollowerAgent(network.follower, features, settings.reads_instructions)
     agent.critic = network.critic

@@ -57,7 +57,7 @@ class FollowerLearner(WalkingLearner):
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.network = self.saved = make_follower_loss(config, self.env)
         self.follower = self.network.follower
-        reserve_text_states(self.follower, [self.env, *self.evaluation_envs.values()])
+        reserve_text_states(self.follower.encoder, [self.env, *self.evaluation_envs.values()])
         fit_scale(self.follower.scale, self.env)
         if config.start_from is not None and config.resume is None:
             self._start_from(config.start_from)
@@ -70,8 +70,7 @@ class FollowerLearner(WalkingLearner):
             )
         self.clipped: list[nn.Module] = [self.follower.encoder, self.follower.decoder]
         tuned = getattr(self.follower.encoder, "tuned", None)
-        from_run = config.language_representation is not None
-        rate = config.clear.language_learning_rate if from_run else config.text.learning_rate
+        rate = config.language_learning_rate
         self.optimiser = make_optimiser(self.network, config.optimiser, tuned, rate)
         self._partners = None
         if config.clear.contrastive_weight and config.instruction_ablation == "none":

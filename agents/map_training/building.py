@@ -6,19 +6,29 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.acting.environments import feature_metadata, feature_statistics, make_env
+from agents.acting.environments import (
+    feature_metadata,
+    feature_statistics,
+    make_env,
+    reserve_text_states,
+)
 from agents.acting.tokenizers import shared_words
+from agents.clear.loading import load_text_model, load_view_encoder
 from agents.envdrop.encoders import InstructionEncoder
 from agents.learning.follower_loss import make_follower_loss
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.text import RecurrentTextEncoder
+from agents.map_transformer.text import (
+    PretrainedTextEncoder,
+    RecurrentTextEncoder,
+    pretrained_text_encoder,
+)
 from agents.settings import MapAgentConfig, MapTrainConfig, TrainConfig, agent_of
 from envs.navigation.device_features import world_features
 from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import PretrainedTokenizer, Tokenizer, load_tokenizer
+from envs.tokenizers import Tokenizer, load_tokenizer
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
@@ -35,12 +45,22 @@ def make_map_transformer(
         config: Settings of the run.
         env: Environment, which determines the width of the features.
         tokenizer: Tokenizer; that of the environment by default.
+
+    Raises:
+        FileNotFoundError: The run of a representation does not exist.
+        ValueError: A text model or a representation cannot be read or does not match the settings.
     """
     width = 0 if env.feature_store is None else env.feature_store.width
-    model = MapTransformer(config.network, len(tokenizer or env.tokenizer), width)
-    if config.text.model is not None and not config.text.tune:
-        model.text.requires_grad_(False)
-    return model.to(config.device)
+    text = views = None
+    if config.language_representation is not None:
+        read = load_text_model(config.language_representation, config.max_instruction_length)
+        text = PretrainedTextEncoder(config.network, read, config.clear.tune_language)
+    elif config.text.model is not None:
+        text = pretrained_text_encoder(config.network, config.text.tune)
+    if config.visual_representation is not None and env.feature_store is not None:
+        views = load_view_encoder(config.visual_representation, env.feature_store, config.clear)
+    words = len(tokenizer or env.tokenizer)
+    return MapTransformer(config.network, words, width, text, views).to(config.device)
 
 
 def fit_features(model: MapTransformer, env: VlnVectorEnv) -> None:
@@ -84,6 +104,7 @@ def load_map_agent(run: Path, split: str, config: MapTrainConfig) -> tuple[VlnVe
     env = make_env(config, split, load_tokenizer(run / VOCABULARY), config.evaluation_batch_size)
     model = make_map_transformer(config, env)
     load_model(run, model, metadata)
+    reserve_text_states(model.text, [env])
     return env, greedy_agent(config, model.eval(), env)
 
 
@@ -111,7 +132,7 @@ def start_from(run: Path, config: MapAgentConfig, model: MapTransformer, env: Vl
         other = make_map_transformer(config, env, source)
         load_model(run, other, feature_metadata(config))
         weights = other.state_dict()
-    if not isinstance(target, PretrainedTokenizer):
+    if _WORDS in weights:
         words = model.state_dict()[_WORDS].clone()
         words[pairs[:, 1]] = weights[_WORDS][pairs[:, 0]]
         weights[_WORDS] = words

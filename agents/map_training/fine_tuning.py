@@ -6,7 +6,12 @@ import numpy as np
 from torch import nn
 
 from agents.acting.decisions import Draws
-from agents.acting.environments import feature_metadata, make_env, make_evaluation_envs
+from agents.acting.environments import (
+    feature_metadata,
+    make_env,
+    make_evaluation_envs,
+    reserve_text_states,
+)
 from agents.acting.evaluation import Results
 from agents.acting.tokenizers import run_tokenizer
 from agents.learning.agent_learner import WalkingLearner, train_and_compare
@@ -20,6 +25,7 @@ from agents.map_training.building import (
 )
 from agents.map_training.losses import MapBatch, MapLoss
 from agents.map_transformer.agent import MapAgent
+from agents.map_transformer.text import PretrainedTextEncoder
 from agents.settings import MapTrainConfig
 from envs.episodes import Episode
 from envs.navigation.references import ReferencePaths
@@ -51,6 +57,7 @@ class MapLearner(WalkingLearner):
         self.references = ReferencePaths.of(self.env.nav_world, self.env.episodes)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.model = self.saved = make_map_transformer(config, self.env)
+        reserve_text_states(self.model.text, [self.env, *self.evaluation_envs.values()])
         fit_features(self.model, self.env)
         if config.start_from is not None and config.resume is None:
             shared = start_from(config.start_from, config, self.model, self.env)
@@ -59,10 +66,11 @@ class MapLearner(WalkingLearner):
                 print(f"{shared} of {words} words have an embedding in {config.start_from}")
         self.network = MapLoss(self.model, config)
         self.clipped: list[nn.Module] = [self.network]
-        tuned = self.model.text if config.text.tune else None
-        self.optimiser = make_optimiser(
-            self.network, config.optimiser, tuned, config.text.learning_rate
-        )
+        tuned = None
+        if isinstance(self.model.text, PretrainedTextEncoder) and self.model.text.frozen is None:
+            tuned = self.model.text
+        rate = config.language_learning_rate
+        self.optimiser = make_optimiser(self.network, config.optimiser, tuned, rate)
         self._loss = distributed.wrap_ddp(self.network)
         self._groups = episode_groups(self.env.episodes, config.instructions_per_path)
         groups = max(1, config.batch_size // config.instructions_per_path)

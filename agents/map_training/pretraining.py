@@ -6,11 +6,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.acting.environments import feature_metadata, make_env, make_evaluation_envs
+from agents.acting.environments import (
+    feature_metadata,
+    make_env,
+    make_evaluation_envs,
+    reserve_text_states,
+)
 from agents.acting.tokenizers import run_tokenizer
 from agents.learning.agent_learner import WalkingLearner, train_and_evaluate
 from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.map_training.building import fit_features, greedy_agent, start_from
+from agents.map_training.building import (
+    fit_features,
+    greedy_agent,
+    make_map_transformer,
+    start_from,
+)
 from agents.map_training.pretraining_loss import PretrainingLoss, Task
 from agents.map_training.sources import GeneratedPaths, SplitPaths
 from agents.map_transformer.agent import MapAgent
@@ -47,8 +57,11 @@ class PretrainingLearner(WalkingLearner):
         self._split = SplitPaths(config, self.env)
         self._generated = None if config.speaker is None else GeneratedPaths(config, self.env)
         scores = _class_scores(config, self.env)
-        model = make_pretraining_model(config, self.env, scores)
-        self.model = self.saved = model.network
+        network = make_map_transformer(config, self.env)
+        reserve_text_states(network.text, [self.env, *self.evaluation_envs.values()])
+        classes = 0 if scores is None else scores.shape[2]
+        model = PretrainingModel(network, classes).to(config.device)
+        self.model = self.saved = network
         fit_features(self.model, self.env)
         if config.start_from is not None and config.resume is None:
             start_from(config.start_from, config, self.model, self.env)
@@ -75,24 +88,6 @@ class PretrainingLearner(WalkingLearner):
     def agent(self, split: str) -> MapAgent:
         """Return the greedy agent on a split."""
         return greedy_agent(self.config, self.model, self.evaluation_envs[split])
-
-
-def make_pretraining_model(
-    config: MapPretrainConfig, env: VlnVectorEnv, class_scores: Tensor | None
-) -> PretrainingModel:
-    """Build an untrained model for an environment.
-
-    Args:
-        config: Settings of the run.
-        env: Environment, which determines the vocabulary and the width of the features.
-        class_scores: (V, 36, C) logits of the classes of the views, or None.
-    """
-    width = 0 if env.feature_store is None else env.feature_store.width
-    classes = 0 if class_scores is None else class_scores.shape[2]
-    model = PretrainingModel(config.network, len(env.tokenizer), width, classes)
-    if config.text.model is not None and not config.text.tune:
-        model.network.text.requires_grad_(False)
-    return model.to(config.device)
 
 
 def weight_groups(model: nn.Module) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.envdrop.visual import ViewEncoder
 from agents.map_transformer.layers import (
     EPS,
     CrossModalLayer,
@@ -14,7 +15,7 @@ from agents.map_transformer.layers import (
     padding_bias,
 )
 from agents.map_transformer.panorama import PanoramaEncoder
-from agents.map_transformer.text import TextStates, make_text_encoder
+from agents.map_transformer.text import PretrainedTextEncoder, TextStates, make_text_encoder
 from agents.settings.map_transformer import MapTransformerConfig
 
 _NODE_POSITION, _VIEW_POSITION = 7, 14
@@ -171,24 +172,31 @@ class MapTransformer(nn.Module):
         config: Sizes of the network.
         vocabulary_size: Number of token ids; ignored with `config.text_model`.
         feature_size: Width D of the visual features.
+        text: Text encoder that replaces that of the settings.
+        views: Network that encodes the visual features first; None without.
     """
 
     def __init__(
-        self, config: MapTransformerConfig, vocabulary_size: int, feature_size: int
+        self,
+        config: MapTransformerConfig,
+        vocabulary_size: int,
+        feature_size: int,
+        text: PretrainedTextEncoder | None = None,
+        views: ViewEncoder | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         width = config.hidden_size
-        self.text = make_text_encoder(config, vocabulary_size)
-        self.panorama = PanoramaEncoder(config, feature_size)
+        self.text = make_text_encoder(config, vocabulary_size) if text is None else text
+        self.panorama = PanoramaEncoder(config, feature_size, views)
         self.global_branch = GlobalBranch(config)
         self.local_branch = LocalBranch(config)
         self.global_head = ScoreHead(width, width)
         self.local_head = ScoreHead(width, width)
         self.gate = ScoreHead(2 * width, width)
         for name, part in self.named_children():
-            if name != "text" or config.text_model is None:
-                part.apply(_initialise)
+            if name != "text" or not isinstance(part, PretrainedTextEncoder):
+                _initialise(part, views)
 
     @property
     def architecture(self) -> dict[str, str]:
@@ -198,7 +206,13 @@ class MapTransformer(nn.Module):
         text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
         if config.text_encoder == "lstm":
             text = "LSTM"
+        identity: dict[str, str] = {}
+        if isinstance(self.text, PretrainedTextEncoder) and config.text_model is None:
+            text, identity = "representation", self.text.text.identity
+        views = self.panorama.views
         return {
+            **identity,
+            **({} if views is None else views.architecture),
             "text": f"{text}, {len(self.text.word_table())} tokens",
             "visual features": str(self.panorama.feature_size),
             "width": f"{self.config.hidden_size} in {self.config.heads} heads",
@@ -283,8 +297,16 @@ class MapTransformer(nn.Module):
         return [layer for layer in branch.layers if isinstance(layer, CrossModalLayer)]
 
 
-def _initialise(module: nn.Module) -> None:
-    """Initialise as BERT does: normal weights of standard deviation 0.02, zero biases."""
+def _initialise(module: nn.Module, trained: nn.Module | None = None) -> None:
+    """Initialise as BERT does: normal weights of standard deviation 0.02, zero biases.
+
+    Args:
+        module: Module, whose submodules are initialised as well.
+        trained: Submodule that keeps its weights.
+    """
+    for child in module.children():
+        if child is not trained:
+            _initialise(child, trained)
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:

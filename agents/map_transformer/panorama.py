@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.attention import Dropout, drop
+from agents.envdrop.visual import ViewEncoder
 from agents.map_transformer.layers import EPS
 from agents.settings.map_transformer import MapTransformerConfig
 
@@ -44,12 +45,16 @@ class PanoramaEncoder(nn.Module):
     Args:
         config: Sizes of the network.
         feature_size: Width D of the visual features; may be 0.
+        views: Network that encodes the features first, such as CLEAR's; None without.
     """
 
-    def __init__(self, config: MapTransformerConfig, feature_size: int) -> None:
+    def __init__(
+        self, config: MapTransformerConfig, feature_size: int, views: ViewEncoder | None = None
+    ) -> None:
         super().__init__()
         width = config.hidden_size
         self.feature_size = feature_size
+        self.views = views
         self._episode_rate = 0.0
         element_rate = config.feature_dropout
         if config.feature_dropout_kind == "episode":
@@ -57,7 +62,7 @@ class PanoramaEncoder(nn.Module):
         if feature_size:
             self.features = nn.Linear(feature_size, width)
             self.features_norm = nn.LayerNorm(width, EPS)
-        self.standardises = config.standardise and feature_size > 0
+        self.standardises = config.standardise and feature_size > 0 and views is None
         if self.standardises:
             self.register_buffer("feature_mean", torch.zeros(feature_size))
             self.register_buffer("feature_deviation", torch.ones(feature_size))
@@ -98,6 +103,8 @@ class PanoramaEncoder(nn.Module):
         x = self.directions_norm(self.directions(inputs.directions))
         if inputs.features.shape[2]:
             features = inputs.features
+            if self.views is not None:
+                features = self.views.features(features)
             if self.standardises:
                 mean, deviation = (self.get_buffer(f"feature_{n}") for n in ("mean", "deviation"))
                 features = (features - mean) / deviation

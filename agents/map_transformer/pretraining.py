@@ -28,7 +28,6 @@ from agents.map_transformer.model import (
     Scores,
     ViewInputs,
 )
-from agents.settings.map_transformer import MapTransformerConfig
 
 
 class WordHead(nn.Module):
@@ -81,35 +80,27 @@ class PretrainingModel(nn.Module):
         class_head: Head of masked region classification; None without classes.
     """
 
-    def __init__(
-        self,
-        config: MapTransformerConfig,
-        vocabulary_size: int,
-        feature_size: int,
-        num_classes: int = 0,
-    ) -> None:
+    def __init__(self, network: MapTransformer, num_classes: int = 0) -> None:
         """Build an untrained model.
 
         Args:
-            config: Sizes of the network.
-            vocabulary_size: Number of token ids, which are also the targets of masked words.
-            feature_size: Width of the visual features.
+            network: The network to be fine-tuned; its token ids are the targets of masked words.
             num_classes: Number of classes of the views; 0 without masked region classification.
 
         Raises:
             ValueError: The word embeddings of the text model do not have the width of the network.
         """
         super().__init__()
+        config = network.config
         width, layers = config.hidden_size, range(config.cross_layers)
-        self.network = MapTransformer(config, vocabulary_size, feature_size)
+        self.network = network
         self.global_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
         self.local_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
-        words = self.network.text.word_table()
+        words = network.text.word_table()
         if words.shape[1] != width:
             raise ValueError(
-                f"--network.text-model {config.text_model}: its word embeddings have width "
-                f"{words.shape[1]}, but masked words require --network.hidden-size {width}; give "
-                f"--network.hidden-size {words.shape[1]}"
+                f"--network.hidden-size {width}: masked words require the width of the text "
+                f"model's word embeddings; give --network.hidden-size {words.shape[1]}"
             )
         self.word_head = WordHead(width, len(words))
         self.class_head = ScoreHead(width, width, num_classes) if num_classes else None

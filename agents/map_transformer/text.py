@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.attention import Dropout
+from agents.envdrop.pretrained import FrozenStates, TextModel, hugging_face_model
 from agents.envdrop.recurrent import BidirectionalLSTM
 from agents.map_transformer.layers import EPS, SelfAttentionLayer, padding_bias
 from agents.settings.map_transformer import MapTransformerConfig
-from storage.hugging_face import load_text_model
 
 PAD = 0
 
@@ -102,40 +102,43 @@ class RecurrentTextEncoder(nn.Module):
 
 
 class PretrainedTextEncoder(nn.Module):
-    """Model of transformers, fine-tuned with the network, with a projection if widths differ.
+    """Model of transformers, frozen or fine-tuned, with a projection if widths differ.
 
     Args:
-        config: Sizes of the network and the name of the model.
-
-    Raises:
-        ValueError: The model cannot be read, or has fewer layers than the settings keep.
+        config: Sizes of the network.
+        text: The model; its weights are trained and saved with the network if `tune`.
+        tune: Whether to fine-tune the model.
     """
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: MapTransformerConfig, text: TextModel, tune: bool = True) -> None:
         super().__init__()
-        assert config.text_model is not None
-        self.model: Any = load_text_model(config.text_model)
-        if config.text_model_layers is not None:
-            _keep_layers(self.model, config.text_model, config.text_model_layers)
-        pooler = getattr(self.model, "pooler", None)
+        self.text = text
+        pooler = getattr(text.network, "pooler", None)
         if pooler is not None:
             # Its output is unused, but DistributedDataParallel waits for every gradient.
             pooler.requires_grad_(False)
-        width = self.model.config.hidden_size
-        same = width == config.hidden_size
-        self.projection = nn.Identity() if same else nn.Linear(width, config.hidden_size)
+        # A frozen model is not a submodule, so it stays in evaluation mode and is not saved.
+        self.model = text.network if tune else None
+        self.frozen = None
+        if not tune:
+            text.network.eval().requires_grad_(False)
+            self.frozen = FrozenStates(text)
+        same = text.width == config.hidden_size
+        self.projection = nn.Identity() if same else nn.Linear(text.width, config.hidden_size)
 
     def word_table(self) -> Tensor:
         """Return the embedding of each token id (vocabulary, width of the model)."""
-        # `PretrainedTokenizer` shifts the ids of the model by one, so that padding is 0.
-        return functional.pad(self.model.get_input_embeddings().weight, (0, 0, 1, 0))
+        # The tokenizer may shift the ids of the model, so that padding is 0.
+        words = self.text.network.get_input_embeddings().weight
+        return functional.pad(words, (0, 0, self.text.shift, 0))
 
     def forward(self, tokens: Tensor) -> TextStates:
-        """Encode ids (E, L) of a `PretrainedTokenizer`, padded with 0 at the end."""
-        mask = tokens != PAD
-        ids = (tokens - 1).clamp_min(0)
-        states = self.model(ids, attention_mask=mask.long()).last_hidden_state
-        return TextStates(self.projection(states), mask)
+        """Encode ids (E, L) of the tokenizer of the model, padded with 0 at the end."""
+        if self.frozen is None:
+            states = self.text.states(tokens)
+        else:
+            states = self.frozen.states(tokens.long()).to(tokens.device)
+        return TextStates(self.projection(states), tokens != PAD)
 
 
 def _keep_layers(model: Any, name: str, count: int) -> None:
@@ -161,10 +164,30 @@ def make_text_encoder(
         vocabulary_size: Number of token ids, without `config.text_model`.
 
     Raises:
-        ValueError: The model cannot be read, see `storage.hugging_face.load_text_model`.
+        FileNotFoundError, ValueError, ConnectionError: As in `pretrained_text_encoder`.
     """
-    if config.text_model is None:
-        if config.text_encoder == "lstm":
-            return RecurrentTextEncoder(config, vocabulary_size)
-        return TextEncoder(config, vocabulary_size)
-    return PretrainedTextEncoder(config)
+    if config.text_model is not None:
+        return pretrained_text_encoder(config)
+    if config.text_encoder == "lstm":
+        return RecurrentTextEncoder(config, vocabulary_size)
+    return TextEncoder(config, vocabulary_size)
+
+
+def pretrained_text_encoder(
+    config: MapTransformerConfig, tune: bool = True
+) -> PretrainedTextEncoder:
+    """Build the text encoder with the Hugging Face model of the settings.
+
+    Args:
+        config: Sizes of the network and the name of the model.
+        tune: Whether to fine-tune the model.
+
+    Raises:
+        FileNotFoundError, ValueError, ConnectionError: The model cannot be read, see
+            `storage.hugging_face.load_text_model`, or has fewer layers than the settings keep.
+    """
+    assert config.text_model is not None
+    text = hugging_face_model(config.text_model)
+    if config.text_model_layers is not None:
+        _keep_layers(text.network, config.text_model, config.text_model_layers)
+    return PretrainedTextEncoder(config, text, tune)

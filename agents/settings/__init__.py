@@ -11,6 +11,7 @@ from agents.settings.networks import (
     ClearConfig,
     FeatureDropout,
     FollowerConfig,
+    RepresentationConfig,
     SpeakerConfig,
     TextConfig,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "MapTransformerConfig",
     "Recipe",
     "ReinforcementConfig",
+    "RepresentationConfig",
     "RunConfig",
     "SearchConfig",
     "SpeakerConfig",

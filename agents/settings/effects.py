@@ -8,7 +8,7 @@ share their flags.
 
 from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
 from agents.settings.networks import FollowerConfig, SpeakerConfig
-from agents.settings.runs import RunConfig, SpeakerTrainConfig, TrainConfig
+from agents.settings.runs import AgentConfig, RunConfig, SpeakerTrainConfig, TrainConfig
 from envs.worlds import MAX_EPISODE_STEPS, is_built_in
 from training.settings import idle_training_settings
 
@@ -38,7 +38,7 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
 def _map_settings(config: MapAgentConfig) -> dict[str, str]:
     """Return the settings of map agents without effect."""
     idle = {"angle_feature_size": "with --agent map, which computes its own directions"}
-    idle |= _map_network_settings(config)
+    idle |= _map_network_settings(config) | _representation_settings(config)
     if not config.reads_instructions:
         idle["max_instruction_length"] = "with --instruction-ablation empty"
     if isinstance(config, MapTrainConfig):
@@ -60,7 +60,10 @@ def _map_network_settings(config: MapAgentConfig) -> dict[str, str]:
     """Return the settings of the network of a map agent without effect."""
     network, idle = config.network, dict[str, str]()
     sizes = ["network.text_layers", "network.max_text_length"]
-    if network.text_model is not None:
+    if config.language_representation is not None:
+        names = ["network.text_model", "network.text_model_layers", "network.text_encoder"]
+        idle |= dict.fromkeys([*names, *sizes], "with --language-representation")
+    elif network.text_model is not None:
         names = [*sizes, "network.text_encoder"]
         idle |= dict.fromkeys(names, "with --network.text-model, which has its own")
     elif network.text_encoder == "lstm":
@@ -70,6 +73,8 @@ def _map_network_settings(config: MapAgentConfig) -> dict[str, str]:
         idle |= {f"network.{name}": "with --no-vision" for name in names}
     elif not network.feature_dropout:
         idle["network.feature_dropout_kind"] = "with --network.feature-dropout 0"
+    if config.visual_representation is not None and config.vision:
+        idle["network.standardise"] = "with --visual-representation, which has its own"
     return idle
 
 
@@ -101,20 +106,12 @@ def _follower_settings(config: TrainConfig) -> dict[str, str]:
 
 
 def _clear_settings(config: TrainConfig) -> dict[str, str]:
-    """Return the settings of CLEAR's representations without effect, and those they replace."""
-    idle: dict[str, str] = {}
-    if config.language_representation is None:
-        names, reason = ("tune_language", "language_learning_rate"), "language"
-        idle |= {f"clear.{n}": f"without --{reason}-representation" for n in names}
-    else:
-        idle |= dict.fromkeys(("text", "follower.embedding_size"), "with --language-representation")
-        if not config.clear.tune_language:
-            idle["clear.language_learning_rate"] = "without --clear.tune-language"
-    if not config.vision:
-        idle["visual_representation"] = "with --no-vision"
+    """Return the settings of CLEAR in a follower without effect, and those that it replaces."""
+    idle = _representation_settings(config)
+    if config.language_representation is not None:
+        idle["follower.embedding_size"] = "with --language-representation"
     if config.visual_representation is None or not config.vision:
-        names, reason = ("tune_visual", "encode_stop"), "without --visual-representation"
-        idle |= {f"clear.{name}": reason for name in names}
+        idle["clear.encode_stop"] = "without --visual-representation"
     else:
         idle["follower.standardise"] = "with --visual-representation, which has its own"
     if not config.imitation_weight:
@@ -125,6 +122,23 @@ def _clear_settings(config: TrainConfig) -> dict[str, str]:
         )
     if not config.clear.contrastive_weight:
         idle["clear.temperature"] = "with --clear.contrastive-weight 0"
+    return idle
+
+
+def _representation_settings(config: AgentConfig) -> dict[str, str]:
+    """Return the settings of CLEAR's representations without effect."""
+    idle: dict[str, str] = {}
+    if config.language_representation is None:
+        names = ("tune_language", "language_learning_rate")
+        idle |= {f"clear.{name}": "without --language-representation" for name in names}
+    else:
+        idle["text"] = "with --language-representation"
+        if not config.clear.tune_language:
+            idle["clear.language_learning_rate"] = "without --clear.tune-language"
+    if not config.vision:
+        idle["visual_representation"] = "with --no-vision"
+    if config.visual_representation is None or not config.vision:
+        idle["clear.tune_visual"] = "without --visual-representation"
     return idle
 
 

@@ -46,7 +46,8 @@ class MapAgentConfig(AgentConfig):
                 "model; give both"
             )
         longest = self.network.max_text_length
-        has_table = self.text.model is None and self.network.text_encoder == "transformer"
+        own_text = self.text.model is None and self.language_representation is None
+        has_table = own_text and self.network.text_encoder == "transformer"
         if has_table and self.max_instruction_length > longest:
             raise ValueError(
                 f"--max-instruction-length {self.max_instruction_length}: at most "

@@ -109,8 +109,8 @@ class TextConfig:
 
 
 @dataclass(frozen=True)
-class ClearConfig:
-    """Use of CLEAR's representations in a follower."""
+class RepresentationConfig:
+    """Use of CLEAR's representations in an agent."""
 
     tune_language: bool = False
     """Fine-tune the language representation; otherwise its hidden states are computed once and
@@ -119,6 +119,15 @@ class ClearConfig:
     """Peak learning rate of the fine-tuned language representation."""
     tune_visual: bool = False
     """Fine-tune the visual representation, with its dropout; otherwise it does not change."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, ("language_learning_rate",), "clear.")
+
+
+@dataclass(frozen=True)
+class ClearConfig(RepresentationConfig):
+    """Use of CLEAR's representations, and of its contrastive loss, in a follower."""
+
     encode_stop: bool = False
     """Apply the visual representation to the zero features of the action stop (CLEAR: yes)."""
     contrastive_weight: float = 0.0
@@ -128,8 +137,8 @@ class ClearConfig:
     """Divisor of the cosine similarities in this loss."""
 
     def __post_init__(self) -> None:
-        names = ("language_learning_rate", "contrastive_weight", "temperature")
-        check_numbers(self, names, "clear.")
+        super().__post_init__()
+        check_numbers(self, ("contrastive_weight", "temperature"), "clear.")
         if not self.temperature:
             raise ValueError("--clear.temperature 0: must be greater than 0")
 

@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
-from agents.settings.networks import ClearConfig, FollowerConfig, SpeakerConfig, TextConfig
+from agents.settings.networks import (
+    ClearConfig,
+    FollowerConfig,
+    RepresentationConfig,
+    SpeakerConfig,
+    TextConfig,
+)
 from envs.worlds import Dataset, World
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes, check_numbers
@@ -128,6 +134,12 @@ class AgentConfig(RunConfig):
     shuffled between the paths of a split (within a language, by --seed)."""
     select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
     """Metric on the split --select-by that selects the best weights."""
+    language_representation: Path | None = None
+    """Run of clipnav train-language-representation that encodes the instructions, with its
+    tokenizer."""
+    visual_representation: Path | None = None
+    """Run of clipnav train-visual-representation that encodes the views."""
+    clear: RepresentationConfig = field(default_factory=RepresentationConfig)
 
     @property
     def run_name(self) -> str:
@@ -135,7 +147,15 @@ class AgentConfig(RunConfig):
         name = super().run_name
         if self.instruction_ablation != "none":
             name += f"-{self.instruction_ablation}-instructions"
-        return name
+        name += "" if self.language_representation is None else "-language"
+        return name + ("" if self.visual_representation is None else "-visual")
+
+    @property
+    def language_learning_rate(self) -> float:
+        """Peak learning rate of a fine-tuned text model or language representation."""
+        if self.language_representation is not None:
+            return self.clear.language_learning_rate
+        return self.text.learning_rate
 
     @property
     def reads_instructions(self) -> bool:
@@ -175,11 +195,6 @@ class TrainConfig(AgentConfig):
     same data, training continues with reinforcement in the built-in houses."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
-    language_representation: Path | None = None
-    """Run of clipnav train-language-representation that encodes the instructions, with its
-    tokenizer."""
-    visual_representation: Path | None = None
-    """Run of clipnav train-visual-representation that encodes the views."""
     clear: ClearConfig = field(default_factory=ClearConfig)
 
     def __post_init__(self) -> None:
@@ -198,8 +213,6 @@ class TrainConfig(AgentConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         name = super().run_name
-        name += "" if self.language_representation is None else "-language"
-        name += "" if self.visual_representation is None else "-visual"
         name += "" if self.start_from is None else "-continued"
         return name + ("" if self.back_translation.speaker is None else "-back-translation")
 

@@ -41,7 +41,7 @@ class ViewSource:
             houses.
         full_faces: Whether full-size skyboxes are preferred to downsized ones.
         skip_damaged: Whether viewpoints with damaged skyboxes are skipped.
-        gpu_device_id: CUDA device of "habitat", see `HabitatPanoramas`.
+        gpu_device_id: CUDA device of "habitat", see `HabitatServer`.
     """
 
     world: SourceWorld
@@ -113,11 +113,11 @@ def _cutter(source: ViewSource) -> _WorldCutter:
     if source.scan_dir is None:
         raise ValueError(f"world '{source.world}' requires the folder of its scans; give scan_dir")
     if source.world == "habitat":
+        from envs.habitat.client import shared_server
         from envs.panoramas.habitat_panoramas import HabitatPanoramas
 
-        return HabitatPanoramas(
-            source.scan_dir, source.connectivity_dir, gpu_device_id=source.gpu_device_id
-        ).views36
+        server = shared_server(gpu_device_id=source.gpu_device_id)
+        return HabitatPanoramas(source.scan_dir, source.connectivity_dir, drawer=server).views36
     if source.connectivity_dir is None:
         raise ValueError(
             "world 'matterport' requires the folder of its navigation graphs; give connectivity_dir"

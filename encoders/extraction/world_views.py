@@ -71,7 +71,8 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
 
     Raises:
         ValueError: --scan-dir is required.
-        ModuleNotFoundError: habitat-sim is not installed.
+        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
+        FileNotFoundError: The named Python does not exist.
     """
     if arguments.scan_dir is not None or arguments.world in ("houses", "houses-standard"):
         return arguments.scan_dir
@@ -81,10 +82,10 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
         raise ValueError(
             "--world habitat with --data-dir requires 3D models; give their folder with --scan-dir"
         )
+    from envs.habitat.interpreter import habitat_python
     from envs.houses.rendering.habitat_export import export_houses
-    from envs.panoramas.habitat_panoramas import require_habitat
 
-    require_habitat()  # before the houses are built, which takes minutes
+    habitat_python()  # before the houses are built, which takes minutes
     return export_houses(scans)
 
 

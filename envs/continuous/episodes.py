@@ -1,7 +1,7 @@
 """Episodes of continuous navigation: positions in space instead of viewpoints."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -76,12 +76,15 @@ class ContinuousSplit:
         episodes: Episodes in the order of the file; stored as a tuple.
         tokenizer: Tokenizer of the instructions.
         max_instruction_length: Length L of encoded instructions.
+        references: Positions (G, 3) of the expert's walk by `episode_id`, for nDTW; the walks of
+            other episodes are computed when they are needed.
     """
 
     dataset: ContinuousDataset
     episodes: Sequence[ContinuousEpisode]
     tokenizer: Tokenizer
     max_instruction_length: int
+    references: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Freeze the episodes."""
@@ -161,12 +164,20 @@ def split_of_episodes(
     episodes: Sequence[ContinuousEpisode],
     tokenizer: Tokenizer,
     max_instruction_length: int | None = None,
+    references: Mapping[str, np.ndarray] | None = None,
 ) -> ContinuousSplit:
-    """Return a split of given episodes, such as those of VLN-CE's files."""
+    """Return a split of given episodes, such as those of VLN-CE's files.
+
+    Args:
+        dataset: "r2r" or "rxr".
+        episodes: The episodes.
+        tokenizer: Tokenizer of the instructions.
+        max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR).
+        references: Positions of the expert's walks by `episode_id`, such as those of gt files.
+    """
     length = max_instruction_length or MAX_INSTRUCTION_LENGTH[dataset]
-    return ContinuousSplit(
-        dataset, episodes, tokenizer, whole_number("max_instruction_length", length)
-    )
+    length = whole_number("max_instruction_length", length)
+    return ContinuousSplit(dataset, episodes, tokenizer, length, references or {})
 
 
 def continuous_episodes(

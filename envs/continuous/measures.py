@@ -87,17 +87,15 @@ def measure_walk(
     distances = _checked_distances(walk)
     length = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
     final, nearest, ideal = float(distances[-1]), float(distances.min()), float(distances[0])
-    if definition == "vlnce":
-        success, oracle = walk.stopped and final < threshold, nearest < threshold
-    else:
-        success, oracle = final <= threshold, nearest <= threshold
+    is_near = np.less if definition == "vlnce" else np.less_equal
+    success = is_near(final, threshold) and (walk.stopped or definition == "etpnav")
     efficiency = _efficiency(ideal, length)
     warped = _dtw(moved_positions(positions), reference, dtw)
     ndtw = float(np.exp(-warped / (threshold * len(reference))))
     measures = {
         "distance_to_goal": final,
         "success": float(success),
-        "oracle_success": float(oracle),
+        "oracle_success": float(is_near(nearest, threshold)),
         "oracle_navigation_error": nearest,
         "spl": float(success) * efficiency,
         "soft_spl": _progress(ideal, final) * efficiency,

@@ -1,6 +1,7 @@
 """ViewPictures: colours and depth of viewpoints in any direction, from cached panoramas."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,9 +80,10 @@ class ViewPictures:
             NoPictureError: A viewpoint has no panorama.
         """
         pictures = np.empty((len(poses), *self.shape, 3), np.uint8)
-        for scan, viewpoint, rows in _by_viewpoint(poses):
-            grid = view_grid([poses[row][2:] for row in rows], self.shape, self.vfov)
-            pictures[rows] = sampled(self._colours(scan, viewpoint).float(), grid)
+        with _one_thread():
+            for scan, viewpoint, rows in _by_viewpoint(poses):
+                grid = view_grid([poses[row][2:] for row in rows], self.shape, self.vfov)
+                pictures[rows] = sampled(self._colours(scan, viewpoint).float(), grid)
         return pictures
 
     def depth(self, poses: Sequence[ViewPose]) -> np.ndarray:
@@ -93,9 +95,10 @@ class ViewPictures:
             NoPictureError: A viewpoint has no panorama of distances.
         """
         depth = np.empty((len(poses), *self.shape), np.float32)
-        for scan, viewpoint, rows in _by_viewpoint(poses):
-            grid = view_grid([poses[row][2:] for row in rows], self.shape, self.vfov).numpy()
-            depth[rows] = planar_depth(self._distances(scan, viewpoint), grid, self.vfov)
+        with _one_thread():
+            for scan, viewpoint, rows in _by_viewpoint(poses):
+                grid = view_grid([poses[row][2:] for row in rows], self.shape, self.vfov).numpy()
+                depth[rows] = planar_depth(self._distances(scan, viewpoint), grid, self.vfov)
         return depth
 
     def views36(self, scan: str, viewpoint: str) -> np.ndarray:
@@ -104,7 +107,8 @@ class ViewPictures:
         Raises:
             NoPictureError: The viewpoint has no panorama.
         """
-        return sampled(self._colours(scan, viewpoint).float(), grid36(self.shape, self.vfov))
+        with _one_thread():
+            return sampled(self._colours(scan, viewpoint).float(), grid36(self.shape, self.vfov))
 
     def _read_colours(self, scan: str, viewpoint: str) -> "torch.Tensor":
         import torch
@@ -135,6 +139,23 @@ def _fineness(width: int, shape: tuple[int, int], vfov: float) -> float:
     """Return the ratio of a panorama's resolution to that of a view at its centre."""
     focal = shape[0] / 2 / np.tan(vfov / 2)
     return width / (2 * np.pi) / focal
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread.
+
+    The threads of OpenMP do not exist in a forked process, such as those of `AsyncVectorEnv`, which
+    would wait for them forever.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _by_viewpoint(poses: Sequence[ViewPose]) -> Iterator[tuple[str, str, list[int]]]:

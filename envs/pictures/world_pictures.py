@@ -1,7 +1,5 @@
 """Sources of panoramas: the built-in houses, Matterport3D's skyboxes and habitat-sim."""
 
-import hashlib
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -9,7 +7,7 @@ from threading import Lock
 from envs.panoramas.panorama import Panorama
 from envs.pictures.panorama_files import DrawnPictures, NoPictures, PanoramaSource, Pictures
 from envs.pictures.view_pictures import ViewPictures
-from envs.sharing import SharedObjects
+from envs.sharing import SharedObjects, files_digest
 from envs.worlds import WorldFiles
 from storage import cache_dir
 from storage.features.view_grid import VFOV
@@ -56,7 +54,7 @@ def shared_pictures(
 
     Raises:
         ValueError: The world has no pictures, or a folder is missing or has no effect.
-        ModuleNotFoundError: habitat-sim is not installed.
+        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
     folder = None if scan_dir is None else Path(scan_dir)
 
@@ -120,7 +118,7 @@ def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
     def kept(scan: str) -> Path:
         # Panoramas depend on the skyboxes and on the poses in the connectivity file.
         parts = (skybox_dir(folder, scan), connectivity_dir / f"{scan}_connectivity.json")
-        return cache_dir() / "panoramas" / "matterport" / f"{scan}-{_state(parts)}"
+        return cache_dir() / "panoramas" / "matterport" / f"{scan}-{files_digest(parts)}"
 
     return DrawnPictures(draw, kept)
 
@@ -135,13 +133,14 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
 
     Raises:
         ValueError: The world is not built in and no folder is given.
-        ModuleNotFoundError: habitat-sim is not installed.
+        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
+    from envs.habitat.interpreter import habitat_python
     from envs.houses.building.house import house_cache_dir
     from envs.houses.rendering.habitat_export import export_houses
-    from envs.panoramas.habitat_panoramas import HabitatPanoramas, require_habitat, scene_file
+    from envs.panoramas.habitat_panoramas import HabitatPanoramas, scene_file
 
-    require_habitat()
+    habitat_python()  # before houses are built, which takes minutes
     if folder is None and not files.is_built_in:
         raise ValueError(
             f"world '{files.world}' requires the folder of its 3D models for habitat; give scan_dir"
@@ -162,12 +161,6 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
 
     def kept(scan: str) -> Path:
         parts = model(scan), files.connectivity_dir / f"{scan}_connectivity.json"
-        return cache_dir() / "panoramas" / "habitat" / f"{scan}-{_state(parts)}"
+        return cache_dir() / "panoramas" / "habitat" / f"{scan}-{files_digest(parts)}"
 
     return DrawnPictures(draw, kept)
-
-
-def _state(paths: Iterable[Path]) -> str:
-    """Return 16 hexadecimal digits that change when one of the files or folders changes."""
-    states = [f"{path.resolve()}: {path.exists() and path.stat().st_mtime_ns}" for path in paths]
-    return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import tyro
 
@@ -14,13 +14,17 @@ from envs.metrics import SUCCESS_THRESHOLD
 from envs.worlds import Dataset, World, named_world, world_files
 from training.settings import check_counts
 
+Task = Literal["r2r", "rxr", "r4r", "r2r-ce", "rxr-ce"]
+_ONLY_CONTINUOUS = {"definition": "vlnce", "dtw": "exact"}
+_ONLY_ON_GRAPHS = {"turns": "keep"}
+
 
 @dataclass(frozen=True)
 class ScoringRules:
     """Instructions to score, and definitions of the metrics."""
 
-    dataset: Dataset = "r2r"
-    """Dataset of the instructions."""
+    dataset: Task = "r2r"
+    """Dataset of the instructions; r2r-ce and rxr-ce are walks in continuous environments."""
     split: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Split of the files, val_unseen by default; repeat the flag for several splits."""
     world: World | None = None
@@ -40,6 +44,11 @@ class ScoringRules:
     turns: Literal["keep", "drop"] = "keep"
     """Whether repetitions of a viewpoint, which EnvDrop writes for turns in place, count in nDTW,
     sDTW and steps."""
+    definition: Literal["vlnce", "etpnav"] = "vlnce"
+    """Definition of a success in continuous environments: a stop less than 3 m from the goal
+    (vlnce), or a walk that ends at most 3 m from it, stopped or not (etpnav)."""
+    dtw: Literal["exact", "fastdtw"] = "exact"
+    """Algorithm of nDTW in continuous environments; VLN-CE uses the approximation fastdtw."""
     threshold: float = SUCCESS_THRESHOLD
     """Success radius in metres; also the scale of nDTW and CLS."""
     confidence: float = 0.95
@@ -51,6 +60,26 @@ class ScoringRules:
 
     def __post_init__(self) -> None:
         check_counts(self, ("instructions_per_path",))
+        kind, ineffective = "continuous environments", _ONLY_ON_GRAPHS
+        if not self.is_continuous:
+            kind, ineffective = "navigation graphs", _ONLY_CONTINUOUS
+        for name, default in ineffective.items():
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"--{name} {getattr(self, name)} has no effect on walks in {kind} (--dataset "
+                    f"{self.dataset}); leave it out"
+                )
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether the walks are in continuous environments."""
+        return self.dataset.endswith("-ce")
+
+    @property
+    def instructions_dataset(self) -> Dataset:
+        """Dataset whose annotations contain the instructions."""
+        dataset: Dataset = cast(Dataset, self.dataset.removesuffix("-ce"))
+        return dataset
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -90,7 +119,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     split_of: dict[str, str] = {}
     episodes: list[Episode] = []
     for split in dict.fromkeys(rules.splits):
-        for episode in load_episodes(rules.dataset, split, files):
+        for episode in load_episodes(rules.instructions_dataset, split, files):
             other = split_of.setdefault(episode.instr_id, split)
             if other != split:
                 raise ValueError(
@@ -98,7 +127,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
                     "splits separately"
                 )
             episodes.append(episode)
-    counted = _counted(episodes, rules)
+    counted = counted_ids(episodes, rules)
     if not counted:
         raise ValueError(
             f"no instruction in language '{rules.language}'; use another --language, or leave it "
@@ -109,7 +138,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     return GroundTruth(episodes, split_of, graphs, counted)
 
 
-def _counted(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
+def counted_ids(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
     """Return the ids that match the language and the number of instructions per path."""
 
     def is_counted(episode: Episode) -> bool:

@@ -1,7 +1,7 @@
 """Text report on submission files: findings, number of scored instructions, tables of metrics."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -47,17 +47,18 @@ def evaluate_submissions(
 
 def report(submissions: Sequence[ScoredSubmission], rules: ScoringRules) -> str:
     """Return the report on submissions that were scored by the same rules."""
-    named = {_letter(number): submission for number, submission in enumerate(submissions)}
+    named = {file_letter(number): submission for number, submission in enumerate(submissions)}
     parts = [_file_report(name, submission, rules) for name, submission in named.items()]
     scored = {name: submission for name, submission in named.items() if submission.scores}
     if scored:
         parts.append(_metric_table(scored, rules))
-        parts += _group_table("language", scored, ScoredSubmission.by_language)
-        parts += _group_table("split", scored, ScoredSubmission.by_split)
+        parts += group_table("language", {n: s.by_language() for n, s in scored.items()})
+        parts += group_table("split", {n: s.by_split() for n, s in scored.items()})
     return "\n\n".join(parts)
 
 
-def _letter(number: int) -> str:
+def file_letter(number: int) -> str:
+    """Return the name of a file in a report: A, B, ..."""
     return ascii_uppercase[number] if number < len(ascii_uppercase) else f"file {number + 1}"
 
 
@@ -97,8 +98,26 @@ def _metric_table(scored: Mapping[str, ScoredSubmission], rules: ScoringRules) -
     gains = {
         f"{name} - {first_name}": differences(first, other, rules)[1] for name, other in others
     }
+    return metric_table(columns, gains, _ROWS, rules)
+
+
+def metric_table(
+    columns: Mapping[str, Mapping[str, Interval]],
+    gains: Mapping[str, Mapping[str, Interval]],
+    metrics: Mapping[str, Metric],
+    rules: ScoringRules,
+) -> str:
+    """Return a table of metrics with intervals.
+
+    Args:
+        columns: Intervals by file and short name.
+        gains: Paired differences by pair of files and short name; empty for files without common
+            instructions.
+        metrics: Rows of the table by short name.
+        rules: Rules of the scores, for the note below the table.
+    """
     rows = [["metric", *columns, *gains]]
-    for short, metric in _ROWS.items():
+    for short, metric in metrics.items():
         values = [_interval(column[short], metric.factor, "") for column in columns.values()]
         pairs = [_gain(column, short, metric.factor) for column in gains.values()]
         rows.append([f"{short} {metric.unit}".rstrip(), *values, *pairs])
@@ -124,22 +143,27 @@ def _gain(gains: Mapping[str, Interval], metric: str, factor: float) -> str:
     return f"{_interval(gain, factor, '+')} {'*' if apart else ' '}"
 
 
-def _group_table(
+def group_table(
     title: str,
-    scored: Mapping[str, ScoredSubmission],
-    summarise: Callable[[ScoredSubmission], Mapping[str, Mapping[str, float]]],
+    summaries: Mapping[str, Mapping[str, Mapping[str, float]]],
+    metrics: Mapping[str, Metric] = SUMMARY_METRICS,
 ) -> list[str]:
-    """Return a table of means by group and file; no table for a single group."""
-    summaries = {name: summarise(submission) for name, submission in scored.items()}
+    """Return a table of means by group and file; no table for a single group.
+
+    Args:
+        title: Kind of group.
+        summaries: Means by file, group and short name.
+        metrics: Columns of the table by short name.
+    """
     groups = sorted({group for summary in summaries.values() for group in summary})
     if len(groups) < 2:
         return []
-    header = [f"{short} {metric.unit}" for short, metric in SUMMARY_METRICS.items()]
+    header = [f"{short} {metric.unit}".rstrip() for short, metric in metrics.items()]
     rows = [[title, "file", "instructions", *header]]
     for group in groups:
         for name, summary in summaries.items():
             if group in summary:
                 means = summary[group]
-                figures = [f"{m.factor * means[short]:.2f}" for short, m in SUMMARY_METRICS.items()]
+                figures = [f"{m.factor * means[short]:.2f}" for short, m in metrics.items()]
                 rows.append([group, name, f"{means['episodes']:.0f}", *figures])
     return [aligned(rows)]

@@ -22,7 +22,8 @@ def test_import_registers_the_ids_and_loads_no_torch(tmp_path):
         "print('torch' in sys.modules, *sorted(i for i in gymnasium.registry if 'CLIP' in i))"
     )
     done = run(program, tmp_path)
-    assert done.stdout == "False R2R-CLIP-v0 R4R-CLIP-v0 RxR-CLIP-v0\n", done.stderr
+    ids = "R2R-CE-CLIP-v0 R2R-CLIP-v0 R4R-CLIP-v0 RxR-CE-CLIP-v0 RxR-CLIP-v0"
+    assert done.stdout == f"False {ids}\n", done.stderr
 
 
 @pytest.mark.parametrize("name", clipnav.__all__)

@@ -26,13 +26,14 @@ from agents.language_models.prompts.pictures import Draw, Pictures
 from agents.language_models.prompts.sources import drawing, view_descriptions
 from agents.language_models.strategies import make_strategy
 from agents.language_models.strategies.navgpt import Describe
+from agents.language_models.walks.asking import Strategy, WalkSettings
 from agents.language_models.walks.running import (
     Finished,
     WalkMaker,
     walk_concurrently,
     walk_in_batches,
 )
-from agents.language_models.walks.walking import EpisodeWalk, Strategy, WalkSettings
+from agents.language_models.walks.walking import EpisodeWalk
 from agents.settings import read_agent_config
 from agents.settings.language_models import EvaluateVlmConfig
 from envs.episodes import Episode

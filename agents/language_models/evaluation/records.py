@@ -8,32 +8,32 @@ from typing import Any
 import msgspec
 
 from agents.language_models.prompts.messages import prompt_text
-from agents.language_models.walks.walking import DecisionRecord, EpisodeWalk, Exchange
+from agents.language_models.walks.asking import AskingWalk, DecisionRecord, Exchange
 from storage import atomic_write
 from storage.appending import append_bytes
 
 _LONGEST = 4096  # characters of an answer in the log
 
 
-def append_requests(path: Path, walk: EpisodeWalk) -> None:
+def append_requests(path: Path, walk: AskingWalk) -> None:
     """Append the requests of a walk to the log."""
     append_bytes(path, b"".join(_lines(walk)))
 
 
-def write_requests(path: Path, walks: Iterable[EpisodeWalk]) -> None:
+def write_requests(path: Path, walks: Iterable[AskingWalk]) -> None:
     """Write the requests of all walks, in their order."""
     with atomic_write(path) as beside, beside.open("wb") as file:
         for walk in walks:
             file.writelines(_lines(walk))
 
 
-def _lines(walk: EpisodeWalk) -> Iterator[bytes]:
+def _lines(walk: AskingWalk) -> Iterator[bytes]:
     for step, decision in enumerate(walk.decisions):
         for exchange in decision.exchanges:
-            entry = {"episode": walk.episode.instr_id, "step": step, **_entry(decision, exchange)}
+            entry = {"episode": walk.instr_id, "step": step, **_entry(decision, exchange)}
             yield msgspec.json.encode(entry) + b"\n"
     if walk.error:
-        entry = {"episode": walk.episode.instr_id, "step": len(walk.decisions)}
+        entry = {"episode": walk.instr_id, "step": len(walk.decisions)}
         yield msgspec.json.encode({**entry, "error": walk.error}) + b"\n"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.acting.evaluation import Evaluation
 from agents.language_models.models.replies import Usage
-from agents.language_models.walks.walking import EpisodeWalk
+from agents.language_models.walks.asking import AskingWalk
 from envs.episodes import Episode
 from envs.metrics import SUMMARY_METRICS, aligned
 from envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
@@ -81,7 +81,7 @@ def _cell(interval: Interval, column: str, sign: bool = False) -> str:
     return f"{mean:{'+' if sign else ''}.1f} [{low:.1f}, {high:.1f}]"
 
 
-def answer_counts(walks: Sequence[EpisodeWalk]) -> dict[str, int]:
+def answer_counts(walks: Sequence[AskingWalk]) -> dict[str, int]:
     """Return counts of episodes, decisions and answers; all but the first few should be small."""
     decisions = [decision for walk in walks for decision in walk.decisions]
     answers = [x.answer for one in decisions for x in one.exchanges if x.answer is not None]
@@ -100,11 +100,11 @@ def answer_counts(walks: Sequence[EpisodeWalk]) -> dict[str, int]:
         "ended by an invalid answer": endings["invalid"],
         "ended by the limit": endings["limit"],
         "failed": endings["failed"],
-        "revisits": sum(map(_revisits, walks)),
+        "revisits": sum(walk.revisits for walk in walks),
     }
 
 
-def total_usage(walks: Sequence[EpisodeWalk]) -> Usage:
+def total_usage(walks: Sequence[AskingWalk]) -> Usage:
     """Return the tokens of all requests of walks."""
     usage = Usage()
     for walk in walks:
@@ -141,8 +141,3 @@ def to_json(split: str, scores: Mapping[str, AgentScores]) -> dict[str, Any]:
             }
         },
     }
-
-
-def _revisits(walk: EpisodeWalk) -> int:
-    path = [pose[0] for pose in walk.trajectory]
-    return len(path) - len(set(path))

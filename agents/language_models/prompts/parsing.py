@@ -135,7 +135,7 @@ def _resolve(value: Any, options: Sequence[Option]) -> tuple[Option | None, str]
     if isinstance(value, int) and not numbers:
         return None, "the action is a number instead of a label"
     if text.lower() == "stop":
-        named = [option for option in options if option.place is None]
+        named = [option for option in options if option.action == 0]
     elif place := _PLACE.fullmatch(text.rstrip(".")):
         named = [option for option in options if option.place == int(place[1])]
     elif (match := _LABEL_AND_WORDS.fullmatch(text)) and match[1].upper() in labels:

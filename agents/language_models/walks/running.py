@@ -8,7 +8,8 @@ from threading import Event, Lock
 from gymnasium.vector import AutoresetMode
 
 from agents.language_models.models.replies import BatchModel, Model, RequestFailed, StopRun
-from agents.language_models.walks.walking import EpisodeWalk, Strategy, WalkSettings
+from agents.language_models.walks.asking import Strategy, WalkSettings
+from agents.language_models.walks.walking import EpisodeWalk
 from envs.episodes.splits import LoadedSplit
 from envs.navigation.settings import EnvSettings
 from envs.navigation.vector_env import VlnVectorEnv

@@ -2,10 +2,13 @@
 
 $ clipnav evaluate-submission mine.json --dataset r2r --split val_unseen --data-dir data
 $ clipnav evaluate-submission baseline.jsonl mine.jsonl --dataset rxr --json scores.json
+$ clipnav evaluate-submission walks.json --dataset r2r-ce --definition etpnav
 
 R2R: a JSON array of {"instr_id", "trajectory"}; RxR: the same, or JSON Lines of {"instruction_id",
-"path"}. Further files are compared with the first one. The exit status is 1 if a file has faults
-that a test server refuses. docs/metrics.md defines the metrics and the file formats.
+"path"}. R2R-CE: a JSON object from episode_id to poses; RxR-CE: JSON Lines with positions, both on
+the built-in houses. Further files are compared with the first one. The exit status is 1 if a file
+has faults that a test server refuses. docs/metrics.md and docs/continuous.md define the metrics and
+the file formats.
 """
 
 from collections.abc import Sequence
@@ -31,7 +34,11 @@ class EvaluateSubmissionConfig:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line, score and report."""
+    config = parse(EvaluateSubmissionConfig, __name__, __doc__, arguments)
+    if config.rules.is_continuous:
+        from envs.continuous.files.report import evaluate_continuous_submissions
+
+        return evaluate_continuous_submissions(config.files, config.rules, config.json)
     from envs.submissions.report import evaluate_submissions
 
-    config = parse(EvaluateSubmissionConfig, __name__, __doc__, arguments)
     return evaluate_submissions(config.files, config.rules, config.json)

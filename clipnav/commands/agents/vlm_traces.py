@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.language_models.evaluation.evaluating import Experiment
+from agents.language_models.walks.asking import DecisionRecord
 from agents.language_models.walks.running import Finished
-from agents.language_models.walks.walking import DecisionRecord, EpisodeWalk
+from agents.language_models.walks.walking import EpisodeWalk
 from storage import atomic_write
 from viewer.trace.building import Decision, Setting, build_trace
 from viewer.trace.format import Ending, trace_json
@@ -33,20 +34,17 @@ def write_traces(experiment: Experiment, finished: Finished) -> Path:
 
 def decisions(walk: EpisodeWalk) -> Iterator[Decision]:
     """Yield the decisions of a walk, and the place where it was cut off."""
-    for record in walk.decisions:
-        if record.option is None and walk.ending == "invalid":
-            continue  # the last one, which moves nowhere, is yielded below
-        yield Decision(
-            record.viewpoint,
-            record.heading,
-            record.elevation,
-            None if record.option is None else record.option.action,
-            model=_model_decision(record),
-        )
+    records = list(walk.decisions)
+    last = None
+    if walk.ending in ("invalid", "failed") and records and records[-1].option is None:
+        last = records.pop()  # it leads nowhere: it belongs to the end of the walk
+    for record in records:
+        action = None if record.option is None else record.option.action
+        viewpoint, heading, elevation = record.pose
+        yield Decision(viewpoint, heading, elevation, action, model=_model_decision(record))
     if walk.ending != "stopped":
-        last = walk.decisions[-1] if walk.ending == "invalid" else None
         model = None if last is None else _model_decision(last)
-        yield Decision(walk.viewpoint, *walk.pose, None, model=model)
+        yield Decision(*walk.pose, None, model=model)
 
 
 def _model_decision(record: DecisionRecord) -> ModelDecision:

@@ -15,6 +15,8 @@ import tyro
 from clipnav.parsing import parse
 from training.settings import check_counts
 
+_COUNT = 5  # answers to print per question
+
 
 @dataclass(frozen=True)
 class AnswerConfig:
@@ -31,8 +33,9 @@ class AnswerConfig:
     selector: Path | None = None
     """Folder of clipnav train-selector with confidence and thresholds, for --max-risk; default:
     runs/selector-NAME_OF_THE_RUN."""
-    count: int = 5
-    """Number of answers to print per question, most probable first; one with --max-risk."""
+    count: int | None = None
+    """Number of answers to print per question, most probable first; 5 by default, one with
+    --max-risk."""
     device: str = "cpu"
     """Device of the model: cpu, cuda, cuda:0, ..."""
 
@@ -40,6 +43,11 @@ class AnswerConfig:
         check_counts(self, ("count",))
         if self.selector is not None and self.max_risk is None:
             raise ValueError(f"--selector {self.selector} has no effect without --max-risk; set it")
+        if self.count is not None and self.max_risk is not None:
+            raise ValueError(
+                f"--count {self.count} has no effect with --max-risk, which prints one answer; "
+                "omit one of them"
+            )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -54,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     from vl_tasks.vqa.answering import answer_questions
 
     ranked = answer_questions(
-        config.run, config.image, config.questions, config.count, config.device
+        config.run, config.image, config.questions, config.count or _COUNT, config.device
     )
     for question, answers in zip(config.questions, ranked, strict=True):
         print(f"{question}: {answers[0][0]}")

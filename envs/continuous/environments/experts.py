@@ -1,15 +1,15 @@
 """ExpertWalks: the expert's walks as references of nDTW, and the actions of the teacher."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from envs.continuous.environments.walks import Trace
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from envs.continuous.experts import Teacher, reference_walks
 from envs.continuous.measures import Walk, measure_walk
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Simulator
+from envs.continuous.traces import Trace
 
 
 class ExpertWalks:
@@ -24,19 +24,15 @@ class ExpertWalks:
         split: ContinuousSplit,
         simulator: Simulator,
         settings: ContinuousSettings,
-        known: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Prepare the expert.
 
         Args:
-            split: Episodes.
+            split: Episodes, possibly with reference walks.
             simulator: Floors of the buildings.
             settings: Movement, kind of teacher and definition of the measures.
-            known: Positions (G, 3) of reference walks by `episode_id`, such as those of gt files;
-                the walks of other episodes are computed.
         """
         self._split, self._simulator, self._settings = split, simulator, settings
-        self._known = dict(known or {})
         self._walks: dict[tuple[object, ...], np.ndarray] = {}
         self._teacher: Teacher | None = None
         self._serials = np.zeros(0, np.int64)  # number of the start of each agent's episode
@@ -54,8 +50,8 @@ class ExpertWalks:
             number: Index of the episode, whose goal must be known.
         """
         episode = self._split.episodes[number]
-        if episode.episode_id in self._known:
-            return self._known[episode.episode_id]
+        if episode.episode_id in self._split.references:
+            return self._split.references[episode.episode_id]
         key = episode.scan, episode.heading, episode.reference_path
         if key not in self._walks:
             nodes, headings = [np.array(episode.reference_path)], np.array([episode.heading])

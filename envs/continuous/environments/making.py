@@ -10,18 +10,18 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
+from envs.continuous.backends import open_simulator
 from envs.continuous.environments.single_env import ContinuousEnv
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousSplit, load_continuous_split
-from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.sensors import ImageEncoder
 from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
 from envs.continuous.simulator import Simulator
-from envs.worlds import is_built_in
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
 _OF_SPLIT = tuple(inspect.signature(load_continuous_split).parameters)
 _OF_SETTINGS = tuple(field.name for field in fields(ContinuousSettings))
+_OF_BACKEND = tuple(inspect.signature(open_simulator).parameters)[2:]  # without settings and world
 
 
 def make_continuous_env(
@@ -31,9 +31,11 @@ def make_continuous_env(
 
     Args:
         encoder: Encoder of the sensors "clip" and "clip_panorama", such as `ClipEncoder.load(...)`.
-        simulator: Floors and cameras; None for those of the built-in houses.
-        arguments: Those of `envs.continuous.episodes.load_continuous_split`, and the fields of
-            `envs.continuous.settings.ContinuousSettings`, by default those of the dataset's task.
+        simulator: Floors and cameras; None for those of the backend.
+        arguments: Those of `envs.continuous.episodes.load_continuous_split`; `backend` ("houses" or
+            "habitat") and the other arguments of `envs.continuous.backends.open_simulator`; and the
+            fields of `envs.continuous.settings.ContinuousSettings`, by default those of the
+            dataset's task.
 
     Raises:
         TypeError: There is no such argument; the message names the closest one.
@@ -80,8 +82,8 @@ make_continuous_env.metadata = ContinuousEnv.metadata  # type: ignore[attr-defin
 def _load(
     env: str, simulator: Simulator | None, arguments: dict[str, Any]
 ) -> tuple[ContinuousSplit, Simulator, ContinuousSettings]:
-    """Sort arguments into those of the split and those of the settings, and load the split."""
-    known = (*_OF_SPLIT, *_OF_SETTINGS)
+    """Sort arguments into those of settings, simulator and split; open or load these."""
+    known = (*_OF_SPLIT, *_OF_SETTINGS, *_OF_BACKEND)
     for name in arguments:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -91,11 +93,9 @@ def _load(
     of_split = {name: value for name, value in arguments.items() if name not in own}
     dataset: ContinuousDataset = of_split.get("dataset", "r2r")
     settings = task_settings(dataset, **own)
-    world = of_split.get("world", "houses")
-    if simulator is None and not is_built_in(world):
-        raise ValueError(
-            f"world {world!r} has no floors and no cameras of its own; use the world 'houses' or "
-            "'houses-standard', or pass a simulator"
-        )
-    split = load_continuous_split(**of_split)
-    return split, simulator or HouseSimulator(settings), settings
+    backend = {name: of_split.pop(name) for name in _OF_BACKEND if name in of_split}
+    if simulator is not None and backend:
+        raise ValueError(f"{' and '.join(backend)} has no effect, because a simulator is passed")
+    if simulator is None:
+        simulator = open_simulator(settings, of_split.get("world", "houses"), **backend)
+    return load_continuous_split(**of_split), simulator, settings

@@ -6,12 +6,13 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from envs.continuous.environments.walks import ContinuousWalks, Trace
+from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousEpisode
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Floor, Simulator
-from envs.navigation.fonts import font_for
-from envs.navigation.rendering import (
+from envs.continuous.traces import Trace
+from envs.navigation.rendering.fonts import font_for
+from envs.navigation.rendering.frames import (
     FAINT,
     INK,
     PAPER,

@@ -12,12 +12,13 @@ from envs.arguments import action_array, whole_number
 from envs.continuous.environments.experts import ExpertWalks
 from envs.continuous.environments.infos import continuous_info, set_lazy_measures
 from envs.continuous.environments.rewards import RunningDtw, step_rewards
-from envs.continuous.environments.walks import ContinuousWalks, Trace
+from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from envs.continuous.measures import Walk
 from envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from envs.continuous.settings import PRESETS, RENDER_MODES, STOP, ContinuousSettings
 from envs.continuous.simulator import Simulator
+from envs.continuous.traces import Trace
 from envs.navigation import agent_attributes
 from envs.navigation.episode_sampler import EpisodeSampler, reset_options
 from envs.navigation.infos import finals

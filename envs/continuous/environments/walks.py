@@ -1,7 +1,6 @@
 """ContinuousWalks: positions, headings and measures of a batch of agents."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from envs.continuous.settings import (
     ContinuousSettings,
 )
 from envs.continuous.simulator import Simulator
+from envs.continuous.traces import Trace
 
 # Metres by which an agent must move before its distance is computed again, as in VLN-CE.
 _MOVED = 1e-4
@@ -141,7 +141,7 @@ class ContinuousWalks:
             int(self.collisions[agent]),
         )
 
-    def traces(self) -> "list[Trace]":
+    def traces(self) -> list[Trace]:
         """Return copies of the poses of all agents so far."""
         history = self._history[:, : self.steps.max() + 1].copy()
         return [
@@ -185,22 +185,6 @@ class ContinuousWalks:
         self._history[(*rows, slice(3))] = self.positions[agents]
         self._history[(*rows, 3)] = self.headings[agents]
         self._history[(*rows, 4)] = self.distances[agents]
-
-
-class Trace(NamedTuple):
-    """Poses of an agent after the reset and after each action.
-
-    Attributes:
-        positions: (T, 3) metres.
-        headings: (T,) radians clockwise from +y.
-        stopped: Whether the last action was stop.
-        serial: Number of the start of the episode, larger for later starts.
-    """
-
-    positions: np.ndarray
-    headings: np.ndarray
-    stopped: bool
-    serial: int
 
 
 def grouped(names: Sequence[str] | np.ndarray) -> list[tuple[str, np.ndarray]]:

@@ -139,7 +139,7 @@ def test_text_states_must_fit_on_the_disk(config, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(1 << 40, 0, (1 << 30) + 1_000))
     with pytest.raises(OSError, match=r"hidden states of \d+ instructions take .* GB are free"):
-        reserve_text_states(follower, [env])
+        reserve_text_states(follower.encoder, [env])
     with pytest.raises(OSError, match="name another folder with CLIPNAV_CACHE"):
         FollowerLearner(config)
 

@@ -212,9 +212,7 @@ def test_failed_episodes_are_not_scored_and_the_status_says_so(
     assert status == 1
     assert results["answers"]["failed"] == 1
     assert results["scored_episodes"] == 11
-    assert (
-        "1 of 12 episodes failed and are not scored; the first: HTTP 500" in capsys.readouterr().out
-    )
+    assert "1 of 12 episodes failed and are not scored: HTTP 500" in capsys.readouterr().out
 
 
 def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, serve, evaluate_with):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.experiments.runs import load_walkers
+from agents.experiments.runs import load_run, load_walkers
 from agents.map_training.fine_tuning import MapLearner, map_trainer, train_map_agent
 from agents.settings import EvaluateConfig, TextConfig
 from training.checkpoints import load_trainer
@@ -64,11 +64,15 @@ def test_a_text_model_is_fine_tuned_or_frozen(short_config, tiny_bert, tune):
         network=dataclasses.replace(short_config.network, text_model=name),
     )
     trainer, learner = map_trainer(config)
-    before = {n: w.clone() for n, w in learner.model.text.model.state_dict().items()}
+    network = learner.model.text.text.network
+    before = {n: w.clone() for n, w in network.state_dict().items()}
     trainer.train()
-    after = learner.model.text.model.state_dict()
+    after = network.state_dict()
     changed = [n for n, weight in before.items() if not torch.equal(weight, after[n])]
     assert bool(changed) == tune
+    # A frozen model is not saved with the agent.
+    assert any(n.startswith("text.model") for n in learner.model.state_dict()) == tune
+    load_run(config.output, "val_unseen")
     assert load_trainer(config.output)["iteration"] == 3
 
 

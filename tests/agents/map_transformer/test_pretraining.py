@@ -35,12 +35,10 @@ def make_model(golden):
         max_text_length=config["max_position_embeddings"],
         max_steps=config["max_action_steps"],
     )
-    model = PretrainingModel(
-        pretraining_config(sizes),
-        config["vocab_size"],
-        config["image_feat_size"],
-        config["image_prob_size"],
+    network = MapTransformer(
+        pretraining_config(sizes), config["vocab_size"], config["image_feat_size"]
     )
+    model = PretrainingModel(network, config["image_prob_size"])
     weights = convert_duet(golden("duet_pretrain_weights.safetensors"))
     load_strictly(model, pretraining_weights(weights), "duet_pretrain_weights")
     return model.eval()
@@ -223,7 +221,7 @@ def test_fine_tuning_starts_from_the_pretrained_network(golden, model):
 
 def test_masked_views_without_classes_are_refused(golden):
     config = MapTransformerConfig(8, 2, 16, 1, 1, 1, 8, 4)
-    model = PretrainingModel(config, 10, 4)
+    model = PretrainingModel(MapTransformer(config, 10, 4))
     batch = Batch("mrc", golden)
     with pytest.raises(ValueError, match="num_classes"):
         model.class_logits(*batch.encoded(make_model(golden))[::2], torch.zeros(1, 1).bool())

@@ -75,7 +75,7 @@ def test_padding_does_not_change_the_text(tokens):
 def test_masked_words_require_the_width_of_the_text_model(tiny_bert):
     config = MapTransformerConfig(**SMALL, text_model=str(tiny_bert))
     with pytest.raises(ValueError, match=r"--network.hidden-size"):
-        PretrainingModel(config, 0, 4)
+        PretrainingModel(MapTransformer(config, 0, 4))
 
 
 def test_instructions_beyond_the_table_of_positions_are_refused(tokens):

@@ -138,9 +138,8 @@ def test_a_missing_skybox_is_an_error_even_if_damaged_ones_are_skipped(
 
 
 def test_habitat_renders_in_a_process_of_its_own(
-    extract, encoder: ClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    extract, encoder: ClipEncoder, tmp_path: Path, habitat_python: Path
 ):
-    monkeypatch.syspath_prepend(ROOT / "tests" / "fakes")  # processes are started with this path
     (tmp_path / "barn.glb").touch()
     output = extract(
         tmp_path / "store.safetensors",

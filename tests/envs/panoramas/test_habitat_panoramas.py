@@ -1,12 +1,14 @@
 """Calls of habitat-sim, recorded and checked by a fake module."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from envs.habitat.client import HabitatServer
+from envs.habitat.interpreter import VARIABLE
+from envs.habitat.server import Habitat
 from envs.panoramas.cameras import equirectangular_camera, perspective_camera
 from envs.panoramas.habitat_panoramas import HabitatPanoramas
 from envs.panoramas.habitat_scenes import write_scene_dataset
@@ -25,7 +27,7 @@ def panoramas(habitat, graphs: Path, tmp_path: Path) -> HabitatPanoramas:
     (tmp_path / "attic.glb").touch()
     (tmp_path / "barn").mkdir()
     (tmp_path / "barn" / "barn.glb").touch()
-    return HabitatPanoramas(tmp_path, graphs, width=128, gpu_device_id=-1)
+    return HabitatPanoramas(tmp_path, graphs, width=128, drawer=Habitat(-1))
 
 
 def seen(rgb: np.ndarray) -> np.ndarray:
@@ -78,7 +80,7 @@ def test_the_simulator_is_reconfigured_only_for_another_scene_or_size(
         ("barn", "b0", 8),
     ]:
         panoramas.views36(scan, viewpoint, size)
-    panoramas.close()
+    panoramas._drawer.close()
     names = [call[0] for call in habitat.calls if call[0] != "set_state"]
     assert names == ["Simulator", "configure", "configure", "configure", "close"]
     assert habitat.calls[-1] == ("close",)
@@ -96,7 +98,7 @@ def test_scene_configurations_set_the_orientation(habitat, graphs: Path, tmp_pat
     stages = json.loads(dataset.read_text())["stages"]
     assert stages["default_attributes"] == {"up": [0, 1, 0], "front": [0, 0, -1]}
     assert [p for pattern in stages["paths"][".json"] for p in tmp_path.glob(pattern)] == [stage]
-    HabitatPanoramas(tmp_path, graphs, gpu_device_id=-1).views36("attic", "a0", 8)
+    HabitatPanoramas(tmp_path, graphs, drawer=Habitat(-1)).views36("attic", "a0", 8)
     assert habitat.calls[1][1] == str(stage)
 
 
@@ -109,8 +111,11 @@ def test_errors_name_the_missing_viewpoint_or_model(panoramas: HabitatPanoramas,
 
 
 def test_without_habitat_the_error_contains_the_install_command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, graphs: Path, tmp_path: Path
 ):
-    monkeypatch.setitem(sys.modules, "habitat_sim", None)
-    with pytest.raises(ModuleNotFoundError, match="conda install habitat-sim"):
-        HabitatPanoramas(tmp_path)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "attic.glb").touch()
+    panoramas = HabitatPanoramas(tmp_path, graphs, drawer=HabitatServer())
+    with pytest.raises(ModuleNotFoundError, match="conda install -n habitat habitat-sim"):
+        panoramas.views36("attic", "a0")

@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from envs.panoramas.cameras import direction, perspective_camera
 from envs.panoramas.views import views36
 from envs.pictures.panorama_files import MILLIMETRES, NOTHING, NoPictureError
 from envs.pictures.view_pictures import ViewPictures, ViewPose, panorama_width
+from tests.conftest import ROOT
 from tests.envs.marked_panoramas import MarkedPanoramas, directions, seen
 
 POSES = [
@@ -132,3 +135,29 @@ def test_a_copy_from_a_pickle_draws_the_same():
     pictures = ViewPictures(MarkedPanoramas(), 32)
     expected = pictures.rgb(POSES)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(pictures)).rgb(POSES), expected)
+
+
+FORKED = """
+import os, torch
+from envs.pictures.view_pictures import ViewPictures, ViewPose
+from tests.envs.marked_panoramas import MarkedPanoramas
+torch.set_num_threads(4)
+pictures = ViewPictures(MarkedPanoramas(), 224)
+poses = [ViewPose("attic", f"a{number}", 0.5) for number in range(4)]
+def draw():
+    pictures.rgb(poses)
+    pictures.depth(poses[:1])
+    pictures.views36("attic", "a0")
+draw()
+assert torch.get_num_threads() == 4
+child = os.fork()
+if child == 0:
+    draw()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_process_draws_after_its_parent_has_drawn():
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=100)

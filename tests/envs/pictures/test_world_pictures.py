@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from envs.graphs.nav_graph import NavGraph
+from envs.habitat.interpreter import VARIABLE
 from envs.houses.building.house import house_cache_dir
 from envs.panoramas import Panorama
 from envs.panoramas.cameras import direction
@@ -159,7 +160,7 @@ def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):
     assert seen == [(built, graph.positions[3].tolist(), 1024)]
 
 
-def test_habitat_draws_3d_models(tiny_world, tmp_path, monkeypatch, habitat):
+def test_habitat_draws_3d_models(tiny_world, tmp_path, monkeypatch, habitat_python):
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
     (tmp_path / "attic.glb").touch()
     files = world_files("matterport", tiny_world)
@@ -168,12 +169,13 @@ def test_habitat_draws_3d_models(tiny_world, tmp_path, monkeypatch, habitat):
     ways = [direction(pose.heading, pose.elevation) for pose in poses]
     assert ((centre(pictures.rgb(poses)) * ways).sum(-1) > np.cos(0.03)).all()
     middle = pictures.depth(poses)[:, 15:17, 15:17]
-    np.testing.assert_allclose(middle, habitat.RADIUS, rtol=0.01)
+    np.testing.assert_allclose(middle, 3.0, rtol=0.01)  # a ball of 3 m in the fake
     with pytest.raises(ValueError, match="requires the folder of its 3D models"):
         sources.shared_pictures(files, "habitat")
 
 
 def test_habitat_must_be_installed(tiny_world, tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="habitat-sim is not installed"):
         sources.shared_pictures(world_files("matterport", tiny_world), "habitat", tmp_path)

@@ -174,6 +174,8 @@ def test_answers_below_the_threshold_are_withheld(run_command, blind_run, select
     assert "no threshold keeps the tolerated risk" in texts[None]
     with pytest.raises(ValueError, match=r"no threshold for a risk of 7 %; choose one of 5"):
         run_command("answer", *arguments, "--max-risk", 7)
+    with pytest.raises(SystemExit):  # one answer only
+        run_command("answer", *arguments, "--max-risk", 5, "--count", 2)
     with pytest.raises(SystemExit):  # no effect without --max-risk
         run_command("answer", *arguments)
 

@@ -114,8 +114,9 @@ def test_specs_survive_json():
 
 
 def test_make_vec_equals_single_environments_in_other_processes():
-    batch = gym.make_vec("R2R-CE-CLIP-v0", 2, **BLIND)
-    others = gym.make_vec("R2R-CE-CLIP-v0", 2, vectorization_mode="async", **BLIND)
+    arguments = {**ONE_HOUSE, "rgb_size": (24, 32), "depth_size": (24, 32)}
+    batch = gym.make_vec("R2R-CE-CLIP-v0", 2, **arguments)
+    others = gym.make_vec("R2R-CE-CLIP-v0", 2, vectorization_mode="async", **arguments)
     try:
         _, info = others.reset(seed=0)
         assert info["instr_id"].tolist() == ["32000_0", "32000_0"]
@@ -123,7 +124,8 @@ def test_make_vec_equals_single_environments_in_other_processes():
         for action in (2, 1, 1, 3, 1):
             actions = np.full(2, action)
             mine, theirs = batch.step(actions), others.step(actions)
-            np.testing.assert_array_equal(mine[0]["instruction"], theirs[0]["instruction"])
+            for name in ("instruction", "rgb", "depth"):
+                np.testing.assert_array_equal(mine[0][name], theirs[0][name])
             np.testing.assert_allclose(mine[1], theirs[1])
             np.testing.assert_array_equal(mine[4]["position"], theirs[4]["position"])
             np.testing.assert_array_equal(mine[4]["teacher_action"], theirs[4]["teacher_action"])

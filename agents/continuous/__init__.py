@@ -1,0 +1,1 @@
+"""Agents that follow instructions without a navigation graph: Seq2Seq and CMA of VLN-CE."""

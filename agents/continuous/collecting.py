@@ -1,0 +1,213 @@
+"""Collection of demonstrations: the expert's walks, and those of DAgger."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agents.continuous.demonstrations import Demonstration, DemonstrationStore
+from agents.continuous.features import FrozenFeatures
+from agents.continuous.networks import ContinuousNetwork
+from agents.continuous.settings import ContinuousTrainConfig
+from agents.continuous.walking import NetworkWalker
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
+from envs.continuous.settings import STOP
+from storage.locks import sole_maker
+from storage.progress import progress_bar
+from training.setup import iteration_seed
+
+_ORDER = 0  # seed of the order in which paths are shown; one order for all runs
+_EPISODES, _ACTIONS = 71, 72  # streams of random numbers
+
+
+class Collector:
+    """Collects the demonstrations of a run, round by round, and draws from them.
+
+    Args:
+        config: Settings of the run.
+        env: Environment of the training split with a teacher and `AutoresetMode.DISABLED`.
+        features: Features of its pictures.
+        folder: Folder of the expert's demonstrations.
+        key: Everything that these depend on.
+    """
+
+    def __init__(
+        self,
+        config: ContinuousTrainConfig,
+        env: ContinuousVectorEnv,
+        features: FrozenFeatures,
+        folder: Path,
+        key: dict[str, str],
+    ) -> None:
+        self._config, self._env, self._features = config, env, features
+        self._expert = DemonstrationStore(folder, key)
+        self._own: DemonstrationStore | None = None
+        self._key = key
+        self._rounds: list[list[tuple[DemonstrationStore, str, int, int]]] = []
+        self._of_path: dict[tuple[str, int], list[int]] = {}
+        for number, episode in enumerate(env.episodes):
+            self._of_path.setdefault((episode.scan, episode.path_id), []).append(number)
+
+    def start(self, run: Path) -> None:
+        """Name the folder of the run, which receives the demonstrations of later rounds."""
+        key = self._key | {"seed": str(self._config.seed)}
+        self._own = DemonstrationStore(run / "demonstrations", key)
+
+    def collect(self, number: int, network: ContinuousNetwork) -> None:
+        """Collect what is missing of the rounds up to `number`; a bar shows the progress.
+
+        Args:
+            number: Round, from 0.
+            network: The current policy.
+        """
+        while len(self._rounds) <= number:
+            current = len(self._rounds)
+            self._rounds.append(self._round(current, network))
+
+    def draw(self, rng: np.random.Generator, count: int) -> list[Demonstration]:
+        """Draw different demonstrations of all rounds so far.
+
+        A walk of the expert serves every instruction of its path.
+        """
+        entries = [entry for entries in self._rounds for entry in entries]
+        chosen = rng.choice(len(entries), size=min(count, len(entries)), replace=False)
+        walks = []
+        for store, name, row, episode in (entries[int(k)] for k in chosen):
+            walk = store.read(name, row)
+            walks.append(Demonstration(episode, *_arrays(walk)))
+        return walks
+
+    def _round(
+        self, number: int, network: ContinuousNetwork
+    ) -> list[tuple[DemonstrationStore, str, int, int]]:
+        """Collect a round and return its demonstrations with their episodes."""
+        store = self._expert if number == 0 else self._own
+        assert store is not None, "start(run) comes first"
+        entries = []
+        for name, episodes in self._parts(number):
+            # Runs that share the expert's demonstrations wait for each other.
+            if not store.has(name):
+                store.folder.mkdir(parents=True, exist_ok=True)
+                with sole_maker(store.folder / name):
+                    if not store.has(name):
+                        store.write(name, self._walks(number, name, episodes, network))
+            for row, episode in enumerate(store.episodes(name)):
+                serves = self._instructions(int(episode)) if number == 0 else [int(episode)]
+                entries += [(store, name, row, instruction) for instruction in serves]
+        return entries
+
+    def _parts(self, number: int) -> Iterator[tuple[str, list[int]]]:
+        """Yield names and episodes of the parts of a round."""
+        config, size = self._config, self._config.collect_batch_size
+        if number == 0:
+            firsts = [numbers[0] for numbers in self._of_path.values()]
+            order = np.random.default_rng(_ORDER).permutation(len(firsts))
+            chosen = [firsts[int(k)] for k in order[: config.episodes_per_round]]
+        else:
+            rng = np.random.default_rng([config.seed, _EPISODES, number])
+            order = rng.permutation(len(self._env.episodes))
+            chosen = [int(k) for k in order[: config.episodes_per_round]]
+        parts = [chosen[k : k + size] for k in range(0, len(chosen), size)]
+        prefix = "expert" if number == 0 else f"round-{number:02d}"
+        with progress_bar(total=len(chosen), desc=f"demonstrations, {prefix}", unit="walk") as bar:
+            for k, part in enumerate(parts):
+                yield f"{prefix}-{size}-{k:05d}-{len(part)}", part
+                bar.update(len(part))
+
+    def _instructions(self, episode: int) -> list[int]:
+        first = self._env.episodes[episode]
+        return self._of_path[first.scan, first.path_id]
+
+    def _walks(
+        self, number: int, name: str, episodes: Sequence[int], network: ContinuousNetwork
+    ) -> list[Demonstration]:
+        """Return the walks of a part."""
+        config = self._config
+        part = int(name.split("-")[-2])
+        seed = iteration_seed(config.seed, _ACTIONS, 100_000 * number + part)
+        beta = config.expert_probability**number
+        was_training = network.training
+        network.eval()
+        walks = collect_walks(
+            self._env,
+            self._features,
+            network if number else None,
+            episodes,
+            beta,
+            seed,
+            config.reads_instructions,
+        )
+        network.train(was_training)
+        return walks
+
+
+def collect_walks(
+    env: ContinuousVectorEnv,
+    features: FrozenFeatures,
+    network: ContinuousNetwork | None,
+    episodes: Sequence[int],
+    expert_probability: float,
+    seed: int,
+    reads_instructions: bool = True,
+) -> list[Demonstration]:
+    """Let the expert and the policy walk in turns, and label every step with the expert's action.
+
+    Args:
+        env: Environment with a teacher and `AutoresetMode.DISABLED`.
+        features: Features of its pictures.
+        network: The policy; None if only the expert acts.
+        episodes: Indices of at most as many episodes as the environment has agents.
+        expert_probability: Probability at each step that the expert acts; otherwise an action of
+            the policy is sampled.
+        seed: Random seed of both.
+        reads_instructions: Whether the policy reads instructions.
+    """
+    size, count = env.num_envs, len(episodes)
+    padded = [*episodes, *[episodes[0]] * (size - count)]
+    ids = [env.episodes[number].instr_id for number in padded]
+    observation, info = env.reset(options={"episode_ids": ids})
+    rng, walker = np.random.default_rng(seed), None
+    if network is not None:
+        generator = torch.Generator().manual_seed(seed)
+        walker = NetworkWalker(network, features, reads_instructions, generator)
+        walker.start(observation, info)
+    first = np.maximum(info["distance_to_goal"], 1e-6)
+    steps: list[list[tuple[object, ...]]] = [[] for _ in range(count)]
+    previous, active = np.zeros(size, int), np.arange(count)
+    while active.size:
+        labels, distances = info["teacher_action"], info["distance_to_goal"]
+        actions = np.full(size, STOP)
+        if walker is None:
+            seen = features.of(observation, active)
+            actions[active] = labels[active]
+        else:
+            sampled = walker.act(observation, info, active)
+            seen = walker.seen
+            leads = rng.random(size) < expert_probability
+            actions[active] = np.where(leads, labels, sampled)[active]
+            walker.follow(actions)
+        progress = np.where(np.isfinite(distances), 1 - distances / first, 0.0)
+        for k, agent in enumerate(active):
+            step = seen.rgb[k], seen.depth[k], previous[agent], labels[agent], progress[agent]
+            steps[agent].append(step)
+        previous = actions + 1
+        observation, _, terminated, truncated, info = env.step(actions)
+        active = active[~(terminated | truncated)[active]]
+    return [_demonstration(number, walk) for number, walk in zip(episodes, steps, strict=True)]
+
+
+def _demonstration(episode: int, steps: Sequence[tuple[object, ...]]) -> Demonstration:
+    rgb, depth, previous, labels, progress = (np.array(part) for part in zip(*steps, strict=True))
+    return Demonstration(
+        episode,
+        rgb,
+        depth,
+        previous.astype(np.int8),
+        labels.astype(np.int8),
+        progress.astype(np.float32),
+    )
+
+
+def _arrays(walk: Demonstration) -> tuple[np.ndarray, ...]:
+    return walk.rgb, walk.depth, walk.previous, walk.labels, walk.progress

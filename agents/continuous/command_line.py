@@ -1,0 +1,52 @@
+"""Command line of the training of continuous agents."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from agents.continuous.presets import continuous_defaults
+from agents.continuous.settings import ContinuousRecipe, ContinuousTrainConfig, check_idle
+from envs.worlds import World
+from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
+from training.settings import read_config
+
+# Settings that may change when a run is resumed; any other change would make it another run.
+_MAY_CHANGE = frozenset(
+    "resume minutes evaluate_every demonstrations results_episodes threads device track".split()
+)
+
+
+def parse_continuous(
+    arguments: Sequence[str], description: str | None = None
+) -> ContinuousTrainConfig:
+    """Return the settings of a continuous agent from its command line.
+
+    --dataset, --world and --preset determine the defaults of the other flags. --config takes all
+    defaults from a file, --resume from the run that it names.
+
+    Args:
+        arguments: Arguments of the command line.
+        description: First paragraph of --help.
+
+    Raises:
+        FileNotFoundError: --resume does not name a run.
+        ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
+    """
+    given = file_defaults(ContinuousTrainConfig, arguments)
+    resumed = early_value(arguments, "resume")
+    if resumed is not None:
+        run = Path(resumed)
+        default = read_config(run, ContinuousTrainConfig)
+        config = parse_resumed(ContinuousTrainConfig, run, arguments, _MAY_CHANGE, description)
+    else:
+        world, recipe = early_value(arguments, "world"), early_value(arguments, "preset")
+        # The parser of all flags refuses a value outside the choices, with the list of choices.
+        default = given or continuous_defaults(
+            early_value(arguments, "dataset") or "r2r",
+            world if world in get_args(World) else "houses",  # type: ignore[arg-type]
+            recipe if recipe in get_args(ContinuousRecipe) else None,  # type: ignore[arg-type]
+        )
+        config = parse_settings(ContinuousTrainConfig, default, arguments, description)
+    check_idle(config, default)
+    return dataclasses.replace(config, config=None)

@@ -1,0 +1,213 @@
+"""Settings of agents for R2R-CE and RxR-CE; this module does not import torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from envs.worlds import World
+from training.optimiser_settings import OptimiserConfig
+from training.settings import (
+    check_counts,
+    check_effects,
+    check_minutes,
+    check_numbers,
+    idle_training_settings,
+)
+from training.tracking import TrackerName
+
+ContinuousRecipe = Literal["seq2seq", "seq2seq-dagger", "cma", "cma-dagger"]
+NetworkKind = Literal["seq2seq", "cma"]
+
+
+@dataclass(frozen=True)
+class ContinuousNetworkConfig:
+    """Kind and sizes of the network; the defaults are published (VLN-CE `config/default.py`)."""
+
+    kind: NetworkKind = "cma"
+    """Network: "seq2seq", one recurrent network over words and pictures, or "cma", cross-modal
+    attention with two recurrent networks."""
+    word_size: int = 50
+    """Width of word embeddings."""
+    text_size: int = 128
+    """Width of the LSTM that reads the instruction, in each direction."""
+    rgb_size: int = 256
+    """Width of colour features."""
+    depth_size: int = 128
+    """Width of depth features."""
+    depth_channels: int = 128
+    """Channels of each of the 16 cells that the depth network returns."""
+    state_size: int = 512
+    """Width of the recurrent states."""
+    position_size: int = 64
+    """Width of the position embeddings of cells (cma)."""
+    action_size: int = 32
+    """Width of the embedding of the previous action (cma)."""
+    progress_monitor: bool = False
+    """Also predict the progress towards the goal, as an auxiliary task."""
+    progress_weight: float = 1.0
+    """Weight of the loss of the progress monitor."""
+
+    def __post_init__(self) -> None:
+        names = "word_size text_size rgb_size depth_size depth_channels state_size".split()
+        check_counts(self, (*names, "position_size", "action_size"), "network.")
+        check_numbers(self, ("progress_weight",), "network.")
+        if self.state_size % 2:
+            raise ValueError(
+                f"--network.state-size {self.state_size}: must be even, because attention uses half"
+            )
+
+    def idle(self) -> dict[str, str]:
+        """Return the names of settings without effect, and why."""
+        idle = {}
+        if self.kind == "seq2seq":
+            reason = "with --network.kind seq2seq"
+            idle |= {"position_size": reason, "action_size": reason}
+        if not self.progress_monitor:
+            idle["progress_weight"] = "without --network.progress-monitor"
+        return idle
+
+
+@dataclass(frozen=True)
+class ContinuousTrainConfig:
+    """Settings of the training of a continuous agent."""
+
+    COMMAND: ClassVar = "clipnav train-continuous-agent"
+    """Command that makes such runs."""
+
+    dataset: Literal["r2r", "rxr"] = "r2r"
+    """Task: R2R-CE or RxR-CE."""
+    world: World = "houses"
+    """Set of built-in houses."""
+    preset: ContinuousRecipe | None = None
+    """Published hyper-parameters as defaults of the other flags."""
+    encoder: str = "house_clip"
+    """Encoder of the colour pictures: house_clip, a folder in open_clip's local-dir format, or an
+    open_clip name with its weights (RN50:openai)."""
+    depth_pixels: int = 64
+    """Height and width of the depth pictures that the depth network receives; a multiple of 16."""
+    vision: bool = True
+    """Use pictures; without them both are 0."""
+    reads_instructions: bool = True
+    """Use instructions; without them all instructions are empty."""
+    teacher: Literal["path", "goal"] = "path"
+    """Expert: "path" visits the viewpoints of the reference path in order, "goal" takes the
+    shortest walk to the goal (VLN-CE)."""
+    rounds: int = 1
+    """Number of rounds of DAgger; each collects episodes and then trains on those of all rounds so
+    far. In the first round only the expert acts, so 1 is teacher forcing."""
+    episodes_per_round: int | None = None
+    """Number of episodes that a round collects; in the first round a number of paths. All of the
+    split if not given."""
+    expert_probability: float = 0.75
+    """Probability at a step of round r (from 0) that the expert acts is this value to the power of
+    r; otherwise an action is sampled from the policy. The labels are always the expert's."""
+    inflection_weight: float = 3.2
+    """Weight in the loss of the actions that differ from the expert's previous one."""
+    batch_size: int = 5
+    """Number of episodes in a batch."""
+    collect_batch_size: int = 16
+    """Number of episodes that are collected together."""
+    demonstrations: Path | None = None
+    """Folder of the expert's demonstrations, which runs share; by default a folder in the cache.
+    Those of later rounds lie in the folder of the run."""
+    iterations: int = 3_000
+    """Number of weight updates, of all rounds together; round r has a share that grows with r."""
+    minutes: float | None = None
+    """Training time in minutes, evaluation excluded; replaces --iterations."""
+    evaluate_every: int = 500
+    """Number of iterations between two evaluations, each followed by a checkpoint."""
+    evaluation_splits: tuple[str, ...] = ("val_seen", "val_unseen")
+    """Evaluation splits."""
+    evaluation_episodes: int | None = 64
+    """Number of episodes of a split that select the best weights, spread over the split; all if
+    None. The results of the run use all episodes, see --results-episodes."""
+    results_episodes: int | None = None
+    """Number of episodes of a split for the final results; all if not given."""
+    evaluation_batch_size: int = 32
+    """Number of episodes in an evaluation batch."""
+    select_by: str = "val_seen"
+    """Evaluation split that selects the best weights; the scores of other splits stay unbiased."""
+    select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
+    """Metric on the split --select-by that selects the best weights."""
+    seed: int = 0
+    """Random seed for weights, data order and sampled actions."""
+    output: Path | None = None
+    """Folder of the run; by default a folder in runs/ named after the main settings."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
+    trackio; each requires the extra of its name."""
+    config: Path | None = None
+    """Settings file, such as the config.json of a run; its values are the defaults of all other
+    flags."""
+    resume: Path | None = None
+    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    device: str = "cpu"
+    """Device of the networks: cpu, cuda, cuda:1, ..."""
+    network: ContinuousNetworkConfig = field(default_factory=ContinuousNetworkConfig)
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(name="adam", learning_rate=2.5e-4)
+    )
+
+    def __post_init__(self) -> None:
+        counts = "rounds episodes_per_round batch_size collect_batch_size iterations".split()
+        counts += (
+            "evaluate_every evaluation_episodes results_episodes evaluation_batch_size".split()
+        )
+        check_counts(self, (*counts, "threads"))
+        check_counts(self, ("seed",), least=0)
+        check_numbers(self, ("expert_probability",), most=1)
+        check_numbers(self, ("inflection_weight",))
+        check_minutes(self.minutes)
+        if self.depth_pixels < 16 or self.depth_pixels % 16:
+            raise ValueError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
+        if self.rounds > 1 and self.minutes is not None:
+            raise ValueError(
+                "--minutes and --rounds: rounds divide --iterations; give --iterations instead"
+            )
+        if self.select_by not in self.evaluation_splits:
+            raise ValueError(
+                f"--select-by {self.select_by}: not among --evaluation-splits "
+                f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
+            )
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        name = f"{self.dataset}-ce-{self.world}-{self.network.kind}"
+        name += "-dagger" if self.rounds > 1 else ""
+        name += "" if self.vision else "-no-vision"
+        return name + ("" if self.reads_instructions else "-no-instructions")
+
+    def round_of(self, iteration: int) -> int:
+        """Return the round (from 0) of an iteration (from 0).
+
+        Round r of R has (r + 1) shares of the iterations, because it trains on the episodes of
+        r + 1 rounds.
+        """
+        parts = self.rounds * (self.rounds + 1) // 2
+        done = 0
+        for number in range(self.rounds):
+            done += number + 1
+            if iteration * parts < self.iterations * done:
+                return number
+        return self.rounds - 1
+
+
+def idle_settings(config: ContinuousTrainConfig) -> dict[str, str]:
+    """Return the dotted names of the settings without effect, each with the reason."""
+    idle = idle_training_settings(config)
+    idle |= {f"network.{name}": reason for name, reason in config.network.idle().items()}
+    if config.rounds == 1:
+        idle["expert_probability"] = "with --rounds 1, in which only the expert acts"
+    return idle
+
+
+def check_idle(config: ContinuousTrainConfig, default: ContinuousTrainConfig) -> None:
+    """Refuse settings without effect that differ from the defaults.
+
+    Raises:
+        ValueError: Names the flag and the reason.
+    """
+    check_effects(config, idle_settings(config), default)

@@ -1,0 +1,194 @@
+"""Walks of agents in continuous environments, and their measures."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.continuous.features import FrozenFeatures, Observation
+from agents.continuous.layers import Steps, Words
+from agents.continuous.networks import ContinuousNetwork
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
+from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+
+# Probabilities of stop, forward, left and right of VLN-CE's random agent.
+RANDOM_PROBABILITIES = (0.02, 0.68, 0.15, 0.15)
+FORWARD_STEPS = 37  # of VLN-CE's hand-crafted agent
+
+
+class Walker(Protocol):
+    """An agent that walks B episodes at once."""
+
+    def start(self, observation: Observation, info: Any) -> None:
+        """Begin new episodes."""
+        ...
+
+    def act(self, observation: Observation, info: Any, active: np.ndarray) -> np.ndarray:
+        """Return the actions (B,); those of agents that are not in `active` (M,) do not count."""
+        ...
+
+
+class NetworkWalker:
+    """An agent with a network.
+
+    Args:
+        network: The network.
+        features: Features of the pictures.
+        reads_instructions: Whether it reads instructions; otherwise all are empty.
+        generator: Source of sampled actions; None for the most probable actions.
+    """
+
+    def __init__(
+        self,
+        network: ContinuousNetwork,
+        features: FrozenFeatures,
+        reads_instructions: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self._network, self._features, self._generator = network, features, generator
+        self._reads = reads_instructions
+        self._words: Words | None = None
+        self._state = self._previous = torch.empty(0)
+        self.seen: Any = None  # features of the active agents in the last step
+
+    @torch.no_grad()
+    def start(self, observation: Observation, info: Any) -> None:
+        """Read the instructions."""
+        del info
+        ids = torch.from_numpy(observation["instruction"]).long()
+        device = self._network.head.actions.weight.device
+        self._words = self._network.text((ids if self._reads else ids * 0).to(device))
+        self._state = self._network.first_state(len(ids))
+        self._previous = torch.zeros(len(ids), dtype=torch.long, device=device)
+
+    @torch.no_grad()
+    def act(self, observation: Observation, info: Any, active: np.ndarray) -> np.ndarray:
+        """Return actions (B,) after one step of the network."""
+        del info
+        assert self._words is not None
+        device = self._state.device
+        self.seen = self._features.of(observation, active)
+        rows = torch.from_numpy(active).to(device)
+        words = Words(*(part[rows] for part in self._words))
+        rgb, depth = (torch.from_numpy(part).float().to(device)[:, None] for part in self.seen)
+        steps = Steps(rgb, depth, self._previous[rows, None])
+        output = self._network(words, steps, self._state[:, rows])
+        self._state[:, rows] = output.state
+        actions = np.full(len(self._previous), STOP)
+        actions[active] = self._chosen(output.logits[:, 0]).numpy()
+        return actions
+
+    def follow(self, actions: np.ndarray) -> None:
+        """Note the actions (B,) that are carried out."""
+        self._previous = torch.from_numpy(actions + 1).to(self._previous.device)
+
+    def _chosen(self, logits: Tensor) -> Tensor:
+        if self._generator is None:
+            return logits.argmax(-1).cpu()
+        probabilities = logits.softmax(-1).cpu()
+        return torch.multinomial(probabilities, 1, generator=self._generator)[:, 0]
+
+
+class RandomWalker:
+    """VLN-CE's random agent.
+
+    Args:
+        seed: Random seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def start(self, observation: Observation, info: Any) -> None:
+        """Do nothing."""
+
+    def act(self, observation: Observation, info: Any, active: np.ndarray) -> np.ndarray:
+        """Return random actions (B,)."""
+        return self._rng.choice(4, size=len(observation["instruction"]), p=RANDOM_PROBABILITIES)
+
+
+class ForwardWalker:
+    """VLN-CE's hand-crafted agent: a random heading, then 37 steps forward and a stop.
+
+    Args:
+        seed: Random seed.
+        turns_per_circle: Number of turns of a full circle.
+    """
+
+    def __init__(self, seed: int, turns_per_circle: int) -> None:
+        self._rng, self._circle = np.random.default_rng(seed), turns_per_circle
+        self._turns = self._steps = np.empty(0, int)
+
+    def start(self, observation: Observation, info: Any) -> None:
+        """Draw headings."""
+        count = len(observation["instruction"])
+        half = self._circle // 2
+        self._turns = self._rng.integers(-half, self._circle - half, count)
+        self._steps = np.zeros(count, int)
+
+    def act(self, observation: Observation, info: Any, active: np.ndarray) -> np.ndarray:
+        """Return a turn, a step forward, or stop."""
+        turning = self._turns != 0
+        turns = np.where(self._turns > 0, LEFT, RIGHT)
+        moves = np.where(self._steps < FORWARD_STEPS, FORWARD, STOP)
+        self._turns = self._turns - np.sign(self._turns)
+        self._steps = self._steps + ~turning
+        return np.where(turning, turns, moves)
+
+
+class ExpertWalker:
+    """The environment's teacher."""
+
+    def start(self, observation: Observation, info: Any) -> None:
+        """Do nothing."""
+
+    def act(self, observation: Observation, info: Any, active: np.ndarray) -> np.ndarray:
+        """Return the actions of the teacher."""
+        return info["teacher_action"]
+
+
+def walk_all(
+    env: ContinuousVectorEnv,
+    walker: Walker,
+    episodes: Sequence[int],
+    progress: Callable[[int], None] | None = None,
+) -> list[dict[str, float]]:
+    """Let an agent walk episodes of an environment and return the measures of each.
+
+    Args:
+        env: Environment with `AutoresetMode.DISABLED`.
+        walker: The agent.
+        episodes: Indices of the episodes.
+        progress: Called with the number of finished episodes after each batch.
+    """
+    results: list[dict[str, float]] = []
+    size = env.num_envs
+    for start in range(0, len(episodes), size):
+        part = list(episodes[start : start + size])
+        padded = part + part[:1] * (size - len(part))
+        ids = [env.episodes[number].instr_id for number in padded]
+        observation, info = env.reset(options={"episode_ids": ids})
+        walker.start(observation, info)
+        active = np.arange(len(part))
+        while active.size:
+            actions = walker.act(observation, info, active)
+            standing = np.ones(size, bool)
+            standing[active] = False
+            actions = np.where(standing, STOP, actions)
+            if isinstance(walker, NetworkWalker):
+                walker.follow(actions)
+            observation, _, terminated, truncated, info = env.step(actions)
+            active = active[~(terminated | truncated)[active]]
+        results += env.metrics()[: len(part)]
+        if progress is not None:
+            progress(len(part))
+    return results
+
+
+def spread(count: int, wanted: int | None) -> list[int]:
+    """Return up to `wanted` indices that are spread evenly over 0 to `count` - 1."""
+    if wanted is None or wanted >= count:
+        return list(range(count))
+    return [int(k) for k in np.linspace(0, count - 1, wanted).round()]

@@ -1,0 +1,212 @@
+"""The questions of a walk: asking, repairing and replacing answers, whatever the environment."""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from agents.language_models.models.replies import Question, Reply
+from agents.language_models.prompts.messages import Message, Prompt
+from agents.language_models.prompts.observations import Option
+from agents.language_models.prompts.parsing import Kind, ParsedAnswer, parse_answer
+from agents.settings.language_models import OnInvalid, PromptConfig
+
+Strategy = Callable[[Any], Prompt]
+Ending = Literal["", "stopped", "limit", "invalid", "failed"]
+_QUOTED = 4000  # characters of an invalid answer that are sent back
+
+
+@dataclass(frozen=True)
+class WalkSettings:
+    """Settings of walks.
+
+    Attributes:
+        prompt: Contents of the prompts.
+        answer_retries: Number of times the model is asked again after an invalid answer.
+        on_invalid: Action after an invalid answer.
+        seed: Random seed of `on_invalid` "random".
+    """
+
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    answer_retries: int = 1
+    on_invalid: OnInvalid = "end"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A question with its reply.
+
+    Attributes:
+        question: The question.
+        reply: The reply.
+        answer: The parsed reply; None if the prompt was too long.
+    """
+
+    question: Question
+    reply: Reply
+    answer: ParsedAnswer | None
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """A decision.
+
+    Attributes:
+        observation: What the agent knew.
+        pose: Pose of the agent, see `AskingWalk.pose`.
+        exchanges: Questions and replies.
+        kind: Kind of the last answer.
+        option: The option taken; None if the agent stayed or the episode ended.
+    """
+
+    observation: Any
+    pose: tuple[Any, ...]
+    exchanges: tuple[Exchange, ...]
+    kind: Kind
+    option: Option | None
+
+
+class AskingWalk(ABC):
+    """Walk of one episode; it is asked for a question and given the reply, until it ends.
+
+    Args:
+        instr_id: The episode.
+        limit: Largest number of decisions.
+        strategy: Function from an observation to a prompt.
+        settings: Settings.
+
+    Attributes:
+        instr_id: The episode.
+        question: Next question; None after the end.
+        ending: How the walk ended; "" before.
+        error: Why it failed; empty otherwise.
+        decisions: Decisions so far.
+    """
+
+    def __init__(
+        self, instr_id: str, limit: int, strategy: Strategy, settings: WalkSettings
+    ) -> None:
+        self._limit, self._strategy, self._settings = limit, strategy, settings
+        self.instr_id = instr_id
+        self.ending: Ending = ""
+        self.error = ""
+        self.decisions: list[DecisionRecord] = []
+        self.question: Question | None = None
+        self._exchanges: list[Exchange] = []
+
+    @property
+    @abstractmethod
+    def pose(self) -> tuple[Any, ...]:
+        """Pose of the agent."""
+
+    @property
+    @abstractmethod
+    def revisits(self) -> int:
+        """Number of times that the agent came back to a place."""
+
+    @abstractmethod
+    def _observe(self) -> Any:
+        """Return the observation of the next decision, with `options` and `settings`."""
+
+    @abstractmethod
+    def _perform(self, option: Option | None, answer: ParsedAnswer) -> Ending:
+        """Carry out an option, or stay for None, and return how this has ended the episode."""
+
+    def receive(self, reply: Reply) -> None:
+        """Take the reply to `question`, which then is the next question."""
+        question = self.question
+        assert question is not None
+        if reply.finish == "too_long":
+            self._exchanges.append(Exchange(question, reply, None))
+            self._shorten(reply)
+            return
+        options = self._observation.options
+        answer = parse_answer(reply.text, options, reply.finish, reply.refusal)
+        self._exchanges.append(Exchange(question, reply, answer))
+        asked = sum(exchange.answer is not None for exchange in self._exchanges)
+        if answer.option is None and asked <= self._settings.answer_retries:
+            self.question = _asked_again(question, reply, answer)
+            return
+        option = answer.option
+        if option is None:
+            if self._settings.on_invalid == "end":
+                self._record(answer, None)
+                self._end("invalid")
+                return
+            option = self._replacement()
+        self._act(answer, option)
+
+    def fail(self, error: str) -> None:
+        """End the walk because its question has no reply."""
+        self.error = error
+        if self._exchanges:
+            self._record(ParsedAnswer("invalid"), None)
+        self._end("failed")
+
+    def take(self, action: int) -> None:
+        """Take an action without asking the model."""
+        chosen = [option for option in self._observation.options if option.action == action]
+        self._act(ParsedAnswer("valid", chosen[0]), chosen[0])
+
+    def _ask(self) -> None:
+        self._observation = self._observe()
+        self.question = self._make_question(self._observation)
+
+    def _replacement(self) -> Option | None:
+        """Return the option that replaces an invalid answer; None to stay."""
+        options = self._observation.options
+        if self._settings.on_invalid == "first":
+            return next(option for option in options if option.action != 0)
+        if self._settings.on_invalid == "random":
+            key = zlib.crc32(self.instr_id.encode())
+            rng = np.random.default_rng([self._settings.seed, key, len(self.decisions)])
+            return options[int(rng.integers(len(options)))]
+        return None
+
+    def _act(self, answer: ParsedAnswer, option: Option | None) -> None:
+        self._record(answer, option)
+        ending = self._perform(option, answer)
+        if not ending and len(self.decisions) >= self._limit:
+            ending = "limit"
+        if ending:
+            self._end(ending)
+        else:
+            self._ask()
+
+    def _record(self, answer: ParsedAnswer, option: Option | None) -> None:
+        exchanges = tuple(self._exchanges)
+        self.decisions.append(
+            DecisionRecord(self._observation, self.pose, exchanges, answer.kind, option)
+        )
+        self._exchanges = []
+
+    def _make_question(self, observation: Any) -> Question:
+        labels = tuple(option.label for option in observation.options)
+        return Question(self._strategy(observation), labels)
+
+    def _shorten(self, reply: Reply) -> None:
+        """Ask without the pictures of earlier places; fail if that has been tried."""
+        settings = self._observation.settings
+        shorter = replace(self._observation, settings=replace(settings, history_pictures=0))
+        question = self._make_question(shorter)
+        if not settings.history_pictures or question == self.question:
+            self.fail(f"the prompt is too long for the model: {reply.text}")
+            return
+        self._observation, self.question = shorter, question
+
+    def _end(self, ending: Ending) -> None:
+        self.ending, self.question = ending, None
+
+
+def _asked_again(question: Question, reply: Reply, answer: ParsedAnswer) -> Question:
+    """Return the question that follows an invalid answer in the same conversation."""
+    text = (
+        f"Your answer cannot be used: {answer.problem}. Answer with one JSON object, whose action "
+        f"is one of {', '.join(question.labels)}."
+    )
+    said = Message("assistant", (reply.text[:_QUOTED] or "(no answer)",))
+    return Question((*question.prompt, said, Message("user", (text,))), question.labels)

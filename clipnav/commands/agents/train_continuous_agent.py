@@ -1,0 +1,26 @@
+"""Train an agent for R2R-CE or RxR-CE, without a navigation graph, in the built-in houses.
+
+$ clipnav train-continuous-agent
+$ clipnav train-continuous-agent --network.kind seq2seq --network.progress-monitor
+$ clipnav train-continuous-agent --rounds 4 --episodes-per-round 500 --iterations 8000
+$ clipnav train-continuous-agent --preset cma-dagger
+$ clipnav train-continuous-agent --resume runs/r2r-ce-houses-cma
+
+Collects the walks of the expert, with the features of what it sees, and imitates them. With
+--rounds the agent also walks itself and learns what the expert would have done (DAgger). The walks
+are stored, and an interrupted run continues with --resume. Prints the scores of the best weights
+beside those of the expert and of VLN-CE's agents that do not learn.
+"""
+
+from collections.abc import Sequence
+
+from agents.continuous.command_line import parse_continuous
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and train."""
+    config = parse_continuous(arguments, __doc__)
+    # Imported here so that --help answers without loading torch.
+    from agents.continuous.training import train_continuous
+
+    train_continuous(config)

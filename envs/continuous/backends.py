@@ -1,0 +1,63 @@
+"""Simulators of continuous environments by the name of their backend."""
+
+from pathlib import Path
+from typing import Literal
+
+from envs.arguments import check_choice
+from envs.continuous.house_simulator import HouseSimulator
+from envs.continuous.settings import ContinuousSettings
+from envs.continuous.simulator import Simulator
+from envs.worlds import World, is_built_in
+
+Backend = Literal["houses", "habitat"]
+
+
+def open_simulator(
+    settings: ContinuousSettings,
+    world: World = "houses",
+    backend: Backend = "houses",
+    scan_dir: str | Path | None = None,
+    habitat_python: str | Path | None = None,
+    gpu_device_id: int | None = None,
+) -> Simulator:
+    """Return the simulator of an environment.
+
+    Args:
+        settings: Cameras and agent.
+        world: World of the episodes.
+        backend: "houses", the ray tracer and the floors of the built-in houses, or "habitat",
+            habitat-sim in a process of its own.
+        scan_dir: Folder of the 3D models of "habitat"; None for those of the built-in houses.
+        habitat_python: Interpreter or environment with habitat-sim, see
+            `envs.habitat.interpreter.habitat_python`.
+        gpu_device_id: CUDA device of "habitat", -1 for software.
+
+    Raises:
+        ValueError: The backend has no models of the world, or an argument has no effect.
+        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
+        FileNotFoundError: The named Python does not exist.
+    """
+    check_choice("backend", backend, Backend)
+    given = {
+        "scan_dir": scan_dir,
+        "habitat_python": habitat_python,
+        "gpu_device_id": gpu_device_id,
+    }
+    if backend == "houses":
+        if not is_built_in(world):
+            raise ValueError(
+                f"world {world!r} has no floors and no cameras of its own; use the world 'houses' "
+                "or 'houses-standard', backend='habitat' with a scan_dir, or pass a simulator"
+            )
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{' and '.join(unused)} has no effect without backend='habitat'")
+        return HouseSimulator(settings)
+    from envs.continuous.habitat_simulator import HabitatSimulator, folder_files, house_files
+    from envs.habitat.client import shared_server
+    from envs.habitat.interpreter import habitat_python as interpreter
+
+    if scan_dir is None and not is_built_in(world):
+        raise ValueError(f"world {world!r} with backend='habitat' requires scan_dir, its 3D models")
+    python = interpreter(habitat_python)  # reported before a house is built
+    files = house_files if scan_dir is None else folder_files(Path(scan_dir))
+    return HabitatSimulator(settings, files, shared_server(python, gpu_device_id))

@@ -1,0 +1,1 @@
+"""VLN-CE's files of episodes, ground truth and submissions: reading and writing."""

@@ -1,0 +1,146 @@
+"""Readers of VLN-CE's episode files and ground truth files, real ones and those of the houses."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from envs.continuous.coordinates import from_habitat, rotation_to_heading
+from envs.continuous.episodes import ContinuousEpisode, Point
+from envs.continuous.files.records import EpisodeFile, EpisodeRecord, GroundTruth, read_document
+from envs.continuous.settings import ContinuousDataset
+from storage.records import RecordError
+
+_REMEDY = (
+    "get R2R_VLNCE or RxR_VLNCE from the VLN-CE project, or write the houses' files with "
+    "clipnav export-continuous-episodes"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class VlnceEpisodes:
+    """Content of an episode file.
+
+    Attributes:
+        episodes: Episodes in the order of the file, in the axes of the navigation graphs.
+        words: Words of the vocabulary in index order; empty in RxR-CE, which has none.
+    """
+
+    episodes: list[ContinuousEpisode]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ExpertRecord:
+    """Walk of the expert in a ground truth file.
+
+    Attributes:
+        locations: (G, 3) start and position after each step forward, in the axes of the graphs.
+        actions: (T,) actions, the last of which is stop.
+    """
+
+    locations: np.ndarray
+    actions: np.ndarray
+
+
+def read_vlnce_episodes(path: str | Path, dataset: ContinuousDataset = "r2r") -> VlnceEpisodes:
+    """Read an episode file of R2R-CE or RxR-CE, compressed or not.
+
+    The `instr_id` of R2R-CE counts the instructions of a path as R2R does, so that it equals R2R's
+    if the file contains all instructions of a path in R2R's order.
+
+    Args:
+        path: `<split>.json.gz` or `<split>_guide.json.gz`.
+        dataset: "r2r" or "rxr".
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: A record is damaged; the message names the file, the record and the remedy.
+    """
+    path = Path(path)
+    content = read_document(path, EpisodeFile, _REMEDY)
+    counts: Counter[object] = Counter()
+    episodes, ids = [], set()
+    for number, record in enumerate(content.episodes):
+        try:
+            trajectory = record.trajectory_id
+            instr_id = _instr_id(record, dataset, counts[trajectory])
+            episode = _episode(record, instr_id)
+            if episode.episode_id in ids:
+                raise ValueError("this episode_id occurs twice")
+        except ValueError as error:
+            identity = f"episode_id {record.episode_id}"
+            raise RecordError(path, number, str(error), _REMEDY, identity) from error
+        counts[trajectory] += 1
+        ids.add(episode.episode_id)
+        episodes.append(episode)
+    if not episodes:
+        raise ValueError(f"{path}: the file contains no episode; {_REMEDY}")
+    words = content.instruction_vocab.word_list if content.instruction_vocab else ()
+    return VlnceEpisodes(episodes, words)
+
+
+def read_ground_truth(path: str | Path) -> dict[str, ExpertRecord]:
+    """Read a ground truth file, `<split>_gt.json.gz`; return the walks by `episode_id`.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: A record is damaged; the message names the file and the remedy.
+    """
+    records = read_document(Path(path), dict[str, GroundTruth], _REMEDY)
+    walks = {}
+    for episode_id, record in records.items():
+        if not record.locations:
+            raise ValueError(f"{path}: episode {episode_id} has no locations; {_REMEDY}")
+        walks[episode_id] = ExpertRecord(
+            from_habitat(np.array(record.locations)), np.array(record.actions, np.int64)
+        )
+    return walks
+
+
+def _instr_id(record: EpisodeRecord, dataset: ContinuousDataset, count: int) -> str:
+    own = (record.info or {}).get("instr_id")
+    if isinstance(own, str):  # written by this project
+        return own
+    if dataset == "rxr":
+        if record.instruction.instruction_id is None:
+            raise ValueError("field 'instruction.instruction_id' is missing")
+        return str(record.instruction.instruction_id)
+    return f"{record.trajectory_id}_{count}"
+
+
+def _episode(record: EpisodeRecord, instr_id: str) -> ContinuousEpisode:
+    parts = record.scene_id.split("/")
+    if len(parts) < 2:
+        raise ValueError(f"field 'scene_id' is {record.scene_id!r}, but must be a path of a scene")
+    instruction = record.instruction
+    heading = float(rotation_to_heading(np.array(record.start_rotation)))
+    path = record.reference_path or []
+    annotator = instruction.annotator_id
+    return ContinuousEpisode(
+        episode_id=str(record.episode_id),
+        instr_id=instr_id,
+        path_id=_number(record.trajectory_id),
+        scan=parts[-2],
+        start=_point(record.start_position),
+        heading=heading,
+        reference_path=tuple(map(_point, path)),
+        instruction=instruction.instruction_text,
+        language=instruction.language,
+        annotator_id=None if annotator is None else _number(annotator),
+        edit_distance=instruction.edit_distance,
+        timed_instruction=instruction.timed_instruction or (),
+    )
+
+
+def _point(position: tuple[float, ...]) -> Point:
+    x, y, z = (from_habitat(np.array(position)) + 0.0).tolist()
+    return x, y, z
+
+
+def _number(value: int | str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a whole number") from None

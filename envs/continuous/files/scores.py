@@ -1,0 +1,258 @@
+"""Scores of submission files of R2R-CE and RxR-CE on the built-in houses, with intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.continuous.episodes import ContinuousEpisode, continuous_episodes
+from envs.continuous.experts import ReferenceWalk
+from envs.continuous.files.expert_walks import PathKey, expert_walks, path_key
+from envs.continuous.files.submissions import (
+    ContinuousCheck,
+    SubmittedWalk,
+    check_continuous_submission,
+)
+from envs.continuous.house_simulator import HouseSimulator
+from envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk, summarise_walks
+from envs.continuous.settings import PRESETS, ContinuousDataset, ContinuousSettings
+from envs.episodes import base_language, load_episodes
+from envs.metrics import Interval, Metric, bootstrap_intervals
+from envs.submissions.ground_truth import ScoringRules, counted_ids
+from envs.worlds import named_world, world_files
+
+Measures = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuousGroundTruth:
+    """What submissions are scored against.
+
+    Attributes:
+        dataset: "r2r" or "rxr".
+        settings: The task, whose floors give the distances.
+        episodes: Episodes of the split whose reference path the expert can follow.
+        walks: Walks of the expert, the references of nDTW.
+        counted: `instr_id` of the episodes that the rules count.
+    """
+
+    dataset: ContinuousDataset
+    settings: ContinuousSettings
+    episodes: list[ContinuousEpisode]
+    walks: dict[PathKey, ReferenceWalk]
+    counted: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredWalks:
+    """Submission file with the measures of its walks.
+
+    Attributes:
+        checked: Result of the checks of the file.
+        episodes: Scored episodes, in the order of the split.
+        measures: Measures of each scored episode, see `envs.continuous.measures.measure_walk`.
+        metrics: The reported measures by short name.
+    """
+
+    checked: ContinuousCheck
+    episodes: list[ContinuousEpisode]
+    measures: list[Measures]
+    metrics: Mapping[str, Metric]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the reported measures (B,) by short name."""
+        return {
+            short: np.array([row[metric.column] for row in self.measures])
+            for short, metric in self.metrics.items()
+        }
+
+    def summary(self) -> dict[str, float]:
+        """Return the means by short name; empty if nothing can be scored."""
+        return summarise_walks(self.measures) if self.measures else {}
+
+    def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
+        """Return mean and interval of each measure by short name."""
+        return _intervals(self.columns(), self.episodes, rules)
+
+    def by_language(self) -> dict[str, dict[str, float]]:
+        """Return the means by language without the country."""
+        groups: dict[str, list[Measures]] = {}
+        for episode, measures in zip(self.episodes, self.measures, strict=True):
+            groups.setdefault(base_language(episode.language), []).append(measures)
+        return {language: summarise_walks(rows) for language, rows in sorted(groups.items())}
+
+
+def load_continuous_ground_truth(rules: ScoringRules, workers: int = 1) -> ContinuousGroundTruth:
+    """Load a split of the built-in houses and compute the expert's walks.
+
+    Args:
+        rules: Rules of the scores.
+        workers: Number of worker processes for the expert's walks.
+
+    Raises:
+        FileNotFoundError: There is no such split.
+        ValueError: The rules name several splits, a world without floors, or no instruction.
+    """
+    if len(rules.splits) > 1:
+        raise ValueError(
+            f"--split {' --split '.join(rules.splits)}: episode ids of R2R-CE start again in each "
+            "split; score the splits one by one"
+        )
+    files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
+    if not files.is_built_in:
+        raise ValueError(
+            f"--dataset {rules.dataset}: scores require the floors of the buildings, which exist "
+            "for --world houses and --world houses-standard only"
+        )
+    dataset: ContinuousDataset = "rxr" if rules.dataset == "rxr-ce" else "r2r"
+    settings = PRESETS[dataset]
+    split = next(iter(rules.splits))
+    graph_episodes = load_episodes(dataset, split, files)
+    counted = frozenset(counted_ids(graph_episodes, rules))
+    if not counted:
+        raise ValueError(
+            f"no instruction in language '{rules.language}'; use another --language, or leave it "
+            "out"
+        )
+    episodes = continuous_episodes(dataset, graph_episodes, files.connectivity_dir)
+    needed = [e for e in episodes if e.instr_id in counted]
+    walks = expert_walks(needed, settings, workers)
+    kept = [
+        e
+        for e in episodes
+        if path_key(e) not in walks or walks[path_key(e)].is_complete or not e.has_goal
+    ]
+    return ContinuousGroundTruth(dataset, settings, kept, walks, counted)
+
+
+def score_continuous_submission(
+    path: str | Path, rules: ScoringRules, truth: ContinuousGroundTruth
+) -> ScoredWalks:
+    """Read, check and score a submission file.
+
+    Args:
+        path: File in the format of R2R-CE's or RxR-CE's test server.
+        rules: Definitions of the measures.
+        truth: Result of `load_continuous_ground_truth` with the same rules.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not JSON.
+    """
+    checked = check_continuous_submission(Path(path), truth.dataset, truth.episodes, truth.counted)
+    simulator = HouseSimulator(truth.settings)
+    episodes, measures = [], []
+    for episode in truth.episodes:
+        if not episode.has_goal or episode.instr_id not in truth.counted:
+            continue
+        walk = checked.walks.get(episode.episode_id)
+        if walk is None and rules.missing == "stand-still":
+            walk = SubmittedWalk(np.array([episode.start]), True)
+        if walk is None:
+            continue
+        floor = simulator.floor(episode.scan)
+        distances = floor.distances(floor.project(walk.positions), np.array(episode.goal))
+        own = Walk(walk.positions, distances, walk.stopped)
+        reference = truth.walks[path_key(episode)].positions
+        episodes.append(episode)
+        measures.append(measure_walk(own, reference, rules.definition, rules.dtw, rules.threshold))
+    # The files of RxR-CE leave turns out, so their number of actions is unknown.
+    unknown = {"steps"} if truth.dataset == "rxr" else set()
+    metrics = {short: m for short, m in CONTINUOUS_METRICS.items() if short not in unknown}
+    return ScoredWalks(checked, episodes, measures, metrics)
+
+
+def walk_differences(
+    first: ScoredWalks, second: ScoredWalks, rules: ScoringRules
+) -> tuple[int, dict[str, Interval]]:
+    """Return the mean paired differences, second minus first, over the episodes of both files.
+
+    Returns:
+        Number of shared episodes, and mean difference with its interval by short name (empty if no
+        episode is shared). Episodes whose goal is unreachable are left out of the difference of NE.
+    """
+    rows = {episode.episode_id: row for row, episode in enumerate(first.episodes)}
+    shared = [row for row, episode in enumerate(second.episodes) if episode.episode_id in rows]
+    if not shared:
+        return 0, {}
+    episodes = [second.episodes[row] for row in shared]
+    others = [rows[episode.episode_id] for episode in episodes]
+    before, after = first.columns(), second.columns()
+    with np.errstate(invalid="ignore"):
+        gains = {name: after[name][shared] - before[name][others] for name in after}
+    return len(shared), _intervals(gains, episodes, rules)
+
+
+def continuous_results(scored: Sequence[ScoredWalks], rules: ScoringRules) -> dict[str, Any]:
+    """Return the results of files that were scored by the same rules, for JSON."""
+    first, *others = scored
+    pairs = [(other, *walk_differences(first, other, rules)) for other in others]
+    return {
+        "dataset": rules.dataset,
+        "splits": list(rules.splits),
+        "language": rules.language,
+        "missing": rules.missing,
+        "definition": rules.definition,
+        "dtw": rules.dtw,
+        "threshold_m": rules.threshold,
+        "confidence": rules.confidence,
+        "resamples": rules.resamples,
+        "seed": rules.seed,
+        "submissions": [_file_results(walks, rules) for walks in scored],
+        "differences": [
+            {
+                "first": str(first.checked.path),
+                "second": str(other.checked.path),
+                "instructions": count,
+                "metrics": {name: interval._asdict() for name, interval in gains.items()},
+            }
+            for other, count, gains in pairs
+        ],
+    }
+
+
+def _file_results(scored: ScoredWalks, rules: ScoringRules) -> dict[str, Any]:
+    checked = scored.checked
+    outcome: dict[str, Any] = {
+        "file": str(checked.path),
+        "records": checked.records,
+        "instructions": checked.expected,
+        "usable": len(checked.walks),
+        "scored": len(scored.episodes),
+        "faulty": checked.faulty,
+        "findings": [
+            {"what": f.kind, "fault": f.fault, "count": len(f.cases), "places": f.cases}
+            for f in checked.findings
+        ],
+    }
+    if scored.measures:
+        outcome["summary"] = {k: v if np.isfinite(v) else None for k, v in scored.summary().items()}
+        intervals = scored.intervals(rules)
+        outcome["intervals"] = {name: value._asdict() for name, value in intervals.items()}
+    return outcome
+
+
+def _intervals(
+    columns: Mapping[str, np.ndarray], episodes: Sequence[ContinuousEpisode], rules: ScoringRules
+) -> dict[str, Interval]:
+    """Return the intervals of columns (B,); values that are not finite are left out."""
+    clusters = [(e.scan, e.path_id) for e in episodes]
+    by_rows: dict[bytes, list[str]] = {}
+    for name, column in columns.items():
+        by_rows.setdefault(np.isfinite(column).tobytes(), []).append(name)
+    intervals: dict[str, Interval] = {}
+    for mask, names in by_rows.items():
+        rows = np.flatnonzero(np.frombuffer(mask, bool))
+        if not rows.size:
+            intervals |= {name: Interval(*(float("nan"),) * 3) for name in names}
+            continue
+        intervals |= bootstrap_intervals(
+            {name: columns[name][rows] for name in names},
+            rules.seed,
+            clusters=[clusters[row] for row in rows],
+            confidence=rules.confidence,
+            resamples=rules.resamples,
+        )
+    return {name: intervals[name] for name in columns}

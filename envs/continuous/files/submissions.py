@@ -1,0 +1,263 @@
+"""Submission files of R2R-CE and RxR-CE: writing, reading and checks against a split.
+
+R2R-CE (EvalAI challenge 719): a JSON object from `episode_id` to poses {"position", "heading",
+"stop"}, the start and one per action. RxR-CE: JSON Lines of {"instruction_id", "path"}. Positions
+are in habitat's axes; "heading" is the yaw in radians counter-clockwise.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
+from envs.continuous.episodes import ContinuousEpisode
+from envs.continuous.measures import moved_positions
+from envs.continuous.settings import ContinuousDataset
+from envs.continuous.traces import Trace
+from envs.submissions.checks import Finding, read_submission
+from storage import write_text
+from storage.json_files import read_json
+from storage.messages import shortened
+
+REMEDY = "write the file again in the format of docs/continuous.md"
+_START_TOLERANCE = 1e-3  # metres
+_LONGEST_STEP = 0.5  # metres; habitat's longest steps round obstacles are a little over 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class SubmittedWalk:
+    """Walk of a submission file.
+
+    Attributes:
+        positions: (T, 3) metres in the axes of the navigation graphs.
+        stopped: Whether the agent has stopped; RxR-CE's files contain only walks that count so.
+    """
+
+    positions: np.ndarray
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class ContinuousCheck:
+    """Result of the checks of a submission file.
+
+    Attributes:
+        path: The file.
+        records: Number of records.
+        expected: Number of episodes that require a walk.
+        walks: Valid walks by `episode_id`, in the order of the split.
+        findings: Findings, faults first.
+    """
+
+    path: Path
+    records: int
+    expected: int
+    walks: dict[str, SubmittedWalk]
+    findings: list[Finding]
+
+    @property
+    def faulty(self) -> bool:
+        """Whether a test server refuses the file, or should."""
+        return any(finding.fault for finding in self.findings)
+
+
+def write_r2r_ce_submission(
+    path: str | Path,
+    traces: Mapping[str, Trace],
+    episodes: Sequence[ContinuousEpisode],
+    partial: bool = False,
+) -> None:
+    """Write walks for the R2R-CE test server.
+
+    Args:
+        path: JSON file to write.
+        traces: Poses by `episode_id`.
+        episodes: All episodes of the split.
+        partial: Write the file even if episodes are missing, which the server refuses.
+
+    Raises:
+        ValueError: Episodes are missing or unknown. Nothing is written.
+    """
+    _check_complete(path, traces, episodes, partial)
+    document = {episode_id: _poses(trace) for episode_id, trace in traces.items()}
+    write_text(path, json.dumps(document, allow_nan=False))
+
+
+def write_rxr_ce_submission(
+    path: str | Path,
+    traces: Mapping[str, Trace],
+    episodes: Sequence[ContinuousEpisode],
+    partial: bool = False,
+) -> None:
+    """Write walks for the RxR-CE test server, one JSON object per line, sorted by id.
+
+    Positions that equal the one before are written once.
+
+    Args:
+        path: JSON Lines file to write.
+        traces: Poses by `episode_id`, which is the id of the instruction.
+        episodes: All episodes of the split, in all three languages.
+        partial: Write the file even if episodes are missing.
+
+    Raises:
+        ValueError: As for `write_r2r_ce_submission`.
+    """
+    _check_complete(path, traces, episodes, partial)
+    lines = [
+        json.dumps({"instruction_id": int(episode_id), "path": _path(traces[episode_id])})
+        for episode_id in sorted(traces, key=int)
+    ]
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def check_continuous_submission(
+    path: Path,
+    dataset: ContinuousDataset,
+    episodes: Sequence[ContinuousEpisode],
+    counted: frozenset[str],
+) -> ContinuousCheck:
+    """Read a submission file and return the walks that can be scored.
+
+    Args:
+        path: The file.
+        dataset: "r2r" or "rxr", which determines the format.
+        episodes: All episodes of the split.
+        counted: `instr_id` of the episodes to count.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not JSON.
+    """
+    findings = _Findings()
+    records = list(_records(path, dataset))
+    by_id = {episode.episode_id: episode for episode in episodes}
+    walks: dict[str, SubmittedWalk] = {}
+    for name, record in records:
+        try:
+            episode_id, walk = _read_record(dataset, name, record)
+        except ValueError as error:
+            findings.unreadable.cases.append(f"{name}: {error}")
+            continue
+        if episode_id not in by_id:
+            findings.foreign.cases.append(shortened(episode_id))
+        elif episode_id in walks:
+            findings.duplicate.cases.append(episode_id)
+        elif _check_walk(by_id[episode_id], walk, findings):
+            walks[episode_id] = walk
+    expected = [episode for episode in episodes if episode.instr_id in counted]
+    names = {episode.episode_id for episode in expected}
+    findings.outside.cases += [episode_id for episode_id in walks if episode_id not in names]
+    findings.missing.cases += [e.episode_id for e in expected if e.episode_id not in walks]
+    usable = {e.episode_id: walks[e.episode_id] for e in expected if e.episode_id in walks}
+    return ContinuousCheck(path, len(records), len(expected), usable, findings.nonempty())
+
+
+class _Findings:
+    """Findings by kind, in the order of the report."""
+
+    def __init__(self) -> None:
+        self.unreadable = Finding("records that cannot be read", True)
+        self.foreign = Finding("records of episodes outside the split", True)
+        self.duplicate = Finding("repeated records of an episode (not counted)", True)
+        self.start = Finding("walks that do not begin at the start (not counted)", True)
+        self.missing = Finding("episodes without a usable walk", True)
+        self.jumps = Finding(f"steps longer than {_LONGEST_STEP} m (counted)", False)
+        self.endless = Finding("walks that end without a stop (counted)", False)
+        self.outside = Finding("walks of episodes that are not counted here", False)
+
+    def nonempty(self) -> list[Finding]:
+        return [finding for finding in vars(self).values() if finding.cases]
+
+
+def _poses(trace: Trace) -> list[dict[str, Any]]:
+    positions = (to_habitat(trace.positions) + 0.0).tolist()
+    yaws = heading_to_yaw(trace.headings).tolist()
+    last = len(positions) - 1
+    return [
+        {"position": position, "heading": yaw, "stop": trace.stopped and number == last}
+        for number, (position, yaw) in enumerate(zip(positions, yaws, strict=True))
+    ]
+
+
+def _path(trace: Trace) -> list[list[float]]:
+    return (to_habitat(moved_positions(trace.positions)) + 0.0).tolist()
+
+
+def _check_complete(
+    path: str | Path,
+    traces: Mapping[str, Trace],
+    episodes: Sequence[ContinuousEpisode],
+    partial: bool,
+) -> None:
+    ids = {episode.episode_id for episode in episodes}
+    unknown = [name for name in traces if name not in ids]
+    if unknown:
+        raise ValueError(
+            f"{path}: {len(unknown)} walks of episodes outside the split, such as {unknown[0]}; "
+            "remove them"
+        )
+    missing = [name for name in ids if name not in traces]
+    if missing and not partial:
+        raise ValueError(
+            f"{path}: a submission requires a walk for each of {len(ids)} episodes, but "
+            f"{len(missing)} are missing; run the agent on the whole split, or write a partial "
+            "file with partial=True"
+        )
+
+
+def _records(path: Path, dataset: ContinuousDataset) -> Iterator[tuple[str, Any]]:
+    """Yield the name of each record for messages, and its content."""
+    if dataset == "rxr":
+        for number, record in enumerate(read_submission(path)):
+            yield f"record {number}", record
+        return
+    document = read_json(path, REMEDY)
+    if not isinstance(document, dict):
+        raise ValueError(f"{path}: not a JSON object from episode_id to poses; {REMEDY}")
+    yield from document.items()
+
+
+def _read_record(dataset: ContinuousDataset, name: str, record: Any) -> tuple[str, SubmittedWalk]:
+    if dataset == "rxr":
+        if not isinstance(record, dict) or not {"instruction_id", "path"} <= set(record):
+            raise ValueError("it has no fields 'instruction_id' and 'path'")
+        return str(record["instruction_id"]), SubmittedWalk(_positions(record["path"]), True)
+    if not isinstance(record, list) or not all(isinstance(pose, dict) for pose in record):
+        raise ValueError("it is not a list of poses")
+    if not all("position" in pose and isinstance(pose.get("stop"), bool) for pose in record):
+        raise ValueError("a pose has no 'position' or no 'stop' that is true or false")
+    positions = _positions([pose["position"] for pose in record])
+    if any(pose["stop"] for pose in record[:-1]):
+        raise ValueError("a pose follows the stop")
+    return name, SubmittedWalk(positions, record[-1]["stop"])
+
+
+def _positions(points: Any) -> np.ndarray:
+    """Return positions (T, 3) in the axes of the navigation graphs."""
+    try:
+        array = np.array(points, float)
+    except (TypeError, ValueError):
+        raise ValueError("a position is not three numbers") from None
+    if array.ndim != 2 or array.shape[1] != 3 or not len(array) or not np.isfinite(array).all():
+        raise ValueError("the walk is not a list of positions of three numbers")
+    return from_habitat(array)
+
+
+def _check_walk(episode: ContinuousEpisode, walk: SubmittedWalk, findings: _Findings) -> bool:
+    """Record the findings of a walk and return whether it can be scored."""
+    name = episode.episode_id
+    away = float(np.linalg.norm(walk.positions[0] - np.array(episode.start)))
+    if away > _START_TOLERANCE:
+        findings.start.cases.append(f"{name}: {away:.2f} m from the start")
+        return False
+    lengths = [float(np.linalg.norm(b - a)) for a, b in pairwise(walk.positions)]
+    long = [f"{name}: {length:.2f} m" for length in lengths if length > _LONGEST_STEP]
+    findings.jumps.cases += long
+    if not walk.stopped:
+        findings.endless.cases.append(name)
+    return True

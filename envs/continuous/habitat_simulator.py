@@ -1,0 +1,224 @@
+"""HabitatSimulator: floors and cameras of 3D models in habitat-sim, which is another process."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
+from envs.continuous.settings import R2R_CE, ContinuousSettings
+from envs.habitat.client import HabitatServer, shared_server
+from envs.panoramas.habitat_panoramas import scene_file
+from envs.sharing import files_digest
+from storage import cache_dir
+
+_COLLISION_SLACK = 1e-5  # square metres, as in habitat's `collided`
+
+
+class SceneFiles(NamedTuple):
+    """Files of a building.
+
+    Attributes:
+        scene: File that habitat-sim opens.
+        model: File of the 3D model, on which the navigation mesh depends.
+    """
+
+    scene: Path
+    model: Path
+
+
+class HabitatFloor:
+    """The navigation mesh of a building; see `envs.continuous.simulator.Floor`.
+
+    Each method is one request to the process of habitat-sim, for all agents together. Numbers are
+    float32 there, so positions are exact to 1e-6 m.
+
+    Args:
+        server: The process.
+        scene: File of the scene.
+        mesh: File of the navigation mesh, computed when it is missing.
+        settings: Radius and height of the agent.
+    """
+
+    def __init__(
+        self, server: HabitatServer, scene: Path, mesh: Path, settings: ContinuousSettings
+    ) -> None:
+        self._server = server
+        self._key = {
+            "scene": str(scene),
+            "mesh": str(mesh),
+            "radius": settings.agent_radius,
+            "height": settings.agent_height,
+        }
+
+    def project(self, positions: np.ndarray) -> np.ndarray:
+        """Return the nearest positions (N, 3) on the floor; those without any are unchanged."""
+        nearest = from_habitat(self._ask("project", positions, (3,)))
+        return np.where(np.isnan(nearest), positions, nearest)
+
+    def contains(self, positions: np.ndarray) -> np.ndarray:
+        """Return (N,) bool, whether an agent can stand at the positions."""
+        return self._ask("contains", positions, (), bool)
+
+    def clearance(self, positions: np.ndarray) -> np.ndarray:
+        """Return (N,) metres to the border of the floor, at most 2 m."""
+        return self._ask("clearance", positions, ())
+
+    def step(
+        self, positions: np.ndarray, headings: np.ndarray, distance: float, sliding: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions (N, 3) after a step forward, and (N,) bool, who collided."""
+        positions, headings = np.asarray(positions, float), np.asarray(headings, float)
+        level = np.zeros(len(headings))
+        way = distance * np.stack([np.sin(headings), np.cos(headings), level], axis=-1)
+        ends = to_habitat(positions + way).tolist()
+        moved = from_habitat(self._ask("step", positions, (3,), ends=ends, sliding=sliding))
+        walked = ((moved - positions) ** 2).sum(axis=1)
+        return moved, walked + _COLLISION_SLACK < distance**2
+
+    def distances(self, positions: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """Return the (N,) geodesic distances in metres to a goal (3,) or to goals (N, 3)."""
+        goals = np.broadcast_to(np.asarray(goal, float), np.shape(positions))
+        return self._ask("distances", positions, (), goals=to_habitat(goals).tolist())
+
+    def shortest_path(self, start: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """Return the corners (M, 3) of the shortest walk, none if there is no walk."""
+        ends = {"start": to_habitat(start).tolist(), "goal": to_habitat(goal).tolist()}
+        corners = self._server.call("path", floor=self._key, **ends)
+        return from_habitat(np.reshape(corners, (-1, 3)))
+
+    def _ask(
+        self,
+        method: str,
+        positions: np.ndarray,
+        shape: tuple[int, ...],
+        dtype: type = float,
+        **arguments: Any,
+    ) -> np.ndarray:
+        """Return the (N, *shape) answers for N positions."""
+        places = to_habitat(positions).tolist()
+        if not places:
+            return np.empty((0, *shape), dtype)
+        answers = self._server.call(method, floor=self._key, positions=places, **arguments)
+        return np.array(answers, dtype)
+
+
+class HabitatSimulator:
+    """Floors and pictures of 3D models; see `envs.continuous.simulator.Simulator`.
+
+    habitat-sim holds one scene at a time, so a batch of agents is drawn building after building.
+
+    Args:
+        settings: Cameras and agent.
+        files: Function of a scan that returns its files.
+        server: The process of habitat-sim; None for that of this process.
+    """
+
+    def __init__(
+        self,
+        settings: ContinuousSettings,
+        files: Callable[[str], SceneFiles],
+        server: HabitatServer | None = None,
+    ) -> None:
+        self._settings = settings
+        self._files = files
+        self._server = server or shared_server()
+        self._floors: dict[str, HabitatFloor] = {}
+        self._scenes: dict[str, SceneFiles] = {}
+
+    def floor(self, scan: str) -> HabitatFloor:
+        """Return the floor of a building.
+
+        Raises:
+            FileNotFoundError: The scan has no 3D model.
+        """
+        if scan not in self._floors:
+            files = self._scene(scan)
+            mesh = mesh_file(scan, files, self._settings)
+            self._floors[scan] = HabitatFloor(self._server, files.scene, mesh, self._settings)
+        return self._floors[scan]
+
+    def draw(
+        self,
+        scans: Sequence[str],
+        positions: np.ndarray,
+        headings: np.ndarray,
+        tilts: np.ndarray,
+        sensors: Sequence[str],
+    ) -> dict[str, np.ndarray]:
+        """Draw the pictures of N cameras; see `envs.continuous.simulator.Simulator.draw`."""
+        cameras = [self._cameras[sensor] for sensor in sensors]
+        eyes = np.array(positions, float)
+        eyes[:, 2] += self._settings.camera_height
+        eyes, yaws = to_habitat(eyes), heading_to_yaw(headings)
+        names = np.asarray(scans, dtype=object)
+        pictures: dict[str, np.ndarray] = {}
+        for scan in dict.fromkeys(scans):
+            rows = np.flatnonzero(names == scan)
+            scene = str(self._scene(scan).scene)
+            turns = yaws[rows].tolist(), tilts[rows].tolist()
+            drawn = self._server.draw(scene, cameras, eyes[rows], *turns)
+            for sensor, values in drawn.items():
+                if sensor not in pictures:
+                    pictures[sensor] = np.empty((len(scans), *values.shape[1:]), values.dtype)
+                pictures[sensor][rows] = values
+        return pictures
+
+    @cached_property
+    def _cameras(self) -> dict[str, dict[str, Any]]:
+        sizes = {"rgb": self._settings.rgb_size, "depth": self._settings.depth_size}
+        return {
+            sensor: {
+                "name": sensor,
+                "kind": sensor,
+                "size": list(size),
+                "hfov": self._settings.hfov,
+            }
+            for sensor, size in sizes.items()
+        }
+
+    def _scene(self, scan: str) -> SceneFiles:
+        if scan not in self._scenes:
+            self._scenes[scan] = self._files(scan)
+        return self._scenes[scan]
+
+
+def mesh_file(scan: str, files: SceneFiles, settings: ContinuousSettings) -> Path:
+    """Return the file of a navigation mesh.
+
+    It is the mesh beside the scene for habitat's default agent, which Matterport3D's scenes come
+    with, and otherwise one in the cache folder, which is computed when it is used first.
+    """
+    radius, height = settings.agent_radius, settings.agent_height
+    beside = files.model.with_suffix(".navmesh")
+    if (radius, height) == (R2R_CE.agent_radius, R2R_CE.agent_height) and beside.is_file():
+        return beside
+    name = f"{scan}-{files_digest([files.model])}-r{radius:g}-h{height:g}.navmesh"
+    return cache_dir() / "habitat" / "meshes" / name
+
+
+def house_files(scan: str) -> SceneFiles:
+    """Return the files of a built-in house, which is built and exported first.
+
+    Raises:
+        KeyError: There is no such house.
+    """
+    from envs.houses.rendering.habitat_export import export_houses
+
+    folder = export_houses([scan])
+    return SceneFiles(scene_file(folder, scan), folder / f"{scan}.glb")
+
+
+def folder_files(folder: Path) -> Callable[[str], SceneFiles]:
+    """Return a function of a scan that returns its files in a folder of 3D models."""
+    return _FolderFiles(folder)
+
+
+class _FolderFiles(NamedTuple):
+    folder: Path
+
+    def __call__(self, scan: str) -> SceneFiles:
+        scene = scene_file(self.folder, scan)
+        return SceneFiles(scene, scene)

@@ -1,0 +1,1 @@
+"""habitat-sim in a process of its own, under another Python."""

@@ -1,0 +1,293 @@
+"""HabitatServer: habitat-sim in another process, which may end at any moment."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from envs.habitat.interpreter import INSTALL, habitat_python
+from envs.habitat.server import Camera, layout
+
+_LOG = logging.getLogger(__name__)
+SERVER = Path(__file__).with_name("server.py")
+_SHARED_MEMORY = Path("/dev/shm")
+_BATCH = 64 * 2**20  # bytes of pictures per request
+_CONNECT_SECONDS, _POLL_SECONDS = 60.0, 0.1
+_LINES = 6  # of the log in an error
+
+# Errors of a request that the user can correct, by name; others are errors of the program.
+_ERRORS: dict[str, type[Exception]] = {
+    "ValueError": ValueError,
+    "FileNotFoundError": FileNotFoundError,
+}
+
+
+class HabitatProcessError(ChildProcessError):
+    """The process of habitat-sim ended or does not answer; the message contains the reason."""
+
+
+class HabitatRequestError(RuntimeError):
+    """A request failed in habitat-sim; the traceback of its process is a note of the error."""
+
+
+class HabitatServer:
+    """habitat-sim under another Python, on the other side of a local socket.
+
+    The process starts with the first request. habitat-sim ends its process if its graphics device
+    is missing, for example; the process is then started again and the request repeated once.
+    A copy in a child process or from a pickle starts a process of its own.
+
+    Args:
+        python: Interpreter or environment with habitat-sim, see `habitat_python`.
+        gpu_device_id: CUDA device that draws, -1 for software; None for 0 if there is an NVIDIA
+            device, otherwise -1.
+        timeout: Seconds to wait for an answer. A large scene takes minutes to open.
+
+    Attributes:
+        restarts: Number of times that the process was started again.
+    """
+
+    def __init__(
+        self,
+        python: str | Path | None = None,
+        gpu_device_id: int | None = None,
+        timeout: float = 600.0,
+    ) -> None:
+        self._arguments = python, gpu_device_id, timeout
+        self._python, self._gpu_device_id, self._timeout = python, gpu_device_id, timeout
+        self._process: _Process | None = None
+        self._lock = RLock()
+        self.restarts = 0
+
+    def call(self, method: str, **arguments: Any) -> Any:
+        """Return the result of a method of `envs.habitat.server.Habitat`.
+
+        Args:
+            method: Name of the method.
+            arguments: Its arguments, ready for JSON.
+
+        Raises:
+            HabitatProcessError: The process ended twice, or does not answer.
+            ModuleNotFoundError: habitat-sim is not installed there.
+            FileNotFoundError, ValueError: habitat-sim refuses a file or a value.
+            HabitatRequestError: Another error of habitat-sim.
+        """
+        with self._lock:
+            try:
+                return self._request(method, arguments)
+            except _ProcessEndedError as ended:
+                self.close()
+                self.restarts += 1
+                _LOG.warning("habitat-sim ended (%s); it is started again", ended)
+            try:
+                return self._request(method, arguments)
+            except _ProcessEndedError as ended:
+                self.close()
+                raise HabitatProcessError(
+                    f"habitat-sim ended twice while it answered {method!r}: {ended}"
+                ) from None
+
+    def draw(
+        self,
+        scene: str,
+        cameras: Sequence[Camera],
+        positions: np.ndarray,
+        yaws: Sequence[float],
+        pitches: Sequence[float],
+    ) -> dict[str, np.ndarray]:
+        """Draw pictures; see `envs.habitat.server.Habitat.draw`.
+
+        Raises:
+            Exception: As for `call`.
+        """
+        cameras, count = list(cameras), len(positions)
+        size = layout(cameras, 1)[-1][2]
+        step = max(1, _BATCH // size)
+        parts: dict[str, list[np.ndarray]] = {camera["name"]: [] for camera in cameras}
+        for start in range(0, count, step):
+            rows = slice(start, start + step)
+            request = {
+                "scene": scene,
+                "cameras": cameras,
+                "positions": np.asarray(positions, float)[rows].tolist(),
+                "yaws": [float(yaw) for yaw in yaws[rows]],
+                "pitches": [float(pitch) for pitch in pitches[rows]],
+            }
+            for name, pictures in self._draw(request).items():
+                parts[name].append(pictures)
+        return {name: np.concatenate(pictures) for name, pictures in parts.items()}
+
+    def close(self) -> None:
+        """End the process; the next request starts it again."""
+        with self._lock:
+            if self._process is not None:
+                self._process.end()
+            self._process = None
+
+    def __enter__(self) -> "HabitatServer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HabitatServer, self._arguments
+
+    def _draw(self, request: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Draw pictures that fit into the shared memory together."""
+        count, drawn = len(request["positions"]), {}
+        parts = layout(request["cameras"], count)
+        with self._lock, tempfile.TemporaryDirectory(**_in_memory()) as folder:
+            memory = Path(folder) / "pictures"
+            with memory.open("wb") as file:
+                file.truncate(parts[-1][2])
+            self.call("draw_into", memory=str(memory), **request)
+            shared = np.memmap(memory, np.uint8, "r")
+            for camera, (name, start, stop) in zip(request["cameras"], parts, strict=True):
+                size, rgb = (count, *camera["size"]), camera["kind"] == "rgb"
+                pixels = np.array(shared[start:stop]).view(np.uint8 if rgb else np.float32)
+                drawn[name] = pixels.reshape((*size, 3) if rgb else size)
+        return drawn
+
+    def _request(self, method: str, arguments: dict[str, Any]) -> Any:
+        if self._process is not None and self._process.owner != os.getpid():
+            self._process = None  # it belongs to the process from which this one was forked
+        if self._process is None:
+            python = habitat_python(self._python)
+            self._process = _Process(python, self._gpu_device_id, self._timeout)
+        try:
+            answer = self._process.ask({"do": method, **arguments})
+        except TimeoutError:
+            self.close()
+            raise HabitatProcessError(
+                f"habitat-sim did not answer {method!r} within {self._timeout:g} s and was ended"
+            ) from None
+        if "value" in answer:
+            return answer["value"]
+        kind, message = answer["kind"], answer["error"]
+        if kind in ("ImportError", "ModuleNotFoundError"):
+            raise ModuleNotFoundError(f"{self._process.python}: {message}; {INSTALL}")
+        error = _ERRORS.get(kind, HabitatRequestError)(message if message else kind)
+        error.add_note(answer.get("traceback", ""))
+        raise error
+
+
+@lru_cache(maxsize=4)
+def shared_server(
+    python: str | Path | None = None, gpu_device_id: int | None = None
+) -> HabitatServer:
+    """Return the server of this process for an interpreter and a device; it starts when used.
+
+    Args:
+        python: Interpreter or environment with habitat-sim, see `habitat_python`.
+        gpu_device_id: CUDA device that draws, -1 for software; None for the first if there is one.
+    """
+    return HabitatServer(python, gpu_device_id)
+
+
+class _ProcessEndedError(Exception):
+    """The process ended during a request; the message contains the reason."""
+
+
+class _Process:
+    """A running server and the socket to it."""
+
+    def __init__(self, python: Path, gpu_device_id: int | None, timeout: float) -> None:
+        self.python, self.owner = python, os.getpid()
+        self._folder = Path(tempfile.mkdtemp(prefix="clipnav-habitat-"))
+        self._log = self._folder / "log"
+        # Folders of this Python's packages must not shadow those of the other one.
+        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+        device = "auto" if gpu_device_id is None else str(gpu_device_id)
+        address = str(self._folder / "socket")
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
+            self._log.open("wb") as log,
+        ):
+            listener.bind(address)
+            listener.listen(1)
+            self._child = subprocess.Popen(
+                [python, "-u", SERVER, address, device],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+            self._end = weakref.finalize(self, _end, self._child, self._folder, self.owner)
+            self._socket = self._accepted(listener)
+        self._socket.settimeout(timeout)
+        self._stream = self._socket.makefile("rwb")
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request.
+
+        Raises:
+            _ProcessEndedError: The process ended.
+            TimeoutError: It does not answer.
+        """
+        try:
+            self._stream.write(json.dumps(request).encode() + b"\n")
+            self._stream.flush()
+            line = self._stream.readline()
+        except ConnectionError:
+            line = b""
+        if not line.endswith(b"\n"):
+            raise _ProcessEndedError(self._reason())
+        return json.loads(line)
+
+    def end(self) -> None:
+        """End the process and delete its files."""
+        self._socket.close()
+        self._end()
+
+    def _accepted(self, listener: socket.socket) -> socket.socket:
+        listener.settimeout(_POLL_SECONDS)
+        for _ in range(round(_CONNECT_SECONDS / _POLL_SECONDS)):
+            try:
+                return listener.accept()[0]
+            except TimeoutError:
+                if self._child.poll() is not None:
+                    break
+        reason = self._reason() if self._child.poll() is not None else "it does not connect"
+        self._end()
+        raise HabitatProcessError(f"{self.python}: the server of habitat-sim ended: {reason}")
+
+    def _reason(self) -> str:
+        """Return why the process ended: its exit status and the end of its output."""
+        self._child.wait()
+        status = self._child.returncode
+        reason = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        lines = self._log.read_text("utf-8", "replace").split("\n")
+        said = " | ".join([line.strip() for line in lines if line.strip()][-_LINES:])
+        if "CUDA device" in said or "EGL" in said:
+            said += "; give gpu_device_id=-1 for software rendering, or another device"
+        return f"{reason}: {said}" if said else f"{reason}, without a message"
+
+
+def _in_memory() -> dict[str, Any]:
+    """Return the arguments of a temporary folder that is in memory if the system has one."""
+    return {
+        "prefix": "clipnav-habitat-",
+        "dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None,
+    }
+
+
+def _end(child: subprocess.Popen, folder: Path, owner: int) -> None:
+    if os.getpid() != owner:
+        return
+    if child.poll() is None:
+        child.kill()
+    child.wait()
+    shutil.rmtree(folder, ignore_errors=True)

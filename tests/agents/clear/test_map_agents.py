@@ -1,0 +1,157 @@
+"""Map agents that read instructions and views through the representations."""
+
+import dataclasses
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from agents.command_line import parse_agent
+from agents.experiments.runs import load_run
+from agents.map_training.building import make_map_transformer
+from agents.map_training.fine_tuning import MapLearner, map_trainer, train_map_agent
+from agents.map_training.pretraining import PretrainingLearner, pretrain
+from agents.map_transformer.panorama import PanoramaInputs
+from agents.map_transformer.text import PretrainedTextEncoder
+from agents.settings import (
+    MapPretrainConfig,
+    MapTrainConfig,
+    MapTransformerConfig,
+    RepresentationConfig,
+)
+from envs.tokenizers import load_tokenizer
+from training.checkpoints import VOCABULARY, load_trainer
+from training.optimiser_settings import OptimiserConfig
+
+TUNED = RepresentationConfig(tune_language=True, language_learning_rate=1e-3, tune_visual=True)
+
+
+@pytest.fixture
+def shared(doors_run, language_run, visual_run):
+    """Settings of trainings and pre-trainings with both representations."""
+    values = {**doors_run, "dataset": "rxr", "batch_size": 6, "max_episode_steps": 30}
+    return values | {
+        "max_instruction_length": 24,
+        "iterations": 4,
+        "max_decisions": 4,
+        "evaluation_splits": ("val_unseen",),
+        "select_by": "val_unseen",
+        "network": MapTransformerConfig(
+            hidden_size=32,
+            heads=2,
+            feed_forward_size=64,
+            panorama_layers=1,
+            cross_layers=1,
+            max_steps=12,
+            revisits=True,
+        ),
+        "optimiser": OptimiserConfig(name="adam", learning_rate=1e-2),
+        "language_representation": language_run,
+        "visual_representation": visual_run,
+    }
+
+
+@pytest.fixture
+def config(shared):
+    """A map agent with both representations."""
+    return MapTrainConfig(**shared)
+
+
+@pytest.mark.parametrize("clear", [RepresentationConfig(), TUNED], ids=["frozen", "tuned"])
+def test_a_map_agent_with_both_representations_trains_and_resumes(config, clear, tmp_path):
+    config = dataclasses.replace(config, clear=clear)
+    train_map_agent(dataclasses.replace(config, output=tmp_path / "whole"))
+    first = dataclasses.replace(config, output=tmp_path / "parts", iterations=2)
+    map_trainer(first)[0].train()
+    trainer, learner = map_trainer(dataclasses.replace(config, resume=tmp_path / "parts"))
+    trainer.train()
+    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
+    for name, value in whole["weights"].items():
+        assert torch.equal(value, parts["weights"][name]), name
+    rates = [group["lr"] for group in learner.optimiser.param_groups]
+    assert rates == pytest.approx([1e-2, 1e-3] if clear.tune_language else [1e-2])
+    env, agent = load_run(tmp_path / "parts", "val_unseen")
+    assert env.tokenizer == load_tokenizer(config.language_representation / VOCABULARY)
+    assert isinstance(agent.model.text, PretrainedTextEncoder)
+
+
+@pytest.mark.parametrize("clear", [RepresentationConfig(), TUNED], ids=["frozen", "tuned"])
+def test_only_tuned_representations_have_gradients(config, clear):
+    learner = MapLearner(dataclasses.replace(config, clear=clear))
+    learner.model.train()
+    learner.backward(0)
+    for name, weight in learner.model.named_parameters():
+        if name.startswith("panorama.views"):
+            assert (weight.grad is not None) == clear.tune_visual, name
+    network = learner.model.text.text.network
+    gradients = [w.grad is not None for n, w in network.named_parameters() if "pooler" not in n]
+    assert all(gradients) if clear.tune_language else not any(gradients)
+
+
+def test_the_initial_weights_of_representations_are_kept(config):
+    learner = MapLearner(config)
+    views = learner.model.panorama.views
+    other = make_map_transformer(config, learner.env).panorama.views
+    assert learner.model.panorama.feature_size == views.network.width
+    for name, weight in views.state_dict().items():
+        assert torch.equal(weight, other.state_dict()[name]), name
+
+
+def test_views_are_encoded_before_the_panorama_transformer(config):
+    model = MapLearner(config).model.eval()
+    encoded = []
+    model.panorama.features.register_forward_pre_hook(lambda _, inputs: encoded.append(inputs[0]))
+    width = model.panorama.feature_size
+    views = torch.randn(2, 5, width)
+    inputs = PanoramaInputs(
+        views, torch.zeros(2, 5, 7), torch.zeros(2, 5).long(), torch.ones(2, 5, dtype=torch.bool)
+    )
+    model.panorama(inputs)
+    assert torch.equal(encoded[0], model.panorama.views.network(views))
+    assert not torch.equal(encoded[0], views)
+
+
+def test_pretraining_starts_a_map_agent(shared, config, tmp_path):
+    settings = MapPretrainConfig(**shared, output=tmp_path / "pretrained")
+    learner = PretrainingLearner(settings)
+    frozen = learner.model.text.frozen
+    stored = dict(frozen._places)
+    learner.network.train()
+    for iteration in range(6):
+        learner.backward(iteration)
+    # Only the instructions of the splits are stored, not those with masked words.
+    instructions = {row[row != 0].astype("int64").tobytes() for row in learner.env.split.tokens}
+    assert set(frozen._places) - stored.keys() <= instructions
+    pretrain(settings)
+    started = dataclasses.replace(config, start_from=settings.output, output=tmp_path / "agent")
+    weights = MapLearner(started).model.state_dict()
+    saved = load_file(settings.output / "model.safetensors")
+    assert saved.keys() == weights.keys()
+    for name, value in saved.items():
+        assert torch.equal(value, weights[name]), name
+
+
+def test_weights_of_another_representation_are_refused(config, visual_run, tmp_path):
+    train_map_agent(dataclasses.replace(config, output=tmp_path / "agent"))
+    other = tmp_path / "other"
+    shutil.copytree(visual_run, other)
+    weights = (other / "model.safetensors").read_bytes()
+    (other / "model.safetensors").write_bytes(weights[:-4] + b"\0\0\0\0")
+    settings = dataclasses.replace(config, visual_representation=other)
+    with pytest.raises(ValueError, match=r"trained with visual representation [0-9a-f]{16}, but"):
+        load_run(tmp_path / "agent", "val_unseen", settings)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--network.text-encoder", "lstm"], "--network.text-encoder lstm has no effect"),
+        (["--text.vocabulary-size", "500"], "--text.vocabulary-size 500 has no effect"),
+        (["--clear.language-learning-rate", "1"], "without --clear.tune-language"),
+    ],
+)
+def test_settings_that_a_representation_replaces_are_refused(flags, message):
+    arguments = ["--agent", "map", "--dataset", "rxr", "--language-representation", "run"]
+    with pytest.raises(ValueError, match=message):
+        parse_agent([*arguments, *flags])

@@ -1,0 +1,131 @@
+"""Demonstrations: walks of the expert and of DAgger, their files, and resuming."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.continuous.collecting import Collector, collect_walks
+from agents.continuous.demonstrations import DemonstrationStore
+from agents.continuous.networks import make_network
+from envs.continuous.settings import FORWARD, STOP
+
+
+@pytest.fixture
+def network(tiny_network, split_of_boxes, corner_features):
+    torch.manual_seed(0)
+    return make_network(tiny_network, len(split_of_boxes.tokenizer), corner_features.grid, 4)
+
+
+def test_walks_of_the_expert_reach_the_goal(make_env, corner_features):
+    env = make_env()
+    walks = collect_walks(env, corner_features, None, range(4), 1.0, 0)
+    assert [walk.episode for walk in walks] == [0, 1, 2, 3]
+    assert all(measures["success"] for measures in env.metrics())
+    for walk, trace in zip(walks, env.traces(), strict=True):
+        assert walk.labels[-1] == STOP
+        assert STOP not in walk.labels[:-1]
+        assert walk.previous.tolist() == [0, *(walk.labels[:-1] + 1)]
+        assert walk.progress[0] == 0.0
+        assert 0.8 < walk.progress[-1] <= 1.0
+        # The first pixel of a picture encodes x: see BoxSimulator.
+        x = trace.positions[: len(walk), 0]
+        np.testing.assert_allclose(walk.rgb[:, 0, 1], np.rint(10 * x) / 255, atol=1e-3)
+        assert len(walk) == len(walk.rgb) == len(walk.depth)
+
+
+def test_dagger_labels_the_walks_of_the_policy(make_env, corner_features, network):
+    walks = collect_walks(make_env(), corner_features, network, range(4), 0.0, 3)
+    again = collect_walks(make_env(), corner_features, network, range(4), 0.0, 3)
+    expert = collect_walks(make_env(), corner_features, None, range(4), 1.0, 0)
+    for walk, same, best in zip(walks, again, expert, strict=True):
+        np.testing.assert_array_equal(walk.labels, same.labels)
+        assert walk.labels[0] == best.labels[0]
+        assert walk.previous[0] == 0
+        assert len(walk) <= 80
+    taken = np.concatenate([walk.previous[1:] for walk in walks]) - 1
+    labels = np.concatenate([walk.labels[:-1] for walk in walks])
+    assert 0.05 < np.mean(taken == labels) < 0.9  # an untrained policy is not the expert
+    assert set(taken) <= {1, 2, 3}  # a stop ends a walk
+
+
+def test_the_expert_acts_with_the_given_probability(make_env, corner_features, network):
+    walks = collect_walks(make_env(), corner_features, network, range(4), 1.0, 3)
+    expert = collect_walks(make_env(), corner_features, None, range(4), 1.0, 0)
+    for walk, best in zip(walks, expert, strict=True):
+        np.testing.assert_array_equal(walk.labels, best.labels)
+
+
+def test_a_store_returns_what_was_written(make_env, corner_features, tmp_path):
+    walks = collect_walks(make_env(), corner_features, None, [2, 0], 1.0, 0)
+    store = DemonstrationStore(tmp_path / "store", {"a": "1"})
+    assert not store.has("part")
+    store.write("part", walks)
+    for opened in (store, DemonstrationStore(tmp_path / "store", {"a": "1"})):
+        assert opened.has("part")
+        assert opened.episodes("part").tolist() == [2, 0]
+        for row, walk in enumerate(walks):
+            read = opened.read("part", row)
+            for name in ("rgb", "depth", "previous", "labels", "progress"):
+                np.testing.assert_array_equal(getattr(read, name), getattr(walk, name))
+    other = DemonstrationStore(tmp_path / "store", {"a": "2"})
+    with pytest.raises(ValueError, match=r"part\.safetensors: demonstrations of other settings"):
+        other.has("part")
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "part.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"part\.safetensors: damaged"):
+        DemonstrationStore(tmp_path, {}).has("part")
+
+
+@pytest.fixture
+def make_collector(make_env, corner_features, tiny_config, tmp_path):
+    def build(**changes):
+        from dataclasses import replace
+
+        config = replace(tiny_config, rounds=2, **changes)
+        env = make_env(config.collect_batch_size)
+        collector = Collector(config, env, corner_features, tmp_path / "shared", {"a": "1"})
+        collector.start(tmp_path / "run")
+        return collector
+
+    return build
+
+
+def test_rounds_add_up(make_collector, network):
+    collector = make_collector()
+    collector.collect(0, network)
+    rng = np.random.default_rng(0)
+    assert sorted(walk.episode for walk in collector.draw(rng, 10)) == [0, 1, 2, 3]
+    collector.collect(1, network)
+    assert sorted(walk.episode for walk in collector.draw(rng, 10)) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert len(collector.draw(rng, 3)) == 3
+
+
+def test_an_interrupted_collection_continues(make_collector, network, monkeypatch, tmp_path):
+    whole = make_collector()
+    whole.collect(1, network)
+    files = sorted(tmp_path.rglob("*.safetensors"))
+    contents = {path: path.read_bytes() for path in files}
+    assert len(files) == 4  # two parts of three and one episode for each round
+    files[1].unlink()
+    calls = []
+    write = DemonstrationStore.write
+    monkeypatch.setattr(
+        DemonstrationStore, "write", lambda *args: (calls.append(args[1]), write(*args))
+    )
+    make_collector().collect(1, network)
+    assert len(calls) == 1
+    assert {path: path.read_bytes() for path in files} == contents
+
+
+def test_a_round_has_the_given_number_of_episodes(make_collector, network):
+    collector = make_collector(episodes_per_round=2)
+    collector.collect(1, network)
+    assert len(collector.draw(np.random.default_rng(0), 10)) == 4
+
+
+def test_forward_steps_are_most_of_the_expert(make_env, corner_features):
+    walks = collect_walks(make_env(), corner_features, None, range(4), 1.0, 0)
+    labels = np.concatenate([walk.labels for walk in walks])
+    assert np.mean(labels == FORWARD) > 0.5

@@ -1,0 +1,139 @@
+"""The command clipnav evaluate-vlm in the tiny world."""
+
+import json
+import re
+
+import pytest
+
+from tests.agents.language_models.servers import serving, user_text
+from viewer.trace.format import read_traces
+
+
+def stop_at_the_third_place(body):
+    walked = re.findall(r"^Places walked: ([\d ]+)$", user_text(body), re.M)[0].split()
+    return json.dumps({"thought": "on", "action": "stop" if len(walked) > 2 else "B"})
+
+
+@pytest.fixture
+def arguments(tiny_world, tmp_path):
+    return [
+        *("--world", "matterport", "--data-dir", tiny_world, "--pictures", "none"),
+        *("--model", "oracle", "--episodes", "8"),
+        *("--output", tmp_path / "out", "--cache", tmp_path / "cache"),
+    ]
+
+
+def test_scores_traces_and_a_submission_are_written(arguments, tmp_path, run_command):
+    submission = tmp_path / "submission.json"
+    with serving(stop_at_the_third_place) as server:
+        printed = run_command(
+            "evaluate-vlm", "--url", server.url, *arguments, "--submission", submission
+        )
+    lines = printed.splitlines()
+    table = [line.split()[1] for line in lines if line.startswith("val_unseen ")]
+    assert table == ["oracle", "random", "forward", "shortest"]
+    assert "episodes 8, decisions 24, answers 24" in printed
+    traces = read_traces(tmp_path / "out" / "traces.jsonl")
+    assert len(traces) == 8
+    assert all(len(trace.steps) == 3 and trace.ending == "stopped" for trace in traces)
+    assert traces[0].steps[0].model.thought == "on"
+    assert "Instruction: Walk past" in traces[0].steps[0].model.prompt[1].text
+    walked = {one["instr_id"]: one["trajectory"] for one in json.loads(submission.read_text())}
+    assert [pose[0] for pose in walked[traces[0].instr_id]] == list(traces[0].walked)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert set(results["results"]["val_unseen"]["oracle"]) >= {"SR", "SPL", "NE", "episodes"}
+    page = tmp_path / "page.html"
+    run_command(
+        *("visualise", tmp_path / "out" / "traces.jsonl", "--export", page),
+        *("--data-dir", arguments[3]),
+    )
+    assert "Instruction: Walk past" in page.read_text()
+
+
+def test_walks_without_a_stop_have_traces(arguments, tmp_path, run_command):
+    answers = iter(['{"action": "B"}', "?", "?"] * 8)
+    with serving(lambda body: next(answers)) as server:
+        run_command("evaluate-vlm", "--url", server.url, *arguments, "--concurrency", "1")
+    for trace in read_traces(tmp_path / "out" / "traces.jsonl"):
+        assert trace.ending == "cut off"
+        assert [step.action for step in trace.steps] == [1, None]
+        assert [answer.kind for answer in trace.steps[1].model.answers] == ["invalid", "invalid"]
+    with serving(lambda body: '{"action": "B"}') as server:
+        run_command(
+            *("evaluate-vlm", "--url", server.url, *arguments, "--max-episode-steps", "2"),
+        )
+    for trace in read_traces(tmp_path / "out" / "traces.jsonl"):
+        assert [step.action for step in trace.steps] == [1, 1, None]
+
+
+def test_a_dry_run_sends_nothing(arguments, tmp_path, run_command):
+    printed = run_command("evaluate-vlm", "--url", "http://127.0.0.1:9/v1", *arguments, "--dry-run")
+    assert re.search(r"8 episodes: \d+ requests along the teacher's paths, with 0 pict", printed)
+    lines = (tmp_path / "out" / "prompts.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["prompt"].startswith("system:\nYou steer a robot")
+
+
+def test_trained_agents_are_evaluated_on_the_same_episodes(
+    arguments, tiny_world, tmp_path, run_command
+):
+    run = tmp_path / "follower"
+    run_command(
+        *("train-agent", "--world", "matterport", "--data-dir", tiny_world),
+        *("--features", tiny_world / "features.safetensors", "--batch-size", "4"),
+        *("--evaluation-splits", "val_unseen", "--select-by", "val_unseen", "--threads", "1"),
+        *("--follower.hidden-size", "16", "--follower.embedding-size", "8"),
+        *("--iterations", "1", "--output", run),
+    )
+    with serving(stop_at_the_third_place) as server:
+        printed = run_command(
+            "evaluate-vlm", "--url", server.url, *arguments, "--episodes", "6", "--baselines", run
+        )
+    assert "val_unseen  follower " in printed
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["results"]["val_unseen"]["follower"]["episodes"] == 6
+    assert "SR" in results["differences"]["val_unseen"]["follower"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--url and --model, or a --local-model"),
+        (["--url", "http://a/v1"], "--url and --model belong together"),
+        (["--url", "a/v1", "--model", "m"], "--url a/v1: must start with http"),
+        (
+            [
+                *("--url", "http://a/v1", "--model", "m", "--strategy", "navgpt"),
+                *("--pictures", "candidates"),
+            ],
+            "navgpt describes views in words",
+        ),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(flags, message, run_command, capsys):
+    with pytest.raises(SystemExit):
+        run_command("evaluate-vlm", *flags)
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_more_episodes_than_the_split_has_are_refused(arguments, run_command):
+    with pytest.raises(ValueError, match="--episodes 9999: the split has 8 episodes"):
+        run_command("evaluate-vlm", "--url", "http://a/v1", *arguments, "--episodes", "9999")
+
+
+def test_a_world_without_pictures_is_refused(tiny_world, run_command):
+    with pytest.raises(ValueError, match="no pictures"):
+        run_command(
+            *("evaluate-vlm", "--url", "http://127.0.0.1:9/v1", "--model", "m"),
+            *("--world", "matterport", "--data-dir", tiny_world, "--episodes", "2"),
+        )
+
+
+def test_hindi_and_telugu_are_kept_as_they_are(tiny_world, tmp_path, run_command):
+    with serving(stop_at_the_third_place) as server:
+        run_command(
+            *("evaluate-vlm", "--url", server.url, "--model", "oracle", "--pictures", "none"),
+            *("--world", "matterport", "--data-dir", tiny_world, "--dataset", "rxr"),
+            *("--episodes", "None", "--output", tmp_path / "out", "--cache", tmp_path / "cache"),
+        )
+    texts = {re.findall("Instruction: (.*)", user_text(body))[0] for body in server.requests}
+    assert "दरवाज़े के पास रुकें।" in texts

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from envs.continuous.environments.rewards import RunningDtw, progress_rewards, step_rewards
+from envs.continuous.measures import Walk, measure_walk
+from envs.continuous.settings import task_settings
+
+BEFORE = np.array([5.0, 5.0, 2.0, np.inf, np.nan])
+AFTER = np.array([4.75, 5.25, 2.0, np.inf, 1.0])
+
+
+def test_progress_rewards_are_those_of_the_waypoint_task():
+    stop = np.array([False, False, True, False, False])
+    rewards = progress_rewards(BEFORE, AFTER, stop, task_settings("r2r"))
+    np.testing.assert_allclose(rewards, [0.2, -0.3, 2.45, -1.05, -1.05])
+    own = task_settings("r2r", slack_reward=0.0, success_reward=1.0)
+    np.testing.assert_allclose(progress_rewards(BEFORE, AFTER, stop, own), [0.25, -0.25, 1, -1, -1])
+
+
+def test_a_stop_at_exactly_three_metres_is_no_success():
+    distance = np.array([3.0, 2.999])
+    rewards = progress_rewards(distance, distance, np.ones(2, bool), task_settings("r2r"))
+    np.testing.assert_allclose(rewards, [-0.05, 2.45])
+
+
+def test_distance_rewards_are_those_of_the_graph_environments():
+    stop = np.array([False, False, True, False, False])
+    settings = task_settings("r2r", reward="distance")
+    rewards = step_rewards(BEFORE, AFTER, stop, settings, None)
+    assert rewards.tolist() == [1.0, -1.0, 2.0, 0.0, 0.0]
+
+
+def test_running_ndtw_equals_the_measure_of_the_walk():
+    rng = np.random.default_rng(4)
+    references = [rng.random((count, 3)) * 4 for count in (3, 9)]
+    positions = rng.random((2, 3))
+    dtw = RunningDtw(2, 3.0)
+    dtw.start(np.arange(2), references, positions)
+    walks = [[position] for position in positions]
+    for step in range(12):
+        moves = np.array([step % 3 > 0, step % 2 > 0])  # the other agent stays
+        positions = positions + moves[:, None] * rng.normal(scale=0.3, size=(2, 3))
+        dtw.step(positions)
+        for walk, position in zip(walks, positions, strict=True):
+            walk.append(position)
+        for agent, walk in enumerate(walks):
+            whole = Walk(np.array(walk), np.zeros(len(walk)), False)
+            expected = measure_walk(whole, references[agent])["ndtw"]
+            assert dtw.values()[agent] == pytest.approx(expected)
+
+
+def test_ndtw_rewards_sum_to_the_fidelity_of_the_walk(make_box_env):
+    env = make_box_env(2, reward="ndtw", shuffle=False)
+    _, info = env.reset(seed=0)
+    total = np.zeros(2)
+    first = [metrics["ndtw"] for metrics in env.metrics()]
+    count = 0
+    while not env._walks.stopped.all():
+        before = env._walks.distances.copy()
+        _, rewards, terminated, _, info = env.step(info["teacher_action"])
+        moves = np.sign(before - info["distance_to_goal"])
+        total += np.where(terminated, 0.0, rewards - moves)
+        count += 1
+    last = [metrics["ndtw"] for metrics in env.metrics()]
+    np.testing.assert_allclose(total, np.array(last) - first, atol=1e-9)

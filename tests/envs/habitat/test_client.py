@@ -1,0 +1,186 @@
+"""The process of habitat-sim ends, stays silent or refuses: restarts and reasons."""
+
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import textwrap
+
+import numpy as np
+import pytest
+
+from envs.habitat import client
+from envs.habitat.client import HabitatProcessError, HabitatRequestError, HabitatServer
+
+STUB = """
+import json, os, signal, socket, sys, time
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1])
+stream = connection.makefile("rwb")
+def answer(value):
+    stream.write(json.dumps(value).encode() + b"\\n")
+    stream.flush()
+for line in stream:
+    request = json.loads(line)
+"""
+
+
+@pytest.fixture
+def stub(tmp_path, monkeypatch, habitat_python):
+    """Function that returns the client of a server with the same protocol and another body."""
+    servers = []
+
+    def make(body, timeout=60.0):
+        path = tmp_path / "stub.py"
+        path.write_text(STUB + textwrap.indent(textwrap.dedent(body), "    "), "utf-8")
+        monkeypatch.setattr(client, "SERVER", path)
+        servers.append(HabitatServer(habitat_python, timeout=timeout))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+def draw(server, scene):
+    camera = {"name": "rgb", "kind": "rgb", "size": [8, 8], "hfov": 90.0}
+    return server.draw(str(scene), [camera], np.zeros((1, 3)), [0.0], [0.0])["rgb"]
+
+
+def test_after_a_hard_exit_the_process_is_started_again(server, scene, floor, caplog):
+    expected = draw(server, scene)
+    child = server._process._child
+    other = scene.with_name("other.glb")
+    other.write_text("exit once")
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(draw(server, other), expected)
+    assert child.poll() == 1
+    assert server.restarts == 1
+    assert "exit status 1: unable to find (EGL device for) CUDA device 0" in caplog.text
+    np.testing.assert_array_equal(draw(server, scene), expected)
+    assert server.restarts == 1
+
+
+def test_a_process_that_is_killed_is_started_again(server, scene, caplog):
+    expected = draw(server, scene)
+    for restarts in (1, 2):
+        child = server._process._child
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        with caplog.at_level(logging.WARNING):
+            np.testing.assert_array_equal(draw(server, scene), expected)
+        assert server.restarts == restarts
+    assert "signal SIGKILL, without a message" in caplog.text
+
+
+def test_a_process_that_ends_again_is_an_error_with_the_reason(server, scene):
+    scene.write_text("exit")
+    with pytest.raises(
+        HabitatProcessError,
+        match=r"ended twice while it answered 'draw_into': exit status 1: unable to find .*CUDA "
+        r"device 0; give gpu_device_id=-1",
+    ):
+        draw(server, scene)
+    scene.write_text("")
+    assert draw(server, scene).shape == (1, 8, 8, 3)  # it can still be used
+
+
+def test_a_request_during_which_the_process_is_killed_is_repeated(stub, tmp_path):
+    mark = tmp_path / "mark"
+    server = stub(f"""
+        if not os.path.exists({str(mark)!r}):
+            open({str(mark)!r}, "w").close()
+            stream.write(b'{{"value": ')  # half an answer
+            stream.flush()
+            os.kill(os.getpid(), signal.SIGSEGV)
+        answer({{"value": request}})
+    """)
+    assert server.call("step", sliding=True) == {"do": "step", "sliding": True}
+    assert server.restarts == 1
+
+
+def test_a_silent_process_is_ended(stub):
+    server = stub("time.sleep(600)", timeout=0.2)
+    with pytest.raises(HabitatProcessError, match=r"did not answer 'probe' within 0\.2 s"):
+        server.call("probe")
+    assert server._process is None
+
+
+def test_a_process_that_cannot_start_is_an_error_with_its_output(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho libGL.so.1: cannot open shared object file >&2\nexit 127\n")
+    python.chmod(0o755)
+    with pytest.raises(HabitatProcessError, match=r"exit status 127: libGL\.so\.1: cannot open"):
+        HabitatServer(python).call("versions")
+
+
+def test_errors_of_habitat_have_the_traceback_of_its_process(stub):
+    server = stub("""
+        answer({"error": "boom", "kind": "RuntimeError", "traceback": "File scene.py, line 7"})
+    """)
+    with pytest.raises(HabitatRequestError, match="boom") as raised:
+        server.call("probe")
+    assert raised.value.__notes__ == ["File scene.py, line 7"]
+    assert server.restarts == 0
+
+
+def test_a_python_without_habitat_is_named(stub, habitat_python):
+    server = stub("""
+        answer({"error": "No module named 'habitat_sim'", "kind": "ModuleNotFoundError"})
+    """)
+    with pytest.raises(ModuleNotFoundError, match=r"bin/python: No module named 'habitat_sim'; in"):
+        server.call("probe")
+
+
+def test_the_other_python_gets_no_path_of_this_one(stub, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere/packages")
+    server = stub('answer({"value": [sys.path, os.environ.get("PYTHONHOME")]})')
+    path, home = server.call("versions")
+    assert "/nowhere/packages" not in path
+    assert home is None
+
+
+def test_infinite_and_unknown_numbers_are_exact(stub):
+    server = stub('answer({"value": request["numbers"]})')
+    numbers = [0.1 + 0.2, float("inf"), -1e-300]
+    assert server.call("distances", numbers=numbers) == numbers
+
+
+def test_copies_start_processes_of_their_own(server, scene):
+    expected = draw(server, scene)
+    with pickle.loads(pickle.dumps(server)) as copy:
+        np.testing.assert_array_equal(draw(copy, scene), expected)
+        assert copy._process._child.pid != server._process._child.pid
+
+
+def _draw_in_child(server, scene, answers):
+    answers.put((draw(server, scene).sum(), server._process._child.pid))
+    server.close()
+
+
+def test_a_forked_process_starts_its_own_and_leaves_the_other_one(server, scene):
+    expected = draw(server, scene)
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    child = context.Process(target=_draw_in_child, args=(server, scene, answers))
+    child.start()
+    total, pid = answers.get()
+    child.join()
+    assert total == expected.sum()
+    assert pid != server._process._child.pid
+    np.testing.assert_array_equal(draw(server, scene), expected)
+    assert server.restarts == 0
+
+
+def test_closing_ends_the_process_and_deletes_its_files(habitat_python, scene):
+    server = HabitatServer(habitat_python, gpu_device_id=-1)
+    draw(server, scene)
+    process = server._process
+    assert process._folder.is_dir()
+    server.close()
+    assert process._child.poll() is not None
+    assert not process._folder.exists()
+    assert draw(server, scene).shape == (1, 8, 8, 3)
+    server.close()

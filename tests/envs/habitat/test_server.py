@@ -1,0 +1,128 @@
+"""The server of habitat-sim, with a fake habitat-sim in another process."""
+
+import ast
+import sys
+
+import numpy as np
+import pytest
+
+from envs.habitat import client
+from envs.habitat.server import ALIGNMENT, METHODS, Habitat, layout
+from envs.panoramas.cameras import perspective_camera
+from tests.envs.marked_panoramas import seen
+
+CAMERAS = [
+    {"name": "rgb", "kind": "rgb", "size": [24, 32], "hfov": 75.0},
+    {"name": "depth", "kind": "depth", "size": [20, 20], "hfov": 60.0},
+]
+
+
+def test_the_file_runs_under_python_3_9_with_numpy_alone():
+    text = client.SERVER.read_text("utf-8")
+    tree = ast.parse(text, feature_version=(3, 9))
+    names = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    names |= {
+        (node.module or "").partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert names - sys.stdlib_module_names == {"numpy", "habitat_sim"}
+    # Newer than 3.9, although the grammar accepts them.
+    assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert "strict" not in {word.arg for call in calls for word in call.keywords}
+
+
+def test_every_method_of_the_protocol_exists():
+    assert all(callable(getattr(Habitat, name)) for name in METHODS)
+
+
+def test_versions_and_names_of_the_other_process(server):
+    assert server.call("versions")["habitat_sim"] == "0.3.3"
+    assert server.call("missing") == []
+    assert server.call("probe") == [1, 8, 8, 3]
+
+
+def test_pictures_come_through_shared_memory_in_the_direction_of_their_poses(server, scene):
+    yaws, pitches = [0.4, -2.0, 3.0], [0.2, -0.5, 0.0]
+    drawn = server.draw(str(scene), CAMERAS, np.zeros((3, 3)), yaws, pitches)
+    assert drawn["rgb"].dtype == np.uint8
+    assert drawn["depth"].dtype == np.float32
+    assert drawn["depth"].shape == (3, 20, 20)
+    x, y = np.meshgrid(np.arange(32) + 0.5, np.arange(24) + 0.5)
+    vfov = 2 * np.arctan(np.tan(np.radians(75) / 2) * 24 / 32)
+    for picture, yaw, pitch in zip(drawn["rgb"], yaws, pitches, strict=True):
+        rays = perspective_camera((24, 32), -yaw, pitch, vfov)(x, y)
+        assert ((seen(picture) * rays).sum(-1) > np.cos(0.03)).all()
+    middle = drawn["depth"][:, 9:11, 9:11]
+    np.testing.assert_allclose(middle, 3.0, rtol=0.01)  # a ball of 3 m around every camera
+
+
+def test_many_pictures_are_drawn_in_several_requests(server, scene, monkeypatch):
+    yaws = np.linspace(-3, 3, 7)
+    whole = server.draw(str(scene), CAMERAS, np.zeros((7, 3)), yaws, np.zeros(7))
+    requests = []
+    call = server.call
+    monkeypatch.setattr(client, "_BATCH", 3 * layout(CAMERAS, 1)[-1][2])
+    monkeypatch.setattr(server, "call", lambda name, **a: requests.append(name) or call(name, **a))
+    parts = server.draw(str(scene), CAMERAS, np.zeros((7, 3)), yaws, np.zeros(7))
+    assert requests == ["draw_into"] * 3
+    for name, pictures in whole.items():
+        np.testing.assert_array_equal(parts[name], pictures)
+
+
+def test_the_layout_is_aligned_and_without_overlap():
+    parts = layout(CAMERAS, 5)
+    assert parts[0] == ("rgb", 0, 5 * 24 * 32 * 3)
+    name, start, stop = parts[1]
+    assert name == "depth"
+    assert start >= parts[0][2]
+    assert start % ALIGNMENT == 0
+    assert stop - start == 5 * 20 * 20 * 4
+
+
+def test_a_floor_answers_in_habitats_axes(server, floor):
+    points = [[0.0, 0.0, 0.0], [5.8, 0.0, 1.0], [7.0, 0.0, 9.0]]
+    assert server.call("contains", floor=floor, positions=points) == [True, True, False]
+    np.testing.assert_allclose(
+        server.call("project", floor=floor, positions=points), [*points[:2], [5.9, 0, 5.4]]
+    )
+    clearance = server.call("clearance", floor=floor, positions=points[:2])
+    np.testing.assert_allclose(clearance, [2.0, 0.1], atol=1e-6)
+    ends = [[0.25, 0.0, 0.0], [6.05, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    moved = server.call("step", floor=floor, positions=points[:2], ends=ends[:2], sliding=True)
+    np.testing.assert_allclose(moved, [[0.25, 0, 0], [5.9, 0, 1]], atol=1e-6)
+    far = [[0.0, 99.0, 0.0]]
+    goals = [points[1], far[0]]
+    distances = server.call("distances", floor=floor, positions=points[:1] * 2, goals=goals)
+    np.testing.assert_allclose(distances, [np.hypot(5.8, 1.0), np.inf])
+    assert len(server.call("path", floor=floor, start=points[0], goal=points[1])) == 2
+    assert server.call("path", floor=floor, start=points[0], goal=far[0]) == []
+
+
+def test_sliding_and_stopping_differ_at_a_wall(server, floor):
+    start, end = [[5.8, 0.0, 0.0]], [[6.0, 0.0, 0.2]]
+    slid = server.call("step", floor=floor, positions=start, ends=end, sliding=True)
+    stopped = server.call("step", floor=floor, positions=start, ends=end, sliding=False)
+    np.testing.assert_allclose(slid, [[5.9, 0, 0.2]], atol=1e-6)
+    np.testing.assert_allclose(stopped, [[5.9, 0, 0.1]], atol=1e-6)
+
+
+def test_the_navigation_mesh_is_computed_once_with_small_cells(server, floor, habitat_python):
+    [[_, level, _]] = server.call("project", floor=floor, positions=[[0, 0, 0]])
+    assert level == 0.0  # cells of 0.2 m would put it 0.2 m above the floor
+    mesh = client.Path(floor["mesh"])
+    mesh.write_text("[0.0, 1.0, 1.0]")
+    with client.HabitatServer(habitat_python, -1) as other:
+        assert other.call("contains", floor=floor, positions=[[2, 0, 0]]) == [False]
+    mesh.write_text("damaged")
+    with (
+        client.HabitatServer(habitat_python, -1) as other,
+        pytest.raises(ValueError, match=r"attic\.navmesh: not a navigation mesh"),
+    ):
+        other.call("contains", floor=floor, positions=[[2, 0, 0]])
