@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.demonstrations.pictures import write_jpeg
-from agents.demonstrations.records import RecordedWalk, Step
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.pictures import write_jpeg
+from agents.demonstrations.recording.records import RecordedWalk, Step
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from envs.continuous.environments.experts import ExpertWalks
 from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousEpisode, load_continuous_split
