@@ -100,6 +100,7 @@ def test_trained_agents_are_evaluated_on_the_same_episodes(
         ([], "--url and --model, or a --local-model"),
         (["--url", "http://a/v1"], "--url and --model belong together"),
         (["--url", "a/v1", "--model", "m"], "--url a/v1: must start with http"),
+        (["--url", "http://me:secret@a/v1", "--model", "m"], "must not contain a password"),
         (
             [
                 *("--url", "http://a/v1", "--model", "m", "--strategy", "navgpt"),
@@ -137,3 +138,19 @@ def test_hindi_and_telugu_are_kept_as_they_are(tiny_world, tmp_path, run_command
         )
     texts = {re.findall("Instruction: (.*)", user_text(body))[0] for body in server.requests}
     assert "दरवाज़े के पास रुकें।" in texts
+
+
+def test_walks_in_continuous_space_are_submitted(tmp_path, run_command):
+    submission = tmp_path / "walks.json"
+    with serving(lambda body: '{"action": "D"}') as server:
+        printed = run_command(
+            *("evaluate-vlm", "--url", server.url, "--model", "oracle", "--continuous"),
+            *("--pictures", "none", "--episodes", "3", "--max-episode-steps", "7"),
+            *("--output", tmp_path / "out", "--cache", tmp_path / "cache"),
+            *("--submission", submission),
+        )
+    assert "ended by the limit 3" in printed
+    assert re.search(r"val_unseen +expert ", printed)
+    walks = json.loads(submission.read_text())
+    assert [len(poses) for poses in walks.values()] == [8, 8, 8]
+    assert not (tmp_path / "out" / "traces.jsonl").exists()

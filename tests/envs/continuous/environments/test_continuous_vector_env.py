@@ -79,7 +79,7 @@ def test_stop_near_the_goal_is_a_success_and_gives_the_rewards_of_the_specificat
     _, info = env.reset(seed=0)
     before = info["distance_to_goal"].copy()
     total = np.zeros(2)
-    while not env._walks.stopped.all():
+    while not env._walks.terminated.all():
         _, rewards, *_, info = env.step(info["teacher_action"])
         total += rewards
     decrease = before - info["distance_to_goal"]
