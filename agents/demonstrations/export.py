@@ -20,8 +20,8 @@ from agents.demonstrations.manifest import (
     read_manifest,
     write_manifest,
 )
-from agents.demonstrations.settings import DemonstrationConfig
-from agents.demonstrations.shards import (
+from agents.demonstrations.recording.settings import DemonstrationConfig
+from agents.demonstrations.recording.shards import (
     PICTURES,
     Shard,
     ShardWalks,
@@ -97,7 +97,7 @@ def _check_sources(config: DemonstrationConfig) -> None:
     if config.walks_in == "graph":
         world_views(config)
     if config.policy is not None:
-        from agents.demonstrations.policies import policy_settings
+        from agents.demonstrations.recording.policies import policy_settings
 
         policy_settings(config)
 

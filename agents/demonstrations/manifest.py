@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agents.demonstrations.records import RecordedWalk
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.records import RecordedWalk
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from envs.episodes import Episode
 from envs.worlds import is_built_in
 from storage import file_sha256, write_text

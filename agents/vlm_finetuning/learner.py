@@ -1,7 +1,7 @@
 """Learner of a vision-language model: adapters or all weights, trained on answers."""
 
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ class VlmLearner:
         torch.manual_seed(config.seed)
         self.model: Any = (_adapted(base, config) if config.lora_rank else base).to(config.device)
         self.network = TrainedWeights(self.model, {"lora_rank": str(config.lora_rank)})
+        self.optimiser = make_optimiser(self.network, config.optimiser)
         self._order = ShuffledBatchOrder(len(self.records), config.batch_size, config.seed)
 
     @property
@@ -106,11 +107,6 @@ class VlmLearner:
     def clipped(self) -> list[nn.Module]:
         """The trained weights."""
         return [self.network]
-
-    @cached_property
-    def optimiser(self) -> torch.optim.Optimizer:
-        """Optimiser of the trained weights."""
-        return make_optimiser(self.network, self.config.optimiser)
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Accumulate the gradient of the mean loss of a batch, record after record."""

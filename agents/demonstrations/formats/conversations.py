@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from agents.demonstrations.decisions import labelled_decisions
 from agents.demonstrations.formats.files import (
     ANNOTATIONS,
     IMAGE,
@@ -24,9 +23,10 @@ from agents.demonstrations.formats.files import (
     link_pictures,
     write_records,
 )
-from agents.demonstrations.pictures import decision_limit, picture_name
-from agents.demonstrations.records import RecordedWalk, Source
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.decisions import labelled_decisions
+from agents.demonstrations.recording.pictures import decision_limit, picture_name
+from agents.demonstrations.recording.records import RecordedWalk, Source
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.messages import Message
 from storage.json_files import parse_json
 from storage.records import RecordError, read_records

@@ -37,9 +37,9 @@ from agents.demonstrations.formats.lerobot_features import (
 )
 from agents.demonstrations.formats.lerobot_video import VideoFiles
 from agents.demonstrations.formats.videos import EXTRA
-from agents.demonstrations.pictures import picture_name
-from agents.demonstrations.records import RecordedWalk, Step
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.pictures import picture_name
+from agents.demonstrations.recording.records import RecordedWalk, Step
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from envs.pictures.view_pictures import ViewPose
 from storage import write_text

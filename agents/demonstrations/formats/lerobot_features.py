@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.demonstrations.formats.videos import CODEC, PIXEL_FORMAT
-from agents.demonstrations.settings import Media
+from agents.demonstrations.recording.settings import Media
 
 VERSION = "v3.0"
 FPS = 1  # a step between viewpoints has no duration; one step is one second of video

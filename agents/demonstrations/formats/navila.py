@@ -23,8 +23,8 @@ from agents.demonstrations.formats.files import (
     write_records,
 )
 from agents.demonstrations.formats.primitive_actions import Run, runs, stopping
-from agents.demonstrations.records import RecordedWalk, Source
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.records import RecordedWalk, Source
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from storage.records import RecordError, read_records

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from agents.demonstrations.records import RecordedWalk, Step
+from agents.demonstrations.recording.records import RecordedWalk, Step
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 
 WORDS = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}

@@ -6,8 +6,8 @@ from typing import Any
 
 from agents.demonstrations.formats import conversations, navila, streamvln, uni_navid
 from agents.demonstrations.formats.videos import EXTRA
-from agents.demonstrations.records import RecordedWalk
-from agents.demonstrations.settings import DemonstrationConfig, Format
+from agents.demonstrations.recording.records import RecordedWalk
+from agents.demonstrations.recording.settings import DemonstrationConfig, Format
 from storage.extras import check_extra
 
 # Writes walks, whose pictures are in a folder, to a folder.

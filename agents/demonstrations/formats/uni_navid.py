@@ -18,8 +18,8 @@ from agents.demonstrations.formats.conversations import Turn
 from agents.demonstrations.formats.files import ANNOTATIONS, IMAGE, REMEDY, inside, write_records
 from agents.demonstrations.formats.primitive_actions import WORDS, stopping
 from agents.demonstrations.formats.videos import read_video, write_video
-from agents.demonstrations.records import RecordedWalk, Source
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.records import RecordedWalk, Source
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from storage.pictures import load_picture
 from storage.records import RecordError, read_records

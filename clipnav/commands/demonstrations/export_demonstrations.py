@@ -11,7 +11,7 @@ the formats.
 
 from collections.abc import Sequence
 
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.parsing import parse
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from agents.demonstrations.export import export_demonstrations
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.settings.language_models import PromptConfig
 from connectivity import read_connectivity
 

@@ -150,7 +150,7 @@ def test_the_manifest_has_provenance_and_counts(small_export):
 
 def test_a_trained_agent_acts_and_the_teacher_labels(small_config, pictured_doors, tmp_path):
     """Walks of a policy are recorded with their sources, in every shard."""
-    from agents.demonstrations.settings import DemonstrationConfig
+    from agents.demonstrations.recording.settings import DemonstrationConfig
 
     config = dataclasses.replace(small_config, iterations=1)
     follower_trainer(config)[0].train()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agents.demonstrations.export import export_demonstrations
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.models.cache import ReplyCache
 from agents.language_models.models.local import LocalModel
 from agents.language_models.models.replies import Question

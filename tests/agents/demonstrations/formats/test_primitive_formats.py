@@ -5,14 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from agents.demonstrations.continuous_walks import ContinuousWalkMaker, continuous_settings
 from agents.demonstrations.export import check_export, export_demonstrations
 from agents.demonstrations.formats import navila, streamvln, uni_navid
 from agents.demonstrations.formats.lerobot_reader import LeRobotReader
 from agents.demonstrations.formats.primitive_actions import Run, runs
-from agents.demonstrations.pictures import write_jpeg
-from agents.demonstrations.records import Step
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.continuous_walks import (
+    ContinuousWalkMaker,
+    continuous_settings,
+)
+from agents.demonstrations.recording.pictures import write_jpeg
+from agents.demonstrations.recording.records import Step
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.settings.language_models import PromptConfig
 from envs.continuous.environments.making import make_continuous_vector_env
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.settings.language_models import PromptConfig
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import numpy as np
 
-from agents.demonstrations.graph_walks import GraphSteps, policy_walks, teacher_walks
-from agents.demonstrations.pictures import poses_of, write_graph_pictures
-from agents.demonstrations.records import RecordedWalk
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.graph_walks import GraphSteps, policy_walks, teacher_walks
+from agents.demonstrations.recording.pictures import poses_of, write_graph_pictures
+from agents.demonstrations.recording.records import RecordedWalk
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from envs.episodes import Episode, load_episodes
 from envs.graphs.nav_world import NavWorld
 from envs.pictures.view_pictures import ViewPictures
@@ -153,7 +153,7 @@ class GraphWalkMaker:
             world = _world(self._files, episodes[0].scan)
             return teacher_walks(world, episodes, config.teacher, GraphSteps(world))
         if self._policy is None:
-            from agents.demonstrations.policies import load_policy
+            from agents.demonstrations.recording.policies import load_policy
 
             self._policy = load_policy(config)
         env, agent = self._policy
@@ -196,6 +196,6 @@ def _world(files: WorldFiles, scan: str) -> NavWorld:
 def _maker(config: DemonstrationConfig) -> WalkMaker:
     if config.walks_in == "graph":
         return GraphWalkMaker(config)
-    from agents.demonstrations.continuous_walks import ContinuousWalkMaker
+    from agents.demonstrations.recording.continuous_walks import ContinuousWalkMaker
 
     return ContinuousWalkMaker(config)

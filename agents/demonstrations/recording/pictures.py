@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from agents.demonstrations.decisions import labelled_decisions
-from agents.demonstrations.records import RecordedWalk
-from agents.demonstrations.settings import CONVERSATIONS, DemonstrationConfig
+from agents.demonstrations.recording.decisions import labelled_decisions
+from agents.demonstrations.recording.records import RecordedWalk
+from agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
 from envs.pictures.panorama_files import NoPictureError
 from envs.pictures.view_pictures import ViewPose
 from envs.worlds import MAX_EPISODE_STEPS

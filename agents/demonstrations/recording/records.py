@@ -38,7 +38,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
         taken: Action that the walk took.
         source: Who chose the action taken.
         picture: Egocentric picture of a continuous walk, relative to the folder of pictures; on a
-            graph the pictures follow from the viewpoint, see `agents.demonstrations.pictures`.
+            graph the pictures follow from the viewpoint, see `picture_name`.
         viewpoint: Viewpoint of a walk on a graph; "" in a continuous walk.
         candidates: Neighbours of the viewpoint; action k > 0 moves to candidates[k - 1].
         collided: Whether the action taken hit an obstacle (continuous walks).

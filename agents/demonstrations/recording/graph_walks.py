@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from agents.acting.rollout import STOP, Agent
-from agents.demonstrations.records import Candidate, RecordedWalk, Source, Step
+from agents.demonstrations.recording.records import Candidate, RecordedWalk, Source, Step
 from envs.episodes import Episode
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD
@@ -36,7 +36,7 @@ class GraphSteps:
         targets = world.targets[node][world.valid[node]][1:]
         return Step(
             position=_triple(position),
-            heading=float(np.float32(view_direction(view)[0])),  # as environments observe it
+            heading=view_direction(view)[0],
             label=label,
             taken=taken,
             source=source,

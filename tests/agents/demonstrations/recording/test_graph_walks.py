@@ -8,9 +8,9 @@ import pytest
 from agents.acting.baselines import RandomAgent
 from agents.acting.environments import make_env
 from agents.acting.rollout import walk
-from agents.demonstrations.graph_walks import GraphSteps, policy_walks, teacher_walks
-from agents.demonstrations.policies import policy_settings
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.graph_walks import GraphSteps, policy_walks, teacher_walks
+from agents.demonstrations.recording.policies import policy_settings
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.settings import MapTrainConfig
 from envs.episodes import load_episodes
 from envs.graphs.nav_world import NavWorld

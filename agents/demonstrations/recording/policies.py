@@ -3,7 +3,7 @@
 import dataclasses
 
 from agents.acting.rollout import Agent
-from agents.demonstrations.settings import DemonstrationConfig
+from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.experiments.runs import load_run
 from agents.settings import MapTrainConfig, TrainConfig, read_agent_config
 from envs.navigation.vector_env import VlnVectorEnv

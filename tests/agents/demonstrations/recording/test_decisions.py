@@ -5,10 +5,10 @@ import json
 import msgspec
 import pytest
 
-from agents.demonstrations.decisions import labelled_decisions
 from agents.demonstrations.formats.conversations import read
-from agents.demonstrations.graph_walks import GraphSteps, teacher_walks
-from agents.demonstrations.records import Candidate, RecordedWalk, Step
+from agents.demonstrations.recording.decisions import labelled_decisions
+from agents.demonstrations.recording.graph_walks import GraphSteps, teacher_walks
+from agents.demonstrations.recording.records import Candidate, RecordedWalk, Step
 from agents.language_models.strategies import make_strategy
 from agents.language_models.walks.running import WalkMaker
 from agents.language_models.walks.walking import WalkSettings

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from agents.demonstrations.records import RecordedWalk, Step
+from agents.demonstrations.recording.records import RecordedWalk, Step
 from agents.language_models.prompts.messages import Prompt
 from agents.language_models.prompts.observations import (
     Observation,

@@ -1,0 +1,1 @@
+"""Recorded walks: settings, walks of teachers and policies, their pictures, and shards of them."""
