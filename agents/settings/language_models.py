@@ -26,6 +26,9 @@ class PromptConfig:
     pictures: PictureKind | None = None
     """Pictures of a decision: one of each candidate, views around the agent (egocentric), or none.
     By default candidates, and none for navgpt."""
+    captioner: Path | None = None
+    """Run of clipnav train-captioner that describes the views for navgpt; by default the words come
+    from the object ids of the built-in houses."""
     image_size: int = 224
     """Height and width of a picture in pixels."""
     egocentric_views: int = 4
@@ -54,6 +57,11 @@ class PromptConfig:
             raise ValueError(
                 f"--pictures {self.pictures}: navgpt describes views in words; leave the "
                 "flag out, or choose another --strategy"
+            )
+        if self.captioner is not None and self.strategy != "navgpt":
+            raise ValueError(
+                f"--captioner {self.captioner} has no effect with --strategy {self.strategy}; add "
+                "--strategy navgpt, or leave it out"
             )
         if self.strategy == "mapgpt" and self.pictures not in (None, "candidates"):
             raise ValueError(

@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from tests.agents.language_models.servers import serving, user_text
@@ -108,6 +109,10 @@ def test_trained_agents_are_evaluated_on_the_same_episodes(
             ],
             "navgpt describes views in words",
         ),
+        (
+            ["--url", "http://a/v1", "--model", "m", "--captioner", "runs/x"],
+            "--captioner runs/x has no effect with --strategy plain",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(flags, message, run_command, capsys):
@@ -154,3 +159,25 @@ def test_walks_in_continuous_space_are_submitted(tmp_path, run_command):
     walks = json.loads(submission.read_text())
     assert [len(poses) for poses in walks.values()] == [8, 8, 8]
     assert not (tmp_path / "out" / "traces.jsonl").exists()
+
+
+def test_a_captioner_describes_the_views(arguments, tmp_path, run_command, monkeypatch):
+    class Captioner:
+        def __init__(self, run, device):
+            assert (run.name, device) == ("captions", "cpu")
+
+        def captions(self, images):
+            assert all(image.stat().st_size for image in images)
+            return ["a red sofa"] * len(images)
+
+    def draw(config):
+        return lambda view: np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("vl_tasks.captioning.writing.LoadedCaptioner", Captioner)
+    monkeypatch.setattr("clipnav.commands.agents.vlm_captions.world_drawing", draw)
+    with serving(lambda body: '{"action": "stop"}') as server:
+        run_command(
+            *("evaluate-vlm", "--url", server.url, *arguments, "--strategy", "navgpt"),
+            *("--captioner", tmp_path / "captions"),
+        )
+    assert user_text(server.requests[0]).count(": a red sofa") == 8

@@ -78,6 +78,23 @@ class Experiment:
     output: Path
 
 
+def evaluate_vlm(config: EvaluateVlmConfig, strategy: Strategy | None = None) -> int:
+    """Evaluate a vision-language model as clipnav evaluate-vlm does, but without traces.
+
+    Args:
+        config: Settings; their fields are the flags of the command.
+        strategy: Function from an observation to a prompt, a tuple of `Message`; by default that of
+            the settings.
+
+    Returns:
+        Exit status, see `run_experiment`.
+
+    Raises:
+        FileNotFoundError, ValueError: Data is missing, or settings do not fit it.
+    """
+    return run_experiment(prepare(config, strategy))
+
+
 def prepare(
     config: EvaluateVlmConfig,
     strategy: Strategy | None = None,

@@ -22,9 +22,10 @@ def main(arguments: Sequence[str]) -> int:
     # Imported here so that --help answers without loading torch.
     from agents.language_models.evaluation.dry_runs import write_prompts
     from agents.language_models.evaluation.evaluating import prepare, run_experiment
+    from clipnav.commands.agents.vlm_captions import view_captions
     from clipnav.commands.agents.vlm_traces import write_traces
 
-    experiment = prepare(config)
+    experiment = prepare(config, describe=view_captions(config))
     if config.dry_run:
         write_prompts(experiment)
         return 0
