@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from agents.acting.environments import make_follower
+from agents.acting.evaluation import evaluate
+from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import walk
 from agents.continuous.waypoint_env import (
     MOST_DECISIONS,
@@ -12,13 +15,19 @@ from agents.continuous.waypoint_env import (
     camera_settings,
     places_around,
 )
-from agents.continuous.waypoint_evaluation import check_run, waypoint_walks
+from agents.continuous.waypoint_evaluation import (
+    check_run,
+    graph_walks,
+    open_encoder,
+    waypoint_walks,
+)
 from agents.continuous.waypoint_settings import WaypointConfig
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.settings import FollowerConfig, TrainConfig
 from envs.continuous.floor import ContinuousFloor
 from envs.continuous.settings import task_settings
+from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.observations import angle_feature
 from tests.envs.continuous.conftest import BoxSimulator
 
@@ -175,6 +184,31 @@ def test_a_follower_walks(make_waypoint_env, split_of_boxes, visits):
     summary = waypoint_walks(make_waypoint_env(3), follower, ids)
     assert summary["episodes"] == 4
     assert 0 <= summary["nDTW"] <= 1
+
+
+def test_walks_on_the_graph_equal_those_of_an_evaluation(doors_config, doors_env):
+    torch.manual_seed(0)
+    follower = make_follower(doors_config, doors_env).eval()
+    agent = FollowerAgent(follower, DeviceFeatures(doors_env))
+    ids = [episode.instr_id for episode in doors_env.episodes]
+    expected = evaluate(doors_env, agent).summary()
+    summary = graph_walks(doors_env, agent, ids)
+    assert summary.pop("episodes") == len(ids)
+    for name, value in summary.items():
+        assert value == pytest.approx(expected[name]), name
+
+
+def test_features_of_another_encoder_are_refused(monkeypatch, tmp_path):
+    class Other:
+        weights_sha256 = "0" * 64
+
+    monkeypatch.setattr(
+        "agents.continuous.waypoint_evaluation.ClipEncoder.load", lambda *names: Other()
+    )
+    config = WaypointConfig(run=tmp_path, encoder="other")
+    with pytest.raises(ValueError, match=r"--encoder other: .* features of another encoder"):
+        open_encoder(config, TrainConfig())
+    assert open_encoder(config, TrainConfig(vision=False)) is None
 
 
 def test_runs_without_floors_are_refused(tmp_path):
