@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from agents.acting.rollout import Agent, RolloutResult, walk
     from agents.experiments.runs import load_run
+    from agents.language_models.evaluation.evaluating import evaluate_vlm
+    from agents.language_models.prompts.messages import Message
+    from agents.settings.language_models import EvaluateVlmConfig, PromptConfig
     from encoders.clip import ClipEncoder
     from encoders.explanations import explain, text_score
     from encoders.extraction.world_features import WorldViews
@@ -52,6 +55,9 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "gymnasium": ("make", "make_vec"),
     "agents.acting.rollout": ("Agent", "RolloutResult", "walk"),
     "agents.experiments.runs": ("load_run",),
+    "agents.language_models.evaluation.evaluating": ("evaluate_vlm",),
+    "agents.language_models.prompts.messages": ("Message",),
+    "agents.settings.language_models": ("EvaluateVlmConfig", "PromptConfig"),
     "encoders.clip": ("ClipEncoder",),
     "encoders.explanations": ("explain", "text_score"),
     "encoders.extraction.world_features": ("WorldViews",),
@@ -88,8 +94,11 @@ __all__ = [
     "ContinuousVectorEnv",
     "EnvSettings",
     "Episode",
+    "EvaluateVlmConfig",
     "FeatureStore",
+    "Message",
     "NavGraph",
+    "PromptConfig",
     "RolloutResult",
     "ScoringRules",
     "Trace",
@@ -97,6 +106,7 @@ __all__ = [
     "VlnVectorEnv",
     "WorldViews",
     "answer_questions",
+    "evaluate_vlm",
     "explain",
     "load_continuous_split",
     "load_run",

@@ -15,7 +15,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "agents": (
         "demo",
         "train-agent",
-        "train-continuous-agent",
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
@@ -28,6 +27,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "compare-encoders",
         "evaluate-submission",
     ),
+    "continuous": ("train-continuous-agent", "evaluate-waypoint-agent"),
     "demonstrations": ("export-demonstrations", "finetune-vlm"),
     "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (

@@ -16,6 +16,7 @@ from agents.continuous.features import FrozenFeatures
 from agents.continuous.losses import imitation_loss, make_batch, progress_loss
 from agents.continuous.networks import make_network
 from agents.continuous.settings import ContinuousTrainConfig
+from agents.continuous.tables import results_table
 from agents.continuous.walking import (
     ExpertWalker,
     ForwardWalker,
@@ -202,16 +203,3 @@ def train_continuous(config: ContinuousTrainConfig) -> Results:
     print(results_table(results))
     print(f"Run: {trainer.run}")
     return results
-
-
-def results_table(results: Results) -> str:
-    """Return the results as a table of text."""
-    columns = ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW", "steps")
-    shares = {"OSR", "SR", "SPL", "nDTW", "sDTW"}
-    lines = ["  ".join([f"{'split':<12}{'agent':<10}", *(f"{name:>6}" for name in columns)])]
-    for split, agents in results.items():
-        for agent, summary in agents.items():
-            values = (summary[name] * (100 if name in shares else 1) for name in columns)
-            figures = (f"{value:>6.1f}" for value in values)
-            lines.append("  ".join([f"{split:<12}{agent:<10}", *figures]))
-    return "\n".join(lines)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import tyro
 
@@ -25,6 +26,9 @@ class PromptConfig:
     pictures: PictureKind | None = None
     """Pictures of a decision: one of each candidate, views around the agent (egocentric), or none.
     By default candidates, and none for navgpt."""
+    captioner: Path | None = None
+    """Run of clipnav train-captioner that describes the views for navgpt; by default the words come
+    from the object ids of the built-in houses."""
     image_size: int = 224
     """Height and width of a picture in pixels."""
     egocentric_views: int = 4
@@ -41,16 +45,23 @@ class PromptConfig:
     """Directions as "40 degrees to the left", or as one word such as "left"."""
     picture_detail: Literal["low", "high", "auto"] | None = None
     """Picture detail in OpenAI's interface; not sent by default."""
+    most_repeats: int = 3
+    """Largest number of equal steps or turns in one decision (--continuous)."""
     stop_after: int = 0
     """Number of decisions before stopping is an option (MapGPT: 3)."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("image_size", "egocentric_views"))
+        check_counts(self, ("image_size", "egocentric_views", "most_repeats"))
         check_counts(self, ("history_pictures", "stop_after"), least=0)
         if self.strategy == "navgpt" and self.pictures not in (None, "none"):
             raise ValueError(
                 f"--pictures {self.pictures}: navgpt describes views in words; leave the "
                 "flag out, or choose another --strategy"
+            )
+        if self.captioner is not None and self.strategy != "navgpt":
+            raise ValueError(
+                f"--captioner {self.captioner} has no effect with --strategy {self.strategy}; add "
+                "--strategy navgpt, or leave it out"
             )
         if self.strategy == "mapgpt" and self.pictures not in (None, "candidates"):
             raise ValueError(
@@ -151,6 +162,9 @@ class EvaluateVlmConfig:
     """Data folder of world matterport."""
     scan_dir: Path | None = None
     """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
+    continuous: bool = False
+    """Walk by steps and turns in continuous space (R2R-CE, RxR-CE) instead of on navigation
+    graphs."""
     instruction_language: str | None = None
     """Language of the instructions; all by default."""
     episodes: int | None = 216
@@ -192,6 +206,22 @@ class EvaluateVlmConfig:
             raise ValueError("--url and --model belong together: name the model on the server")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError(f"--url {self.url}: must start with http:// or https://")
+        if self.url is not None and "@" in urlsplit(self.url).netloc:
+            # The address is part of the results.
+            raise ValueError("--url: must not contain a password; use --api-key-file")
+        if self.continuous:
+            self._check_continuous()
+
+    def _check_continuous(self) -> None:
+        if self.dataset == "r4r":
+            raise ValueError("--continuous: there is no such task of r4r; use r2r or rxr")
+        if self.prompt.strategy != "plain" or self.prompt.pictures == "candidates":
+            raise ValueError(
+                "--continuous: there are no candidates and no map; leave --strategy and "
+                "--pictures out, or use --pictures none"
+            )
+        if self.baselines:
+            raise ValueError("--continuous: --baselines are agents on graphs; leave them out")
 
     @property
     def model_name(self) -> str:

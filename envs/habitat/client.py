@@ -174,6 +174,9 @@ class HabitatServer:
             raise HabitatProcessError(
                 f"habitat-sim did not answer {method!r} within {self._timeout:g} s and was ended"
             ) from None
+        except KeyboardInterrupt:
+            self.close()  # otherwise the next request would read the answer to this one
+            raise
         if "value" in answer:
             return answer["value"]
         kind, message = answer["kind"], answer["error"]

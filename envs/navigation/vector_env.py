@@ -1,21 +1,17 @@
 """VlnVectorEnv: a batch of agents that follow instructions, computed on plain arrays."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 
-from envs.arguments import action_array, whole_number
+from envs.base.infos import LazyInfo
+from envs.base.vector_env import BatchEnv
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.graphs.nav_world import route_moves
-from envs.navigation import agent_attributes
 from envs.navigation.batch_observer import BatchObserver
-from envs.navigation.episode_sampler import EpisodeSampler, reset_options
-from envs.navigation.infos import batch_info, finals, set_lazy_metrics
+from envs.navigation.infos import batch_info, set_lazy_metrics
 from envs.navigation.observations import Observation
 from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.walks import Walks
@@ -24,7 +20,7 @@ from envs.worlds import MAX_EPISODE_STEPS
 DEFAULT_SETTINGS = EnvSettings()
 
 
-class VlnVectorEnv(VectorEnv):
+class VlnVectorEnv(BatchEnv):
     """Vision-and-language navigation for a batch of B agents.
 
     ## Description
@@ -152,89 +148,25 @@ class VlnVectorEnv(VectorEnv):
             ValueError: The arguments do not fit each other.
             KeyError: The feature store lacks a viewpoint.
         """
-        if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
-            known = ", ".join(mode.value for mode in AutoresetMode)
-            raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")
-        self.num_envs = whole_number("num_envs", num_envs)
+        limit = settings.max_episode_steps or MAX_EPISODE_STEPS[split.dataset]
+        super().__init__(
+            num_envs, autoreset_mode, split.instr_ids.tolist(), settings.shuffle, limit
+        )
         self.split, self.settings = split, settings
         self.files, self.episodes, self.tokenizer = split.files, split.episodes, split.tokenizer
         self.nav_world, self.feature_store = split.nav_world, split.store
         self.angle_feature_size, self.teacher = settings.angle_feature_size, settings.teacher
         self.render_mode = settings.render_mode
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
-        self.max_episode_steps = settings.max_episode_steps or MAX_EPISODE_STEPS[split.dataset]
         self._walks = Walks(
             split.nav_world, split.episodes, self.num_envs, settings.teacher, settings.reward
         )
-        self.sampler = EpisodeSampler(split.instr_ids.tolist(), self.num_envs, settings.shuffle)
         self._observer = BatchObserver(split, settings, self.num_envs)
-        self._make_spaces()
-        self.is_reset = False
+        self._set_spaces(self.nav_world.num_actions, self._observer.space())
 
-    def reset(
-        self,
-        *,
-        seed: int | Sequence[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start episodes.
-
-        Args:
-            seed: Random seed; agent i draws the same episodes as a single environment with seed
-                `seed + i`. A sequence contains one seed per agent.
-            options: `episode_ids`, one `instr_id` per agent; `reset_mask`, (B,) bool, agents to
-                restart while the others continue.
-
-        Raises:
-            ValueError: An option is unknown or does not fit the batch.
-            ResetNeeded: `reset_mask` excludes agents that have no episode yet.
-        """
-        agents, episode_ids = reset_options(options, self.num_envs)
-        if len(agents) < self.num_envs:
-            self._check_reset("reset all agents once before resetting some of them")
-        if isinstance(seed, int):
-            super().reset(seed=seed)
-        self.sampler.seed(seed)
-        if episode_ids is None:
-            episodes = self.sampler.draw(agents)
-        else:
-            episodes = self.sampler.find(agents, episode_ids)
-        self._walks.start(agents, episodes)
-        self.is_reset = True
-        return self._observe(), batch_info(self.split, self._walks)
-
-    def step(
-        self, actions: np.ndarray
-    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Take one action per agent.
-
-        Args:
-            actions: (B,) integers in 0..K - 1.
-
-        Returns:
-            Observations, rewards (B,) float64, terminated (B,), truncated (B,) and info.
-
-        Raises:
-            ValueError: An action is outside the action space.
-        """
-        self._check_reset("reset the environment before the first step")
-        actions = action_array(actions, self.num_envs, self.nav_world.num_actions)
-        walks = self._walks
-        over = np.flatnonzero(walks.terminated | walks.truncated)
-        rewards = walks.step(actions, self.max_episode_steps)
-        ended = np.flatnonzero(walks.ended_now)
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP and over.size:
-            walks.start(over, self.sampler.draw(over))
-        terminated, truncated = walks.terminated.copy(), walks.truncated.copy()
-        observation, info = self._observe(), batch_info(self.split, walks)
-        set_lazy_metrics(info, walks, ended)
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.size:
-            last = finals(observation, info, walks.ended_now)
-            walks.start(ended, self.sampler.draw(ended))
-            observation, info = self._observe(), batch_info(self.split, walks)
-            info.update(last)
-        return observation, rewards, terminated, truncated, info
+    @property
+    def walks(self) -> Walks:
+        """State of the agents."""
+        return self._walks
 
     def follow(
         self, routes: np.ndarray, stop: np.ndarray
@@ -256,8 +188,8 @@ class VlnVectorEnv(VectorEnv):
         walks = self._walks
         moves = route_moves(self.nav_world, walks.nodes, routes)
         rewards = walks.follow(moves, stop, self.max_episode_steps)
-        observation, info = self._observe(), batch_info(self.split, walks)
-        set_lazy_metrics(info, walks, np.flatnonzero(walks.ended_now))
+        observation, info = self._observe(), self._info()
+        self._add_metrics(info, np.flatnonzero(walks.ended_now))
         return observation, rewards, walks.terminated.copy(), walks.truncated.copy(), info
 
     def teacher_actions(self) -> np.ndarray:
@@ -272,21 +204,6 @@ class VlnVectorEnv(VectorEnv):
         """
         self._check_reset("reset the environment before asking for action masks")
         return self.nav_world.valid.take(self._walks.nodes, axis=0)
-
-    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Return the results of a method, or the values of an attribute, of the B agents.
-
-        `name` is a method or attribute of an environment with one agent, see `agent_attributes`.
-        """
-        return agent_attributes.call(self, name, *args, **kwargs)
-
-    def get_attr(self, name: str) -> tuple[Any, ...]:
-        """Return the values of an attribute of the B agents, see `call`."""
-        return self.call(name)
-
-    def set_attr(self, name: str, values: Any) -> None:
-        """Set `np_random` or `max_episode_steps` of the agents, see `agent_attributes`."""
-        agent_attributes.set_attribute(self, name, values)
 
     def paths(self) -> list[list[str]]:
         """Return the viewpoints that each agent has visited, including the start."""
@@ -315,15 +232,17 @@ class VlnVectorEnv(VectorEnv):
         metrics = self._walks.metrics(np.arange(self.num_envs))
         return {name: np.where(self._walks.has_goal, v, np.nan) for name, v in metrics.items()}
 
-    def _check_reset(self, remedy: str) -> None:
-        if not self.is_reset:
-            raise gym.error.ResetNeeded(remedy)
+    def _start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
+        self._walks.start(agents, episodes)
 
-    def _make_spaces(self) -> None:
-        self.single_action_space = gym.spaces.Discrete(self.nav_world.num_actions)
-        self.single_observation_space = self._observer.space()
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+    def _act(self, actions: np.ndarray) -> np.ndarray:
+        return self._walks.step(actions, self.max_episode_steps)
 
     def _observe(self) -> Observation:
         return self._observer.observe(self._walks)
+
+    def _info(self) -> LazyInfo:
+        return batch_info(self.split, self._walks)
+
+    def _add_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
+        set_lazy_metrics(info, self._walks, ended)

@@ -1,22 +1,18 @@
 """VlnEnv: one agent that follows an instruction."""
 
-import operator
-import sys
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from envs.base.single_env import SingleAgentEnv
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv
 
-_UNLIMITED = sys.maxsize
 
-
-class VlnEnv(gym.Env):
+class VlnEnv(SingleAgentEnv):
     """Vision-and-language navigation for one agent: a `VlnVectorEnv` of size one.
 
     ## Description
@@ -94,6 +90,7 @@ class VlnEnv(gym.Env):
       (previously `()`), and `info` got `candidates` and `action_mask`.
     """
 
+    core: VlnVectorEnv
     metadata: ClassVar[dict[str, Any]] = {"render_modes": [*RENDER_MODES], "render_fps": 2}
 
     def __init__(self, split: LoadedSplit, settings: EnvSettings = DEFAULT_SETTINGS) -> None:
@@ -106,78 +103,14 @@ class VlnEnv(gym.Env):
         Raises:
             ValueError, KeyError: As for `VlnVectorEnv`.
         """
-        self.core = VlnVectorEnv(split, 1, settings, AutoresetMode.DISABLED)
-        self.render_mode = self.core.render_mode
-        self.action_space = self.core.single_action_space
-        self.observation_space = self.core.single_observation_space
-        self._max_episode_steps = self.core.max_episode_steps
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Start an episode.
-
-        Args:
-            seed: Random seed for the choice of episodes.
-            options: `episode_id`, the `instr_id` of the episode to start.
-
-        Raises:
-            ValueError: An option is unknown, or there is no such episode.
-        """
-        super().reset(seed=seed)
-        if unknown := sorted(set(options or {}) - {"episode_id"}):
-            raise ValueError(
-                "the only option of an environment with one agent is 'episode_id', the instr_id of "
-                f"an episode, not {unknown}; environments with several agents "
-                "(gymnasium.make_vec) take 'episode_ids' and 'reset_mask'"
-            )
-        chosen = {"episode_ids": [options["episode_id"]]} if options else None
-        self.core.sampler.seed([seed])
-        self.core.sampler.draw_from(self.np_random)
-        self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
-        observation, info = self.core.reset(options=chosen)
-        return _only(observation), self._info(info)
-
-    def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Take an action in 0..K - 1.
-
-        Raises:
-            ValueError: The action is not an integer in that range.
-        """
-        try:
-            number = operator.index(action)
-        except TypeError as error:
-            raise ValueError(
-                f"action {action!r} is not an integer in 0..{self.core.nav_world.num_actions - 1}"
-            ) from error
-        observation, reward, terminated, truncated, info = self.core.step(np.array([number]))
-        return (
-            _only(observation),
-            float(reward[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            self._info(info),
-        )
-
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """Return an (H, W, 3) uint8 RGB frame of the panorama, the map and the instruction."""
-        frames = self.core.render()
-        return None if frames is None else frames[0]
-
-    def action_masks(self) -> np.ndarray:
-        """Return (K,) bool, True where an action is valid, as MaskablePPO of sb3-contrib expects.
-
-        Raises:
-            ResetNeeded: The environment has not been reset.
-        """
-        return self.core.action_masks()[0]
+        super().__init__(VlnVectorEnv(split, 1, settings, AutoresetMode.DISABLED))
 
     @property
     def episode(self) -> Episode:
         """The current episode."""
         return self.core.current_episodes()[0]
 
-    def _info(self, info: dict[str, Any]) -> dict[str, Any]:
+    def _single_info(self, info: dict[str, Any]) -> dict[str, Any]:
         single = {
             name: values[0].item() if isinstance(values[0], np.generic) else values[0]
             for name, values in info.items()
@@ -187,8 +120,3 @@ class VlnEnv(gym.Env):
             metrics = self.core.metrics()
             single["metrics"] = {name: values[0].item() for name, values in metrics.items()}
         return single
-
-
-def _only(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the observation of the only agent, whose integers are `np.int64`."""
-    return {name: values[0].copy() for name, values in observation.items()}

@@ -52,27 +52,46 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class SubmissionCheck:
-    """Result of the checks of a submission file against its split.
+class FileCheck:
+    """Result of the checks of a submission file of any task.
 
     Attributes:
         path: The file.
         records: Number of records.
-        expected: Number of instructions that require a path.
-        trajectories: Viewpoints of the valid paths by instr_id, in the order of the split.
+        expected: Number of instructions that require a record.
         findings: Findings, faults first.
     """
 
     path: Path
     records: int
     expected: int
-    trajectories: dict[str, tuple[str, ...]]
     findings: list[Finding]
 
     @property
     def faulty(self) -> bool:
         """Whether a test server refuses the file, or should."""
         return any(finding.fault for finding in self.findings)
+
+    @property
+    def usable(self) -> int:
+        """Number of instructions with a valid record."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SubmissionCheck(FileCheck):
+    """Result of the checks of a submission file against its split.
+
+    Attributes:
+        trajectories: Viewpoints of the valid paths by instr_id, in the order of the split.
+    """
+
+    trajectories: dict[str, tuple[str, ...]]
+
+    @property
+    def usable(self) -> int:
+        """Number of instructions with a valid path."""
+        return len(self.trajectories)
 
 
 class _Findings:
@@ -142,7 +161,7 @@ def check_submission(
         for e in expected
         if e.instr_id in walked and _check_path(e, walked[e.instr_id], graphs[e.scan], findings)
     }
-    return SubmissionCheck(path, len(records), len(expected), trajectories, findings.nonempty())
+    return SubmissionCheck(path, len(records), len(expected), findings.nonempty(), trajectories)
 
 
 def _walked_paths(

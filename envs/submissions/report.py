@@ -1,19 +1,30 @@
 """Text report on submission files: findings, number of scored instructions, tables of metrics."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
+from typing import Protocol
 
 from envs.metrics import SUMMARY_METRICS, Interval, Metric, aligned
+from envs.submissions.checks import FileCheck
+from envs.submissions.comparison import differences, evaluate_files
 from envs.submissions.ground_truth import ScoringRules, load_ground_truth
-from envs.submissions.scores import (
-    ScoredSubmission,
-    differences,
-    results,
-    score_submission,
-)
-from storage import write_text
+from envs.submissions.scores import ScoredSubmission, score_submission, submission_results
+
+
+class ScoredEpisode(Protocol):
+    """What a report needs to know of an episode."""
+
+    @property
+    def scan(self) -> str:
+        """Name of its building."""
+        ...
+
+    @property
+    def path_id(self) -> int:
+        """Number of its path."""
+        ...
+
 
 # Rows of the metric table, in order.
 _ROWS = {
@@ -38,11 +49,13 @@ def evaluate_submissions(
     if not files:
         raise ValueError("no submission file; pass at least one, before the other arguments")
     ground_truth = load_ground_truth(rules)
-    submissions = [score_submission(path, rules, ground_truth) for path in files]
-    print(report(submissions, rules))
-    if json_path is not None:
-        write_text(json_path, json.dumps(results(submissions, rules), indent=1, allow_nan=False))
-    return int(any(submission.checked.faulty for submission in submissions))
+    return evaluate_files(
+        files,
+        lambda path: score_submission(path, rules, ground_truth),
+        lambda submissions: report(submissions, rules),
+        lambda submissions: submission_results(submissions, rules),
+        json_path,
+    )
 
 
 def report(submissions: Sequence[ScoredSubmission], rules: ScoringRules) -> str:
@@ -63,25 +76,9 @@ def file_letter(number: int) -> str:
 
 
 def _file_report(name: str, scored: ScoredSubmission, rules: ScoringRules) -> str:
-    checked = scored.checked
-    lines = [
-        f"{name} = {checked.path}: {checked.records} records, {len(checked.trajectories)} of "
-        f"{checked.expected} instructions of {rules.dataset} {' + '.join(rules.splits)} usable"
-    ]
-    for finding in checked.findings:
-        lines.append(f"  {'FAULT' if finding.fault else 'note'}: {finding}")
-    paths = len({(e.scan, e.path_id) for e in scored.episodes})
-    lines.append(f"  scored: {len(scored.episodes)} instructions of {paths} paths")
-    if not scored.episodes and checked.trajectories:
-        lines.append("  the goals of this split are secret: only the format was checked")
-    if scored.episodes and len(checked.trajectories) < checked.expected:
-        rest = checked.expected - len(checked.trajectories)
-        lines.append(
-            f"  {rest} instructions without a usable path are scored as paths of only the start"
-            if rules.missing == "stand-still"
-            else f"  the means leave out {rest} instructions without a usable path, so they are "
-            "not comparable with published means (--missing stand-still scores the start instead)"
-        )
+    lines = check_lines(name, scored.checked, scored.episodes, rules)
+    if scored.episodes and scored.checked.usable < scored.checked.expected:
+        lines.append(missing_line(scored.checked, "path", rules))
     if scored.scores_without_turns and rules.turns == "keep":
         values = {n: 100 * scored.scores_without_turns[n].mean() for n in ("ndtw", "sdtw")}
         lines.append(
@@ -89,6 +86,49 @@ def _file_report(name: str, scored: ScoredSubmission, rules: ScoringRules) -> st
             f"sDTW {values['sdtw']:.2f} %"
         )
     return "\n".join(lines)
+
+
+def check_lines(
+    name: str, checked: FileCheck, episodes: Sequence[ScoredEpisode], rules: ScoringRules
+) -> list[str]:
+    """Return the lines of a report on the checks of a file.
+
+    Args:
+        name: Name of the file in the report.
+        checked: Result of the checks.
+        episodes: The scored episodes.
+        rules: Rules of the scores.
+    """
+    lines = [
+        f"{name} = {checked.path}: {checked.records} records, {checked.usable} of "
+        f"{checked.expected} instructions of {rules.dataset} {' + '.join(rules.splits)} usable"
+    ]
+    for finding in checked.findings:
+        lines.append(f"  {'FAULT' if finding.fault else 'note'}: {finding}")
+    paths = len({(e.scan, e.path_id) for e in episodes})
+    lines.append(f"  scored: {len(episodes)} instructions of {paths} paths")
+    if not episodes and checked.usable:
+        lines.append("  the goals of this split are secret: only the format was checked")
+    return lines
+
+
+def missing_line(checked: FileCheck, kind: str, rules: ScoringRules) -> str:
+    """Return the line on instructions without a usable record.
+
+    Args:
+        checked: Result of the checks.
+        kind: What a record contains, "path" or "walk".
+        rules: Rules of the scores.
+    """
+    rest = checked.expected - checked.usable
+    if rules.missing == "stand-still":
+        return (
+            f"  {rest} instructions without a usable {kind} are scored as {kind}s of only the start"
+        )
+    return (
+        f"  the means leave out {rest} instructions without a usable {kind}, so they are "
+        "not comparable with published means (--missing stand-still scores the start instead)"
+    )
 
 
 def _metric_table(scored: Mapping[str, ScoredSubmission], rules: ScoringRules) -> str:

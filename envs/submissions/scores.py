@@ -19,6 +19,7 @@ from envs.metrics import (
 )
 from envs.metrics.summaries import columns_named
 from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
+from envs.submissions.comparison import results
 from envs.submissions.ground_truth import (
     DEFAULT_RULES,
     GroundTruth,
@@ -60,9 +61,41 @@ class ScoredSubmission:
             name: float(self.scores[name].mean()) for name in ("steps", "moves")
         }
 
+    @property
+    def instructions(self) -> list[str]:
+        """`instr_id` of the scored episodes."""
+        return [episode.instr_id for episode in self.episodes]
+
     def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
         """Return mean and interval of each metric by short name."""
-        return _bootstrap(self.metrics, self.episodes, rules)
+        return self.bootstrap(self.metrics, range(len(self.episodes)), rules)
+
+    def bootstrap(
+        self, columns: Mapping[str, np.ndarray], rows: Sequence[int], rules: ScoringRules
+    ) -> dict[str, Interval]:
+        """Return the means and intervals of columns (M,) of the episodes `rows` (M,)."""
+        return bootstrap_intervals(
+            columns,
+            rules.seed,
+            clusters=[(self.episodes[row].scan, self.episodes[row].path_id) for row in rows],
+            confidence=rules.confidence,
+            resamples=rules.resamples,
+        )
+
+    def results(self, rules: ScoringRules) -> dict[str, Any]:
+        """Return summary, intervals and groups for JSON; empty if nothing can be scored."""
+        if not self.scores:
+            return {}
+        intervals = self.intervals(rules).items()
+        outcome: dict[str, Any] = {
+            "summary": self.summary,
+            "intervals": {name: interval._asdict() for name, interval in intervals},
+            "by_language": self.by_language(),
+            "by_split": self.by_split(),
+        }
+        if self.scores_without_turns:
+            outcome["without_turns"] = summarise(self.scores_without_turns)
+        return outcome
 
     def by_language(self) -> dict[str, dict[str, float]]:
         """Return the summaries by language without the country."""
@@ -122,78 +155,9 @@ def score_submission(
     )
 
 
-def differences(
-    first: ScoredSubmission, second: ScoredSubmission, rules: ScoringRules
-) -> tuple[int, dict[str, Interval]]:
-    """Return the mean paired differences, second minus first, over the instructions of both files.
-
-    Returns:
-        Number of shared instructions, and mean difference with its interval by metric (empty if no
-        instruction is shared).
-    """
-    rows = {e.instr_id: row for row, e in enumerate(first.episodes)}
-    shared = [row for row, e in enumerate(second.episodes) if e.instr_id in rows]
-    if not shared:
-        return 0, {}
-    episodes = [second.episodes[row] for row in shared]
-    others = [rows[e.instr_id] for e in episodes]
-    before, after = first.metrics, second.metrics
-    gains = {name: after[name][shared] - before[name][others] for name in after}
-    return len(shared), _bootstrap(gains, episodes, rules)
-
-
-def results(scored: Sequence[ScoredSubmission], rules: ScoringRules) -> dict[str, Any]:
+def submission_results(scored: Sequence[ScoredSubmission], rules: ScoringRules) -> dict[str, Any]:
     """Return the results of files that were scored by the same rules, for JSON."""
-    first, *others = scored
-    pairs = [(other, *differences(first, other, rules)) for other in others]
-    return {
-        "dataset": rules.dataset,
-        "splits": list(rules.splits),
-        "language": rules.language,
-        "missing": rules.missing,
-        "turns": rules.turns,
-        "threshold_m": rules.threshold,
-        "confidence": rules.confidence,
-        "resamples": rules.resamples,
-        "seed": rules.seed,
-        "submissions": [_file_results(submission, rules) for submission in scored],
-        "differences": [
-            {
-                "first": str(first.checked.path),
-                "second": str(other.checked.path),
-                "instructions": count,
-                "metrics": {name: interval._asdict() for name, interval in gains.items()},
-            }
-            for other, count, gains in pairs
-        ],
-    }
-
-
-def _file_results(scored: ScoredSubmission, rules: ScoringRules) -> dict[str, Any]:
-    checked = scored.checked
-    outcome: dict[str, Any] = {
-        "file": str(checked.path),
-        "records": checked.records,
-        "instructions": checked.expected,
-        "usable": len(checked.trajectories),
-        "scored": len(scored.episodes),
-        "faulty": checked.faulty,
-        "findings": [
-            {"what": f.kind, "fault": f.fault, "count": len(f.cases), "places": f.cases}
-            for f in checked.findings
-        ],
-    }
-    if not scored.scores:
-        return outcome
-    outcome["summary"] = scored.summary
-    outcome["intervals"] = {
-        name: interval._asdict() for name, interval in scored.intervals(rules).items()
-    }
-    outcome["by_language"] = scored.by_language()
-    outcome["by_split"] = scored.by_split()
-    if scored.scores_without_turns:
-        outcome["without_turns"] = summarise(scored.scores_without_turns)
-    return outcome
+    return results(scored, rules, {"turns": rules.turns})
 
 
 def _scores(
@@ -217,15 +181,3 @@ def _report_columns(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if not scores:
         return {}
     return {**columns_named(scores), "steps": scores["steps"], "moves": scores["moves"]}
-
-
-def _bootstrap(
-    columns: Mapping[str, np.ndarray], episodes: Sequence[Episode], rules: ScoringRules
-) -> dict[str, Interval]:
-    return bootstrap_intervals(
-        columns,
-        rules.seed,
-        clusters=[(e.scan, e.path_id) for e in episodes],
-        confidence=rules.confidence,
-        resamples=rules.resamples,
-    )

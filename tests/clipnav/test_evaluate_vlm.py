@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from tests.agents.language_models.servers import serving, user_text
@@ -100,12 +101,17 @@ def test_trained_agents_are_evaluated_on_the_same_episodes(
         ([], "--url and --model, or a --local-model"),
         (["--url", "http://a/v1"], "--url and --model belong together"),
         (["--url", "a/v1", "--model", "m"], "--url a/v1: must start with http"),
+        (["--url", "http://me:secret@a/v1", "--model", "m"], "must not contain a password"),
         (
             [
                 *("--url", "http://a/v1", "--model", "m", "--strategy", "navgpt"),
                 *("--pictures", "candidates"),
             ],
             "navgpt describes views in words",
+        ),
+        (
+            ["--url", "http://a/v1", "--model", "m", "--captioner", "runs/x"],
+            "--captioner runs/x has no effect with --strategy plain",
         ),
     ],
 )
@@ -137,3 +143,41 @@ def test_hindi_and_telugu_are_kept_as_they_are(tiny_world, tmp_path, run_command
         )
     texts = {re.findall("Instruction: (.*)", user_text(body))[0] for body in server.requests}
     assert "दरवाज़े के पास रुकें।" in texts
+
+
+def test_walks_in_continuous_space_are_submitted(tmp_path, run_command):
+    submission = tmp_path / "walks.json"
+    with serving(lambda body: '{"action": "D"}') as server:
+        printed = run_command(
+            *("evaluate-vlm", "--url", server.url, "--model", "oracle", "--continuous"),
+            *("--pictures", "none", "--episodes", "3", "--max-episode-steps", "7"),
+            *("--output", tmp_path / "out", "--cache", tmp_path / "cache"),
+            *("--submission", submission),
+        )
+    assert "ended by the limit 3" in printed
+    assert re.search(r"val_unseen +expert ", printed)
+    walks = json.loads(submission.read_text())
+    assert [len(poses) for poses in walks.values()] == [8, 8, 8]
+    assert not (tmp_path / "out" / "traces.jsonl").exists()
+
+
+def test_a_captioner_describes_the_views(arguments, tmp_path, run_command, monkeypatch):
+    class Captioner:
+        def __init__(self, run, device):
+            assert (run.name, device) == ("captions", "cpu")
+
+        def captions(self, images):
+            assert all(image.stat().st_size for image in images)
+            return ["a red sofa"] * len(images)
+
+    def draw(config):
+        return lambda view: np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("vl_tasks.captioning.writing.LoadedCaptioner", Captioner)
+    monkeypatch.setattr("clipnav.commands.agents.vlm_captions.world_drawing", draw)
+    with serving(lambda body: '{"action": "stop"}') as server:
+        run_command(
+            *("evaluate-vlm", "--url", server.url, *arguments, "--strategy", "navgpt"),
+            *("--captioner", tmp_path / "captions"),
+        )
+    assert user_text(server.requests[0]).count(": a red sofa") == 8

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vl_tasks.captioning.writing import LoadedCaptioner
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
 QUICK = ("--evaluate-every", "40", "--threads", "1", "--optimiser.warmup", "5")
@@ -120,6 +122,9 @@ def test_captioners_learn_and_continue_with_self_critical_training(command, shap
     assert command("caption", *images, "--run", critical).splitlines() == lines
     assert [line.split(": ")[0] for line in lines] == [str(image) for image in images]
     assert any(word in lines[0] for word in ("circle", "square"))
+    captioner = LoadedCaptioner(critical)
+    captions = [captioner.captions([image])[0] for image in images]
+    assert [line.split(": ")[1] for line in lines] == captions
 
 
 def test_errors_name_bad_input_and_leave_no_run(command, shapes, tmp_path):

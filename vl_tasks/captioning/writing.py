@@ -1,6 +1,6 @@
 """Generate captions of any images with the model of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -8,10 +8,59 @@ import torch
 from training.checkpoints import VOCABULARY, load_model
 from training.settings import read_config
 from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.grids.sources import uncached_source
+from vl_tasks.grids.sources import BlindSource, GridSource, uncached_source
 from vl_tasks.settings.configs import CaptionConfig
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
+
+
+class LoadedCaptioner:
+    """Captioner of a run, which captions images as often as needed.
+
+    Args:
+        run: Folder of the run.
+        beams: Beam width; default: the run's setting.
+        device: Device of the model.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        ValueError: The run belongs to another task or is damaged.
+    """
+
+    def __init__(self, run: Path, beams: int | None = None, device: str = "cpu") -> None:
+        self._run, self._device = run, device
+        self._config = read_config(run, CaptionConfig)
+        self._words = Vocabulary.load(run / VOCABULARY)
+        self._beams = beams or self._config.beams
+        self._source: GridSource | BlindSource | None = None
+        self._network: CaptionNetwork | None = None
+
+    def captions(self, images: Sequence[Path]) -> list[str]:
+        """Generate one caption per image file; the first call loads the networks.
+
+        Raises:
+            FileNotFoundError: An image file does not exist.
+            ValueError: An image cannot be read, or the run is damaged.
+        """
+        source = self._source_of(dict(enumerate(images)))
+        network = self._network = self._network or self._load(source)
+        captions: list[list[int]] = []
+        for rows in in_batches(len(images), self._config.evaluation_batch):
+            grids = source.batch(rows.tolist()).to(self._device)
+            with torch.inference_mode():
+                captions += network.write(grids, self._beams).tolist()
+        return [" ".join(self._words.decode(caption)) for caption in captions]
+
+    def _source_of(self, images: Mapping[int, Path]) -> GridSource | BlindSource:
+        if isinstance(self._source, GridSource):
+            return GridSource(self._source.encoder, images, self._config.grids)
+        self._source = uncached_source(self._config, images, self._device)
+        return self._source
+
+    def _load(self, source: GridSource | BlindSource) -> CaptionNetwork:
+        network = CaptionNetwork(self._config, source.channels, len(self._words))
+        load_model(self._run, network, dict(source.metadata))
+        return network.to(self._device).eval()
 
 
 def caption_pictures(
@@ -26,18 +75,6 @@ def caption_pictures(
         device: Device of the model.
 
     Raises:
-        FileNotFoundError: The folder is not a run, or an image file does not exist.
-        ValueError: The run belongs to another task or is damaged, or an image cannot be read.
+        FileNotFoundError, ValueError: As for `LoadedCaptioner` and its `captions`.
     """
-    config = read_config(run, CaptionConfig)
-    words = Vocabulary.load(run / VOCABULARY)
-    source = uncached_source(config, dict(enumerate(images)), device)
-    network = CaptionNetwork(config, source.channels, len(words))
-    load_model(run, network, dict(source.metadata))
-    network.to(device).eval()
-    captions: list[list[int]] = []
-    for rows in in_batches(len(images), config.evaluation_batch):
-        grids = source.batch(rows.tolist()).to(device)
-        with torch.inference_mode():
-            captions += network.write(grids, beams or config.beams).tolist()
-    return [" ".join(words.decode(caption)) for caption in captions]
+    return LoadedCaptioner(run, beams, device).captions(images)

@@ -99,8 +99,8 @@ class ContinuousWalkMaker:
         experts = ExpertWalks(split, self._simulator, self._settings)
         walks.start(np.arange(len(episodes)), np.arange(len(episodes)))
         recorded: list[list[Step]] = [[] for _ in episodes]
-        while not (walks.stopped | walks.truncated).all():
-            live = np.flatnonzero(~(walks.stopped | walks.truncated)).tolist()
+        while not (walks.terminated | walks.truncated).all():
+            live = np.flatnonzero(~(walks.terminated | walks.truncated)).tolist()
             actions = experts.actions(walks.episodes, walks.traces())
             positions, headings = walks.positions.copy(), walks.headings
             walks.step(actions, MOST_ACTIONS)
@@ -112,7 +112,7 @@ class ContinuousWalkMaker:
                     )
                 )
         near = walks.distances < self._settings.success_distance
-        reached = (walks.stopped & near).tolist()
+        reached = (walks.terminated & near).tolist()
         return list(zip(map(tuple, recorded), reached, strict=True))
 
     def _step(

@@ -9,7 +9,6 @@ from agents.language_models.evaluation.evaluating import Experiment
 from agents.language_models.models.bodies import BodyMaker
 from agents.language_models.models.replies import Question
 from agents.language_models.prompts.messages import Prompt, prompt_text
-from agents.language_models.walks.walking import EpisodeWalk
 from storage import atomic_write
 from storage.progress import progress_bar
 
@@ -57,7 +56,7 @@ def count_pictures(prompt: Prompt) -> int:
 
 
 def _questions(experiment: Experiment, instr_id: str) -> list[Question]:
-    walk: EpisodeWalk = experiment.maker.start(instr_id)
+    walk = experiment.maker.start(instr_id)
     questions = []
     while walk.question is not None:
         questions.append(walk.question)

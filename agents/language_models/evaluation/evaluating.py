@@ -2,15 +2,21 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.acting.evaluation import Evaluation, baselines, evaluate, score_walks
+from agents.acting.evaluation import baselines, evaluate, score_walks
 from agents.experiments.runs import load_run
+from agents.language_models.evaluation.continuous import (
+    continuous_evaluations,
+    continuous_maker,
+    write_continuous_submission,
+)
 from agents.language_models.evaluation.records import append_requests, write_requests
 from agents.language_models.evaluation.scores import (
+    EpisodeScores,
     answer_counts,
     score_agents,
     score_table,
@@ -27,7 +33,9 @@ from agents.language_models.prompts.sources import drawing, view_descriptions
 from agents.language_models.strategies import make_strategy
 from agents.language_models.strategies.navgpt import Describe
 from agents.language_models.walks.asking import Strategy, WalkSettings
+from agents.language_models.walks.continuous import ContinuousWalkMaker
 from agents.language_models.walks.running import (
+    AnyWalk,
     Finished,
     WalkMaker,
     walk_concurrently,
@@ -36,8 +44,9 @@ from agents.language_models.walks.running import (
 from agents.language_models.walks.walking import EpisodeWalk
 from agents.settings import read_agent_config
 from agents.settings.language_models import EvaluateVlmConfig
-from envs.episodes import Episode
+from envs.continuous.measures import CONTINUOUS_METRICS
 from envs.episodes.splits import LoadedSplit, load_split
+from envs.metrics import SUMMARY_METRICS
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
 from storage import cache_dir, write_text
 from storage.locks import sole_writer
@@ -58,15 +67,32 @@ class Experiment:
         config: Settings.
         split: The whole split.
         maker: Starts the walks of the chosen episodes.
-        pictures: Pictures of the prompts; None without pictures.
+        pictures: Pictures of the prompts.
         output: Folder of the results.
     """
 
     config: EvaluateVlmConfig
     split: LoadedSplit
-    maker: WalkMaker
-    pictures: Pictures | None
+    maker: WalkMaker | ContinuousWalkMaker
+    pictures: Pictures
     output: Path
+
+
+def evaluate_vlm(config: EvaluateVlmConfig, strategy: Strategy | None = None) -> int:
+    """Evaluate a vision-language model as clipnav evaluate-vlm does, but without traces.
+
+    Args:
+        config: Settings; their fields are the flags of the command.
+        strategy: Function from an observation to a prompt, a tuple of `Message`; by default that of
+            the settings.
+
+    Returns:
+        Exit status, see `run_experiment`.
+
+    Raises:
+        FileNotFoundError, ValueError: Data is missing, or settings do not fit it.
+    """
+    return run_experiment(prepare(config, strategy))
 
 
 def prepare(
@@ -87,8 +113,6 @@ def prepare(
     Raises:
         FileNotFoundError, ValueError: Data is missing, or settings do not fit it.
     """
-    draw = draw or drawing(config)
-    strategy = strategy or make_strategy(config.prompt, describe or view_descriptions(config))
     split = load_split(
         config.dataset,
         config.split,
@@ -99,15 +123,19 @@ def prepare(
     )
     subset = balanced_subset(split.episodes, config.episodes, config.seed)
     settings = WalkSettings(config.prompt, config.answer_retries, config.on_invalid, config.seed)
-    maker = WalkMaker(
-        replace(split, episodes=subset),
-        strategy,
-        settings,
-        config.max_episode_steps,
-    )
+    maker: WalkMaker | ContinuousWalkMaker
+    if config.continuous:
+        maker = continuous_maker(config, split, subset, settings, strategy)
+        pictures = Pictures()
+    else:
+        strategy = strategy or make_strategy(config.prompt, describe or view_descriptions(config))
+        limit = config.max_episode_steps
+        maker = WalkMaker(replace(split, episodes=subset), strategy, settings, limit)
+        pictures = Pictures(draw or drawing(config))
     name = "".join(c if c.isalnum() or c in "-._" else "-" for c in config.model_name)
+    name += "-continuous" if config.continuous else ""
     output = config.output or Path("runs") / f"vlm-{name}-{config.split}"
-    return Experiment(config, split, maker, None if draw is None else Pictures(draw), output)
+    return Experiment(config, split, maker, pictures, output)
 
 
 def run_experiment(
@@ -151,7 +179,7 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
     total = len(maker.split.episodes)
     with progress_bar(total=total, desc=config.model_name, unit="episodes") as bar:
 
-        def on_walk(walk: EpisodeWalk) -> None:
+        def on_walk(walk: AnyWalk) -> None:
             append_requests(log, walk)
             _show(bar, config, spending, cache)
 
@@ -202,7 +230,13 @@ def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
     scored = [walk.episode for walk in walks if walk.ending != "failed" and walk.episode.has_goal]
     document: dict[str, Any] = {"results": {}}
     if scored:
-        scores = score_agents(_evaluations(experiment, finished, scored), scored)
+        if isinstance(experiment.maker, ContinuousWalkMaker):
+            evaluations = continuous_evaluations(experiment.maker, config, finished, scored)
+            metrics = CONTINUOUS_METRICS
+        else:
+            evaluations = _evaluations(experiment.maker, config, finished, scored)
+            metrics = SUMMARY_METRICS
+        scores = score_agents(evaluations, scored, metrics)
         print(score_table(config.split, scores))
         document = to_json(config.split, scores)
     else:
@@ -213,7 +247,7 @@ def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
         f"{usage.prompt} prompt tokens ({usage.cached} cached), {usage.completion} answer tokens"
     )
     print(spent if cost is None else f"{spent}, cost {cost:.4f}")
-    episodes = experiment.maker.split.episodes
+    ids = [episode.instr_id for episode in experiment.maker.split.episodes]
     settings = dataclasses.asdict(config)
     for name in _LEFT_OUT:
         del settings[name]
@@ -225,21 +259,22 @@ def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
         "cost": cost,
         "complete": not finished.stopped,
         "scored_episodes": len(scored),
-        "subset_sha256": subset_digest(episodes),
-        "subset": [episode.instr_id for episode in episodes],
+        "subset_sha256": subset_digest(ids),
+        "subset": ids,
         "settings": json.loads(json.dumps(settings, default=str)),
     }
 
 
 def _evaluations(
-    experiment: Experiment, finished: Finished, scored: list[Episode]
-) -> dict[str, Evaluation]:
-    """Return the evaluations of the model, of trained agents and of baselines."""
-    config = experiment.config
-    split = replace(experiment.split, episodes=scored)
-    env = replace(experiment.maker, split=split).make_env(min(_BASELINE_ENVS, len(scored)))
-    trajectories = {e.instr_id: finished.walks[e.instr_id].trajectory for e in scored}
-    evaluations = {config.model_name: score_walks(env, trajectories)}
+    maker: WalkMaker, config: EvaluateVlmConfig, finished: Finished, scored: Sequence[Any]
+) -> dict[str, EpisodeScores]:
+    """Return the scores of the model, of trained agents and of baselines."""
+    split = replace(maker.split, episodes=scored)
+    env = replace(maker, split=split).make_env(min(_BASELINE_ENVS, len(scored)))
+    trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
+    evaluations: dict[str, EpisodeScores] = {
+        config.model_name: score_walks(env, trajectories).scores
+    }
     for run in config.baselines:
         settings = replace(read_agent_config(run), device=config.device)
         own = (config.dataset, config.world)
@@ -249,19 +284,26 @@ def _evaluations(
                 f"evaluation is on {config.dataset} in {config.world}; name another run"
             )
         whole, agent = load_run(run, config.split, settings)
-        evaluation = evaluate(whole, agent, run.name)
-        evaluations[run.name] = evaluation
+        evaluations[run.name] = evaluate(whole, agent, run.name).scores
     for name, agent in baselines(env, config.seed).items():
-        evaluations[name] = evaluate(env, agent)
+        evaluations[name] = evaluate(env, agent).scores
     return evaluations
+
+
+def graph_walks(finished: Finished) -> dict[str, EpisodeWalk]:
+    """Return the walks on graphs by instr_id."""
+    return {n: walk for n, walk in finished.walks.items() if isinstance(walk, EpisodeWalk)}
 
 
 def _write_submission(experiment: Experiment, finished: Finished) -> None:
     config, split = experiment.config, experiment.split
     assert config.submission is not None
-    write = write_rxr_submission if config.dataset == "rxr" else write_r2r_submission
-    trajectories = {name: walk.trajectory for name, walk in finished.walks.items()}
-    write(config.submission, trajectories, split.episodes, split.files, partial=True)
-    missing = len(split.episodes) - len(trajectories)
+    if isinstance(experiment.maker, ContinuousWalkMaker):
+        write_continuous_submission(config.submission, config, split, finished)
+    else:
+        write = write_rxr_submission if config.dataset == "rxr" else write_r2r_submission
+        trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
+        write(config.submission, trajectories, split.episodes, split.files, partial=True)
+    missing = len(split.episodes) - len(finished.walks)
     note = f"; {missing} instructions of the split are missing" if missing else ""
-    print(f"{len(trajectories)} paths: {config.submission}{note}")
+    print(f"{len(finished.walks)} paths: {config.submission}{note}")

@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from agents.acting.evaluation import Evaluation
 from agents.language_models.models.replies import Usage
 from agents.language_models.walks.asking import AskingWalk
+from envs.continuous.episodes import ContinuousEpisode
 from envs.episodes import Episode
 from envs.metrics import SUMMARY_METRICS, aligned
 from envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
+from envs.metrics.summaries import Metric
+
+# Scores of each episode, by instr_id and name of the column.
+EpisodeScores = Mapping[str, Mapping[str, float]]
 
 _COLUMNS = ("NE", "SR", "SPL", "nDTW")
 _PAIRED = "SR"
@@ -35,24 +39,29 @@ class AgentScores:
 
 
 def score_agents(
-    evaluations: Mapping[str, Evaluation], episodes: Sequence[Episode]
+    evaluations: Mapping[str, EpisodeScores],
+    episodes: Sequence[Episode | ContinuousEpisode],
+    metrics: Mapping[str, Metric] = SUMMARY_METRICS,
 ) -> dict[str, AgentScores]:
     """Compute the scores of agents on the same episodes, the model first.
 
     Args:
-        evaluations: Evaluations by name of the agent.
+        evaluations: Scores of each episode by name of the agent.
         episodes: The episodes.
+        metrics: Metrics by short name; one that is infinite somewhere, such as the distance to a
+            goal that cannot be reached, is left out.
     """
     clusters = [episode.path_id for episode in episodes]
     success = SUMMARY_METRICS[_PAIRED].column
     first: np.ndarray | None = None
     scores = {}
     for name, evaluation in evaluations.items():
-        rows = [evaluation.scores[episode.instr_id] for episode in episodes]
+        rows = [evaluation[episode.instr_id] for episode in episodes]
         columns = {
             short: np.array([row[metric.column] for row in rows])
-            for short, metric in SUMMARY_METRICS.items()
+            for short, metric in metrics.items()
         }
+        columns = {short: c for short, c in columns.items() if np.isfinite(c).all()}
         intervals = bootstrap_intervals(columns, clusters=clusters)
         succeeded = np.array([row[success] for row in rows])
         difference = None
@@ -69,13 +78,15 @@ def score_table(split: str, scores: Mapping[str, AgentScores]) -> str:
     first = next(iter(scores))
     rows = [["split", "agent", *_COLUMNS, f"{_PAIRED} - {first}"]]
     for name, agent in scores.items():
-        cells = [_cell(agent.intervals[column], column) for column in _COLUMNS]
+        cells = [_cell(agent.intervals.get(column), column) for column in _COLUMNS]
         difference = "" if agent.difference is None else _cell(agent.difference, _PAIRED, sign=True)
         rows.append([split, name, *cells, difference])
     return aligned(rows, texts=2)
 
 
-def _cell(interval: Interval, column: str, sign: bool = False) -> str:
+def _cell(interval: Interval | None, column: str, sign: bool = False) -> str:
+    if interval is None:
+        return "-"
     factor = SUMMARY_METRICS[column].factor
     mean, low, high = (factor * value for value in interval)
     return f"{mean:{'+' if sign else ''}.1f} [{low:.1f}, {high:.1f}]"

@@ -49,10 +49,9 @@ def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -
     return [episode for episode in episodes if episode.instr_id in chosen]
 
 
-def subset_digest(episodes: Sequence[Episode]) -> str:
+def subset_digest(instr_ids: Sequence[str]) -> str:
     """Return the SHA-256 of the ids of episodes, one a line."""
-    ids = "".join(f"{episode.instr_id}\n" for episode in episodes)
-    return hashlib.sha256(ids.encode()).hexdigest()
+    return hashlib.sha256("".join(f"{name}\n" for name in instr_ids).encode()).hexdigest()
 
 
 def _in_turns(paths: list[list[Episode]], rng: np.random.Generator) -> list[list[Episode]]:

@@ -18,7 +18,7 @@ class BodyMaker:
 
     Args:
         model: Name of the model.
-        pictures: Pictures of the prompts; None for prompts without pictures.
+        pictures: Pictures of the prompts.
         sampling: Sampling of the answers.
         token_field: Name of the field that limits the answer.
         detail: Picture detail; None sends none.
@@ -27,7 +27,7 @@ class BodyMaker:
     def __init__(
         self,
         model: str,
-        pictures: Pictures | None,
+        pictures: Pictures,
         sampling: SamplingConfig,
         token_field: str = "max_tokens",
         detail: str | None = None,
@@ -62,7 +62,6 @@ class BodyMaker:
     def _part(self, part: Any) -> Body:
         if isinstance(part, str):
             return {"type": "text", "text": part}
-        assert self._pictures is not None, "a prompt has pictures, but there is no source of them"
         image = {"url": self._pictures.data_uri(part)}
         if self._detail is not None:
             image["detail"] = self._detail

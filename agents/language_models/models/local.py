@@ -14,13 +14,15 @@ from agents.language_models.prompts.pictures import Pictures
 from agents.settings.language_models import SamplingConfig
 from training.devices import check_device
 
+_SLOW = 5e8  # parameters
+
 
 class LocalModel:
     """Model of transformers that answers a batch of questions at a time.
 
     Args:
         name: Name on the Hugging Face hub, or folder.
-        pictures: Pictures of the prompts; None for prompts without pictures.
+        pictures: Pictures of the prompts.
         sampling: Sampling of the answers.
         device: Device of the model.
         cache: Cache of replies, whose keys contain the sizes and times of a folder's files.
@@ -33,7 +35,7 @@ class LocalModel:
     def __init__(
         self,
         name: str,
-        pictures: Pictures | None,
+        pictures: Pictures,
         sampling: SamplingConfig,
         device: str,
         cache: ReplyCache,
@@ -50,6 +52,9 @@ class LocalModel:
         self._processor.tokenizer.padding_side = "left"
         if self._processor.tokenizer.pad_token is None:
             self._processor.tokenizer.pad_token = self._processor.tokenizer.eos_token
+        parameters = sum(weight.numel() for weight in self._model.parameters())
+        slow = "; a decision can take minutes" if device == "cpu" and parameters > _SLOW else ""
+        print(f"{name}: {parameters / 1e6:.3g} million parameters on {device}{slow}")
         self._bodies = BodyMaker(name, pictures, sampling)
         self._address = _identity(name, model)
 
@@ -116,7 +121,6 @@ class LocalModel:
 
         if isinstance(part, str):
             return {"type": "text", "text": part}
-        assert self._pictures is not None, "a prompt has pictures, but there is no source of them"
         # The model sees the same JPEG file as a server does.
         return {"type": "image", "image": Image.open(io.BytesIO(self._pictures.jpeg(part)))}
 

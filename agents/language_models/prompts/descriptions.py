@@ -7,13 +7,13 @@ import numpy as np
 from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.houses.views.captions import with_article
 from envs.houses.views.view_facts import ThingInView, things_in_view, view_facts
-from envs.panoramas.cameras import perspective_camera, render
+from envs.panoramas.cameras import perspective_camera
 from envs.pictures.view_pictures import ViewPose
 from storage.features.view_grid import VFOV
 
-_SIDE = 96  # pixels
+_SIDE = 64  # pixels
 _MOST = 6  # objects in a description
-_KEPT = 4096
+_KEPT, _HOUSES = 4096, 2  # descriptions and houses in memory
 
 
 class HouseDescriptions:
@@ -24,6 +24,7 @@ class HouseDescriptions:
 
     def __init__(self) -> None:
         self._houses = HousePanoramas()
+        self._house = lru_cache(_HOUSES)(self._houses.house)
         self._cached = lru_cache(_KEPT)(self._describe)
 
     def __call__(self, view: ViewPose) -> str:
@@ -31,10 +32,12 @@ class HouseDescriptions:
         return self._cached(view)
 
     def _describe(self, view: ViewPose) -> str:
-        house, tracer = self._houses.house(view.scan), self._houses.tracer(view.scan)
+        house, tracer = self._house(view.scan), self._houses.tracer(view.scan)
         camera = perspective_camera((_SIDE, _SIDE), view.heading, view.elevation, VFOV)
+        centres = np.arange(_SIDE) + 0.5
+        rays = camera(centres[None, :], centres[:, None]).reshape(-1, 3)
         position = self._houses.position(view.scan, view.viewpoint)
-        hits = render(tracer, position, camera, (_SIDE, _SIDE), VFOV / _SIDE)
+        hits = tracer.trace(position, rays, VFOV / _SIDE)
         ids = hits.object_id.reshape(_SIDE, _SIDE)
         depth = hits.distance.reshape(_SIDE, _SIDE)
         objects = house.scene.objects

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
+from agents.language_models.prompts.pictures import Photo
 from envs.pictures.view_pictures import ViewPose
 
-Part = str | ViewPose
+Part = str | ViewPose | Photo
 
 
 @dataclass(frozen=True)

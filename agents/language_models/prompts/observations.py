@@ -13,7 +13,7 @@ from agents.settings.language_models import PromptConfig
 from envs.pictures.view_pictures import ViewPose
 
 MOST_LETTERS = len(string.ascii_uppercase)
-_STEP = 10  # degrees to which directions are rounded
+_STEP = 10  # degrees to which the directions of candidates are rounded
 _RISE = 0.3  # metres from which a place is above or below
 _WORDS = ("ahead", "right", "behind", "left")
 
@@ -170,12 +170,18 @@ def relative_angle(heading: float, reference: float) -> float:
     return (heading - reference + math.pi) % (2 * math.pi) - math.pi
 
 
-def direction_words(angle: float, style: str = "degrees") -> str:
-    """Return a relative heading in words: "40 degrees to the left", or "left"."""
+def direction_words(angle: float, style: str = "degrees", step: int = _STEP) -> str:
+    """Return a relative heading in words: "40 degrees to the left", or "left".
+
+    Args:
+        angle: Radians from -pi to pi; right is positive.
+        style: "degrees", rounded to multiples of `step`, or "words".
+        step: Degrees.
+    """
     degrees = round(math.degrees(angle), 4)  # halves are rounded alike on all machines
     if style == "words":
         return _WORDS[round(degrees / 90) % 4]
-    rounded = _STEP * round(degrees / _STEP)
+    rounded = step * round(degrees / step)
     if rounded == 0:
         return "straight ahead"
     if abs(rounded) == 180:
@@ -190,6 +196,6 @@ def views_around(
     views = []
     for number in range(count):
         turn = 2 * math.pi * number / count
-        words = direction_words(relative_angle(turn, 0.0), style)
+        words = direction_words(relative_angle(turn, 0.0), style, 1)
         views.append((words, ViewPose(scan, viewpoint, heading + turn)))
     return tuple(views)

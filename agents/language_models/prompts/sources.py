@@ -15,8 +15,15 @@ def drawing(config: EvaluateVlmConfig) -> Draw | None:
     Raises:
         ValueError: The world has no pictures.
     """
-    if config.prompt.picture_kind == "none":
-        return None
+    return None if config.prompt.picture_kind == "none" else world_drawing(config)
+
+
+def world_drawing(config: EvaluateVlmConfig) -> Draw:
+    """Return a function that draws views of the world.
+
+    Raises:
+        ValueError: The world has no pictures.
+    """
     files = world_files(config.world, config.data_dir)
     pictures = shared_pictures(files, scan_dir=config.scan_dir, size=config.prompt.image_size)
     return lambda view: pictures.rgb([view])[0]
@@ -30,10 +37,15 @@ def view_descriptions(config: EvaluateVlmConfig) -> Callable[[ViewPose], str] | 
     """
     if config.prompt.strategy != "navgpt":
         return None
+    if config.prompt.captioner is not None:
+        raise ValueError(
+            f"--captioner {config.prompt.captioner}: only the command clipnav evaluate-vlm loads "
+            "captioners; pass `describe` to `prepare` instead"
+        )
     if not is_built_in(config.world):
         raise ValueError(
-            f"--strategy navgpt: world {config.world} has no object ids to describe; use a "
-            "built-in world, or another strategy"
+            f"--strategy navgpt: world {config.world} has no object ids to describe; name a "
+            "--captioner, or use a built-in world or another strategy"
         )
     from agents.language_models.prompts.descriptions import HouseDescriptions
 

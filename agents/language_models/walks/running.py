@@ -9,12 +9,14 @@ from gymnasium.vector import AutoresetMode
 
 from agents.language_models.models.replies import BatchModel, Model, RequestFailed, StopRun
 from agents.language_models.walks.asking import Strategy, WalkSettings
+from agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
 from agents.language_models.walks.walking import EpisodeWalk
 from envs.episodes.splits import LoadedSplit
 from envs.navigation.settings import EnvSettings
 from envs.navigation.vector_env import VlnVectorEnv
 
-OnWalk = Callable[[EpisodeWalk], None]
+AnyWalk = EpisodeWalk | ContinuousWalk
+OnWalk = Callable[[AnyWalk], None]
 
 
 @dataclass
@@ -57,12 +59,12 @@ class Finished:
         stopped: Why the run ended before all episodes; empty otherwise.
     """
 
-    walks: dict[str, EpisodeWalk] = field(default_factory=dict)
+    walks: dict[str, AnyWalk] = field(default_factory=dict)
     stopped: str = ""
 
 
 def walk_concurrently(
-    maker: WalkMaker, model: Model, concurrency: int, on_walk: OnWalk
+    maker: WalkMaker | ContinuousWalkMaker, model: Model, concurrency: int, on_walk: OnWalk
 ) -> Finished:
     """Walk all episodes of a split, with a thread for each of `concurrency` episodes.
 
@@ -79,7 +81,7 @@ def walk_concurrently(
     """
     stop = Event()
 
-    def walk(instr_id: str) -> EpisodeWalk | None:
+    def walk(instr_id: str) -> AnyWalk | None:
         current = maker.start(instr_id)
         while current.question is not None:
             if stop.is_set():
@@ -94,7 +96,7 @@ def walk_concurrently(
         return current
 
     ids = [episode.instr_id for episode in maker.split.episodes]
-    done: dict[str, EpisodeWalk] = {}
+    done: dict[str, AnyWalk] = {}
     reason = ""
     pool = ThreadPoolExecutor(concurrency)
     try:
@@ -105,7 +107,7 @@ def walk_concurrently(
                 reason = reason or str(error)
                 continue
             if finished is not None:
-                done[finished.episode.instr_id] = finished
+                done[finished.instr_id] = finished
                 on_walk(finished)
     except BaseException:
         stop.set()
@@ -134,7 +136,7 @@ def _as_they_end(
 
 
 def walk_in_batches(
-    maker: WalkMaker, model: BatchModel, batch_size: int, on_walk: OnWalk
+    maker: WalkMaker | ContinuousWalkMaker, model: BatchModel, batch_size: int, on_walk: OnWalk
 ) -> Finished:
     """Walk all episodes of a split with a model that answers several questions at once.
 
@@ -146,8 +148,8 @@ def walk_in_batches(
     """
     ids = [episode.instr_id for episode in maker.split.episodes]
     waiting = iter(ids)
-    done: dict[str, EpisodeWalk] = {}
-    live: list[EpisodeWalk] = []
+    done: dict[str, AnyWalk] = {}
+    live: list[AnyWalk] = []
     while True:
         while len(live) < batch_size and (instr_id := next(waiting, None)) is not None:
             live.append(maker.start(instr_id))
@@ -157,6 +159,6 @@ def walk_in_batches(
         for walk, reply in zip(live, model.replies(questions), strict=True):
             walk.receive(reply)
             if walk.ending:
-                done[walk.episode.instr_id] = walk
+                done[walk.instr_id] = walk
                 on_walk(walk)
         live = [walk for walk in live if not walk.ending]

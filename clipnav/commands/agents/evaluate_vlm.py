@@ -3,6 +3,7 @@
 $ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --split val_unseen
 $ clipnav evaluate-vlm --local-model FOLDER --episodes 24 --concurrency 4
 $ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --dry-run
+$ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --continuous
 
 The model is on a server with OpenAI's chat-completions interface, or a transformers model in this
 process. Answers are cached, so that the same command resumes a broken run without sending a request
@@ -21,10 +22,13 @@ def main(arguments: Sequence[str]) -> int:
     # Imported here so that --help answers without loading torch.
     from agents.language_models.evaluation.dry_runs import write_prompts
     from agents.language_models.evaluation.evaluating import prepare, run_experiment
+    from clipnav.commands.agents.vlm_captions import view_captions
     from clipnav.commands.agents.vlm_traces import write_traces
 
-    experiment = prepare(config)
+    experiment = prepare(config, describe=view_captions(config))
     if config.dry_run:
         write_prompts(experiment)
         return 0
+    if config.continuous:  # the viewer shows walks on graphs
+        return run_experiment(experiment)
     return run_experiment(experiment, lambda finished: write_traces(experiment, finished))

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.language_models.evaluation.evaluating import Experiment
+from agents.language_models.evaluation.evaluating import Experiment, graph_walks
+from agents.language_models.prompts.pictures import Photo
 from agents.language_models.walks.asking import DecisionRecord
 from agents.language_models.walks.running import Finished
 from agents.language_models.walks.walking import EpisodeWalk
+from envs.pictures.view_pictures import ViewPose
 from storage import atomic_write
 from viewer.trace.building import Decision, Setting, build_trace
 from viewer.trace.format import Ending, trace_json
@@ -23,7 +25,7 @@ def write_traces(experiment: Experiment, finished: Finished) -> Path:
     graphs = experiment.split.nav_world.graphs
     path = experiment.output / TRACES
     with atomic_write(path) as beside, beside.open("wb") as file:
-        for walk in finished.walks.values():
+        for walk in graph_walks(finished).values():
             ending: Ending = "stopped" if walk.ending == "stopped" else "cut off"
             graph = graphs[walk.episode.scan]
             trace = build_trace(setting, walk.episode, graph, list(decisions(walk)), ending)
@@ -50,16 +52,10 @@ def decisions(walk: EpisodeWalk) -> Iterator[Decision]:
 def _model_decision(record: DecisionRecord) -> ModelDecision:
     first, last = record.exchanges[0], record.exchanges[-1]
     parts = [
-        PromptPart(message.role, text=part)
-        if isinstance(part, str)
-        else PromptPart(
-            message.role,
-            viewpoint=part.viewpoint,
-            heading=round(part.heading, 4),
-            elevation=round(part.elevation, 4),
-        )
+        _prompt_part(message.role, part)
         for message in first.question.prompt
         for part in message.parts
+        if not isinstance(part, Photo)
     ]
     answers = [
         ModelAnswer(
@@ -77,3 +73,10 @@ def _model_decision(record: DecisionRecord) -> ModelDecision:
         thought="" if answer is None else answer.thought,
         plan="" if answer is None else answer.plan,
     )
+
+
+def _prompt_part(role: str, part: str | ViewPose) -> PromptPart:
+    if isinstance(part, str):
+        return PromptPart(role, text=part)
+    heading, elevation = round(part.heading, 4), round(part.elevation, 4)
+    return PromptPart(role, viewpoint=part.viewpoint, heading=heading, elevation=elevation)

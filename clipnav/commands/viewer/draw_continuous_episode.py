@@ -45,7 +45,9 @@ def main(arguments: Sequence[str]) -> None:
     from storage import atomic_write
 
     config = parse(DrawArguments, __name__, __doc__, arguments)
-    env = make_continuous_env(dataset=config.dataset, split=config.split, world=config.world)
+    env = make_continuous_env(
+        dataset=config.dataset, split=config.split, world=config.world, observe=()
+    )
     episode = config.episode or env.core.episodes[0].instr_id
     picture = draw_episode(env, episode, config.pictures)
     kind = "PNG" if config.output.suffix == ".png" else "JPEG"

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from envs.base.infos import LazyInfo, masked, scattered
 from envs.continuous.coordinates import heading_to_rotation, to_habitat
 from envs.continuous.environments.experts import ExpertWalks
 from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousSplit
-from envs.navigation.infos import LazyInfo, masked, scattered
 
 INFO_NAMES = (
     *("instr_id", "episode_id", "instruction", "scan"),

@@ -1,26 +1,22 @@
 """ContinuousEnv: one agent that follows an instruction without a navigation graph."""
 
-import operator
-import sys
 from functools import partial
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from envs.base.infos import LazyInfo
+from envs.base.single_env import SingleAgentEnv
 from envs.continuous.environments.infos import INFO_NAMES
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
-from envs.continuous.sensors import ImageEncoder, Observation
+from envs.continuous.sensors import ImageEncoder
 from envs.continuous.settings import RENDER_MODES, ContinuousSettings
 from envs.continuous.simulator import Simulator
-from envs.navigation.infos import LazyInfo
-
-_UNLIMITED = sys.maxsize
 
 
-class ContinuousEnv(gym.Env):
+class ContinuousEnv(SingleAgentEnv):
     """Vision-and-language navigation in continuous space: a `ContinuousVectorEnv` of size one.
 
     ## Description
@@ -63,6 +59,7 @@ class ContinuousEnv(gym.Env):
     * v0: initial version.
     """
 
+    core: ContinuousVectorEnv
     metadata: ClassVar[dict[str, Any]] = {"render_modes": [*RENDER_MODES], "render_fps": 4}
 
     def __init__(
@@ -83,70 +80,14 @@ class ContinuousEnv(gym.Env):
         Raises:
             ValueError: The arguments do not fit each other.
         """
-        self.core = ContinuousVectorEnv(
-            split, simulator, 1, settings, AutoresetMode.DISABLED, encoder
-        )
-        self.render_mode = self.core.render_mode
-        self.action_space = self.core.single_action_space
-        self.observation_space = self.core.single_observation_space
-        self._max_episode_steps = self.core.max_episode_steps
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode.
-
-        Args:
-            seed: Random seed for the choice of episodes.
-            options: `episode_id`, the `instr_id` of the episode to start.
-
-        Raises:
-            ValueError: An option is unknown, or there is no such episode.
-        """
-        super().reset(seed=seed)
-        if unknown := sorted(set(options or {}) - {"episode_id"}):
-            raise ValueError(
-                "the only option of an environment with one agent is 'episode_id', the instr_id of "
-                f"an episode, not {unknown}; environments with several agents "
-                "(gymnasium.make_vec) take 'episode_ids' and 'reset_mask'"
-            )
-        chosen = {"episode_ids": [options["episode_id"]]} if options else None
-        self.core.sampler.seed([seed])
-        self.core.sampler.draw_from(self.np_random)
-        self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
-        observation, info = self.core.reset(options=chosen)
-        return _only(observation), self._info(info)
-
-    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Take an action.
-
-        Raises:
-            ValueError: The action is not an integer in the action space.
-        """
-        try:
-            number = operator.index(action)
-        except TypeError as error:
-            last = self.core.settings.num_actions - 1
-            raise ValueError(f"action {action!r} is not an integer in 0..{last}") from error
-        observation, reward, terminated, truncated, info = self.core.step(np.array([number]))
-        return (
-            _only(observation),
-            float(reward[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            self._info(info),
-        )
-
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """Return an (H, W, 3) uint8 RGB frame of the view, the plan and the instruction."""
-        frames = self.core.render()
-        return None if frames is None else frames[0]
+        core = ContinuousVectorEnv(split, simulator, 1, settings, AutoresetMode.DISABLED, encoder)
+        super().__init__(core)
 
     def metrics(self) -> dict[str, float]:
         """Return the measures of the walk so far; empty where the goal is secret."""
         return self.core.metrics()[0]
 
-    def _info(self, info: dict[str, Any]) -> LazyInfo:
+    def _single_info(self, info: dict[str, Any]) -> LazyInfo:
         """Return the info of the only agent, whose entries are computed when they are read."""
         core = self.core
         names = [name for name in INFO_NAMES if name in info]
@@ -160,10 +101,6 @@ class ContinuousEnv(gym.Env):
     def episode(self) -> ContinuousEpisode:
         """The current episode."""
         return self.core.current_episodes()[0]
-
-
-def _only(observation: Observation) -> Observation:
-    return {name: values[0] for name, values in observation.items()}
 
 
 def _value(info: dict[str, Any], name: str) -> Any:

@@ -1,14 +1,13 @@
 """ContinuousVectorEnv: a batch of agents that follow instructions without a navigation graph."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 
-from envs.arguments import action_array, whole_number
+from envs.base.infos import LazyInfo
+from envs.base.vector_env import BatchEnv
 from envs.continuous.environments.experts import ExpertWalks
 from envs.continuous.environments.infos import continuous_info, set_lazy_measures
 from envs.continuous.environments.rewards import RunningDtw, step_rewards
@@ -19,12 +18,9 @@ from envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from envs.continuous.settings import PRESETS, RENDER_MODES, STOP, ContinuousSettings
 from envs.continuous.simulator import Simulator
 from envs.continuous.traces import Trace
-from envs.navigation import agent_attributes
-from envs.navigation.episode_sampler import EpisodeSampler, reset_options
-from envs.navigation.infos import finals
 
 
-class ContinuousVectorEnv(VectorEnv):
+class ContinuousVectorEnv(BatchEnv):
     """Vision-and-language navigation in continuous space for a batch of B agents.
 
     ## Description
@@ -109,19 +105,16 @@ class ContinuousVectorEnv(VectorEnv):
         Raises:
             ValueError: The arguments do not fit each other.
         """
-        if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
-            known = ", ".join(mode.value for mode in AutoresetMode)
-            raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")
-        self.num_envs = whole_number("num_envs", num_envs)
         self.settings = settings or PRESETS[split.dataset]
+        super().__init__(
+            num_envs,
+            autoreset_mode,
+            split.instr_ids.tolist(),
+            self.settings.shuffle,
+            self.settings.max_episode_steps,
+        )
         self.split, self.episodes, self.simulator = split, split.episodes, simulator
         self.render_mode = self.settings.render_mode
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
-        self.max_episode_steps = self.settings.max_episode_steps
-        self.sampler = EpisodeSampler(
-            split.instr_ids.tolist(), self.num_envs, self.settings.shuffle
-        )
         self.experts = ExpertWalks(split, simulator, self.settings)
         self._walks = ContinuousWalks(split, simulator, self.num_envs, self.settings)
         self._sensors = Sensors(self.settings, simulator, self.num_envs, encoder)
@@ -129,70 +122,11 @@ class ContinuousVectorEnv(VectorEnv):
         if self.settings.reward == "ndtw":
             self._dtw = RunningDtw(self.num_envs, self.settings.success_distance)
         self._make_spaces()
-        self.is_reset = False
 
-    def reset(
-        self,
-        *,
-        seed: int | Sequence[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start episodes.
-
-        Args:
-            seed: Random seed; agent i draws the same episodes as a single environment with seed
-                `seed + i`. A sequence contains one seed per agent.
-            options: `episode_ids`, one `instr_id` per agent; `reset_mask`, (B,) bool, agents to
-                restart while the others continue.
-
-        Raises:
-            ValueError: An option is unknown or does not fit the batch.
-            ResetNeeded: `reset_mask` excludes agents that have no episode yet.
-        """
-        agents, episode_ids = reset_options(options, self.num_envs)
-        if len(agents) < self.num_envs:
-            self._check_reset("reset all agents once before resetting some of them")
-        if isinstance(seed, int):
-            super().reset(seed=seed)
-        self.sampler.seed(seed)
-        if episode_ids is None:
-            self._start(agents, self.sampler.draw(agents))
-        else:
-            self._start(agents, self.sampler.find(agents, episode_ids))
-        self.is_reset = True
-        return self._observe(), self._info()
-
-    def step(
-        self, actions: np.ndarray
-    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Take one action per agent.
-
-        Args:
-            actions: (B,) integers in 0..3, or 0..5 with `tilt_actions`.
-
-        Returns:
-            Observations, rewards (B,) float64, terminated (B,), truncated (B,) and info.
-
-        Raises:
-            ValueError: An action is outside the action space.
-        """
-        self._check_reset("reset the environment before the first step")
-        actions = action_array(actions, self.num_envs, self.settings.num_actions)
-        walks = self._walks
-        over = np.flatnonzero(walks.stopped | walks.truncated)
-        rewards = self._act(actions)
-        ended = np.flatnonzero(walks.ended_now)
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP and over.size:
-            self._start(over, self.sampler.draw(over))
-        terminated, truncated = walks.stopped.copy(), walks.truncated.copy()
-        observation, info = self._observe(), self._info()
-        set_lazy_measures(info, walks, self.experts, ended)
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.size:
-            last = finals(observation, info, walks.ended_now)
-            self._start(ended, self.sampler.draw(ended))
-            observation, info = self._observe(), self._info()
-            info.update(last)
-        return observation, rewards, terminated, truncated, info
+    @property
+    def walks(self) -> ContinuousWalks:
+        """State of the agents."""
+        return self._walks
 
     def teacher_actions(self) -> np.ndarray:
         """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the walk.
@@ -205,21 +139,6 @@ class ContinuousVectorEnv(VectorEnv):
     def action_masks(self) -> np.ndarray:
         """Return (B, A) bool, all True, for algorithms that mask actions."""
         return np.ones((self.num_envs, self.settings.num_actions), dtype=bool)
-
-    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Return the results of a method, or the values of an attribute, of the B agents.
-
-        `name` is a method or attribute of an environment with one agent, see `agent_attributes`.
-        """
-        return agent_attributes.call(self, name, *args, **kwargs)
-
-    def get_attr(self, name: str) -> tuple[Any, ...]:
-        """Return the values of an attribute of the B agents, see `call`."""
-        return self.call(name)
-
-    def set_attr(self, name: str, values: Any) -> None:
-        """Set `np_random` or `max_episode_steps` of the agents, see `agent_attributes`."""
-        agent_attributes.set_attribute(self, name, values)
 
     def traces(self) -> list[Trace]:
         """Return the poses of each agent after the reset and after each action."""
@@ -254,7 +173,7 @@ class ContinuousVectorEnv(VectorEnv):
     def _act(self, actions: np.ndarray) -> np.ndarray:
         """Apply actions (B,) and return the rewards (B,)."""
         walks = self._walks
-        active = ~(walks.stopped | walks.truncated)
+        active = ~(walks.terminated | walks.truncated)
         before = walks.distances.copy()
         ndtw_before = self._dtw.values() if self._dtw else None
         walks.step(actions, self.max_episode_steps)
@@ -269,27 +188,22 @@ class ContinuousVectorEnv(VectorEnv):
     def _start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
         self._walks.start(agents, episodes)
         if self._dtw:
-            references = [self.experts.locations(int(number)) for number in episodes]
+            references = [self.experts.locations(number) for number in episodes.tolist()]
             self._dtw.start(agents, references, self._walks.positions[agents])
 
-    def _info(self) -> Any:
+    def _info(self) -> LazyInfo:
         return continuous_info(self.split, self._walks, self.experts)
 
-    def _check_reset(self, remedy: str) -> None:
-        if not self.is_reset:
-            raise gym.error.ResetNeeded(remedy)
+    def _add_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
+        set_lazy_measures(info, self._walks, self.experts, ended)
 
     def _make_spaces(self) -> None:
         split = self.split
         instruction = gym.spaces.Box(
             0, len(split.tokenizer) - 1, (split.max_instruction_length,), np.int32
         )
-        self.single_action_space = gym.spaces.Discrete(self.settings.num_actions)
-        self.single_observation_space = gym.spaces.Dict(
-            {"instruction": instruction, **self._sensors.space()}
-        )
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        observation = gym.spaces.Dict({"instruction": instruction, **self._sensors.space()})
+        self._set_spaces(self.settings.num_actions, observation)
 
     def _observe(self) -> Observation:
         walks = self._walks

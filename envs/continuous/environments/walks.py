@@ -65,7 +65,7 @@ class ContinuousWalks:
         self.turns, self.tilts, self.steps, self.collisions = np.zeros((4, num_agents), np.int64)
         self.distances = np.zeros(num_agents)
         flags = np.zeros((4, num_agents), bool)
-        self.collided, self.stopped, self.truncated, self.ended_now = flags
+        self.collided, self.terminated, self.truncated, self.ended_now = flags
         self._history = np.zeros((num_agents, 64, 5))  # position, heading and distance
         self._most_steps = 0  # upper bound over the agents
         self._serials = np.zeros(num_agents, np.int64)  # numbers of the starts of the episodes
@@ -105,14 +105,14 @@ class ContinuousWalks:
         self.positions[agents] = self._measured[agents] = self._starts[episodes]
         for count in (self.turns, self.tilts, self.steps, self.collisions):
             count[agents] = 0
-        for flag in (self.collided, self.stopped, self.truncated):
+        for flag in (self.collided, self.terminated, self.truncated):
             flag[agents] = False
         self._measure(agents)
         self._record(agents)
 
     def step(self, actions: np.ndarray, max_steps: int) -> None:
         """Apply the actions (B,) of the agents whose episodes have not ended."""
-        active = ~(self.stopped | self.truncated)
+        active = ~(self.terminated | self.truncated)
         self.turns += active * ((actions == RIGHT).astype(int) - (actions == LEFT))
         self.turns %= self._settings.turns_per_circle
         self.tilts += active * ((actions == LOOK_UP).astype(int) - (actions == LOOK_DOWN))
@@ -122,9 +122,9 @@ class ContinuousWalks:
             self._move(forward)
         self.collisions += self.collided & active
         self.steps += active
-        self.stopped |= active & (actions == STOP)
-        self.truncated |= active & ~self.stopped & (self.steps >= max_steps)
-        self.ended_now = active & (self.stopped | self.truncated)
+        self.terminated |= active & (actions == STOP)
+        self.truncated |= active & ~self.terminated & (self.steps >= max_steps)
+        self.ended_now = active & (self.terminated | self.truncated)
         moved = np.abs(self.positions - self._measured)
         changed = (moved > _MOVED + 1e-5 * np.abs(self.positions)).any(axis=1)  # np.isclose
         if changed.any():
@@ -137,7 +137,7 @@ class ContinuousWalks:
         return Walk(
             record[:, :3].copy(),
             record[:, 4].copy(),
-            bool(self.stopped[agent]),
+            bool(self.terminated[agent]),
             int(self.collisions[agent]),
         )
 
@@ -149,7 +149,7 @@ class ContinuousWalks:
             for poses, steps, stopped, serial in zip(
                 history,
                 self.steps.tolist(),
-                self.stopped.tolist(),
+                self.terminated.tolist(),
                 self._serials.tolist(),
                 strict=True,
             )

@@ -20,6 +20,7 @@ from envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk, sum
 from envs.continuous.settings import PRESETS, ContinuousDataset, ContinuousSettings
 from envs.episodes import base_language, load_episodes
 from envs.metrics import Interval, Metric, bootstrap_intervals
+from envs.submissions.comparison import results
 from envs.submissions.ground_truth import ScoringRules, counted_ids
 from envs.worlds import named_world, world_files
 
@@ -53,20 +54,26 @@ class ScoredWalks:
         checked: Result of the checks of the file.
         episodes: Scored episodes, in the order of the split.
         measures: Measures of each scored episode, see `envs.continuous.measures.measure_walk`.
-        metrics: The reported measures by short name.
+        reported: The reported measures by short name.
     """
 
     checked: ContinuousCheck
     episodes: list[ContinuousEpisode]
     measures: list[Measures]
-    metrics: Mapping[str, Metric]
+    reported: Mapping[str, Metric]
 
-    def columns(self) -> dict[str, np.ndarray]:
-        """Return the reported measures (B,) by short name."""
+    @property
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Columns (B,) of the reported measures by short name."""
         return {
             short: np.array([row[metric.column] for row in self.measures])
-            for short, metric in self.metrics.items()
+            for short, metric in self.reported.items()
         }
+
+    @property
+    def instructions(self) -> list[str]:
+        """`episode_id` of the scored episodes."""
+        return [episode.episode_id for episode in self.episodes]
 
     def summary(self) -> dict[str, float]:
         """Return the means by short name; empty if nothing can be scored."""
@@ -74,7 +81,27 @@ class ScoredWalks:
 
     def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
         """Return mean and interval of each measure by short name."""
-        return _intervals(self.columns(), self.episodes, rules)
+        return self.bootstrap(self.metrics, range(len(self.episodes)), rules)
+
+    def bootstrap(
+        self, columns: Mapping[str, np.ndarray], rows: Sequence[int], rules: ScoringRules
+    ) -> dict[str, Interval]:
+        """Return the means and intervals of columns (M,) of the episodes `rows` (M,).
+
+        Values that are not finite, such as the distance to a goal that cannot be reached, are left
+        out.
+        """
+        return _intervals(columns, [self.episodes[row] for row in rows], rules)
+
+    def results(self, rules: ScoringRules) -> dict[str, Any]:
+        """Return summary and intervals for JSON; empty if nothing can be scored."""
+        if not self.measures:
+            return {}
+        intervals = self.intervals(rules).items()
+        return {
+            "summary": {k: v if np.isfinite(v) else None for k, v in self.summary().items()},
+            "intervals": {name: interval._asdict() for name, interval in intervals},
+        }
 
     def by_language(self) -> dict[str, dict[str, float]]:
         """Return the means by language without the country."""
@@ -164,74 +191,9 @@ def score_continuous_submission(
     return ScoredWalks(checked, episodes, measures, metrics)
 
 
-def walk_differences(
-    first: ScoredWalks, second: ScoredWalks, rules: ScoringRules
-) -> tuple[int, dict[str, Interval]]:
-    """Return the mean paired differences, second minus first, over the episodes of both files.
-
-    Returns:
-        Number of shared episodes, and mean difference with its interval by short name (empty if no
-        episode is shared). Episodes whose goal is unreachable are left out of the difference of NE.
-    """
-    rows = {episode.episode_id: row for row, episode in enumerate(first.episodes)}
-    shared = [row for row, episode in enumerate(second.episodes) if episode.episode_id in rows]
-    if not shared:
-        return 0, {}
-    episodes = [second.episodes[row] for row in shared]
-    others = [rows[episode.episode_id] for episode in episodes]
-    before, after = first.columns(), second.columns()
-    with np.errstate(invalid="ignore"):
-        gains = {name: after[name][shared] - before[name][others] for name in after}
-    return len(shared), _intervals(gains, episodes, rules)
-
-
 def continuous_results(scored: Sequence[ScoredWalks], rules: ScoringRules) -> dict[str, Any]:
     """Return the results of files that were scored by the same rules, for JSON."""
-    first, *others = scored
-    pairs = [(other, *walk_differences(first, other, rules)) for other in others]
-    return {
-        "dataset": rules.dataset,
-        "splits": list(rules.splits),
-        "language": rules.language,
-        "missing": rules.missing,
-        "definition": rules.definition,
-        "dtw": rules.dtw,
-        "threshold_m": rules.threshold,
-        "confidence": rules.confidence,
-        "resamples": rules.resamples,
-        "seed": rules.seed,
-        "submissions": [_file_results(walks, rules) for walks in scored],
-        "differences": [
-            {
-                "first": str(first.checked.path),
-                "second": str(other.checked.path),
-                "instructions": count,
-                "metrics": {name: interval._asdict() for name, interval in gains.items()},
-            }
-            for other, count, gains in pairs
-        ],
-    }
-
-
-def _file_results(scored: ScoredWalks, rules: ScoringRules) -> dict[str, Any]:
-    checked = scored.checked
-    outcome: dict[str, Any] = {
-        "file": str(checked.path),
-        "records": checked.records,
-        "instructions": checked.expected,
-        "usable": len(checked.walks),
-        "scored": len(scored.episodes),
-        "faulty": checked.faulty,
-        "findings": [
-            {"what": f.kind, "fault": f.fault, "count": len(f.cases), "places": f.cases}
-            for f in checked.findings
-        ],
-    }
-    if scored.measures:
-        outcome["summary"] = {k: v if np.isfinite(v) else None for k, v in scored.summary().items()}
-        intervals = scored.intervals(rules)
-        outcome["intervals"] = {name: value._asdict() for name, value in intervals.items()}
-    return outcome
+    return results(scored, rules, {"definition": rules.definition, "dtw": rules.dtw})
 
 
 def _intervals(

@@ -19,7 +19,7 @@ from envs.continuous.episodes import ContinuousEpisode
 from envs.continuous.measures import moved_positions
 from envs.continuous.settings import ContinuousDataset
 from envs.continuous.traces import Trace
-from envs.submissions.checks import Finding, read_submission
+from envs.submissions.checks import FileCheck, Finding, read_submission
 from storage import write_text
 from storage.json_files import read_json
 from storage.messages import shortened
@@ -43,27 +43,19 @@ class SubmittedWalk:
 
 
 @dataclass(frozen=True)
-class ContinuousCheck:
+class ContinuousCheck(FileCheck):
     """Result of the checks of a submission file.
 
     Attributes:
-        path: The file.
-        records: Number of records.
-        expected: Number of episodes that require a walk.
         walks: Valid walks by `episode_id`, in the order of the split.
-        findings: Findings, faults first.
     """
 
-    path: Path
-    records: int
-    expected: int
     walks: dict[str, SubmittedWalk]
-    findings: list[Finding]
 
     @property
-    def faulty(self) -> bool:
-        """Whether a test server refuses the file, or should."""
-        return any(finding.fault for finding in self.findings)
+    def usable(self) -> int:
+        """Number of episodes with a valid walk."""
+        return len(self.walks)
 
 
 def write_r2r_ce_submission(
@@ -154,7 +146,7 @@ def check_continuous_submission(
     findings.outside.cases += [episode_id for episode_id in walks if episode_id not in names]
     findings.missing.cases += [e.episode_id for e in expected if e.episode_id not in walks]
     usable = {e.episode_id: walks[e.episode_id] for e in expected if e.episode_id in walks}
-    return ContinuousCheck(path, len(records), len(expected), usable, findings.nonempty())
+    return ContinuousCheck(path, len(records), len(expected), findings.nonempty(), usable)
 
 
 class _Findings:

@@ -12,6 +12,7 @@ from envs.continuous.floor.geodesics import Geodesics
 from envs.continuous.floor.grid import TOLERANCE, FloorGrid
 from envs.continuous.floor.movement import move, nearest_border
 from envs.continuous.floor.neighbours import CellGraph, cell_graph
+from envs.continuous.floor.sight import reach
 from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.panoramas.ray_tracer import RayTracer
 
@@ -113,6 +114,17 @@ class ContinuousFloor:
             positions = self.project(positions)
         way = distance * np.stack([np.sin(headings), np.cos(headings)], axis=1)
         return move(self.grid, positions, positions[:, :2] + way, sliding)
+
+    def straight_walks(self, position: np.ndarray, headings: np.ndarray) -> np.ndarray:
+        """Return how far (N,) in metres an agent can walk straight from a position (3,).
+
+        Args:
+            position: A position on the floor.
+            headings: (N,) headings in radians.
+        """
+        position = np.asarray(position, float)
+        layer = int(self.grid.layers(position[2:])[0])
+        return reach(self.grid, position[:2], layer, np.pi / 2 - np.asarray(headings, float))
 
     def distances(self, positions: np.ndarray, goal: np.ndarray) -> np.ndarray:
         """Return the geodesic distances (N,) in metres to goals, inf where there is no way.

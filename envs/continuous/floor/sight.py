@@ -39,15 +39,22 @@ def is_straight(
     return np.all(grid.at(points, layers[:, None]) >= -TOLERANCE, axis=1)
 
 
-def reach(grid: FloorGrid, point: np.ndarray, layer: int) -> np.ndarray:
-    """Return how far (RAYS,) in metres one can walk from a point (2,) in each direction.
+def reach(
+    grid: FloorGrid, point: np.ndarray, layer: int, angles: np.ndarray | None = None
+) -> np.ndarray:
+    """Return how far (K,) in metres one can walk straight from a point (2,).
 
-    Ray k has the angle 2 pi k / RAYS, counter-clockwise from +x.
+    Args:
+        grid: The floor.
+        point: The point.
+        layer: Its layer.
+        angles: (K,) directions in radians, counter-clockwise from +x; None for 2 pi k / RAYS.
     """
-    angles = 2 * np.pi * np.arange(RAYS) / RAYS
+    if angles is None:
+        angles = 2 * np.pi * np.arange(RAYS) / RAYS
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    ends, active = np.zeros(RAYS), np.arange(RAYS)
-    travelled = np.zeros(RAYS)
+    ends, active = np.zeros(len(angles)), np.arange(len(angles))
+    travelled = np.zeros(len(angles))
     while len(active):
         points = point + travelled[:, None] * directions[active]
         value = grid.at(points, np.full(len(active), layer))

@@ -10,7 +10,6 @@ from agents.continuous.training import continuous_trainer, train_continuous
 from agents.continuous.walking import ForwardWalker, RandomWalker, spread, walk_all
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from training.checkpoints import RESULTS
-from training.log import read_log
 
 pytestmark = pytest.mark.usefixtures("box_world")
 
@@ -27,19 +26,27 @@ def test_a_run_reports_the_agent_and_the_baselines(tiny_config, capsys):
     assert "expert" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["seq2seq", "cma"])
-def test_an_agent_learns_two_walks(tiny_config, kind):
+@pytest.mark.parametrize(("kind", "share"), [("seq2seq", 0.8), ("cma", 0.5)])
+def test_an_agent_learns_four_walks(tiny_config, kind, share):
     network = replace(tiny_config.network, kind=kind, progress_monitor=True, state_size=32)
-    config = replace(tiny_config, network=network, iterations=100, evaluate_every=100, batch_size=4)
+    trainer, _ = continuous_trainer(replace(tiny_config, network=network, batch_size=4))
+    figures = [trainer.step() for _ in range(80)]
+    trainer.close()
+    for name in ("imitation", "progress"):
+        losses = [step[name] for step in figures]
+        assert np.mean(losses[-5:]) < share * np.mean(losses[:5]), name
+
+
+def test_a_trained_agent_walks_better_than_an_untrained_one(tiny_config):
+    config = replace(tiny_config, network=replace(tiny_config.network, state_size=32), batch_size=4)
     trainer, learner = continuous_trainer(config)
+    learner.network.eval()
     first = learner.evaluate()["val_seen"]
-    trainer.train()
+    for _ in range(120):
+        trainer.step()
     trainer.close()
     learner.network.eval()
-    last = learner.evaluate()["val_seen"]
-    losses = [event["imitation"] for event in read_log(trainer.run) if event["kind"] == "train"]
-    assert losses[-1] < 0.75 * losses[0]
-    assert last["nDTW"] > first["nDTW"] + 0.2
+    assert learner.evaluate()["val_seen"]["nDTW"] > first["nDTW"] + 0.2
 
 
 def test_a_resumed_dagger_run_is_bit_identical(tiny_config, check_same_run, tmp_path):
@@ -97,3 +104,19 @@ def test_episodes_are_spread_over_a_split():
     assert spread(10, None) == list(range(10))
     assert spread(10, 20) == list(range(10))
     assert spread(10, 4) == [0, 3, 6, 9]
+
+
+def test_the_command_trains_and_resumes(tiny_config, run_command, tmp_path):
+    run = tmp_path / "command"
+    sizes = "word-size 4 text-size 6 rgb-size 5 depth-size 4 depth-channels 3 state-size 16".split()
+    network = [f"--network.{word}" if k % 2 == 0 else word for k, word in enumerate(sizes)]
+    output = run_command(
+        "train-continuous-agent",
+        *("--iterations", 2, "--evaluate-every", 2, "--depth-pixels", 16, "--threads", 1),
+        *("--evaluation-splits", "val_seen", "--evaluation-batch-size", 4),
+        *("--output", run, "--demonstrations", tiny_config.demonstrations, *network),
+    )
+    assert f"Run: {run}" in output
+    assert "val_seen    expert" in output
+    with pytest.raises(ValueError, match="batch_size: 5 against 3"):
+        run_command("train-continuous-agent", "--resume", run, "--batch-size", 3)

@@ -59,3 +59,33 @@ def test_a_killed_run_resumes_without_sending_a_request_twice(houses, serve, tmp
         run(server.url, "whole")
     files = [(tmp_path / name / "results.json").read_bytes() for name in ("killed", "whole")]
     assert files[0] == files[1]
+
+
+def test_an_interrupt_ends_the_run_at_once_while_requests_hang(serve, tmp_path):
+    hang, asked = threading.Event(), threading.Event()
+
+    def answer(body):
+        asked.set()
+        hang.wait(60)
+        return ""
+
+    with serve(answer) as server:
+        arguments = ["--episodes", "12", "--pictures", "none", "--no-probe"]
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-W", "ignore", "-m", "clipnav", "evaluate-vlm"),
+                *("--url", server.url, "--model", "oracle", *arguments),
+                *("--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=30)  # requests would hang for longer
+        hang.set()
+    assert process.returncode == 130
+    assert "Run the same command again to continue" in printed
+    assert "Traceback" not in printed

@@ -90,5 +90,9 @@ def test_an_evaluation_runs_to_its_end(folder, tmp_path, houses):
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(OSError, match="nothing"):
         LocalModel(
-            str(tmp_path / "nothing"), None, SamplingConfig(), "cpu", ReplyCache(tmp_path / "cache")
+            str(tmp_path / "nothing"),
+            Pictures(),
+            SamplingConfig(),
+            "cpu",
+            ReplyCache(tmp_path / "cache"),
         )

@@ -236,7 +236,7 @@ class TestProbe:
         model = ServerModel(
             "http://127.0.0.1:9/v1",
             "oracle",
-            BodyMaker("oracle", None, SamplingConfig()),
+            BodyMaker("oracle", Pictures(), SamplingConfig()),
             ReplyCache(tmp_path),
             Spending(BudgetConfig()),
             ServerConfig(),

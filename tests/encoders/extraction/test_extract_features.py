@@ -281,9 +281,10 @@ def test_matterport_without_data_is_refused(tiny_resnet, tmp_path: Path):
 def test_missing_habitat_is_reported_before_houses_are_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.delenv("CLIPNAV_HABITAT_PYTHON", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas.house", None)
-    with pytest.raises(ModuleNotFoundError, match="conda install habitat-sim"):
+    with pytest.raises(ModuleNotFoundError, match="conda install -n habitat habitat-sim"):
         scan_dir(ExtractArguments(tmp_path, world="habitat"), ["house_00"])
 
 

@@ -46,9 +46,8 @@ def test_ids_of_rxr_are_those_of_the_instructions():
     assert {episode.language[:2] for episode in split.episodes} == {"en"}
 
 
-def test_episodes_of_test_splits_have_no_goal(tiny_arguments):
-    del tiny_arguments["features"]
-    split = load_continuous_split("r2r", "test", **tiny_arguments)
+def test_episodes_of_test_splits_have_no_goal(tiny_world):
+    split = load_continuous_split("r2r", "test", "matterport", tiny_world)
     assert not any(episode.has_goal for episode in split.episodes)
     assert split.episodes[0].start[2] == pytest.approx(0.4, abs=0.5)
 

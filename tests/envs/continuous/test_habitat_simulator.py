@@ -129,6 +129,14 @@ def test_spaces_and_infos_equal_those_of_the_other_backend(arguments, make_box_e
     assert mine.single_action_space == other.single_action_space
 
 
+def test_frames_are_rendered(arguments):
+    env = make_continuous_env(**arguments, render_mode="rgb_array")
+    env.reset(seed=0, options={"episode_id": "102_1"})
+    frame = env.render()
+    assert frame.shape == (640, 960, 3)
+    assert len(np.unique(frame.reshape(-1, 3), axis=0)) > 50
+
+
 def test_the_teacher_reaches_the_goal(arguments):
     env = make_continuous_env(**arguments)
     _, info = env.reset(seed=0, options={"episode_id": "102_1"})

@@ -107,6 +107,25 @@ def test_a_silent_process_is_ended(stub):
     assert server._process is None
 
 
+def test_an_interrupted_request_does_not_leave_its_answer_to_the_next_one(server, monkeypatch):
+    server.call("versions")
+    process = server._process
+    monkeypatch.setattr(process, "_stream", Interrupted(process._stream))
+    with pytest.raises(KeyboardInterrupt):
+        server.call("missing")
+    assert server.call("probe") == [1, 8, 8, 3]
+
+
+class Interrupted:
+    """Stream on which the user presses Ctrl-C while an answer is awaited."""
+
+    def __init__(self, stream):
+        self.write, self.flush = stream.write, stream.flush
+
+    def readline(self):
+        raise KeyboardInterrupt
+
+
 def test_a_process_that_cannot_start_is_an_error_with_its_output(tmp_path):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho libGL.so.1: cannot open shared object file >&2\nexit 127\n")

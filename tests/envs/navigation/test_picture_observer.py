@@ -1,3 +1,4 @@
+import json
 import pickle
 import warnings
 
@@ -6,11 +7,13 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
+from PIL import Image
 
 import envs  # noqa: F401  (registers the environments)
 from envs.navigation.making import make_vln_env, make_vln_vector_env
 from envs.navigation.settings import PICTURES, EnvSettings
 from envs.panoramas.cameras import direction
+from envs.pictures.panorama_files import NoPictureError
 from storage.features.view_grid import VIEW_HEADINGS, view_direction
 from tests.envs.marked_panoramas import MarkedPanoramas, centre
 
@@ -210,6 +213,34 @@ def test_a_world_without_skyboxes_is_refused(tiny_arguments):
         gym.make("R2R-CLIP-v0", observe="rgb", **world)
     with pytest.raises(ValueError, match="scan_dir /x has no effect in world 'houses'"):
         gym.make("R2R-CLIP-v0", observe="rgb", scan_dir="/x")
+
+
+@pytest.fixture
+def skyboxes(tiny_world, tmp_path, marked_skybox, monkeypatch):
+    """Folder of skyboxes for all viewpoints, whose colours encode directions."""
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
+    for path in (tiny_world / "matterport" / "connectivity").glob("*_connectivity.json"):
+        scan = path.name.removesuffix("_connectivity.json")
+        folder = tmp_path / "scans" / scan / "matterport_skybox_images"
+        folder.mkdir(parents=True)
+        for record in json.loads(path.read_text("utf-8")):
+            rotation = np.reshape(record["pose"], (4, 4))[:3, :3]
+            faces = Image.fromarray(marked_skybox(rotation, 64))
+            name = f"{record['image_id']}_skybox_small.jpg"
+            faces.save(folder / name, quality=97, subsampling=0)
+    return tmp_path / "scans"
+
+
+def test_skyboxes_of_matterport_are_observed(tiny_arguments, skyboxes):
+    world = {name: tiny_arguments[name] for name in ("world", "data_dir")}
+    env = gym.make("R2R-CLIP-v0", observe="rgb", scan_dir=skyboxes, image_size=64, **world)
+    for seed in range(3):
+        observation, _ = env.reset(seed=seed)
+        expected = direction(observation["heading"][0], 0.0)
+        assert centre(observation["rgb"]) @ expected > np.cos(0.04)
+    env = gym.make("R2R-CLIP-v0", observe="rgbd", scan_dir=skyboxes, **world)
+    with pytest.raises(NoPictureError, match=r"no distances are known.*depth_to_skybox\.py"):
+        env.reset(seed=0)
 
 
 def test_features_are_not_loaded(arguments):

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from envs.metrics import bootstrap_interval, paired_difference, score_path
+from envs.submissions.comparison import differences
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
 from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from envs.submissions.report import evaluate_submissions, report
-from envs.submissions.scores import differences, results, score_submission
+from envs.submissions.scores import score_submission, submission_results
 from envs.worlds import world_files
 
 
@@ -60,7 +61,7 @@ def test_means_equal_the_means_of_score_path(submit, ground_truth, rules):
         graph = ground_truth.graphs[episode.scan]
         single = score_path(graph, halfway(episode, graph), episode.path)
         assert {n: scored.scores[n][row] for n in single} == pytest.approx(single, abs=1e-9)
-    summary = results([scored], rules)["submissions"][0]["summary"]
+    summary = submission_results([scored], rules)["submissions"][0]["summary"]
     assert summary["SR"] == scored.scores["success"].mean()
     assert summary["episodes"] == 14
     lengths = [len(halfway(e, ground_truth.graphs[e.scan])) - 1 for e in ground_truth.episodes]
@@ -270,7 +271,7 @@ def test_three_instructions_per_path_match_the_original_scorer(shared, submit):
     for agent, walk in [("Stop", lambda e, g: [e.path[0]]), ("Shortest", shortest)]:
         scored = score_submission(submit("a.json", walk, ground_truth), rules, ground_truth)
         assert len(scored.episodes) == 1020
-        summary = results([scored], rules)["submissions"][0]["summary"]
+        summary = submission_results([scored], rules)["submissions"][0]["summary"]
         figures = [summary[name] for name in ("TL", "NE", "OSR", "SR", "SPL")]
         expected = golden[agent].values()
         assert figures == pytest.approx(list(expected), abs=1e-9)

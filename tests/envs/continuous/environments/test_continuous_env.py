@@ -147,10 +147,9 @@ def test_errors_name_unknown_arguments_and_the_remedy(name, remedy):
         make_continuous_env(**BLIND, **{name: 2})
 
 
-def test_worlds_without_floors_are_refused(tiny_arguments):
-    del tiny_arguments["features"]
+def test_worlds_without_floors_are_refused(tiny_world):
     with pytest.raises(ValueError, match=re.escape("pass a simulator")):
-        make_continuous_env(**tiny_arguments)
+        make_continuous_env(world="matterport", data_dir=tiny_world)
 
 
 def test_options_of_vector_environments_are_refused():

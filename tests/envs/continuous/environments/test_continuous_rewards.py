@@ -55,7 +55,7 @@ def test_ndtw_rewards_sum_to_the_fidelity_of_the_walk(make_box_env):
     total = np.zeros(2)
     first = [metrics["ndtw"] for metrics in env.metrics()]
     count = 0
-    while not env._walks.stopped.all():
+    while not env._walks.terminated.all():
         before = env._walks.distances.copy()
         _, rewards, terminated, _, info = env.step(info["teacher_action"])
         moves = np.sign(before - info["distance_to_goal"])

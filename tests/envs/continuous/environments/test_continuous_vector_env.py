@@ -79,7 +79,7 @@ def test_stop_near_the_goal_is_a_success_and_gives_the_rewards_of_the_specificat
     _, info = env.reset(seed=0)
     before = info["distance_to_goal"].copy()
     total = np.zeros(2)
-    while not env._walks.stopped.all():
+    while not env._walks.terminated.all():
         _, rewards, *_, info = env.step(info["teacher_action"])
         total += rewards
     decrease = before - info["distance_to_goal"]
@@ -271,10 +271,11 @@ def test_some_agents_can_be_restarted_with_given_episodes(make_box_env):
         env.reset(options={"episode_ids": ["9_9"] * 3})
 
 
-def test_secret_goals_give_no_rewards_no_metrics_and_stop(make_box_env, box_split):
+@pytest.mark.parametrize("reward", ["progress", "distance", "ndtw"])
+def test_secret_goals_give_no_rewards_no_metrics_and_stop(make_box_env, box_split, reward):
     secret = dataclasses.replace(box_split.episodes[0], reference_path=())
     split = dataclasses.replace(box_split, episodes=[secret, box_split.episodes[1]])
-    env = make_box_env(2, split=split, shuffle=False)
+    env = make_box_env(2, split=split, shuffle=False, reward=reward)
     _, info = env.reset(seed=0)
     assert np.isnan(info["distance_to_goal"]).tolist() == [True, False]
     assert info["teacher_action"][0] == STOP

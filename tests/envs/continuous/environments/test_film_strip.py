@@ -9,7 +9,7 @@ from envs.continuous.environments.making import make_continuous_env
 @pytest.fixture(scope="module")
 def env():
     small = {"rgb_size": (32, 32), "depth_size": (32, 32)}
-    return make_continuous_env(split="val_unseen", **small)
+    return make_continuous_env(split="val_unseen", observe=(), **small)
 
 
 def test_a_picture_has_a_plan_and_a_column_per_moment(env):

@@ -123,6 +123,24 @@ def test_both_definitions_and_both_treatments_of_missing_walks(few, episodes, ex
     assert score_continuous_submission(path, still, truth).summary()["SR"] == 0.5
 
 
+def test_walks_of_rxr_ce_are_scored_without_the_number_of_actions(monkeypatch, tmp_path):
+    whole = scores.load_episodes
+    monkeypatch.setattr(scores, "load_episodes", lambda *arguments: whole(*arguments)[:2])
+    rules = ScoringRules("rxr-ce", resamples=50)
+    truth = load_continuous_ground_truth(rules)
+    traces = {}
+    for episode in truth.episodes:
+        positions = truth.walks[path_key(episode)].positions
+        traces[episode.episode_id] = Trace(positions, np.zeros(len(positions)), True, 0)
+    path = tmp_path / "walks.jsonl"
+    write_rxr_ce_submission(path, traces, truth.episodes)
+    scored = score_continuous_submission(path, rules, truth)
+    intervals = scored.intervals(rules)
+    assert intervals["SR"].mean == 1.0
+    assert intervals["nDTW"].mean == pytest.approx(1.0)
+    assert "steps" not in intervals
+
+
 def test_faults_are_named_and_the_other_walks_scored(episodes, expert, tmp_path):
     path = tmp_path / "walks.json"
     write_r2r_ce_submission(path, expert, episodes)

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from envs.navigation.infos import LazyInfo, masked, scattered
+from envs.base.infos import LazyInfo, masked, scattered
 
 
 @pytest.fixture

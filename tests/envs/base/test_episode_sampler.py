@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from envs.navigation.episode_sampler import EpisodeSampler
+from envs.base.episode_sampler import EpisodeSampler
 
 IDS = [f"{i}_0" for i in range(10)]
 

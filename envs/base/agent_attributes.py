@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from envs.arguments import whole_number
-from envs.navigation.episode_sampler import EpisodeSampler
+from envs.base.episode_sampler import EpisodeSampler
 
 
 class AgentBatch(Protocol):

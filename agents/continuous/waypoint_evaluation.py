@@ -1,0 +1,158 @@
+"""Evaluation of followers that were trained on graphs in continuous episodes."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from agents.acting.environments import feature_store
+from agents.acting.follower_agent import FollowerAgent
+from agents.acting.rollout import walk
+from agents.continuous.tables import results_table
+from agents.continuous.walking import spread
+from agents.continuous.waypoint_env import WaypointEnv, camera_settings
+from agents.continuous.waypoint_settings import WaypointConfig
+from agents.envdrop.follower import Follower
+from agents.experiments.runs import load_follower
+from agents.settings import TrainConfig, read_agent_config
+from encoders.clip import ClipEncoder
+from envs.continuous.episodes import load_continuous_split
+from envs.continuous.house_simulator import HouseSimulator
+from envs.continuous.measures import summarise_walks
+from envs.continuous.settings import task_settings
+from envs.metrics import summarise
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.worlds import is_built_in
+from storage import write_text
+from storage.progress import progress_bar
+
+Results = dict[str, dict[str, dict[str, float]]]
+
+
+def evaluate_waypoints(config: WaypointConfig) -> Results:
+    """Walk the episodes with a follower on the graph and among places, and print both scores.
+
+    Returns:
+        Mean measures by split and by kind of walk: "graph" and "waypoints".
+
+    Raises:
+        FileNotFoundError: The run or a split does not exist.
+        ValueError: The run has no follower, or other features than those of the encoder.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    settings = read_agent_config(config.run)
+    check_run(config, settings)
+    assert isinstance(settings, TrainConfig)
+    encoder = open_encoder(config, settings)
+    results = {split: _evaluate_split(config, settings, encoder, split) for split in config.splits}
+    print(results_table(results))
+    if config.json is not None:
+        write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
+    return results
+
+
+def check_run(config: WaypointConfig, settings: object) -> None:
+    """Check that the agent of a run can walk among places.
+
+    Raises:
+        ValueError: It is no follower, or the task has no continuous version.
+    """
+    if not isinstance(settings, TrainConfig):
+        raise ValueError(f"{config.run}: not a follower; name a run of --agent follower")
+    if not is_built_in(settings.world):
+        raise ValueError(
+            f"{config.run}: trained with --world {settings.world}, which has no floors; name a run "
+            "in built-in houses"
+        )
+    if settings.dataset == "r4r":
+        raise ValueError(f"{config.run}: there is no continuous R4R; name a run of r2r or rxr")
+
+
+def open_encoder(config: WaypointConfig, settings: TrainConfig) -> ClipEncoder | None:
+    """Open the encoder of a run's features, None for a blind follower.
+
+    Raises:
+        ValueError: The features of the run are of another encoder.
+    """
+    if not settings.vision:
+        return None
+    name, _, pretrained = config.encoder.partition(":")
+    encoder = ClipEncoder.load(name, pretrained or None)
+    store = feature_store(settings)
+    digest = store.metadata.get("weights_sha256")
+    if digest != encoder.weights_sha256:
+        raise ValueError(
+            f"--encoder {config.encoder}: {config.run} has features of another encoder "
+            f"({store.encoder}); name that one"
+        )
+    return encoder
+
+
+def _evaluate_split(
+    config: WaypointConfig, settings: TrainConfig, encoder: ClipEncoder | None, split: str
+) -> dict[str, dict[str, float]]:
+    graph_env, agent = load_follower(config.run, split, settings)
+    changes = {} if config.sliding is None else {"sliding": config.sliding}
+    dataset = "rxr" if settings.dataset == "rxr" else "r2r"
+    task = task_settings(dataset, **changes)
+    loaded = load_continuous_split(
+        dataset,
+        split,
+        settings.world,
+        language=settings.instruction_language,
+        tokenizer=graph_env.tokenizer,
+        max_instruction_length=settings.max_instruction_length,
+    )
+    size = encoder.image_size if encoder else (8, 8)
+    simulator = HouseSimulator(camera_settings(task, size))
+    env = WaypointEnv(
+        loaded, simulator, task, encoder, config.batch_size, settings.angle_feature_size
+    )
+    ids = [loaded.episodes[k].instr_id for k in spread(len(loaded.episodes), config.episodes)]
+    return {
+        "graph": graph_walks(graph_env, agent, ids),
+        "waypoints": waypoint_walks(env, agent.follower, ids, agent.reads_instructions, split),
+    }
+
+
+def graph_walks(env: VlnVectorEnv, agent: FollowerAgent, ids: Sequence[str]) -> dict[str, float]:
+    """Return the mean measures of greedy walks on the graph."""
+    columns: dict[str, list[np.ndarray]] = {}
+    with torch.inference_mode():
+        for start in range(0, len(ids), env.num_envs):
+            part = ids[start : start + env.num_envs]
+            walk(env, agent, part)
+            for name, values in env.metrics().items():
+                columns.setdefault(name, []).append(values[: len(part)])
+    summary = summarise({name: np.concatenate(parts) for name, parts in columns.items()})
+    return {**summary, "episodes": float(len(ids))}
+
+
+def waypoint_walks(
+    env: WaypointEnv,
+    follower: Follower,
+    ids: Sequence[str],
+    reads_instructions: bool = True,
+    name: str = "",
+) -> dict[str, float]:
+    """Return the mean measures of greedy walks among places.
+
+    Args:
+        env: Environment of the episodes.
+        follower: The network, in evaluation mode.
+        ids: Episodes.
+        reads_instructions: Whether it reads whole instructions, or empty ones.
+        name: Label of the progress bar.
+    """
+    features: object = env
+    agent = FollowerAgent(follower, features, reads_instructions)  # type: ignore
+    results: list[dict[str, float]] = []
+    with torch.inference_mode(), progress_bar(total=len(ids), desc=name, unit="episodes") as bar:
+        for start in range(0, len(ids), env.num_envs):
+            part = ids[start : start + env.num_envs]
+            walk(env, agent, part)  # type: ignore
+            results += env.metrics()[: len(part)]
+            bar.update(len(part))
+    return summarise_walks(results)

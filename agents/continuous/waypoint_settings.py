@@ -1,0 +1,36 @@
+"""Settings of the evaluation of followers in continuous episodes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from training.settings import check_counts
+
+
+@dataclass(frozen=True)
+class WaypointConfig:
+    """Run, task and number of episodes."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a run of clipnav train-agent with a follower, trained in built-in houses."""
+    splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
+    """Splits to evaluate: val_seen, val_unseen, ..."""
+    episodes: int | None = None
+    """Number of episodes of a split, spread over it; all if not given."""
+    encoder: str = "house_clip"
+    """Encoder of the run's features, which encodes the views of the continuous walks."""
+    sliding: bool | None = None
+    """Whether the agent slides along obstacles; that of the task by default."""
+    batch_size: int = 16
+    """Number of episodes in a batch."""
+    json: Path | None = None
+    """File for the scores of the table."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("episodes", "batch_size", "threads"))
+        if not self.splits:
+            raise ValueError("--splits: names no split; name at least one")

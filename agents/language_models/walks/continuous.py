@@ -1,0 +1,149 @@
+"""Walk of one episode in continuous space, by steps and turns."""
+
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from agents.language_models.prompts.observations import Option, one_line
+from agents.language_models.prompts.parsing import ParsedAnswer
+from agents.language_models.prompts.pictures import Photo, encode_jpeg
+from agents.language_models.prompts.steps import StepObservation, make_motions, step_options
+from agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
+from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
+from envs.continuous.settings import ContinuousSettings
+from envs.continuous.simulator import Simulator
+from envs.continuous.traces import Trace
+
+
+class ContinuousWalk(AskingWalk):
+    """Walk of one episode in continuous space.
+
+    Args:
+        env: Environment of one agent without autoreset; it belongs to this walk until the end.
+        instr_id: The episode.
+        strategy: Function from an observation to a prompt.
+        settings: Settings.
+        lock: Lock of the simulator, which walks in other threads share.
+
+    Attributes:
+        episode: The episode.
+    """
+
+    def __init__(
+        self,
+        env: ContinuousVectorEnv,
+        instr_id: str,
+        strategy: Strategy,
+        settings: WalkSettings,
+        lock: Lock,
+    ) -> None:
+        super().__init__(instr_id, env.max_episode_steps, strategy, settings)
+        self._env, self._lock = env, lock
+        self._motions = make_motions(env.settings, settings.prompt.most_repeats)
+        self._history: list[str] = []
+        self._photos: list[Photo] = []
+        self._plan = ""
+        with lock:
+            observed, self._info = env.reset(options={"episode_ids": [instr_id]})
+        self.episode: ContinuousEpisode = env.current_episodes()[0]
+        self._keep(observed)
+        self._ask()
+
+    @property
+    def pose(self) -> tuple[float, ...]:
+        """Position x, y, z in metres, and heading in radians."""
+        position = self._info["position"][0].tolist()
+        return *position, float(self._info["heading"][0])
+
+    @property
+    def revisits(self) -> int:
+        """0: positions in continuous space do not repeat."""
+        return 0
+
+    @property
+    def trace(self) -> Trace:
+        """Poses after the reset and after each action."""
+        return self._env.traces()[0]
+
+    def measures(self) -> dict[str, float]:
+        """Return the measures of the walk so far; empty where the goal is secret."""
+        return self._env.metrics()[0]
+
+    def teacher_action(self) -> int:
+        """Return the option that makes the teacher's next step; it is never in a prompt."""
+        primitive = int(self._env.teacher_actions()[0])
+        return next(i for i, m in enumerate(self._motions) if m.primitive == primitive)
+
+    def _perform(self, option: Option | None, answer: ParsedAnswer) -> Ending:
+        self._plan = answer.plan
+        if option is None:
+            self._history.append("stayed")
+            return ""
+        motion, blocked = self._motions[option.action], False
+        with self._lock:
+            for _ in range(motion.repeats):
+                observed, _, stopped, cut, self._info = self._env.step(np.array([motion.primitive]))
+                blocked = bool(self._info["collided"][0])
+                if stopped[0] or cut[0]:
+                    return "stopped" if stopped[0] else "limit"
+                if blocked:
+                    break
+        self._history.append(motion.words + (", blocked" if blocked else ""))
+        self._keep(observed)
+        return ""
+
+    def _keep(self, observed: dict[str, Any]) -> None:
+        if "rgb" in observed:
+            self._photos.append(Photo(encode_jpeg(observed["rgb"][0])))
+
+    def _observe(self) -> StepObservation:
+        settings, step = self._settings.prompt, len(self.decisions)
+        return StepObservation(
+            instruction=one_line(self.episode.instruction),
+            step=step,
+            limit=self._limit,
+            options=step_options(self._motions, step >= settings.stop_after, settings.labels),
+            photos=tuple(self._photos),
+            history=tuple(self._history),
+            plan=self._plan,
+            settings=settings,
+        )
+
+
+@dataclass
+class ContinuousWalkMaker:
+    """Starts walks in continuous space, each in an environment of its own.
+
+    Attributes:
+        split: Episodes.
+        strategy: Function from an observation to a prompt.
+        settings: Settings of the walks.
+        task: Settings of the environment.
+        simulator: Floors and cameras.
+    """
+
+    split: ContinuousSplit
+    strategy: Strategy
+    settings: WalkSettings
+    task: ContinuousSettings
+    simulator: Simulator
+    _lock: Lock = field(default_factory=Lock)
+
+    def start(self, instr_id: str) -> ContinuousWalk:
+        """Start the walk of an episode; may be called from several threads."""
+        with self._lock:
+            env = ContinuousVectorEnv(
+                self.split, self.simulator, 1, self.task, AutoresetMode.DISABLED
+            )
+        return ContinuousWalk(env, instr_id, self.strategy, self.settings, self._lock)
+
+    def make_env(self, num_envs: int) -> ContinuousVectorEnv:
+        """Build an environment of the episodes for baselines, which need no pictures."""
+        task = replace(self.task, observe=())
+        return ContinuousVectorEnv(
+            self.split, self.simulator, num_envs, task, AutoresetMode.DISABLED
+        )

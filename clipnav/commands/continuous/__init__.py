@@ -1,0 +1,1 @@
+"""Commands: agents without a navigation graph."""

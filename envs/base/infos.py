@@ -1,0 +1,120 @@
+"""Infos of a batch of agents in Gymnasium's format, whose entries are computed when read."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+
+class LazyInfo(dict[str, Any]):
+    """Dictionary with entries that are computed on first access.
+
+    Gathering the names of hundreds of viewpoints takes longer than a step, and most callers do not
+    read them. Reading an entry computes only that entry; every other operation, such as
+    `dict(info)`, computes all entries first. Copies and pickles are plain dictionaries.
+    """
+
+    __slots__ = ("_makers",)
+
+    def __init__(self, known: Mapping[str, Any], makers: Mapping[str, Callable[[], Any]]) -> None:
+        """Store entries and functions that compute further entries.
+
+        Args:
+            known: Entries with their values.
+            makers: Functions that compute the other entries; each is called at most once. The
+                arrays that they read must not be changed later.
+        """
+        super().__init__(known)
+        self._makers = dict(makers)
+
+    def __missing__(self, name: str) -> Any:
+        if name not in self._makers:
+            raise KeyError(name)
+        self[name] = value = self._makers[name]()
+        return value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        self._makers.pop(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in self._makers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an entry, or the default if there is none."""
+        return self[name] if name in self else default
+
+    def set_lazy(self, name: str, maker: Callable[[], Any]) -> None:
+        """Register an entry that is computed on first access."""
+        self._makers[name] = maker
+
+    def compute_all(self) -> None:
+        """Compute all entries that have not been read yet."""
+        for name in list(self._makers):
+            self[name]
+
+
+def _after_computing_all(name: str) -> Callable[..., Any]:
+    """Return a method of `dict` that computes all entries first."""
+    method = getattr(dict, name)
+
+    @wraps(method)
+    def call(info: LazyInfo, *arguments: Any, **named: Any) -> Any:
+        info.compute_all()
+        return method(info, *arguments, **named)
+
+    return call
+
+
+for _name in (
+    *("__delitem__", "__eq__", "__ior__", "__iter__", "__len__", "__or__", "__repr__"),
+    *("__reversed__", "__ror__", "clear", "copy", "items", "keys", "pop", "popitem"),
+    *("setdefault", "update", "values"),
+):
+    setattr(LazyInfo, _name, _after_computing_all(_name))
+
+
+def masked(arrays: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
+    """Add to each entry `name` an entry `_name` that contains the mask of valid agents.
+
+    Args:
+        arrays: Entries with one value per agent.
+        mask: (B,) bool, copied for each entry.
+    """
+    masks = np.repeat(mask[None], len(arrays), axis=0)
+    return {**arrays, **{f"_{name}": own for name, own in zip(arrays, masks, strict=True)}}
+
+
+def scattered(arrays: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
+    """Scatter the values of M agents into arrays of all B agents, and add their masks.
+
+    Args:
+        arrays: Entries of shape (M,).
+        mask: (B,) bool with M true values; the other agents get 0.
+    """
+    spread = np.zeros((len(arrays), len(mask)))
+    spread[:, mask] = list(arrays.values())
+    return masked(dict(zip(arrays, spread, strict=True)), mask)
+
+
+def finals(
+    observation: dict[str, np.ndarray], info: dict[str, Any], ended: np.ndarray
+) -> dict[str, Any]:
+    """Return the entries `final_obs` and `final_info` of a step that restarts ended episodes.
+
+    Args:
+        observation: Arrays of B agents before the restart.
+        info: Masked info before the restart.
+        ended: (B,) bool, agents whose episode has ended.
+    """
+    final_obs = np.full(len(ended), None, dtype=object)
+    for agent in np.flatnonzero(ended):
+        final_obs[agent] = {name: array[agent].copy() for name, array in observation.items()}
+    final_info = {
+        name: values & ended if name.startswith("_") else values for name, values in info.items()
+    }
+    return masked({"final_obs": final_obs, "final_info": final_info}, ended)

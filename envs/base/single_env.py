@@ -1,0 +1,98 @@
+"""SingleAgentEnv: one agent, computed by a vector environment of size one."""
+
+import operator
+import sys
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from envs.base.vector_env import BatchEnv, Observation
+
+# With a spec, Gymnasium's TimeLimit truncates instead of the core.
+_UNLIMITED = sys.maxsize
+
+
+class SingleAgentEnv(gym.Env):
+    """Environment of the only agent of a vector environment.
+
+    Args:
+        core: Vector environment with one agent and without autoreset.
+
+    Attributes:
+        core: The vector environment.
+    """
+
+    def __init__(self, core: BatchEnv) -> None:
+        self.core = core
+        self.render_mode = core.render_mode
+        self.action_space = core.single_action_space
+        self.observation_space = core.single_observation_space
+        self._max_episode_steps = core.max_episode_steps
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode.
+
+        Args:
+            seed: Random seed for the choice of episodes.
+            options: `episode_id`, the `instr_id` of the episode to start.
+
+        Raises:
+            ValueError: An option is unknown, or there is no such episode.
+        """
+        super().reset(seed=seed)
+        if unknown := sorted(set(options or {}) - {"episode_id"}):
+            raise ValueError(
+                "the only option of an environment with one agent is 'episode_id', the instr_id of "
+                f"an episode, not {unknown}; environments with several agents "
+                "(gymnasium.make_vec) take 'episode_ids' and 'reset_mask'"
+            )
+        chosen = {"episode_ids": [options["episode_id"]]} if options else None
+        self.core.sampler.seed([seed])
+        self.core.sampler.draw_from(self.np_random)
+        self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
+        observation, info = self.core.reset(options=chosen)
+        return self._only(observation), self._single_info(info)
+
+    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Take an action.
+
+        Raises:
+            ValueError: The action is not an integer of the action space.
+        """
+        try:
+            number = operator.index(action)
+        except TypeError as error:
+            last = self.core.num_actions - 1
+            raise ValueError(f"action {action!r} is not an integer in 0..{last}") from error
+        observation, reward, terminated, truncated, info = self.core.step(np.array([number]))
+        return (
+            self._only(observation),
+            float(reward[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            self._single_info(info),
+        )
+
+    def render(self) -> np.ndarray | None:  # type: ignore[override]
+        """Return the (H, W, 3) uint8 RGB frame of the vector environment, or None."""
+        frames = self.core.render()
+        return None if frames is None else frames[0]
+
+    def action_masks(self) -> np.ndarray:
+        """Return (A,) bool, True where an action is valid, as MaskablePPO of sb3-contrib expects.
+
+        Raises:
+            ResetNeeded: The environment has not been reset.
+        """
+        return self.core.action_masks()[0]
+
+    def _only(self, observation: Observation) -> Observation:
+        """Return the observation of the only agent, whose integers are `np.int64`."""
+        return {name: values[0].copy() for name, values in observation.items()}
+
+    def _single_info(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Return the info of the only agent."""
+        raise NotImplementedError

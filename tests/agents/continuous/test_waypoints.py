@@ -1,0 +1,221 @@
+"""Followers of the graphs in continuous episodes: places, features, and walks."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.environments import make_follower
+from agents.acting.evaluation import evaluate
+from agents.acting.follower_agent import FollowerAgent
+from agents.acting.rollout import walk
+from agents.continuous.waypoint_env import (
+    MOST_DECISIONS,
+    MOST_PLACES,
+    WaypointEnv,
+    camera_settings,
+    places_around,
+)
+from agents.continuous.waypoint_evaluation import (
+    check_run,
+    graph_walks,
+    open_encoder,
+    waypoint_walks,
+)
+from agents.continuous.waypoint_settings import WaypointConfig
+from agents.envdrop.encoders import InstructionEncoder
+from agents.envdrop.follower import Follower
+from agents.settings import FollowerConfig, TrainConfig
+from envs.continuous.floor import ContinuousFloor
+from envs.continuous.settings import task_settings
+from envs.navigation.device_features import DeviceFeatures
+from envs.navigation.observations import angle_feature
+from tests.envs.continuous.conftest import BoxSimulator
+
+ANGLE = 4
+
+
+class PoseEncoder:
+    """Encoder whose features are the colours of the first pixel: half the heading, and x."""
+
+    embed_dim, image_size = 3, (4, 4)
+
+    def pooled(self, images):
+        """Return (N, 3) features."""
+        return images[:, 0, 0].astype(np.float32)
+
+
+@pytest.fixture
+def make_waypoint_env(split_of_boxes):
+    def build(num_envs=4, encoder=None):
+        task = task_settings("r2r", max_episode_steps=200)
+        simulator = BoxSimulator(camera_settings(task, (4, 4)))
+        return WaypointEnv(
+            split_of_boxes, simulator, task, encoder or PoseEncoder(), num_envs, ANGLE
+        )
+
+    return build
+
+
+def start(env):
+    return env.reset(options={"episode_ids": [episode.instr_id for episode in env.episodes]})
+
+
+class NearestPlace:
+    """Agent that goes to the place nearest to the goal, and stops where none is nearer."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def begin(self, observation, info, live):
+        """Do nothing."""
+
+    def act(self, observation, info, live):
+        """Return the actions of the live rows."""
+        return np.array([self.choice(agent) for agent in live])
+
+    def choice(self, agent):
+        """Return the best action of an agent."""
+        env = self.env._envs[agent]
+        episode, trace = env.current_episodes()[0], env.traces()[0]
+        floor = self.env._simulator.floor(episode.scan)
+        headings, distances = self.env._places[agent]
+        ways = distances[:, None] * np.stack(
+            [np.sin(headings), np.cos(headings), np.zeros(len(headings))], axis=1
+        )
+        goal = np.array(episode.goal)
+        here = floor.distances(trace.positions[-1:], goal)[0]
+        there = floor.distances(trace.positions[-1] + ways, goal)
+        return 0 if here < 1.0 or there.min() >= here else int(there.argmin()) + 1
+
+
+def test_places_of_a_corner_lie_on_the_floor_and_apart():
+    floor = ContinuousFloor.of_boxes([(0, 0, 2, 8), (0, 6, 8, 8)])
+    headings, distances = places_around(floor, np.array([1.0, 7.0, 0.0]))
+    assert 2 <= len(headings) <= MOST_PLACES
+    assert distances.max() <= 2.25
+    assert distances.min() >= 0.75
+    ways = distances[:, None] * np.stack([np.sin(headings), np.cos(headings)], axis=1)
+    places = np.column_stack([ways + np.array([1.0, 7.0]), np.zeros(len(ways))])
+    assert floor.contains(places).all()
+    # Both arms of the corner are among them: east (heading 90 degrees) and south (180).
+    for wanted in (np.pi / 2, np.pi):
+        assert np.abs(headings - wanted).min() < np.radians(25)
+    gaps = np.abs(headings[:, None] - headings) + 10 * np.eye(len(headings))
+    gaps = np.minimum(gaps, np.abs(2 * np.pi - gaps))
+    assert gaps.min() >= np.pi / 4 - 1e-9
+
+
+def test_a_narrow_place_has_no_exits():
+    floor = ContinuousFloor.of_boxes([(0, 0, 0.8, 0.8)])
+    headings, distances = places_around(floor, np.array([0.4, 0.4, 0.0]))
+    assert len(headings) == len(distances) == 0
+
+
+def test_a_good_chooser_reaches_every_goal(make_waypoint_env):
+    env = make_waypoint_env()
+    walk(env, NearestPlace(env), [episode.instr_id for episode in env.episodes])
+    assert all(measures["success"] for measures in env.metrics())
+
+
+def test_features_of_views_and_candidates(make_waypoint_env):
+    env = make_waypoint_env()
+    observation, _ = start(env)
+    agents = np.array([2, 0])
+    view = env.gather(observation["viewpoint"][agents], observation["view"][agents], 6)
+    for row, agent in enumerate(agents):
+        position = env._envs[agent].traces()[0].positions[-1]
+        base = observation["view"][agent] % 12
+        # The pose encoder returns half of the camera's heading in degrees, and 10 x.
+        expected = np.rint(30 * (np.arange(36) % 12) / 2)
+        np.testing.assert_allclose(view.panorama[row, :, 0], expected)
+        np.testing.assert_allclose(view.panorama[row, :, 1], np.rint(10 * position[0]))
+        headings, distances = env._places[agent]
+        count = len(headings)
+        assert view.mask[row].tolist() == [True] * (count + 1) + [False] * (5 - count)
+        np.testing.assert_allclose(view.distances[row, 1 : count + 1], distances, rtol=1e-6)
+        facing = np.rint(30 * (np.round(headings / (np.pi / 6)) % 12) / 2)
+        np.testing.assert_allclose(view.candidates[row, 1 : count + 1, 0], facing)
+        relative = headings - np.pi / 6 * base
+        angles = angle_feature(relative, np.zeros(count), ANGLE)
+        np.testing.assert_allclose(view.candidates[row, 1 : count + 1, 3:], angles, atol=1e-6)
+        assert not view.candidates[row, 0].any()
+
+
+def test_views_are_drawn_once_for_each_place(make_waypoint_env):
+    env = make_waypoint_env()
+    start(env)
+    draws = env._simulator.draws
+    assert sum(count for count, _ in draws) == 4 * 36
+    env.step(np.array([1, 0, 0, 0]))
+    assert sum(count for count, _ in draws) == 5 * 36  # only the first agent has moved on
+
+
+def test_an_earlier_place_is_recognised(make_waypoint_env):
+    env = make_waypoint_env()
+    observation, _ = start(env)
+    first = observation["viewpoint"][0]
+    observation, *_ = env.step(np.array([1, 0, 0, 0]))
+    assert observation["viewpoint"][0] != first
+    known = env.targets[observation["viewpoint"][0]]
+    assert first in known[1:]
+    back = int(np.flatnonzero(known[1:] == first)[0]) + 1
+    observation, *_ = env.step(np.array([back, 0, 0, 0]))
+    assert observation["viewpoint"][0] == first
+
+
+def test_the_last_decision_is_followed_by_a_stop(make_waypoint_env):
+    env = make_waypoint_env()
+    start(env)
+    for _ in range(MOST_DECISIONS):
+        _, _, stopped, truncated, _ = env.step(np.array([1, 1, 1, 0]))
+    assert stopped.all()
+    assert not truncated.any()
+    assert all(measures["steps_taken"] <= 200 for measures in env.metrics())
+
+
+@pytest.mark.parametrize("visits", [True, False])
+def test_a_follower_walks(make_waypoint_env, split_of_boxes, visits):
+    torch.manual_seed(0)
+    config = FollowerConfig(embedding_size=4, hidden_size=8, action_size=4, visit_features=visits)
+    encoder = InstructionEncoder(len(split_of_boxes.tokenizer), config)
+    follower = Follower(encoder, 3, ANGLE, config).eval()
+
+    ids = [episode.instr_id for episode in split_of_boxes.episodes]
+    summary = waypoint_walks(make_waypoint_env(3), follower, ids)
+    assert summary["episodes"] == 4
+    assert 0 <= summary["nDTW"] <= 1
+
+
+def test_walks_on_the_graph_equal_those_of_an_evaluation(doors_config, doors_env):
+    torch.manual_seed(0)
+    follower = make_follower(doors_config, doors_env).eval()
+    agent = FollowerAgent(follower, DeviceFeatures(doors_env))
+    ids = [episode.instr_id for episode in doors_env.episodes]
+    expected = evaluate(doors_env, agent).summary()
+    summary = graph_walks(doors_env, agent, ids)
+    assert summary.pop("episodes") == len(ids)
+    for name, value in summary.items():
+        assert value == pytest.approx(expected[name]), name
+
+
+def test_features_of_another_encoder_are_refused(monkeypatch, tmp_path):
+    class Other:
+        weights_sha256 = "0" * 64
+
+    monkeypatch.setattr(
+        "agents.continuous.waypoint_evaluation.ClipEncoder.load", lambda *names: Other()
+    )
+    config = WaypointConfig(run=tmp_path, encoder="other")
+    with pytest.raises(ValueError, match=r"--encoder other: .* features of another encoder"):
+        open_encoder(config, TrainConfig())
+    assert open_encoder(config, TrainConfig(vision=False)) is None
+
+
+def test_runs_without_floors_are_refused(tmp_path):
+    config = WaypointConfig(run=tmp_path)
+    with pytest.raises(ValueError, match="has no floors"):
+        check_run(config, TrainConfig(world="matterport", data_dir=tmp_path))
+    with pytest.raises(ValueError, match="not a follower"):
+        check_run(config, object())
+    with pytest.raises(ValueError, match="no continuous R4R"):
+        check_run(config, TrainConfig(dataset="r4r"))

@@ -1,0 +1,192 @@
+"""Agents in continuous space: options, history, pictures, and an oracle that reads the prompt."""
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agents.language_models.evaluation.evaluating import Experiment, prepare, run_experiment
+from agents.language_models.models.replies import Reply
+from agents.language_models.prompts.pictures import Pictures
+from agents.language_models.prompts.steps import make_motions, step_options
+from agents.language_models.strategies.steps import steps_prompt
+from agents.language_models.walks.asking import WalkSettings
+from agents.language_models.walks.continuous import ContinuousWalkMaker
+from agents.settings.language_models import EvaluateVlmConfig, PromptConfig
+from envs.continuous.episodes import split_of_episodes
+from envs.continuous.settings import FORWARD, LEFT, RIGHT, RXR_CE, task_settings
+from envs.tokenizers import WordTokenizer
+from tests.agents.language_models.servers import user_parts, user_text
+from tests.envs.continuous.conftest import BoxSimulator, box_episodes
+
+
+@pytest.fixture
+def make_maker():
+    def make(prompt=None, **changes):
+        task = task_settings("r2r", rgb_size=(16, 16), observe=("rgb",), shuffle=False, **changes)
+        episodes = box_episodes()
+        tokenizer = WordTokenizer.build([e.instruction for e in episodes], min_count=1)
+        split = split_of_episodes("r2r", episodes, tokenizer, 12)
+        settings = WalkSettings(prompt or PromptConfig())
+        return ContinuousWalkMaker(split, steps_prompt, settings, task, BoxSimulator(task))
+
+    return make
+
+
+def experiment_of(maker, server, folder, houses, **settings):
+    config = EvaluateVlmConfig(
+        url=server.url,
+        model="oracle",
+        continuous=True,
+        concurrency=2,
+        output=folder / "run",
+        cache=folder / "cache",
+        **settings,
+    )
+    return Experiment(config, houses, maker, Pictures(), config.output)
+
+
+def answer(label):
+    return Reply(json.dumps({"action": label, "plan": "on"}))
+
+
+def test_motions_are_those_of_the_task():
+    words = [motion.words for motion in make_motions(task_settings("r2r"), 3)]
+    assert words[:5] == [
+        *("stop here", "move forward 25 cm", "move forward 50 cm", "move forward 75 cm"),
+        "turn left 15 degrees",
+    ]
+    assert words[-1] == "turn right 45 degrees"
+    assert make_motions(RXR_CE, 2)[-1].words == "turn right 60 degrees"
+    with pytest.raises(ValueError, match=r"28 options.*--most-repeats"):
+        step_options(make_motions(task_settings("r2r"), 9), True, "letters")
+
+
+def test_a_decision_carries_out_equal_steps(make_maker):
+    walk = make_maker().start("0_0")
+    walk.receive(answer("J"))  # turn right 45 degrees
+    walk.receive(answer("J"))
+    walk.receive(answer("D"))  # move forward 75 cm
+    assert walk.pose == pytest.approx((1.75, 1.0, 0.0, np.pi / 2), abs=1e-9)
+    assert len(walk.trace.positions) == 1 + 9
+    assert walk._history == ["turn right 45 degrees"] * 2 + ["move forward 75 cm"]
+    walk.receive(answer("A"))
+    assert walk.ending == "stopped"
+    assert walk.measures()["steps_taken"] == 10
+
+
+def test_a_blocked_step_ends_the_motion_and_is_reported(make_maker):
+    walk = make_maker(sliding=False).start("0_0")  # looks north, 2 m from the wall
+    for _ in range(4):
+        walk.receive(answer("D"))
+    assert walk._history[-1].endswith(", blocked")
+    text = walk.question.prompt[1].parts[0]
+    assert re.search(r"^Decision \d: move forward 75 cm, blocked$", text, re.M)
+
+
+def test_the_limit_of_the_environment_ends_the_walk(make_maker):
+    walk = make_maker(max_episode_steps=7).start("0_0")
+    for _ in range(3):
+        walk.receive(answer("G"))
+    assert (walk.ending, len(walk.trace.positions)) == ("limit", 8)
+
+
+def test_pictures_are_spread_over_the_walk(make_maker):
+    maker = make_maker(PromptConfig(history_pictures=2))
+    walk = maker.start("0_0")
+    for _ in range(6):
+        walk.receive(answer("E"))
+    texts = "".join(part for part in walk.question.prompt[1].parts if isinstance(part, str))
+    assert re.findall(r"Picture at decision (\d+)", texts) == ["1", "6"]
+    assert len(walk._photos) == 7
+
+
+def expert_labels(maker):
+    """Labels of the expert's decisions by instruction."""
+    labels = {}
+    for episode in maker.split.episodes:
+        walk = maker.start(episode.instr_id)
+        own = labels.setdefault(episode.instruction, [])
+        while walk.question is not None:
+            action = walk.teacher_action()
+            own.append(walk.question.labels[action])
+            walk.take(action)
+    return labels
+
+
+def test_an_oracle_that_reads_the_prompt_reaches_every_goal(
+    make_maker, serve, tmp_path, houses, monkeypatch
+):
+    maker = make_maker()
+    labels = expert_labels(maker)
+    faults = []
+
+    def oracle(body):
+        text, parts = user_text(body), user_parts(body)
+        number = int(re.findall(r"^Decision (\d+); the walk", text, re.M)[0])
+        pictures = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+        past = re.findall(r"Picture at decision \d+:", text)
+        if len(pictures) != len(past) + 1 or len(past) != min(8, number - 1):
+            faults.append(f"{len(pictures)} pictures at decision {number}")
+        image = Image.open(io.BytesIO(base64.b64decode(pictures[-1].partition(",")[2])))
+        if image.size != (16, 16):
+            faults.append(f"size {image.size}")
+        own = labels[re.findall("^Instruction: (.*)$", text, re.M)[0]]
+        return json.dumps({"action": own[number - 1]})
+
+    with serve(oracle) as server:
+        experiment = experiment_of(maker, server, tmp_path, houses)
+        assert run_experiment(experiment) == 0
+        sent = len(server.requests)
+        assert run_experiment(experiment) == 0
+        assert len(server.requests) == sent
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    scores = results["results"]["val_unseen"]
+    assert faults == []
+    assert scores["oracle"]["SR"] == 1.0
+    assert scores["oracle"] == scores["expert"]
+    assert set(scores) == {"oracle", "random", "forward", "expert"}
+    text = "".join(json.dumps(body["messages"][0]) + user_text(body) for body in server.requests)
+    assert not re.findall("teacher|distance_to_goal|metric|position|hall_|geodesic", text)
+
+
+def test_answers_without_an_action_are_counted(make_maker, serve, tmp_path, houses):
+    with serve(lambda body: "onwards") as server:
+        assert run_experiment(experiment_of(make_maker(), server, tmp_path, houses)) == 0
+    counts = json.loads((tmp_path / "run" / "results.json").read_text())["answers"]
+    assert (counts["invalid"], counts["ended by an invalid answer"]) == (8, 4)
+
+
+def test_the_first_option_that_moves_replaces_an_invalid_answer(make_maker):
+    maker = make_maker()
+    maker.settings = replace(maker.settings, on_invalid="first", answer_retries=0)
+    walk = maker.start("0_0")
+    walk.receive(Reply("?"))
+    assert walk._history == ["move forward 25 cm"]
+    assert [m.primitive for m in walk._motions[1::3]] == [FORWARD, LEFT, RIGHT]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dataset": "r4r"}, "no such task of r4r"),
+        ({"prompt": PromptConfig("mapgpt")}, "there are no candidates and no map"),
+        ({"baselines": ("runs/x",)}, "agents on graphs"),
+    ],
+)
+def test_settings_of_graphs_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        EvaluateVlmConfig(local_model="x", continuous=True, **settings)
+
+
+def test_a_world_without_floors_is_refused(tiny_world):
+    config = EvaluateVlmConfig(
+        local_model="x", continuous=True, world="matterport", data_dir=tiny_world, episodes=2
+    )
+    with pytest.raises(ValueError, match="no floors and no cameras"):
+        prepare(config)
