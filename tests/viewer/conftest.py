@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+from envs.continuous.environments.making import make_continuous_vector_env
+from envs.episodes import load_episodes
 from envs.navigation.making import make_vln_vector_env
 from envs.panoramas import Panorama
+from envs.worlds import world_files
 from viewer.trace import record
+from viewer.trace.building import Setting
+from viewer.trace.continuous import ContinuousRecorder
 
 
 class TeacherWithReasons:
@@ -110,3 +115,23 @@ def grey():
         return Panorama(picture, distance, np.full(picture.shape[:2], -1, np.int32))
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def make_recorder():
+    """Makes recorders of continuous walks on the first episodes of a built-in house."""
+
+    def make(agent, size=1, **changes):
+        episodes = load_episodes("r2r", "val_unseen", world_files("houses"))
+        arguments = {"split": "val_unseen", "observe": (), **changes}
+        env = make_continuous_vector_env(size, "Disabled", **arguments)
+        return ContinuousRecorder(env, episodes, Setting(agent, "houses", "r2r", "val_unseen"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def expert_trace(make_recorder):
+    """Continuous walk of the expert."""
+    (trace,) = make_recorder("expert").record(["32000_0"])
+    return trace

@@ -9,9 +9,11 @@ from PIL import Image
 from viewer.films.canvas import CARD, INK, MUTED, WAY, Canvas, Point, mixed, text_width
 from viewer.films.style import Style
 from viewer.films.timeline import FilmState, Walk
+from viewer.scene.free_places import free_places
 
 _ROOM, _WALL, _WINDOW = (244, 242, 238), (91, 100, 114), (156, 201, 230)
 _EDGE, _NODE = (181, 188, 199), (123, 133, 149)
+_COLLISION = (200, 40, 40)
 _GOAL = 3.0  # metres around the goal within which a stop is a success
 _MARGIN, _LEAST = 1.5, 9.0  # metres: margin around the content, and least extent of the map
 
@@ -35,7 +37,9 @@ class MapPanel:
     ) -> None:
         self._walks, self._scene, self._size, self._styles = walks, scene, size, styles
         self._unit = styles[0].unit
-        self._places: dict[str, list[float]] = scene["viewpoints"]
+        self._nodes: dict[str, list[float]] = scene["viewpoints"]
+        walked = {name for walk in walks for name in walk.trace.walked}
+        self._places = self._nodes | free_places(scene, walked)
         # Without a known goal there is no reference path.
         trace = walks[0].trace
         self._path = trace.path if trace.has_goal else ()
@@ -58,6 +62,9 @@ class MapPanel:
             points = [(x + shift, y + shift) for x, y in [*points, at]]
             canvas.line(points, style.colour, 3.5 * self._unit)
             ends.append(points[-1])
+            for step in walk.trace.steps[: state.step]:
+                if step.collided:
+                    self._collision(canvas, self._pixel(self._places[step.viewpoint]))
         self._names(canvas, storey)
         for (x, y), (walk, state, (_, own), style) in zip(ends, pairs, strict=True):
             faint = 255 if own == storey else 110
@@ -67,6 +74,13 @@ class MapPanel:
                 self._chances(canvas, walk, state, style)
             canvas.circle((x, y), 7 * self._unit, (*style.colour, faint), CARD, 1.6 * self._unit)
         return canvas.finished()
+
+    def _collision(self, canvas: Canvas, at: Point) -> None:
+        """Draw a cross where an agent has walked into an obstacle."""
+        (x, y), half = at, 4 * self._unit
+        for side in (-1, 1):
+            ends = [(x - half, y - side * half), (x + half, y + side * half)]
+            canvas.line(ends, _COLLISION, 2 * self._unit)
 
     def _place(self, walk: Walk, state: FilmState) -> tuple[Point, int]:
         """Return pixel and storey of an agent."""
@@ -115,7 +129,7 @@ class MapPanel:
             ends = self._places[one], self._places[other]
             if storey in (ends[0][3], ends[1][3]):
                 canvas.line([self._pixel(end) for end in ends], _EDGE, thin)
-        for place in self._places.values():
+        for place in self._nodes.values():
             if place[3] == storey:
                 canvas.circle(self._pixel(place), 2.2 * self._unit, _NODE)
         if self._path:

@@ -9,8 +9,9 @@ from PIL import Image
 from envs.graphs.nav_graph import NavGraph
 from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
 from viewer.films.camera import Standpoint, bare_panorama
-from viewer.films.timeline import Walk
+from viewer.films.timeline import Walk, camera_position
 
+_CAMERA_HEIGHT = 1.25  # metres above the floor in continuous walks, as in R2R-CE
 _IN_MEMORY = 6  # panoramas of 25 MB
 
 
@@ -33,8 +34,9 @@ class Panoramas:
         return self._read(walk.trace.steps[step].viewpoint)
 
     def _standpoint(self, viewpoint: str) -> Standpoint:
-        node = self._graph.index(viewpoint)
-        position, height = self._graph.positions[node], float(self._graph.heights[node])
+        position, height = camera_position(self._graph, viewpoint), _CAMERA_HEIGHT
+        if viewpoint in self._graph:
+            height = float(self._graph.heights[self._graph.index(viewpoint)])
         try:
             data = self._pictures.jpeg(self._graph.scan, viewpoint, WIDTHS[-1])
         except NoPictureError:

@@ -22,7 +22,15 @@ from viewer.films.canvas import (
 from viewer.films.panoramas import Panoramas
 from viewer.films.style import Style
 from viewer.films.timeline import FilmState, Walk
+from viewer.trace import Step
 
+# Actions of continuous walks, in words.
+_MOTIONS = {
+    "forward": "forward 25 cm",
+    "left": "turn left",
+    "right": "turn right",
+    "stop": "stop",
+}
 _UP = math.radians(45)  # elevation of the upper edge of the strip
 
 
@@ -121,6 +129,9 @@ class ChoicesPanel:
         known = step.stop_probability is not None
         title = "ACTIONS AND PROBABILITIES" if known else "ACTIONS"
         canvas.text((16 * unit, 20 * unit), title, 12 * unit, MUTED, "lm", bold=True)
+        if self._walk.trace.is_continuous:
+            self._motions(canvas, step)
+            return canvas.finished()
         chances = [step.stop_probability, *(c.probability for c in step.candidates)]
         shown, rest = self.shown(chances, step.action)
         for row, action in enumerate(shown):
@@ -132,6 +143,16 @@ class ChoicesPanel:
             text = f"{len(rest)} more" + (f", together {100 * share:.0f} %" if known else "")
             canvas.text((48 * unit, y), text, 13 * unit, MUTED, "lm")
         return canvas.finished()
+
+    def _motions(self, canvas: Canvas, step: Step) -> None:
+        """Draw the actions of a continuous walk, the chosen one in the agent's colour."""
+        unit, height = self._style.unit, min(self._row, 27 * self._style.unit)
+        for row, (motion, words) in enumerate(_MOTIONS.items()):
+            chosen = motion == step.motion
+            y = self._top + (row + 0.5) * height
+            colour = self._style.colour if chosen else MUTED
+            text = f"{words}, collides" if chosen and step.collided else words
+            canvas.text((26 * unit, y), text, 14 * unit, colour, "lm", bold=chosen)
 
     def shown(self, chances: list[float | None], action: int | None) -> tuple[list[int], list[int]]:
         """Return the actions that get a row, in order, and the others, the least likely ones."""

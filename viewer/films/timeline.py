@@ -11,8 +11,10 @@ import numpy as np
 from envs.graphs.nav_graph import NavGraph
 from viewer.films.camera import Pose
 from viewer.trace import Trace
+from viewer.trace.positions import position_of
 
 _READ, _LOOK, _BLEND, _CARD = 1.2, 1.3, 0.35, 3.0  # seconds
+_QUICK = 0.16  # seconds of a step or turn of a continuous walk
 _PITCH = -0.14  # radians; slightly down, so that the markers on the floor are visible
 _SLOPE = 0.6  # pitch of the camera on a slope, relative to the slope of the move
 
@@ -61,12 +63,16 @@ class Walk:
         self.trace = trace
         self.graph = graph
         self.last = len(trace.steps) - 1
-        nodes = [graph.index(step.viewpoint) for step in trace.steps]
-        self.positions = graph.positions[nodes]
+        self.positions = np.array([camera_position(graph, step.viewpoint) for step in trace.steps])
         # Direction of the camera at the start of each step; each step ends with the next one's.
         self._poses = [Pose(trace.steps[0].heading, _PITCH)]
-        for here, there in pairwise(self.positions):
-            self._poses.append(_towards(there - here, self._poses[-1]))
+        for number, (here, there) in enumerate(pairwise(self.positions), start=1):
+            before = self._poses[-1]
+            if trace.is_continuous:
+                heading = nearest_turn(trace.steps[number].heading, before.heading)
+                self._poses.append(Pose(heading, _PITCH))
+            else:
+                self._poses.append(_towards(there - here, before))
 
     def length(self, step: int) -> float:
         """Return the metres from a step to the next."""
@@ -106,8 +112,12 @@ def phases(walks: Sequence[Walk]) -> Iterator[Phase]:
     """Yield the parts of a film. If a step of one walk takes longer, the other walk waits."""
     longest = max(walk.last for walk in walks)
     for step in range(longest + 1):
-        yield Phase("look", step, _LOOK + (_READ if step == 0 else 0.0))
         walking = [walk for walk in walks if step < walk.last]
+        if step and walking and all(walk.trace.is_continuous for walk in walking):
+            moves = max(walk.length(step) for walk in walking) > 0
+            yield Phase("go" if moves else "turn", step, _QUICK)
+            continue
+        yield Phase("look", step, _LOOK + (_READ if step == 0 else 0.0))
         if walking:
             turn = max(walk.turning(step) for walk in walking)
             if turn > 0.02 or len(walking) < len(walks):
@@ -132,10 +142,20 @@ def _towards(offset: np.ndarray, before: Pose) -> Pose:
     level = math.hypot(offset[0], offset[1])
     if level < 1e-3:
         return before
-    turn = math.atan2(offset[0], offset[1]) - before.heading
-    turn = (turn + math.pi) % (2 * math.pi) - math.pi
+    heading = nearest_turn(math.atan2(offset[0], offset[1]), before.heading)
     slope = math.atan2(offset[2], level)
-    return Pose(before.heading + turn, _PITCH + _SLOPE * slope)
+    return Pose(heading, _PITCH + _SLOPE * slope)
+
+
+def nearest_turn(heading: float, before: float) -> float:
+    """Return a heading plus whole circles so that it is nearest to the one before, in radians."""
+    return before + (heading - before + math.pi) % (2 * math.pi) - math.pi
+
+
+def camera_position(graph: NavGraph, viewpoint: str) -> np.ndarray:
+    """Return the position (3,) of the camera at a viewpoint or free position."""
+    free = position_of(viewpoint)
+    return graph.positions[graph.index(viewpoint)] if free is None else np.array(free)
 
 
 def _eased(share: float) -> float:

@@ -108,6 +108,7 @@ def bundle(
             "note": pictures.note,
             "widths": [width],
             "follower": None,
+            "continuous": False,
         },
         "episodes": [row for row in library.rows() if row["key"] in wanted],
         "traces": {

@@ -9,6 +9,7 @@ from envs.episodes import Episode, base_language
 from envs.graphs.nav_graph import NavGraph
 from envs.worlds import Dataset, WorldFiles
 from viewer.trace import Trace, outcome
+from viewer.trace.positions import position_of
 
 Json = dict[str, Any]
 
@@ -154,7 +155,8 @@ class Library:
             graph = self.graph(trace.scan)
         except FileNotFoundError as error:
             raise ValueError(f"{name}: {error}") from error
-        unknown = [v for v in (*trace.path, *trace.walked) if v not in graph]
+        places = (*trace.path, *trace.walked)
+        unknown = [v for v in places if v not in graph and position_of(v) is None]
         if unknown:
             raise ValueError(
                 f"{name}: scan '{trace.scan}' has no viewpoint '{unknown[0]}'; the graphs in "

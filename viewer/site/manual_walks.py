@@ -1,10 +1,11 @@
 """Walks by hand, saved after every step."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
@@ -18,8 +19,39 @@ UNFINISHED = ".walking"  # not .json, so that readers of traces skip unfinished 
 _IN_MEMORY = 200  # number of walks in memory; others are read from disk again
 
 
+class HandWalk(Protocol):
+    """A walk by hand, up to a step."""
+
+    @property
+    def moves(self) -> int:
+        """Number of actions so far."""
+        ...
+
+    @property
+    def trace(self) -> Trace:
+        """Trace of the walk so far."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether the user has stopped."""
+        ...
+
+    def after(self, action: int) -> "HandWalk":
+        """Return the walk after another action; 0 stops.
+
+        Raises:
+            ValueError: The walk is over, or there is no such action.
+        """
+        ...
+
+    def repeating(self, trace: Trace, steps: int) -> "HandWalk":
+        """Return the walk after the first steps of another one, as far as they are possible."""
+        ...
+
+
 class ManualWalk:
-    """One walk, up to a step.
+    """One walk on a graph, up to a step.
 
     Attributes:
         moves: Number of edges walked.
@@ -57,10 +89,10 @@ class ManualWalk:
             raise ValueError(f"action {action} is not in 0..{len(places)}")
         return self._longer([places[action - 1]] if action else [], stopped=action == 0)
 
-    def along(self, path: Sequence[str]) -> "ManualWalk":
-        """Return the walk along a given path, up to its first step that is not an edge."""
+    def repeating(self, trace: Trace, steps: int) -> "ManualWalk":
+        """Return the walk along the path of a trace, up to its first step that is not an edge."""
         walk = self
-        for viewpoint in path:
+        for viewpoint in trace.walked[1 : steps + 1]:
             if viewpoint not in walk._neighbours():
                 break
             walk = walk._longer([viewpoint])
@@ -97,12 +129,19 @@ class ManualWalks:
     Args:
         library: Receives finished walks.
         folder: Folder for traces.
+        new_continuous: Begins a continuous walk of an episode; None for walks on graphs.
     """
 
-    def __init__(self, library: Library, folder: Path) -> None:
+    def __init__(
+        self,
+        library: Library,
+        folder: Path,
+        new_continuous: Callable[[Entry], HandWalk] | None = None,
+    ) -> None:
         self._library = library
         self._folder = folder
-        self._manual_walks: dict[str, ManualWalk] = {}
+        self._new_continuous = new_continuous
+        self._manual_walks: dict[str, HandWalk] = {}
         self._lock = Lock()  # two threads must not save the same walk
 
     def start(
@@ -121,13 +160,15 @@ class ManualWalks:
             ValueError: The saved walk cannot be resumed; the message names the file.
         """
         entry = self._library.entry(key)
-        prefix = () if agent is None else self._library.trace(key, agent).walked[1 : steps + 1]
+        followed = None if agent is None else self._library.trace(key, agent)
         with self._lock:
             walk = self._unfinished(key, entry)
             if walk is None or restart or agent is not None:
                 if walk is not None and walk.moves:
                     _set_aside(self._file(entry, UNFINISHED))
-                walk = self._new(entry).along(prefix)
+                walk = self._new(entry)
+                if followed is not None:
+                    walk = walk.repeating(followed, steps)
                 self._save(entry, walk)
                 self._keep(key, walk)
             return Progress(walk.trace)
@@ -164,16 +205,23 @@ class ManualWalks:
         keys = self._library.keys() if files else []
         return {key for key in keys if self._file(self._library.entry(key), UNFINISHED) in files}
 
-    def _new(self, entry: Entry) -> ManualWalk:
+    @property
+    def is_continuous(self) -> bool:
+        """Whether walks are continuous."""
+        return self._new_continuous is not None
+
+    def _new(self, entry: Entry) -> HandWalk:
+        if self._new_continuous is not None:
+            return self._new_continuous(entry)
         setting = Setting(AGENT, self._library.files.world, entry.dataset, entry.split)
         return ManualWalk(setting, entry.episode, self._library.graph(entry.episode.scan))
 
-    def _keep(self, key: str, walk: ManualWalk) -> None:
+    def _keep(self, key: str, walk: HandWalk) -> None:
         self._manual_walks[key] = walk
         while len(self._manual_walks) > _IN_MEMORY:
             del self._manual_walks[next(iter(self._manual_walks))]
 
-    def _unfinished(self, key: str, entry: Entry) -> ManualWalk | None:
+    def _unfinished(self, key: str, entry: Entry) -> HandWalk | None:
         """Return the unfinished walk of an episode, from memory or disk."""
         known = self._manual_walks.get(key)
         if known is not None:
@@ -182,7 +230,7 @@ class ManualWalks:
         if not path.is_file():
             return None
         (saved,) = read_traces(path)
-        walk = self._new(entry).along(saved.walked[1:])
+        walk = self._new(entry).repeating(saved, len(saved.steps))
         if walk.trace != saved:
             raise ValueError(
                 f"{path}: this walk is of another episode or graph than {key}; move the file to "
@@ -191,7 +239,7 @@ class ManualWalks:
         self._keep(key, walk)
         return walk
 
-    def _save(self, entry: Entry, walk: ManualWalk) -> None:
+    def _save(self, entry: Entry, walk: HandWalk) -> None:
         unfinished = self._file(entry, UNFINISHED)
         if not walk.over:
             if walk.moves:
@@ -203,7 +251,8 @@ class ManualWalks:
         self._library.add([walk.trace])
 
     def _file(self, entry: Entry, suffix: str) -> Path:
-        folder = self._folder / AGENT / self._library.files.world / entry.dataset
+        kind = f"{entry.dataset}-continuous" if self.is_continuous else entry.dataset
+        folder = self._folder / AGENT / self._library.files.world / kind
         return folder / trace_file_name(entry.episode.instr_id, suffix)
 
 

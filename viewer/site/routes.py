@@ -15,6 +15,7 @@ from viewer.scene.scenes import scene
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks, Progress
 from viewer.trace import Trace, trace_json
+from viewer.trace.positions import position_of
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -136,6 +137,7 @@ class Routes:
                 "note": self.pictures.note,
                 "widths": WIDTHS,
                 "follower": self._follower if self._follow else None,
+                "continuous": self._manual_walks.is_continuous,
             }
         )
 
@@ -162,8 +164,8 @@ class Routes:
         width = query.get("width", str(WIDTHS[0]))
         if width not in map(str, WIDTHS):
             raise RequestError(400, f"width {width!r} is not one of {', '.join(map(str, WIDTHS))}")
-        # Viewpoints become file names, so only those of the graph are accepted.
-        if viewpoint not in self.library.graph(scan):
+        # Viewpoints become file names, so only those of the graph and positions are accepted.
+        if viewpoint not in self.library.graph(scan) and position_of(viewpoint) is None:
             raise RequestError(404, f"scan {scan!r} has no viewpoint {viewpoint!r}")
         try:
             picture = self.pictures.jpeg(scan, viewpoint, int(width))

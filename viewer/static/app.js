@@ -5,10 +5,11 @@ import { customInstruction } from "viewer/custom_instruction.js";
 import { source } from "viewer/data_source.js";
 import { firstClick, metres } from "viewer/elements.js";
 import { EpisodeList, SIGNS } from "viewer/episode_list.js";
-import { addShortcuts } from "viewer/keys.js";
+import { addDriving, addShortcuts } from "viewer/keys.js";
 import { ManualWalk } from "viewer/manual_walk.js";
 import { setPictureWidths } from "viewer/pictures.js";
 import { Player } from "viewer/player.js";
+import { isFree } from "viewer/positions.js";
 import { latest, showNotice } from "viewer/requests.js";
 import { Stage } from "viewer/stage.js";
 import { themeButton } from "viewer/theme.js";
@@ -27,7 +28,8 @@ const hasWebGL = Boolean(new OffscreenCanvas(1, 1).getContext("webgl2"));
 const note = site.note || (hasWebGL ? "" : "This browser has no WebGL2: only the map is shown.");
 const stage = new Stage(!note);
 const player = new Player((step) => showStep(step));
-const manualWalk = new ManualWalk(showManualWalk, { stop, next: walkNextEpisode, leave });
+const buttons = { stop, next: walkNextEpisode, leave };
+const manualWalk = new ManualWalk(showManualWalk, buttons, site.continuous);
 const list = new EpisodeList(rows, () => get("agent-a").value, (key) => openEpisode(key));
 setPictureWidths(site.widths);
 
@@ -77,7 +79,7 @@ function showStep(step) {
   if (!shown.traces.length) return Promise.resolve(); // no trace could be loaded yet
   const last = Math.max(...shown.traces.map((trace) => trace.steps.length)) - 1;
   shown.step = Math.min(last, Math.max(0, step));
-  player.update(shown.step, last);
+  player.update(shown.step, last, shown.traces.every(({ steps }) => isFree(steps[0].viewpoint)));
   const arrival = stage.show(shown.traces, shown.step, {
     showPath: manualWalk.active ? manualWalk.showPath : true,
     attention: get("view-attention").checked,
@@ -188,7 +190,8 @@ function announceStep() {
   const distance = step.distance_to_goal;
   const hidden = distance == null || (manualWalk.active && !manualWalk.showPath);
   const goal = hidden ? "" : `, ${metres(distance)} from the goal`;
-  get("live").textContent = `Step ${shown.step}, ${step.candidates.length} candidates${goal}.`;
+  const about = step.motion ?? `${step.candidates.length} candidates`;
+  get("live").textContent = `Step ${shown.step}, ${about}${goal}.`;
 }
 
 // Stores the state in the page's address, so that a reload restores it, also during a walk by hand.
@@ -252,6 +255,7 @@ function addListeners() {
   get("walk").addEventListener("click", firstClick(takeOver));
   get("browse").addEventListener("click", openList);
   addShortcuts(shortcuts);
+  if (site.continuous) addDriving((action) => canAct() && manualWalk.act(action));
 }
 
 // Shows the episode that the address names, or the first one.

@@ -12,6 +12,8 @@ export function caption(trace, number) {
   const facts = [html("b", {}, trace.agent), position];
   if (step.stop_probability != null) facts.push(`P(stop) ${percent(step.stop_probability)}`);
   if (step.value != null) facts.push(`value ${step.value.toFixed(2)}`);
+  if (step.motion && step.motion !== "stop") facts.push(step.motion);
+  if (step.collided) facts.push(html("em", { class: "collides" }, "collides"));
   if (step.action === 0) facts.push("stops here");
   else if (number === last && trace.ending === "cut off") facts.push("step limit reached");
   return facts.map((fact) => html("span", {}, fact));

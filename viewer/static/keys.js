@@ -15,3 +15,19 @@ export function addShortcuts(actions) {
     if (handled !== false) event.preventDefault();
   });
 }
+
+const DRIVING = { ArrowUp: 1, ArrowLeft: 2, ArrowRight: 3 };
+
+// Arrow keys of a continuous walk by hand: `act(action)` returns false if the user cannot act now, and
+// the keys keep their other meanings, such as looking around.
+export function addDriving(act) {
+  const drive = (event) => {
+    if (!Object.hasOwn(DRIVING, event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, dialog")) return;
+    if (act(DRIVING[event.key]) === false) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  // Before the panorama, whose own listener turns the view.
+  document.addEventListener("keydown", drive, { capture: true });
+}

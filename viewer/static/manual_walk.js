@@ -15,11 +15,13 @@ export class ManualWalk {
   #file = null;
   #busy = false;
   #onChange;
+  #continuous;
 
   // `onChange()` is called after each change of the walk; `buttons` is { stop, next, leave }, the
-  // functions that the buttons call.
-  constructor(onChange, buttons) {
+  // functions that the buttons call; `continuous` walks are driven with the arrow keys.
+  constructor(onChange, buttons, continuous) {
     this.#onChange = onChange;
+    this.#continuous = continuous;
     const restart = () => this.start({ episode: this.key, restart: true });
     get("show-path").addEventListener("change", () => onChange());
     get("stop").addEventListener("click", firstClick(buttons.stop));
@@ -102,8 +104,9 @@ export class ManualWalk {
     get("restart").textContent = this.over ? "Walk again" : "Start over";
     get("restart").hidden = !this.over && this.trace?.steps.length < 2;
     if (this.over) return;
-    const help =
-      "Click a marker or press its number. Drag to look around. Your walk is saved after every step.";
+    const help = this.#continuous
+      ? "Arrow keys: step forward, turn left, turn right. Drag to look around. Your walk is saved after every step."
+      : "Click a marker or press its number. Drag to look around. Your walk is saved after every step.";
     get("walk-status").replaceChildren(
       html("strong", {}, "You are walking."),
       html("span", {}, help),

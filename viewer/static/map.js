@@ -4,6 +4,7 @@
 import { RADIUS, marker } from "viewer/markers.js";
 import { knownMapAt, knownMapShapes } from "viewer/known_map.js";
 import { drawingScale, metres, firstClick, svg } from "viewer/elements.js";
+import { positionOf } from "viewer/positions.js";
 
 const MARGIN = 1.4, GOAL_RADIUS = 3;
 const SMALLEST = 0.6; // scale factor of markers that are close together
@@ -12,6 +13,7 @@ const COARSE = 34; // pixels per metre up to which lines and agents grow with th
 export class FloorMap {
   #scene;
   #points;
+  #free = new Map(); // points of the free positions of continuous walks
   #agents = []; // { walk, cone, group }
   #thin = 1; // factor on the widths of lines and agents, smaller on a large map
   storey = 0;
@@ -26,7 +28,20 @@ export class FloorMap {
   }
 
   storeyOf(viewpoint) {
-    return this.#points.get(viewpoint)[3];
+    return this.#pointOf(viewpoint)[3];
+  }
+
+  // Returns [x, y, z of the floor, storey] of a viewpoint, or of a free position in a continuous walk,
+  // which is on the storey of the nearest viewpoint.
+  #pointOf(viewpoint) {
+    const known = this.#points.get(viewpoint) ?? this.#free.get(viewpoint);
+    if (known) return known;
+    const [x, y, z] = positionOf(viewpoint);
+    const far = (point) => Math.hypot(point[0] - x, point[1] - y, point[2] - z);
+    const nearest = [...this.#points.values()].reduce((a, b) => (far(b) < far(a) ? b : a));
+    const point = [x, y, nearest[2], nearest[3]];
+    this.#free.set(viewpoint, point);
+    return point;
   }
 
   // Returns the drawing. `walks` is [{ trace, step, second, camera }], `path` the reference path or
@@ -86,7 +101,7 @@ export class FloorMap {
   travel(second, move, progress) {
     for (const { walk, group } of this.#agents) {
       if (walk.second !== second) continue;
-      const [x, y] = this.#points.get(this.#viewpointOf(walk));
+      const [x, y] = this.#pointOf(this.#viewpointOf(walk));
       const length = move ? (progress - 1) * move.distance * Math.cos(move.elevation) : 0;
       const ahead = move?.back ? -length : length;
       const [right, up] = move
@@ -114,7 +129,7 @@ export class FloorMap {
     const viewpoints = steps
       .flatMap((step) => [step, ...step.candidates])
       .map(({ viewpoint }) => viewpoint);
-    const points = [...viewpoints, ...(path ?? [])].map((viewpoint) => this.#points.get(viewpoint));
+    const points = [...viewpoints, ...(path ?? [])].map((viewpoint) => this.#pointOf(viewpoint));
     return boundingBox([...points.map(([x, y]) => [x, -y]), ...this.#goalArea(path)], MARGIN);
   }
 
@@ -180,15 +195,32 @@ export class FloorMap {
   #trajectory({ trace, step, second }) {
     const viewpoints = trace.steps.map(({ viewpoint }) => viewpoint);
     const kind = second ? "two" : "one";
+    const collisions = trace.steps.slice(0, step).filter(({ collided }) => collided);
     return [
       this.#line(viewpoints.slice(step), `walked ahead ${kind}`),
       this.#line(viewpoints.slice(0, step + 1), `walked ${kind}`),
+      ...collisions.map(({ viewpoint }) => this.#collision(viewpoint)),
     ];
+  }
+
+  // A cross where the agent has walked into an obstacle.
+  #collision(viewpoint) {
+    const [x, y] = this.#pointOf(viewpoint);
+    const cross = svg(
+      "path",
+      {
+        class: "collision",
+        d: "M-.16 -.16 L.16 .16 M-.16 .16 L.16 -.16",
+        transform: `translate(${x} ${-y}) scale(${this.#thin})`,
+      },
+      svg("title", {}, "collision"),
+    );
+    return cross;
   }
 
   // The agent and its cone, drawn at the origin and translated to its viewpoint.
   #agent(walk) {
-    const [x, y] = this.#points.get(this.#viewpointOf(walk));
+    const [x, y] = this.#pointOf(this.#viewpointOf(walk));
     const kind = walk.second ? "two" : "one";
     const { heading, across } = walk.camera;
     const cone = svg("path", { class: `cone ${kind}`, d: wedge(heading, across) });
@@ -218,7 +250,7 @@ export class FloorMap {
   }
 
   #line(viewpoints, kind) {
-    const points = viewpoints.map((viewpoint) => this.#points.get(viewpoint));
+    const points = viewpoints.map((viewpoint) => this.#pointOf(viewpoint));
     return svg("polyline", { class: kind, points: points.map(([x, y]) => `${x},${-y}`).join(" ") });
   }
 

@@ -4,6 +4,7 @@ import { recall, store } from "viewer/preferences.js";
 import { motion, pause } from "viewer/motion.js";
 
 const PAUSE = 1100; // milliseconds at each step
+const QUICK = 40; // at each step of a continuous walk
 const SPEEDS = [0.5, 1, 2, 4];
 
 const get = (id) => document.getElementById(id);
@@ -13,6 +14,7 @@ export class Player {
   #playing = null;
   #last = 0;
   #step = 0;
+  #pause = PAUSE;
 
   // `showStep(step)` shows a step and resolves when the move to it is complete.
   constructor(showStep) {
@@ -30,9 +32,10 @@ export class Player {
     if (recall("loop") === "true") this.toggleLoop();
   }
 
-  // Displays the current step and the number of the last one.
-  update(step, last) {
+  // Displays the current step and the number of the last one; `quick` plays without pauses.
+  update(step, last, quick = false) {
     [this.#step, this.#last] = [step, last];
+    this.#pause = quick ? QUICK : PAUSE;
     const slider = get("step");
     slider.max = last;
     slider.value = step;
@@ -63,7 +66,7 @@ export class Player {
     this.#label("Pause");
     const { signal } = this.#playing;
     if (this.#step === this.#last) await this.#showStep(0);
-    while (await pause(PAUSE, signal)) {
+    while (await pause(this.#pause, signal)) {
       await this.#showStep(this.#step === this.#last ? 0 : this.#step + 1);
     }
   }

@@ -44,6 +44,7 @@ function arrow(heading) {
 }
 
 function action(step, trace) {
+  if (step.motion) return step.collided ? `${step.motion}, collides` : step.motion;
   if (step.action) return metres(step.candidates[step.action - 1].distance);
   if (step.action === 0) return "stop";
   return trace.ending === "cut off" && step === trace.steps.at(-1) ? "step limit" : null;

@@ -9,6 +9,7 @@ import { animate, motion, pause, turnBetween } from "viewer/motion.js";
 import { Panorama } from "viewer/panorama.js";
 import { headingAt, moveBetween } from "viewer/moves.js";
 import { initialWidth, picture, widthsFor } from "viewer/pictures.js";
+import { isFree, placeName } from "viewer/positions.js";
 import { html, svg } from "viewer/elements.js";
 
 // Radians. The camera looks slightly down, because the markers are on the floor.
@@ -17,6 +18,7 @@ const VISIBLE = 0.36; // share of the field of view around its centre that conta
 // Milliseconds: delay before finer pictures and before the loading text, then animations.
 const REFINE_DELAY = 160, SLOW = 500;
 const GLIDE = 900, FADE = 300, HALF_TURN = 1100, SHORTEST_TURN = 240;
+const QUICK = 130; // of a step of a continuous walk
 
 export class View {
   onLook = () => {};
@@ -104,7 +106,8 @@ export class View {
     const move = moveBetween(previous, trace, number);
     const loading = this.#load(trace.scan, trace.steps[number].viewpoint, signal);
     if (!motion.reduced) this.onMove(move, 0);
-    if (previous && move && !move.back) await this.#turnTo(move.heading, signal);
+    // An agent that slides along a wall does not face the direction of its movement.
+    if (previous && move && !move.back && !move.quick) await this.#turnTo(move.heading, signal);
     const bitmap = await loading;
     if (signal.aborted) return false;
     if (bitmap) {
@@ -114,7 +117,8 @@ export class View {
           this.#panorama.continueMove(progress);
           this.onMove(move, progress);
         };
-        if (!(await animate(move ? GLIDE : FADE, paint, signal))) return false;
+        const time = isFree(trace.steps[number].viewpoint) ? (move ? QUICK : 0) : move ? GLIDE : FADE;
+        if (!(await animate(time, paint, signal))) return false;
         this.#panorama.finishMove();
       } else this.#panorama.show(bitmap);
     }
@@ -204,7 +208,7 @@ export class View {
     this.#caption.replaceChildren(...caption(trace, number));
     this.#canvas.setAttribute(
       "aria-label",
-      `Panorama of viewpoint ${trace.steps[number].viewpoint.slice(0, 6)} in ${trace.scan}: ` +
+      `Panorama of ${placeName(trace.steps[number].viewpoint)} in ${trace.scan}: ` +
         `${trace.agent}, step ${number}. Use the arrow keys to look around.`,
     );
   }

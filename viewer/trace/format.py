@@ -17,11 +17,13 @@ from storage import atomic_write
 from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
 from viewer.trace.language_models import ModelDecision
+from viewer.trace.positions import FREE, position_of
 
 FORMAT, VERSION = "clipnav-trace", 1
 REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
 
 Ending = Literal["stopped", "cut off", "under way"]
+Motion = Literal["stop", "forward", "left", "right"]
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -81,7 +83,8 @@ class Step(msgspec.Struct, frozen=True):
     """One decision.
 
     Attributes:
-        viewpoint: Viewpoint id of the agent's position.
+        viewpoint: Viewpoint id of the agent's position; in a continuous walk the name of a free
+            position, see `viewer.trace.positions`.
         heading: Heading of the agent.
         elevation: Elevation of the agent's camera.
         candidates: Candidates in the order of the actions 1, 2, ...
@@ -96,6 +99,8 @@ class Step(msgspec.Struct, frozen=True):
         view_attention: Attention weights of the 36 views, see `envs.graphs.candidates`.
         known_map: Map of an agent that builds one; None while it walks to a chosen node.
         model: Prompt and answers of an agent that asks a language model.
+        motion: Action in a continuous walk, which has no candidates; None on a graph.
+        collided: Whether the action hit an obstacle.
     """
 
     viewpoint: str
@@ -111,6 +116,8 @@ class Step(msgspec.Struct, frozen=True):
     view_attention: tuple[float, ...] | None = None
     known_map: KnownMap | None = None
     model: ModelDecision | None = None
+    motion: Motion | None = None
+    collided: bool = False
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +166,11 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     def has_goal(self) -> bool:
         """Whether the goal of the episode is known."""
         return len(self.path) > 1
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether the walk has free positions instead of viewpoints."""
+        return self.steps[0].viewpoint.startswith(FREE)
 
     @property
     def walked(self) -> tuple[str, ...]:
@@ -239,6 +251,8 @@ def _jumps(steps: Sequence[Step]) -> Iterator[str]:
 
 
 def _step_problems(step: Step, words: int) -> Iterator[str]:
+    if step.viewpoint.startswith(FREE) and position_of(step.viewpoint) is None:
+        yield f"viewpoint': '{step.viewpoint}' is not the name of a position"
     if step.action is not None and not 0 <= step.action <= len(step.candidates):
         yield f"action': {step.action} is not in 0..{len(step.candidates)}"
     chances = [step.stop_probability, *(c.probability for c in step.candidates)]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from envs.episodes import Episode
     from envs.navigation.vector_env import VlnVectorEnv
     from envs.pictures.panorama_files import Pictures
-    from viewer.site.library import Library
+    from viewer.site.library import Entry, Library
+    from viewer.site.manual_walks import HandWalk
     from viewer.site.opening import Kind
     from viewer.trace import Trace
 
@@ -30,6 +31,7 @@ class Content:
         follow: Lets an agent follow a typed instruction; None without a run.
         follower: Name of that agent.
         first_agents: Name of the first agent of each source.
+        new_continuous: Begins a continuous walk by hand; None for walks on graphs.
     """
 
     library: "Library"
@@ -37,6 +39,7 @@ class Content:
     follow: "Callable[[Episode], Trace] | None"
     follower: str
     first_agents: tuple[str, ...]
+    new_continuous: "Callable[[Entry], HandWalk] | None" = None
 
 
 def load_content(config: VisualiseConfig) -> Content:
@@ -48,6 +51,8 @@ def load_content(config: VisualiseConfig) -> Content:
     from viewer.site.opening import first_agents, kind_of, label_agents
 
     kinds: dict[Path, Kind] = {source: kind_of(source) for source in config.sources}
+    if config.environment == "continuous":
+        return _continuous_content(config, kinds)
     runs = [source for source, kind in kinds.items() if kind == "run"]
     if runs:
         config = _as_trained(config, runs[0])
@@ -70,6 +75,35 @@ def load_content(config: VisualiseConfig) -> Content:
     return Content(
         library, world_pictures(files, config.scan_dir), follow, follower, first_agents(named)
     )
+
+
+def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -> Content:
+    """Read traces, or record the expert; walks by hand are continuous."""
+    from clipnav.commands.viewer.continuous_content import ContinuousContent
+    from envs.episodes import load_episodes
+    from envs.pictures.world_pictures import world_pictures
+    from envs.worlds import world_files
+    from viewer.scene.free_pictures import house_free_pictures
+    from viewer.site.library import Library
+    from viewer.site.opening import first_agents, label_agents
+
+    for source, kind in kinds.items():
+        if kind != "traces":
+            raise ValueError(
+                f"{source}: is a {kind}, but continuous walks come from traces; remove it, or "
+                "--environment continuous"
+            )
+    files = world_files(config.world or "houses", config.data_dir)
+    episodes = load_episodes(config.dataset, config.split, files)
+    library = Library(files, config.dataset)
+    content = ContinuousContent(config, episodes)
+    traces = _all_traces(config, kinds, {}, library) if kinds else {}
+    named = label_agents(traces or {Path("expert"): content.expert_traces()})
+    for one in named.values():
+        library.add(one)
+    library.add_episodes(episodes[: config.limit], config.split)
+    pictures = house_free_pictures(world_pictures(files))
+    return Content(library, pictures, None, "", first_agents(named), content.driver().begin)
 
 
 def _all_traces(

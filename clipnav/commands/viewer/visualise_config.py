@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
-from envs.worlds import Dataset, World
+from envs.worlds import Dataset, World, is_built_in
 from training.settings import check_counts
 
 
@@ -16,6 +17,9 @@ class VisualiseConfig:
     sources: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Runs of clipnav train-agent, folders or files of traces, or submission files; none to walk by
     hand."""
+    environment: Literal["graph", "continuous"] = "graph"
+    """Environment: walks between viewpoints, or continuous walks in the built-in houses. Without
+    sources, continuous shows the expert's walks, and you drive with the arrow keys."""
     dataset: Dataset = "r2r"
     """Data set of submission files and of episodes to walk by hand; runs and traces have their
     own."""
@@ -70,6 +74,21 @@ class VisualiseConfig:
             raise ValueError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
         if self.size and not self.video:
             raise ValueError("--size applies to films: add --video FILE")
+        if self.environment == "continuous":
+            self._check_continuous()
+
+    def _check_continuous(self) -> None:
+        if self.world is not None and not is_built_in(self.world):
+            raise ValueError(
+                f"--world {self.world} has no floors for continuous walks; use the built-in houses"
+            )
+        if self.dataset == "r4r":
+            raise ValueError("--dataset r4r has no continuous walks; use r2r or rxr")
+        if self.rerun is not None:
+            raise ValueError(
+                f"--rerun {self.rerun}: logs contain walks on graphs only; write a film with "
+                "--video, or a page with --export"
+            )
 
     @property
     def writes(self) -> bool:

@@ -41,11 +41,10 @@ def browser():
 
 
 @contextlib.contextmanager
-def served(library, pictures, folder, follow=None):
+def served(library, pictures, folder, follow=None, new_continuous=None):
     """The address of a server for a library; walks are saved in a folder."""
-    site = Routes(
-        library, pictures, ManualWalks(library, folder), follow, "teacher" if follow else ""
-    )
+    walks = ManualWalks(library, folder, new_continuous)
+    site = Routes(library, pictures, walks, follow, "teacher" if follow else "")
     with ViewerServer(site) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()

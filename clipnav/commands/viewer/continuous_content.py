@@ -1,0 +1,67 @@
+"""Content of the viewer for continuous walks: traces, the expert's walks, and walks by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clipnav.commands.viewer.visualise_config import VisualiseConfig
+
+if TYPE_CHECKING:
+    from envs.episodes import Episode
+    from viewer.site.continuous_walks import ContinuousDriver
+    from viewer.trace import Trace
+    from viewer.trace.continuous import ContinuousRecorder
+
+EXPERT = "expert"
+_EPISODES = 8  # whose expert is recorded if --limit is not given
+_BATCH = 16
+_ENDLESS = 100_000  # actions of a walk by hand
+
+
+@dataclass(frozen=True)
+class ContinuousContent:
+    """Continuous walks of a split.
+
+    Attributes:
+        config: Settings of the command.
+        episodes: Episodes of the split, up to --limit.
+    """
+
+    config: VisualiseConfig
+    episodes: "Sequence[Episode]"
+
+    def expert_traces(self) -> "list[Trace]":
+        """Return the expert's walks of the first episodes, or of --episode."""
+        config = self.config
+        ids = [episode.instr_id for episode in self.episodes]
+        if config.episode is not None:
+            if config.episode not in ids:
+                raise ValueError(
+                    f"there is no episode '{config.episode}'; the first one is '{ids[0]}'"
+                )
+            ids = [config.episode]
+        ids = ids[: config.limit or (1 if config.writes else _EPISODES)]
+        print(f"{EXPERT}: {len(ids)} continuous episodes of {config.split} ...", flush=True)
+        return self._recorder(EXPERT, min(_BATCH, len(ids)), None).record(ids)
+
+    def driver(self) -> "ContinuousDriver":
+        """Return what carries out the actions of walks by hand."""
+        from viewer.site.continuous_walks import ContinuousDriver
+        from viewer.site.manual_walks import AGENT
+
+        return ContinuousDriver(self._recorder(AGENT, 1, _ENDLESS))
+
+    def _recorder(self, agent: str, size: int, limit: int | None) -> "ContinuousRecorder":
+        from envs.continuous.environments.making import make_continuous_vector_env
+        from viewer.trace.building import Setting
+        from viewer.trace.continuous import ContinuousRecorder
+
+        config = self.config
+        world = config.world or "houses"
+        arguments: dict[str, Any] = {"observe": (), "tilt_actions": False}
+        if limit is not None:
+            arguments["max_episode_steps"] = limit
+        arguments |= {"dataset": config.dataset, "split": config.split, "world": world}
+        env = make_continuous_vector_env(size, "Disabled", None, None, **arguments)
+        setting = Setting(agent, world, config.dataset, config.split)
+        return ContinuousRecorder(env, self.episodes, setting)

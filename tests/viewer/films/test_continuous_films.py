@@ -1,0 +1,43 @@
+"""Films of continuous walks."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from envs.pictures.panorama_files import DrawnPictures
+from envs.worlds import world_files
+from viewer.films import FilmSettings, film_walks
+from viewer.films.timeline import Walk, phases
+from viewer.scene.free_pictures import FreePictures
+from viewer.site.library import Library
+from viewer.trace.positions import position_of
+
+
+@pytest.fixture
+def library(expert_trace):
+    library = Library(world_files("houses"), "r2r")
+    library.add([expert_trace])
+    return library
+
+
+def test_the_camera_follows_positions_and_headings(library, expert_trace):
+    walk = Walk(expert_trace, library.graph(expert_trace.scan))
+    expected = [position_of(step.viewpoint) for step in expert_trace.steps]
+    np.testing.assert_allclose(walk.positions, expected)
+    parts = list(phases([walk]))
+    for part in parts:
+        if part.step and part.kind in ("go", "turn"):
+            assert (walk.length(part.step) > 0) == (part.kind == "go")
+            state = walk.state(part, 1.0)
+            turn = state.pose.heading - expert_trace.steps[part.step + 1].heading
+            assert np.cos(turn) == pytest.approx(1, abs=1e-6)
+    assert sum(part.seconds for part in parts) < 0.3 * len(expert_trace.steps) + 8
+
+
+def test_a_walk_is_filmed(library, expert_trace, grey, tmp_path):
+    inner = DrawnPictures(grey, lambda scan: tmp_path / scan)
+    pictures = FreePictures(inner, lambda scan, position, width: grey(scan, "a0", 1024).rgb)
+    path = tmp_path / "walk.gif"
+    short = msgspec.structs.replace(expert_trace, steps=expert_trace.steps[:8], ending="cut off")
+    film_walks(path, [short], library, pictures, FilmSettings((640, 360)))
+    assert path.stat().st_size > 10_000

@@ -1,0 +1,107 @@
+"""Continuous walks in the browser: path on the plan, collisions, and driving with arrow keys."""
+
+import pytest
+
+from envs.pictures.panorama_files import DrawnPictures
+from envs.worlds import world_files
+from viewer.scene.free_pictures import FreePictures
+from viewer.site.continuous_walks import ContinuousDriver
+from viewer.site.export import export_page
+from viewer.site.library import Library
+
+KEY = "val_unseen/32000_0"
+
+
+@pytest.fixture
+def library(expert_trace):
+    library = Library(world_files("houses"), "r2r")
+    library.add([expert_trace])
+    return library
+
+
+@pytest.fixture
+def pictures(grey, tmp_path):
+    inner = DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
+    return FreePictures(inner, lambda scan, position, width: grey(scan, "a0", width).rgb)
+
+
+@pytest.fixture
+def url(library, pictures, serve, tmp_path, make_recorder):
+    driver = ContinuousDriver(make_recorder("you", max_episode_steps=10_000))
+    with serve(library, pictures, tmp_path / "traces", None, driver.begin) as url:
+        yield url
+
+
+def open_walk(page, url, **fields):
+    state = "&".join(f"{name}={value}" for name, value in {"episode": KEY, **fields}.items())
+    page.goto(f"{url}#{state}")
+    page.wait_for_selector("[data-state=still] canvas[data-picture]")
+
+
+def press(page, key, steps):
+    page.keyboard.press(key)
+    text = f"after {steps} step{'' if steps == 1 else 's'}"
+    page.locator("[data-state=still] figcaption", has_text=text).wait_for()
+
+
+def test_a_walk_is_shown_on_the_plan(page, url, expert_trace):
+    open_walk(page, url, a="expert", step=20)
+    line = page.locator("polyline.walked.one:not(.ahead)").get_attribute("points")
+    assert len(line.split()) == 21
+    assert page.locator("figcaption").inner_text().startswith("expert")
+    motion = expert_trace.steps[20].motion
+    assert motion in page.locator("tr[aria-current=step]").inner_text()
+    label = page.locator("canvas").first.get_attribute("aria-label")
+    assert label.startswith("Panorama of position ")
+    assert page.locator(".marker").count() == 0
+
+
+def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
+    open_walk(page, url, a="expert")
+    page.locator("#walk").click()
+    page.locator("[data-state=still] figcaption", has_text="after 0 steps").wait_for()
+    heading = float(page.locator("canvas").first.get_attribute("data-heading"))
+    press(page, "ArrowRight", 1)
+    turned = float(page.locator("canvas").first.get_attribute("data-heading"))
+    assert (turned - heading) % 360 == pytest.approx(15, abs=0.2)
+    press(page, "ArrowLeft", 2)
+    for step in range(3, 60):
+        press(page, "ArrowUp", step)
+        if page.locator("svg.map .collision").count():
+            break
+    else:
+        pytest.fail("there is a wall or a table ahead")
+    assert "collides" in page.locator("#steps").inner_text()
+    page.keyboard.press("s")
+    page.locator("#walk-status", has_text="You have stopped").wait_for()
+    assert "r2r-continuous" in page.locator("#walk-status .file").inner_text()
+
+
+def test_a_person_takes_over_from_an_agent_and_reloads(page, url):
+    open_walk(page, url, a="expert", step=5)
+    page.locator("#walk", has_text="Take over here").click()
+    page.locator("[data-state=still] figcaption", has_text="after 5 steps").wait_for()
+    press(page, "ArrowLeft", 6)
+    page.reload()
+    page.locator("[data-state=still] figcaption", has_text="after 6 steps").wait_for()
+
+
+def test_arrow_keys_look_around_when_an_agent_walks(page, url):
+    open_walk(page, url, a="expert")
+    canvas = page.locator("canvas").first
+    before = canvas.get_attribute("data-heading")
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "(before) => document.querySelector('canvas').dataset.heading !== before", arg=before
+    )
+    assert page.locator("#step-text").inner_text().startswith(("at the start", "step 0"))
+
+
+def test_an_exported_page_plays_without_a_server(page, library, pictures, tmp_path):
+    path = tmp_path / "episode.html"
+    export_page(path, library, pictures, [KEY], width=1024)
+    page.goto(path.as_uri())
+    page.wait_for_selector("[data-state=still] canvas[data-picture]")
+    page.keyboard.press("]")
+    page.locator("[data-state=still] figcaption", has_text="step 1 of").wait_for()

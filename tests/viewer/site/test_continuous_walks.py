@@ -1,0 +1,83 @@
+"""Continuous walks by hand: actions, resumption, and taking over from an agent."""
+
+import pytest
+
+from envs.worlds import world_files
+from viewer.site.continuous_walks import ContinuousDriver
+from viewer.site.library import Library
+from viewer.site.manual_walks import ManualWalks
+from viewer.trace import read_traces
+
+KEY = "val_unseen/32000_0"
+
+
+@pytest.fixture
+def library(expert_trace):
+    library = Library(world_files("houses"), "r2r")
+    library.add([expert_trace])
+    return library
+
+
+@pytest.fixture
+def make_walks(library, make_recorder, tmp_path):
+    def make():
+        driver = ContinuousDriver(make_recorder("you", max_episode_steps=10_000))
+        return ManualWalks(library, tmp_path, driver.begin)
+
+    return make
+
+
+def motions(progress):
+    return [step.motion for step in progress.trace.steps]
+
+
+def test_actions_are_carried_out_and_saved(make_walks, expert_trace, tmp_path):
+    walks = make_walks()
+    assert motions(walks.start(KEY)) == [None]
+    walks.act(KEY, 2, 0)
+    progress = walks.act(KEY, 3, 1)
+    assert motions(progress) == ["left", "right", None]
+    again = walks.act(KEY, 3, 1)  # a repeated request changes nothing
+    assert again.trace == progress.trace
+    first = progress.trace.steps[-1]
+    assert first.viewpoint == expert_trace.steps[0].viewpoint
+    assert first.heading == expert_trace.steps[0].heading
+    # Another process resumes the walk at the same pose.
+    resumed = make_walks()
+    assert resumed.unfinished() == {KEY}
+    assert resumed.start(KEY).trace == progress.trace
+    final = resumed.act(KEY, 0, 2)
+    assert final.trace.ending == "stopped"
+    assert final.file == tmp_path / "you" / "houses" / "r2r-continuous" / "32000_0.json"
+    assert read_traces(final.file) == [final.trace]
+    with pytest.raises(ValueError, match="this walk is over"):
+        resumed.act(KEY, 1, 2)
+
+
+def test_impossible_actions_are_refused(make_walks):
+    walks = make_walks()
+    walks.start(KEY)
+    with pytest.raises(ValueError, match=r"action 4 is not in 0\.\.3"):
+        walks.act(KEY, 4, 0)
+
+
+def test_a_user_takes_over_from_the_expert(make_walks, expert_trace):
+    progress = make_walks().start(KEY, "expert", 12)
+    for own, expert in zip(progress.trace.steps[:12], expert_trace.steps, strict=False):
+        assert (own.viewpoint, own.motion) == (expert.viewpoint, expert.motion)
+    here, there = progress.trace.steps[12], expert_trace.steps[12]
+    assert (here.viewpoint, here.heading, here.motion) == (there.viewpoint, there.heading, None)
+
+
+def test_walks_of_two_episodes_do_not_disturb_each_other(make_walks, library, make_recorder):
+    library.add(make_recorder("expert").record(["32000_1"]))
+    walks, other = make_walks(), "val_unseen/32000_1"
+    for key in (KEY, other):
+        walks.start(key)
+    for step in range(3):
+        walks.act(KEY, 1, step)
+        walks.act(other, 2, step)
+    assert motions(walks.start(KEY)) == ["forward"] * 3 + [None]
+    assert motions(walks.start(other)) == ["left"] * 3 + [None]
+    alone = make_walks().start(KEY)
+    assert alone.trace == walks.start(KEY).trace

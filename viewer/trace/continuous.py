@@ -1,0 +1,160 @@
+"""Traces of continuous walks, recorded while an agent acts in the environment."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
+from envs.continuous.measures import CONTINUOUS_METRICS, Walk
+from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from envs.episodes import Episode
+from viewer.trace.building import Setting
+from viewer.trace.format import Ending, Motion, Step, Trace
+from viewer.trace.positions import position_name
+from viewer.trace.words import word_pieces
+
+MOTIONS: dict[int, Motion] = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}
+ACTIONS = {motion: action for action, motion in MOTIONS.items()}
+
+# Returns actions (B,) for an observation and info of the environment.
+Policy = Callable[[dict[str, np.ndarray], Mapping[str, Any]], np.ndarray]
+
+
+class ContinuousRecorder:
+    """Records walks in a continuous environment.
+
+    Args:
+        env: Environment without autoreset (`AutoresetMode.DISABLED`).
+        episodes: Episodes of the graph task with the same ids, whose paths are viewpoints.
+        setting: Fields of the traces.
+    """
+
+    def __init__(
+        self, env: ContinuousVectorEnv, episodes: Sequence[Episode], setting: Setting
+    ) -> None:
+        self.env = env
+        self.setting = setting
+        self._episodes = {episode.instr_id: episode for episode in episodes}
+
+    def record(self, instr_ids: Sequence[str], policy: Policy | None = None) -> list[Trace]:
+        """Walk episodes, any number of them, and return their traces in the same order.
+
+        Args:
+            instr_ids: The episodes.
+            policy: Chooses the actions; the environment's teacher by default.
+        """
+        size = self.env.num_envs
+        batches = [instr_ids[start : start + size] for start in range(0, len(instr_ids), size)]
+        return [trace for batch in batches for trace in self._record_batch(batch, policy)]
+
+    def _record_batch(self, instr_ids: Sequence[str], policy: Policy | None) -> list[Trace]:
+        env = self.env
+        padded = [*instr_ids, *[instr_ids[0]] * (env.num_envs - len(instr_ids))]
+        observation, info = env.reset(options={"episode_ids": padded})
+        live = np.arange(len(instr_ids))
+        steps: list[list[Step]] = [[] for _ in instr_ids]
+        stopped = np.zeros(env.num_envs, bool)
+        while live.size:
+            actions = env.teacher_actions() if policy is None else policy(observation, info)
+            here = {row: self.step(info, row, MOTIONS[int(actions[row])]) for row in live.tolist()}
+            observation, _, stopped, truncated, info = env.step(actions)
+            for row, step in here.items():
+                steps[row].append(after_action(step, info, row))
+            for row in live[truncated[live]].tolist():
+                steps[row].append(self.step(info, row, None, cut_off=True))
+            live = live[~(stopped | truncated)[live]]
+        endings: list[Ending] = [
+            "stopped" if stopped[row] else "cut off" for row in range(len(steps))
+        ]
+        return [
+            self.trace(instr_id, own, ending)
+            for instr_id, own, ending in zip(instr_ids, steps, endings, strict=True)
+        ]
+
+    def step(
+        self, info: Mapping[str, Any], row: int, motion: Motion | None, cut_off: bool = False
+    ) -> Step:
+        """Return the step of an agent that is about to act.
+
+        Its measures are those of the walk so far as if it stopped there.
+
+        Args:
+            info: Info of the environment before the action.
+            row: Row of the agent.
+            motion: The action; None if there is none yet.
+            cut_off: Whether the walk has ended without a stop, which is never a success.
+        """
+        env = self.env
+        x, y, z = info["position"][row].tolist()
+        distance = float(info["distance_to_goal"][row])
+        record = env.record(row)
+        return Step(
+            viewpoint=position_name((x, y, z + env.settings.camera_height)),
+            heading=round(float(info["heading"][row]), 4),
+            elevation=round(float(info["tilt"][row]), 4),
+            candidates=(),
+            action=0 if motion == "stop" else None,
+            motion=motion,
+            distance_to_goal=round(distance, 3) if np.isfinite(distance) else None,
+            metrics={} if record is None else self._measures(*record, not cut_off),
+        )
+
+    def _measures(self, number: int, walk: Walk, stopped: bool) -> dict[str, float]:
+        measured = self.env.experts.measure(number, replace(walk, stopped=stopped))
+        return _short(measured)
+
+    def trace(self, instr_id: str, steps: Sequence[Step], ending: Ending) -> Trace:
+        """Return the trace of a walk.
+
+        Args:
+            instr_id: The episode.
+            steps: Its steps.
+            ending: How it ended.
+        """
+        episode, setting = self._episodes[instr_id], self.setting
+        return Trace(
+            agent=setting.agent,
+            world=setting.world,
+            dataset=setting.dataset,
+            split=setting.split,
+            instr_id=episode.instr_id,
+            path_id=episode.path_id,
+            scan=episode.scan,
+            path=episode.path,
+            heading=episode.heading,
+            instruction=episode.instruction,
+            language=episode.language,
+            words=word_pieces(episode.instruction),
+            steps=tuple(steps),
+            ending=ending,
+        )
+
+
+def after_action(step: Step, info: Mapping[str, Any], row: int) -> Step:
+    """Return a step with what its action led to.
+
+    Args:
+        step: The step before the action.
+        info: Info of the environment after the action.
+        row: Row of the agent.
+    """
+    changes: dict[str, Any] = {"collided": bool(info["collided"][row])}
+    if step.motion == "stop" and "metrics" in info and info["_metrics"][row]:
+        final = {
+            name: float(values[row]) for name, values in info["metrics"].items() if name[0] != "_"
+        }
+        changes["metrics"] = _short(final)
+    return msgspec.structs.replace(step, **changes)
+
+
+def _short(measures: Mapping[str, float]) -> dict[str, float]:
+    """Return measures by their short names; unreachable goals have none."""
+    found = {
+        name: float(measures[metric.column])
+        for name, metric in CONTINUOUS_METRICS.items()
+        if metric.column in measures
+    }
+    return {name: round(value, 4) for name, value in found.items() if np.isfinite(value)}
