@@ -85,17 +85,35 @@ class Collector:
         store = self._expert if number == 0 else self._own
         assert store is not None, "start(run) comes first"
         entries = []
-        for name, episodes in self._parts(number):
-            # Runs that share the expert's demonstrations wait for each other.
-            if not store.has(name):
-                store.folder.mkdir(parents=True, exist_ok=True)
-                with sole_maker(store.folder / name):
-                    if not store.has(name):
-                        store.write(name, self._walks(number, name, episodes, network))
-            for row, episode in enumerate(store.episodes(name)):
-                serves = self._instructions(int(episode)) if number == 0 else [int(episode)]
-                entries += [(store, name, row, instruction) for instruction in serves]
+        parts = list(self._parts(number))
+        total = sum(len(episodes) for _, episodes in parts)
+        label = "demonstrations, " + ("expert" if number == 0 else f"round {number}")
+        with progress_bar(total=total, desc=label, unit="walk") as bar:
+            for k, (name, episodes) in enumerate(parts):
+                self._fill(store, number, name, episodes, network)
+                if k == 0:
+                    store.check_disk_space([other for other, _ in parts])
+                bar.update(len(episodes))
+                for row, episode in enumerate(store.episodes(name)):
+                    serves = self._instructions(int(episode)) if number == 0 else [int(episode)]
+                    entries += [(store, name, row, instruction) for instruction in serves]
         return entries
+
+    def _fill(
+        self,
+        store: DemonstrationStore,
+        number: int,
+        name: str,
+        episodes: Sequence[int],
+        network: ContinuousNetwork,
+    ) -> None:
+        """Collect a part if it is missing; runs that share it wait for each other."""
+        if store.has(name):
+            return
+        store.folder.mkdir(parents=True, exist_ok=True)
+        with sole_maker(store.folder / name):
+            if not store.has(name):
+                store.write(name, self._walks(number, name, episodes, network))
 
     def _parts(self, number: int) -> Iterator[tuple[str, list[int]]]:
         """Yield names and episodes of the parts of a round."""
@@ -110,10 +128,8 @@ class Collector:
             chosen = [int(k) for k in order[: config.episodes_per_round]]
         parts = [chosen[k : k + size] for k in range(0, len(chosen), size)]
         prefix = "expert" if number == 0 else f"round-{number:02d}"
-        with progress_bar(total=len(chosen), desc=f"demonstrations, {prefix}", unit="walk") as bar:
-            for k, part in enumerate(parts):
-                yield f"{prefix}-{size}-{k:05d}-{len(part)}", part
-                bar.update(len(part))
+        for k, part in enumerate(parts):
+            yield f"{prefix}-{size}-{k:05d}-{len(part)}", part
 
     def _instructions(self, episode: int) -> list[int]:
         first = self._env.episodes[episode]

@@ -1,6 +1,7 @@
 """Demonstrations: labelled walks on disk, in parts that are written once."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,26 @@ class DemonstrationStore:
         with atomic_write(self._path(name)) as beside:
             save_file(arrays, beside, {_KEY: self._key})
         self._offsets.pop(name, None)
+
+    def check_disk_space(self, names: Sequence[str]) -> None:
+        """Check that the disk has space for the missing parts, as large as the mean of the others.
+
+        Args:
+            names: All parts, of which at least one has been written.
+
+        Raises:
+            OSError: The free space is too small; the message contains the required size.
+        """
+        paths = [self._path(name) for name in names]
+        sizes = [path.stat().st_size for path in paths if path.is_file()]
+        required = (len(paths) - len(sizes)) * sum(sizes) / len(sizes)
+        free = shutil.disk_usage(self.folder).free
+        if required > free:
+            raise OSError(
+                f"{self.folder}: the missing demonstrations require about {required / 1e9:.1f} GB, "
+                f"but only {free / 1e9:.1f} GB are free; name a folder on a larger disk with "
+                "--demonstrations, or collect fewer with --episodes-per-round"
+            )
 
     def episodes(self, name: str) -> np.ndarray:
         """Return the indices (K,) of the episodes of a part."""

@@ -12,6 +12,7 @@ from envs.worlds import World
 # R2R-CE's training episodes, and episodes per batch, of which each is one update.
 PUBLISHED_EPISODES, PUBLISHED_BATCH = 10_819, 5
 PUBLISHED_ROUNDS, PUBLISHED_ROUND_EPISODES, PUBLISHED_ROUND_EPOCHS = 10, 5_000, 4
+QUICK_EPISODES = 640  # paths of the default training; all paths take 4.4 GB
 PUBLISHED_EPOCHS = {"seq2seq": 15, "cma": 45}
 RXR_INFLECTION_WEIGHT = 1.9
 
@@ -31,7 +32,7 @@ def continuous_defaults(
         dataset="rxr" if dataset == "rxr" else "r2r", world=world, inflection_weight=weight
     )
     if recipe is None:
-        return config
+        return replace(config, episodes_per_round=QUICK_EPISODES)
     kind = "seq2seq" if recipe.startswith("seq2seq") else "cma"
     config = replace(
         config,

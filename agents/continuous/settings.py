@@ -97,7 +97,7 @@ class ContinuousTrainConfig:
     far. In the first round only the expert acts, so 1 is teacher forcing."""
     episodes_per_round: int | None = None
     """Number of episodes that a round collects; in the first round a number of paths. All of the
-    split if not given."""
+    split if None; 640 by default, all with the presets of teacher forcing."""
     expert_probability: float = 0.75
     """Probability at a step of round r (from 0) that the expert acts is this value to the power of
     r; otherwise an action is sampled from the policy. The labels are always the expert's."""

@@ -7,6 +7,10 @@ REFUSED = {
     "answer photo.jpg what?": ["--count 0"],
     "build-houses --scans nowhere": ["--workers 0", "--sheet-houses -1"],
     "caption photo.jpg": ["--beams 0"],
+    "evaluate-vlm --local-model nowhere": [
+        *("--concurrency 0", "--episodes 0", "--answer-retries -1", "--max-requests 0"),
+        *("--image-size 0", "--request-timeout 0", "--max-answer-tokens 0"),
+    ],
     "extract-features --output nowhere --scans nowhere": ["--workers 0", "--width 0"],
     "finetune-snli-ve --data nowhere": ["--minutes 0", "--minutes nan", "--threads 0"],
     "finetune-vqa --data nowhere": ["--minutes -1", "--threads -1", "--evaluate-every 0"],

@@ -75,7 +75,7 @@ def continuous_evaluations(
     walks = _walks(finished)
     names = [episode.instr_id for episode in scored]
     evaluations: dict[str, EpisodeScores] = {
-        config.model_name: {name: walks[name].measures() for name in names}
+        config.model_name: {name: walks[name].measures for name in names}
     }
     env = maker.make_env(min(_ENVS, len(scored)))
     rows = {episode.instr_id: row for row, episode in enumerate(env.episodes)}

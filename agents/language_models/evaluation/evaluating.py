@@ -270,7 +270,7 @@ def _evaluations(
 ) -> dict[str, EpisodeScores]:
     """Return the scores of the model, of trained agents and of baselines."""
     split = replace(maker.split, episodes=scored)
-    env = replace(maker, split=split).make_env(min(_BASELINE_ENVS, len(scored)))
+    env = replace(maker, split=split, _free=[]).make_env(min(_BASELINE_ENVS, len(scored)))
     trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
     evaluations: dict[str, EpisodeScores] = {
         config.model_name: score_walks(env, trajectories).scores

@@ -1,5 +1,6 @@
 """Walk of one episode in continuous space, by steps and turns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
@@ -28,6 +29,7 @@ class ContinuousWalk(AskingWalk):
         strategy: Function from an observation to a prompt.
         settings: Settings.
         lock: Lock of the simulator, which walks in other threads share.
+        release: Function that is called with the environment at the end.
 
     Attributes:
         episode: The episode.
@@ -40,9 +42,10 @@ class ContinuousWalk(AskingWalk):
         strategy: Strategy,
         settings: WalkSettings,
         lock: Lock,
+        release: Callable[[ContinuousVectorEnv], object],
     ) -> None:
         super().__init__(instr_id, env.max_episode_steps, strategy, settings)
-        self._env, self._lock = env, lock
+        self._env, self._lock, self._release = env, lock, release
         self._motions = make_motions(env.settings, settings.prompt.most_repeats)
         self._history: list[str] = []
         self._photos: list[Photo] = []
@@ -66,12 +69,13 @@ class ContinuousWalk(AskingWalk):
 
     @property
     def trace(self) -> Trace:
-        """Poses after the reset and after each action."""
-        return self._env.traces()[0]
+        """Poses after the reset and after each action, once the walk has ended."""
+        return self._trace
 
+    @property
     def measures(self) -> dict[str, float]:
-        """Return the measures of the walk so far; empty where the goal is secret."""
-        return self._env.metrics()[0]
+        """Measures of the walk, once it has ended; empty where the goal is secret."""
+        return self._measures
 
     def teacher_action(self) -> int:
         """Return the option that makes the teacher's next step; it is never in a prompt."""
@@ -96,6 +100,13 @@ class ContinuousWalk(AskingWalk):
         self._keep(observed)
         return ""
 
+    def _end(self, ending: Ending) -> None:
+        super()._end(ending)
+        with self._lock:
+            self._trace = self._env.traces()[0]
+            self._measures = self._env.metrics()[0]
+        self._release(self._env)
+
     def _keep(self, observed: dict[str, Any]) -> None:
         if "rgb" in observed:
             self._photos.append(Photo(encode_jpeg(observed["rgb"][0])))
@@ -116,7 +127,7 @@ class ContinuousWalk(AskingWalk):
 
 @dataclass
 class ContinuousWalkMaker:
-    """Starts walks in continuous space, each in an environment of its own.
+    """Starts walks in continuous space, each in an environment of its own, which is used again.
 
     Attributes:
         split: Episodes.
@@ -132,14 +143,18 @@ class ContinuousWalkMaker:
     task: ContinuousSettings
     simulator: Simulator
     _lock: Lock = field(default_factory=Lock)
+    _free: list[ContinuousVectorEnv] = field(default_factory=list)
 
     def start(self, instr_id: str) -> ContinuousWalk:
         """Start the walk of an episode; may be called from several threads."""
         with self._lock:
-            env = ContinuousVectorEnv(
-                self.split, self.simulator, 1, self.task, AutoresetMode.DISABLED
-            )
-        return ContinuousWalk(env, instr_id, self.strategy, self.settings, self._lock)
+            env = self._free.pop() if self._free else self._new_env()
+        return ContinuousWalk(
+            env, instr_id, self.strategy, self.settings, self._lock, self._free.append
+        )
+
+    def _new_env(self) -> ContinuousVectorEnv:
+        return ContinuousVectorEnv(self.split, self.simulator, 1, self.task, AutoresetMode.DISABLED)
 
     def make_env(self, num_envs: int) -> ContinuousVectorEnv:
         """Build an environment of the episodes for baselines, which need no pictures."""

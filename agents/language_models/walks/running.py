@@ -21,7 +21,7 @@ OnWalk = Callable[[AnyWalk], None]
 
 @dataclass
 class WalkMaker:
-    """Starts walks, each in an environment of its own.
+    """Starts walks, each in an environment of its own; environments are used again.
 
     Attributes:
         split: Episodes with their graphs.
@@ -35,12 +35,13 @@ class WalkMaker:
     settings: WalkSettings
     max_episode_steps: int | None = None
     _lock: Lock = field(default_factory=Lock)
+    _free: list[VlnVectorEnv] = field(default_factory=list)
 
     def start(self, instr_id: str) -> EpisodeWalk:
         """Start the walk of an episode; may be called from several threads."""
         with self._lock:  # environments share tables, which the first one builds
-            env = self.make_env()
-        return EpisodeWalk(env, instr_id, self.strategy, self.settings)
+            env = self._free.pop() if self._free else self.make_env()
+        return EpisodeWalk(env, instr_id, self.strategy, self.settings, self._free.append)
 
     def make_env(self, num_envs: int = 1) -> VlnVectorEnv:
         """Build an environment of the episodes, without autoreset."""

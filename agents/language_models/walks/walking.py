@@ -1,5 +1,7 @@
 """Walk of one episode on a navigation graph."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from agents.language_models.prompts.observations import (
@@ -18,6 +20,8 @@ from envs.episodes import Episode
 from envs.navigation.vector_env import VlnVectorEnv
 from storage.features.view_grid import view_direction
 
+Trajectory = list[tuple[str, float, float]]
+
 
 class EpisodeWalk(AskingWalk):
     """Walk of one episode on a navigation graph.
@@ -28,16 +32,23 @@ class EpisodeWalk(AskingWalk):
         instr_id: The episode.
         strategy: Function from an observation to a prompt.
         settings: Settings.
+        release: Function that is called with the environment at the end.
 
     Attributes:
         episode: The episode.
     """
 
     def __init__(
-        self, env: VlnVectorEnv, instr_id: str, strategy: Strategy, settings: WalkSettings
+        self,
+        env: VlnVectorEnv,
+        instr_id: str,
+        strategy: Strategy,
+        settings: WalkSettings,
+        release: Callable[[VlnVectorEnv], object] = lambda env: None,
     ) -> None:
         super().__init__(instr_id, env.max_episode_steps, strategy, settings)
-        self._env = env
+        self._env, self._release = env, release
+        self._walked: Trajectory | None = None
         self._observed, _ = env.reset(options={"episode_ids": [instr_id]})
         self.episode: Episode = env.current_episodes()[0]
         self._places = KnownPlaces()
@@ -46,9 +57,9 @@ class EpisodeWalk(AskingWalk):
         self._ask()
 
     @property
-    def trajectory(self) -> list[tuple[str, float, float]]:
+    def trajectory(self) -> Trajectory:
         """Poses (viewpoint, heading, elevation) from the start to the current viewpoint."""
-        return self._env.trajectories()[0]
+        return self._env.trajectories()[0] if self._walked is None else self._walked
 
     @property
     def revisits(self) -> int:
@@ -59,8 +70,7 @@ class EpisodeWalk(AskingWalk):
     @property
     def pose(self) -> tuple[str, float, float]:
         """Viewpoint, and heading and elevation in radians."""
-        viewpoint = str(self._env.nav_world.viewpoint_ids[self._node])
-        return viewpoint, *view_direction(int(self._observed["view"][0]))
+        return self._viewpoint, *view_direction(int(self._observed["view"][0]))
 
     def teacher_action(self) -> int:
         """Return the teacher's action, for tests and for estimates; it is never in a prompt."""
@@ -78,8 +88,9 @@ class EpisodeWalk(AskingWalk):
         return ""
 
     def _arrive(self) -> None:
-        self._node = int(self._observed["viewpoint"][0])
-        self._candidates = candidates_of(self._env.nav_world, self._node)
+        world, node = self._env.nav_world, int(self._observed["viewpoint"][0])
+        self._viewpoint = str(world.viewpoint_ids[node])
+        self._candidates = candidates_of(world, node)
         self._places.arrive(self.episode.scan, self.pose[0], self._candidates)
 
     def _observe(self) -> Observation:
@@ -107,3 +118,8 @@ class EpisodeWalk(AskingWalk):
             history=tuple(self._history),
             settings=settings,
         )
+
+    def _end(self, ending: Ending) -> None:
+        super()._end(ending)
+        self._walked = self._env.trajectories()[0]
+        self._release(self._env)

@@ -72,6 +72,15 @@ def test_a_store_returns_what_was_written(make_env, corner_features, tmp_path):
         other.has("part")
 
 
+def test_a_full_disk_is_reported_after_the_first_part(make_collector, network, monkeypatch):
+    class Usage:
+        free = 10
+
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage)
+    with pytest.raises(OSError, match=r"shared: the missing demonstrations require about 0\.0 GB"):
+        make_collector().collect(0, network)
+
+
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "part.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"part\.safetensors: damaged"):

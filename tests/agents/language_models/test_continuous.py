@@ -73,11 +73,11 @@ def test_a_decision_carries_out_equal_steps(make_maker):
     walk.receive(answer("J"))
     walk.receive(answer("D"))  # move forward 75 cm
     assert walk.pose == pytest.approx((1.75, 1.0, 0.0, np.pi / 2), abs=1e-9)
-    assert len(walk.trace.positions) == 1 + 9
     assert walk._history == ["turn right 45 degrees"] * 2 + ["move forward 75 cm"]
     walk.receive(answer("A"))
     assert walk.ending == "stopped"
-    assert walk.measures()["steps_taken"] == 10
+    assert walk.measures["steps_taken"] == 10
+    assert len(walk.trace.positions) == 1 + 10
 
 
 def test_a_blocked_step_ends_the_motion_and_is_reported(make_maker):
