@@ -96,7 +96,12 @@ def _check_sources(config: DemonstrationConfig) -> None:
     """Check that pictures and policy exist before any work."""
     if config.walks_in == "graph":
         world_views(config)
-    if config.policy is not None:
+    if config.policy is not None and config.walks_in == "continuous":
+        from agents.demonstrations.recording.continuous_policies import continuous_policy_config
+        from agents.demonstrations.recording.continuous_walks import continuous_settings
+
+        continuous_policy_config(config, continuous_settings(config).turn_angle)
+    elif config.policy is not None:
         from agents.demonstrations.recording.policies import policy_settings
 
         policy_settings(config)

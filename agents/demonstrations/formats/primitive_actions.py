@@ -25,14 +25,20 @@ class Run(NamedTuple):
 
 
 def runs(steps: Iterable[Step], longest: int = LONGEST_RUN) -> list[Run]:
-    """Divide a walk into runs of equal labels of at most `longest` steps."""
+    """Divide a walk into runs of equal labels of at most `longest` steps.
+
+    A run ends where a policy takes another action than its label.
+    """
     found: list[Run] = []
+    follows = False
     for number, step in enumerate(steps):
         last = found[-1] if found else None
-        if last is not None and last.action == step.label and last.length < longest:
+        equal = last is not None and last.action == step.label and last.length < longest
+        if last is not None and equal and follows:
             found[-1] = last._replace(length=last.length + 1)
         else:
             found.append(Run(number, step.label, 1))
+        follows = step.taken == step.label
     return found
 
 

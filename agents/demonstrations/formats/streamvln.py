@@ -35,7 +35,7 @@ _NOTHING = -1  # nothing led to the first picture
 
 
 class StreamVlnRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Record of annotations.json; the last three keys are our own."""
+    """Record of annotations.json; the last four keys are our own."""
 
     id: int
     video: str
@@ -44,6 +44,7 @@ class StreamVlnRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instr_id: str
     language: str
     sources: list[Source]
+    labels: list[int]
 
 
 def write(
@@ -63,6 +64,7 @@ def write(
             instr_id=walk.instr_id,
             language=walk.language,
             sources=[step.source for step in walk.steps],
+            labels=[step.label for step in walk.steps],
         )
         records.append(record)
         line = {**msgspec.to_builtins(record), "trajectory_id": walk.path_id}
@@ -91,7 +93,7 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[StreamVlnRec
     return records
 
 
-def labels(record: StreamVlnRecord) -> list[int]:
+def next_actions(record: StreamVlnRecord) -> list[int]:
     """Return the next action at each picture, as StreamVLN's loader derives it."""
     return [*record.actions[1:], STOP]
 
@@ -112,8 +114,8 @@ def _check(
     files = sorted((inside(folder, record.video) / "rgb").glob("*.jpg"))
     if len(files) != len(record.actions):
         raise ValueError(f"{len(record.actions)} actions for {len(files)} pictures")
-    if len(record.sources) != len(record.actions):
-        raise ValueError(f"{len(record.sources)} sources for {len(files)} pictures")
+    if not len(record.sources) == len(record.labels) == len(files):
+        raise ValueError(f"sources or labels differ in number from the {len(files)} pictures")
     if record.actions[:1] != [_NOTHING]:
         raise ValueError("the first action is not -1")
     if any(not FORWARD <= action <= RIGHT for action in record.actions[1:]):

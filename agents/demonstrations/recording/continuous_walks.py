@@ -4,18 +4,25 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from agents.demonstrations.recording.pictures import write_jpeg
-from agents.demonstrations.recording.records import RecordedWalk, Step
+from agents.demonstrations.recording.records import RecordedWalk, Source, Step
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from envs.continuous.environments.experts import ExpertWalks
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousEpisode, load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
 from envs.episodes import Episode
+
+if TYPE_CHECKING:
+    from agents.continuous.walking import Walker
+    from envs.tokenizers import Tokenizer
 
 MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
 _CAMERAS = 32  # pictures that are drawn in one call
@@ -55,25 +62,17 @@ class ContinuousWalkMaker:
         self._split = load_continuous_split(
             config.dataset, config.split, config.world, config.data_dir, config.language
         )
+        self._policy: tuple[ContinuousSettings, Tokenizer, Walker] | None = None
         self._episodes = {episode.instr_id: episode for episode in self._split.episodes}
 
     def walks(self, episodes: Sequence[Episode]) -> list[RecordedWalk]:
         """Walk episodes of one building; instructions of the same path share a walk."""
         chosen = [self._episodes[episode.instr_id] for episode in episodes]
+        if self._config.policy is not None:
+            return self._policy_walks(chosen, self._config.policy)
         paths = {(e.path_id, e.heading): e for e in chosen}
         walked = dict(zip(paths, self._expert_walks(list(paths.values())), strict=True))
-        return [
-            RecordedWalk(
-                instr_id=episode.instr_id,
-                path_id=episode.path_id,
-                scan=episode.scan,
-                language=episode.language,
-                instruction=episode.instruction,
-                steps=walked[episode.path_id, episode.heading][0],
-                success=walked[episode.path_id, episode.heading][1],
-            )
-            for episode in chosen
-        ]
+        return [_recorded(e, *walked[e.path_id, e.heading]) for e in chosen]
 
     def write_pictures(self, walks: list[RecordedWalk], folder: Path) -> None:
         """Write the pictures of walks that do not exist yet."""
@@ -90,6 +89,37 @@ class ContinuousWalkMaker:
             for name, view in zip(names, views, strict=True):
                 write_jpeg(folder / name, view, self._config.jpeg_quality)
 
+    def _policy_walks(self, episodes: list[ContinuousEpisode], run: Path) -> list[RecordedWalk]:
+        """Walk episodes with a trained agent, whose steps the expert labels."""
+        from agents.demonstrations.recording.continuous_policies import (
+            continuous_policy_config,
+            continuous_policy_walks,
+            load_continuous_policy,
+        )
+
+        config = self._config
+        if self._policy is None:
+            saved = continuous_policy_config(config, self._settings.turn_angle)
+            limit = config.max_steps or task_settings("r2r").max_episode_steps
+            limited = replace(self._settings, max_episode_steps=limit)
+            self._policy = load_continuous_policy(run, saved, limited, config.device)
+        settings, tokenizer, walker = self._policy
+        split = replace(self._split, episodes=episodes, tokenizer=tokenizer)
+        env = ContinuousVectorEnv(
+            split, HouseSimulator(settings), len(episodes), settings, AutoresetMode.DISABLED
+        )
+
+        def make_step(row: int, *values: Any) -> Step:
+            return self._step(episodes[row].scan, *values)
+
+        walked = continuous_policy_walks(
+            env, walker, make_step, config.teacher_probability, config.seed
+        )
+        return [
+            _recorded(episode, steps, success)
+            for episode, steps, success in zip(episodes, *walked, strict=True)
+        ]
+
     def _expert_walks(
         self, episodes: list[ContinuousEpisode]
     ) -> list[tuple[tuple[Step, ...], bool]]:
@@ -105,34 +135,44 @@ class ContinuousWalkMaker:
             positions, headings = walks.positions.copy(), walks.headings
             walks.step(actions, MOST_ACTIONS)
             for row in live:
-                collided = bool(walks.collided[row])
-                recorded[row].append(
-                    self._step(
-                        episodes[row], positions[row], headings[row], int(actions[row]), collided
-                    )
-                )
+                action, collided = int(actions[row]), bool(walks.collided[row])
+                pose = episodes[row].scan, positions[row], float(headings[row])
+                recorded[row].append(self._step(*pose, action, action, "teacher", collided))
         near = walks.distances < self._settings.success_distance
         reached = (walks.terminated & near).tolist()
         return list(zip(map(tuple, recorded), reached, strict=True))
 
     def _step(
         self,
-        episode: ContinuousEpisode,
+        scan: str,
         feet: np.ndarray,
         heading: float,
-        action: int,
+        label: int,
+        taken: int,
+        source: Source,
         collided: bool,
     ) -> Step:
         x, y, z = feet.tolist()
-        heading = float(heading)
         pose = np.array([x, y, z, heading]).tobytes()
         name = hashlib.blake2b(pose, digest_size=12).hexdigest()
         return Step(
             position=(x, y, z + self._settings.camera_height),
             heading=heading,
-            label=action,
-            taken=action,
-            source="teacher",
-            picture=f"{episode.scan}/{name}.jpg",
+            label=label,
+            taken=taken,
+            source=source,
+            picture=f"{scan}/{name}.jpg",
             collided=collided,
         )
+
+
+def _recorded(episode: ContinuousEpisode, steps: tuple[Step, ...], success: bool) -> RecordedWalk:
+    return RecordedWalk(
+        instr_id=episode.instr_id,
+        path_id=episode.path_id,
+        scan=episode.scan,
+        language=episode.language,
+        instruction=episode.instruction,
+        steps=steps,
+        success=success,
+    )

@@ -39,7 +39,7 @@ class LabelledDecision(NamedTuple):
     def views(self) -> tuple[ViewPose, ...]:
         """Pictures of the prompt, in order."""
         parts = (part for message in self.prompt for part in message.parts)
-        return tuple(part for part in parts if not isinstance(part, str))
+        return tuple(part for part in parts if isinstance(part, ViewPose))
 
 
 def labelled_decisions(

@@ -52,8 +52,9 @@ class DemonstrationConfig:
     """Path of the teacher, which labels every decision: the annotated reference path, or the
     shortest path to the goal."""
     policy: Path | None = None
-    """Run of clipnav train-agent that chooses the actions (DAgger); the teacher by default. Where
-    the policy stops too early, the teacher takes over."""
+    """Run of clipnav train-agent, or of clipnav train-continuous-agent for continuous walks, that
+    chooses the actions (DAgger); the teacher by default. Where the policy stops too early, the
+    teacher takes over."""
     teacher_probability: float = 0.0
     """Probability of the teacher's action at each step of a policy's walk (beta of DAgger)."""
     max_steps: int | None = None
@@ -134,10 +135,6 @@ class DemonstrationConfig:
             raise ValueError(
                 f"--world {self.world} has no floors for continuous walks; export the built-in "
                 "houses, or walks on a graph (--format llava or lerobot)"
-            )
-        if self.policy is not None:
-            raise ValueError(
-                f"--policy {self.policy} acts on graphs; remove it, or export --environment graph"
             )
 
     def _idle(self) -> dict[str, str]:

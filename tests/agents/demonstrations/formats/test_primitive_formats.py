@@ -101,7 +101,7 @@ def test_streamvln_is_read_back(export_of, walks_of):
     for number, (record, walk) in enumerate(zip(records, walks, strict=True)):
         assert record.video == f"images/{walk.scan}_r2r_{number:06d}"
         assert record.instructions == [walk.instruction]
-        assert streamvln.labels(record) == [step.label for step in walk.steps]
+        assert streamvln.next_actions(record) == [step.label for step in walk.steps]
         files = sorted((folder / record.video / "rgb").iterdir())
         assert [file.name for file in files[:2]] == ["001.jpg", "002.jpg"]
         assert len(files) == len(record.actions) == len(walk.steps)
@@ -155,8 +155,13 @@ def test_rxr_walks_have_wide_pictures(export_of):
     assert "streamvln is correct" in check_export(folder)
 
 
-def step_of(label):
-    return Step((0.0, 0.0, 0.0), 0.0, label, label, "teacher")
+def step_of(label, taken=None):
+    return Step((0.0, 0.0, 0.0), 0.0, label, label if taken is None else taken, "teacher")
+
+
+def test_runs_end_where_a_policy_deviates():
+    steps = [step_of(1), step_of(1, taken=2), step_of(1), step_of(1)]
+    assert runs(steps) == [Run(0, 1, 2), Run(2, 1, 2)]
 
 
 def test_runs_have_at_most_three_equal_actions():

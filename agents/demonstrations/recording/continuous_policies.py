@@ -1,0 +1,136 @@
+"""Trained agents as policies of continuous walks, labelled by the expert (DAgger)."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from agents.continuous.features import FrozenFeatures
+from agents.continuous.networks import make_network
+from agents.continuous.settings import ContinuousTrainConfig
+from agents.continuous.walking import NetworkWalker, Walker
+from agents.demonstrations.recording.records import Source, Step
+from agents.demonstrations.recording.settings import DemonstrationConfig
+from encoders.clip import ClipEncoder
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
+from envs.continuous.settings import STOP, ContinuousSettings
+from envs.tokenizers import Tokenizer, load_tokenizer
+from training.checkpoints import VOCABULARY, load_model
+from training.settings import read_config
+
+_TEACHER_STEPS = 33
+
+# Builds a step: (row, feet, heading, label, taken, source, collided) -> Step.
+MakeStep = Callable[[int, np.ndarray, float, int, int, Source, bool], Step]
+
+
+def continuous_policy_config(
+    config: DemonstrationConfig, turn_angle: float
+) -> ContinuousTrainConfig:
+    """Return the settings of the policy's run.
+
+    Args:
+        config: Settings of the export.
+        turn_angle: Degrees of a turn of its format.
+
+    Raises:
+        FileNotFoundError, ValueError: The folder is not a run, or the run does not fit the export.
+    """
+    assert config.policy is not None
+    saved = read_config(config.policy, ContinuousTrainConfig)
+    if saved.dataset != "r2r" or config.dataset != "r2r" or saved.world != config.world:
+        raise ValueError(
+            f"--policy {config.policy}: the run has --dataset {saved.dataset} --world "
+            f"{saved.world}; policies of continuous walks require runs and exports of r2r in one "
+            "world, because those of rxr tilt their cameras"
+        )
+    if turn_angle != 15:
+        raise ValueError(
+            f"--format {config.format}: its turns have {turn_angle:g} degrees, but those of "
+            f"{config.policy} 15; export another format, or remove --policy"
+        )
+    return saved
+
+
+def load_continuous_policy(
+    run: Path, saved: ContinuousTrainConfig, settings: ContinuousSettings, device: str
+) -> tuple[ContinuousSettings, Tokenizer, NetworkWalker]:
+    """Return settings with the cameras of a run, its tokenizer and its agent.
+
+    Raises:
+        FileNotFoundError, ValueError: Files of the run are missing or damaged.
+    """
+    name, _, pretrained = saved.encoder.partition(":")
+    encoder = ClipEncoder.load(name, pretrained or None, device=device)
+    features = FrozenFeatures(encoder, saved.depth_pixels, saved.vision)
+    tokenizer = load_tokenizer(run / VOCABULARY)
+    own = replace(
+        settings,
+        observe=("rgb", "depth") if saved.vision else (),
+        rgb_size=features.picture_size,
+        depth_size=features.picture_size,
+        hfov=90.0,
+    )
+    network = make_network(saved.network, len(tokenizer), features.grid, own.num_actions)
+    load_model(run, network, {**features.metadata, "task": f"{saved.dataset}-ce"})
+    network.to(device).eval()
+    return own, tokenizer, NetworkWalker(network, features, saved.reads_instructions)
+
+
+def continuous_policy_walks(
+    env: ContinuousVectorEnv,
+    walker: Walker,
+    make_step: MakeStep,
+    teacher_probability: float = 0.0,
+    seed: int = 0,
+) -> tuple[list[tuple[Step, ...]], list[bool]]:
+    """Walk all episodes of an environment at once; the expert labels each step.
+
+    Where the policy stops although the expert does not, the expert takes over.
+
+    Args:
+        env: Environment with one agent for each episode, a teacher and no autoreset.
+        walker: The policy.
+        make_step: Builder of steps.
+        teacher_probability: Probability of the expert's action at a step.
+        seed: Random seed of these draws, which also depend on the id of the episode.
+
+    Returns:
+        Steps of each walk, and whether it stops near the goal.
+    """
+    ids = [episode.instr_id for episode in env.episodes]
+    observation, info = env.reset(options={"episode_ids": ids})
+    walker.start(observation, info)
+    draws = [_draws(seed, instr_id) for instr_id in ids]
+    led = np.zeros(len(ids), bool)
+    live = np.arange(len(ids))
+    recorded: list[list[Step]] = [[] for _ in ids]
+    while live.size:
+        labels = env.teacher_actions()
+        chosen = walker.act(observation, info, live)
+        actions = np.full(len(ids), STOP)
+        here: list[tuple[int, Callable[[bool], Step]]] = []
+        for row in live.tolist():
+            label, action = int(labels[row]), int(chosen[row])
+            led[row] |= action == STOP != label
+            by_teacher = led[row] or draws[row]() < teacher_probability
+            source: Source = "teacher" if by_teacher else "policy"
+            actions[row] = label if by_teacher else action
+            pose = info["position"][row].copy(), float(info["heading"][row])
+            step = partial(make_step, row, *pose, label, int(actions[row]), source)
+            here.append((row, step))
+        if isinstance(walker, NetworkWalker):
+            walker.follow(actions)
+        observation, _, stopped, truncated, info = env.step(actions)
+        for row, finish in here:
+            recorded[row].append(finish(bool(info["collided"][row])))
+        live = live[~(stopped | truncated)[live]]
+    near = np.asarray(info["distance_to_goal"], float) < env.settings.success_distance
+    return [tuple(steps) for steps in recorded], (stopped & near).tolist()
+
+
+def _draws(seed: int, instr_id: str) -> Callable[[], float]:
+    return np.random.default_rng([seed, _TEACHER_STEPS, zlib.crc32(instr_id.encode())]).random
