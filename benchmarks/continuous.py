@@ -12,7 +12,7 @@ from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import load_continuous_split, split_of_episodes
 from envs.continuous.experts import reference_walks
-from envs.continuous.floor import ContinuousFloor, open_floor
+from envs.continuous.floor import ContinuousFloor
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.settings import FORWARD, R2R_CE, task_settings
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Parse the command line, measure and report."""
     config = tyro.cli(ContinuousConfig)
     began = time.process_time()
-    floor = open_floor(config.scan)
+    floor = HouseSimulator(R2R_CE).floor(config.scan)
     figures = [Figure("floor of a house", time.process_time() - began, "CPU seconds")]
     figures += _floor_figures(config, floor)
     figures.append(_expert_figure(config, floor))

@@ -1,5 +1,5 @@
 """The floor of a house for agents that move freely: movement, collisions and distances."""
 
-from envs.continuous.floor.continuous_floor import RADIUS, ContinuousFloor, open_floor
+from envs.continuous.floor.continuous_floor import RADIUS, ContinuousFloor
 
-__all__ = ["RADIUS", "ContinuousFloor", "open_floor"]
+__all__ = ["RADIUS", "ContinuousFloor"]

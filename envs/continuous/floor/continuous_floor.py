@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,6 @@ from envs.continuous.floor.grid import TOLERANCE, FloorGrid
 from envs.continuous.floor.movement import move, nearest_border
 from envs.continuous.floor.neighbours import CellGraph, cell_graph
 from envs.continuous.floor.sight import reach
-from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.panoramas.ray_tracer import RayTracer
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from envs.houses.building.house import House
 
 RADIUS = 0.1  # metres, of habitat's default agent
-_FLOORS_KEPT = 16
 
 
 class ContinuousFloor:
@@ -160,19 +157,3 @@ class ContinuousFloor:
             free = self.grid.at(points, layers) >= 0
             low, high = np.where(free, low, middle), np.where(free, middle, high)
         return outside + high[:, None] * (inside - outside)
-
-
-@lru_cache(_FLOORS_KEPT)
-def open_floor(scan: str, radius: float = RADIUS) -> ContinuousFloor:
-    """Return the floor of a built-in house; the floors of the last few houses are cached.
-
-    Raises:
-        KeyError: The scan is unknown.
-    """
-    houses = _houses()
-    return ContinuousFloor.of_house(houses.house(scan), radius, houses.tracer(scan))
-
-
-@lru_cache(1)
-def _houses() -> HousePanoramas:
-    return HousePanoramas()

@@ -12,7 +12,8 @@ from envs.continuous.experts import (
     best_turns,
     reference_walks,
 )
-from envs.continuous.floor import ContinuousFloor, open_floor
+from envs.continuous.floor import ContinuousFloor
+from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE, STOP, ContinuousSettings
 from envs.episodes.loading import load_episodes
 from envs.houses.building.sets import set_of
@@ -144,7 +145,7 @@ def test_reaches_every_validation_episode_of_a_house(settings):
     ]
     nodes = [np.array([feet[v] for v in episode.path]) for episode in episodes]
     headings = np.array([episode.heading for episode in episodes])
-    floor = open_floor(scan, settings.agent_radius)
+    floor = HouseSimulator(settings).floor(scan)
     walks = reference_walks(floor, nodes, headings, settings)
     assert len(walks) >= 40
     assert all(walk.is_complete for walk in walks)

@@ -130,3 +130,8 @@ def test_a_simulator_can_be_pickled():
     copy = pickle.loads(pickle.dumps(HouseSimulator(R2R_CE)))
     assert copy.floor("house_32") is HouseSimulator(R2R_CE).floor("house_32")
     assert copy.floor("house_32") is not HouseSimulator(RXR_CE).floor("house_32")
+
+
+def test_an_unknown_scan_is_named():
+    with pytest.raises(KeyError, match="no_such_house"):
+        HouseSimulator(R2R_CE).floor("no_such_house")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.continuous.floor import ContinuousFloor, open_floor
+from envs.continuous.floor import ContinuousFloor
 from envs.continuous.floor.building import grid_of_boxes, largest_piece
 from envs.continuous.floor.neighbours import cell_graph
 from envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS
@@ -82,8 +82,3 @@ def test_walks_up_and_down_the_stairs(two_storeys, two_storey_floor):
                 heading = np.arctan2(way[0], way[1])
                 position, _ = two_storey_floor.step(position, np.array([heading]), distance, True)
         np.testing.assert_allclose(position[0], goal, atol=0.05)
-
-
-def test_an_unknown_scan_is_named():
-    with pytest.raises(KeyError, match="no_such_house"):
-        open_floor("no_such_house")
