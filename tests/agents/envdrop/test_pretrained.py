@@ -39,6 +39,7 @@ def test_frozen_and_tuned_models_encode_equally(tiny_bert, tokens):
 
 def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
     frozen = encoder(tiny_bert, False)
+    frozen.frozen.reserve([tokens.numpy()])
     calls = []
     model = frozen.text.network
     model.register_forward_hook(lambda *_: calls.append(1))
@@ -48,6 +49,16 @@ def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
     assert torch.equal(context.words[0], again.words[1])
     alone, _ = encoder(tiny_bert, False)(tokens[1:])
     assert torch.equal(alone.words[0], context.words[1, :6])
+
+
+def test_frozen_states_of_other_instructions_are_not_stored(tiny_bert, tokens):
+    frozen, stored = encoder(tiny_bert, False), encoder(tiny_bert, False)
+    stored.frozen.reserve([tokens.numpy()])
+    calls = []
+    frozen.text.network.register_forward_hook(lambda *_: calls.append(1))
+    for _ in range(2):
+        assert torch.equal(frozen(tokens)[0].words, stored(tokens)[0].words)
+    assert len(calls) == 4
 
 
 def test_only_a_tuned_model_has_gradients(tiny_bert, tokens):
