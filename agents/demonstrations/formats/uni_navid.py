@@ -17,7 +17,7 @@ import numpy as np
 from agents.demonstrations.formats.conversations import Turn
 from agents.demonstrations.formats.files import ANNOTATIONS, IMAGE, REMEDY, inside, write_records
 from agents.demonstrations.formats.primitive_actions import WORDS, stopping
-from agents.demonstrations.formats.videos import read_video, write_video
+from agents.demonstrations.formats.videos import read_video, write_beginnings
 from agents.demonstrations.recording.records import RecordedWalk, Source
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
@@ -60,10 +60,11 @@ def write(
         frames = [np.asarray(load_picture(pictures / step.picture)) for step in walk.steps]
         instruction = one_line(walk.instruction).replace(IMAGE, "[image]")
         prompt = _PROMPT.format(image=IMAGE, identifier=IDENTIFIER, instruction=instruction)
-        for start in range(0, len(frames), ACTIONS_PER_ANSWER):
+        starts = range(0, len(frames), ACTIONS_PER_ANSWER)
+        videos = {start: f"videos/{number:06d}_{start:03d}.mp4" for start in starts}
+        write_beginnings({folder / video: start + 1 for start, video in videos.items()}, frames)
+        for start, video in videos.items():
             steps = walk.steps[start : start + ACTIONS_PER_ANSWER]
-            video = f"videos/{number:06d}_{start:03d}.mp4"
-            write_video(folder / video, frames[: start + 1])
             answer = " ".join(WORDS[step.label] for step in steps)
             records.append(
                 UniNavidRecord(

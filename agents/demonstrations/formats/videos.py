@@ -1,6 +1,8 @@
 """Videos with one frame a second, written and read with PyAV."""
 
-from collections.abc import Iterable, Sequence
+import itertools
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ CODEC, PIXEL_FORMAT = "h264", "yuv420p"
 _ENCODER = "libx264"
 # A key frame every second frame, as in LeRobot, because trainings read frames in random order.
 _OPTIONS = {"crf": "23", "g": "2"}
+# Without frames that depend on later ones, so that the first packets are the first frames.
+_IN_ORDER = {"bf": "0"}
 
 
 class VideoWriter:
@@ -23,15 +27,19 @@ class VideoWriter:
         path: The file; its folder is created.
         shape: Height and width of the frames, even numbers.
         fps: Frames per second.
+        in_order: Whether no frame depends on a later one, which takes a little more space.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int], fps: int = 1) -> None:
+    def __init__(
+        self, path: Path, shape: tuple[int, int], fps: int = 1, in_order: bool = False
+    ) -> None:
         self._av = import_extra("av", EXTRA, "writing videos")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fps = fps
         self.frames = self.bytes = 0
         self._container: Any = self._av.open(str(path), "w")
-        self._stream: Any = self._container.add_stream(_ENCODER, rate=fps, options=_OPTIONS)
+        options = {**_OPTIONS, **(_IN_ORDER if in_order else {})}
+        self._stream: Any = self._container.add_stream(_ENCODER, rate=fps, options=options)
         self._stream.height, self._stream.width = shape
         self._stream.pix_fmt = PIXEL_FORMAT
         # The bytes of a file depend on the number of threads.
@@ -56,12 +64,29 @@ class VideoWriter:
             self._container.mux(packet)
 
 
-def write_video(path: Path, pictures: Sequence[np.ndarray]) -> None:
-    """Write a video of pictures (H, W, 3) uint8."""
+def write_beginnings(videos: Mapping[Path, int], pictures: Sequence[np.ndarray]) -> None:
+    """Write videos that show the first pictures of a sequence.
+
+    The pictures are encoded once; each video is a copy of the first packets.
+
+    Args:
+        videos: Number of pictures, at least 1, by video to write; its folder is created.
+        pictures: All pictures (H, W, 3) uint8.
+    """
+    av = import_extra("av", EXTRA, "writing videos")
     height, width = pictures[0].shape[:2]
-    writer = VideoWriter(path, (height, width))
-    writer.add(pictures)
-    writer.close()
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.mp4"
+        writer = VideoWriter(whole, (height, width), in_order=True)
+        writer.add(pictures[: max(videos.values())])
+        writer.close()
+        for path, count in videos.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+                stream = target.add_stream_from_template(source.streams.video[0])
+                for packet in itertools.islice(source.demux(video=0), count):
+                    packet.stream = stream
+                    target.mux(packet)
 
 
 def read_video(path: Path) -> list[np.ndarray]:
