@@ -87,7 +87,7 @@ class DemonstrationStore:
         """Check that the disk has space for the missing parts, as large as the mean of the others.
 
         Args:
-            names: All parts, of which at least one has been written.
+            names: All parts; at least one must have been written.
 
         Raises:
             OSError: The free space is too small; the message contains the required size.

@@ -9,7 +9,7 @@ from agents.continuous.settings import (
 )
 from envs.worlds import World
 
-# R2R-CE's training episodes, and episodes per batch, of which each is one update.
+# R2R-CE's training episodes, and episodes per batch; each batch is one update.
 PUBLISHED_EPISODES, PUBLISHED_BATCH = 10_819, 5
 PUBLISHED_ROUNDS, PUBLISHED_ROUND_EPISODES, PUBLISHED_ROUND_EPOCHS = 10, 5_000, 4
 QUICK_EPISODES = 640  # paths of the default training; all paths take 4.4 GB

@@ -187,7 +187,7 @@ class Teacher:
         self._current = np.zeros(count, int)
 
     def start(self, row: int, floor: Floor, nodes: np.ndarray) -> None:
-        """Begin an episode of an agent with nodes (M, 3) of which the last is the goal."""
+        """Begin an episode of an agent with nodes (M, 3); the last one is the goal."""
         nodes = np.asarray(nodes, float)
         self._floors[row] = floor
         self._nodes[row] = nodes if self._kind == "path" else nodes[-1:]
@@ -246,7 +246,7 @@ class ReferenceWalk:
     """Walk of the expert.
 
     Attributes:
-        actions: (T,) int actions, the last of which is STOP.
+        actions: (T,) int actions; the last one is STOP.
         positions: (F + 1, 3) start, and the position after each of the F steps forward.
         worst_miss: Largest of the nodes' distances in metres to the nearest of the positions, on
             the floor.
@@ -274,7 +274,7 @@ def reference_walks(
 
     Args:
         floor: Floor of all walks.
-        nodes: For each walk, points (M, 3) of which the first is the start.
+        nodes: For each walk, points (M, 3); the first one is the start.
         headings: (N,) headings in radians at the start.
         settings: Length of a step, angle of a turn, sliding.
         kind: "path" visits every node, as the ground truth of R2R_VLNCE does; "goal" does not.

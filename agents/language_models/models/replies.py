@@ -65,7 +65,7 @@ class Question:
 
 
 class RequestFailed(RuntimeError):
-    """A request got no answer after all attempts; the run goes on without its episode."""
+    """A request got no answer after all attempts; the run continues without its episode."""
 
 
 class StopRun(RuntimeError):

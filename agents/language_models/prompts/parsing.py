@@ -1,6 +1,6 @@
 """Strict parsing of answers: what cannot be read is invalid, and never a stop.
 
-The steps, of which the first that applies decides:
+The first of these steps that applies decides:
 
 1. Reasoning up to `</think>` is removed.
 2. The whole text is one JSON value: an object with a key "action" (in any case), or a bare label.

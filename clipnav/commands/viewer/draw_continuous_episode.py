@@ -29,7 +29,7 @@ class DrawArguments:
     episode: str = ""
     """instr_id of the episode, by default the first one of the split."""
     pictures: int = 4
-    """Number of moments of which colour and depth are shown."""
+    """Number of moments to show in colour and depth."""
 
     def __post_init__(self) -> None:
         if self.output.suffix not in (".png", ".jpg"):

@@ -19,7 +19,7 @@ def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.nda
     Args:
         env: Environment with a teacher; its sensors are not used, so `observe=()` is fastest.
         instr_id: The episode.
-        pictures: Number of moments of which colour and depth are shown, start and stop included.
+        pictures: Number of moments to show in colour and depth, start and stop included.
 
     Returns:
         (H, W, 3) uint8 RGB: the plan with the reference path (green) and the walk (orange) on the

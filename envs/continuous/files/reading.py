@@ -37,7 +37,7 @@ class ExpertRecord:
 
     Attributes:
         locations: (G, 3) start and position after each step forward, in the axes of the graphs.
-        actions: (T,) actions, the last of which is stop.
+        actions: (T,) actions; the last one is stop.
     """
 
     locations: np.ndarray
