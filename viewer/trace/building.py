@@ -85,6 +85,11 @@ def build_trace(
         )
         for place, decision in enumerate(decisions)
     )
+    return trace_of(setting, episode, steps, ending)
+
+
+def trace_of(setting: Setting, episode: Episode, steps: Sequence[Step], ending: Ending) -> Trace:
+    """Return the trace of an episode, given its steps and how it ended."""
     return Trace(
         agent=setting.agent,
         world=setting.world,
@@ -98,7 +103,7 @@ def build_trace(
         instruction=episode.instruction,
         language=episode.language,
         words=word_pieces(episode.instruction),
-        steps=steps,
+        steps=tuple(steps),
         ending=ending,
     )
 

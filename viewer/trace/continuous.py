@@ -11,10 +11,9 @@ from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.measures import CONTINUOUS_METRICS, Walk
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from envs.episodes import Episode
-from viewer.trace.building import Setting
+from viewer.trace.building import Setting, trace_of
 from viewer.trace.format import Ending, Motion, Step, Trace
 from viewer.trace.positions import position_name
-from viewer.trace.words import word_pieces
 
 MOTIONS: dict[int, Motion] = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}
 ACTIONS = {motion: action for action, motion in MOTIONS.items()}
@@ -114,23 +113,7 @@ class ContinuousRecorder:
             steps: Its steps.
             ending: How it ended.
         """
-        episode, setting = self._episodes[instr_id], self.setting
-        return Trace(
-            agent=setting.agent,
-            world=setting.world,
-            dataset=setting.dataset,
-            split=setting.split,
-            instr_id=episode.instr_id,
-            path_id=episode.path_id,
-            scan=episode.scan,
-            path=episode.path,
-            heading=episode.heading,
-            instruction=episode.instruction,
-            language=episode.language,
-            words=word_pieces(episode.instruction),
-            steps=tuple(steps),
-            ending=ending,
-        )
+        return trace_of(self.setting, self._episodes[instr_id], steps, ending)
 
 
 def after_action(step: Step, info: Mapping[str, Any], row: int) -> Step:
