@@ -1,7 +1,6 @@
 """Command lines of the agents: settings whose defaults depend on other settings."""
 
 import argparse
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,8 @@ from agents.settings.effects import idle_settings
 from agents.settings.map_presets import map_preset, pretraining_preset
 from agents.settings.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
-from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
-from training.settings import check_effects, read_config
+from training.resuming import early_value, parse_run
+from training.settings import read_config
 
 Config = TypeVar("Config", bound=RunConfig)
 
@@ -141,17 +140,15 @@ def _parse(
     early.add_argument("--preset", nargs="?")
     early.add_argument("--back-translation.speaker", nargs="?", dest="speaker")
     early.add_argument("--start-from", nargs="?", type=Path)
-    early.add_argument("--resume", nargs="?", type=Path)
     known, _ = early.parse_known_args(arguments)
-    given = file_defaults(kind, arguments)
-    if known.resume is not None:
-        config = parse_resumed(kind, known.resume, arguments, _MAY_CHANGE, description)
-        check_effects(config, idle_settings(config), read_config(known.resume, kind))
-        return config
-    default = given or defaults(_choices(known, kind))
-    config = parse_settings(kind, default, arguments, description)
-    check_effects(config, idle_settings(config), default)
-    return dataclasses.replace(config, config=None)
+    return parse_run(
+        kind,
+        arguments,
+        description,
+        defaults=lambda: defaults(_choices(known, kind)),
+        idle=idle_settings,
+        may_change=_MAY_CHANGE,
+    )
 
 
 def _choices(known: argparse.Namespace, kind: type[RunConfig]) -> _Choices:

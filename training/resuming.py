@@ -2,14 +2,21 @@
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tyro
 
 from training.run_folder import has_saved
-from training.settings import CONFIG, Config, check_same_run, read_config, read_settings
+from training.settings import (
+    CONFIG,
+    Config,
+    check_effects,
+    check_same_run,
+    read_config,
+    read_settings,
+)
 
 
 def early_value(arguments: Sequence[str], name: str) -> str | None:
@@ -48,6 +55,45 @@ def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None
     path = Path(given)
     settings: Any = read_settings(path / CONFIG if path.is_dir() else path, kind)
     return dataclasses.replace(settings, output=None, resume=None)
+
+
+def parse_run(
+    kind: type[Config],
+    arguments: Sequence[str],
+    description: str | None,
+    *,
+    defaults: Callable[[], Config],
+    idle: Callable[[Config], Mapping[str, str]],
+    may_change: frozenset[str],
+) -> Config:
+    """Return the settings of a new or resumed training from its command line.
+
+    --config takes all defaults from a file, --resume from the run that it names.
+
+    Args:
+        kind: Settings dataclass of the training.
+        arguments: Arguments of the command line.
+        description: First lines of --help.
+        defaults: Returns the settings without flags; called if neither flag is given.
+        idle: Returns the names of the settings without effect and the reasons, as `check_effects`
+            takes them.
+        may_change: Names of settings that may change when a run is resumed; any other change would
+            make it another run.
+
+    Raises:
+        FileNotFoundError: --resume or --config does not name a run or a file.
+        ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
+    """
+    given = file_defaults(kind, arguments)
+    resumed = early_value(arguments, "resume")
+    if resumed is not None:
+        default = read_config(Path(resumed), kind)
+        config: Any = parse_resumed(kind, Path(resumed), arguments, may_change, description)
+    else:
+        default = given or defaults()
+        config = parse_settings(kind, default, arguments, description)
+    check_effects(config, idle(config), default)
+    return dataclasses.replace(config, config=None)
 
 
 def parse_settings(

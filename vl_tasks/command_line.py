@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
+from training.resuming import early_value, parse_run, parse_settings
 from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
@@ -138,17 +138,14 @@ def _parse(
             resumed run; names both values.
     """
     kind: Any = type(presets["houses"])
-    given = file_defaults(kind, arguments)
-    resumed = early_value(arguments, "resume")
-    if resumed is not None:
-        config = parse_resumed(kind, Path(resumed), arguments, _may_change(kind), description)
-        saved = read_config(Path(resumed), kind)
-        check_effects(config, _idle(config), saved)
-        return config
-    default = given or _preset(arguments, presets)
-    config = parse_settings(kind, default, arguments, description)
-    check_effects(config, _idle(config), default)
-    return dataclasses.replace(config, config=None)
+    return parse_run(
+        kind,
+        arguments,
+        description,
+        defaults=lambda: _preset(arguments, presets),
+        idle=_idle,
+        may_change=_may_change(kind),
+    )
 
 
 def _idle(config: RunConfig | PretrainConfig) -> dict[str, str]:

@@ -1,9 +1,7 @@
 """Command lines of the trainings of both representations."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from agents.clear.settings import (
     ClearRecipe,
@@ -15,8 +13,7 @@ from agents.clear.settings import (
     visual_defaults,
 )
 from envs.worlds import World
-from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
-from training.settings import check_effects, read_config
+from training.resuming import early_value, parse_run
 
 Config = TypeVar("Config", bound=RepresentationTrainConfig)
 
@@ -66,19 +63,20 @@ def _parse(
         FileNotFoundError: --resume does not name a run.
         ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-    given = file_defaults(kind, arguments)
-    resumed = early_value(arguments, "resume")
-    if resumed is not None:
-        run = Path(resumed)
-        default: Any = read_config(run, kind)
-        config: Any = parse_resumed(kind, run, arguments, _MAY_CHANGE, description)
-    else:
+
+    def chosen() -> Config:
         world, recipe = early_value(arguments, "world"), early_value(arguments, "preset")
         # The parser of all flags refuses a value outside the choices, with the list of choices.
-        default = given or defaults(
+        return defaults(
             world if world in get_args(World) else "houses",  # type: ignore[arg-type]
             recipe if recipe in get_args(ClearRecipe) else None,  # type: ignore[arg-type]
         )
-        config = parse_settings(kind, default, arguments, description)
-    check_effects(config, idle_settings(config), default)
-    return dataclasses.replace(config, config=None)
+
+    return parse_run(
+        kind,
+        arguments,
+        description,
+        defaults=chosen,
+        idle=idle_settings,
+        may_change=_MAY_CHANGE,
+    )

@@ -1,15 +1,12 @@
 """Command line of the training of continuous agents."""
 
-import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import get_args
 
 from agents.continuous.presets import continuous_defaults
-from agents.continuous.settings import ContinuousRecipe, ContinuousTrainConfig, check_idle
+from agents.continuous.settings import ContinuousRecipe, ContinuousTrainConfig, idle_settings
 from envs.worlds import World
-from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
-from training.settings import read_config
+from training.resuming import early_value, parse_run
 
 # Settings that may change when a run is resumed; any other change would make it another run.
 _MAY_CHANGE = frozenset(
@@ -33,20 +30,21 @@ def parse_continuous(
         FileNotFoundError: --resume does not name a run.
         ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-    given = file_defaults(ContinuousTrainConfig, arguments)
-    resumed = early_value(arguments, "resume")
-    if resumed is not None:
-        run = Path(resumed)
-        default = read_config(run, ContinuousTrainConfig)
-        config = parse_resumed(ContinuousTrainConfig, run, arguments, _MAY_CHANGE, description)
-    else:
+
+    def defaults() -> ContinuousTrainConfig:
         world, recipe = early_value(arguments, "world"), early_value(arguments, "preset")
         # The parser of all flags refuses a value outside the choices, with the list of choices.
-        default = given or continuous_defaults(
+        return continuous_defaults(
             early_value(arguments, "dataset") or "r2r",
             world if world in get_args(World) else "houses",  # type: ignore[arg-type]
             recipe if recipe in get_args(ContinuousRecipe) else None,  # type: ignore[arg-type]
         )
-        config = parse_settings(ContinuousTrainConfig, default, arguments, description)
-    check_idle(config, default)
-    return dataclasses.replace(config, config=None)
+
+    return parse_run(
+        ContinuousTrainConfig,
+        arguments,
+        description,
+        defaults=defaults,
+        idle=idle_settings,
+        may_change=_MAY_CHANGE,
+    )

@@ -8,7 +8,6 @@ from envs.worlds import World
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
-    check_effects,
     check_minutes,
     check_numbers,
     idle_training_settings,
@@ -202,12 +201,3 @@ def idle_settings(config: ContinuousTrainConfig) -> dict[str, str]:
     if config.rounds == 1:
         idle["expert_probability"] = "with --rounds 1, in which only the expert acts"
     return idle
-
-
-def check_idle(config: ContinuousTrainConfig, default: ContinuousTrainConfig) -> None:
-    """Refuse settings without effect that differ from the defaults.
-
-    Raises:
-        ValueError: Names the flag and the reason.
-    """
-    check_effects(config, idle_settings(config), default)

@@ -1,20 +1,17 @@
 """Settings of the fine-tuning of a vision-language model, and their command line."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
-from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
+from training.resuming import parse_run
 from training.settings import (
     check_counts,
-    check_effects,
     check_minutes,
     check_numbers,
     idle_training_settings,
-    read_config,
 )
 from training.tracking import TrackerName
 
@@ -101,22 +98,21 @@ def parse_finetuning(arguments: Sequence[str], description: str | None = None) -
         FileNotFoundError: --resume does not name a run.
         ValueError: A flag is missing, contradicts the run to resume, or has no effect.
     """
-    kind = FinetuneVlmConfig
-    resumed = early_value(arguments, "resume")
-    if resumed is not None:
-        default = read_config(Path(resumed), kind)
-        config = parse_resumed(kind, Path(resumed), arguments, _MAY_CHANGE, description)
-    else:
-        default = file_defaults(kind, arguments) or kind()
-        config = parse_settings(kind, default, arguments, description)
+    config = parse_run(
+        FinetuneVlmConfig,
+        arguments,
+        description,
+        defaults=FinetuneVlmConfig,
+        idle=_idle,
+        may_change=_MAY_CHANGE,
+    )
     for name in ("data", "model"):
         if getattr(config, name) is None:
             raise ValueError(
                 f"--{name} is missing; give an export of clipnav export-demonstrations --format "
                 "messages with --data, and a model with --model"
             )
-    check_effects(config, _idle(config), default)
-    return dataclasses.replace(config, config=None)
+    return config
 
 
 def _idle(config: FinetuneVlmConfig) -> dict[str, str]:
