@@ -27,7 +27,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "compare-encoders",
         "evaluate-submission",
     ),
-    "continuous": ("train-continuous-agent", "evaluate-waypoint-agent"),
+    "continuous": (
+        "train-continuous-agent",
+        "evaluate-continuous-agent",
+        "evaluate-waypoint-agent",
+    ),
     "demonstrations": ("export-demonstrations", "finetune-vlm"),
     "viewer": ("visualise", "plot-results", "draw-continuous-episode"),
     "encoders": (

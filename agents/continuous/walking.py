@@ -78,10 +78,11 @@ class NetworkWalker:
         self._state[:, rows] = output.state
         actions = np.full(len(self._previous), STOP)
         actions[active] = self._chosen(output.logits[:, 0]).numpy()
+        self.follow(actions)
         return actions
 
     def follow(self, actions: np.ndarray) -> None:
-        """Note the actions (B,) that are carried out."""
+        """Note that other actions (B,) than those of `act` are carried out."""
         self._previous = torch.from_numpy(actions + 1).to(self._previous.device)
 
     def _chosen(self, logits: Tensor) -> Tensor:
@@ -153,7 +154,7 @@ def walk_all(
     env: ContinuousVectorEnv,
     walker: Walker,
     episodes: Sequence[int],
-    progress: Callable[[int], None] | None = None,
+    finished: Callable[[list[int]], None] | None = None,
 ) -> list[dict[str, float]]:
     """Let an agent walk episodes of an environment and return the measures of each.
 
@@ -161,7 +162,8 @@ def walk_all(
         env: Environment with `AutoresetMode.DISABLED`.
         walker: The agent.
         episodes: Indices of the episodes.
-        progress: Called with the number of finished episodes after each batch.
+        finished: Called after each batch with the indices of its episodes; their walks are then
+            those of the first agents of `env.traces()`.
     """
     results: list[dict[str, float]] = []
     size = env.num_envs
@@ -177,13 +179,11 @@ def walk_all(
             standing = np.ones(size, bool)
             standing[active] = False
             actions = np.where(standing, STOP, actions)
-            if isinstance(walker, NetworkWalker):
-                walker.follow(actions)
             observation, _, terminated, truncated, info = env.step(actions)
             active = active[~(terminated | truncated)[active]]
         results += env.metrics()[: len(part)]
-        if progress is not None:
-            progress(len(part))
+        if finished is not None:
+            finished(part)
     return results
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.continuous.settings import RIGHT, STOP
 from viewer.site.library import Entry
 from viewer.trace import Step, Trace
 from viewer.trace.continuous import ACTIONS, MOTIONS, ContinuousRecorder, after_action
@@ -97,8 +98,8 @@ class ContinuousManualWalk:
         """
         if self.over:
             raise ValueError("this walk is over; start another one")
-        if action not in MOTIONS:
-            raise ValueError(f"action {action} is not in 0..{len(MOTIONS) - 1}")
+        if not STOP <= action <= RIGHT:
+            raise ValueError(f"action {action} is not in {STOP}..{RIGHT}")
         motion: Motion = MOTIONS[action]
         step = self._driver.act(self._instr_id, self._motions, motion)
         ending: Ending = "stopped" if motion == "stop" else "under way"
@@ -112,5 +113,6 @@ class ContinuousManualWalk:
         for step in trace.steps[:steps]:
             if step.motion is None or step.motion == "stop":
                 break
-            walk = walk.after(ACTIONS[step.motion])
+            if ACTIONS[step.motion] <= RIGHT:  # walks by hand do not tilt the camera
+                walk = walk.after(ACTIONS[step.motion])
         return walk

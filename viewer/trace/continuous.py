@@ -1,25 +1,41 @@
 """Traces of continuous walks, recorded while an agent acts in the environment."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.measures import CONTINUOUS_METRICS, Walk
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
 from envs.episodes import Episode
 from viewer.trace.building import Setting, trace_of
 from viewer.trace.format import Ending, Motion, Step, Trace
 from viewer.trace.positions import position_name
 
-MOTIONS: dict[int, Motion] = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}
+MOTIONS: dict[int, Motion] = {
+    STOP: "stop",
+    FORWARD: "forward",
+    LEFT: "left",
+    RIGHT: "right",
+    LOOK_UP: "look up",
+    LOOK_DOWN: "look down",
+}
 ACTIONS = {motion: action for action, motion in MOTIONS.items()}
 
-# Returns actions (B,) for an observation and info of the environment.
-Policy = Callable[[dict[str, np.ndarray], Mapping[str, Any]], np.ndarray]
+
+class Walker(Protocol):
+    """An agent that walks B episodes at once."""
+
+    def start(self, observation: dict[str, np.ndarray], info: Any) -> None:
+        """Begin new episodes."""
+        ...
+
+    def act(self, observation: dict[str, np.ndarray], info: Any, active: np.ndarray) -> np.ndarray:
+        """Return the actions (B,); those of agents that are not in `active` (M,) do not count."""
+        ...
 
 
 class ContinuousRecorder:
@@ -38,26 +54,31 @@ class ContinuousRecorder:
         self.setting = setting
         self._episodes = {episode.instr_id: episode for episode in episodes}
 
-    def record(self, instr_ids: Sequence[str], policy: Policy | None = None) -> list[Trace]:
+    def record(self, instr_ids: Sequence[str], walker: Walker | None = None) -> list[Trace]:
         """Walk episodes, any number of them, and return their traces in the same order.
 
         Args:
             instr_ids: The episodes.
-            policy: Chooses the actions; the environment's teacher by default.
+            walker: Chooses the actions; the environment's teacher by default.
         """
         size = self.env.num_envs
         batches = [instr_ids[start : start + size] for start in range(0, len(instr_ids), size)]
-        return [trace for batch in batches for trace in self._record_batch(batch, policy)]
+        return [trace for batch in batches for trace in self._record_batch(batch, walker)]
 
-    def _record_batch(self, instr_ids: Sequence[str], policy: Policy | None) -> list[Trace]:
+    def _record_batch(self, instr_ids: Sequence[str], walker: Walker | None) -> list[Trace]:
         env = self.env
         padded = [*instr_ids, *[instr_ids[0]] * (env.num_envs - len(instr_ids))]
         observation, info = env.reset(options={"episode_ids": padded})
+        if walker is not None:
+            walker.start(observation, info)
         live = np.arange(len(instr_ids))
         steps: list[list[Step]] = [[] for _ in instr_ids]
         stopped = np.zeros(env.num_envs, bool)
         while live.size:
-            actions = env.teacher_actions() if policy is None else policy(observation, info)
+            if walker is None:
+                actions = env.teacher_actions()
+            else:
+                actions = walker.act(observation, info, live)
             here = {row: self.step(info, row, MOTIONS[int(actions[row])]) for row in live.tolist()}
             observation, _, stopped, truncated, info = env.step(actions)
             for row, step in here.items():

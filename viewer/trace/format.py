@@ -23,7 +23,7 @@ FORMAT, VERSION = "clipnav-trace", 1
 REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
 
 Ending = Literal["stopped", "cut off", "under way"]
-Motion = Literal["stop", "forward", "left", "right"]
+Motion = Literal["stop", "forward", "left", "right", "look up", "look down"]
 
 
 class Candidate(msgspec.Struct, frozen=True):

@@ -8,17 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.continuous.features import FrozenFeatures
-from agents.continuous.networks import make_network
 from agents.continuous.settings import ContinuousTrainConfig
+from agents.continuous.tasks import load_continuous_run
 from agents.continuous.walking import NetworkWalker, Walker
 from agents.demonstrations.recording.records import Source, Step
 from agents.demonstrations.recording.settings import DemonstrationConfig
-from encoders.clip import ClipEncoder
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import STOP, ContinuousSettings
-from envs.tokenizers import Tokenizer, load_tokenizer
-from training.checkpoints import VOCABULARY, load_model
+from envs.tokenizers import Tokenizer
 from training.settings import read_config
 
 _TEACHER_STEPS = 33
@@ -63,21 +60,10 @@ def load_continuous_policy(
     Raises:
         FileNotFoundError, ValueError: Files of the run are missing or damaged.
     """
-    name, _, pretrained = saved.encoder.partition(":")
-    encoder = ClipEncoder.load(name, pretrained or None, device=device)
-    features = FrozenFeatures(encoder, saved.depth_pixels, saved.vision)
-    tokenizer = load_tokenizer(run / VOCABULARY)
-    own = replace(
-        settings,
-        observe=("rgb", "depth") if saved.vision else (),
-        rgb_size=features.picture_size,
-        depth_size=features.picture_size,
-        hfov=90.0,
-    )
-    network = make_network(saved.network, len(tokenizer), features.grid, own.num_actions)
-    load_model(run, network, {**features.metadata, "task": f"{saved.dataset}-ce"})
-    network.to(device).eval()
-    return own, tokenizer, NetworkWalker(network, features, saved.reads_instructions)
+    task, walker = load_continuous_run(run, device)
+    names = ("observe", "rgb_size", "depth_size", "hfov")
+    cameras = {name: getattr(task.settings, name) for name in names}
+    return replace(settings, **cameras), task.tokenizer, walker
 
 
 def continuous_policy_walks(

@@ -1,7 +1,8 @@
-"""Content of the viewer for continuous walks: traces, the expert's walks, and walks by hand."""
+"""Content of the viewer for continuous walks: runs, the expert's walks, and walks by hand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from viewer.trace.continuous import ContinuousRecorder
 
 EXPERT = "expert"
-_EPISODES = 8  # whose expert is recorded if --limit is not given
+_EPISODES = 8  # to walk if --limit is not given
 _BATCH = 16
 _ENDLESS = 100_000  # actions of a walk by hand
 
@@ -32,17 +33,43 @@ class ContinuousContent:
 
     def expert_traces(self) -> "list[Trace]":
         """Return the expert's walks of the first episodes, or of --episode."""
-        config = self.config
-        ids = [episode.instr_id for episode in self.episodes]
+        ids = self._ids()
+        print(f"{EXPERT}: {len(ids)} continuous episodes of {self.config.split} ...", flush=True)
+        return self._recorder(EXPERT, min(_BATCH, len(ids)), None).record(ids)
+
+    def run_traces(self, run: Path) -> "list[Trace]":
+        """Return the walks of a run's agent, and with --baselines of the agents without training.
+
+        Raises:
+            FileNotFoundError, ValueError: The run cannot be loaded.
+        """
+        from agents.continuous.evaluation import baseline_walkers
+        from agents.continuous.tasks import load_continuous_run
+        from viewer.trace.building import Setting
+        from viewer.trace.continuous import ContinuousRecorder, Walker
+
+        config, ids = self.config, self._ids()
+        task, agent = load_continuous_run(run, config.device)
+        walkers: dict[str, Walker] = {task.config.network.kind: agent}
+        walkers |= baseline_walkers(task) if config.baselines else {}
+        print(f"{run}: {', '.join(walkers)}: {len(ids)} episodes of {config.split} ...", flush=True)
+        traces: list[Trace] = []
+        for name, walker in walkers.items():
+            env = task.env(config.split, min(_BATCH, len(ids)), draws=walker is agent)
+            setting = Setting(name, task.config.world, task.config.dataset, config.split)
+            traces += ContinuousRecorder(env, self.episodes, setting).record(ids, walker)
+        return traces
+
+    def _ids(self) -> list[str]:
+        """Return the ids of the first episodes, or that of --episode."""
+        config, ids = self.config, [episode.instr_id for episode in self.episodes]
         if config.episode is not None:
             if config.episode not in ids:
                 raise ValueError(
                     f"there is no episode '{config.episode}'; the first one is '{ids[0]}'"
                 )
-            ids = [config.episode]
-        ids = ids[: config.limit or (1 if config.writes else _EPISODES)]
-        print(f"{EXPERT}: {len(ids)} continuous episodes of {config.split} ...", flush=True)
-        return self._recorder(EXPERT, min(_BATCH, len(ids)), None).record(ids)
+            return [config.episode]
+        return ids[: config.limit or (1 if config.writes else _EPISODES)]
 
     def driver(self) -> "ContinuousDriver":
         """Return what carries out the actions of walks by hand."""

@@ -78,7 +78,7 @@ def load_content(config: VisualiseConfig) -> Content:
 
 
 def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -> Content:
-    """Read traces, or record the expert; walks by hand are continuous."""
+    """Read traces, let runs walk, or record the expert; walks by hand are continuous."""
     from clipnav.commands.viewer.continuous_content import ContinuousContent
     from envs.episodes import load_episodes
     from envs.pictures.world_pictures import world_pictures
@@ -88,16 +88,22 @@ def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -
     from viewer.site.opening import first_agents, label_agents
 
     for source, kind in kinds.items():
-        if kind != "traces":
+        if kind == "submission":
             raise ValueError(
-                f"{source}: is a {kind}, but continuous walks come from traces; remove it, or "
-                "--environment continuous"
+                f"{source}: is a submission, but continuous walks come from traces and runs; "
+                "remove it, or --environment continuous"
             )
+    runs = [source for source, kind in kinds.items() if kind == "run"]
+    if runs:
+        config = _as_trained_continuously(config, runs[0])
     files = world_files(config.world or "houses", config.data_dir)
     episodes = load_episodes(config.dataset, config.split, files)
     library = Library(files, config.dataset)
     content = ContinuousContent(config, episodes)
-    traces = _all_traces(config, kinds, {}, library) if kinds else {}
+    recorded: dict[Path, Kind] = {source: kind for source, kind in kinds.items() if kind != "run"}
+    traces = _all_traces(config, recorded, {}, library) if recorded else {}
+    traces |= {run: content.run_traces(run) for run in runs}
+    traces = {source: traces[source] for source in kinds}
     named = label_agents(traces or {Path("expert"): content.expert_traces()})
     for one in named.values():
         library.add(one)
@@ -154,6 +160,14 @@ def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
     saved = read_agent_config(run)
     folder = config.data_dir or saved.data_dir
     return replace(config, dataset=saved.dataset, world=saved.world, data_dir=folder)
+
+
+def _as_trained_continuously(config: VisualiseConfig, run: Path) -> VisualiseConfig:
+    from agents.continuous.settings import ContinuousTrainConfig
+    from training.settings import read_config
+
+    saved = read_config(run, ContinuousTrainConfig)
+    return replace(config, dataset=saved.dataset, world=saved.world)
 
 
 def _load_run(config: VisualiseConfig, run: Path) -> "Run":

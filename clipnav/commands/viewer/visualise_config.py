@@ -15,7 +15,8 @@ class VisualiseConfig:
     """Show episodes on a page, or write a page, a film or a rerun log of one episode."""
 
     sources: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Runs of clipnav train-agent, folders or files of traces, or submission files; none to walk by
+    """Runs of clipnav train-agent (with --environment continuous, of clipnav
+    train-continuous-agent), folders or files of traces, or submission files; none to walk by
     hand."""
     environment: Literal["graph", "continuous"] = "graph"
     """Environment: walks between viewpoints, or continuous walks in the built-in houses. Without

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.continuous import training
+from agents.continuous import tasks
 from agents.continuous.features import FrozenFeatures
 from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
@@ -101,10 +101,8 @@ def box_world(monkeypatch, split_of_boxes):
         def load(name, pretrained=None, device=None):
             return CornerEncoder()
 
-    monkeypatch.setattr(training, "load_continuous_split", load)
-    monkeypatch.setattr(training, "HouseSimulator", BoxSimulator)
-    monkeypatch.setattr(training, "ClipEncoder", Encoder)
-    real = training.task_settings
-    monkeypatch.setattr(
-        training, "task_settings", lambda *a, **k: real(*a, **k, max_episode_steps=80)
-    )
+    monkeypatch.setattr(tasks, "load_continuous_split", load)
+    monkeypatch.setattr(tasks, "HouseSimulator", BoxSimulator)
+    monkeypatch.setattr(tasks, "ClipEncoder", Encoder)
+    real = tasks.task_settings
+    monkeypatch.setattr(tasks, "task_settings", lambda *a, **k: real(*a, **k, max_episode_steps=80))

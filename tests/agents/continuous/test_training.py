@@ -72,7 +72,7 @@ def test_blind_and_deaf_agents_depend_on_nothing_else(tiny_config, tmp_path):
     trainer, learner = continuous_trainer(config)
     trainer.train()
     trainer.close()
-    assert learner.settings.observe == ()
+    assert learner.task.settings.observe == ()
     (walk, *_) = learner.collector.draw(np.random.default_rng(0), 1)
     assert not walk.rgb.any()
     assert not walk.depth.any()

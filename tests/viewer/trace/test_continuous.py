@@ -61,11 +61,21 @@ def test_traces_survive_their_files(expert_trace, tmp_path):
         read_traces(path)
 
 
+class Forward:
+    """Agent that walks forward without end; counts its starts."""
+
+    starts = 0
+
+    def start(self, observation, info):
+        self.starts += 1
+
+    def act(self, observation, info, active):
+        return np.full(len(observation["instruction"]), FORWARD)
+
+
 def test_a_walk_without_a_stop_is_cut_off_and_no_success(make_recorder):
     recorder = make_recorder("walker", size=2, max_episode_steps=5)
-    traces = recorder.record(
-        ["32000_0", "32000_1", "32000_2"], lambda observation, info: np.full(2, FORWARD)
-    )
+    traces = recorder.record(["32000_0", "32000_1", "32000_2"], Forward())
     assert [trace.instr_id for trace in traces] == ["32000_0", "32000_1", "32000_2"]
     for trace in traces:
         assert trace.ending == "cut off"

@@ -1,0 +1,46 @@
+"""Settings of the evaluation of continuous agents."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from training.settings import check_counts
+
+
+@dataclass(frozen=True)
+class EvaluateContinuousConfig:
+    """Run, splits and outputs."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a run of clipnav train-continuous-agent."""
+    splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
+    """Splits to evaluate: val_seen, val_unseen, ..."""
+    episodes: int | None = None
+    """Number of episodes of a split, spread over it; all if not given."""
+    baselines: bool = True
+    """Evaluate the agents that do not learn, too."""
+    submission: Path | None = None
+    """File to write the walks to, in the format of the test server of R2R-CE or RxR-CE."""
+    json: Path | None = None
+    """File for the scores of the table: {"results": {SPLIT: {AGENT: {MEASURE: MEAN}}}}."""
+    batch_size: int = 32
+    """Number of episodes in a batch."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    device: str = "cpu"
+    """Device of the agent: cpu, cuda, cuda:1, ..."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("episodes", "batch_size", "threads"))
+        if not self.splits or (self.submission is not None and len(self.splits) > 1):
+            raise ValueError(
+                f"--splits {' '.join(self.splits)}: name at least one split, and exactly one with "
+                "--submission, because a submission file contains one split"
+            )
+        if self.submission is not None and self.episodes is not None:
+            raise ValueError(
+                f"--episodes {self.episodes}: a submission contains all episodes of a split; "
+                "remove it, or --submission"
+            )

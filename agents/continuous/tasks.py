@@ -1,0 +1,121 @@
+"""What the settings of a run stand for: encoder, splits, environments and the shape of the network.
+
+Training and evaluation build the same.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from gymnasium.vector import AutoresetMode
+
+from agents.continuous.features import FrozenFeatures
+from agents.continuous.networks import ContinuousNetwork, make_network
+from agents.continuous.settings import ContinuousTrainConfig
+from agents.continuous.walking import NetworkWalker
+from encoders.clip import ClipEncoder
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
+from envs.continuous.episodes import ContinuousSplit, load_continuous_split
+from envs.continuous.house_simulator import HouseSimulator
+from envs.continuous.settings import ContinuousSettings, task_settings
+from envs.tokenizers import load_tokenizer
+from training.checkpoints import VOCABULARY, load_model
+from training.settings import read_config
+
+
+class ContinuousTask:
+    """Encoder, splits and environments of a continuous agent.
+
+    Args:
+        config: Settings of the run.
+        run: Folder with the vocabulary; None to learn one from the training split.
+
+    Raises:
+        FileNotFoundError: A file, a split or the encoder does not exist.
+        ValueError: A file is damaged, or settings do not fit.
+    """
+
+    def __init__(self, config: ContinuousTrainConfig, run: Path | None = None) -> None:
+        self.config = config
+        name, _, pretrained = config.encoder.partition(":")
+        encoder = ClipEncoder.load(name, pretrained or None, device=config.device)
+        self.features = FrozenFeatures(encoder, config.depth_pixels, config.vision)
+        self.settings = self._settings()
+        self._simulator = HouseSimulator(self.settings)
+        self._splits: dict[str, ContinuousSplit] = {}
+        self._tokenizer = load_tokenizer(run / VOCABULARY) if run else None
+        self.tokenizer = self._tokenizer or self.split("train").tokenizer
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Metadata of the weights."""
+        return {**self.features.metadata, "task": f"{self.config.dataset}-ce"}
+
+    def split(self, name: str) -> ContinuousSplit:
+        """Return a split, which is loaded once."""
+        if name not in self._splits:
+            tokenizer = None if self._tokenizer is None and name == "train" else self.tokenizer
+            self._splits[name] = load_continuous_split(
+                self.config.dataset, name, self.config.world, tokenizer=tokenizer
+            )
+        return self._splits[name]
+
+    def env(self, split: str, size: int, draws: bool = True) -> ContinuousVectorEnv:
+        """Build an environment of `size` agents without autoreset.
+
+        Args:
+            split: Name of the split.
+            size: Number of agents.
+            draws: Whether observations contain the pictures of the agent's task.
+        """
+        settings = self.settings if draws else replace(self.settings, observe=())
+        return ContinuousVectorEnv(
+            self.split(split), self._simulator, size, settings, AutoresetMode.DISABLED
+        )
+
+    def make_network(self) -> ContinuousNetwork:
+        """Build the untrained network on the device of the run."""
+        network = make_network(
+            self.config.network,
+            len(self.tokenizer),
+            self.features.grid,
+            self.settings.num_actions,
+        )
+        return network.to(self.config.device)
+
+    def walker(self, network: ContinuousNetwork) -> NetworkWalker:
+        """Return the agent that takes the most probable actions of a network."""
+        return NetworkWalker(network, self.features, self.config.reads_instructions)
+
+    def _settings(self) -> ContinuousSettings:
+        size = self.features.picture_size
+        return task_settings(
+            self.config.dataset,
+            observe=("rgb", "depth") if self.config.vision else (),
+            rgb_size=size,
+            depth_size=size,
+            teacher=self.config.teacher,
+        )
+
+
+def load_continuous_run(
+    run: Path, device: str | None = None
+) -> tuple[ContinuousTask, NetworkWalker]:
+    """Load the best weights of a run of clipnav train-continuous-agent.
+
+    Args:
+        run: Folder of the run.
+        device: Device of networks and encoder; that of the run by default.
+
+    Returns:
+        Its task, and its agent, which takes the most probable actions.
+
+    Raises:
+        FileNotFoundError: The folder is not a run, or data is missing.
+        ValueError: Files are damaged, or the weights fit neither the settings nor the encoder.
+    """
+    config = read_config(run, ContinuousTrainConfig)
+    task = ContinuousTask(replace(config, device=device or config.device), run)
+    network = task.make_network()
+    load_model(run, network, task.metadata)
+    network.eval()
+    return task, task.walker(network)

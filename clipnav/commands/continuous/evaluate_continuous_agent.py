@@ -1,0 +1,24 @@
+"""Evaluate the agent of a continuous run on one or more splits.
+
+$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --splits val_seen val_unseen
+$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --episodes 96 --no-baselines
+$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --submission predictions.json
+
+The agent takes the most probable action at each step. Prints its scores beside those of the expert
+and of VLN-CE's agents that do not learn. clipnav evaluate-submission scores the file of
+--submission, with intervals.
+"""
+
+from collections.abc import Sequence
+
+from agents.continuous.evaluation_settings import EvaluateContinuousConfig
+from clipnav.parsing import parse
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and evaluate."""
+    config = parse(EvaluateContinuousConfig, __name__, __doc__, arguments)
+    # Imported here so that --help answers without loading torch.
+    from agents.continuous.evaluation import evaluate_continuous_run
+
+    evaluate_continuous_run(config)

@@ -1,0 +1,63 @@
+"""Evaluation of saved continuous runs in a world of two little buildings."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from agents.continuous.evaluation import evaluate_continuous_run
+from agents.continuous.evaluation_settings import EvaluateContinuousConfig
+from agents.continuous.tasks import load_continuous_run
+from agents.continuous.training import train_continuous
+from envs.continuous.files.submissions import check_continuous_submission
+from training.checkpoints import RESULTS
+
+pytestmark = pytest.mark.usefixtures("box_world")
+
+
+@pytest.fixture
+def trained(tiny_config):
+    """Run of two iterations."""
+    train_continuous(replace(tiny_config, iterations=2))
+    return tiny_config.output
+
+
+def test_an_evaluation_repeats_the_results_of_the_training(trained, tmp_path, capsys):
+    scores = tmp_path / "scores.json"
+    config = EvaluateContinuousConfig(trained, splits=("val_seen",), batch_size=4, json=scores)
+    results = evaluate_continuous_run(config)
+    assert results == json.loads((trained / RESULTS).read_text())["results"]
+    assert json.loads(scores.read_text()) == {"results": results}
+    assert "expert" in capsys.readouterr().out
+
+
+def test_a_submission_contains_the_walks_of_the_whole_split(trained, tmp_path):
+    path = tmp_path / "predictions.json"
+    # A batch of three: the last batch of four episodes is padded.
+    config = EvaluateContinuousConfig(trained, baselines=False, batch_size=3, submission=path)
+    assert set(evaluate_continuous_run(config)["val_unseen"]) == {"cma"}
+    task, _ = load_continuous_run(trained)
+    episodes = task.split("val_unseen").episodes
+    counted = frozenset(episode.instr_id for episode in episodes)
+    checked = check_continuous_submission(path, "r2r", episodes, counted)
+    assert checked.usable == 4
+    assert not [finding for finding in checked.findings if finding.fault]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"splits": ()}, "at least one split"),
+        ({"splits": ("a", "b"), "submission": "x"}, "exactly one with --submission"),
+        ({"episodes": 3, "submission": "x"}, "all episodes"),
+        ({"batch_size": 0}, "--batch-size 0"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        EvaluateContinuousConfig(tmp_path, **changes)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="name the folder of a training run"):
+        load_continuous_run(tmp_path)

@@ -1,0 +1,41 @@
+"""Commands on a run of clipnav train-continuous-agent, in the built-in houses."""
+
+import pytest
+import torch
+
+from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
+from agents.continuous.tasks import ContinuousTask
+from training.checkpoints import VOCABULARY, save_model
+from training.settings import CONFIG, to_json
+
+
+@pytest.fixture(scope="module", params=["r2r", "rxr"])
+def blind_run(request, tmp_path_factory):
+    """Untrained run of an agent without pictures, so that nothing has to be drawn."""
+    run = tmp_path_factory.mktemp("runs") / "blind"
+    sizes = ContinuousNetworkConfig(word_size=8, text_size=8, rgb_size=8, state_size=16)
+    config = ContinuousTrainConfig(
+        dataset=request.param, vision=False, network=sizes, output=run, threads=1
+    )
+    task = ContinuousTask(config)
+    torch.manual_seed(0)
+    save_model(run, task.make_network(), task.metadata)
+    task.tokenizer.save(run / VOCABULARY)
+    (run / CONFIG).write_text(to_json(config))
+    return run
+
+
+def test_a_continuous_run_is_evaluated_beside_the_baselines(blind_run, run_command):
+    output = run_command("evaluate-continuous-agent", blind_run, "--episodes", 2)
+    rows = [line.split()[1] for line in output.splitlines() if line.startswith("val_unseen")]
+    assert rows == ["cma", "random", "forward", "expert"]
+
+
+def test_walks_of_a_continuous_run_become_a_page(blind_run, run_command, tmp_path):
+    page = tmp_path / "walk.html"
+    output = run_command(
+        *("visualise", blind_run, "--environment", "continuous", "--export", page),
+    )
+    assert "cma, random, forward, expert: 1 episodes of val_unseen" in output
+    text = page.read_text("utf-8")
+    assert all(f'"agent": "{name}"' in text for name in ("cma", "expert"))
