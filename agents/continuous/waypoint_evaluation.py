@@ -1,21 +1,25 @@
-"""Evaluation of followers that were trained on graphs in continuous episodes."""
+"""Evaluation of agents that were trained on graphs in continuous episodes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from agents.acting.environments import feature_store
 from agents.acting.follower_agent import FollowerAgent
-from agents.acting.rollout import walk
+from agents.acting.rollout import Agent, walk
+from agents.continuous.map_waypoint_env import MapWaypointEnv
 from agents.continuous.tables import results_table
 from agents.continuous.walking import spread
 from agents.continuous.waypoint_env import WaypointEnv, camera_settings
 from agents.continuous.waypoint_settings import WaypointConfig
 from agents.envdrop.follower import Follower
-from agents.experiments.runs import load_follower
-from agents.settings import TrainConfig, read_agent_config
+from agents.experiments.runs import load_run
+from agents.map_transformer.agent import MapAgent
+from agents.map_transformer.memory import WorldFeatures
+from agents.settings import MapTrainConfig, TrainConfig, read_agent_config
 from encoders.clip import ClipEncoder
 from envs.continuous.episodes import load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
@@ -28,23 +32,24 @@ from storage import write_text
 from storage.progress import progress_bar
 
 Results = dict[str, dict[str, dict[str, float]]]
+Settings = TrainConfig | MapTrainConfig
 
 
 def evaluate_waypoints(config: WaypointConfig) -> Results:
-    """Walk the episodes with a follower on the graph and among places, and print both scores.
+    """Walk the episodes with an agent on the graph and among places, and print both scores.
 
     Returns:
         Mean measures by split and by kind of walk: "graph" and "waypoints".
 
     Raises:
         FileNotFoundError: The run or a split does not exist.
-        ValueError: The run has no follower, or other features than those of the encoder.
+        ValueError: The run has other features than those of the encoder, or no continuous task.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    settings = read_agent_config(config.run)
+    # Pictures are drawn and encoded on the CPU.
+    settings = replace(read_agent_config(config.run), device="cpu")
     check_run(config, settings)
-    assert isinstance(settings, TrainConfig)
     encoder = open_encoder(config, settings)
     results = {split: _evaluate_split(config, settings, encoder, split) for split in config.splits}
     print(results_table(results))
@@ -53,14 +58,12 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
     return results
 
 
-def check_run(config: WaypointConfig, settings: object) -> None:
+def check_run(config: WaypointConfig, settings: Settings) -> None:
     """Check that the agent of a run can walk among places.
 
     Raises:
-        ValueError: It is no follower, or the task has no continuous version.
+        ValueError: The task has no continuous version.
     """
-    if not isinstance(settings, TrainConfig):
-        raise ValueError(f"{config.run}: not a follower; name a run of --agent follower")
     if not is_built_in(settings.world):
         raise ValueError(
             f"{config.run}: trained with --world {settings.world}, which has no floors; name a run "
@@ -70,8 +73,8 @@ def check_run(config: WaypointConfig, settings: object) -> None:
         raise ValueError(f"{config.run}: there is no continuous R4R; name a run of r2r or rxr")
 
 
-def open_encoder(config: WaypointConfig, settings: TrainConfig) -> ClipEncoder | None:
-    """Open the encoder of a run's features, None for a blind follower.
+def open_encoder(config: WaypointConfig, settings: Settings) -> ClipEncoder | None:
+    """Open the encoder of a run's features, None for a blind agent.
 
     Raises:
         ValueError: The features of the run are of another encoder.
@@ -91,9 +94,9 @@ def open_encoder(config: WaypointConfig, settings: TrainConfig) -> ClipEncoder |
 
 
 def _evaluate_split(
-    config: WaypointConfig, settings: TrainConfig, encoder: ClipEncoder | None, split: str
+    config: WaypointConfig, settings: Settings, encoder: ClipEncoder | None, split: str
 ) -> dict[str, dict[str, float]]:
-    graph_env, agent = load_follower(config.run, split, settings)
+    graph_env, agent = load_run(config.run, split, settings)
     changes = {} if config.sliding is None else {"sliding": config.sliding}
     dataset = "rxr" if settings.dataset == "rxr" else "r2r"
     task = task_settings(dataset, **changes)
@@ -107,17 +110,21 @@ def _evaluate_split(
     )
     size = encoder.image_size if encoder else (8, 8)
     simulator = HouseSimulator(camera_settings(task, size))
-    env = WaypointEnv(
-        loaded, simulator, task, encoder, config.batch_size, settings.angle_feature_size
-    )
+    world = loaded, simulator, task, encoder, config.batch_size, settings.angle_feature_size
     ids = [loaded.episodes[k].instr_id for k in spread(len(loaded.episodes), config.episodes)]
-    return {
-        "graph": graph_walks(graph_env, agent, ids),
-        "waypoints": waypoint_walks(env, agent.follower, ids, agent.reads_instructions, split),
-    }
+    graph = graph_walks(graph_env, agent, ids)
+    reads = settings.reads_instructions
+    if isinstance(agent, FollowerAgent):
+        waypoints = waypoint_walks(WaypointEnv(*world), agent.follower, ids, reads, split)
+    else:
+        env = MapWaypointEnv(*world, agent.max_decisions)
+        best = isinstance(settings, MapTrainConfig) and settings.stops_at_best
+        map_agent = map_agent_among_places(agent, env, best, reads)
+        waypoints = _walks(env, ids, lambda part: map_agent.walk(env, part), split)  # type: ignore
+    return {"graph": graph, "waypoints": waypoints}
 
 
-def graph_walks(env: VlnVectorEnv, agent: FollowerAgent, ids: Sequence[str]) -> dict[str, float]:
+def graph_walks(env: VlnVectorEnv, agent: Agent, ids: Sequence[str]) -> dict[str, float]:
     """Return the mean measures of greedy walks on the graph."""
     columns: dict[str, list[np.ndarray]] = {}
     with torch.inference_mode():
@@ -137,7 +144,7 @@ def waypoint_walks(
     reads_instructions: bool = True,
     name: str = "",
 ) -> dict[str, float]:
-    """Return the mean measures of greedy walks among places.
+    """Return the mean measures of a follower's greedy walks among places.
 
     Args:
         env: Environment of the episodes.
@@ -148,11 +155,32 @@ def waypoint_walks(
     """
     features: object = env
     agent = FollowerAgent(follower, features, reads_instructions)  # type: ignore
+    return _walks(env, ids, lambda part: walk(env, agent, part), name)  # type: ignore
+
+
+def map_agent_among_places(
+    agent: MapAgent, env: MapWaypointEnv, stops_at_best: bool, reads_instructions: bool
+) -> MapAgent:
+    """Return the map agent of a graph for the places of an environment; `MapAgent` has the rest."""
+    features = env.maps.features if env.maps.features.shape[2] else None
+    return MapAgent(
+        agent.model,
+        WorldFeatures(env.maps.geometry, features),
+        agent.max_decisions,
+        stops_at_best=stops_at_best,
+        reads_instructions=reads_instructions,
+    )
+
+
+def _walks(
+    env: WaypointEnv, ids: Sequence[str], lead: Callable[[list[str]], object], name: str
+) -> dict[str, float]:
+    """Return the mean measures of the walks of episodes, in which `lead` leads a batch."""
     results: list[dict[str, float]] = []
     with torch.inference_mode(), progress_bar(total=len(ids), desc=name, unit="episodes") as bar:
         for start in range(0, len(ids), env.num_envs):
-            part = ids[start : start + env.num_envs]
-            walk(env, agent, part)  # type: ignore
+            part = list(ids[start : start + env.num_envs])
+            lead(part)
             results += env.metrics()[: len(part)]
             bar.update(len(part))
     return summarise_walks(results)

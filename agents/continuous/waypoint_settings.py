@@ -1,4 +1,4 @@
-"""Settings of the evaluation of followers in continuous episodes."""
+"""Settings of the evaluation of agents of the graphs in continuous episodes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ class WaypointConfig:
     """Run, task and number of episodes."""
 
     run: tyro.conf.Positional[Path]
-    """Folder of a run of clipnav train-agent with a follower, trained in built-in houses."""
+    """Folder of a run of clipnav train-agent, a follower or a map agent, trained in built-in
+    houses."""
     splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
     """Splits to evaluate: val_seen, val_unseen, ..."""
     episodes: int | None = None

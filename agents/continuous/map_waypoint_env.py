@@ -1,0 +1,132 @@
+"""MapWaypointEnv: continuous episodes in which a map agent chooses among all places it has seen."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.continuous.place_maps import PlaceMaps
+from agents.continuous.waypoint_env import MOST_PLACES, Places, ViewEncoder, WaypointEnv
+from envs.continuous.episodes import ContinuousSplit
+from envs.continuous.experts import GreedyFollower
+from envs.continuous.settings import STOP, ContinuousSettings
+from envs.continuous.simulator import Simulator
+
+
+class MapWaypointEnv(WaypointEnv):
+    """N map agents in continuous episodes, in the interface of `MapAgent.walk`.
+
+    An action is a route along known nodes, as on a graph. A place beside the agent is reached by
+    turns and steps straight to it, a known node by the greedy follower on the floor; all of them
+    count as steps and metres of the walk.
+
+    Args:
+        split: Episodes.
+        simulator: Floors, and the cameras of `waypoint_env.camera_settings`.
+        settings: Movement and measures.
+        encoder: Encoder of the 36 views; None for a blind agent.
+        num_envs: Number of agents.
+        angle_feature_size: Width of angle features.
+        max_decisions: Largest number of decisions of an episode.
+
+    Attributes:
+        maps: Nodes that the agents have seen.
+    """
+
+    def __init__(
+        self,
+        split: ContinuousSplit,
+        simulator: Simulator,
+        settings: ContinuousSettings,
+        encoder: ViewEncoder | None,
+        num_envs: int,
+        angle_feature_size: int,
+        max_decisions: int,
+    ) -> None:
+        super().__init__(split, simulator, settings, encoder, num_envs, angle_feature_size)
+        most = (max_decisions + 1) * (MOST_PLACES + 1)
+        self.maps = PlaceMaps(num_envs, most, MOST_PLACES, encoder.embed_dim if encoder else 0)
+        self._aims = np.full(num_envs, -1)  # node where each agent has gone
+        self._is_first = np.zeros(num_envs, bool)  # visit of the node where the agent is
+
+    def reset(self, *, options: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Start the episodes of `options["episode_ids"]`, one for each agent."""
+        self.maps.clear()
+        self._aims[:] = -1
+        return super().reset(options=options)
+
+    def follow(
+        self, routes: np.ndarray, stop: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Lead agents along routes and let them look around at the end.
+
+        Args:
+            routes: (N, H) nodes after the current ones, padded with -1. Agents with an empty route
+                that do not stop stay as they are.
+            stop: (N,) bool, who stops at the end of the route.
+        """
+        goes = ~self._ended & ((routes >= 0).any(1) | stop)
+        for agent in np.flatnonzero(goes).tolist():
+            if self._walk_route(agent, routes[agent][routes[agent] >= 0]) and stop[agent]:
+                self._take(agent, STOP)
+        observation, info = self._observe(np.flatnonzero(goes & ~self._ended))
+        return observation, np.zeros(self.num_envs), self._ended.copy(), self._ended & False, info
+
+    def _walk_route(self, agent: int, route: np.ndarray) -> bool:
+        """Lead an agent along nodes (H,) and return whether its episode goes on at the last."""
+        here = int(self._ids[agent])
+        for node in route.tolist():
+            around = self.maps.geometry.candidates[here].tolist()
+            is_beside = here == self._ids[agent] and self._is_first[agent] and node in around
+            if is_beside and not self.maps.visited[node]:
+                self._walk(agent, 1 + around.index(node))
+            else:
+                self._walk_to(agent, self.maps.geometry.positions[node])
+            if self._ended[agent]:
+                return False
+            here = self._aims[agent] = node
+        return True
+
+    def _walk_to(self, agent: int, goal: np.ndarray) -> None:
+        """Lead an agent to a known position (3,) until it is less than a step away."""
+        env = self._envs[agent]
+        floor = self._simulator.floor(env.current_episodes()[0].scan)
+        follower = GreedyFollower(1, self._settings, self._settings.step_size)
+        while True:
+            trace = env.traces()[0]
+            pose = np.array(trace.positions[-1:]), np.array(trace.headings[-1:])
+            action = int(follower.next_actions(floor, *pose, goal[None])[0])
+            if action == STOP or self._take(agent, action):
+                return
+
+    def _observe(self, agents: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Look around with some agents and return the observations of all."""
+        observation, info = super()._observe(agents)
+        seen = torch.from_numpy(self._features[agents]).to(self.maps.features.dtype)
+        self.maps.features[torch.from_numpy(self._ids[agents])] = seen
+        return observation, info
+
+    def _remember(self, agent: int, position: np.ndarray) -> int:
+        """Return the node where an agent is, and give the places around it their nodes.
+
+        Of places that are the same node only the first one is kept. A node that is visited again
+        keeps the places of its first visit, because maps refer to them.
+        """
+        self._is_first[agent] = self._aims[agent] < 0 or not self.maps.visited[self._aims[agent]]
+        if not self._is_first[agent]:
+            return int(self._aims[agent])
+        floor: Any = self._simulator.floor(self._envs[agent].current_episodes()[0].scan)
+        node = int(self._aims[agent])
+        if node < 0:
+            node = self.maps.find(agent, position, floor)
+        self.maps.geometry.positions[node] = position
+        headings, distances = self._places[agent]
+        around: dict[int, int] = {}
+        for k, (heading, distance) in enumerate(zip(headings, distances, strict=True)):
+            way = distance * np.array([np.sin(heading), np.cos(heading), 0.0])
+            around.setdefault(self.maps.find(agent, position + way, floor), k)
+        around.pop(node, None)
+        kept = list(around.values())
+        self._places[agent] = Places(headings[kept], distances[kept])
+        self.maps.visit(node, position, *self._places[agent], list(around))
+        return node

@@ -1,0 +1,263 @@
+"""Map agents in continuous episodes: nodes, panorama tokens, walking back, and the command."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from agents.continuous import waypoint_evaluation
+from agents.continuous.map_waypoint_env import MapWaypointEnv
+from agents.continuous.place_maps import SAME_PLACE, PlaceMaps
+from agents.continuous.waypoint_env import MOST_PLACES, camera_settings
+from agents.continuous.waypoint_evaluation import evaluate_waypoints, map_agent_among_places
+from agents.continuous.waypoint_settings import WaypointConfig
+from agents.map_training.building import map_features
+from agents.map_transformer.agent import MapAgent
+from agents.map_transformer.known_maps import START
+from agents.map_transformer.memory import WorldFeatures
+from agents.map_transformer.model import MapTransformer
+from agents.settings import MapTrainConfig
+from agents.settings.map_transformer import MapTransformerConfig
+from envs.continuous.floor import ContinuousFloor
+from envs.continuous.settings import task_settings
+from tests.agents.continuous.test_waypoints import PoseEncoder
+from tests.envs.continuous.conftest import BoxSimulator
+
+SIZES = MapTransformerConfig(
+    hidden_size=16,
+    heads=2,
+    feed_forward_size=16,
+    text_layers=1,
+    panorama_layers=1,
+    cross_layers=1,
+    max_text_length=100,
+)
+STOP_TOKEN = 0
+
+
+@pytest.fixture
+def make_map_env(split_of_boxes):
+    def build(num_envs=4, **changes):
+        task = task_settings("r2r", **changes)
+        simulator = BoxSimulator(camera_settings(task, (4, 4)))
+        return MapWaypointEnv(split_of_boxes, simulator, task, PoseEncoder(), num_envs, 4, 15)
+
+    return build
+
+
+@pytest.fixture
+def model(split_of_boxes):
+    torch.manual_seed(0)
+    return MapTransformer(SIZES, len(split_of_boxes.tokenizer), 3).eval()
+
+
+def ids_of(env):
+    return [episode.instr_id for episode in env.episodes[: env.num_envs]]
+
+
+def agent_in(env, model, **options):
+    return MapAgent(model, WorldFeatures(env.maps.geometry, env.maps.features), **options)
+
+
+def trace_length(env, agent=0):
+    positions = np.array(env._envs[agent].traces()[0].positions)
+    return np.linalg.norm(np.diff(positions, axis=0), axis=1).sum()
+
+
+def test_places_near_each_other_are_one_node_unless_a_wall_is_between():
+    floor = ContinuousFloor.of_boxes([(0, 0, 2, 4), (2.3, 0, 4, 4)])
+    maps = PlaceMaps(2, 8, MOST_PLACES, 0)
+    first = maps.find(1, np.array([1.7, 2.0, 0.0]), floor)
+    assert maps.find(1, np.array([1.7, 2.0 + SAME_PLACE - 0.01, 0.0]), floor) == first
+    farther = maps.find(1, np.array([1.7, 2.0 + SAME_PLACE + 0.01, 0.0]), floor)
+    behind = maps.find(1, np.array([2.6, 2.0, 0.0]) - [0.2, 0.0, 0.0], floor)
+    other = maps.find(0, np.array([1.7, 2.0, 0.0]), floor)
+    assert len({first, farther, behind, other}) == 4
+    assert other < 8 <= min(first, farther, behind)
+    # Of two nodes within 0.5 m the nearer one is meant.
+    assert maps.find(1, np.array([1.7, 2.3, 0.0]), floor) == farther
+    maps.clear()
+    assert maps.find(1, np.array([1.7, 2.3, 0.0]), floor) == first
+
+
+def test_tokens_of_a_panorama_are_those_of_a_graph(doors_env):
+    expected = map_features(doors_env, "cpu").geometry
+    floor = ContinuousFloor.of_boxes([(-9, -9, 9, 9)])
+    for start in range(5):  # a centre with four doors, and four doors with one neighbour
+        count = expected.candidate_counts[start]
+        headings = expected.token_headings[start, :count]
+        distances = expected.edge_lengths[start, :count]
+        maps = PlaceMaps(1, 8, expected.candidates.shape[1], 0)
+        here = expected.positions[start]
+        ways = np.stack([np.sin(headings), np.cos(headings), np.zeros(count)], axis=1)
+        node = maps.find(0, here, floor)
+        around = [maps.find(0, here + d * w, floor) for d, w in zip(distances, ways, strict=True)]
+        maps.visit(node, here, headings, distances, around)
+        shown = maps.geometry
+        for name in ("token_counts", "token_views", "token_headings", "token_elevations"):
+            np.testing.assert_allclose(getattr(shown, name)[node], getattr(expected, name)[start])
+        np.testing.assert_allclose(shown.edge_lengths[node], expected.edge_lengths[start])
+        np.testing.assert_allclose(
+            shown.positions[around],
+            expected.positions[expected.candidates[start, :count]],
+            atol=1e-9,
+        )
+
+
+def test_places_that_are_seen_again_keep_their_nodes(make_map_env):
+    env = make_map_env(1)
+    env.reset(options={"episode_ids": ids_of(env)})  # (1, 1) in a hall of 10 m x 3 m
+    start = int(env._ids[0])
+    first = env.maps.geometry.candidates[start]
+    aim = first[first >= 0][0]
+    env.follow(np.array([[aim]]), np.array([False]))
+    assert env._ids[0] == aim
+    second = env.maps.geometry.candidates[aim]
+    assert start in second
+    assert len(set(second[second >= 0])) == (second >= 0).sum()
+    positions = env.maps.geometry.positions[[*first[first >= 0], *second[second >= 0]]]
+    away = np.linalg.norm(positions[:, None] - positions, axis=2)
+    assert ((away == 0) | (away >= SAME_PLACE)).all()
+
+
+def test_features_of_a_node_are_what_the_agent_sees_there(make_map_env):
+    env = make_map_env(2)
+    env.reset(options={"episode_ids": ids_of(env)})
+    aims = env.maps.geometry.candidates[env._ids, 0]
+    env.follow(aims[:, None], np.array([False, False]))
+    for agent, node in enumerate(aims):
+        x = env._envs[agent].traces()[0].positions[-1][0]
+        assert (env.maps.features[node, :, 1] == np.rint(10 * x)).all()
+        np.testing.assert_allclose(
+            env.maps.features[node, :, 0], np.rint(30 * (np.arange(36) % 12) / 2)
+        )
+
+
+class Scripted:
+    """Policy that chooses the k-th place around the start in turn, and then stops."""
+
+    def __init__(self, ranks):
+        self.ranks, self.chosen = list(ranks), []
+
+    def __call__(self, maps, state, scores):
+        if not self.ranks:
+            return np.full(len(state.rows), STOP_TOKEN)
+        node = maps.geometry.candidates[maps.nodes[0, START], self.ranks.pop(0)]
+        self.chosen.append(int(node))
+        return np.argmax(maps.nodes[0, state.tokens.slots] == node, axis=1)
+
+
+def test_an_agent_walks_back_and_every_metre_counts(make_map_env, model):
+    env = make_map_env(1)
+    policy = Scripted([0, 1])
+    agent = agent_in(env, model, policy=policy, stops_at_best=False)
+    walk = agent.walk(env, ids_of(env))
+    assert len(walk.decisions) == 3
+    start = np.array(env.episodes[0].start)
+    first, second = env.maps.geometry.positions[policy.chosen]
+    assert np.linalg.norm(first - second) > 1.0
+    positions = np.array(env._envs[0].traces()[0].positions)
+    reached = [np.linalg.norm(positions - place, axis=1) for place in (first, second)]
+    away, back = reached[0].argmin(), reached[1].argmin()
+    assert away < back
+    assert max(reached[0].min(), reached[1].min()) < 0.25
+    # Between both places the agent was at the start again.
+    between = np.linalg.norm(positions[away:back] - start, axis=1)
+    assert between.min() < 0.25
+    (measures,) = env.metrics()
+    assert measures["path_length"] == pytest.approx(trace_length(env))
+    straight = np.linalg.norm(first - start)
+    shortest = 2 * straight + np.linalg.norm(second - start) - 3 * 0.25
+    assert measures["path_length"] > shortest
+    assert measures["steps_taken"] == len(positions) - 1
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_an_agent_stops_where_stopping_was_most_probable(make_map_env, model, best):
+    env = make_map_env(1)
+    agent = agent_in(env, model, policy=Scripted([0, 1]), stops_at_best=best)
+    agent.walk(env, ids_of(env))
+    slots = agent._stop_probabilities[0]
+    slot = slots.argmax() if best else agent._maps.current[0]
+    wanted = env.maps.geometry.positions[agent._maps.nodes[0, slot]]
+    end = env._envs[0].traces()[0].positions[-1]
+    assert np.linalg.norm(end - wanted) < 0.25
+    assert env._ended.all()
+
+
+def test_a_walk_back_is_cut_at_the_step_limit(make_map_env, model):
+    env = make_map_env(1, max_episode_steps=20)
+    agent = agent_in(env, model, policy=Scripted([0, 1]), stops_at_best=False)
+    agent.walk(env, ids_of(env))
+    (measures,) = env.metrics()
+    assert measures["steps_taken"] == 20
+    assert not measures["success"]
+
+
+@pytest.mark.parametrize("revisits", [True, False])
+def test_a_random_map_agent_walks_all_episodes(make_map_env, model, split_of_boxes, revisits):
+    torch.manual_seed(0)
+    config = MapTransformerConfig(**{**vars(SIZES), "revisits": revisits})
+    other = MapTransformer(config, len(split_of_boxes.tokenizer), 3).eval()
+    rng = np.random.default_rng(0)
+
+    def policy(maps, state, scores):
+        allowed = state.tokens.mask & ~state.forbidden
+        allowed[:, STOP_TOKEN] = False
+        return np.array([rng.choice(np.flatnonzero(row)) for row in allowed])
+
+    env = make_map_env(4)
+    walk = agent_in(env, other, policy=policy, max_decisions=9).walk(env, ids_of(env))
+    assert len(walk.decisions) == 9
+    assert env._ended.all()
+    for agent in range(4):
+        assert env.metrics()[agent]["path_length"] == pytest.approx(trace_length(env, agent))
+
+
+def test_spare_agents_of_a_batch_are_not_drawn_again(make_map_env, model):
+    env = make_map_env(4)
+    agent = agent_in(env, model, policy=Scripted([0]))
+    agent.walk(env, ids_of(env)[:1])
+    assert sum(count for count, _ in env._simulator.draws) == 5 * 36
+
+
+def test_a_run_of_a_map_agent_is_evaluated(
+    make_map_env, model, split_of_boxes, monkeypatch, tmp_path
+):
+    graph_agent = agent_in(make_map_env(1), model, max_decisions=4)
+    walked = []
+    patches = {
+        "read_agent_config": lambda run: MapTrainConfig(),
+        "open_encoder": lambda config, settings: PoseEncoder(),
+        "load_run": lambda run, split, settings: (Graph(), graph_agent),
+        "graph_walks": lambda env, agent, ids: walked.append((agent, list(ids))) or {"SR": 1.0},
+        "load_continuous_split": lambda *names, **options: split_of_boxes,
+        "HouseSimulator": BoxSimulator,
+    }
+    for name, value in patches.items():
+        monkeypatch.setattr(waypoint_evaluation, name, value)
+    report = tmp_path / "scores.json"
+    config = WaypointConfig(run=tmp_path, batch_size=3, json=report)
+    results = evaluate_waypoints(config)["val_unseen"]
+    assert walked == [(graph_agent, [episode.instr_id for episode in split_of_boxes.episodes])]
+    assert results["graph"] == {"SR": 1.0}
+    assert results["waypoints"]["episodes"] == 4
+    assert json.loads(report.read_text())["results"]["val_unseen"] == results
+
+
+class Graph:
+    """The tokenizer of an environment on a graph."""
+
+    tokenizer = None
+
+
+def test_a_map_agent_keeps_its_settings_among_places(make_map_env, model):
+    env = make_map_env(1)
+    agent = agent_in(env, model, max_decisions=4)
+    other = map_agent_among_places(agent, env, False, False)
+    assert other.max_decisions == 4
+    other.walk(env, ids_of(env))
+    end = env._envs[0].traces()[0].positions[-1]
+    here = env.maps.geometry.positions[other._maps.nodes[0, other._maps.current[0]]]
+    assert np.linalg.norm(end - here) < 0.25
