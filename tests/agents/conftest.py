@@ -10,8 +10,11 @@ import torch
 from agents.acting.environments import make_env
 from agents.learning.speaker_training import train_speaker
 from agents.settings import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
+from envs.continuous.episodes import split_of_episodes
+from envs.tokenizers import WordTokenizer
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
+from tests.envs.continuous.conftest import box_episodes
 from training.optimiser_settings import OptimiserConfig
 
 COLOURS = ("red", "green", "blue", "white")
@@ -208,3 +211,11 @@ def small_config(doors_config):
         select_by="val_unseen",
         follower=dataclasses.replace(doors_config.follower, feature_dropout=0.3),
     )
+
+
+@pytest.fixture
+def split_of_boxes():
+    """Split of four continuous episodes in two little buildings, with one instruction each."""
+    episodes = box_episodes()
+    tokenizer = WordTokenizer.build([episode.instruction for episode in episodes], min_count=1)
+    return split_of_episodes("r2r", episodes, tokenizer, 12)

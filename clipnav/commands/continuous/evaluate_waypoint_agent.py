@@ -11,7 +11,7 @@ on the navigation graph, on the same episodes.
 
 from collections.abc import Sequence
 
-from agents.continuous.waypoint_settings import WaypointConfig
+from agents.waypoints.settings import WaypointConfig
 from clipnav.parsing import parse
 
 
@@ -19,6 +19,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and evaluate."""
     config = parse(WaypointConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from agents.continuous.waypoint_evaluation import evaluate_waypoints
+    from agents.waypoints.evaluation import evaluate_waypoints
 
     evaluate_waypoints(config)

@@ -7,10 +7,8 @@ from agents.continuous import tasks
 from agents.continuous.features import FrozenFeatures
 from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.episodes import split_of_episodes
 from envs.continuous.settings import task_settings
-from envs.tokenizers import WordTokenizer
-from tests.envs.continuous.conftest import BoxSimulator, box_episodes
+from tests.envs.continuous.conftest import BoxSimulator
 from training.optimiser_settings import OptimiserConfig
 
 PICTURE = (8, 8)
@@ -31,14 +29,6 @@ class CornerEncoder:
 def corner_features() -> FrozenFeatures:
     """Features of that encoder, with depth pictures of 16 pixels."""
     return FrozenFeatures(CornerEncoder(), 16)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def split_of_boxes():
-    """Split of four episodes with one instruction each."""
-    episodes = box_episodes()
-    tokenizer = WordTokenizer.build([episode.instruction for episode in episodes], min_count=1)
-    return split_of_episodes("r2r", episodes, tokenizer, 12)
 
 
 @pytest.fixture

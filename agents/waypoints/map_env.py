@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.continuous.place_maps import PlaceMaps
-from agents.continuous.waypoint_env import MOST_PLACES, Places, ViewEncoder, WaypointEnv
+from agents.waypoints.env import MOST_PLACES, Places, ViewEncoder, WaypointEnv
+from agents.waypoints.place_maps import PlaceMaps
 from envs.continuous.episodes import ContinuousSplit
 from envs.continuous.experts import GreedyFollower
 from envs.continuous.settings import STOP, ContinuousSettings
@@ -22,7 +22,7 @@ class MapWaypointEnv(WaypointEnv):
 
     Args:
         split: Episodes.
-        simulator: Floors, and the cameras of `waypoint_env.camera_settings`.
+        simulator: Floors, and the cameras of `agents.waypoints.env.camera_settings`.
         settings: Movement and measures.
         encoder: Encoder of the 36 views; None for a blind agent.
         num_envs: Number of agents.

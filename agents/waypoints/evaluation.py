@@ -10,16 +10,16 @@ import torch
 from agents.acting.environments import feature_store
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import Agent, walk
-from agents.continuous.map_waypoint_env import MapWaypointEnv
 from agents.continuous.tables import results_table
 from agents.continuous.walking import spread
-from agents.continuous.waypoint_env import WaypointEnv, camera_settings
-from agents.continuous.waypoint_settings import WaypointConfig
 from agents.envdrop.follower import Follower
 from agents.experiments.runs import load_run
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.memory import WorldFeatures
 from agents.settings import MapTrainConfig, TrainConfig, read_agent_config
+from agents.waypoints.env import WaypointEnv, camera_settings
+from agents.waypoints.map_env import MapWaypointEnv
+from agents.waypoints.settings import WaypointConfig
 from encoders.clip import ClipEncoder
 from envs.continuous.episodes import load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator

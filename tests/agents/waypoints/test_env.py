@@ -8,23 +8,23 @@ from agents.acting.environments import make_follower
 from agents.acting.evaluation import evaluate
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import walk
-from agents.continuous.waypoint_env import (
+from agents.envdrop.encoders import InstructionEncoder
+from agents.envdrop.follower import Follower
+from agents.settings import FollowerConfig, TrainConfig
+from agents.waypoints.env import (
     MOST_DECISIONS,
     MOST_PLACES,
     WaypointEnv,
     camera_settings,
     places_around,
 )
-from agents.continuous.waypoint_evaluation import (
+from agents.waypoints.evaluation import (
     check_run,
     graph_walks,
     open_encoder,
     waypoint_walks,
 )
-from agents.continuous.waypoint_settings import WaypointConfig
-from agents.envdrop.encoders import InstructionEncoder
-from agents.envdrop.follower import Follower
-from agents.settings import FollowerConfig, TrainConfig
+from agents.waypoints.settings import WaypointConfig
 from envs.continuous.floor import ContinuousFloor
 from envs.continuous.settings import task_settings
 from envs.navigation.device_features import DeviceFeatures
@@ -202,9 +202,7 @@ def test_features_of_another_encoder_are_refused(monkeypatch, tmp_path):
     class Other:
         weights_sha256 = "0" * 64
 
-    monkeypatch.setattr(
-        "agents.continuous.waypoint_evaluation.ClipEncoder.load", lambda *names: Other()
-    )
+    monkeypatch.setattr("agents.waypoints.evaluation.ClipEncoder.load", lambda *names: Other())
     config = WaypointConfig(run=tmp_path, encoder="other")
     with pytest.raises(ValueError, match=r"--encoder other: .* features of another encoder"):
         open_encoder(config, TrainConfig())

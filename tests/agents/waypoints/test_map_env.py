@@ -6,12 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from agents.continuous import waypoint_evaluation
-from agents.continuous.map_waypoint_env import MapWaypointEnv
-from agents.continuous.place_maps import SAME_PLACE, PlaceMaps
-from agents.continuous.waypoint_env import MOST_PLACES, camera_settings
-from agents.continuous.waypoint_evaluation import evaluate_waypoints, map_agent_among_places
-from agents.continuous.waypoint_settings import WaypointConfig
 from agents.map_training.building import map_features
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.known_maps import START
@@ -19,9 +13,15 @@ from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
 from agents.settings import MapTrainConfig
 from agents.settings.map_transformer import MapTransformerConfig
+from agents.waypoints import evaluation
+from agents.waypoints.env import MOST_PLACES, camera_settings
+from agents.waypoints.evaluation import evaluate_waypoints, map_agent_among_places
+from agents.waypoints.map_env import MapWaypointEnv
+from agents.waypoints.place_maps import SAME_PLACE, PlaceMaps
+from agents.waypoints.settings import WaypointConfig
 from envs.continuous.floor import ContinuousFloor
 from envs.continuous.settings import task_settings
-from tests.agents.continuous.test_waypoints import PoseEncoder
+from tests.agents.waypoints.test_env import PoseEncoder
 from tests.envs.continuous.conftest import BoxSimulator
 
 SIZES = MapTransformerConfig(
@@ -236,7 +236,7 @@ def test_a_run_of_a_map_agent_is_evaluated(
         "HouseSimulator": BoxSimulator,
     }
     for name, value in patches.items():
-        monkeypatch.setattr(waypoint_evaluation, name, value)
+        monkeypatch.setattr(evaluation, name, value)
     report = tmp_path / "scores.json"
     config = WaypointConfig(run=tmp_path, batch_size=3, json=report)
     results = evaluate_waypoints(config)["val_unseen"]
