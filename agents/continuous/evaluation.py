@@ -12,7 +12,6 @@ from agents.continuous.walking import (
     ForwardWalker,
     NetworkWalker,
     RandomWalker,
-    Walker,
     spread,
     walk_all,
 )
@@ -20,6 +19,7 @@ from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.files.submissions import write_r2r_ce_submission, write_rxr_ce_submission
 from envs.continuous.measures import summarise_walks
 from envs.continuous.traces import Trace
+from envs.continuous.walkers import Walker
 from storage import write_text
 from storage.progress import progress_bar
 from training.learners import Summary

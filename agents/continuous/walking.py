@@ -1,7 +1,7 @@
 """Walks of agents in continuous environments, and their measures."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,22 +12,11 @@ from agents.continuous.layers import Steps, Words
 from agents.continuous.networks import ContinuousNetwork
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from envs.continuous.walkers import Walker
 
 # Probabilities of stop, forward, left and right of VLN-CE's random agent.
 RANDOM_PROBABILITIES = (0.02, 0.68, 0.15, 0.15)
 FORWARD_STEPS = 37  # of VLN-CE's hand-crafted agent
-
-
-class Walker(Protocol):
-    """An agent that walks B episodes at once."""
-
-    def start(self, observation: Observation, info: Any) -> None:
-        """Begin new episodes."""
-        ...
-
-    def act(self, observation: Observation, info: Any, active: np.ndarray) -> np.ndarray:
-        """Return the actions (B,); those of agents that are not in `active` (M,) do not count."""
-        ...
 
 
 class NetworkWalker:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.measures import CONTINUOUS_METRICS, Walk
 from envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
+from envs.continuous.walkers import Walker
 from envs.episodes import Episode
 from viewer.trace.building import Setting, trace_of
 from viewer.trace.format import Ending, Motion, Step, Trace
@@ -24,18 +25,6 @@ MOTIONS: dict[int, Motion] = {
     LOOK_DOWN: "look down",
 }
 ACTIONS = {motion: action for action, motion in MOTIONS.items()}
-
-
-class Walker(Protocol):
-    """An agent that walks B episodes at once."""
-
-    def start(self, observation: dict[str, np.ndarray], info: Any) -> None:
-        """Begin new episodes."""
-        ...
-
-    def act(self, observation: dict[str, np.ndarray], info: Any, active: np.ndarray) -> np.ndarray:
-        """Return the actions (B,); those of agents that are not in `active` (M,) do not count."""
-        ...
 
 
 class ContinuousRecorder:

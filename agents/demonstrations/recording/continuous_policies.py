@@ -10,11 +10,12 @@ import numpy as np
 
 from agents.continuous.settings import ContinuousTrainConfig
 from agents.continuous.tasks import load_continuous_run
-from agents.continuous.walking import NetworkWalker, Walker
+from agents.continuous.walking import NetworkWalker
 from agents.demonstrations.recording.records import Source, Step
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import STOP, ContinuousSettings
+from envs.continuous.walkers import Walker
 from envs.tokenizers import Tokenizer
 from training.settings import read_config
 

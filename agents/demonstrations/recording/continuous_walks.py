@@ -21,7 +21,7 @@ from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task
 from envs.episodes import Episode
 
 if TYPE_CHECKING:
-    from agents.continuous.walking import Walker
+    from envs.continuous.walkers import Walker
     from envs.tokenizers import Tokenizer
 
 MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400

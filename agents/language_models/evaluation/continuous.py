@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.continuous.walking import ExpertWalker, ForwardWalker, RandomWalker, Walker, walk_all
+from agents.continuous.walking import ExpertWalker, ForwardWalker, RandomWalker, walk_all
 from agents.language_models.evaluation.scores import EpisodeScores
 from agents.language_models.strategies.steps import steps_prompt
 from agents.language_models.walks.asking import Strategy, WalkSettings
@@ -15,6 +15,7 @@ from envs.continuous.episodes import continuous_episodes, split_of_episodes
 from envs.continuous.files.submissions import write_r2r_ce_submission, write_rxr_ce_submission
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.settings import ContinuousDataset, task_settings
+from envs.continuous.walkers import Walker
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.worlds import is_built_in

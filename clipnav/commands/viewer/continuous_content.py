@@ -45,8 +45,9 @@ class ContinuousContent:
         """
         from agents.continuous.evaluation import baseline_walkers
         from agents.continuous.tasks import load_continuous_run
+        from envs.continuous.walkers import Walker
         from viewer.trace.building import Setting
-        from viewer.trace.continuous import ContinuousRecorder, Walker
+        from viewer.trace.continuous import ContinuousRecorder
 
         config, ids = self.config, self._ids()
         task, agent = load_continuous_run(run, config.device)
