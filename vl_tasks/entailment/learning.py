@@ -121,7 +121,7 @@ class EntailmentLearner:
         return inputs
 
     def _read(self, split: str, secret: bool = False) -> list[Hypothesis]:
-        return read_hypotheses(split_file(self.folder, split, r"\.(jsonl?|db)"), secret)
+        return read_hypotheses(split_file(self.folder, split, ".jsonl", ".json", ".db"), secret)
 
     def _pictures(self) -> dict[str, Path]:
         if not self.config.vision:

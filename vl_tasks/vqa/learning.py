@@ -181,10 +181,10 @@ class VqaLearner:
                     "--select-by held-out --evaluation-splits held-out, and omit --submit"
                 )
             return self._own.questions
-        questions = split_file(self.folder, split, r"_questions\.json")
+        questions = split_file(self.folder, split, "_questions.json")
         if secret:
             return read_questions(questions)
-        return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
+        return read_questions(questions, split_file(self.folder, split, "_annotations.json"))
 
     def _fine_tuning(self) -> FineTuningInputs:
         """Load the pre-trained network."""
