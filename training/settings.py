@@ -79,6 +79,10 @@ def _build(kind: Any, values: Any, source: str) -> Any:
         raise ValueError(f"{source}: {error}; {_REMEDY}") from error
 
 
+def _command(kind: Any) -> str:
+    return getattr(kind, "COMMAND", "this training")
+
+
 def _path(kind: type, value: Any) -> Any:
     """Convert a string to a Path for `msgspec.convert`, which does not know the type."""
     if kind is Path and isinstance(value, str):
@@ -201,6 +205,24 @@ def check_numbers(
         if not (math.isfinite(value) and 0 <= value <= (value if most is None else most)):
             flag = f"--{part}{name.replace('_', '-')}"
             raise ValueError(f"{flag} {value:g}: must be {limit}")
+
+
+def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
+    """Check that dropout rates are in [0, 1).
+
+    Args:
+        settings: A dataclass.
+        names: Names of its settings.
+        part: Prefix of the flags, such as "follower.".
+
+    Raises:
+        ValueError: A rate is out of range; names its flag.
+    """
+    for name in names:
+        rate = getattr(settings, name)
+        if not 0 <= rate < 1:
+            flag = f"--{part}{name.replace('_', '-')}"
+            raise ValueError(f"{flag} {rate:g}: must be at least 0 and below 1")
 
 
 def check_minutes(minutes: float | None) -> None:

@@ -4,7 +4,13 @@ import pytest
 
 from training.checkpoints import TRAINER
 from training.settings import CONFIG, to_json
-from vl_tasks.command_line import parse_captions, parse_entailment, parse_gqa, parse_vqa
+from vl_tasks.command_line import (
+    parse_captions,
+    parse_entailment,
+    parse_gqa,
+    parse_pretraining,
+    parse_vqa,
+)
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.gqa import GQA_PRESETS
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
@@ -56,6 +62,43 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
         parse_vqa(flags)
     assert "exists only with --select-by" in capsys.readouterr().err
     assert parse_vqa(["--select-by", "held-out", *flags]).select_by == "held-out"
+
+
+@pytest.mark.parametrize(
+    ("parse", "flags", "problem"),
+    [
+        (parse_vqa, "--preset small --pythia.hidden 0", "--pythia.hidden 0: must be at least 1"),
+        (parse_vqa, "--preset small --pythia.dropout 1", "--pythia.dropout 1: must be at least 0"),
+        (parse_vqa, "--mcan.heads 0", "--mcan.heads 0: must be at least 1"),
+        (parse_gqa, "--mcan.dropout -1", "--mcan.dropout -1: must be at least 0 and below 1"),
+        (parse_vqa, "--mcan.heads 3", "--mcan.hidden 128 is not divisible by --mcan.heads 3"),
+        (parse_entailment, "--words 0", "--words 0: must be at least 1"),
+        (parse_entailment, "--model two-tower --dropout 1", "--dropout 1: must be at least 0"),
+        (parse_captions, "--captioner.layers 0", "--captioner.layers 0: must be at least 1"),
+        (parse_captions, "--captioner.width 9", "is not divisible by --captioner.heads 4"),
+        (parse_captions, "--min-count 0", "--min-count 0: must be at least 1"),
+        (
+            parse_vqa,
+            "--model clip-vil-p --clip-vil-p.trunk.learning-rate -1",
+            "--clip-vil-p.trunk.learning-rate -1: must be a finite number",
+        ),
+        (
+            parse_vqa,
+            "--model clip-vil-p --clip-vil-p.trunk.milestones 5",
+            "--clip-vil-p.trunk.milestones have no effect with --clip-vil-p.trunk.name adamw",
+        ),
+        (
+            parse_pretraining,
+            "--trunk-optimiser.decay -1",
+            "--trunk-optimiser.decay -1: must be a finite number",
+        ),
+    ],
+)
+def test_sizes_and_rates_out_of_range_are_named_by_their_flags(parse, flags, problem, capsys):
+    with pytest.raises(SystemExit):
+        parse(flags.split())
+    shown = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert problem in shown
 
 
 def test_self_critical_training_uses_the_settings_of_its_start(tmp_path):

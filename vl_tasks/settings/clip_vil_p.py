@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from training.settings import check_counts, check_numbers
+from training.settings import check_counts, check_dropout, check_numbers
+from vl_tasks.settings.network_sizes import check_heads
 
 Precision = Literal["fp32", "medium", "bf16", "fp16"]
 FineTunedModel = Literal["clip-vil-p", "multilingual"]
@@ -39,12 +40,8 @@ class TextConfig:
     def __post_init__(self) -> None:
         names = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
         check_counts(self, names, "text.")
-        check_numbers(self, ("dropout",), "text.", most=1)
-        if self.hidden % self.heads:
-            raise ValueError(
-                f"--text.hidden {self.hidden} is not divisible by --text.heads {self.heads}; "
-                "change one of them"
-            )
+        check_dropout(self, ("dropout",), "text.")
+        check_heads(self.hidden, self.heads, "--text.hidden", "--text.heads")
 
 
 @dataclass(frozen=True)
@@ -86,13 +83,20 @@ class TrunkOptimiserConfig:
     trunk within a few thousand iterations; its learning rate follows the schedule of the
     transformer instead of `milestones`."""
 
-    def __post_init__(self) -> None:
-        names = ("learning_rate", "weight_decay", "decay")
-        check_numbers(self, names, "trunk-optimiser.")
+    def check(self, part: str) -> None:
+        """Check the settings.
+
+        Args:
+            part: Prefix of their flags, such as "trunk-optimiser.".
+
+        Raises:
+            ValueError: A setting is out of range or has no effect; names its flag.
+        """
+        check_numbers(self, ("learning_rate", "weight_decay", "decay"), part)
         if self.name == "adamw" and self.milestones:
             raise ValueError(
-                "milestones of the trunk's learning rate have no effect with adamw, which follows "
-                "the schedule of the transformer; omit them"
+                f"--{part}milestones have no effect with --{part}name adamw, which follows the "
+                "schedule of the transformer; omit them"
             )
 
 
@@ -127,6 +131,7 @@ class FineTuningConfig:
         check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
         check_counts(self, ("words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
+        self.trunk.check("clip-vil-p.trunk.")
 
 
 def check_start(model: str, start: Path | None, vision: bool) -> None:

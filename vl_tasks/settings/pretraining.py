@@ -135,6 +135,7 @@ class PretrainConfig:
         check_held_out(self.select_by, self.evaluation_splits)
         check_numbers(self, ("exchanged",), most=1)
         check_codes(self.languages, "--languages")
+        self.trunk_optimiser.check("trunk-optimiser.")
         short, long = self.image_size
         if not 0 < short <= long:
             raise ValueError(

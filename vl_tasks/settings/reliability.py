@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import tyro
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, check_numbers
+from training.settings import check_counts, check_dropout, check_minutes, check_numbers
 from training.tracking import TrackerName
 
 Method = Literal["maxprob", "calibration", "selector"]
@@ -39,8 +39,7 @@ class SelectorSizes:
         check_counts(self, ("image", "question", "fused", "scores"), "sizes.")
         if min(self.hidden) < 1:
             raise ValueError(f"--sizes.hidden {self.hidden}: both must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"--sizes.dropout {self.dropout:g}: must be at least 0 and below 1")
+        check_dropout(self, ("dropout",), "sizes.")
 
 
 @dataclass(frozen=True)
