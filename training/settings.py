@@ -42,7 +42,7 @@ def read_config(run: Path, kind: type[Config]) -> Config:
     """
     path = run / CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; name the folder of a training run")
+        raise FileNotFoundError(f"{path}: no such file; name a run of {_command(kind)}")
     return read_settings(path, kind)
 
 
@@ -67,9 +67,8 @@ def _build(kind: Any, values: Any, source: str) -> Any:
     wrong = sorted((values.keys() - known.keys()) | (required - values.keys()))
     if wrong:
         listed = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        command = getattr(kind, "COMMAND", "this training")
         raise ValueError(
-            f"{source}: missing or unknown settings {listed}; name a run of {command}, or "
+            f"{source}: missing or unknown settings {listed}; name a run of {_command(kind)}, or "
             "train it again if it is of another version of clipnav"
         )
     settings = {name: _value(known[name], values[name], f"{source}: {name}") for name in values}

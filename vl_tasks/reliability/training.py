@@ -28,7 +28,7 @@ from vl_tasks.reliability.methods import Confidences, Estimator, build_estimator
 from vl_tasks.reliability.parts import write_parts
 from vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
 from vl_tasks.reliability.selector import INPUTS
-from vl_tasks.reliability.task import SelectionTask, open_task
+from vl_tasks.reliability.task import SelectionTask, open_task, split_name
 from vl_tasks.settings.reliability import SelectorConfig
 from vl_tasks.training import prepare
 from vl_tasks.vqa.submissions import write_sure_submission
@@ -114,7 +114,7 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
     description = Description(
         run=str(config.run.resolve()),
         model=task.digest,
-        split=config.split or task.vqa.evaluation_splits[-1],
+        split=split_name(config, task.vqa),
         questions=str(split.questions_file.resolve()),
         annotations=str(split.annotations_file.resolve()),
         variant=config.variant,

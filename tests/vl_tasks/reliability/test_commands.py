@@ -193,7 +193,7 @@ def test_a_selector_of_another_model_is_refused(run_command, blind_run, selector
     with pytest.raises(ValueError, match=f"made for another model than {other}") as refused:
         run_command("answer", *arguments, "--max-risk", 5)
     assert "\n" not in str(refused.value)
-    with pytest.raises(FileNotFoundError, match="name a folder of clipnav train-selector"):
+    with pytest.raises(FileNotFoundError, match="train a selector with clipnav train-selector"):
         run_command("answer", *arguments[:-1], blind_run, "--max-risk", 5)
 
 
