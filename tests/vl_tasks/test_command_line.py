@@ -56,6 +56,15 @@ def test_presets_contain_their_names_and_have_distinct_run_folders():
     assert parse_vqa(["--no-vision"]).run_name == "vqa-mcan-house-no-vision"
 
 
+@pytest.mark.parametrize("preset", ["houses", "easy-vqa", "small"])
+def test_presets_for_a_laptop_have_small_networks_of_all_models(preset):
+    flags = ["--preset", preset, "--model"]
+    for parse in (parse_vqa, parse_gqa)[: 1 if preset == "easy-vqa" else 2]:
+        assert parse([*flags, "pythia"]).pythia.product <= 512
+        assert parse([*flags, "mcan"]).mcan.hidden <= 128
+        assert parse([*flags, "movie-mcan"]).mcan.hidden <= 128
+
+
 @pytest.mark.parametrize("flags", [["--evaluation-splits", "held-out"], ["--submit", "held-out"]])
 def test_held_out_split_requires_select_by_held_out(flags, capsys):
     with pytest.raises(SystemExit):

@@ -96,6 +96,7 @@ _HOUSES = GqaConfig(
     **HOUSE_SPLITS,
     model="mcan",
     mcan=VQA_PRESETS["houses"].mcan,
+    pythia=VQA_PRESETS["houses"].pythia,
     embedding=64,
     words=20,
     min_count=1,
