@@ -13,6 +13,7 @@ from storage.json_files import read_json_object
 from training import distributed
 from training.checkpoints import load_model, save_model
 from training.learners import Selection, Summary
+from training.run_folder import run_folder
 from training.setup import rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import (
@@ -252,6 +253,7 @@ def pretrain(config: PretrainConfig) -> None:
     distributed.join(config.device)
     prepare(config)
     set_matmul_precision(config.precision)
+    run_folder(config)  # an output that contains a run is refused before the data is read
     learner = PretrainingLearner(config)
 
     def noise(iteration: int) -> int:
@@ -262,7 +264,16 @@ def pretrain(config: PretrainConfig) -> None:
     learner.load(trainer.run)
     results = {split: learner.score(split) for split in learner.splits.evaluated}
     for split, figures in results.items():
-        for name, value in figures.items():
-            show(f"{split}: {name.replace('_', ' ')} {value:.3f}")
+        show(f"{split}: {_summary_line(figures)}")
     show(f"the run is in {trainer.run}")
     trainer.report(results)
+
+
+def _summary_line(figures: Summary) -> str:
+    """Return accuracies in percent and losses as text."""
+    texts = [f"accuracy {100 * figures['accuracy']:.1f}, loss {figures['loss']:.3f}"]
+    for name in OBJECTIVES:
+        if f"{name}_loss" in figures:
+            accuracy, loss = figures[f"{name}_accuracy"], figures[f"{name}_loss"]
+            texts.append(f"{name} {100 * accuracy:.1f}, loss {loss:.3f}")
+    return "; ".join(texts)

@@ -48,6 +48,7 @@ def train_selector(config: SelectorConfig) -> Path:
         DivergedError: The training diverged.
     """
     prepare(config)
+    run_folder(config)  # an output that contains a run is refused before the model answers
     task = open_task(config)
     if config.epochs is not None:
         steps = round(config.epochs * len(task.parts["dev"].rows) / config.batch_size)
