@@ -40,6 +40,17 @@ class DivergedError(FloatingPointError):
     """The loss or its gradient is infinite, NaN or too large."""
 
 
+def check_run(config: Settings) -> None:
+    """Check the output and the trackers of a run, before its data is read.
+
+    Raises:
+        FileExistsError: The output already contains a run.
+        ModuleNotFoundError: The package of a tracker is missing.
+    """
+    run_folder(config)
+    check_trackers(config.track)
+
+
 class Trainer:
     """Training run of a learner, with its progress and folder.
 

@@ -16,9 +16,8 @@ from training.batches import ShuffledBatchOrder
 from training.checkpoints import Network, load_model, save_model
 from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
-from training.run_folder import run_folder
 from training.setup import iteration_seed, set_up_torch
-from training.trainer import Trainer
+from training.trainer import Trainer, check_run
 from vl_tasks.settings.configs import QuestionConfig, RunConfig
 from vl_tasks.settings.protocols import TorchSettings
 
@@ -150,11 +149,12 @@ def train_task(
 
     Raises:
         FileExistsError: The output already contains a run.
+        ModuleNotFoundError: A package is missing.
         ValueError: torchrun started several processes for a training in a single one.
     """
     distributed.check_joined("pre-training, and questions or entailment with --model clip-vil-p")
     prepare(config)
-    run_folder(config)  # an output that contains a run is refused before images are encoded
+    check_run(config)
     task = make_task(config)
     trainer = make_trainer(config, task)
     trainer.train()

@@ -85,6 +85,8 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
         (parse_entailment, "--model two-tower --dropout 1", "--dropout 1: must be at least 0"),
         (parse_captions, "--captioner.layers 0", "--captioner.layers 0: must be at least 1"),
         (parse_captions, "--captioner.width 9", "is not divisible by --captioner.heads 4"),
+        (parse_vqa, "--seed -1", "--seed -1: must be at least 0"),
+        (parse_pretraining, "--seed -1", "--seed -1: must be at least 0"),
         (parse_captions, "--min-count 0", "--min-count 0: must be at least 1"),
         (
             parse_vqa,

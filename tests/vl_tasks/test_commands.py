@@ -162,6 +162,14 @@ def test_a_used_output_is_refused_before_images_are_read(command, shapes, tmp_pa
         command(name, *flags)
 
 
+def test_an_answer_vocabulary_without_a_correct_answer_is_refused(command, shapes, tmp_path):
+    (tmp_path / "answers.txt").write_text("image,question,answer\n1.png,what?,nothing\n")
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", "--output", tmp_path / "run")
+    with pytest.raises(ValueError, match="no training question has an answer of the answer"):
+        command("finetune-vqa", *flags, "--answers", tmp_path / "answers.txt")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_missing_java_is_an_error_before_training(command, shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     run = tmp_path / "run"

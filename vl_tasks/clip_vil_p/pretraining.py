@@ -13,9 +13,8 @@ from storage.json_files import read_json_object
 from training import distributed
 from training.checkpoints import load_model, save_model
 from training.learners import Selection, Summary
-from training.run_folder import run_folder
 from training.setup import rank_iteration_seed
-from training.trainer import Trainer
+from training.trainer import Trainer, check_run
 from vl_tasks.clip_vil_p.building import (
     TRUNK,
     build_network,
@@ -253,7 +252,7 @@ def pretrain(config: PretrainConfig) -> None:
     distributed.join(config.device)
     prepare(config)
     set_matmul_precision(config.precision)
-    run_folder(config)  # an output that contains a run is refused before the data is read
+    check_run(config)
     learner = PretrainingLearner(config)
 
     def noise(iteration: int) -> int:

@@ -27,7 +27,7 @@ from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, parted, train_task, warn_of_training_data
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
-from vl_tasks.vqa.learning import ANSWERS, scaled_answer_loss
+from vl_tasks.vqa.learning import ANSWERS, no_answers, scaled_answer_loss
 
 
 def class_loss(logits: Tensor, classes: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -68,10 +68,7 @@ class GqaLearner:
         # Questions whose answer is no class cannot be learnt.
         self.learnt = [one for one in learnt if one.answer in self.answers.classes]
         if not self.learnt:
-            raise ValueError(
-                f"{self.folder}: no training question has an answer of the answer vocabulary; "
-                "omit --answers, or use the vocabulary of this data set"
-            )
+            raise no_answers(self.folder)
         self.records = len(self.learnt)
         self._classes = np.array([self.answers.classes[one.answer] for one in self.learnt])
         self.inputs = self._inputs()

@@ -14,7 +14,7 @@ from training.checkpoints import RESULTS, load_model
 from training.run_folder import run_folder
 from training.settings import CONFIG, to_json
 from training.setup import iteration_seed
-from training.trainer import Trainer
+from training.trainer import Trainer, check_run
 from vl_tasks.reliability.confidence import expected_calibration_error
 from vl_tasks.reliability.folder import (
     PARTS_FILE,
@@ -48,7 +48,7 @@ def train_selector(config: SelectorConfig) -> Path:
         DivergedError: The training diverged.
     """
     prepare(config)
-    run_folder(config)  # an output that contains a run is refused before the model answers
+    check_run(config)
     task = open_task(config)
     if config.epochs is not None:
         steps = round(config.epochs * len(task.parts["dev"].rows) / config.batch_size)

@@ -119,6 +119,7 @@ class RunConfig(ABC):
     def __post_init__(self) -> None:
         sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch")
         check_counts(self, (*sizes, "threads"))
+        check_counts(self, ("seed",), least=0)
         check_minutes(self.minutes)
         if self.optimiser.warmup_stairs and not self.optimiser.warmup:
             raise ValueError(

@@ -130,7 +130,7 @@ class PretrainConfig:
         counts = ("evaluation_pairs", "min_count", "cells", "threads", "pairs_per_image")
         check_counts(self, (*sizes, *counts))
         check_counts(self, ("words",), least=3)
-        check_counts(self, ("workers",), least=0)
+        check_counts(self, ("workers", "seed"), least=0)
         check_minutes(self.minutes)
         check_held_out(self.select_by, self.evaluation_splits)
         check_numbers(self, ("exchanged",), most=1)

@@ -103,6 +103,7 @@ class SelectorConfig:
         check_counts(
             self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch", "threads")
         )
+        check_counts(self, ("seed",), least=0)
         check_minutes(self.minutes)
         check_numbers(self, ("threshold",), most=1)
         if self.epochs is not None and not self.epochs > 0:

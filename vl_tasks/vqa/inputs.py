@@ -115,7 +115,7 @@ class FineTuningInputs(FineTuning):
     ) -> None:
         super().__init__(config, answers.answers, run, texts)
         self._images = images
-        if run is None and config.start is not None and distributed.rank() == 0:
+        if self.known is not None and distributed.rank() == 0:
             print(f"{self.known} of {len(answers)} answers have pre-trained weights")
 
     def encode(self, questions: Sequence[ImageQuestion]) -> PictureSentences:

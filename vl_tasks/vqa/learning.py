@@ -44,6 +44,11 @@ class SoftTargets:
         self._index = np.array([k for one in scores for k in one], np.int64)
         self._value = np.array([v for one in scores for v in one.values()], np.float32)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no question has an answer of the vocabulary."""
+        return not len(self._index)
+
     def batch(self, rows: np.ndarray) -> Tensor:
         """Return the targets (B, classes) of the questions `rows`."""
         targets = np.zeros((len(rows), self._classes), np.float32)
@@ -78,6 +83,14 @@ def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) 
     return answer_loss(logits, targets, config.loss)
 
 
+def no_answers(folder: Path) -> ValueError:
+    """Return the error of a data folder whose answers are not in the answer vocabulary."""
+    return ValueError(
+        f"{folder}: no training question has an answer of the answer vocabulary; omit --answers, "
+        "or use the vocabulary of this data set"
+    )
+
+
 class VqaLearner:
     """VQA network with its training and evaluation questions.
 
@@ -104,6 +117,9 @@ class VqaLearner:
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.answers = self._answer_vocabulary()
+        self._targets = SoftTargets(learnt, self.answers)
+        if self._targets.is_empty:
+            raise no_answers(self.folder)
         if config.model in FINE_TUNED_MODELS:
             self.inputs = self._fine_tuning()
         else:
@@ -113,7 +129,6 @@ class VqaLearner:
         self.network = self.inputs.network
         self.metadata = self.inputs.metadata
         self.encoded: Any = self.inputs.encode(learnt)
-        self._targets = SoftTargets(learnt, self.answers)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""

@@ -76,7 +76,7 @@ class EvaluateReliabilityConfig:
     """Output file of the risk-coverage curves, PNG, PDF or SVG."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("resamples",), least=0)
+        check_counts(self, ("resamples", "seed"), least=0)
         if self.plot is not None and self.plot.suffix not in (".png", ".pdf", ".svg"):
             raise ValueError(f"--plot {self.plot}: choose a name that ends in .png, .pdf or .svg")
         if self.names and len(self.names) != len(self.models):
