@@ -12,9 +12,10 @@ from encoders.weights import efficientnet_lite
 from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE, read_config, read_config_file
 from encoders.weights.model_config import check_model_config
 from encoders.weights.openai_weights import read_openai_weights
-from encoders.weights.reachability import is_downloaded, is_reachable, source_of
+from encoders.weights.reachability import is_downloaded, source_of
 from encoders.weights.weight_files import read_weights
 from storage.messages import in_one_line
+from storage.reachability import is_reachable
 
 HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"

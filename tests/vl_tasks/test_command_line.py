@@ -12,8 +12,9 @@ from vl_tasks.command_line import (
     parse_vqa,
 )
 from vl_tasks.house_tasks import HouseTaskFiles
-from vl_tasks.settings.gqa import GQA_PRESETS
+from vl_tasks.settings.gqa import GQA_PRESETS, read_question_config
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+from vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
 
 
 def test_data_and_preset_choose_the_defaults():
@@ -85,6 +86,8 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
         (parse_entailment, "--model two-tower --dropout 1", "--dropout 1: must be at least 0"),
         (parse_captions, "--captioner.layers 0", "--captioner.layers 0: must be at least 1"),
         (parse_captions, "--captioner.width 9", "is not divisible by --captioner.heads 4"),
+        (parse_vqa, "--train-splits", "--train-splits: names no split; name at least one"),
+        (parse_pretraining, "--train-splits", "--train-splits: names no split; name at least one"),
         (parse_vqa, "--seed -1", "--seed -1: must be at least 0"),
         (parse_pretraining, "--seed -1", "--seed -1: must be at least 0"),
         (parse_captions, "--min-count 0", "--min-count 0: must be at least 1"),
@@ -140,6 +143,15 @@ def test_self_critical_training_refuses_settings_incompatible_with_its_start(tmp
             parse_captions([*start, *flags])
     grids = parse_captions([*start, "--grids.no-keep", "--grids.precision", "fp32"]).grids
     assert (grids.keep, grids.precision) == (False, "fp32")
+
+
+def test_settings_of_questions_are_told_from_those_of_other_trainings(tmp_path):
+    for config in (VQA_PRESETS["houses"], GQA_PRESETS["houses"]):
+        (tmp_path / CONFIG).write_text(to_json(config))
+        assert read_question_config(tmp_path) == config
+    (tmp_path / CONFIG).write_text(to_json(PRETRAIN_PRESETS["houses"]))
+    with pytest.raises(ValueError, match="name a run of clipnav finetune-vqa"):
+        read_question_config(tmp_path)
 
 
 def test_a_settings_file_gives_the_defaults(tmp_path):

@@ -96,8 +96,8 @@ def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
         )
     except wandb.Error as error:
         raise ValueError(
-            f"--track wandb: {shortened(str(error), 200)}; run `wandb login`, or set "
-            "WANDB_MODE=offline in the environment"
+            f"--track wandb: {shortened(str(error).rstrip('.'), 200)}; or set WANDB_MODE=offline "
+            "in the environment"
         ) from error
     started.define_metric("*", step_metric="iteration")
     return _Logger(started.log, started.finish)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders.weights import efficientnet_lite
-from encoders.weights.reachability import any_is_downloaded, is_reachable
+from encoders.weights.reachability import any_is_downloaded
+from storage.reachability import is_reachable
 from vl_tasks.settings.configs import GridConfig, RunConfig
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from storage import write_text
 from storage.locks import sole_writer
@@ -55,6 +56,8 @@ def train_selector(config: SelectorConfig) -> Path:
         config = replace(config, iterations=max(1, steps))
         task = replace(task, config=config)
     print(_inputs_line(task))
+    # Unless its outputs are cached, the VQA model was built here, which draws random numbers.
+    torch.manual_seed(config.seed)
     estimator = build_estimator(config, task.outputs.widths)
     if estimator is None:
         run = run_folder(config)

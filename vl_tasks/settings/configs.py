@@ -37,6 +37,16 @@ def check_held_out(select_by: str, splits: Sequence[str | None]) -> None:
         )
 
 
+def check_train_splits(splits: Sequence[str]) -> None:
+    """Check that there is a training split.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if not splits:
+        raise ValueError("--train-splits: names no split; name at least one, such as train")
+
+
 @dataclass(frozen=True)
 class GridConfig:
     """Settings of the image encoder and its grid features."""
@@ -195,6 +205,7 @@ class QuestionConfig(FineTunableConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("embedding", "words", "min_count"))
+        check_train_splits(self.train_splits)
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
                 "--regions: movie-mcan requires grid features for its convolutions; set --model "

@@ -38,7 +38,9 @@ class SelectorSizes:
     def __post_init__(self) -> None:
         check_counts(self, ("image", "question", "fused", "scores"), "sizes.")
         if min(self.hidden) < 1:
-            raise ValueError(f"--sizes.hidden {self.hidden}: both must be at least 1")
+            raise ValueError(
+                f"--sizes.hidden {self.hidden[0]} {self.hidden[1]}: both must be at least 1"
+            )
         check_dropout(self, ("dropout",), "sizes.")
 
 
@@ -109,7 +111,8 @@ class SelectorConfig:
         if self.epochs is not None and not self.epochs > 0:
             raise ValueError(f"--epochs {self.epochs:g}: must be greater than 0")
         if not self.risks or not all(0 < risk < 100 for risk in self.risks):
-            raise ValueError(f"--risks {self.risks}: each must be between 0 and 100 percent")
+            given = " ".join(f"{risk:g}" for risk in self.risks)
+            raise ValueError(f"--risks {given}: each must be between 0 and 100 percent")
 
     @property
     def run_name(self) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from clipnav.parsing import parse
-from training.settings import check_counts
+from training.settings import check_counts, check_effects
 from vl_tasks.vqa.normalising import Variant
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class ShiftConfig:
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise ValueError(f"--shift.share {self.share:g}: must be above 0 and at most 1")
+        if self.data is None:
+            reason = "without --shift.data"
+            check_effects(self, {"split": reason, "share": reason}, part="shift.")
 
 
 @dataclass(frozen=True)
