@@ -29,7 +29,7 @@ class Words(nn.Module):
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return states (B, T, hidden) of tokens (B, T); padding does not change those before it."""
+        """Return states (B, T, hidden) of tokens (B, T); padding changes none before it."""
         return self.lstm(self.embedding(tokens))[0]
 
 
