@@ -206,6 +206,18 @@ def check_numbers(
             raise ValueError(f"{flag} {value:g}: must be {limit}")
 
 
+def check_splits(settings: Any, names: Iterable[str]) -> None:
+    """Check that settings name at least one split each.
+
+    Raises:
+        ValueError: One names none; names its flag.
+    """
+    for name in names:
+        if not getattr(settings, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{flag}: names no split; name at least one")
+
+
 def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
     """Check that dropout rates are in [0, 1).
 

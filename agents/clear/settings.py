@@ -12,6 +12,7 @@ from training.settings import (
     check_effects,
     check_minutes,
     check_numbers,
+    check_splits,
     idle_training_settings,
 )
 from training.tracking import TrackerName
@@ -221,8 +222,7 @@ class PairPathsConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("threads",))
-        if not self.splits:
-            raise ValueError("--splits: names no split; name at least one")
+        check_splits(self, ("splits",))
 
 
 def idle_settings(config: RepresentationTrainConfig) -> dict[str, str]:

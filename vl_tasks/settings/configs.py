@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_dropout, check_minutes
+from training.settings import check_counts, check_dropout, check_minutes, check_splits
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
 from vl_tasks.settings.multilingual import MultilingualConfig
@@ -35,16 +35,6 @@ def check_held_out(select_by: str, splits: Sequence[str | None]) -> None:
             f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; set that, or name "
             "other splits with --evaluation-splits and --submit"
         )
-
-
-def check_train_splits(splits: Sequence[str]) -> None:
-    """Check that there is a training split.
-
-    Raises:
-        ValueError: There is none.
-    """
-    if not splits:
-        raise ValueError("--train-splits: names no split; name at least one, such as train")
 
 
 @dataclass(frozen=True)
@@ -205,7 +195,7 @@ class QuestionConfig(FineTunableConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("embedding", "words", "min_count"))
-        check_train_splits(self.train_splits)
+        check_splits(self, ("train_splits",))
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
                 "--regions: movie-mcan requires grid features for its convolutions; set --model "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, check_numbers
+from training.settings import check_counts, check_minutes, check_numbers, check_splits
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import (
     FineTunedModel,
@@ -19,7 +19,7 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkOptimiserConfig,
     check_codes,
 )
-from vl_tasks.settings.configs import check_held_out, check_train_splits
+from vl_tasks.settings.configs import check_held_out
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class PretrainConfig:
         check_counts(self, ("workers", "seed"), least=0)
         check_minutes(self.minutes)
         check_held_out(self.select_by, self.evaluation_splits)
-        check_train_splits(self.train_splits)
+        check_splits(self, ("train_splits",))
         check_numbers(self, ("exchanged",), most=1)
         check_codes(self.languages, "--languages")
         self.trunk_optimiser.check("trunk-optimiser.")
