@@ -16,8 +16,9 @@ from training.batches import ShuffledBatchOrder
 from training.checkpoints import Network, load_model, save_model
 from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
+from training.run_folder import check_run
 from training.setup import iteration_seed, set_up_torch
-from training.trainer import Trainer, check_run
+from training.trainer import Trainer
 from vl_tasks.settings.configs import QuestionConfig, RunConfig
 from vl_tasks.settings.protocols import TorchSettings
 

@@ -13,8 +13,9 @@ from storage.json_files import read_json_object
 from training import distributed
 from training.checkpoints import load_model, save_model
 from training.learners import Selection, Summary
+from training.run_folder import check_run
 from training.setup import rank_iteration_seed
-from training.trainer import Trainer, check_run
+from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import (
     TRUNK,
     build_network,

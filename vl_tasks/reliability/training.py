@@ -12,10 +12,10 @@ import torch
 from storage import write_text
 from storage.locks import sole_writer
 from training.checkpoints import RESULTS, load_model
-from training.run_folder import run_folder
+from training.run_folder import check_run, run_folder
 from training.settings import CONFIG, to_json
 from training.setup import iteration_seed
-from training.trainer import Trainer, check_run
+from training.trainer import Trainer
 from vl_tasks.reliability.confidence import expected_calibration_error
 from vl_tasks.reliability.folder import (
     PARTS_FILE,
