@@ -102,6 +102,18 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
             "--clip-vil-p.trunk.milestones have no effect with --clip-vil-p.trunk.name adamw",
         ),
         (
+            parse_vqa,
+            "--model multilingual --multilingual.text.heads 3",
+            "--multilingual.text.hidden 128 is not divisible by --multilingual.text.heads 3",
+        ),
+        (
+            parse_vqa,
+            "--model multilingual --multilingual.image-size 128 64",
+            "--multilingual.image-size 128 64: give the shorter side first",
+        ),
+        (parse_pretraining, "--trunk.positions -1", "--trunk.positions -1: must be at least 0"),
+        (parse_pretraining, "--text.layers 0", "--text.layers 0: must be at least 1"),
+        (
             parse_pretraining,
             "--trunk-optimiser.decay -1",
             "--trunk-optimiser.decay -1: must be a finite number",

@@ -18,6 +18,7 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkConfig,
     TrunkOptimiserConfig,
     check_codes,
+    check_image_size,
 )
 from vl_tasks.settings.configs import check_held_out
 
@@ -137,11 +138,9 @@ class PretrainConfig:
         check_numbers(self, ("exchanged",), most=1)
         check_codes(self.languages, "--languages")
         self.trunk_optimiser.check("trunk-optimiser.")
-        short, long = self.image_size
-        if not 0 < short <= long:
-            raise ValueError(
-                f"--image-size {short} {long}: give the shorter side first, both above 0"
-            )
+        self.text.check("text.")
+        self.trunk.check("trunk.")
+        check_image_size(self.image_size, "--image-size")
 
     @property
     def run_name(self) -> str:
