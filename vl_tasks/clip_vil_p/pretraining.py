@@ -270,10 +270,12 @@ def pretrain(config: PretrainConfig) -> None:
 
 
 def _summary_line(figures: Summary) -> str:
-    """Return accuracies in percent and losses as text."""
-    texts = [f"accuracy {100 * figures['accuracy']:.1f}, loss {figures['loss']:.3f}"]
-    for name in OBJECTIVES:
-        if f"{name}_loss" in figures:
-            accuracy, loss = figures[f"{name}_accuracy"], figures[f"{name}_loss"]
-            texts.append(f"{name} {100 * accuracy:.1f}, loss {loss:.3f}")
-    return "; ".join(texts)
+    """Return accuracies in percent, and losses, as text."""
+    objectives = [name for name in OBJECTIVES if f"{name}_loss" in figures]
+    each = (_figures_text(name, figures, f"{name}_") for name in objectives)
+    return f"{_figures_text('accuracy', figures)}: {', '.join(each)}"
+
+
+def _figures_text(name: str, figures: Summary, prefix: str = "") -> str:
+    accuracy, loss = figures[f"{prefix}accuracy"], figures[f"{prefix}loss"]
+    return f"{name} {100 * accuracy:.1f} (loss {loss:.3f})"

@@ -86,7 +86,9 @@ def test_pretraining_finds_the_pairs_with_its_defaults(files, run_command, tmp_p
     assert list(results) == ["val_seen", "val_unseen"]
     for split, figures in results.items():
         assert {"words_accuracy", "matching_accuracy", "answers_accuracy"} <= figures.keys()
-        assert f"{split}: answers accuracy {figures['answers_accuracy']:.3f}" in printed
+        accuracy, answers = figures["accuracy"], figures["answers_accuracy"]
+        assert f"{split}: accuracy {100 * accuracy:.1f} (loss " in printed
+        assert f", answers {100 * answers:.1f} (loss {figures['answers_loss']:.3f})" in printed
     assert results["val_seen"] != results["val_unseen"]
     records = json.loads((folder / "lxmert_train.json").read_text())
     sentences = sum(len(texts) for one in records for texts in one["sentf"].values())
