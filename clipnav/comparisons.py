@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from envs.metrics.comparison_report import Report
 
 
+# Flags of trainings that a comparison sets, and the flags of the comparison that determine them.
+_OWN_FLAGS = {
+    "--seed": "--seeds",
+    "--output": "--output",
+    "--select-by": "--splits",
+    "--evaluation-splits": "--splits",
+}
+
+
 @dataclass(frozen=True)
 class ComparisonArguments:
     """Seeds, splits and processes of a comparison."""
@@ -54,7 +63,18 @@ def write_report(report: "Report", folder: Path) -> None:
 
 
 def split_command_line(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split a command line at -- into the words before it and the words after it."""
+    """Split a command line at -- into the words before it and the words after it.
+
+    Raises:
+        ValueError: A word after it is a flag that the comparison sets for each training.
+    """
     words = list(words)
     index = words.index("--") if "--" in words else len(words)
-    return words[:index], words[index + 1 :]
+    own, training = words[:index], words[index + 1 :]
+    for flag in (word.partition("=")[0] for word in training):
+        if flag in _OWN_FLAGS:
+            raise ValueError(
+                f"{flag} after --: the comparison sets it for each training; omit it, or set "
+                f"{_OWN_FLAGS[flag]} before --"
+            )
+    return own, training

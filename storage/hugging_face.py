@@ -12,6 +12,7 @@ from typing import Any
 
 from storage.json_files import read_json_object
 from storage.messages import in_one_line
+from storage.reachability import is_in_hub_cache, is_reachable
 
 _CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 _REMEDY = "write the folder again with save_pretrained of transformers"
@@ -135,9 +136,17 @@ def check_folder(name: str, *needed: str) -> None:
     Raises:
         FileNotFoundError: One of these files is missing.
         ValueError: A configuration is damaged, names code, or has an implausible size.
+        ConnectionError: The model is not on this machine, and Hugging Face cannot be reached.
     """
     folder = Path(name)
     if not folder.exists():
+        from huggingface_hub.constants import ENDPOINT
+
+        if not is_in_hub_cache(name) and not is_reachable(ENDPOINT):
+            raise ConnectionError(
+                f"{name}: neither a folder nor downloaded before, and {ENDPOINT} cannot be "
+                "reached; download it on a machine with network access and name its folder"
+            )
         return
     if not folder.is_dir():
         raise ValueError(f"{name}: a file, not a folder of transformers; name the folder")

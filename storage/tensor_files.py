@@ -1,7 +1,7 @@
 """Reproducible headers of safetensors files.
 
-The safetensors library writes metadata in an order that changes from run to run. Here the given
-order is kept, so that equal content gives equal files.
+The safetensors library writes metadata in an order that changes from run to run. Here the order is
+fixed, so that equal content gives equal files.
 """
 
 import json
@@ -44,6 +44,22 @@ def header_bytes(
     # Data aligned to 8 bytes, as the format recommends.
     raw += b" " * (-len(raw) % 8)
     return struct.pack("<Q", len(raw)) + raw
+
+
+def sort_metadata(path: Path) -> None:
+    """Sort the metadata of a file that the safetensors library wrote, in place.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    with path.open("r+b") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        header[_METADATA] = dict(sorted(header[_METADATA].items()))
+        # As compact as the library writes it, so that it is not longer than before.
+        raw = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        file.seek(8)
+        file.write(raw.ljust(length))
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from storage import atomic_write
 from storage.messages import shortened
+from storage.tensor_files import sort_metadata
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
@@ -49,6 +50,7 @@ def save_model(run: Path, network: Network, metadata: dict[str, str]) -> None:
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_write(run / MODEL) as beside:
         save_file(weights, beside, {**network.architecture, **metadata})
+        sort_metadata(beside)
 
 
 def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from storage.locks import OutputInUseError, OutputLock
 from training.groups import Group
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG
-from training.tracking import TrackerName
+from training.tracking import TrackerName, check_trackers
 
 # Files of a run that exist only after it has saved weights.
 _SAVED = ("model.safetensors", "trainer.pt", "results.json")
@@ -81,6 +81,17 @@ def run_folder(config: RunLocation) -> Path:
             )
         return config.output
     return free_folder(Path("runs") / config.run_name)
+
+
+def check_run(config: Settings) -> None:
+    """Check the output and the trackers of a run, before its data is read.
+
+    Raises:
+        FileExistsError: The output already contains a run.
+        ModuleNotFoundError: The package of a tracker is missing.
+    """
+    run_folder(config)
+    check_trackers(config.track)
 
 
 def lock_run(run: Path, group: Group, create: bool) -> OutputLock | None:

@@ -42,7 +42,7 @@ def read_config(run: Path, kind: type[Config]) -> Config:
     """
     path = run / CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; name the folder of a training run")
+        raise FileNotFoundError(f"{path}: no such file; name a run of {_command(kind)}")
     return read_settings(path, kind)
 
 
@@ -67,9 +67,8 @@ def _build(kind: Any, values: Any, source: str) -> Any:
     wrong = sorted((values.keys() - known.keys()) | (required - values.keys()))
     if wrong:
         listed = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        command = getattr(kind, "COMMAND", "this training")
         raise ValueError(
-            f"{source}: missing or unknown settings {listed}; name a run of {command}, or "
+            f"{source}: missing or unknown settings {listed}; name a run of {_command(kind)}, or "
             "train it again if it is of another version of clipnav"
         )
     settings = {name: _value(known[name], values[name], f"{source}: {name}") for name in values}
@@ -77,6 +76,10 @@ def _build(kind: Any, values: Any, source: str) -> Any:
         return kind(**settings)
     except ValueError as error:
         raise ValueError(f"{source}: {error}; {_REMEDY}") from error
+
+
+def _command(kind: Any) -> str:
+    return getattr(kind, "COMMAND", "this training")
 
 
 def _path(kind: type, value: Any) -> Any:
@@ -201,6 +204,36 @@ def check_numbers(
         if not (math.isfinite(value) and 0 <= value <= (value if most is None else most)):
             flag = f"--{part}{name.replace('_', '-')}"
             raise ValueError(f"{flag} {value:g}: must be {limit}")
+
+
+def check_splits(settings: Any, names: Iterable[str]) -> None:
+    """Check that settings name at least one split each.
+
+    Raises:
+        ValueError: One names none; names its flag.
+    """
+    for name in names:
+        if not getattr(settings, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{flag}: names no split; name at least one")
+
+
+def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
+    """Check that dropout rates are in [0, 1).
+
+    Args:
+        settings: A dataclass.
+        names: Names of its settings.
+        part: Prefix of the flags, such as "follower.".
+
+    Raises:
+        ValueError: A rate is out of range; names its flag.
+    """
+    for name in names:
+        rate = getattr(settings, name)
+        if not 0 <= rate < 1:
+            flag = f"--{part}{name.replace('_', '-')}"
+            raise ValueError(f"{flag} {rate:g}: must be at least 0 and below 1")
 
 
 def check_minutes(minutes: float | None) -> None:

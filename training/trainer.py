@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from storage import UnwritableError, write_text
+from storage.messages import shortened
 from storage.progress import ProgressBar, progress_bar
 from training import distributed
 from training.checkpoints import (
@@ -253,8 +254,9 @@ class Trainer:
             self._recent = state["recent"]
             self._saved = self.iteration
         except (KeyError, RuntimeError, ValueError) as error:
+            problem = shortened(str(error), 400)
             raise ValueError(
-                f"{self.run / TRAINER}: does not fit the data or the settings ({error}); "
+                f"{self.run / TRAINER}: does not fit the data or the settings ({problem}); "
                 "resume with the data and settings of the run"
             ) from error
         if self._is_first and not (self.best and (self.run / MODEL).is_file()):

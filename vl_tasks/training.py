@@ -1,5 +1,6 @@
 """Training loop that all vision-and-language tasks share, and splits and batches of records."""
 
+import logging
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -15,12 +16,14 @@ from training.batches import ShuffledBatchOrder
 from training.checkpoints import Network, load_model, save_model
 from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
+from training.run_folder import check_run
 from training.setup import iteration_seed, set_up_torch
 from training.trainer import Trainer
-from vl_tasks.settings.configs import RunConfig
+from vl_tasks.settings.configs import QuestionConfig, RunConfig
 from vl_tasks.settings.protocols import TorchSettings
 
 _NOISE = 17
+_LOG = logging.getLogger(__name__)
 
 Record = TypeVar("Record")
 Config = TypeVar("Config", bound=RunConfig)
@@ -146,10 +149,13 @@ def train_task(
         The task with the best weights.
 
     Raises:
+        FileExistsError: The output already contains a run.
+        ModuleNotFoundError: A package is missing.
         ValueError: torchrun started several processes for a training in a single one.
     """
     distributed.check_joined("pre-training, and questions or entailment with --model clip-vil-p")
     prepare(config)
+    check_run(config)
     task = make_task(config)
     trainer = make_trainer(config, task)
     trainer.train()
@@ -166,6 +172,15 @@ def train_task(
         show(f"the predictions for split {config.submit} are in {path}")
     show(f"the run is in {trainer.run}")
     return task
+
+
+def warn_of_training_data(config: QuestionConfig) -> None:
+    """Warn of evaluation splits that are also training splits."""
+    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+        if split in config.train_splits:
+            _LOG.warning(
+                "%s is one of --train-splits: its accuracy is measured on training data", split
+            )
 
 
 def show(text: str) -> None:

@@ -8,9 +8,11 @@ from envs.worlds import Dataset, World, is_built_in
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
+    check_dropout,
     check_effects,
     check_minutes,
     check_numbers,
+    check_splits,
     idle_training_settings,
 )
 from training.tracking import TrackerName
@@ -108,7 +110,7 @@ class LanguageEncoderConfig:
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "layers", "heads", "feedforward")
         check_counts(self, ("vocabulary_size", *sizes), "encoder.")
-        check_dropout(self, ("dropout",), "encoder")
+        check_dropout(self, ("dropout",), "encoder.")
         if (self.tokens == "pretrained") != (self.model is not None):
             raise ValueError(
                 "--encoder.tokens pretrained requires --encoder.model, and the other way round; "
@@ -220,22 +222,7 @@ class PairPathsConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("threads",))
-        if not self.splits:
-            raise ValueError("--splits: names no split; name at least one")
-
-
-def check_dropout(settings: object, names: tuple[str, ...], part: str = "") -> None:
-    """Check that dropout rates are in [0, 1).
-
-    Raises:
-        ValueError: A rate is out of range; names its flag.
-    """
-    for name in names:
-        rate = getattr(settings, name)
-        if not 0 <= rate < 1:
-            prefix = f"{part}." if part else ""
-            flag = f"--{prefix}{name.replace('_', '-')}"
-            raise ValueError(f"{flag} {rate:g}: must be at least 0 and below 1")
+        check_splits(self, ("splits",))
 
 
 def idle_settings(config: RepresentationTrainConfig) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from training.settings import check_counts, check_effects, check_numbers
+from training.settings import check_counts, check_dropout, check_effects, check_numbers
 
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
 
@@ -44,7 +44,7 @@ class FollowerConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("embedding_size", "hidden_size", "action_size"), "follower.")
         _check_even(self.hidden_size, "follower")
-        _check_dropout(self, "follower")
+        check_dropout(self, ("dropout", "feature_dropout"), "follower.")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SpeakerConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("embedding_size", "hidden_size"), "speaker.")
         _check_even(self.hidden_size, "speaker")
-        _check_dropout(self, "speaker")
+        check_dropout(self, ("dropout", "feature_dropout"), "speaker.")
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,6 @@ class ClearConfig(RepresentationConfig):
         check_numbers(self, ("contrastive_weight", "temperature"), "clear.")
         if not self.temperature:
             raise ValueError("--clear.temperature 0: must be greater than 0")
-
-
-def _check_dropout(settings: FollowerConfig | SpeakerConfig, part: str) -> None:
-    """Check that dropout rates are in [0, 1)."""
-    for name in ("dropout", "feature_dropout"):
-        rate = getattr(settings, name)
-        if not 0 <= rate < 1:
-            flag = f"--{part}.{name.replace('_', '-')}"
-            raise ValueError(f"{flag} {rate:g}: must be at least 0 and below 1")
 
 
 def _check_even(hidden_size: int, part: str) -> None:

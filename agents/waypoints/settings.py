@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from training.settings import check_counts
+from training.settings import check_counts, check_splits
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,4 @@ class WaypointConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("episodes", "batch_size", "threads"))
-        if not self.splits:
-            raise ValueError("--splits: names no split; name at least one")
+        check_splits(self, ("splits",))

@@ -64,7 +64,7 @@ def main(config: PretrainConfig) -> None:
     Raises:
         FileExistsError: --output already contains a run.
         OutputInUseError: Another process writes the run or the exported model.
-        ValueError: No house remains to train on.
+        ValueError: No house remains to train on, or the set has fewer houses.
     """
     run = run_folder(config)
     if config.resume is None:
@@ -106,7 +106,13 @@ def _render(config: PretrainConfig) -> list[HousePictures]:
     from envs.houses.rendering.training_panoramas import render_houses
 
     house_set = HOUSE_SETS[config.set]
-    scans = house_set.scans["train"][: config.houses]
+    scans = house_set.scans["train"]
+    if config.houses is not None and config.houses > len(scans):
+        raise ValueError(
+            f"--houses {config.houses}: the set {config.set} has only {len(scans)} houses to train "
+            "on; give a smaller number"
+        )
+    scans = scans[: config.houses]
     if not 0 <= config.held_out < len(scans):
         raise ValueError(
             f"--held-out {config.held_out} of {len(scans)} houses is negative or leaves no "

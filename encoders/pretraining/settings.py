@@ -108,7 +108,7 @@ class PretrainConfig:
         sizes = ("panorama_width", "image_size", "visual_width", "embed_dim")
         counts = ("iterations", "batch_size", "houses", "save_every", "workers", "threads")
         check_counts(self, (*counts, *sizes))
-        check_counts(self, ("extra_positions",), least=0)
+        check_counts(self, ("extra_positions", "seed"), least=0)
         check_minutes(self.minutes)
         if not 0 < self.labelled_fraction <= 1:
             raise ValueError(

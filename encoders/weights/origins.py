@@ -12,9 +12,10 @@ from encoders.weights import efficientnet_lite
 from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE, read_config, read_config_file
 from encoders.weights.model_config import check_model_config
 from encoders.weights.openai_weights import read_openai_weights
-from encoders.weights.reachability import is_downloaded, is_reachable, source_of
+from encoders.weights.reachability import is_downloaded, source_of
 from encoders.weights.weight_files import read_weights
 from storage.messages import in_one_line
+from storage.reachability import is_reachable
 
 HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"
@@ -116,9 +117,20 @@ def _efficientnet(pretrained: str | None, random_weights: bool) -> Origin:
     )
 
 
-def _from_name(name: str, pretrained: str | None, random_weights: bool) -> Origin:
+def check_source(name_or_path: str, pretrained: str | None, random_weights: bool) -> None:
+    """Check that a name is one of open_clip and has weights; folders and other sources pass.
+
+    Raises:
+        ValueError: It is not, or it has none.
+    """
+    others = name_or_path == efficientnet_lite.NAME or name_or_path.startswith(_HUB)
+    if not others and _folder(name_or_path) is None:
+        _named_config(name_or_path, pretrained, random_weights)
+
+
+def _named_config(name: str, pretrained: str | None, random_weights: bool) -> dict[str, Any]:
+    """Return the configuration of a model of open_clip; see `check_source`."""
     import open_clip
-    from open_clip.pretrained import download_pretrained
 
     config = open_clip.get_model_config(name.replace("/", "-"))
     if config is None:
@@ -126,14 +138,21 @@ def _from_name(name: str, pretrained: str | None, random_weights: bool) -> Origi
             f"{name!r} is neither a folder nor a model of open_clip; give a folder, "
             f"{efficientnet_lite.NAME}, or a name that open_clip.list_models() lists"
         )
-    config = check_model_config(config, name)
+    if pretrained is None and not random_weights:
+        raise ValueError(
+            f"{name} has no weights of its own; give a tag of {_tags(name)} or a file as "
+            "`pretrained` (--pretrained), or request random weights (--random-weights, "
+            "random_weights=True)"
+        )
+    return check_model_config(config, name)
+
+
+def _from_name(name: str, pretrained: str | None, random_weights: bool) -> Origin:
+    import open_clip
+    from open_clip.pretrained import download_pretrained
+
+    config = _named_config(name, pretrained, random_weights)
     if pretrained is None:
-        if not random_weights:
-            raise ValueError(
-                f"{name} has no weights of its own; give a tag of {_tags(name)} or a file as "
-                "`pretrained` (--pretrained), or request random weights (--random-weights, "
-                "random_weights=True)"
-            )
         return Origin(config, {}, None, name, name, name)
     file, tag = Path(pretrained), open_clip.get_pretrained_cfg(name, pretrained)
     if not file.is_file():

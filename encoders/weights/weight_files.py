@@ -1,6 +1,7 @@
 """Reading of weight files in PyTorch's formats without running code from them."""
 
 import math
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,13 @@ def _load(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types, among them those of pickle
+    except Exception as error:  # torch raises many types
+        # The message of pickle's errors advises to load the file without protection.
+        is_pickle = isinstance(error, pickle.UnpicklingError)
+        problem = "" if is_pickle else f" ({in_one_line(error)})"
         raise ValueError(
-            f"{path}: damaged, or contains more than tensors, such as code, which is refused "
-            f"({in_one_line(error)}); {REMEDY}"
+            f"{path}: damaged, or contains more than tensors, such as code, which is refused"
+            f"{problem}; {REMEDY}"
         ) from error
 
 

@@ -71,5 +71,5 @@ def test_captions_are_scored(tmp_path, form):
         *("--references", references, "--tokenizer", "python", "--meteor", "no"),
     )
     assert done.returncode == 0, done.stderr
-    assert "2 captions, words by PTB-like (Python)" in done.stdout
+    assert "2 captions, tokenizer PTB-like (Python)" in done.stdout
     assert "Bleu_1     83.33" in done.stdout

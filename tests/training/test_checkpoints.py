@@ -33,6 +33,15 @@ def test_a_saved_model_is_loaded_with_its_metadata(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [MODEL]
 
 
+def test_equal_weights_give_equal_files(tmp_path):
+    network = make()
+    metadata = {f"setting {number}": "façade\n" for number in range(8)}
+    for run in ("one", "two"):
+        save_model(tmp_path / run, network, metadata)
+    assert (tmp_path / "one" / MODEL).read_bytes() == (tmp_path / "two" / MODEL).read_bytes()
+    assert load_model(tmp_path / "one", make(), metadata) == {**network.architecture, **metadata}
+
+
 @pytest.mark.parametrize(
     ("other", "encoder", "problem"),
     [

@@ -79,6 +79,7 @@ def test_folders_are_not_overwritten_and_damaged_states_are_refused(tmp_path):
     with pytest.raises(ValueError, match="does not fit") as error:
         make_trainer(None, other, resume=trainer.run)
     assert str(trainer.run / TRAINER) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_run_without_a_saved_state_starts_again(tmp_path, check_same_run):

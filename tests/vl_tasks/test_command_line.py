@@ -4,10 +4,17 @@ import pytest
 
 from training.checkpoints import TRAINER
 from training.settings import CONFIG, to_json
-from vl_tasks.command_line import parse_captions, parse_entailment, parse_gqa, parse_vqa
+from vl_tasks.command_line import (
+    parse_captions,
+    parse_entailment,
+    parse_gqa,
+    parse_pretraining,
+    parse_vqa,
+)
 from vl_tasks.house_tasks import HouseTaskFiles
-from vl_tasks.settings.gqa import GQA_PRESETS
+from vl_tasks.settings.gqa import GQA_PRESETS, read_question_config
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+from vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
 
 
 def test_data_and_preset_choose_the_defaults():
@@ -50,12 +57,74 @@ def test_presets_contain_their_names_and_have_distinct_run_folders():
     assert parse_vqa(["--no-vision"]).run_name == "vqa-mcan-house-no-vision"
 
 
+@pytest.mark.parametrize("preset", ["houses", "easy-vqa", "small"])
+def test_presets_for_a_laptop_have_small_networks_of_all_models(preset):
+    flags = ["--preset", preset, "--model"]
+    for parse in (parse_vqa, parse_gqa)[: 1 if preset == "easy-vqa" else 2]:
+        assert parse([*flags, "pythia"]).pythia.product <= 512
+        assert parse([*flags, "mcan"]).mcan.hidden <= 128
+        assert parse([*flags, "movie-mcan"]).mcan.hidden <= 128
+
+
 @pytest.mark.parametrize("flags", [["--evaluation-splits", "held-out"], ["--submit", "held-out"]])
 def test_held_out_split_requires_select_by_held_out(flags, capsys):
     with pytest.raises(SystemExit):
         parse_vqa(flags)
     assert "exists only with --select-by" in capsys.readouterr().err
     assert parse_vqa(["--select-by", "held-out", *flags]).select_by == "held-out"
+
+
+@pytest.mark.parametrize(
+    ("parse", "flags", "problem"),
+    [
+        (parse_vqa, "--preset small --pythia.hidden 0", "--pythia.hidden 0: must be at least 1"),
+        (parse_vqa, "--preset small --pythia.dropout 1", "--pythia.dropout 1: must be at least 0"),
+        (parse_vqa, "--mcan.heads 0", "--mcan.heads 0: must be at least 1"),
+        (parse_gqa, "--mcan.dropout -1", "--mcan.dropout -1: must be at least 0 and below 1"),
+        (parse_vqa, "--mcan.heads 3", "--mcan.hidden 128 is not divisible by --mcan.heads 3"),
+        (parse_entailment, "--words 0", "--words 0: must be at least 1"),
+        (parse_entailment, "--model two-tower --dropout 1", "--dropout 1: must be at least 0"),
+        (parse_captions, "--captioner.layers 0", "--captioner.layers 0: must be at least 1"),
+        (parse_captions, "--captioner.width 9", "is not divisible by --captioner.heads 4"),
+        (parse_vqa, "--train-splits", "--train-splits: names no split; name at least one"),
+        (parse_pretraining, "--train-splits", "--train-splits: names no split; name at least one"),
+        (parse_vqa, "--seed -1", "--seed -1: must be at least 0"),
+        (parse_pretraining, "--seed -1", "--seed -1: must be at least 0"),
+        (parse_captions, "--min-count 0", "--min-count 0: must be at least 1"),
+        (
+            parse_vqa,
+            "--model clip-vil-p --clip-vil-p.trunk.learning-rate -1",
+            "--clip-vil-p.trunk.learning-rate -1: must be a finite number",
+        ),
+        (
+            parse_vqa,
+            "--model clip-vil-p --clip-vil-p.trunk.milestones 5",
+            "--clip-vil-p.trunk.milestones have no effect with --clip-vil-p.trunk.name adamw",
+        ),
+        (
+            parse_vqa,
+            "--model multilingual --multilingual.text.heads 3",
+            "--multilingual.text.hidden 128 is not divisible by --multilingual.text.heads 3",
+        ),
+        (
+            parse_vqa,
+            "--model multilingual --multilingual.image-size 128 64",
+            "--multilingual.image-size 128 64: give the shorter side first",
+        ),
+        (parse_pretraining, "--trunk.positions -1", "--trunk.positions -1: must be at least 0"),
+        (parse_pretraining, "--text.layers 0", "--text.layers 0: must be at least 1"),
+        (
+            parse_pretraining,
+            "--trunk-optimiser.decay -1",
+            "--trunk-optimiser.decay -1: must be a finite number",
+        ),
+    ],
+)
+def test_sizes_and_rates_out_of_range_are_named_by_their_flags(parse, flags, problem, capsys):
+    with pytest.raises(SystemExit):
+        parse(flags.split())
+    shown = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert problem in shown
 
 
 def test_self_critical_training_uses_the_settings_of_its_start(tmp_path):
@@ -86,6 +155,15 @@ def test_self_critical_training_refuses_settings_incompatible_with_its_start(tmp
             parse_captions([*start, *flags])
     grids = parse_captions([*start, "--grids.no-keep", "--grids.precision", "fp32"]).grids
     assert (grids.keep, grids.precision) == (False, "fp32")
+
+
+def test_settings_of_questions_are_told_from_those_of_other_trainings(tmp_path):
+    for config in (VQA_PRESETS["houses"], GQA_PRESETS["houses"]):
+        (tmp_path / CONFIG).write_text(to_json(config))
+        assert read_question_config(tmp_path) == config
+    (tmp_path / CONFIG).write_text(to_json(PRETRAIN_PRESETS["houses"]))
+    with pytest.raises(ValueError, match="name a run of clipnav finetune-vqa"):
+        read_question_config(tmp_path)
 
 
 def test_a_settings_file_gives_the_defaults(tmp_path):

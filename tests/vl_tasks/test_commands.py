@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.checkpoints import MODEL
+from training.settings import CONFIG
 from vl_tasks.captioning.writing import LoadedCaptioner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,6 +149,25 @@ def test_errors_name_bad_input_and_leave_no_run(command, shapes, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         command("answer", tmp_path / "x.png", "why?", "--run", tmp_path / "nowhere")
     assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["finetune-vqa", "finetune-snli-ve", "train-captioner", "pretrain-vl"]
+)
+def test_a_used_output_is_refused_before_images_are_read(command, shapes, tmp_path, name):
+    for file in (CONFIG, MODEL):
+        (tmp_path / file).touch()
+    flags = ("--data", shapes, "--images", tmp_path / "none", "--output", tmp_path)
+    with pytest.raises(FileExistsError, match="already contains a run; resume it with --resume"):
+        command(name, *flags)
+
+
+def test_an_answer_vocabulary_without_a_correct_answer_is_refused(command, shapes, tmp_path):
+    (tmp_path / "answers.txt").write_text("image,question,answer\n1.png,what?,nothing\n")
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", "--output", tmp_path / "run")
+    with pytest.raises(ValueError, match="no training question has an answer of the answer"):
+        command("finetune-vqa", *flags, "--answers", tmp_path / "answers.txt")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_java_is_an_error_before_training(command, shapes, tmp_path, monkeypatch):

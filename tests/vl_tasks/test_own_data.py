@@ -46,6 +46,10 @@ def test_a_model_of_the_users_photos_learns_and_answers(run_command, photos, tmp
     photo = photos / "images" / "my photo 4.png"
     printed = run_command("answer", photo, "What's its colour?", "--run", run, "--count", "1")
     assert printed.splitlines()[0] == "What's its colour?: green"
+    with pytest.raises(SystemExit, match="no question given"):
+        run_command("answer", photo, " ", "--run", run)
+    with pytest.raises(ValueError, match=r"held-out is a part of the training images; .*--split"):
+        run_command("train-selector", run)
 
 
 def test_answering_uses_the_tokenizer_of_the_run(run_command, photos, tmp_path):

@@ -12,6 +12,7 @@ from uuid import uuid4
 from storage import write_text
 from storage.extras import check_extra, import_extra
 from storage.json_files import read_json
+from storage.messages import shortened
 from training.tracking.tensorboard import EventFile
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
@@ -55,7 +56,7 @@ def start_trackers(
 
     Raises:
         ModuleNotFoundError: See `check_trackers`.
-        ValueError: The file with the ids of the trackers is damaged.
+        ValueError: The file with the ids of the trackers is damaged, or a tracker cannot start.
     """
     makers = {"tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio}
     return [makers[name](run, first, settings) for name in dict.fromkeys(names)]
@@ -84,14 +85,20 @@ class _Logger:
 
 def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
     wandb = import_extra("wandb", "wandb", "--track wandb")
-    started = wandb.init(
-        project=_PROJECT,
-        name=run.name,
-        id=_wandb_id(run),
-        resume="allow",
-        dir=run,
-        config=dict(settings),
-    )
+    try:
+        started = wandb.init(
+            project=_PROJECT,
+            name=run.name,
+            id=_wandb_id(run),
+            resume="allow",
+            dir=run,
+            config=dict(settings),
+        )
+    except wandb.Error as error:
+        raise ValueError(
+            f"--track wandb: {shortened(str(error).rstrip('.'), 200)}; or set WANDB_MODE=offline "
+            "in the environment"
+        ) from error
     started.define_metric("*", step_metric="iteration")
     return _Logger(started.log, started.finish)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from storage import atomic_write
 from storage.messages import shortened
+from storage.tensor_files import sort_metadata
 from vl_tasks.text.ngrams import ORDERS, GramTable
 
 FORMAT = "clipnav reference statistics 1"
@@ -213,6 +214,7 @@ class CiderD:
         }
         with atomic_write(path) as beside:
             save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, beside, metadata)
+            sort_metadata(beside)
 
     @classmethod
     def load(cls, path: str | Path, vocabulary: str) -> "CiderD":

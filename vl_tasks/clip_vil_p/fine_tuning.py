@@ -173,7 +173,8 @@ class FineTuning:
     ) -> None:
         self.config = config
         set_matmul_precision(config.clip_vil_p.precision)
-        self.known = 0
+        # Answers with pre-trained weights; None if the pre-training had no answers.
+        self.known: int | None = None
         if run is not None:
             base = run / _BASE
             self._base = read_config(base, PretrainConfig)

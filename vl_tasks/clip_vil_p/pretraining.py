@@ -13,6 +13,7 @@ from storage.json_files import read_json_object
 from training import distributed
 from training.checkpoints import load_model, save_model
 from training.learners import Selection, Summary
+from training.run_folder import check_run
 from training.setup import rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import (
@@ -252,6 +253,7 @@ def pretrain(config: PretrainConfig) -> None:
     distributed.join(config.device)
     prepare(config)
     set_matmul_precision(config.precision)
+    check_run(config)
     learner = PretrainingLearner(config)
 
     def noise(iteration: int) -> int:
@@ -262,7 +264,18 @@ def pretrain(config: PretrainConfig) -> None:
     learner.load(trainer.run)
     results = {split: learner.score(split) for split in learner.splits.evaluated}
     for split, figures in results.items():
-        for name, value in figures.items():
-            show(f"{split}: {name.replace('_', ' ')} {value:.3f}")
+        show(f"{split}: {_summary_line(figures)}")
     show(f"the run is in {trainer.run}")
     trainer.report(results)
+
+
+def _summary_line(figures: Summary) -> str:
+    """Return accuracies in percent, and losses, as text."""
+    objectives = [name for name in OBJECTIVES if f"{name}_loss" in figures]
+    each = (_figures_text(name, figures, f"{name}_") for name in objectives)
+    return f"{_figures_text('accuracy', figures)}: {', '.join(each)}"
+
+
+def _figures_text(name: str, figures: Summary, prefix: str = "") -> str:
+    accuracy, loss = figures[f"{prefix}accuracy"], figures[f"{prefix}loss"]
+    return f"{name} {100 * accuracy:.1f} (loss {loss:.3f})"

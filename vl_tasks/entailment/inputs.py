@@ -20,7 +20,7 @@ from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.sources import GridSource, fit_scale, open_source
 from vl_tasks.settings.configs import EntailmentConfig
-from vl_tasks.text.sentences import Sentences, initialize_from_glove
+from vl_tasks.text.sentences import Sentences, initialise_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
 
@@ -93,7 +93,7 @@ class FusedInputs(_EncodedInputs[Sentences]):
             fit_scale(self.network.scale, self.source, images)
         if self._config.glove is not None:
             embedding = self.network.reasoner.word_vectors
-            initialize_from_glove(embedding, self._config.glove, self.words)
+            initialise_from_glove(embedding, self._config.glove, self.words)
 
     def encode(self, hypotheses: Sequence[Hypothesis]) -> Sentences:
         """Convert hypotheses to token ids."""

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from storage import write_text
 from training import distributed
-from training.checkpoints import VOCABULARY
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.pairs import (
     LABELS,
@@ -25,8 +24,7 @@ from vl_tasks.data.pairs import (
 from vl_tasks.entailment.inputs import FineTuningInputs, FusedInputs, Inputs, TowerInputs
 from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
-from vl_tasks.text.sentences import build_vocabulary
-from vl_tasks.text.vocabulary import Vocabulary
+from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, parted, train_task
 
 
@@ -112,7 +110,7 @@ class EntailmentLearner:
         config, images = self.config, self._pictures()
         if config.model == "clip-vil-p":
             return FineTuningInputs(config, images, config.resume)
-        words = self._vocabulary()
+        words = run_vocabulary(config.resume, [one.text for one in self.learnt])
         if config.model == "two-tower":
             return TowerInputs(config, images, words)
         inputs = FusedInputs(config, images, words)
@@ -121,18 +119,13 @@ class EntailmentLearner:
         return inputs
 
     def _read(self, split: str, secret: bool = False) -> list[Hypothesis]:
-        return read_hypotheses(split_file(self.folder, split, r"\.(jsonl?|db)"), secret)
+        return read_hypotheses(split_file(self.folder, split, ".jsonl", ".json", ".db"), secret)
 
     def _pictures(self) -> dict[str, Path]:
         if not self.config.vision:
             return {}
         hypotheses = [*self.learnt, *(one for split in self.splits.values() for one in split)]
         return hypothesis_images(hypotheses, image_folder(self.config, self.folder))
-
-    def _vocabulary(self) -> Vocabulary:
-        if self.config.resume is not None:
-            return Vocabulary.load(self.config.resume / VOCABULARY)
-        return build_vocabulary([one.text for one in self.learnt])
 
 
 def train_entailment(config: EntailmentConfig) -> None:

@@ -1,6 +1,5 @@
 """Train a GQA model and score its answers with the official metrics."""
 
-import logging
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -13,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training import distributed
-from training.checkpoints import VOCABULARY
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.images import find_named
 from vl_tasks.gqa.questions import ImageQuestion
@@ -25,14 +23,11 @@ from vl_tasks.grids.sources import open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder
 from vl_tasks.settings.configs import HELD_OUT, Reduction
 from vl_tasks.settings.gqa import GqaConfig
-from vl_tasks.text.sentences import build_vocabulary
-from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, parted, train_task
+from vl_tasks.text.sentences import run_vocabulary
+from vl_tasks.training import FinalScores, parted, train_task, warn_of_training_data
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
-from vl_tasks.vqa.learning import ANSWERS, scaled_answer_loss
-
-_LOG = logging.getLogger(__name__)
+from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
+from vl_tasks.vqa.learning import ANSWERS, no_answers, scaled_answer_loss
 
 
 def class_loss(logits: Tensor, classes: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -44,22 +39,6 @@ def class_loss(logits: Tensor, classes: Tensor, reduction: Reduction = "mean") -
     targets = classes[:, None].expand(branches.shape[:2])
     total = F.cross_entropy(branches.flatten(0, 1), targets.flatten(), reduction="sum")
     return total if reduction == "sum" else total / len(logits)
-
-
-def answer_vocabulary(questions: Sequence[ImageQuestion], min_count: int) -> AnswerVocabulary:
-    """Collect the answers with `min_count` occurrences, by frequency, unchanged.
-
-    Raises:
-        ValueError: No answer is frequent enough; names the largest count.
-    """
-    counts = Counter(one.answer for one in questions)
-    frequent = sorted((-n, answer) for answer, n in counts.items() if n >= min_count)
-    if not frequent:
-        raise ValueError(
-            f"no answer occurs {min_count} times, the most frequent answer "
-            f"{max(counts.values(), default=0)} times; lower --min-count"
-        )
-    return AnswerVocabulary([answer for _, answer in frequent])
 
 
 class GqaLearner:
@@ -75,12 +54,9 @@ class GqaLearner:
         self.config = config
         self.folder = data_folder(config)
         self.splits: dict[str, GqaSplit] = {}
+        warn_of_training_data(config)
         learnt = self._read_training()
         for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
-            if split in config.train_splits:
-                _LOG.warning(
-                    "%s is one of --train-splits: its accuracy is measured on training data", split
-                )
             if split != HELD_OUT:
                 self.splits[split] = read_scored_split(self.folder, split, config.consistency)
         self._submitted: list[ImageQuestion] = []
@@ -92,10 +68,7 @@ class GqaLearner:
         # Questions whose answer is no class cannot be learnt.
         self.learnt = [one for one in learnt if one.answer in self.answers.classes]
         if not self.learnt:
-            raise ValueError(
-                f"{self.folder}: no training question has an answer of the answer vocabulary; "
-                "omit --answers, or use the vocabulary of this data set"
-            )
+            raise no_answers(self.folder)
         self.records = len(self.learnt)
         self._classes = np.array([self.answers.classes[one.answer] for one in self.learnt])
         self.inputs = self._inputs()
@@ -125,14 +98,7 @@ class GqaLearner:
 
     def answer(self, questions: Sequence[ImageQuestion]) -> dict[str, str]:
         """Return the most probable answer to each question by question id."""
-        answers: dict[str, str] = {}
-        for rows, logits in self.inputs.logits(questions):
-            best = logits.argmax(1).tolist()
-            answers |= {
-                questions[row].question_id: self.answers.answers[k]
-                for row, k in zip(rows, best, strict=True)
-            }
-        return answers
+        return best_answers(self.inputs, self.answers, questions)
 
     def start(self, run: Path) -> None:
         """Write the vocabularies."""
@@ -170,7 +136,9 @@ class GqaLearner:
         config = self.config
         if config.model == "clip-vil-p":
             return FineTuningInputs(config, self.answers, self._images(), config.resume)
-        inputs = FeatureInputs(config, self._source(), self._vocabulary(), len(self.answers))
+        texts = [one.text for one in self.learnt]
+        words = run_vocabulary(config.resume, texts, config.tokenizer)
+        inputs = FeatureInputs(config, self._source(), words, len(self.answers))
         if config.resume is None:
             inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
         return inputs
@@ -194,19 +162,13 @@ class GqaLearner:
             questions += [*split.questions, *split.entailed_questions]
         return {one.image_id: f"question {one.question_id}" for one in questions}
 
-    def _vocabulary(self) -> Vocabulary:
-        config = self.config
-        if config.resume is not None:
-            return Vocabulary.load(config.resume / VOCABULARY, config.tokenizer)
-        return build_vocabulary([one.text for one in self.learnt], config.tokenizer)
-
     def _answer_vocabulary(self, learnt: Sequence[ImageQuestion]) -> AnswerVocabulary:
         config = self.config
         if config.resume is not None:
             return AnswerVocabulary.load(config.resume / ANSWERS)
         if config.answers is not None:
             return AnswerVocabulary.load(config.answers)
-        return answer_vocabulary(learnt, config.min_count)
+        return AnswerVocabulary.of_counts(Counter(one.answer for one in learnt), config.min_count)
 
 
 def train_gqa(config: GqaConfig) -> None:

@@ -22,7 +22,7 @@ from vl_tasks.gqa.scores import GqaScores, score_gqa
 from vl_tasks.house_tasks.folders import split_file
 
 _BALANCED, _ALL, _CHOICES = (
-    rf"_{name}\.json" for name in ("balanced_questions", "all_questions", "choices")
+    f"_{name}.json" for name in ("balanced_questions", "all_questions", "choices")
 )
 
 

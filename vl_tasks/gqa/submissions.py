@@ -9,8 +9,10 @@ import msgspec
 from storage import write_text
 from storage.messages import shortened
 from storage.records import read_records
-from vl_tasks.gqa.questions import REMEDY, GqaQuestion
+from vl_tasks.gqa.questions import GqaQuestion
 from vl_tasks.gqa.scores import check_answered
+
+_REMEDY = 'predictions are a JSON list of {"questionId": text, "prediction": text}'
 
 
 class _Prediction(msgspec.Struct):
@@ -34,7 +36,7 @@ def read_gqa_predictions(
             not exist, or a required answer is missing; the message names the question.
     """
     predictions: dict[str, str] = {}
-    for record in read_records(path, _Prediction, REMEDY):
+    for record in read_records(path, _Prediction, _REMEDY):
         if record.questionId in predictions:
             raise ValueError(
                 f"{path}: question {shortened(record.questionId)} is answered twice; remove one "
@@ -42,7 +44,8 @@ def read_gqa_predictions(
             )
         if record.questionId not in questions:
             raise ValueError(
-                f"{path}: question {shortened(record.questionId)} does not exist; remove its answer"
+                f"{path}: question {shortened(record.questionId)} is not in the questions file; "
+                "use the file of all questions of the split, or remove the answer"
             )
         predictions[record.questionId] = record.prediction
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders.weights import efficientnet_lite
-from encoders.weights.reachability import any_is_downloaded, is_reachable
+from encoders.weights.reachability import any_is_downloaded
+from storage.reachability import is_reachable
 from vl_tasks.settings.configs import GridConfig, RunConfig
 
 if TYPE_CHECKING:
@@ -21,29 +22,34 @@ OFFLINE = (
 
 
 def check_encoder(config: RunConfig) -> None:
-    """Check within two seconds that the weights of the encoder are local or can be downloaded.
+    """Check that the encoder exists and that its weights are local or can be downloaded.
 
-    The check passes if any weights were downloaded before; loading then checks for these ones.
+    The latter takes at most two seconds, and passes if any weights were downloaded before; loading
+    then checks for these ones.
 
     Raises:
         ConnectionError: They are not local, and the server cannot be reached; the message lists
             encoders that work offline.
         ModuleNotFoundError: The package that contains them is not installed.
+        ValueError: There is no such encoder.
     """
     grids = config.grids
     uses_encoder = config.vision and getattr(config, "regions", None) is None
     if uses_encoder and grids.encoder == efficientnet_lite.NAME and not grids.random_weights:
         efficientnet_lite.check_installed()
     downloads = grids.pretrained is not None and not Path(grids.pretrained).is_file()
-    if not uses_encoder or not downloads or any_is_downloaded():
-        return
-    from huggingface_hub.constants import ENDPOINT
+    if uses_encoder and downloads and not any_is_downloaded():
+        from huggingface_hub.constants import ENDPOINT
 
-    if not is_reachable(ENDPOINT):
-        raise ConnectionError(
-            f"{grids.encoder} with weights {grids.pretrained!r} is not on this machine, and "
-            f"{ENDPOINT} cannot be reached; {OFFLINE}"
-        )
+        if not is_reachable(ENDPOINT):
+            raise ConnectionError(
+                f"{grids.encoder} with weights {grids.pretrained!r} is not on this machine, and "
+                f"{ENDPOINT} cannot be reached; {OFFLINE}"
+            )
+    if uses_encoder and grids.encoder != GridConfig.encoder:
+        from encoders.weights.origins import check_source
+
+        check_source(grids.encoder, grids.pretrained, grids.random_weights)
 
 
 def load_encoder(config: GridConfig, device: str) -> "ClipEncoder":

@@ -23,7 +23,7 @@ from storage.locks import sole_maker, sole_writer
 from storage.processes import run_jobs
 from storage.progress import progress_bar
 from training.interruption import interruption_message
-from training.settings import check_counts
+from training.settings import check_counts, check_numbers
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
     write_house_captions,
@@ -80,6 +80,8 @@ class HouseTasksConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("size",))
+        check_counts(self, ("seed",), least=0)
+        check_numbers(self, ("questions", "gqa_questions", "hypotheses"))
         check_languages(self.languages)
 
     @property
@@ -189,7 +191,7 @@ def _write_split(
     write_house_hypotheses(files, split, hypotheses, new_captions)
     summary = {
         "scans": sorted({image.scan for image in images}),
-        "pictures": count,
+        "images": count,
         "questions": len(questions),
         "hypotheses": len(hypotheses),
         "captions": sum(len(texts) for texts in new_captions.values()),
@@ -209,9 +211,7 @@ def _write_languages(
     from vl_tasks.house_tasks.language_files import write_language
 
     questions, records, images = contents
-    for language in config.languages:
-        if language == ENGLISH:
-            continue
+    for language in (one for one in config.languages if one != ENGLISH):
         rng = _words_rng(config, split, _LANGUAGES_FROM + LANGUAGES.index(language))
         meanings = [question for question, _ in questions]
         pairs = list(zip(meanings, records, strict=True))
@@ -260,7 +260,7 @@ def _words_rng(config: HouseTasksConfig, split: str, number: int) -> np.random.G
 def _too_few_images(split: str, count: int, kinds: str) -> ValueError:
     return ValueError(
         f"{split}: {count} images are too few for balanced {kinds}; set a larger "
-        f"--{split.replace('_', '-')}"
+        f"--{split.replace('_', '-')}, or more questions and hypotheses per image"
     )
 
 

@@ -104,7 +104,7 @@ def image_folders(config: DataLocation, folder: Path) -> list[Path]:
     return [inner, folder] if inner.is_dir() else [folder]
 
 
-def split_file(folder: Path, split: str, ending: str) -> Path:
+def split_file(folder: Path, split: str, *endings: str) -> Path:
     """Find the file of a split by the end of its name.
 
     For example, "val" and "_questions.json" match v2_OpenEnded_mscoco_val2014_questions.json. A
@@ -113,19 +113,18 @@ def split_file(folder: Path, split: str, ending: str) -> Path:
     Args:
         folder: Folder to search.
         split: Name of the split, such as "train", "val" or "test-dev".
-        ending: Regular expression of the name after the split.
+        endings: Possible ends of the name, after the split.
 
     Raises:
         FileNotFoundError: No file matches.
         ValueError: Several files match.
     """
+    ending = f"({'|'.join(map(re.escape, endings))})"
     name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{ending}")
     found = sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
     # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.
     found = [path for path in found if path.suffix == ".jsonl"] or found
     if not found:
-        # Show the regular expression as a plain name, without optional letters.
-        readable = re.sub(r"\w\?", "", ending).replace("\\", "")
         others = sorted(
             path.name for path in folder.iterdir() if re.fullmatch(f".+{ending}", path.name)
         )
@@ -136,7 +135,8 @@ def split_file(folder: Path, split: str, ending: str) -> Path:
                 "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
             )
         raise FileNotFoundError(
-            f"{folder}: no file of split {split!r} (its name ends in {split}{readable}); {remedy}"
+            f"{folder}: no file of split {split!r} (its name ends in "
+            f"{' or '.join(split + ending for ending in endings)}); {remedy}"
         )
     if len(found) > 1:
         raise ValueError(

@@ -131,7 +131,7 @@ class MultilingualLearner(VqaLearner):
         tables = sorted(self.folder.glob("*.tsv"))
         if not tables:
             return [*read_language_questions(self.folder, split, languages, secret)]
-        path = split_file(self.folder, split, r"\.tsv")
+        path = split_file(self.folder, split, ".tsv")
         listed = None if self._listed is None else self._listed.answers
         questions = read_tsv(path, listed, self._photos)
         present = by_language(questions)

@@ -7,7 +7,7 @@ from pathlib import Path
 from vl_tasks.data.questions import Question, read_questions
 from vl_tasks.house_tasks.folders import language_folder, split_file
 
-_ANNOTATIONS = r"_annotations\.json"
+_ANNOTATIONS = "_annotations.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def read_language_questions(
     questions: list[LanguageQuestion] = []
     for language in languages:
         own = language_folder(folder, language)
-        path = split_file(own, split, r"_questions\.json")
+        path = split_file(own, split, "_questions.json")
         annotations = None if secret else _annotations(folder, own, split)
         questions += in_language(read_questions(path, annotations), language)
     return questions

@@ -26,7 +26,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, heads, L, C / heads) of a context (B, L, C)."""
+        """Return keys and values (B, heads, L, C / heads) of a context (B, L, C)."""
         keys, values = self.key_value(context).chunk(2, dim=-1)
         return self._split(keys), self._split(values)
 

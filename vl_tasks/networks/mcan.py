@@ -29,7 +29,7 @@ class Words(nn.Module):
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """States (B, T, hidden) of tokens (B, T); those before padding do not depend on it."""
+        """Return states (B, T, hidden) of tokens (B, T); padding changes none before it."""
         return self.lstm(self.embedding(tokens))[0]
 
 
@@ -91,7 +91,7 @@ class Pooling(nn.Module):
         self.weights[-1] = nn.Linear(config.pooling, glimpses)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Means (B, G, C) over the real rows of x (B, L, C)."""
+        """Return the means (B, G, C) over the real rows of x (B, L, C)."""
         weights = masked_softmax(self.weights(x), mask[..., None], dim=1)  # (B, L, G)
         return weights.transpose(1, 2) @ x
 
@@ -114,7 +114,7 @@ class QuestionReader(nn.Module):
         self.layers = nn.ModuleList(SelfAttention(config, unbiased) for _ in range(config.layers))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, T, hidden) of tokens (B, T), and which are words (B, T)."""
+        """Return the states (B, T, hidden) of tokens (B, T), and which are words (B, T)."""
         mask = tokens != 0
         x = self.words(tokens)
         for layer in self.layers:

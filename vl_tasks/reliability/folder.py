@@ -114,7 +114,10 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / DESCRIPTION
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; name a folder of clipnav train-selector")
+        raise FileNotFoundError(
+            f"{path}: no such file; train a selector with clipnav train-selector, or name another "
+            "folder"
+        )
     try:
         return msgspec.convert(read_json(path, _REMEDY), Description)
     except msgspec.ValidationError as error:

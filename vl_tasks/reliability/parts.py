@@ -37,7 +37,8 @@ def divide_images(
         ValueError: The shares are invalid, or a part has no image.
     """
     if len(shares) != len(PARTS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
-        raise ValueError(f"--shares {' '.join(map(str, shares))}: three positive shares, sum 1")
+        given = " ".join(map(str, shares))
+        raise ValueError(f"--shares {given}: give three positive shares that add up to 1")
     images = list(dict.fromkeys(question.image_id for question in questions))
     random.Random(seed).shuffle(images)
     ends = [0, round(shares[0] * len(images))]

@@ -32,8 +32,8 @@ def read_split(folder: Path, split: str) -> QuestionSplit:
         FileNotFoundError: The split does not exist.
         ValueError: A file is damaged.
     """
-    questions = split_file(folder, split, r"_questions\.json")
-    annotations = split_file(folder, split, r"_annotations\.json")
+    questions = split_file(folder, split, "_questions.json")
+    annotations = split_file(folder, split, "_annotations.json")
     return QuestionSplit(questions, annotations, read_questions(questions, annotations))
 
 

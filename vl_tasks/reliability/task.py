@@ -16,7 +16,7 @@ from vl_tasks.reliability.outputs import Outputs, model_digest, outputs_of
 from vl_tasks.reliability.parts import divide_images, questions_of_parts, read_parts
 from vl_tasks.reliability.scores.metrics import Answers
 from vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
-from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.settings.reliability import SelectorConfig
 from vl_tasks.vqa.accuracy import vqa_accuracy
 from vl_tasks.vqa.answers import AnswerVocabulary
@@ -80,6 +80,21 @@ class SelectionTask:
         return Answers(np.array(accuracy), found.confidence)
 
 
+def split_name(config: SelectorConfig, vqa: VqaConfig) -> str:
+    """Return the name of the split to divide.
+
+    Raises:
+        ValueError: It is the held-out part of the training images.
+    """
+    name = config.split or vqa.evaluation_splits[-1]
+    if name == HELD_OUT:
+        raise ValueError(
+            f"{config.run}: its evaluation split {HELD_OUT} is a part of the training images; name "
+            "another split with answers with --split"
+        )
+    return name
+
+
 def open_task(config: SelectorConfig) -> SelectionTask:
     """Read the divided split, and compute the outputs of the VQA model if they are not cached.
 
@@ -90,7 +105,7 @@ def open_task(config: SelectorConfig) -> SelectionTask:
     if config.run is None:
         raise ValueError("no run given; write clipnav train-selector RUN --method selector")
     vqa = read_config(config.run, VqaConfig)
-    split = read_split(data_folder(vqa), config.split or vqa.evaluation_splits[-1])
+    split = read_split(data_folder(vqa), split_name(config, vqa))
     path = config.parts if config.resume is None else config.resume / PARTS_FILE
     division = divide_images(split.questions) if path is None else read_parts(path)
     divided = questions_of_parts(split.questions, division, str(path or split.questions_file))

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from storage import write_text
 from storage.locks import sole_writer
 from training.checkpoints import RESULTS, load_model
-from training.run_folder import run_folder
+from training.run_folder import check_run, run_folder
 from training.settings import CONFIG, to_json
 from training.setup import iteration_seed
 from training.trainer import Trainer
@@ -28,7 +29,7 @@ from vl_tasks.reliability.methods import Confidences, Estimator, build_estimator
 from vl_tasks.reliability.parts import write_parts
 from vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
 from vl_tasks.reliability.selector import INPUTS
-from vl_tasks.reliability.task import SelectionTask, open_task
+from vl_tasks.reliability.task import SelectionTask, open_task, split_name
 from vl_tasks.settings.reliability import SelectorConfig
 from vl_tasks.training import prepare
 from vl_tasks.vqa.submissions import write_sure_submission
@@ -48,12 +49,15 @@ def train_selector(config: SelectorConfig) -> Path:
         DivergedError: The training diverged.
     """
     prepare(config)
+    check_run(config)
     task = open_task(config)
     if config.epochs is not None:
         steps = round(config.epochs * len(task.parts["dev"].rows) / config.batch_size)
         config = replace(config, iterations=max(1, steps))
         task = replace(task, config=config)
     print(_inputs_line(task))
+    # Unless its outputs are cached, the VQA model was built here, which draws random numbers.
+    torch.manual_seed(config.seed)
     estimator = build_estimator(config, task.outputs.widths)
     if estimator is None:
         run = run_folder(config)
@@ -114,7 +118,7 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
     description = Description(
         run=str(config.run.resolve()),
         model=task.digest,
-        split=config.split or task.vqa.evaluation_splits[-1],
+        split=split_name(config, task.vqa),
         questions=str(split.questions_file.resolve()),
         annotations=str(split.annotations_file.resolve()),
         variant=config.variant,

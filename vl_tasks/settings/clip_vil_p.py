@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from training.settings import check_counts, check_numbers
+from training.settings import check_counts, check_dropout, check_numbers
+from vl_tasks.settings.network_sizes import check_heads
 
 Precision = Literal["fp32", "medium", "bf16", "fp16"]
 FineTunedModel = Literal["clip-vil-p", "multilingual"]
@@ -20,15 +21,15 @@ class TextConfig:
     """BERT whose weights and word pieces are used: a folder of transformers, or a name on Hugging
     Face. Default: random weights, and word pieces learnt from the training sentences."""
     vocabulary: int = 4000
-    """Largest number of word pieces that are learnt (without --text.bert)."""
+    """Largest number of word pieces that are learnt (without `bert`)."""
     hidden: int = 768
-    """Width of the hidden states (without --text.bert)."""
+    """Width of the hidden states (without `bert`)."""
     layers: int = 12
-    """Number of layers (without --text.bert)."""
+    """Number of layers (without `bert`)."""
     heads: int = 12
-    """Number of attention heads (without --text.bert)."""
+    """Number of attention heads (without `bert`)."""
     feed_forward: int = 3072
-    """Hidden width of the feed-forward layers (without --text.bert)."""
+    """Hidden width of the feed-forward layers (without `bert`)."""
     dropout: float = 0.1
     """Dropout rate of hidden states and attention weights."""
     pooling: Literal["first", "means"] = "first"
@@ -36,15 +37,19 @@ class TextConfig:
     or the mean over the words plus the mean over the cells. New networks learn faster with means,
     because the first word piece receives little of each cell."""
 
-    def __post_init__(self) -> None:
+    def check(self, part: str) -> None:
+        """Check the settings.
+
+        Args:
+            part: Prefix of their flags, such as "text.".
+
+        Raises:
+            ValueError: A setting is out of range; names its flag.
+        """
         names = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
-        check_counts(self, names, "text.")
-        check_numbers(self, ("dropout",), "text.", most=1)
-        if self.hidden % self.heads:
-            raise ValueError(
-                f"--text.hidden {self.hidden} is not divisible by --text.heads {self.heads}; "
-                "change one of them"
-            )
+        check_counts(self, names, part)
+        check_dropout(self, ("dropout",), part)
+        check_heads(self.hidden, self.heads, f"--{part}hidden", f"--{part}heads")
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,10 @@ class TrunkConfig:
     frozen: bool = False
     """Do not train the trunk."""
 
+    def check(self, part: str) -> None:
+        """Check the settings, see `TextConfig.check`."""
+        check_counts(self, ("positions",), part, least=0)
+
 
 @dataclass(frozen=True)
 class TrunkOptimiserConfig:
@@ -86,13 +95,20 @@ class TrunkOptimiserConfig:
     trunk within a few thousand iterations; its learning rate follows the schedule of the
     transformer instead of `milestones`."""
 
-    def __post_init__(self) -> None:
-        names = ("learning_rate", "weight_decay", "decay")
-        check_numbers(self, names, "trunk-optimiser.")
+    def check(self, part: str) -> None:
+        """Check the settings.
+
+        Args:
+            part: Prefix of their flags, such as "trunk-optimiser.".
+
+        Raises:
+            ValueError: A setting is out of range or has no effect; names its flag.
+        """
+        check_numbers(self, ("learning_rate", "weight_decay", "decay"), part)
         if self.name == "adamw" and self.milestones:
             raise ValueError(
-                "milestones of the trunk's learning rate have no effect with adamw, which follows "
-                "the schedule of the transformer; omit them"
+                f"--{part}milestones have no effect with --{part}name adamw, which follows the "
+                "schedule of the transformer; omit them"
             )
 
 
@@ -127,6 +143,18 @@ class FineTuningConfig:
         check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
         check_counts(self, ("words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
+        self.trunk.check("clip-vil-p.trunk.")
+
+
+def check_image_size(size: tuple[int, int], flag: str) -> None:
+    """Check the shorter and the longer side of images.
+
+    Raises:
+        ValueError: The order is wrong, or a side is not above 0.
+    """
+    short, long = size
+    if not 0 < short <= long:
+        raise ValueError(f"{flag} {short} {long}: give the shorter side first, both above 0")
 
 
 def check_start(model: str, start: Path | None, vision: bool) -> None:

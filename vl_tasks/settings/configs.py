@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes
+from training.settings import check_counts, check_dropout, check_minutes, check_splits
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
 from vl_tasks.settings.multilingual import MultilingualConfig
@@ -32,8 +32,8 @@ def check_held_out(select_by: str, splits: Sequence[str | None]) -> None:
     """
     if HELD_OUT in splits and select_by != HELD_OUT:
         raise ValueError(
-            f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; add this flag, or "
-            "remove it from the others"
+            f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; set that, or name "
+            "other splits with --evaluation-splits and --submit"
         )
 
 
@@ -119,6 +119,7 @@ class RunConfig(ABC):
     def __post_init__(self) -> None:
         sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch")
         check_counts(self, (*sizes, "threads"))
+        check_counts(self, ("seed",), least=0)
         check_minutes(self.minutes)
         if self.optimiser.warmup_stairs and not self.optimiser.warmup:
             raise ValueError(
@@ -194,6 +195,7 @@ class QuestionConfig(FineTunableConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("embedding", "words", "min_count"))
+        check_splits(self, ("train_splits",))
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
                 "--regions: movie-mcan requires grid features for its convolutions; set --model "
@@ -260,6 +262,11 @@ class EntailmentConfig(FineTunableConfig):
     dropout: float = 0.1
     """Dropout rate of the two-tower model."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, ("hidden", "embedding", "words"))
+        check_dropout(self, ("dropout",))
+
     @property
     def task(self) -> str:
         """Name of the task."""
@@ -302,7 +309,8 @@ class CaptionConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("captions_per_image", "max_words", "beams", "max_length"))
+        counts = ("captions_per_image", "max_words", "min_count", "beams", "max_length")
+        check_counts(self, counts)
         if (self.phase == "scst") != (self.start is not None):
             raise ValueError(
                 "--phase scst and --start RUN (a cross-entropy run) require each other; set both"

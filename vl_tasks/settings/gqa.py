@@ -44,7 +44,7 @@ def read_question_config(run: Path) -> VqaConfig | GqaConfig:
     path = run / CONFIG
     if path.is_file():
         values = read_json(path, f"name a run of {VqaConfig.COMMAND} or {GqaConfig.COMMAND}", True)
-        if isinstance(values, dict) and "objective" in values:
+        if isinstance(values, dict) and "consistency" in values:  # of no other training
             return read_config(run, GqaConfig)
     return read_config(run, VqaConfig)
 
@@ -96,6 +96,7 @@ _HOUSES = GqaConfig(
     **HOUSE_SPLITS,
     model="mcan",
     mcan=VQA_PRESETS["houses"].mcan,
+    pythia=VQA_PRESETS["houses"].pythia,
     embedding=64,
     words=20,
     min_count=1,

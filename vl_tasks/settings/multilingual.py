@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
+from vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig, check_image_size
 
 
 @dataclass(frozen=True)
@@ -15,3 +15,8 @@ class MultilingualConfig:
     """Visual trunk."""
     image_size: tuple[int, int] = (224, 224)
     """Shorter and longer side in pixels of the images: they are resized to fit, and padded."""
+
+    def __post_init__(self) -> None:
+        self.text.check("multilingual.text.")
+        self.trunk.check("multilingual.trunk.")
+        check_image_size(self.image_size, "--multilingual.image-size")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from training.settings import check_counts, check_dropout
+
 
 @dataclass(frozen=True)
 class PythiaConfig:
@@ -17,6 +19,10 @@ class PythiaConfig:
     """Hidden width of the classifier's text branch."""
     dropout: float = 0.1
     """Dropout rate of the joint image-question embedding."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("hidden", "attention", "product", "text_head"), "pythia.")
+        check_dropout(self, ("dropout",), "pythia.")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,12 @@ class McanConfig:
     positions: bool = False
     """Position embeddings of the grid cells (off in the original implementations)."""
 
+    def __post_init__(self) -> None:
+        names = ("hidden", "feed_forward", "layers", "heads", "pooling", "fused")
+        check_counts(self, names, "mcan.")
+        check_dropout(self, ("dropout",), "mcan.")
+        check_heads(self.hidden, self.heads, "--mcan.hidden", "--mcan.heads")
+
 
 @dataclass(frozen=True)
 class CaptionerConfig:
@@ -62,3 +74,20 @@ class CaptionerConfig:
     faithful: bool = False
     """Layer normalisation of the published code: unbiased standard deviation, epsilon added
     outside the square root."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("width", "feed_forward", "layers", "heads"), "captioner.")
+        check_dropout(self, ("dropout", "input_dropout"), "captioner.")
+        check_heads(self.width, self.heads, "--captioner.width", "--captioner.heads")
+
+
+def check_heads(width: int, heads: int, width_flag: str, heads_flag: str) -> None:
+    """Check that a width can be divided among attention heads.
+
+    Raises:
+        ValueError: It cannot; names both flags.
+    """
+    if width % heads:
+        raise ValueError(
+            f"{width_flag} {width} is not divisible by {heads_flag} {heads}; change one of them"
+        )

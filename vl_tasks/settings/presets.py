@@ -18,7 +18,11 @@ from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 _SMALL = McanConfig(
     hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
 )
-_SMALL_PYTHIA = PythiaConfig(hidden=128, attention=64, product=512, text_head=64)
+# Of all models, so that --model alone changes to another one that trains in minutes.
+_SMALL_NETWORKS: dict[str, Any] = {
+    "mcan": _SMALL,
+    "pythia": PythiaConfig(hidden=128, attention=64, product=512, text_head=64),
+}
 _LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
 # CLIP-ViL stretches images to 600 x 1000, which gives 18 x 31 grid cells.
 _CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
@@ -101,7 +105,7 @@ VQA_PRESETS = {
         preset="houses",
         **HOUSE_SPLITS,
         model="mcan",
-        mcan=_SMALL,
+        **_SMALL_NETWORKS,
         embedding=64,
         words=20,
         optimiser=_one_cycle(1e-3, 200),
@@ -116,7 +120,7 @@ VQA_PRESETS = {
         evaluation_splits=("test",),
         # One shape per image: MCAN overfits to this small number of images.
         model="pythia",
-        pythia=_SMALL_PYTHIA,
+        **_SMALL_NETWORKS,
         embedding=64,
         optimiser=_one_cycle(1e-3, 200),
         iterations=1500,
@@ -129,7 +133,7 @@ VQA_PRESETS = {
         data="photos",
         **HELD_OUT_ALONE,
         model="pythia",
-        pythia=_SMALL_PYTHIA,
+        **_SMALL_NETWORKS,
         embedding=64,
         min_count=1,
         optimiser=_one_cycle(1e-3, 50),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, check_numbers
+from training.settings import check_counts, check_minutes, check_numbers, check_splits
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import (
     FineTunedModel,
@@ -18,6 +18,7 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkConfig,
     TrunkOptimiserConfig,
     check_codes,
+    check_image_size,
 )
 from vl_tasks.settings.configs import check_held_out
 
@@ -130,16 +131,16 @@ class PretrainConfig:
         counts = ("evaluation_pairs", "min_count", "cells", "threads", "pairs_per_image")
         check_counts(self, (*sizes, *counts))
         check_counts(self, ("words",), least=3)
-        check_counts(self, ("workers",), least=0)
+        check_counts(self, ("workers", "seed"), least=0)
         check_minutes(self.minutes)
         check_held_out(self.select_by, self.evaluation_splits)
+        check_splits(self, ("train_splits",))
         check_numbers(self, ("exchanged",), most=1)
         check_codes(self.languages, "--languages")
-        short, long = self.image_size
-        if not 0 < short <= long:
-            raise ValueError(
-                f"--image-size {short} {long}: give the shorter side first, both above 0"
-            )
+        self.trunk_optimiser.check("trunk-optimiser.")
+        self.text.check("text.")
+        self.trunk.check("trunk.")
+        check_image_size(self.image_size, "--image-size")
 
     @property
     def run_name(self) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import tyro
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, check_numbers
+from training.settings import check_counts, check_dropout, check_minutes, check_numbers
 from training.tracking import TrackerName
 
 Method = Literal["maxprob", "calibration", "selector"]
@@ -38,9 +38,10 @@ class SelectorSizes:
     def __post_init__(self) -> None:
         check_counts(self, ("image", "question", "fused", "scores"), "sizes.")
         if min(self.hidden) < 1:
-            raise ValueError(f"--sizes.hidden {self.hidden}: both must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"--sizes.dropout {self.dropout:g}: must be at least 0 and below 1")
+            raise ValueError(
+                f"--sizes.hidden {self.hidden[0]} {self.hidden[1]}: both must be at least 1"
+            )
+        check_dropout(self, ("dropout",), "sizes.")
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,14 @@ class SelectorConfig:
         check_counts(
             self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch", "threads")
         )
+        check_counts(self, ("seed",), least=0)
         check_minutes(self.minutes)
         check_numbers(self, ("threshold",), most=1)
         if self.epochs is not None and not self.epochs > 0:
             raise ValueError(f"--epochs {self.epochs:g}: must be greater than 0")
         if not self.risks or not all(0 < risk < 100 for risk in self.risks):
-            raise ValueError(f"--risks {self.risks}: each must be between 0 and 100 percent")
+            given = " ".join(f"{risk:g}" for risk in self.risks)
+            raise ValueError(f"--risks {given}: each must be between 0 and 100 percent")
 
     @property
     def run_name(self) -> str:

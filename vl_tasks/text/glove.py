@@ -39,9 +39,10 @@ def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.nd
             fields = _fields(path, number, raw)
             width = width or len(fields) - 1
             if len(fields) - 1 < width or width < 1:
+                found = f"{len(fields) - 1} numbers, not {width}" if width else "no numbers"
                 raise ValueError(
-                    f"{path}: line {number} has {len(fields) - 1} numbers, not {width}; the file "
-                    f"is truncated or not a GloVe text file, {_REMEDY}"
+                    f"{path}: line {number} has {found}; the file is truncated or not a GloVe text "
+                    f"file, {_REMEDY}"
                 )
             row = rows.get(" ".join(fields[:-width]))
             if row is not None:

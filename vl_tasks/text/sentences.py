@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.checkpoints import VOCABULARY
 from vl_tasks.text.glove import read_glove
 from vl_tasks.text.vocabulary import UNKNOWN, Vocabulary
 from vl_tasks.text.words import Tokenizer, tokenize_sentence
@@ -44,7 +45,22 @@ def build_vocabulary(texts: Sequence[str], tokenizer: Tokenizer = "ours") -> Voc
     )
 
 
-def initialize_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocabulary) -> int:
+def run_vocabulary(
+    run: Path | None, texts: Sequence[str], tokenizer: Tokenizer = "ours"
+) -> Vocabulary:
+    """Read the vocabulary of an existing run, or build that of a new one from training sentences.
+
+    Args:
+        run: Folder of the existing run; None for a new one.
+        texts: Training sentences.
+        tokenizer: Tokenizer of the sentences.
+    """
+    if run is None:
+        return build_vocabulary(texts, tokenizer)
+    return Vocabulary.load(run / VOCABULARY, tokenizer)
+
+
+def initialise_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocabulary) -> int:
     """Initialise word embeddings with GloVe vectors and return the number of known words.
 
     Raises:

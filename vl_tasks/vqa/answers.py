@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -62,10 +62,16 @@ class AnswerVocabulary:
         Raises:
             ValueError: No answer is frequent enough; names the largest count.
         """
-        counts = Counter(
-            normalised(question.majority_answer or _most_frequent(question))
-            for question in questions
-        )
+        answers = (normalised(one.majority_answer or _most_frequent(one)) for one in questions)
+        return cls.of_counts(Counter(answers), min_count)
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int], min_count: int) -> "AnswerVocabulary":
+        """Collect the answers with `min_count` occurrences, by frequency, unchanged.
+
+        Raises:
+            ValueError: No answer is frequent enough; names the largest count.
+        """
         frequent = sorted((-n, answer) for answer, n in counts.items() if n >= min_count)
         if not frequent:
             most = max(counts.values(), default=0)

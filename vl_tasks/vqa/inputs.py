@@ -15,7 +15,7 @@ from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
 from vl_tasks.settings.configs import QuestionConfig
-from vl_tasks.text.sentences import Sentences, initialize_from_glove
+from vl_tasks.text.sentences import Sentences, initialise_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
 from vl_tasks.vqa.answers import AnswerVocabulary
@@ -30,6 +30,11 @@ class ImageQuestion(Protocol):
     @property
     def text(self) -> str:
         """Text of the question."""
+        ...
+
+    @property
+    def question_id(self) -> Any:
+        """Id of the question."""
         ...
 
     @property
@@ -61,7 +66,7 @@ class FeatureInputs:
         if self.config.standardise:
             fit_scale(self.network.scale, self.source, images)
         if self.config.glove is not None:
-            initialize_from_glove(self.network.reasoner.word_vectors, self.config.glove, self.words)
+            initialise_from_glove(self.network.reasoner.word_vectors, self.config.glove, self.words)
 
     def encode(self, questions: Sequence[ImageQuestion]) -> Sentences:
         """Convert questions to token ids."""
@@ -110,7 +115,7 @@ class FineTuningInputs(FineTuning):
     ) -> None:
         super().__init__(config, answers.answers, run, texts)
         self._images = images
-        if run is None and config.start is not None and distributed.rank() == 0:
+        if self.known is not None and distributed.rank() == 0:
             print(f"{self.known} of {len(answers)} answers have pre-trained weights")
 
     def encode(self, questions: Sequence[ImageQuestion]) -> PictureSentences:
@@ -121,3 +126,16 @@ class FineTuningInputs(FineTuning):
     def logits(self, questions: Sequence[ImageQuestion]) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all questions, each exactly once."""
         return self.logits_of(self.encode(questions))
+
+
+def best_answers(
+    inputs: FeatureInputs | FineTuningInputs,
+    answers: AnswerVocabulary,
+    questions: Sequence[ImageQuestion],
+) -> dict[Any, str]:
+    """Return the most probable answer to each question by question id."""
+    return {
+        questions[row].question_id: answers.answers[k]
+        for rows, logits in inputs.logits(questions)
+        for row, k in zip(rows, logits.argmax(1).tolist(), strict=True)
+    }

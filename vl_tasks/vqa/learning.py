@@ -1,6 +1,5 @@
 """Train a VQA model and evaluate its answers."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training import distributed
-from training.checkpoints import VOCABULARY
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
@@ -21,16 +19,14 @@ from vl_tasks.grids.sources import open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
-from vl_tasks.text.sentences import build_vocabulary
-from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, parted, train_task
+from vl_tasks.text.sentences import run_vocabulary
+from vl_tasks.training import FinalScores, parted, train_task, warn_of_training_data
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
+from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
 from vl_tasks.vqa.submissions import write_submission
 
 ANSWERS = "answers.json"
-_LOG = logging.getLogger(__name__)
 
 
 class SoftTargets:
@@ -47,6 +43,11 @@ class SoftTargets:
         self._first = np.concatenate([[0], np.cumsum([len(one) for one in scores])])
         self._index = np.array([k for one in scores for k in one], np.int64)
         self._value = np.array([v for one in scores for v in one.values()], np.float32)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no question has an answer of the vocabulary."""
+        return not len(self._index)
 
     def batch(self, rows: np.ndarray) -> Tensor:
         """Return the targets (B, classes) of the questions `rows`."""
@@ -82,6 +83,14 @@ def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) 
     return answer_loss(logits, targets, config.loss)
 
 
+def no_answers(folder: Path) -> ValueError:
+    """Return the error of a data folder whose answers are not in the answer vocabulary."""
+    return ValueError(
+        f"{folder}: no training question has an answer of the answer vocabulary; omit --answers, "
+        "or use the vocabulary of this data set"
+    )
+
+
 class VqaLearner:
     """VQA network with its training and evaluation questions.
 
@@ -93,11 +102,7 @@ class VqaLearner:
 
     def __init__(self, config: VqaConfig) -> None:
         self.config = config
-        for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
-            if split in config.train_splits:
-                _LOG.warning(
-                    "%s is one of --train-splits: its accuracy is measured on training data", split
-                )
+        warn_of_training_data(config)
         self.folder = data_folder(config)
         own = find_own_questions(self.folder)
         self._own = None if own is None else read_own_questions(own)
@@ -112,15 +117,18 @@ class VqaLearner:
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.answers = self._answer_vocabulary()
+        self._targets = SoftTargets(learnt, self.answers)
+        if self._targets.is_empty:
+            raise no_answers(self.folder)
         if config.model in FINE_TUNED_MODELS:
             self.inputs = self._fine_tuning()
         else:
-            self.words = self._vocabulary()
+            texts = [one.text for one in learnt]
+            self.words = run_vocabulary(config.resume, texts, config.tokenizer)
             self.inputs = self._feature_inputs()
         self.network = self.inputs.network
         self.metadata = self.inputs.metadata
         self.encoded: Any = self.inputs.encode(learnt)
-        self._targets = SoftTargets(learnt, self.answers)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""
@@ -139,14 +147,7 @@ class VqaLearner:
 
     def answer(self, questions: Sequence[Question]) -> dict[int, str]:
         """Return the most probable answer to each question by question id."""
-        answers: dict[int, str] = {}
-        for rows, logits in self.inputs.logits(questions):
-            best = logits.argmax(1).tolist()
-            answers |= {
-                questions[row].question_id: self.answers.answers[k]
-                for row, k in zip(rows, best, strict=True)
-            }
-        return answers
+        return best_answers(self.inputs, self.answers, questions)
 
     def score(self, questions: Sequence[Question]) -> VqaScores:
         """Score the model's answers to questions with the official accuracy."""
@@ -181,10 +182,10 @@ class VqaLearner:
                     "--select-by held-out --evaluation-splits held-out, and omit --submit"
                 )
             return self._own.questions
-        questions = split_file(self.folder, split, r"_questions\.json")
+        questions = split_file(self.folder, split, "_questions.json")
         if secret:
             return read_questions(questions)
-        return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
+        return read_questions(questions, split_file(self.folder, split, "_annotations.json"))
 
     def _fine_tuning(self) -> FineTuningInputs:
         """Load the pre-trained network."""
@@ -214,12 +215,6 @@ class VqaLearner:
 
     def _questions(self) -> list[Question]:
         return [*self.learnt, *(one for split in self.splits.values() for one in split)]
-
-    def _vocabulary(self) -> Vocabulary:
-        config = self.config
-        if config.resume is not None:
-            return Vocabulary.load(config.resume / VOCABULARY, config.tokenizer)
-        return build_vocabulary([one.text for one in self.learnt], config.tokenizer)
 
     def _answer_vocabulary(self) -> AnswerVocabulary:
         config = self.config

@@ -15,6 +15,7 @@ from storage.records import read_records
 from vl_tasks.data.questions import Question
 
 REMEDY = 'a submission is a JSON list of {"question_id": number, "answer": text}'
+SURE_REMEDY = f'{REMEDY[:-1]}, "confidence": number}}'
 _NAMED = 5  # ids that a message lists
 
 
@@ -41,12 +42,13 @@ def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]
         ValueError: The file is damaged, answers a question twice, answers a question outside the
             split, or misses a question; the message lists the question ids.
     """
-    return {key: record.answer for key, record in _read(path, questions, _Record).items()}
+    records = _read(path, questions, _Record, REMEDY)
+    return {key: record.answer for key, record in records.items()}
 
 
 def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int, tuple[str, float]]:
     """Read the answers with their confidence, the input of `reliability.scores.metrics`."""
-    records = _read(path, questions, _SureRecord)
+    records = _read(path, questions, _SureRecord, SURE_REMEDY)
     return {key: (record.answer, record.confidence) for key, record in records.items()}
 
 
@@ -65,10 +67,12 @@ def write_sure_submission(path: Path, answers: Mapping[int, tuple[str, float]]) 
     write_text(path, json.dumps(rows, ensure_ascii=False))
 
 
-def _read(path: Path, questions: Iterable[Question], kind: type[Record]) -> dict[int, Record]:
+def _read(
+    path: Path, questions: Iterable[Question], kind: type[Record], remedy: str
+) -> dict[int, Record]:
     records: dict[int, Record] = {}
     twice: list[int] = []
-    for record in read_records(path, kind, REMEDY):
+    for record in read_records(path, kind, remedy):
         if record.question_id in records:
             twice.append(record.question_id)
         records[record.question_id] = record
@@ -76,12 +80,14 @@ def _read(path: Path, questions: Iterable[Question], kind: type[Record]) -> dict
     known = set(expected)
     faults = {
         "answered twice": twice,
-        "that the split does not have": [key for key in records if key not in known],
-        "without an answer": [key for key in expected if key not in records],
+        "not in the split": [key for key in records if key not in known],
+        "not answered": [key for key in expected if key not in records],
     }
-    listed = [f"{len(ids)} {_listed(ids)} {fault}" for fault, ids in faults.items() if ids]
+    listed = [f"{fault}: {len(ids)} {_listed(ids)}" for fault, ids in faults.items() if ids]
     if listed:
-        raise ValueError(f"{path}: questions {'; '.join(listed)}")
+        raise ValueError(
+            f"{path}: questions {'; '.join(listed)}; answer each question of the split once"
+        )
     return {key: records[key] for key in expected}
 
 

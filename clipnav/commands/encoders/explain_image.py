@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from clipnav.parsing import parse
+from training.settings import check_effects
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,6 +46,17 @@ class ExplainArguments:
     the encoder, fit and size of the run."""
     run: Path = Path("runs/vqa-mcan-house")
     """Folder of a run of clipnav finetune-vqa or clipnav finetune-gqa; used with --question."""
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ValueError('the text is empty; write clipnav explain-image IMAGE "a red sofa"')
+        if self.output.suffix.lower() != ".png":
+            raise ValueError(f"--output {self.output}: choose a name that ends in .png")
+        if self.question is None:
+            check_effects(self, {"run": "without --question"})
+        else:
+            reason = "with --question, which explains the model of --run"
+            check_effects(self, dict.fromkeys(("encoder", "pretrained", "fit", "size"), reason))
 
 
 def run(arguments: ExplainArguments) -> None:

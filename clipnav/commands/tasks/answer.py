@@ -53,7 +53,7 @@ class AnswerConfig:
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and answer."""
     config = parse(AnswerConfig, __name__, __doc__, arguments)
-    if not config.questions:
+    if not all(question.strip() for question in config.questions or [""]):
         raise SystemExit('no question given; write clipnav answer IMAGE "is there a lamp?"')
     if config.max_risk is not None:
         _answer_or_abstain(config, config.max_risk)

@@ -67,21 +67,25 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
         common: Arguments of clipnav finetune-vqa that all rows share.
 
     Raises:
-        ValueError: There are no encoders, two have the same name, or one is a feature store of
-            viewpoints.
+        ValueError: There are no encoders, two have the same name, or one does not exist or is a
+            feature store of viewpoints.
     """
     from training.comparisons import ComparisonRow
     from vl_tasks.command_line import parse_vqa
+    from vl_tasks.grids.encoders import check_encoder
 
     config = parse_vqa(common)
     has_positions = config.model == "mcan" and config.mcan.positions
-    return [
+    rows = [
         *(
             ComparisonRow(entry.name, (*common, *encoder_arguments(entry, has_positions)))
             for entry in named_encoders(arguments.encoders)
         ),
         *(ComparisonRow(name, (*common, f"--{name}")) for name in arguments.ablations),
     ]
+    for row in rows:
+        check_encoder(parse_vqa(row.arguments_for(0)))
+    return rows
 
 
 def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:

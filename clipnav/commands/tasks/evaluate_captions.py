@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
         captions = read_results(file)
         scores = evaluate_captions(captions, references, config.tokenizer, meteor, config.spice)
         results[str(file)] = asdict(scores)
-        print(f"{file}: {scores.images} captions, words by {scores.tokenizer}")
+        print(f"{file}: {scores.images} captions, tokenizer {scores.tokenizer}")
         for name, value in scores.scores.items():
             print(f"  {name:<8} {100 * value:7.2f}")
     if config.json:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from clipnav.parsing import parse
-from training.settings import check_counts
+from training.settings import check_counts, check_effects
 from vl_tasks.vqa.normalising import Variant
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class ShiftConfig:
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise ValueError(f"--shift.share {self.share:g}: must be above 0 and at most 1")
+        if self.data is None:
+            reason = "without --shift.data"
+            check_effects(self, {"split": reason, "share": reason}, part="shift.")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class EvaluateReliabilityConfig:
     """Output file of the risk-coverage curves, PNG, PDF or SVG."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("resamples",), least=0)
+        check_counts(self, ("resamples", "seed"), least=0)
         if self.plot is not None and self.plot.suffix not in (".png", ".pdf", ".svg"):
             raise ValueError(f"--plot {self.plot}: choose a name that ends in .png, .pdf or .svg")
         if self.names and len(self.names) != len(self.models):

@@ -170,5 +170,5 @@ def test_a_trained_agent_acts_and_the_teacher_labels(small_config, pictured_door
     assert {record["source"] for record in records} == {"policy", "teacher"}
     assert check_export(output)
     shutil.rmtree(config.output)
-    with pytest.raises(FileNotFoundError, match="name the folder of a training run"):
+    with pytest.raises(FileNotFoundError, match="name a run of clipnav"):
         export_demonstrations(settings)

@@ -191,6 +191,12 @@ def test_holding_out_all_houses_is_refused(monkeypatch, tmp_path, houses, held_o
         command.main(PretrainConfig(houses=houses, held_out=held_out, output=tmp_path))
 
 
+def test_more_houses_than_the_set_has_are_refused(tmp_path):
+    config = PretrainConfig(set="mini", houses=33, output=tmp_path / "run")
+    with pytest.raises(ValueError, match="--houses 33: the set mini has only 32 houses"):
+        command.main(config)
+
+
 def test_captions_fit_the_context():
     from envs.houses.views.captions import SYNONYMS
 

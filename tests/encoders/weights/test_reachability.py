@@ -1,44 +1,10 @@
-import socket
-import threading
-
 import pytest
 
 from encoders.weights import origins
 from encoders.weights.loading import load_model
-from encoders.weights.reachability import any_is_downloaded, is_downloaded, is_reachable
+from encoders.weights.reachability import any_is_downloaded, is_downloaded
 
 TAG = {"hf_hub": "timm/resnet50x4_clip.openai/", "url": "https://x.org/models/RN50x4.pt"}
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def test_only_a_listening_host_is_reachable():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert is_reachable(f"http://127.0.0.1:{port}", 5)
-    assert not is_reachable(f"http://127.0.0.1:{port}", 5)
-
-
-def test_a_hanging_name_lookup_times_out(monkeypatch):
-    release = threading.Event()
-
-    def hang(*_):
-        release.wait()
-        raise OSError("given up")
-
-    monkeypatch.setattr(socket, "create_connection", hang)
-    assert not is_reachable("https://huggingface.co", 0.05)
-    release.set()
-
-
-def test_the_proxy_is_checked_instead_of_the_host(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
-        assert is_reachable("https://nowhere.invalid", 5)
 
 
 def test_downloaded_weights_are_detected(tmp_path, monkeypatch):

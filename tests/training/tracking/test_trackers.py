@@ -74,6 +74,18 @@ def test_damaged_ids_are_refused(offline):
         start_trackers(["wandb"], offline, 1, {})
 
 
+def test_a_tracker_that_cannot_start_is_one_line(offline, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="requires the extra 'wandb'")
+
+    def init(**settings):
+        raise wandb.errors.UsageError("No API key configured.\nUse `wandb login` to log in.")
+
+    monkeypatch.setattr(wandb, "init", init)
+    with pytest.raises(ValueError, match=r"--track wandb: No API key.*WANDB_MODE=offline") as error:
+        start_trackers(["wandb"], offline, 1, {})
+    assert "\n" not in str(error.value)
+
+
 def test_a_training_writes_to_the_trackers(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

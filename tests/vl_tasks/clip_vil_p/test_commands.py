@@ -168,7 +168,7 @@ def test_answer_head_is_initialised_as_in_the_golden_file(shared):
 
 def test_wrong_settings_are_named(run_command, pretrained, pair_folder, shapes, tmp_path):
     vqa = ("finetune-vqa", "--data", shapes, "--model", "clip-vil-p")
-    with pytest.raises(FileNotFoundError, match="name the folder of a training run"):
+    with pytest.raises(FileNotFoundError, match="name a run of clipnav"):
         run_command(*vqa, "--start", tmp_path / "nothing", "--output", tmp_path / "run")
     data = ("pretrain-vl", "--data", pair_folder, "--output", tmp_path / "run")
     with pytest.raises(ValueError, match="--image-size 64 90: the cells of the encoder"):

@@ -108,7 +108,7 @@ def test_faulty_predictions_are_named(run_command, gqa_shapes, tmp_path):
     assert "consistency 100.00" in evaluate(gold, "--consistency")
     with pytest.raises(ValueError, match="question val48a is answered twice"):
         evaluate([*balanced, "val48a"])
-    with pytest.raises(ValueError, match="question x does not exist"):
+    with pytest.raises(ValueError, match="question x is not in the questions file"):
         evaluate([*balanced, "x"])
     with pytest.raises(ValueError, match="question val48a and 1 others have no answer"):
         evaluate(balanced[2:])

@@ -142,7 +142,7 @@ def test_scores_by_hand():
     ("questions", "predictions", "complaint"),
     [
         ({"1": _question()}, [("1", "a"), ("1", "b")], "question 1 is answered twice"),
-        ({"1": _question()}, [("1", "a"), ("2", "b")], "question 2 does not exist"),
+        ({"1": _question()}, [("1", "a"), ("2", "b")], "question 2 is not in the questions file"),
         ({"1": _question()}, [], "question 1 and 0 others have no answer"),
         ({"1": _question(types={})}, [], "record 1: Object missing required field structural"),
         ([], [], "Expected object"),

@@ -34,6 +34,18 @@ def test_settings_that_work_offline_pass(offline, tmp_path):
     check_encoder(dataclasses.replace(pythia, grids=grids))
 
 
+def test_an_unknown_encoder_is_refused_before_a_training(offline):
+    houses = VQA_PRESETS["houses"]
+    for encoder, problem in {
+        "RN5O": "'RN5O' is neither a folder nor a model of open_clip",
+        "RN50": "RN50 has no weights of its own",
+    }.items():
+        grids = dataclasses.replace(houses.grids, encoder=encoder)
+        with pytest.raises(ValueError, match=problem):
+            check_encoder(dataclasses.replace(houses, grids=grids))
+        check_encoder(dataclasses.replace(houses, grids=grids, vision=False))
+
+
 def test_weights_that_may_be_local_pass(offline, monkeypatch):
     monkeypatch.setattr(encoders, "any_is_downloaded", lambda: True)
     check_encoder(VQA_PRESETS["pythia-clip-vil"])

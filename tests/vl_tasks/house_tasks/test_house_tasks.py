@@ -86,7 +86,9 @@ def test_pretraining_finds_the_pairs_with_its_defaults(files, run_command, tmp_p
     assert list(results) == ["val_seen", "val_unseen"]
     for split, figures in results.items():
         assert {"words_accuracy", "matching_accuracy", "answers_accuracy"} <= figures.keys()
-        assert f"{split}: answers accuracy {figures['answers_accuracy']:.3f}" in printed
+        accuracy, answers = figures["accuracy"], figures["answers_accuracy"]
+        assert f"{split}: accuracy {100 * accuracy:.1f} (loss " in printed
+        assert f", answers {100 * answers:.1f} (loss {figures['answers_loss']:.3f})" in printed
     assert results["val_seen"] != results["val_unseen"]
     records = json.loads((folder / "lxmert_train.json").read_text())
     sentences = sum(len(texts) for one in records for texts in one["sentf"].values())
@@ -233,9 +235,9 @@ def test_pairs_have_the_form_of_lxmert(files, split):
 
 def test_the_file_of_a_split_is_unique_for_each_task(files):
     folder = files[0].folder
-    for ending in (r"_questions\.json", r"_balanced_questions\.json", r"\.jsonl?"):
+    for endings in (["_questions.json"], ["_balanced_questions.json"], [".jsonl", ".json"]):
         for split in SPLITS:
-            assert split_file(folder, split, ending).is_file()
+            assert split_file(folder, split, *endings).is_file()
 
 
 def test_houses_of_val_unseen_are_in_no_other_split(files):

@@ -113,10 +113,13 @@ def test_foreign_predictions_give_the_same_scores(run_command, selectors, shapes
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda rows: [{k: v for k, v in r.items() if k != "confidence"} for r in rows], "confid"),
+        (
+            lambda rows: [{k: v for k, v in r.items() if k != "confidence"} for r in rows],
+            '"confidence": n',
+        ),
         (lambda rows: [*rows, rows[0]], "answered twice"),
         (lambda rows: [*rows, {**rows[0], "question_id": 424242}], "424242"),
-        (lambda rows: rows[1:], "without an answer"),
+        (lambda rows: rows[1:], "not answered"),
     ],
 )
 def test_bad_predictions_are_refused_with_one_line(
@@ -135,6 +138,12 @@ def test_bad_predictions_are_refused_with_one_line(
         run_command("evaluate-reliability", path, *arguments)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_share_of_shifted_questions_requires_their_data(run_command, selectors, capsys):
+    with pytest.raises(SystemExit):
+        run_command("evaluate-reliability", selectors["selector"], "--shift.share", 0.3)
+    assert "--shift.share 0.3 has no effect without --shift.data" in capsys.readouterr().err
 
 
 def test_shifted_questions_are_mixed_in(run_command, selectors, shapes, tmp_path):
@@ -193,8 +202,16 @@ def test_a_selector_of_another_model_is_refused(run_command, blind_run, selector
     with pytest.raises(ValueError, match=f"made for another model than {other}") as refused:
         run_command("answer", *arguments, "--max-risk", 5)
     assert "\n" not in str(refused.value)
-    with pytest.raises(FileNotFoundError, match="name a folder of clipnav train-selector"):
+    with pytest.raises(FileNotFoundError, match="train a selector with clipnav train-selector"):
         run_command("answer", *arguments[:-1], blind_run, "--max-risk", 5)
+
+
+def test_cached_outputs_do_not_change_the_result(run_command, blind_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
+    for name in ("computed", "cached"):
+        run_command("train-selector", blind_run, *SMALL.split(), "--output", tmp_path / name)
+    computed, cached = (tmp_path / name / MODEL for name in ("computed", "cached"))
+    assert computed.read_bytes() == cached.read_bytes()
 
 
 def test_a_resumed_run_is_finished(run_command, blind_run, selectors, tmp_path):

@@ -38,7 +38,11 @@ def test_questions_of_an_image_stay_together():
 
 @pytest.mark.parametrize(
     ("shares", "problem"),
-    [((0.5, 0.5, 0.5), "sum 1"), ((1.0, -0.5, 0.5), "positive"), ((0.001, 0.001, 0.998), "dev")],
+    [
+        ((0.5, 0.5, 0.5), "add up to 1"),
+        ((1.0, -0.5, 0.5), "positive"),
+        ((0.001, 0.001, 0.998), "dev"),
+    ],
 )
 def test_bad_shares_are_refused(shares, problem):
     with pytest.raises(ValueError, match=problem):

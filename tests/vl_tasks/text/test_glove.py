@@ -32,7 +32,7 @@ def test_vectors_are_in_the_rows_of_their_words(tmp_path):
         ("the 1 1 1\nred 1 1\n", r"glove\.txt: line 2 has 2 numbers, not 3"),
         ("red 1 x 1\n", "line 1 is not a word with numbers"),
         ("the 1 1 1\n", "none of the 3 words"),
-        ("the\n", "line 1 has 0 numbers"),
+        ("the\n", "line 1 has no numbers; the file"),
     ],
 )
 def test_errors_name_the_damage(tmp_path, text, complaint):

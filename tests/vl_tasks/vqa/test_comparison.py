@@ -117,6 +117,12 @@ def test_stores_of_viewpoints_and_trained_towers_are_refused(run_command, traini
         make_job(tmp_path / "run", ["--model", "clip-vil-p", "--start", str(tmp_path)])
 
 
+@pytest.mark.parametrize("flags", [["--seed", "3"], ["--output=x"], ["--select-by", "val"]])
+def test_flags_that_the_comparison_sets_are_refused(run_command, flags):
+    with pytest.raises(ValueError, match=f"{flags[0].partition('=')[0]} after --: the comparison"):
+        run_command("compare-vqa-encoders", "--", *flags)
+
+
 def test_models_with_positions_read_regions_without_them(regions):
     from clipnav.commands.tasks.compare_vqa_encoders import CompareArguments, contestants
 
@@ -128,6 +134,8 @@ def test_models_with_positions_read_regions_without_them(regions):
         "--mcan.no-positions"
         not in contestants(arguments, ["--mcan.no-positions"])[1].arguments[1:]
     )
+    with pytest.raises(ValueError, match="'nothing' is neither a folder nor a model of open_clip"):
+        contestants(CompareArguments(encoders=("house_clip", "nothing")), [])
 
 
 def test_a_model_is_trained_on_the_grid_of_efficientnet(training, tmp_path):

@@ -23,9 +23,12 @@ def test_written_and_read(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        ([(1, "a"), (2, "b"), (3, "c"), (1, "d")], r"1 \(1\) answered twice"),
-        ([(1, "a"), (2, "b"), (3, "c"), (9, "d")], r"1 \(9\) that the split does not have"),
-        ([(1, "a")], r"2 \(3, 2\) without an answer"),
+        (
+            [(1, "a"), (2, "b"), (3, "c"), (1, "d")],
+            r"questions answered twice: 1 \(1\); answer each",
+        ),
+        ([(1, "a"), (2, "b"), (3, "c"), (9, "d")], r"questions not in the split: 1 \(9\); answer"),
+        ([(1, "a")], r"questions not answered: 2 \(3, 2\); answer each"),
         ([(1, 5)], r"record 0 \(question_id 1\): field 'answer': expected str, got int"),
         ([(1, None)], r"record 0 \(question_id 1\): field 'answer'"),
     ],

@@ -158,7 +158,7 @@ def _source(folder: Path, split: str) -> Path:
     if not found:
         raise FileNotFoundError(
             f"{folder}: no data file of split {split!r}; expected NAME_{split}.json in LXMERT's "
-            "format, or one dataset_NAME.json in Karpathy's"
+            "format, or one dataset_NAME.json in Karpathy's; see docs/vl_pretraining.md"
         )
     return found[0]
 

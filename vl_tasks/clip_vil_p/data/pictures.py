@@ -115,6 +115,6 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height, turned = picture_header(path)
     except PictureError as error:
         raise ValueError(
-            f"{path}: cannot be read as a picture ({error.problem}); fetch it again"
+            f"{path}: cannot be read as an image ({error.problem}); download it again"
         ) from error
     return (width, height) if turned else (height, width)

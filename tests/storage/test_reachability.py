@@ -1,0 +1,48 @@
+import socket
+import threading
+
+import pytest
+
+from storage.hugging_face import check_folder
+from storage.reachability import is_reachable
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_only_a_listening_host_is_reachable():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert is_reachable(f"http://127.0.0.1:{port}", 5)
+    assert not is_reachable(f"http://127.0.0.1:{port}", 5)
+
+
+def test_a_hanging_name_lookup_times_out(monkeypatch):
+    release = threading.Event()
+
+    def hang(*_):
+        release.wait()
+        raise OSError("given up")
+
+    monkeypatch.setattr(socket, "create_connection", hang)
+    assert not is_reachable("https://huggingface.co", 0.05)
+    release.set()
+
+
+def test_the_proxy_is_checked_instead_of_the_host(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert is_reachable("https://nowhere.invalid", 5)
+
+
+def test_models_that_cannot_be_reached_are_not_requested(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("storage.hugging_face.is_reachable", lambda address: False)
+    with pytest.raises(ConnectionError, match="some/bert: neither a folder nor downloaded"):
+        check_folder("some/bert")
+    (tmp_path / "models--some--bert/snapshots/1").mkdir(parents=True)
+    (tmp_path / "models--some--bert/snapshots/1/config.json").touch()
+    check_folder("some/bert")
