@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import signal
 
 import pytest
@@ -31,6 +32,13 @@ def test_resume_is_bit_identical(tmp_path, check_same_run, request_):
     second = make_trainer(None, resume=first.run)
     second.train()
     check_same_run(whole, second)
+
+
+def test_the_last_line_of_progress_has_the_last_loss(tmp_path, capsys):
+    trainer = make_trainer(tmp_path / "run", iterations=100)
+    trainer.train()
+    assert 100 in [one["iteration"] for one in read_log(trainer.run) if one["kind"] == "train"]
+    assert re.search(r"100%, 100 it, .* loss \d+\.\d{3}, ", capsys.readouterr().err)
 
 
 def test_changed_settings_of_a_resumed_run_are_saved(tmp_path):
