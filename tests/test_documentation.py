@@ -52,6 +52,14 @@ def test_files_and_links_of_a_page_exist(page):
     assert [target for target in targets if not target.exists()] == []
 
 
+@pytest.mark.parametrize("contents", [ROOT / "README.md", ROOT / "docs" / "index.md"])
+def test_the_contents_list_every_guide_and_tutorial(contents):
+    links = re.findall(r"\]\(([^)#]+)", contents.read_text("utf-8"))
+    linked = {(contents.parent / link).resolve() for link in links if "://" not in link}
+    pages = {*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("own_*.md")}
+    assert pages - linked - {ROOT / "docs" / "index.md"} == set()
+
+
 def test_every_command_is_on_a_page():
     text = "".join(page.read_text("utf-8") for page in PAGES)
     assert {name for name in NAMES if not re.search(rf"clipnav {name}\b", text)} == set()
