@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,13 @@ def test_the_contents_list_every_guide_and_tutorial(contents):
     linked = {(contents.parent / link).resolve() for link in links if "://" not in link}
     pages = {*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("own_*.md")}
     assert pages - linked - {ROOT / "docs" / "index.md"} == set()
+
+
+def test_the_readme_lists_every_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
+    assert set(project["optional-dependencies"]) - {"dev"} - listed == set()
 
 
 def test_every_command_is_on_a_page():
