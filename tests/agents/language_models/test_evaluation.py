@@ -322,3 +322,12 @@ class TestSettings:
     def test_a_timeout_of_zero_is_refused(self):
         with pytest.raises(ValueError, match="--request-timeout 0"):
             ServerConfig(request_timeout=0.0)
+
+
+def test_without_a_server_no_scores_are_promised(evaluate_with, capsys):
+    status, _, _ = evaluate_with("http://127.0.0.1:9/v1")
+    printed = capsys.readouterr().out
+    assert status == 1
+    assert "No scores: no episode is finished." in printed
+    assert "Stopped: http://127.0.0.1:9/v1: not reachable" in printed
+    assert "The scores are" not in printed
