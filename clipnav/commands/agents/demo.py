@@ -18,8 +18,8 @@ class DemoConfig:
     """Settings of the demo."""
 
     output: Path = Path("runs/demo")
-    """Folder of the run and its pages; its folder imitation has the run that precedes it. A number is
-    appended if the folder exists."""
+    """Folder of the run and its pages; its folder imitation is the run that precedes it. A number
+    is appended if the folder exists."""
     iterations: int | None = None
     """Number of weight updates of each of the two runs; those of their presets by default."""
     threads: int = 2
