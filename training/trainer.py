@@ -257,6 +257,11 @@ class Trainer:
                 f"{self.run / TRAINER}: does not fit the data or the settings ({error}); "
                 "resume with the data and settings of the run"
             ) from error
+        if self.config.minutes is None and self.config.iterations < self.iteration:
+            raise ValueError(
+                f"--iterations {self.config.iterations}: {self.run} already has {self.iteration} "
+                "iterations; give at least this number"
+            )
         if self._is_first and not (self.best and (self.run / MODEL).is_file()):
             # The run may have been killed after saving the state and before saving the same weights
             # as model.

@@ -51,6 +51,15 @@ def test_changed_settings_of_a_resumed_run_are_saved(tmp_path):
     assert settings == Config(output=moved, iterations=40)
 
 
+def test_a_run_is_not_resumed_to_fewer_iterations_than_it_has(tmp_path):
+    first = make_trainer(tmp_path / "run")
+    first.train()
+    first.close()
+    with pytest.raises(ValueError, match=r"--iterations 19: .* already has 20 iterations"):
+        make_trainer(None, resume=first.run, iterations=19)
+    assert read_config(first.run, Config).iterations == 20
+
+
 @pytest.mark.parametrize("spoilt", [torch.nan, 1e6])
 def test_a_diverged_run_stops_with_a_saved_state(tmp_path, spoilt):
     learner = Sums()
