@@ -131,6 +131,6 @@ def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny
         write_trace(trace, tmp_path / place / "traces")
     sources = [tmp_path / place / kind for place in "ab" for kind in ("run", "traces")]
     run_command("plot-results", *sources, "--output", tmp_path, "--kind", "svg")
-    for figure, name in {"training": "{}/run", "endings": "follower {}/traces"}.items():
+    for figure, name in {"training": "{}/run", "outcomes": "follower {}/traces"}.items():
         text = (tmp_path / f"{figure}.svg").read_text()
         assert all(f"<!-- {name.format(place)} -->" in text for place in "ab")
