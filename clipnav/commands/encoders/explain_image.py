@@ -46,6 +46,12 @@ class ExplainArguments:
     run: Path = Path("runs/vqa-mcan-house")
     """Folder of a run of clipnav finetune-vqa or clipnav finetune-gqa; used with --question."""
 
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ValueError('the text is empty; give a text, such as "a red chair"')
+        if self.output.suffix != ".png":
+            raise ValueError(f"--output {self.output}: must be a .png file")
+
 
 def run(arguments: ExplainArguments) -> None:
     """Run the command."""
