@@ -32,6 +32,10 @@ _MAY_CHANGE = frozenset(
 )
 
 
+# Each has settings of its own, whose class admits its name only.
+_AGENTS = ("follower", "map")
+
+
 @dataclass(frozen=True)
 class _Choices:
     """Flags that determine the defaults of the other flags.
@@ -59,13 +63,19 @@ def parse_agent(
     """Return the settings of an agent's training from its command line; see `_parse`.
 
     The agent is that of the run to resume, that of the file --config, or --agent.
+
+    Raises:
+        ValueError: --agent is not the name of an agent; and as in `_parse`.
     """
     words = [_with_hyphens(word) for word in arguments]
     source = early_value(words, "resume") or early_value(words, "config")
     if source is not None:
         is_map = agent_kind(Path(source)) is MapTrainConfig
     else:
-        is_map = early_value(words, "agent") == "map"
+        agent = early_value(words, "agent")
+        if agent not in (None, *_AGENTS):
+            raise ValueError(f"--agent {agent}: no such agent; choose {' or '.join(_AGENTS)}")
+        is_map = agent == "map"
     if is_map:
         return _parse(MapTrainConfig, _map_defaults, arguments, description)
     return parse_train(arguments, description)

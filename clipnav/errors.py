@@ -3,6 +3,7 @@
 Ctrl-C and SIGTERM end a command with a message and exit status 130.
 """
 
+import errno
 import itertools
 import multiprocessing
 import os
@@ -21,6 +22,11 @@ _REMEDIES: dict[type[OSError], str] = {
     NotADirectoryError: "its parent is a file; name a folder that exists or can be created",
     FileExistsError: "is a file; name a folder",
     PermissionError: "permission denied; change its permissions, or name another path",
+}
+
+_REMEDIES_BY_NUMBER = {
+    errno.EROFS: "is on a read-only file system; name another path",
+    errno.ENOSPC: "no space is left on its disk; make room, or name another path",
 }
 
 # Errors that the packages raise for missing or wrong input, with messages for users.
@@ -132,7 +138,9 @@ def _message(error: Exception) -> object:
     if isinstance(error, KeyError) and error.args:
         return error.args[0]  # the text of a KeyError is the representation of its message
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
-        remedy = _REMEDIES.get(type(error), f"{error.strerror} (error {error.errno})")
+        remedy = _REMEDIES.get(type(error)) or _REMEDIES_BY_NUMBER.get(
+            error.errno or 0, f"{error.strerror} (error {error.errno})"
+        )
         return f"{os.fspath(error.filename)}: {remedy}"
     return error
 

@@ -138,7 +138,7 @@ def _annotation_groups() -> dict[str, Group]:
         ),
         "rxr-clip-vil": Group(
             "RxR in the format of CLIP-ViL's agents, with parsed sentences",
-            "not published",
+            "size not published",
             "CC-BY (RxR)",
             (RemoteFile(f"{_CLIP_VIL}/RxR.zip", "rxr/RxR.zip", unpacked="rxr/clip_vil"),),
         ),

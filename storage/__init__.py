@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -56,7 +56,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             ) from error
         raise
     finally:
-        beside.unlink(missing_ok=True)
+        # A read-only file system refuses to delete even a file that is not there.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         _unfinished.discard(beside)
 
 

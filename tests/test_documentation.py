@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def test_files_and_links_of_a_page_exist(page):
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     targets = {(page.parent / link).resolve() for link in links} - GENERATED
     assert [target for target in targets if not target.exists()] == []
+
+
+@pytest.mark.parametrize("contents", [ROOT / "README.md", ROOT / "docs" / "index.md"])
+def test_the_contents_list_every_guide_and_tutorial(contents):
+    links = re.findall(r"\]\(([^)#]+)", contents.read_text("utf-8"))
+    linked = {(contents.parent / link).resolve() for link in links if "://" not in link}
+    pages = {*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("own_*.md")}
+    assert pages - linked - {ROOT / "docs" / "index.md"} == set()
+
+
+def test_the_readme_lists_every_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
+    assert set(project["optional-dependencies"]) - {"dev"} - listed == set()
 
 
 def test_every_command_is_on_a_page():

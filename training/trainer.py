@@ -120,8 +120,8 @@ class Trainer:
     def _train(self) -> None:
         with interruption() as interrupted, self._bar() as bar:
             while self.progress < 1:
-                self._iterate()
-                self._show(bar)
+                loss = self._iterate()
+                self._show(bar, loss)
                 finished = self.progress >= 1
                 if finished or self.iteration % self.config.evaluate_every == 0:
                     self.evaluate()
@@ -259,6 +259,11 @@ class Trainer:
                 f"{self.run / TRAINER}: does not fit the data or the settings ({problem}); "
                 "resume with the data and settings of the run"
             ) from error
+        if self.config.minutes is None and self.config.iterations < self.iteration:
+            raise ValueError(
+                f"--iterations {self.config.iterations}: {self.run} already has {self.iteration} "
+                "iterations; give at least this number"
+            )
         if self._is_first and not (self.best and (self.run / MODEL).is_file()):
             # The run may have been killed after saving the state and before saving the same weights
             # as model.
@@ -286,9 +291,11 @@ class Trainer:
             "with a lower --optimiser.learning-rate, or limit gradients with --optimiser.clip"
         )
 
-    def _iterate(self) -> None:
+    def _iterate(self) -> float:
+        """Train for an iteration and return its loss."""
         start = time.perf_counter()
-        self._recent.append(self.step())
+        figures = self.step()
+        self._recent.append(figures)
         # All ranks use the time of rank 0, so that a run with --minutes ends at the same iteration.
         self.seconds += self._group.all_gather(time.perf_counter() - start)[0]
         if self.log is not None and self.iteration % _LOG_EVERY == 0:
@@ -303,6 +310,7 @@ class Trainer:
             self.log.write("train", self.iteration, means)
         if self.iteration % _LOG_EVERY == 0:
             self._recent.clear()
+        return figures["loss"]
 
     def _bar(self) -> ProgressBar:
         # Counts per mille, as a run may be limited by time or by iterations.
@@ -314,8 +322,7 @@ class Trainer:
             disable=not self._is_first,
         )
 
-    def _show(self, bar: ProgressBar) -> None:
+    def _show(self, bar: ProgressBar, loss: float) -> None:
         rate = self.iteration / max(self.seconds, 1e-9)
-        loss = f"{self._recent[-1]['loss']:.3f}" if self._recent else "-"
-        bar.set_postfix_str(f"{self.iteration} it, {rate:.1f} it/s, loss {loss}", refresh=False)
+        bar.set_postfix_str(f"{self.iteration} it, {rate:.1f} it/s, loss {loss:.3f}", refresh=False)
         bar.update(int(1000 * self.progress) - bar.n)

@@ -21,7 +21,7 @@ class PromptConfig:
     """Contents and wording of the prompts."""
 
     strategy: StrategyName = "plain"
-    """Prompt of the model: plain (choice among numbered options), mapgpt (map and plan in words, a
+    """Prompt of the model: plain (choice among labelled options), mapgpt (map and plan in words, a
     picture of each known place) or navgpt (descriptions in words, no pictures)."""
     pictures: PictureKind | None = None
     """Pictures of a decision: one of each candidate, views around the agent (egocentric), or none.
@@ -46,7 +46,7 @@ class PromptConfig:
     picture_detail: Literal["low", "high", "auto"] | None = None
     """Picture detail in OpenAI's interface; not sent by default."""
     most_repeats: int = 3
-    """Largest number of equal steps or turns in one decision (--continuous)."""
+    """Largest number of equal steps or turns in one decision of a continuous walk."""
     stop_after: int = 0
     """Number of decisions before stopping is an option (MapGPT: 3)."""
 

@@ -12,6 +12,7 @@ from agents.demonstrations.formats.conversations import Conversation
 from agents.vlm_finetuning.records import answer_scores, check_fit, model_inputs, read_records
 from agents.vlm_finetuning.settings import FinetuneVlmConfig
 from storage.extras import import_extra
+from storage.hugging_face import reading
 from training.batches import ShuffledBatchOrder
 from training.checkpoints import load_model, save_model
 from training.learners import Selection, Summary
@@ -79,11 +80,13 @@ class VlmLearner:
         self.config = config
         self.records = _records(config.data)
         self.validation = [] if config.validation is None else _records(config.validation)
-        self.processor: Any = AutoProcessor.from_pretrained(config.model)
+        with reading(config.model):
+            self.processor: Any = AutoProcessor.from_pretrained(config.model)
         if not getattr(self.processor, "chat_template", None):
             raise ValueError(f"{config.model}: has no chat template; choose a model for dialogues")
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-        base: Any = AutoModelForImageTextToText.from_pretrained(config.model, dtype=dtype)
+        with reading(config.model):
+            base: Any = AutoModelForImageTextToText.from_pretrained(config.model, dtype=dtype)
         if config.gradient_checkpointing:
             base.gradient_checkpointing_enable()
             base.enable_input_require_grads()

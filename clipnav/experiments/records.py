@@ -40,10 +40,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         experiment: Name of the experiment.
-        source: "measured": written by `clipnav reproduce`. "transcribed": copied from an earlier
+        source: "measured": written by `clipnav reproduce`. "copied": copied from an earlier
             version of the page, without the files that the commands wrote.
         commit: Commit of the code; several if the experiment was resumed at another commit.
-        date: Date of the last command, or of the commit if transcribed: YYYY-MM-DD.
+        date: Date of the last command, or of the commit if copied: YYYY-MM-DD.
         machine: Processor, cores, load and versions.
         seeds: Random seeds.
         commands: Commands that made the figures, with {seed} for the seed.
@@ -52,7 +52,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     experiment: str
-    source: Literal["measured", "transcribed"]
+    source: Literal["measured", "copied"]
     commit: str
     date: str
     machine: Machine

@@ -109,6 +109,8 @@ def check_lines(
     lines.append(f"  scored: {len(episodes)} instructions of {paths} paths")
     if not episodes and checked.usable:
         lines.append("  the goals of this split are secret: only the format was checked")
+    if checked.records and not checked.usable:
+        lines.append("  no record is usable: check --dataset, --split, and --world or --data-dir")
     return lines
 
 

@@ -53,7 +53,7 @@ def read_foreign_features(path: Path, width: int | None = None) -> FeatureRows:
             it.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such feature file")
+        raise FileNotFoundError(f"{path}: no such feature file; check its name")
     keys, rows, metadata = _reader(path)(path)
     if not keys:
         raise ValueError(f"{path}: contains no features; download it again, or create it again")

@@ -11,7 +11,7 @@ import numpy as np
 
 from storage import UnwritableError, atomic_write
 from storage.features.store import FeatureStore
-from storage.features.store_file import SKIPPED
+from storage.features.store_file import SKIPPED, check_store_name
 from storage.features.view_grid import NUM_VIEWS
 from storage.messages import shortened
 
@@ -37,12 +37,13 @@ class PartialStore:
         metadata: Metadata of the finished store.
 
     Raises:
-        ValueError: The file belongs to another run.
+        ValueError: The file belongs to another run, or the store is not a .safetensors file.
     """
 
     def __init__(
         self, path: Path, keys: Sequence[str], width: int, metadata: Mapping[str, Any]
     ) -> None:
+        check_store_name(path)
         self.path = path.with_name(path.name + SUFFIX)
         self._store = path
         self._keys = list(keys)

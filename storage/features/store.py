@@ -12,6 +12,7 @@ from storage.features.store_file import (
     FORMAT_FIELDS,
     REMEDY,
     SKIPPED,
+    check_store_name,
     feature_key,
     map_store_file,
     write_store_file,
@@ -95,9 +96,11 @@ class FeatureStore:
             metadata: Further values to record; JSON must be able to represent them.
 
         Raises:
-            ValueError: Shapes or counts do not fit, or a feature is not a finite float16.
+            ValueError: The file has another suffix than .safetensors, shapes or counts do not fit,
+                or a feature is not a finite float16.
         """
         path = Path(path)
+        check_store_name(path)
         if len(set(keys)) != len(keys):
             raise ValueError(f"{path}: the keys of a feature store must be distinct")
         with atomic_write(path) as beside:

@@ -33,6 +33,19 @@ def feature_key(scan: str, viewpoint: str) -> str:
     return f"{scan}_{viewpoint}"
 
 
+def check_store_name(path: Path) -> None:
+    """Check that a new store will be read as one.
+
+    Raises:
+        ValueError: The suffix is that of another format, or none.
+    """
+    if path.suffix != _SUFFIX:
+        raise ValueError(
+            f"{path}: a feature store is a {_SUFFIX} file; name it so, and convert it to another "
+            "format with clipnav convert-features"
+        )
+
+
 def map_store_file(path: Path) -> tuple[list[str], dict[str, Any], np.memmap]:
     """Read the header of a file and map its features into memory.
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -31,6 +32,11 @@ def test_wrong_input_is_reported_in_one_line(tmp_path: Path) -> None:
     assert missing in shown.stderr
 
 
+def refuse(path: Path, *_, **__) -> None:
+    """Fail as on a read-only file system."""
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+
 @pytest.mark.parametrize(
     ("fail", "name", "remedy"),
     [
@@ -38,6 +44,7 @@ def test_wrong_input_is_reported_in_one_line(tmp_path: Path) -> None:
         (lambda folder: folder.read_text(), "", "is a folder; name a file"),
         (lambda folder: (folder / "file").mkdir(), "file", "is a file; name a folder"),
         (lambda folder: (folder / "file" / "in").mkdir(), "file/in", "its parent is a file; name"),
+        (lambda folder: refuse(folder / "file"), "file", "is on a read-only file system; name"),
     ],
 )
 def test_errors_of_the_system_name_the_file_and_a_remedy(

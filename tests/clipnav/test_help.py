@@ -1,3 +1,4 @@
+import ast
 import re
 
 import pytest
@@ -21,6 +22,16 @@ def test_help_begins_with_the_purpose_and_shows_examples_line_by_line(name, run_
     assert all(line.startswith(f"$ clipnav {name}") for line in examples)
     assert examples or name == "demo"
     assert any("--help" in line for line in shown)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lines_of_a_paragraph_are_joined_in_help(name):
+    """The parser joins a line to the one before if it begins with a letter."""
+    module = ROOT / "clipnav" / "commands" / GROUPS[name] / f"{name.replace('-', '_')}.py"
+    docstring = ast.get_docstring(ast.parse(module.read_text("utf-8"))) or ""
+    paragraphs = [one for one in docstring.split("\n\n") if not one.startswith("$ ")]
+    lines = [line for paragraph in paragraphs for line in paragraph.splitlines()[1:]]
+    assert [line for line in lines if not line[0].isalpha()] == []
 
 
 def test_help_lists_every_command_with_its_purpose(capsys):

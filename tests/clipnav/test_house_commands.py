@@ -40,3 +40,13 @@ def test_the_episode_folder_is_printed_for_sets_with_episodes(run_command, built
     printed = run_command("build-houses", "--set", "standard", *folders)
     assert printed == f"graphs in {tmp_path / 'graphs'}, episodes in {tmp_path / 'data'}\n"
     assert len(built) == 2
+
+
+@pytest.mark.parametrize("flag", ["--connectivity-dir", "--data-dir"])
+def test_a_folder_that_cannot_be_created_is_reported_before_houses_are_built(
+    flag, run_command, built, tmp_path
+):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        run_command("build-houses", flag, tmp_path / "file" / "folder")
+    assert built == []

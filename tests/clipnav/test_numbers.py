@@ -7,6 +7,7 @@ REFUSED = {
     "answer photo.jpg what?": ["--count 0"],
     "build-houses --scans nowhere": ["--workers 0", "--sheet-houses -1"],
     "caption photo.jpg": ["--beams 0"],
+    "draw-continuous-episode --output x.png --split nowhere": ["--pictures 1"],
     "evaluate-vlm --local-model nowhere": [
         *("--concurrency 0", "--episodes 0", "--answer-retries -1", "--max-requests 0"),
         *("--image-size 0", "--request-timeout 0", "--max-answer-tokens 0"),

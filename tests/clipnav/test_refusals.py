@@ -13,3 +13,12 @@ def test_a_search_leaves_no_traces(run_command, tmp_path):
     search = ("--search.method", "beam", "--traces", tmp_path / "traces")
     with pytest.raises(ValueError, match=r"--traces .*without --search\.method beam"):
         run_command("evaluate-agent", tmp_path / "run", *search)
+
+
+def test_an_explanation_needs_a_text_and_a_png_file(run_command, tmp_path, capsys):
+    refused = {"the text is empty": [" "], "must be a .png file": ["a chair", "--output", "x.gif"]}
+    for complaint, arguments in refused.items():
+        with pytest.raises(SystemExit) as ended:
+            run_command("explain-image", tmp_path / "photo.jpg", *arguments)
+        assert ended.value.code == 2
+        assert complaint in capsys.readouterr().err

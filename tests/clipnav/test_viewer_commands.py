@@ -73,9 +73,17 @@ def test_errors_name_sources_that_cannot_be_shown(submission, tiny_world, tmp_pa
     page = tmp_path / "x.html"
     cases = {
         "name a run": (tmp_path / "nothing",),
-        "there is no episode '7_7'": (submission, *world, "--episode", "7_7", "--export", page),
+        "--episode 7_7: there is no such episode": (
+            submission,
+            *world,
+            "--episode",
+            "7_7",
+            "--export",
+            page,
+        ),
         "no walk that can be shown": (submission, "--export", page),
         "apply to --export, --video and --rerun": (submission, "--episode", "7_7"),
+        "--port 65536: must be between": (submission, "--port", "65536"),
     }
     for complaint, arguments in cases.items():
         done = command("visualise", *arguments)
@@ -123,6 +131,6 @@ def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny
         write_trace(trace, tmp_path / place / "traces")
     sources = [tmp_path / place / kind for place in "ab" for kind in ("run", "traces")]
     run_command("plot-results", *sources, "--output", tmp_path, "--kind", "svg")
-    for figure, name in {"training": "{}/run", "endings": "follower {}/traces"}.items():
+    for figure, name in {"training": "{}/run", "outcomes": "follower {}/traces"}.items():
         text = (tmp_path / f"{figure}.svg").read_text()
         assert all(f"<!-- {name.format(place)} -->" in text for place in "ab")

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import signal
@@ -114,6 +115,17 @@ def test_the_error_of_a_full_disk_names_the_file_and_keeps_the_old_one(
 
 class FixedLayer(torch.nn.Linear):
     architecture: ClassVar[dict[str, str]] = {}
+
+
+def test_the_error_of_a_read_only_file_system_names_the_file(tmp_path: Path, monkeypatch) -> None:
+    def refuse(path: Path, **_):  # deletions, too, even of a file that is not there
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    target = tmp_path / "scores.json"
+    with pytest.raises(UnwritableError, match=rf"^{target}: cannot be written .*not created"):
+        write_text(target, "{}")
 
 
 def test_other_errors_are_not_converted(tmp_path):

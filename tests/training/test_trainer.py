@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import signal
 
 import pytest
@@ -33,6 +34,13 @@ def test_resume_is_bit_identical(tmp_path, check_same_run, request_):
     check_same_run(whole, second)
 
 
+def test_the_last_line_of_progress_has_the_last_loss(tmp_path, capsys):
+    trainer = make_trainer(tmp_path / "run", iterations=100)
+    trainer.train()
+    assert 100 in [one["iteration"] for one in read_log(trainer.run) if one["kind"] == "train"]
+    assert re.search(r"100%, 100 it, .* loss \d+\.\d{3}, ", capsys.readouterr().err)
+
+
 def test_changed_settings_of_a_resumed_run_are_saved(tmp_path):
     first = make_trainer(tmp_path / "run")
     first.save()
@@ -41,6 +49,15 @@ def test_changed_settings_of_a_resumed_run_are_saved(tmp_path):
     make_trainer(first.run, resume=moved, iterations=40).close()
     settings = read_config(moved, Config)
     assert settings == Config(output=moved, iterations=40)
+
+
+def test_a_run_is_not_resumed_to_fewer_iterations_than_it_has(tmp_path):
+    first = make_trainer(tmp_path / "run")
+    first.train()
+    first.close()
+    with pytest.raises(ValueError, match=r"--iterations 19: .* already has 20 iterations"):
+        make_trainer(None, resume=first.run, iterations=19)
+    assert read_config(first.run, Config).iterations == 20
 
 
 @pytest.mark.parametrize("spoilt", [torch.nan, 1e6])

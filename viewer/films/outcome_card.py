@@ -94,5 +94,5 @@ def _figures(trace: Trace) -> list[tuple[str, str]]:
     lengths = [("walked", f"{final['TL']:.1f} m")]
     if length is not None:
         lengths.append(("shortest", f"{length:.1f} m"))
-    scores = [(name, f"{final[name]:.2f}") for name in ("SPL", "nDTW") if name in final]
+    scores = [(name, f"{100 * final[name]:.1f} %") for name in ("SPL", "nDTW") if name in final]
     return [*scores, *lengths]

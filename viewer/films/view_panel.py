@@ -134,7 +134,7 @@ class ViewPanel:
 
     def _caption(self, canvas: Canvas, state: FilmState) -> None:
         unit = self._style.unit
-        steps = f"step {state.step + 1} of {self._walk.last + 1}"
+        steps = f"step {state.step} of {self._walk.last}"  # numbered as on the page
         name = self._walk.trace.agent
         left, top, size = 12 * unit, 12 * unit, 15 * unit
         bold = text_width(name, size, bold=True)

@@ -102,7 +102,7 @@ def success_by_length(traces: ByAgent) -> "Figure":
     return figure
 
 
-def endings(traces: ByAgent) -> "Figure":
+def outcomes(traces: ByAgent) -> "Figure":
     """Plot the shares of walks that ended in success, at a wrong stop, or lost."""
     figure, (axes,) = _panels(1)
     agents = list(traces)

@@ -11,6 +11,7 @@ import msgspec
 
 from envs.pictures.panorama_files import NoPictureError, Pictures
 from storage import write_text
+from storage.progress import progress_bar
 from viewer.scene.scenes import scene
 from viewer.site.library import Json, Library
 from viewer.site.routes import STATIC
@@ -28,14 +29,14 @@ def export_page(
 
     Args:
         path: File to write.
-        library: Holds the episodes.
-        pictures: Of their world; where there are none the page shows the map alone.
-        keys: Which episodes, see `Library`.
-        width: Columns of the pictures.
+        library: Episodes and their walks.
+        pictures: Panoramas of their world; without them the page shows the map only.
+        keys: Keys of the episodes to write, see `Library`.
+        width: Columns of the panoramas.
 
     Raises:
         KeyError: There is no such episode.
-        ValueError: Nobody has walked one of them.
+        ValueError: No agent has walked one of them.
     """
     for key in keys:
         if not library.walks(key):
@@ -50,11 +51,11 @@ def representative_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, 
     preferably a wrong stop.
 
     Args:
-        rows: Of `Library.rows`.
-        agent: Whose walks.
+        rows: Result of `Library.rows`.
+        agent: Name of the agent.
 
     Returns:
-        Key of each; None where there was no such episode.
+        Key of the success and key of the failure; None if there is no such episode.
     """
     walks = [(row["walks"][agent], row["key"]) for row in rows if agent in row["walks"]]
     won = [(walk, key) for walk, key in walks if walk["outcome"] == "success"]
@@ -74,10 +75,10 @@ def export_outcomes(
     """Write one page of a success and one of a failure of an agent, see `representative_walks`.
 
     Args:
-        folder: Gets success.html and failure.html, as far as there was such an episode.
-        library: Holds the episodes.
-        pictures: Of their world.
-        agent: Whose.
+        folder: Folder of success.html and failure.html; a page without an episode is not written.
+        library: Episodes and their walks.
+        pictures: Panoramas of their world.
+        agent: Name of the agent.
 
     Returns:
         The files by outcome.
@@ -144,7 +145,8 @@ def _pictures(traces: Sequence[Trace], pictures: Pictures, width: int) -> dict[s
         (trace.scan, step.viewpoint) for trace in traces for step in trace.steps
     )
     found = {}
-    for scan, viewpoint in visited:
+    # Rendering the positions of a continuous walk takes minutes.
+    for scan, viewpoint in progress_bar(visited, desc="pictures", unit="panoramas", leave=False):
         try:
             data = pictures.jpeg(scan, viewpoint, width)
         except NoPictureError:

@@ -32,12 +32,12 @@ class Decision:
     """One decision as it was made.
 
     Attributes:
-        viewpoint: Where.
-        heading: Radians.
-        elevation: Radians.
+        viewpoint: Viewpoint of the agent.
+        heading: Heading of the agent in radians.
+        elevation: Elevation of the agent in radians.
         action: As in `Step`.
         probabilities: (K,) of the actions, stop first; None if not known.
-        value: By the critic.
+        value: Value of the critic.
         word_attention: As in `Step`.
         view_attention: (36,).
         known_map: Map of the agent, if it builds one and has just chosen a node.

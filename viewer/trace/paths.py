@@ -21,11 +21,11 @@ def trace_of_path(
     """Build the trace of a walk.
 
     Args:
-        setting: Who walked where.
-        episode: What was to be walked.
-        graph: The building.
-        path: Walked viewpoints, the start included. A step over no edge has no action.
-        stopped: Whether the walk has come to its end.
+        setting: Agent, world, dataset and split of the walk.
+        episode: Episode of the walk.
+        graph: Navigation graph of its building.
+        path: Walked viewpoints, the start included. A step without an edge has no action.
+        stopped: Whether the walk ends with a stop.
     """
     heading, elevation = episode.heading, 0.0
     decisions = []
@@ -53,14 +53,14 @@ def traces_of_submission(
 
     Args:
         path: The file, in any form that `envs.submissions.checks` reads.
-        ground_truth: Episodes and graphs of the splits that it walks.
-        world: Of these.
-        dataset: The same.
-        agent: Name to show; the file's by default.
+        ground_truth: Episodes and graphs of the submitted splits.
+        world: World of the graphs.
+        dataset: Dataset of the episodes.
+        agent: Name of the agent; that of the file by default.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no JSON, or holds no walk that can be used; names what is wrong.
+        ValueError: The file is not JSON, or contains no usable walk; the message names the fault.
     """
     records = read_submission(path)
     checked = check_submission(

@@ -156,11 +156,11 @@ def decision_of(
     """Return the decision of one row of a batch.
 
     Args:
-        tokenizer: Of the instructions.
-        observation: On which the agent acted.
-        info: With it.
-        row: Of these.
-        action: What the agent did; None if it was not asked.
+        tokenizer: Tokenizer of the instructions.
+        observation: Observation of the batch before the action.
+        info: Infos of the batch before the action.
+        row: Row of the agent in both.
+        action: Action of the agent; None if it chose none.
         why: Explanation of the action, empty if the agent did not choose one.
         place: Row of the explanation.
     """

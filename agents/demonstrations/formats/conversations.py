@@ -82,7 +82,7 @@ class Conversation(msgspec.Struct, frozen=True):
         prompt: Text of the user.
         answer: Answer of the teacher.
         options: Labels of the options.
-        source: Who chose the action that the walk took.
+        source: Source of the action taken: "teacher" or "policy".
     """
 
     id: str

@@ -36,7 +36,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
         heading: Radians clockwise from +y.
         label: Action of the teacher, the target of a training; 0 stops.
         taken: Action that the walk took.
-        source: Who chose the action taken.
+        source: Source of the action taken: "teacher" or "policy".
         picture: Egocentric picture of a continuous walk, relative to the folder of pictures; on a
             graph the pictures follow from the viewpoint, see `picture_name`.
         viewpoint: Viewpoint of a walk on a graph; "" in a continuous walk.

@@ -166,7 +166,8 @@ def run_experiment(
         share = f"{len(failed)} of {len(finished.walks)}"
         print(f"{share} episodes failed and are not scored: {failed[0].error}")
     if finished.stopped:
-        print(f"Stopped: {finished.stopped}. The scores are those of the finished episodes.")
+        scored = " The scores are those of the finished episodes." if finished.walks else ""
+        print(f"Stopped: {finished.stopped}.{scored}")
     print(f"Results: {output}")
     return 1 if failed or finished.stopped else 0
 
@@ -240,8 +241,10 @@ def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
         print(score_table(config.split, scores))
         document = to_json(config.split, scores)
     else:
-        print(f"No scores: no finished episode of {config.split} has a known goal.")
-    print(", ".join(f"{name} {count}" for name, count in counts.items() if count))
+        goals = f"no finished episode of {config.split} has a known goal"
+        print(f"No scores: {goals if walks else 'no episode is finished'}.")
+    if any(counts.values()):
+        print(", ".join(f"{name} {count}" for name, count in counts.items() if count))
     cost = price(usage, config.budget)
     spent = (
         f"{usage.prompt} prompt tokens ({usage.cached} cached), {usage.completion} answer tokens"

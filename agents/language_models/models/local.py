@@ -12,6 +12,7 @@ from agents.language_models.models.replies import Question, Reply, Usage
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
 from agents.settings.language_models import SamplingConfig
+from storage.hugging_face import reading
 from training.devices import check_device
 
 _SLOW = 5e8  # parameters
@@ -44,8 +45,9 @@ class LocalModel:
 
         check_device(device)
         self._pictures, self._sampling, self._cache = pictures, sampling, cache
-        self._processor: Any = AutoProcessor.from_pretrained(name)
-        model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto")
+        with reading(name):
+            self._processor: Any = AutoProcessor.from_pretrained(name)
+            model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto")
         self._model = model.to(device).eval()
         if not getattr(self._processor, "chat_template", None):
             raise ValueError(f"{name}: has no chat template; choose a model for conversations")

@@ -16,7 +16,7 @@ class Message:
     """Message of a conversation.
 
     Attributes:
-        role: Who writes it.
+        role: Author of the message.
         parts: Texts and pictures in order.
     """
 

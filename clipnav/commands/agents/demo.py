@@ -1,4 +1,4 @@
-"""Train a follower on the built-in houses, compare it with the baselines, and show two episodes.
+"""Train a follower on the built-in houses, compare it with the baselines, and draw two episodes.
 
 It learns by imitation first, then by rewards as well. The agent has never seen the houses of
 val_unseen, whose plans and furniture are new to it.
@@ -15,22 +15,22 @@ from clipnav.parsing import parse
 
 @dataclasses.dataclass(frozen=True)
 class DemoConfig:
-    """What the demo does."""
+    """Settings of the demo."""
 
     output: Path = Path("runs/demo")
-    """Folder of the run and the pages, and in it that of the run it starts from; a number is
-    appended where it exists."""
+    """Folder of the run and its pages; its folder imitation is the run that precedes it. A number
+    is appended if the folder exists."""
     iterations: int | None = None
-    """Weight updates of each run; the presets' numbers by default."""
+    """Number of weight updates of each of the two runs; those of their presets by default."""
     threads: int = 2
-    """Processor threads of torch. Another number sums in another order and changes the figures a
-    little."""
+    """Number of CPU threads of torch. Another number changes the figures as much as another seed,
+    because it changes the order of sums."""
     seed: int = 0
-    """Seed of weights, order of episodes and dropout."""
+    """Random seed for weights, data order, dropout and sampled actions."""
 
 
 def run_demo(config: DemoConfig) -> None:
-    """Train, evaluate and show."""
+    """Train, evaluate and write the pages."""
     # Imported here so that --help answers without loading torch.
     from agents.learning.follower_training import follower_trainer, train
     from agents.settings.presets import preset

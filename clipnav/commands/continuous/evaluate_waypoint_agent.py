@@ -1,4 +1,4 @@
-"""Evaluate an agent that was trained on graphs in continuous episodes, among places around it.
+"""Evaluate in continuous episodes an agent that was trained on navigation graphs.
 
 $ clipnav evaluate-waypoint-agent runs/r2r-houses --episodes 100
 $ clipnav evaluate-waypoint-agent runs/r2r-houses --splits val_seen val_unseen --json scores.json

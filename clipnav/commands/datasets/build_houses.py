@@ -68,6 +68,9 @@ def run(arguments: BuildArguments) -> None:
         return
     scans = expand_scans(arguments.scans, house_set) or list(house_set.specs)
     data_dir = arguments.data_dir or house_set.data_dir
+    # Building takes minutes, so a folder that cannot be created is reported first.
+    for folder in filter(None, (arguments.connectivity_dir, arguments.data_dir)):
+        folder.mkdir(parents=True, exist_ok=True)
     build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
     print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
     if arguments.contact_sheet:

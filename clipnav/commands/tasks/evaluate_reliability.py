@@ -6,11 +6,11 @@ $ clipnav evaluate-reliability test.json --val val.json --parts parts.json \
     --questions v2_OpenEnded_mscoco_val2014_questions.json \
     --annotations v2_mscoco_val2014_annotations.json
 
-A model is a folder of clipnav train-selector, or a predictions file [{"question_id", "answer",
-"confidence"}] with the answers to test; --val names its answers to val. The command prints, with
-intervals from a bootstrap over images, the area under the risk-coverage curve (AUC, lower is
-better), the coverage at tolerated risks (C@R) and the effective reliability by cost of a wrong
-answer (Phi), whose thresholds are chosen on val.
+A model is a folder of clipnav train-selector, or a file of predictions with the answers to test:
+a list of objects with the fields "question_id", "answer" and "confidence"; --val names its answers
+to val. The command prints, with intervals from a bootstrap over images, the area under the
+risk-coverage curve (AUC, lower is better), the coverage at tolerated risks (C@R) and the effective
+reliability by cost of a wrong answer (Phi), whose thresholds are chosen on val.
 """
 
 from collections.abc import Sequence

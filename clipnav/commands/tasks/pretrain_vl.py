@@ -7,8 +7,9 @@ $ clipnav pretrain-vl --preset rn50-stage-2 --start runs/pretrain-vl-lxmert
 $ clipnav pretrain-vl --objective masked-words --languages en fr de es hi te
 $ clipnav pretrain-vl --resume runs/pretrain-vl-house
 
-Objectives: masked words, matching of image and sentence, and question answering. --data and
---preset choose the defaults of the other flags. docs/vl_pretraining.md describes the data files.
+Objectives: masked words, matching of image and sentence, and question answering. The flags --data
+and --preset choose the defaults of the other flags. docs/vl_pretraining.md describes the data
+files.
 """
 
 from collections.abc import Sequence

@@ -67,7 +67,8 @@ class ContinuousContent:
         if config.episode is not None:
             if config.episode not in ids:
                 raise ValueError(
-                    f"there is no episode '{config.episode}'; the first one is '{ids[0]}'"
+                    f"--episode {config.episode}: there is no such episode; "
+                    f"the first one is {ids[0]}"
                 )
             return [config.episode]
         return ids[: config.limit or (1 if config.writes else _EPISODES)]

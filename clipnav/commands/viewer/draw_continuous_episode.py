@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
+from training.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,12 @@ class DrawArguments:
     episode: str = ""
     """instr_id of the episode, by default the first one of the split."""
     pictures: int = 4
-    """Number of moments to show in colour and depth."""
+    """Number of moments to show in colour and depth, at least 2."""
 
     def __post_init__(self) -> None:
         if self.output.suffix not in (".png", ".jpg"):
             raise ValueError(f"--output {self.output}: must be a .png or .jpg file")
+        check_counts(self, ("pictures",), least=2)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Plot runs and traces: training curves, success by path length, endings, languages.
+"""Plot runs and traces: training curves, success by path length, outcomes, languages.
 
 $ clipnav plot-results runs/demo --output figures
 $ clipnav plot-results runs/one runs/other traces/follower traces/random --kind pdf
@@ -65,7 +65,7 @@ def draw(config: PlotConfig) -> list[Path]:
     if traces:
         groups = plots.by_agent(traces)
         figures["success_by_length"] = plots.success_by_length(groups)
-        figures["endings"] = plots.endings(groups)
+        figures["outcomes"] = plots.outcomes(groups)
         figures["languages"] = plots.languages(groups)
     config.output.mkdir(parents=True, exist_ok=True)
     paths = [config.output / f"{name}.{config.kind}" for name in figures]

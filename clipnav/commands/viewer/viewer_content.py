@@ -150,7 +150,11 @@ def _episode_to_write(config: VisualiseConfig, ids: list[str]) -> str:
     if not ids:
         raise ValueError("no agent has walked an episode: name a run, traces or a submission file")
     if config.episode is not None and config.episode not in ids:
-        raise ValueError(f"there is no episode '{config.episode}'; the first one is '{ids[0]}'")
+        limit = f" among the first {config.limit} (--limit)" if config.limit else ""
+        raise ValueError(
+            f"--episode {config.episode}: there is no such episode{limit}; "
+            f"the first one is {ids[0]}"
+        )
     return config.episode or ids[0]
 
 

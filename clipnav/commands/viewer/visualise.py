@@ -1,4 +1,4 @@
-"""See what agents see: a page with panoramas, attention, map and metrics of every episode.
+"""Show what agents see: a page with panoramas, attention, map and metrics of every episode.
 
 $ clipnav visualise runs/demo
 $ clipnav visualise runs/one runs/other           # two agents side by side

@@ -66,6 +66,8 @@ class VisualiseConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("limit",))
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"--port {self.port}: must be between 0 and 65535")
         if (self.episode or self.agent) and not self.writes:
             raise ValueError(
                 "--episode and --agent apply to --export, --video and --rerun; on the page, choose "

@@ -322,3 +322,9 @@ class TestSettings:
     def test_a_timeout_of_zero_is_refused(self):
         with pytest.raises(ValueError, match="--request-timeout 0"):
             ServerConfig(request_timeout=0.0)
+
+
+def test_without_a_server_no_scores_are_promised(evaluate_with, capsys):
+    assert evaluate_with("http://127.0.0.1:9/v1")[0] == 1
+    assert "No scores: no episode is finished." in (printed := capsys.readouterr().out)
+    assert "The scores are" not in printed

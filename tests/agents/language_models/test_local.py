@@ -96,3 +96,10 @@ def test_a_folder_without_a_model_is_named(tmp_path):
             "cpu",
             ReplyCache(tmp_path / "cache"),
         )
+
+
+def test_a_folder_without_a_model_is_named_with_a_remedy(tmp_path):
+    cache = ReplyCache(tmp_path / "cache")
+    (tmp_path / "model").mkdir()
+    with pytest.raises(ValueError, match=r"model: transformers cannot read it .*save_pretrained"):
+        LocalModel(str(tmp_path / "model"), Pictures(draw_colour), SamplingConfig(), "cpu", cache)

@@ -202,3 +202,8 @@ def test_tokenizer_and_text_encoder_have_the_same_model():
         MapTrainConfig(text=text)
     with pytest.raises(ValueError, match="require the same model"):
         MapTrainConfig(network=MapTransformerConfig(text_model="bert"))
+
+
+def test_an_unknown_agent_is_refused_with_the_names_of_both():
+    with pytest.raises(ValueError, match=r"--agent mapp: .*follower or map"):
+        parse_agent(["--agent", "mapp"])

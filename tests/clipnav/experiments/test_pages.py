@@ -19,7 +19,7 @@ EXPERIMENTS = read_experiments(DOCS / "results")
 OLD = Experiment(page="page.md", columns=("agent", "note", "SR", "x"), archived="it is old")
 RECORD = Record(
     experiment="old",
-    source="transcribed",
+    source="copied",
     commit="1234567",
     date="2026-01-02",
     machine={"processor": "A processor", "cores": 2, "load": 1.5, "python": "3.11.7"},
@@ -93,7 +93,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert read_record(tmp_path, "old") == RECORD
     assert read_record(tmp_path, "other") is None
     path = record_path(tmp_path, "old")
-    path.write_text(path.read_text().replace('"source": "transcribed"', '"source": "guessed"'))
+    path.write_text(path.read_text().replace('"source": "copied"', '"source": "guessed"'))
     with pytest.raises(ValueError, match=r"old\.json: .*source.*; restore it"):
         read_record(tmp_path, "old")
 

@@ -122,6 +122,13 @@ def test_missing_paths_are_left_out_or_scored_as_the_start(submit, ground_truth,
     )
 
 
+def test_a_file_of_another_dataset_is_reported_with_a_remedy(ground_truth, rules, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps([{"instr_id": "other_0", "trajectory": ["a", "b"]}]))
+    text = report([score_submission(path, rules, ground_truth)], rules)
+    assert "no record is usable: check --dataset, --split" in text
+
+
 def test_differences_are_over_shared_instructions(submit, ground_truth, rules):
     odd = score_submission(
         submit("a.json", lambda e, g: halfway(e, g) if e.path_id != 100 else None),

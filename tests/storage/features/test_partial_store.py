@@ -6,6 +6,7 @@ import pytest
 from storage import UnwritableError
 from storage.features.opening import open_store
 from storage.features.partial_store import PartialStore
+from storage.features.store import FeatureStore
 from storage.features.store_file import SKIPPED
 from storage.features.view_grid import NUM_VIEWS
 
@@ -32,6 +33,17 @@ def test_skipped_viewpoints_are_recorded_after_resuming(tmp_path: Path):
     assert store.keys == ["lab_a", "lab_c"]
     assert store.metadata[SKIPPED] == ["lab_b"]
     np.testing.assert_array_equal(store.views[1], (2 * ROW).astype(np.float16))
+
+
+@pytest.mark.parametrize("name", ["store.hdf5", "store.tsv", "store"])
+def test_a_store_with_the_name_of_another_format_is_refused_before_it_is_computed(
+    tmp_path: Path, name: str
+):
+    with pytest.raises(ValueError, match=rf"{name}: .*\.safetensors file; .* convert-features"):
+        PartialStore(tmp_path / name, KEYS, 4, {"encoder": "test"})
+    with pytest.raises(ValueError, match="convert-features"):
+        FeatureStore.write(tmp_path / name, np.stack([ROW] * len(KEYS)), KEYS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_without_features_is_refused(tmp_path: Path):

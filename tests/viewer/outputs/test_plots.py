@@ -44,8 +44,8 @@ def test_success_by_length_sorts_walks_by_the_shortest_path(groups):
     )
 
 
-def test_endings_add_up(groups):
-    (axes,) = plots.endings(groups).axes
+def test_outcomes_add_up(groups):
+    (axes,) = plots.outcomes(groups).axes
     rows = {}
     for bars in axes.containers:
         for bar in bars:
@@ -93,8 +93,8 @@ def test_wilson_intervals():
 
 def test_figures_are_written_whole(groups, tmp_path):
     for kind, head in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
-        path = tmp_path / f"endings.{kind}"
-        plots.save(plots.endings(groups), path)
+        path = tmp_path / f"outcomes.{kind}"
+        plots.save(plots.outcomes(groups), path)
         assert path.read_bytes().startswith(head)
 
 
