@@ -5,8 +5,8 @@ $ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --episodes 96 --no-ba
 $ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --submission predictions.json
 
 The agent takes the most probable action at each step. Prints its scores beside those of the expert
-and of VLN-CE's agents that do not learn. clipnav evaluate-submission scores the file of
---submission, with intervals.
+and of VLN-CE's agents that do not learn. clipnav evaluate-submission scores the file that
+option --submission writes, with intervals.
 """
 
 from collections.abc import Sequence
