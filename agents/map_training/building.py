@@ -20,12 +20,12 @@ from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.text import (
+from agents.settings import MapAgentConfig, MapTrainConfig, TrainConfig, agent_of
+from agents.transformer.text import (
     PretrainedTextEncoder,
     RecurrentTextEncoder,
     pretrained_text_encoder,
 )
-from agents.settings import MapAgentConfig, MapTrainConfig, TrainConfig, agent_of
 from envs.navigation.device_features import world_features
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer, load_tokenizer

@@ -11,8 +11,8 @@ from agents.acting.environments import feature_metadata, feature_store
 from agents.acting.tokenizers import make_tokenizer
 from agents.map_transformer.checkpoints import load_strictly, network_weights, read_duet
 from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.text import pretrained_text_encoder
 from agents.settings import MapTrainConfig, MapTransformerConfig, TextConfig
+from agents.transformer.text import pretrained_text_encoder
 from storage import write_text
 from training.checkpoints import VOCABULARY, save_model
 from training.settings import CONFIG, to_json

@@ -25,8 +25,8 @@ from agents.map_training.building import (
 )
 from agents.map_training.losses import MapBatch, MapLoss
 from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.text import PretrainedTextEncoder
 from agents.settings import MapTrainConfig
+from agents.transformer.text import PretrainedTextEncoder
 from envs.episodes import Episode
 from envs.navigation.references import ReferencePaths
 from training import distributed

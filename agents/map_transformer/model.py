@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.visual import ViewEncoder
-from agents.map_transformer.layers import (
+from agents.map_transformer.panorama import PanoramaEncoder
+from agents.settings.map_transformer import MapTransformerConfig
+from agents.transformer.layers import (
     EPS,
     CrossModalLayer,
     KeysValues,
     ScoreHead,
     padding_bias,
 )
-from agents.map_transformer.panorama import PanoramaEncoder
-from agents.map_transformer.text import PretrainedTextEncoder, TextStates, make_text_encoder
-from agents.settings.map_transformer import MapTransformerConfig
+from agents.transformer.text import PretrainedTextEncoder, TextStates, make_text_encoder
 
 _NODE_POSITION, _VIEW_POSITION = 7, 14
 

@@ -50,7 +50,7 @@ class KnownPaths(NamedTuple):
             last_only: Return the inputs of the last state of each path only, in the order of the
                 paths, as in pre-training.
             dropout: (B, D) multipliers of the features of each path, see
-                `PanoramaEncoder.episode_dropout`.
+                `FeatureInput.episode_dropout`.
             hidden: (P, V) bool, views whose features are zero.
 
         Raises:

@@ -13,13 +13,13 @@ from agents.map_training.building import make_map_transformer
 from agents.map_training.fine_tuning import MapLearner, map_trainer, train_map_agent
 from agents.map_training.pretraining import PretrainingLearner, pretrain
 from agents.map_transformer.panorama import PanoramaInputs
-from agents.map_transformer.text import PretrainedTextEncoder
 from agents.settings import (
     MapPretrainConfig,
     MapTrainConfig,
     MapTransformerConfig,
     RepresentationConfig,
 )
+from agents.transformer.text import PretrainedTextEncoder
 from envs.tokenizers import load_tokenizer
 from training.checkpoints import VOCABULARY, load_trainer
 from training.optimiser_settings import OptimiserConfig

@@ -17,8 +17,8 @@ from agents.map_training.fine_tuning import (
     map_trainer,
     train_map_agent,
 )
-from agents.map_transformer.text import RecurrentTextEncoder
 from agents.settings import MapTransformerConfig, read_agent_config
+from agents.transformer.text import RecurrentTextEncoder
 from training.checkpoints import RESULTS, load_trainer
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.attention import Dropout, drop
-from agents.settings.map_transformer import MapTransformerConfig
+from agents.settings.transformer import TransformerConfig
 
 EPS = 1e-12  # of layer normalisation in BERT
 _MASKED = -1e4  # BERT's additive mask of padding
@@ -35,7 +35,7 @@ def padding_bias(mask: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention with residual connection and layer normalisation."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.hidden_size
         self._heads = config.heads
@@ -90,7 +90,7 @@ def _mixed(queries: Tensor, context: KeysValues, bias: Tensor, rate: float) -> T
 class FeedForward(nn.Module):
     """Feed-forward network with residual connection and layer normalisation."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.inner = nn.Linear(config.hidden_size, config.feed_forward_size)
         self.outer = nn.Linear(config.feed_forward_size, config.hidden_size)
@@ -105,7 +105,7 @@ class FeedForward(nn.Module):
 class SelfAttentionLayer(nn.Module):
     """Self-attention and a feed-forward network: a layer of BERT."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.attention = Attention(config)
         self.feed_forward = FeedForward(config)
@@ -126,7 +126,7 @@ class SelfAttentionLayer(nn.Module):
 class CrossModalLayer(nn.Module):
     """Attention to the text, then self-attention and a feed-forward network."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.cross = Attention(config)
         self.visual = SelfAttentionLayer(config)
