@@ -9,9 +9,10 @@ from torch import Tensor
 
 from agents.acting.environments import feature_metadata, feature_store
 from agents.acting.tokenizers import make_tokenizer
-from agents.map_transformer.checkpoints import load_strictly, network_weights, read_duet
+from agents.map_transformer.checkpoints import network_weights, read_duet
 from agents.map_transformer.model import MapTransformer
 from agents.settings import MapTrainConfig, MapTransformerConfig, TextConfig
+from agents.transformer.released import load_strictly
 from agents.transformer.text import pretrained_text_encoder
 from storage import write_text
 from training.checkpoints import VOCABULARY, save_model
