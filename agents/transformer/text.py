@@ -189,3 +189,17 @@ def pretrained_text_encoder(config: TransformerConfig, tune: bool = True) -> Pre
     if config.text_model_layers is not None:
         _keep_layers(text.network, config.text_model, config.text_model_layers)
     return PretrainedTextEncoder(config, text, tune)
+
+
+def text_architecture(
+    config: TransformerConfig, encoder: TextEncoder | RecurrentTextEncoder | PretrainedTextEncoder
+) -> dict[str, str]:
+    """Return the identity of a text encoder that must match for weights to be loaded, by name."""
+    layers = config.text_model_layers if config.text_model else config.text_layers
+    text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
+    if config.text_encoder == "lstm":
+        text = "LSTM"
+    identity: dict[str, str] = {}
+    if isinstance(encoder, PretrainedTextEncoder) and config.text_model is None:
+        text, identity = "representation", encoder.text.identity
+    return {**identity, "text": f"{text}, {len(encoder.word_table())} tokens"}
