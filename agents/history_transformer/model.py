@@ -22,6 +22,7 @@ from agents.transformer.layers import (
     initialise,
     padding_bias,
 )
+from agents.transformer.network import TransformerNetwork
 from agents.transformer.text import (
     PretrainedTextEncoder,
     TextStates,
@@ -192,7 +193,7 @@ class ObservationEncoder(nn.Module):
         return self.dropout(self.norm(x + self.type_embedding))
 
 
-class HistoryTransformer(nn.Module):
+class HistoryTransformer(TransformerNetwork):
     """Text encoder, history and observation encoders, cross-modal layers, and the score head.
 
     Args:

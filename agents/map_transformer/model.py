@@ -17,6 +17,7 @@ from agents.transformer.layers import (
     initialise,
     padding_bias,
 )
+from agents.transformer.network import TransformerNetwork
 from agents.transformer.text import (
     PretrainedTextEncoder,
     TextStates,
@@ -171,7 +172,7 @@ class LocalBranch(nn.Module):
         return x
 
 
-class MapTransformer(nn.Module):
+class MapTransformer(TransformerNetwork):
     """Text encoder, panorama encoder, both branches, and the heads that score actions.
 
     Args:
