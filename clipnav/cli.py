@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "evaluate-agent",
         "evaluate-vlm",
         "convert-duet",
+        "convert-hamt",
         "train-speaker",
         "train-language-representation",
         "pair-paths",

@@ -290,7 +290,7 @@ class HistoryTransformer(TransformerNetwork):
             observed, hidden = observed * words[:, :1], hidden * words[:, 0]
         possible = (views.mask & (views.types != OTHER_VIEW))[:, : views.actions]
         actions = self.head(observed)[..., 0].masked_fill(~possible, -torch.inf)
-        return Scores(actions, hidden)
+        return Scores(actions.float(), hidden.float())
 
     def encode(
         self, text: EncodedText, history: History, views: ViewInputs, actions: int | None = None

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     # Imported here so that --help answers without loading torch.
     from dataclasses import replace
 
-    from agents.map_training.conversion import convert_run
+    from agents.map_training.conversion import convert_duet_run
     from agents.settings.map_presets import map_preset
     from training.settings import check_counts
 
@@ -54,5 +54,5 @@ def main(arguments: Sequence[str]) -> None:
         config.dataset, config.world, "duet-r4r" if config.dataset == "r4r" else "duet-r2r"
     )
     settings = replace(preset, data_dir=config.data_dir, features=config.features)
-    convert_run(config.weights, config.output, settings, config.bert, config.heads)
+    convert_duet_run(config.weights, config.output, settings, config.bert, config.heads)
     print(f"{config.output}: written; evaluate it with clipnav evaluate-agent {config.output}")

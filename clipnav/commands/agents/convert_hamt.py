@@ -1,0 +1,60 @@
+r"""Convert a published checkpoint of HAMT to a run.
+
+$ clipnav convert-hamt --weights best_val_unseen --data-dir data \
+    --features data/features/pth_vit_base_patch16_224_imagenet.hdf5 --output runs/hamt
+
+No code from the file is run. Every weight must fit; the message names one that does not. clipnav
+evaluate-agent evaluates the run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from clipnav.parsing import parse
+from envs.worlds import World
+
+
+@dataclass(frozen=True)
+class ConvertHamtConfig:
+    """Checkpoint, and the data that it was trained on."""
+
+    weights: Path
+    """Checkpoint of HAMT's fine-tuning (best_val_unseen)."""
+    output: Path
+    """Folder to write: a run for clipnav evaluate-agent, and for train-agent --start-from."""
+    dataset: Literal["r2r", "r4r"] = "r2r"
+    """Dataset of the checkpoint."""
+    world: World = "matterport"
+    """Set of buildings."""
+    data_dir: Path | None = None
+    """Folder with matterport/ and r2r/ or r4r/; required by --world matterport."""
+    features: Path | None = None
+    """Feature store of the checkpoint's image encoder; the world's own by default."""
+    bert: str = "bert-base-uncased"
+    """BERT whose word pieces the checkpoint reads: a folder of transformers, or a name on Hugging
+    Face."""
+    heads: int = 12
+    """Number of attention heads, which the weights do not determine."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and convert."""
+    config = parse(ConvertHamtConfig, __name__, __doc__, arguments)
+    # Imported here so that --help answers without loading torch.
+    from dataclasses import replace
+
+    from agents.history_training.conversion import convert_hamt_run
+    from agents.settings.history_agent import history_preset
+    from training.settings import check_counts
+
+    check_counts(config, ("heads",))
+    settings = replace(
+        history_preset("r2r", config.world, "hamt-r2r"),
+        dataset=config.dataset,
+        data_dir=config.data_dir,
+        features=config.features,
+    )
+    convert_hamt_run(config.weights, config.output, settings, config.bert, config.heads)
+    print(f"{config.output}: written; evaluate it with clipnav evaluate-agent {config.output}")
