@@ -58,7 +58,9 @@ class KnownSteps(NamedTuple):
         return cls(
             walks,
             numbers,
-            *(table[walks, numbers] for table in (paths.nodes, paths.views, actions)),
+            paths.nodes[walks, numbers],
+            paths.views[walks, numbers],
+            actions[walks, numbers],
             states,
             owners,
         )

@@ -316,8 +316,9 @@ class HistoryTransformer(TransformerNetwork):
         bias = padding_bias(torch.cat([history.mask[:, :1], views.mask, history.mask[:, 1:]], 1))
         words = text.states.states
         for number, layer in enumerate(self._layers):
-            is_last = number == len(self.layers) - 1 and actions is not None
-            first = (1 + actions, 1) if is_last else (None, None)
+            first: tuple[int | None, int | None] = None, None
+            if actions is not None and number == len(self.layers) - 1:
+                first = 1 + actions, 1
             if text.layers:
                 x = layer(x, text.layers[number], text.bias, bias, first[0])
             else:

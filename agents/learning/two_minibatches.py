@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +21,14 @@ from agents.acting.tokenizers import run_tokenizer
 from agents.envdrop.critic import Critic
 from agents.learning.agent_learner import WalkingLearner
 from agents.learning.agent_trainer import mixed_precision
-from agents.learning.transformer_networks import MakeNetwork, fit_features, start_from
+from agents.learning.transformer_networks import fit_features, start_from
 from agents.settings import MinibatchesConfig
 from agents.transformer.network import TransformerNetwork
 from agents.transformer.text import PretrainedTextEncoder
 from envs.episodes import Episode
 from envs.navigation.references import ReferencePaths
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import Tokenizer
 from training import distributed
 from training.batches import BucketedBatchOrder
 from training.learners import Selection
@@ -130,15 +131,10 @@ class MinibatchesLoss(nn.Module):
 
 
 class MinibatchesLearner(WalkingLearner):
-    """An agent, and the episodes to learn from.
-
-    Attributes:
-        make_network: Builds an untrained network.
-    """
+    """An agent, and the episodes to learn from."""
 
     config: MinibatchesConfig
     network: MinibatchesLoss
-    make_network: ClassVar[MakeNetwork]
 
     def __init__(self, config: MinibatchesConfig) -> None:
         """Build everything from the settings of a run.
@@ -153,7 +149,7 @@ class MinibatchesLearner(WalkingLearner):
         self.features = self.make_features(self.env)
         self.references = ReferencePaths.of(self.env.nav_world, self.env.episodes)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
-        self.model = self.saved = self.make_network(config, self.env, None)
+        self.model = self.saved = self.make_network(config, self.env)
         reserve_text_states(self.model.text, [self.env, *self.evaluation_envs.values()])
         fit_features(self.model, self.env)
         if config.start_from is not None and config.resume is None:
@@ -180,6 +176,13 @@ class MinibatchesLearner(WalkingLearner):
             config.seed,
             2 * distributed.world_size(),
         )
+
+    @staticmethod
+    @abstractmethod
+    def make_network(
+        config: Any, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+    ) -> TransformerNetwork:
+        """Build an untrained network, see `MakeNetwork`."""
 
     @abstractmethod
     def make_features(self, env: VlnVectorEnv) -> Any:

@@ -1,7 +1,7 @@
 """Settings of a run whose agent is not known beforehand."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from agents.settings.history_agent import HistoryTrainConfig
 from agents.settings.map_agent import MapTrainConfig
@@ -21,10 +21,7 @@ _KINDS: dict[AgentName, type[AnyTrainConfig]] = {
 
 def settings_kind(agent: str | None) -> type[AnyTrainConfig]:
     """Return the class of the settings of an agent; an unknown name counts as a follower."""
-    for name, kind in _KINDS.items():
-        if name == agent:
-            return kind
-    return TrainConfig
+    return next((kind for name, kind in _KINDS.items() if name == agent), TrainConfig)
 
 
 def agent_kind(path: Path) -> type[AnyTrainConfig]:
@@ -42,7 +39,7 @@ def agent_of(path: Path) -> AgentName:
         return "follower"
     values = read_json(path, "train the run again", allow_nan=True)
     agent = values.get("agent") if isinstance(values, dict) else None
-    return agent if agent in get_args(AgentName) else "follower"
+    return next((name for name in _KINDS if name == agent), "follower")
 
 
 def read_agent_config(run: Path) -> AnyTrainConfig:
