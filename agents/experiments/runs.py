@@ -95,8 +95,8 @@ def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
     """
     if config.search.method != "none" and not isinstance(settings, TrainConfig):
         raise ValueError(
-            f"--search.method {config.search.method}: the agent of {config.run} is "
-            f"{agent_name(settings)}, but only followers can search; evaluate it without a search"
+            f"--search.method {config.search.method}: {config.run} is a run of another agent "
+            f"({agent_name(settings)}), but only followers can search; evaluate it without a search"
         )
     files = world_files(settings.world, settings.data_dir)
     tune = [] if config.search.tune is None else [config.search.tune]

@@ -23,6 +23,12 @@ class HistoryLearner(MinibatchesLearner):
     network: HistoryLoss
     make_network = staticmethod(make_history_transformer)
 
+    def __init__(self, config: HistoryTrainConfig) -> None:
+        """Build everything from the settings of a run."""
+        super().__init__(config)
+        # The gradient of the critic is not clipped, as in HAMT and EnvDrop.
+        self.clipped = [self.model]
+
     def make_features(self, env: VlnVectorEnv) -> HistoryFeatures:
         """Return the features of an environment."""
         return HistoryFeatures(env, self.config.device)

@@ -37,7 +37,6 @@ PRESETS: dict[HistoryRecipe, HistoryTransformerConfig] = {
         feature_dropout=0.3,
         feature_dropout_kind="episode",
         standardise=True,
-        language_attention=False,
     ),
 }
 """Settings by name."""

@@ -39,7 +39,8 @@ def agent_of(path: Path) -> AgentName:
         return "follower"
     values = read_json(path, "train the run again", allow_nan=True)
     agent = values.get("agent") if isinstance(values, dict) else None
-    return next((name for name in _KINDS if name == agent), "follower")
+    names: list[AgentName] = [name for name in _KINDS if name == agent]
+    return names[0] if names else "follower"
 
 
 def read_agent_config(run: Path) -> AnyTrainConfig:

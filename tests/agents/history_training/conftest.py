@@ -33,7 +33,7 @@ def history_config(doors_run, tmp_path):
         output=tmp_path / "run",
         network=NETWORK,
         sampled_weight=0.0,
-        optimiser=OptimiserConfig(name="adam", learning_rate=2e-3, schedule="cosine", warmup=20),
+        optimiser=OptimiserConfig(name="adam", learning_rate=3e-3, schedule="cosine", warmup=20),
     )
 
 

@@ -42,15 +42,21 @@ def assert_equal_weights(one, other):
 @pytest.mark.parametrize(
     ("language_attention", "changes"),
     [
-        (True, {}),
-        (False, {"teacher_weight": 0.0, "sampled_weight": 1.0}),
-        (False, {"teacher_weight": 1.0, "reinforcement": A2C, "reward": "ndtw"}),
+        (True, {"sampled_weight": 1.0, "cloning_iterations": 120}),
+        (True, {"reinforcement": A2C, "reward": "ndtw", "cloning_iterations": 140}),
+        (False, {}),
     ],
-    ids=["cloning", "dagger", "reinforcement"],
+    ids=["dagger", "reinforcement", "fixed text"],
 )
 def test_hamt_learns_a_trivial_world(history_config, language_attention, changes):
-    network = dataclasses.replace(history_config.network, language_attention=language_attention)
-    config = dataclasses.replace(history_config, network=network, **changes)
+    network = dataclasses.replace(
+        history_config.network,
+        language_attention=language_attention,
+        cross_layers=2 if language_attention else 1,
+    )
+    config = dataclasses.replace(
+        history_config, iterations=200, teacher_weight=1.0, network=network, **changes
+    )
     results = train_history_agent(config)
     for split in ("val_seen", "val_unseen"):
         assert results[split]["HAMT"]["SR"] == 1.0
@@ -63,8 +69,8 @@ def test_hamt_learns_a_trivial_world(history_config, language_attention, changes
 def test_rewards_increase_with_reinforcement_alone(history_config):
     config = dataclasses.replace(history_config, teacher_weight=0.0, reinforcement=A2C)
     trainer, _ = history_trainer(config)
-    rewards = [trainer.step()["reward"] for _ in range(100)]
-    assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 1
+    rewards = [trainer.step()["reward"] for _ in range(60)]
+    assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 0.5
 
 
 def test_a_loaded_run_walks_as_evaluated(history_config):
