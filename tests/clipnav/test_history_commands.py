@@ -31,6 +31,7 @@ def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_comma
     printed = run_command("evaluate-agent", run, "--no-baselines", "--traces", traces)
     assert "HAMT" in printed
     steps = [step for trace in read_traces(traces) for step in trace.steps]
+    steps = [step for step in steps if step.action is not None]
     assert steps
     assert all(0 <= step.stop_probability <= 1 for step in steps)
     with pytest.raises(ValueError, match="only followers can search"):
