@@ -31,6 +31,7 @@ from agents.transformer.text import (
 )
 
 OTHER_VIEW, CANDIDATE_VIEW, STOP_VIEW = 0, 1, 2
+_STANDARD_DEVIATION = 0.02  # of initial values
 
 
 class EncodedText(NamedTuple):
@@ -226,10 +227,24 @@ class HistoryTransformer(TransformerNetwork):
         for name, part in self.named_children():
             if name != "text" or not isinstance(part, PretrainedTextEncoder):
                 initialise(part, views)
+        self._initialise_inputs()
         if not config.language_attention:
             # Its output is unused (HAMT computes it as well), but DistributedDataParallel waits
             # for every gradient.
             self._layers[-1].language.requires_grad_(False)
+
+    def _initialise_inputs(self) -> None:
+        """Initialise what is normalised at the input, so that its gradient is bounded.
+
+        The start token and stop, whose features are zero, would otherwise be normalised at zero.
+        Released weights do not have the problem.
+        """
+        nn.init.normal_(self.history.type_embedding, std=_STANDARD_DEVIATION)
+        for view in (self.history.view, self.history.panorama, self.observation.view):
+            for part in view.children():
+                if isinstance(part, nn.Linear):
+                    part.reset_parameters()
+                    nn.init.normal_(part.bias, std=_STANDARD_DEVIATION)
 
     @property
     def architecture(self) -> dict[str, str]:

@@ -52,6 +52,13 @@ def test_loss_and_gradient_of_all_steps_at_once_equal_those_of_a_walk(learner):
     assert max(float(value.abs().max()) for value in by_steps.values()) > 1e-3
 
 
+def test_initial_gradients_are_bounded(learner):
+    loss, _ = learner.network.clone(learner.env, learner.features, learner.references, EPISODES)
+    loss.backward()
+    norm = torch.nn.utils.get_total_norm([*gradients(learner.model).values()])
+    assert 0.1 < float(norm) < 20
+
+
 def test_known_steps_follow_the_reference_paths(learner):
     world, references = learner.features.world, learner.references
     known = KnownSteps.of(world, references, EPISODES, 12)
