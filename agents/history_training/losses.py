@@ -94,10 +94,16 @@ class KnownSteps(NamedTuple):
 
         walks = self.walks[self.states]
         dropout = model.features.episode_dropout(int(self.walks.max()) + 1)
-        steps = features.steps(
-            self.nodes, self.views, self.actions, self.numbers, rows_of(dropout, self.walks)
-        )
         index, mask = self.past()
+        # The last step of a path is in nobody's past.
+        used, index[mask] = np.unique(index[mask], return_inverse=True)
+        steps = features.steps(
+            self.nodes[used],
+            self.views[used],
+            self.actions[used],
+            self.numbers[used],
+            rows_of(dropout, self.walks[used]),
+        )
         start = model.history.start_tokens(int(self.walks.max()) + 1)[send(walks)]
         past = model.step_tokens(steps)[send(index)]
         history = History(
