@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.history_transformer.model import (
+from agents.history_transformer.encoders import (
     CANDIDATE_VIEW,
     OTHER_VIEW,
     STOP_VIEW,

@@ -60,7 +60,8 @@ def test_compare_with_the_follower_and_hamt(common, tmp_path, run_command):
     printed = run_command(
         "compare-agents",
         *("--seeds", "1", "--workers", "1", "--splits", "val_unseen"),
-        *("--rows", "follower=", f"map=--agent map {network}", f"hamt=--agent hamt {network}"),
+        *("--rows", "follower=", f"map=--agent map {network}"),
+        f"hamt=--agent hamt --preset hamt-houses --instructions-per-path 1 {network}",
         *("--output", tmp_path),
         *("--", *world, *data, "--iterations", "1"),
     )
