@@ -197,7 +197,7 @@ def text_architecture(
     """Return the identity of a text encoder that must match for weights to be loaded, by name."""
     layers = config.text_model_layers if config.text_model else config.text_layers
     text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
-    if config.text_encoder == "lstm":
+    if config.text_encoder == "lstm" and config.text_model is None:
         text = "LSTM"
     identity: dict[str, str] = {}
     if isinstance(encoder, PretrainedTextEncoder) and config.text_model is None:
