@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from agents.settings import (
+    AnyTrainConfig,
+    HistoryRecipe,
+    HistoryTrainConfig,
     MapPretrainConfig,
     MapRecipe,
     MapTrainConfig,
@@ -17,8 +20,10 @@ from agents.settings import (
     agent_kind,
 )
 from agents.settings.effects import idle_settings
+from agents.settings.history_agent import history_preset
 from agents.settings.map_presets import map_preset, pretraining_preset
 from agents.settings.presets import preset, speaker_preset
+from agents.settings.reading import AgentName, settings_kind
 from envs.worlds import Dataset, World
 from training.resuming import early_value, parse_run
 from training.settings import read_config
@@ -32,10 +37,6 @@ _MAY_CHANGE = frozenset(
 )
 
 
-# Each has settings of its own, whose class admits its name only.
-_AGENTS = ("follower", "map")
-
-
 @dataclass(frozen=True)
 class _Choices:
     """Flags that determine the defaults of the other flags.
@@ -45,6 +46,7 @@ class _Choices:
         world: Value of --world.
         recipe: Value of --preset, for followers and speakers.
         map_recipe: The same for map agents.
+        history_recipe: The same for HAMT.
         translated: Whether --back-translation.speaker is given.
         continued: Whether --start-from names a run on the same data.
     """
@@ -53,13 +55,12 @@ class _Choices:
     world: World
     recipe: Recipe | None
     map_recipe: MapRecipe | None
+    history_recipe: HistoryRecipe | None
     translated: bool
     continued: bool
 
 
-def parse_agent(
-    arguments: Sequence[str], description: str | None = None
-) -> TrainConfig | MapTrainConfig:
+def parse_agent(arguments: Sequence[str], description: str | None = None) -> AnyTrainConfig:
     """Return the settings of an agent's training from its command line; see `_parse`.
 
     The agent is that of the run to resume, that of the file --config, or --agent.
@@ -70,14 +71,17 @@ def parse_agent(
     words = [_with_hyphens(word) for word in arguments]
     source = early_value(words, "resume") or early_value(words, "config")
     if source is not None:
-        is_map = agent_kind(Path(source)) is MapTrainConfig
+        kind = agent_kind(Path(source))
     else:
         agent = early_value(words, "agent")
-        if agent not in (None, *_AGENTS):
-            raise ValueError(f"--agent {agent}: no such agent; choose {' or '.join(_AGENTS)}")
-        is_map = agent == "map"
-    if is_map:
+        names = get_args(AgentName)
+        if agent not in (None, *names):
+            raise ValueError(f"--agent {agent}: no such agent; choose one of {', '.join(names)}")
+        kind = settings_kind(agent)
+    if kind is MapTrainConfig:
         return _parse(MapTrainConfig, _map_defaults, arguments, description)
+    if kind is HistoryTrainConfig:
+        return _parse(HistoryTrainConfig, _history_defaults, arguments, description)
     return parse_train(arguments, description)
 
 
@@ -94,6 +98,10 @@ def parse_pretraining(
 
 def _map_defaults(choices: _Choices) -> MapTrainConfig:
     return map_preset(choices.dataset, choices.world, choices.map_recipe)
+
+
+def _history_defaults(choices: _Choices) -> HistoryTrainConfig:
+    return history_preset(choices.dataset, choices.world, choices.history_recipe)
 
 
 def parse_train(arguments: Sequence[str], description: str | None = None) -> TrainConfig:
@@ -170,6 +178,7 @@ def _choices(known: argparse.Namespace, kind: type[RunConfig]) -> _Choices:
         world=world,
         recipe=known.preset if known.preset in get_args(Recipe) else None,
         map_recipe=known.preset if known.preset in get_args(MapRecipe) else None,
+        history_recipe=known.preset if known.preset in get_args(HistoryRecipe) else None,
         translated=known.speaker is not None,
         continued=kind is TrainConfig
         and known.start_from is not None

@@ -17,8 +17,9 @@ from measuring import BenchmarkConfig, Figure, rate, report
 from torch import Tensor
 
 from agents.acting.decisions import Draws
+from agents.learning.two_minibatches import Minibatches
 from agents.map_training.fine_tuning import MapLearner
-from agents.map_training.losses import MapBatch, decision_loss
+from agents.map_training.losses import decision_loss
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.experts import path_targets
 from agents.map_transformer.known_maps import KnownMaps
@@ -152,7 +153,7 @@ def dagger_rate(learner: MapLearner, seconds: float) -> float:
 
     def work() -> float:
         draws = Draws(np.random.default_rng(0), len(episodes))
-        batch = MapBatch(episodes[:0], episodes, draws, 0.0)
+        batch = Minibatches(episodes[:0], episodes, draws, 0.0)
         loss, figures = learner.network.sample(*fast, batch)
         update(learner, loss)
         return figures["decisions"] * len(episodes)

@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "pretrain-agent",
         "evaluate-agent",
         "evaluate-vlm",
-        "convert-duet",
+        "convert-agent",
         "train-speaker",
         "train-language-representation",
         "pair-paths",

@@ -1,10 +1,14 @@
-"""Decisions of a follower in training: who chooses the actions, and what a loss needs of them."""
+"""Decisions of an agent in training: who chooses the actions, and what a loss needs of them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.nn import functional
+
+from agents.acting.rollout import RolloutResult
 
 
 class Draws:
@@ -84,6 +88,92 @@ class Decisions(NamedTuple):
     cut: np.ndarray
     cut_hidden: Tensor
     contrast: Tensor | None = None
+
+
+class DecisionRecord:
+    """Chooses the actions of a walk in training, and records the decisions.
+
+    Args:
+        source: Source of the actions.
+    """
+
+    def __init__(self, source: ActionSource) -> None:
+        self._source = source
+        # A list item per step.
+        self._rows: list[np.ndarray] = []
+        self._scores: list[Tensor] = []
+        self._hidden: list[Tensor] = []
+        self._teacher: list[np.ndarray] = []
+        self._actions: list[np.ndarray] = []
+        self._contrast: list[Tensor] = []
+
+    def choose(
+        self,
+        live: np.ndarray,
+        scores: Tensor,
+        hidden: Tensor,
+        teacher: np.ndarray,
+        contrast: Tensor | None = None,
+    ) -> np.ndarray:
+        """Choose the actions (N,) of a step.
+
+        Args:
+            live: (N,) rows of the batch.
+            scores: (N, K) logits.
+            hidden: (N, H) input of the critic.
+            teacher: (N,) actions of the teacher.
+            contrast: (2, N, H) part of `Decisions.contrast`; None without.
+        """
+        actions = self._chosen(scores.detach(), teacher, live)
+        self._rows.append(live)
+        self._scores.append(scores)
+        self._hidden.append(hidden)
+        self._teacher.append(teacher)
+        self._actions.append(actions)
+        if contrast is not None:
+            self._contrast.append(contrast)
+        return actions
+
+    def decisions(
+        self, result: RolloutResult, cut: np.ndarray, cut_hidden: Tensor | None
+    ) -> Decisions:
+        """Return the decisions of a walk with their rewards.
+
+        Args:
+            result: Result of the walk.
+            cut: (C,) truncated episodes.
+            cut_hidden: (C, H) input of the critic after their last steps; None without episodes.
+        """
+        width = max(scores.shape[1] for scores in self._scores)
+        padded = [
+            functional.pad(scores, (0, width - scores.shape[1]), value=-torch.inf)
+            for scores in self._scores
+        ]
+        hidden = torch.cat(self._hidden)
+        device = hidden.device
+        return Decisions(
+            sizes=[len(rows) for rows in self._rows],
+            rows=np.concatenate(self._rows),
+            scores=torch.cat(padded),
+            hidden=hidden,
+            teacher=torch.from_numpy(np.concatenate(self._teacher)).to(device),
+            actions=torch.from_numpy(np.concatenate(self._actions)).to(device),
+            rewards=np.concatenate(result.rewards),
+            cut=cut,
+            cut_hidden=(hidden[:0].float() if cut_hidden is None else cut_hidden).detach(),
+            contrast=torch.cat(self._contrast, 1) if self._contrast else None,
+        )
+
+    def _chosen(self, scores: Tensor, teacher: np.ndarray, live: np.ndarray) -> np.ndarray:
+        source = self._source
+        if source.draws is None:
+            return teacher
+        draws = source.draws.next(live)
+        sampled = sample(torch.softmax(scores, 1).cpu().numpy(), draws)
+        teacher_forced = source.teacher_forced[live]
+        if source.sampled_steps:
+            teacher_forced = teacher_forced & (source.draws.next(live) >= source.sampled_steps)
+        return np.where(teacher_forced, teacher, sampled)
 
 
 def sample(probabilities: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
 from agents.envdrop.visual import VisualScale
-from agents.settings import MapTrainConfig, RunConfig, TrainConfig
+from agents.settings import MinibatchesConfig, RunConfig, TrainConfig
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
@@ -57,7 +57,7 @@ def make_env(
         copy=False,
         teacher=config.teacher,
         # Speakers and pre-training have no rewards.
-        reward=config.reward if isinstance(config, TrainConfig | MapTrainConfig) else "distance",
+        reward=config.reward if isinstance(config, TrainConfig | MinibatchesConfig) else "distance",
         exchanged_words=config.exchanged_words,
     )
 

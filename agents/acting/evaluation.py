@@ -7,7 +7,7 @@ import torch
 
 from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.acting.rollout import Agent, walk
-from agents.settings import AgentConfig, InstructionAblation, TrainConfig
+from agents.settings import AgentConfig, InstructionAblation, TransformerAgentConfig
 from envs.episodes import Episode, base_language
 from envs.metrics import SUMMARY_METRICS, aligned, score_paths, summarise, summarise_groups
 from envs.navigation.vector_env import VlnVectorEnv
@@ -157,7 +157,9 @@ def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
 
 def agent_name(config: AgentConfig) -> str:
     """Return the name of an agent in tables, with its ablations."""
-    name = "follower" if isinstance(config, TrainConfig) else "map agent"
+    name = "follower"
+    if isinstance(config, TransformerAgentConfig):
+        name = {"map": "map agent", "hamt": "HAMT"}[config.agent]
     ablations = [] if config.vision else ["no vision"]
     ablations += _ABLATIONS[config.instruction_ablation]
     return f"{name} ({', '.join(ablations)})" if ablations else name

@@ -1,16 +1,14 @@
 """The follower as an agent: greedy walks, and walks that record decisions for training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from agents.acting.decisions import ActionSource, Decisions, sample
-from agents.acting.rollout import STOP, Observation, RolloutResult, walk
+from agents.acting.decisions import ActionSource, DecisionRecord, Decisions
+from agents.acting.rollout import STOP, Agent, Observation, RolloutResult, walk
 from agents.acting.visits import add_visits
 from agents.envdrop.critic import Critic
 from agents.envdrop.encoders import PAD, Context, State
@@ -18,18 +16,6 @@ from agents.envdrop.follower import Decision, Follower
 from agents.envdrop.visual import PanoramaView, VisualNoise
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
-
-
-@dataclass
-class _Record:
-    """Decisions of a walk, a list item per step."""
-
-    rows: list[np.ndarray] = field(default_factory=list)
-    scores: list[Tensor] = field(default_factory=list)
-    hidden: list[Tensor] = field(default_factory=list)
-    teacher: list[np.ndarray] = field(default_factory=list)
-    actions: list[np.ndarray] = field(default_factory=list)
-    contrast: list[Tensor] = field(default_factory=list)
 
 
 class FollowerAgent:
@@ -62,7 +48,6 @@ class FollowerAgent:
         self.follower = follower
         self.features = features
         self.reads_instructions = reads_instructions
-        self._action_source = action_source
         self._tokens, self._partners = tokens, partners
         self._noise = noise
         self._device = next(follower.parameters()).device
@@ -71,7 +56,7 @@ class FollowerAgent:
         self._context: Context
         self._paired: Context | None = None
         self._state: State
-        self._record = _Record()
+        self._record = None if action_source is None else DecisionRecord(action_source)
         self._last: Decision | None = None
         self.critic: Critic | None = None
 
@@ -95,20 +80,12 @@ class FollowerAgent:
         self._state = decision.state
         if self.follower.visit_features:
             self._histories = np.column_stack([self._histories, observation["viewpoint"][live]])
-        if self._action_source is None:
+        if self._record is None:
             self._last = decision
             return decision.scores.argmax(1).cpu().numpy()
         teacher = np.asarray(info["teacher_action"])[live]
-        actions = self._choose(decision.scores.detach(), teacher, live, self._action_source)
-        record = self._record
-        record.rows.append(live)
-        record.scores.append(decision.scores)
-        record.hidden.append(decision.hidden)
-        record.teacher.append(teacher)
-        record.actions.append(actions)
-        if decision.contrast is not None:
-            record.contrast.append(decision.contrast)
-        return actions
+        scores, hidden, contrast = decision.scores, decision.hidden, decision.contrast
+        return self._record.choose(live, scores, hidden, teacher, contrast)
 
     def explain(self) -> dict[str, np.ndarray | None]:
         """Return probabilities, value and attention of the last step of a greedy walk.
@@ -156,29 +133,12 @@ class FollowerAgent:
             result: Result of the walk.
             look_ahead: Compute `cut` and `cut_hidden`; otherwise both are empty.
         """
-        cut = result.cut if look_ahead else result.cut[:0]
-        last = self._state.attended[:0].float()
+        assert self._record is not None
+        cut, hidden = result.cut if look_ahead else result.cut[:0], None
         if cut.size:
             with torch.no_grad():
-                last = self.decide(result.observation, cut).hidden
-        record = self._record
-        width = max(scores.shape[1] for scores in record.scores)
-        padded = [
-            functional.pad(scores, (0, width - scores.shape[1]), value=-torch.inf)
-            for scores in record.scores
-        ]
-        return Decisions(
-            sizes=[len(rows) for rows in record.rows],
-            rows=np.concatenate(record.rows),
-            scores=torch.cat(padded),
-            hidden=torch.cat(record.hidden),
-            teacher=self._tensor(np.concatenate(record.teacher)),
-            actions=self._tensor(np.concatenate(record.actions)),
-            rewards=np.concatenate(result.rewards),
-            cut=cut,
-            cut_hidden=last.detach(),
-            contrast=torch.cat(record.contrast, 1) if record.contrast else None,
-        )
+                hidden = self.decide(result.observation, cut).hidden
+        return self._record.decisions(result, cut, hidden)
 
     def _keep_rows(self, live: np.ndarray) -> None:
         if len(live) == len(self._rows):
@@ -193,25 +153,21 @@ class FollowerAgent:
             self._noise = self._noise.rows(index)
         self._rows = live
 
-    def _choose(
-        self, scores: Tensor, teacher: np.ndarray, live: np.ndarray, source: ActionSource
-    ) -> np.ndarray:
-        if source.draws is None:
-            return teacher
-        draws = source.draws.next(live)
-        sampled = sample(torch.softmax(scores, 1).cpu().numpy(), draws)
-        teacher_forced = source.teacher_forced[live]
-        if source.sampled_steps:
-            teacher_forced = teacher_forced & (source.draws.next(live) >= source.sampled_steps)
-        return np.where(teacher_forced, teacher, sampled)
-
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
 
+class RecordingAgent(Agent, Protocol):
+    """Agent that records its decisions."""
+
+    def decisions(self, result: RolloutResult, look_ahead: bool) -> Decisions:
+        """Return the decisions of a walk with their rewards."""
+        ...
+
+
 def rollout(
     env: VlnVectorEnv,
-    agent: FollowerAgent,
+    agent: RecordingAgent,
     instr_ids: Sequence[str],
     max_steps: int | None = None,
     look_ahead: bool = False,

@@ -25,14 +25,17 @@ from agents.experiments.search_evaluation import (
     evaluate_search,
     search_split,
 )
+from agents.history_training.building import load_history_agent
+from agents.history_transformer.agent import HistoryAgent
 from agents.learning.follower_loss import make_follower_loss
 from agents.learning.speaker_training import LoadedSpeaker, load_speaker
 from agents.map_training.building import load_map_agent
 from agents.map_transformer.agent import MapAgent
 from agents.settings import (
     AgentConfig,
+    AnyTrainConfig,
     EvaluateConfig,
-    MapTrainConfig,
+    HistoryTrainConfig,
     SpeakerTrainConfig,
     TrainConfig,
     read_agent_config,
@@ -47,8 +50,6 @@ from storage import write_text
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
-
-Settings = TrainConfig | MapTrainConfig
 
 
 def evaluate_run(config: EvaluateConfig) -> Results:
@@ -90,12 +91,12 @@ def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
 
     Raises:
         FileNotFoundError: A split or the run of the speaker does not exist.
-        ValueError: The run is not that of a speaker, or a map agent cannot search.
+        ValueError: The run is not that of a speaker, or only followers can search.
     """
     if config.search.method != "none" and not isinstance(settings, TrainConfig):
         raise ValueError(
-            f"--search.method {config.search.method}: {config.run} is a map agent, which chooses "
-            "among all viewpoints of its map anyway; evaluate it without a search"
+            f"--search.method {config.search.method}: {config.run} is a run of another agent "
+            f"({agent_name(settings)}), but only followers can search; evaluate it without a search"
         )
     files = world_files(settings.world, settings.data_dir)
     tune = [] if config.search.tune is None else [config.search.tune]
@@ -105,7 +106,7 @@ def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
         read_config(config.search.speaker, SpeakerTrainConfig)
 
 
-def _evaluate_split(config: EvaluateConfig, settings: Settings, split: str) -> Results:
+def _evaluate_split(config: EvaluateConfig, settings: AnyTrainConfig, split: str) -> Results:
     env, agent = load_run(config.run, split, settings)
     name = agent_name(settings)
     evaluations = {name: evaluate(env, agent, split)}
@@ -176,8 +177,8 @@ def _search(
 
 
 def load_run(
-    run: str | Path, split: str, settings: Settings | None = None
-) -> tuple[VlnVectorEnv, FollowerAgent | MapAgent]:
+    run: str | Path, split: str, settings: AnyTrainConfig | None = None
+) -> tuple[VlnVectorEnv, FollowerAgent | MapAgent | HistoryAgent]:
     """Build the environment of a split and load the agent of a run, which acts greedily.
 
     Args:
@@ -195,6 +196,8 @@ def load_run(
     settings = settings or read_agent_config(run)
     if isinstance(settings, TrainConfig):
         return load_follower(run, split, settings)
+    if isinstance(settings, HistoryTrainConfig):
+        return load_history_agent(run, split, settings)
     return load_map_agent(run, split, settings)
 
 
@@ -219,7 +222,7 @@ def load_follower(
 
 def load_walkers(
     config: EvaluateConfig, split: str
-) -> tuple[Settings, VlnVectorEnv, dict[str, Agent]]:
+) -> tuple[AnyTrainConfig, VlnVectorEnv, dict[str, Agent]]:
     """Return the settings of a run, the environment of a split, and the agents by name.
 
     The agent of the run is the first one; baselines follow if `config.baselines`.

@@ -1,11 +1,16 @@
 """Training of an agent of any kind."""
 
 from agents.acting.evaluation import Results
+from agents.history_training.fine_tuning import train_history_agent
 from agents.learning.follower_training import train
 from agents.map_training.fine_tuning import train_map_agent
-from agents.settings import MapTrainConfig, TrainConfig
+from agents.settings import AnyTrainConfig, HistoryTrainConfig, MapTrainConfig
 
 
-def train_any(config: TrainConfig | MapTrainConfig) -> Results:
+def train_any(config: AnyTrainConfig) -> Results:
     """Train the agent of the settings, compare it with the baselines and print a table."""
-    return train_map_agent(config) if isinstance(config, MapTrainConfig) else train(config)
+    if isinstance(config, MapTrainConfig):
+        return train_map_agent(config)
+    if isinstance(config, HistoryTrainConfig):
+        return train_history_agent(config)
+    return train(config)

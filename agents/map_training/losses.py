@@ -1,53 +1,26 @@
 """The loss of a map agent on minibatches of episodes: behaviour cloning and DAgger."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from agents.acting.decisions import Draws, sample
-from agents.acting.follower_agent import empty_instructions
-from agents.envdrop.critic import Critic
-from agents.learning.agent_trainer import mixed_precision
+from agents.acting.decisions import sample
+from agents.learning.two_minibatches import Figures, Minibatches, MinibatchesLoss
 from agents.map_training.reinforcement import walk_loss
 from agents.map_transformer.agent import MapAgent, MapWalk
 from agents.map_transformer.experts import NO_TARGET, Expert
 from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer, NodeInputs, Scores, ViewInputs
-from agents.map_transformer.paths import (
-    KnownPaths,
-    along_edges,
-    known_paths,
-    path_views,
-    select_states,
-)
+from agents.map_transformer.paths import KnownPaths, known_paths, select_states
 from agents.map_transformer.states import MapState
 from agents.settings import MapTrainConfig
+from envs.navigation.reference_walks import ReferenceWalks
 from envs.navigation.references import ReferencePaths
 from envs.navigation.vector_env import VlnVectorEnv
-
-Figures = dict[str, float]
-
-
-@dataclass(frozen=True)
-class MapBatch:
-    """Episodes of one iteration, as indices into those of the environment.
-
-    Attributes:
-        cloned: (B,) episodes with teacher forcing.
-        sampled: (B',) episodes to walk with sampled decisions; may be empty.
-        draws: Random numbers of the decisions.
-        weight: Weight of teacher forcing; the settings have those of sampled walks.
-    """
-
-    cloned: np.ndarray
-    sampled: np.ndarray
-    draws: Draws
-    weight: float
 
 
 class PathBatch(NamedTuple):
@@ -109,75 +82,25 @@ def path_batch(
         episodes: (B,) episodes.
         revisits: Whether visited viewpoints can be chosen.
     """
-    nodes = references.nodes[episodes].astype(np.int64)
-    sizes, views = references.sizes[episodes], references.start_views[episodes]
-    nodes[np.arange(nodes.shape[1]) >= sizes[:, None]] = -1
-    nodes = nodes[:, : int(sizes.max())]
-    keys = np.column_stack([nodes, views])
-    unique, inverse = np.unique(keys, axis=0, return_inverse=True)
-    nodes, views = unique[:, :-1], unique[:, -1]
     geometry = features.geometry
-    nodes = along_edges(geometry.world, nodes)
-    paths = known_paths(geometry, nodes, path_views(geometry.world, nodes, views), revisits)
-    state, episode = np.nonzero(paths.state.rows[:, None] == inverse.reshape(-1))
+    walks = ReferenceWalks.of(geometry.world, references, episodes)
+    paths = known_paths(geometry, walks.nodes, walks.views, revisits)
+    state, episode = np.nonzero(paths.state.rows[:, None] == walks.owners)
     targets = paths.targets[state]
     targets = np.where(paths.state.forbidden[state, targets], NO_TARGET, targets)
     return PathBatch(paths, state, episode, targets)
 
 
-class MapLoss(nn.Module):
-    """A map transformer and the loss of its training.
+class MapLoss(MinibatchesLoss):
+    """A map transformer and the loss of its training."""
 
-    A call computes the loss of both minibatches of an iteration; a single call per iteration allows
-    the use of DistributedDataParallel.
+    model: MapTransformer
+    _config: MapTrainConfig
 
-    Args:
-        model: Network to train.
-        config: Settings of the run.
-
-    Attributes:
-        critic: Critic of reinforcement; None without it.
-    """
-
-    def __init__(self, model: MapTransformer, config: MapTrainConfig) -> None:
-        super().__init__()
-        self.model = model
-        self.critic = None
-        if config.reinforcement.weight:
-            network = config.network
-            self.critic = Critic(2 * network.hidden_size, network.dropout).to(config.device)
-        self._config = config
-
-    def forward(
-        self,
-        env: VlnVectorEnv,
-        features: WorldFeatures,
-        references: ReferencePaths,
-        batch: MapBatch,
-    ) -> tuple[Tensor, Figures]:
-        """Return the loss of a batch and the figures to log.
-
-        Args:
-            env: Environment of the training split, with a row for each sampled episode.
-            features: Features of its world.
-            references: Reference paths of its episodes.
-            batch: Episodes.
-        """
-        losses, figures = [], Figures()
-        with mixed_precision(self.model, self._config):
-            if batch.cloned.size:
-                loss, cloning = self.clone(env, features, references, batch.cloned)
-                losses.append(batch.weight * loss)
-                figures |= cloning
-            if batch.sampled.size:
-                loss, sampled = self.sample(env, features, references, batch)
-                losses.append(loss)
-                figures |= sampled
-        if self.critic is not None and not batch.sampled.size:
-            # DistributedDataParallel requires a gradient of every weight.
-            losses += [0.0 * weight.sum() for weight in self.critic.parameters()]
-        total = torch.stack(losses).sum()
-        return total, {"loss": total.item(), **figures}
+    @property
+    def critic_width(self) -> int:
+        """Width of the encoded [stop] tokens of both branches."""
+        return 2 * self._config.network.hidden_size
 
     def clone(
         self,
@@ -193,10 +116,7 @@ class MapLoss(nn.Module):
         model = self.model
         paths = path_batch(features, references, episodes, model.config.revisits)
         device = next(model.parameters()).device
-        tokens = env.split.tokens[episodes]
-        if not self._config.reads_instructions:
-            tokens = empty_instructions(tokens)
-        text = model.read(cropped(tokens).to(device))
+        text = model.read(self.instructions(env, episodes).to(device))
         owners = torch.from_numpy(paths.episodes).to(device)
         scores = model.score(text.rows(owners), *paths.inputs(model, features))
         targets = torch.from_numpy(paths.targets).to(device)
@@ -209,7 +129,7 @@ class MapLoss(nn.Module):
         env: VlnVectorEnv,
         features: WorldFeatures,
         references: ReferencePaths,
-        batch: MapBatch,
+        batch: Minibatches,
     ) -> tuple[Tensor, Figures]:
         """Walk episodes with sampled decisions; return the weighted losses and figures to log.
 
@@ -260,12 +180,6 @@ class MapLoss(nn.Module):
             loss = loss + config.reinforcement.weight * reinforcement
             figures |= more
         return loss, figures
-
-
-def cropped(tokens: np.ndarray) -> Tensor:
-    """Return token ids (B, L) as a tensor without columns of padding."""
-    length = int((tokens != 0).sum(1).max())
-    return torch.from_numpy(np.ascontiguousarray(tokens[:, :length])).long()
 
 
 def decision_loss(scores: Tensor, targets: Tensor) -> Tensor:

@@ -15,12 +15,8 @@ from agents.acting.environments import (
 from agents.acting.tokenizers import run_tokenizer
 from agents.learning.agent_learner import WalkingLearner, train_and_evaluate
 from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.map_training.building import (
-    fit_features,
-    greedy_agent,
-    make_map_transformer,
-    start_from,
-)
+from agents.learning.transformer_networks import fit_features, start_from
+from agents.map_training.building import greedy_agent, make_map_transformer
 from agents.map_training.pretraining_loss import PretrainingLoss, Task
 from agents.map_training.sources import GeneratedPaths, SplitPaths
 from agents.map_transformer.agent import MapAgent
@@ -64,7 +60,7 @@ class PretrainingLearner(WalkingLearner):
         self.model = self.saved = network
         fit_features(self.model, self.env)
         if config.start_from is not None and config.resume is None:
-            start_from(config.start_from, config, self.model, self.env)
+            start_from(config.start_from, config, self.model, self.env, make_map_transformer)
         self.network = PretrainingLoss(model, config, self.env.tokenizer, scores)
         self.clipped: list[nn.Module] = [model]
         self.optimiser = make_group_optimiser(weight_groups(model), config.optimiser)

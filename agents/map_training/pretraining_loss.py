@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.learning.agent_trainer import mixed_precision
-from agents.map_training.losses import agreement_share, cropped, path_batch
+from agents.learning.two_minibatches import cropped
+from agents.map_training.losses import agreement_share, path_batch
 from agents.map_training.masking import NOT_MASKED, choose, mask_words
 from agents.map_training.sources import PathExamples
 from agents.map_transformer.pretraining import PretrainingModel, action_losses

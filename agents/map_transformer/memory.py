@@ -179,7 +179,7 @@ def encode_panoramas(
         memory: Memory to add to.
         nodes: (P,) viewpoints.
         views: (P,) views 0..35 that the agents face.
-        dropout: (P, D) multipliers of the features, see `PanoramaEncoder.episode_dropout`.
+        dropout: (P, D) multipliers of the features, see `FeatureInput.episode_dropout`.
         hidden: (P, V) bool, views whose features are zero.
     """
     inputs = features.gather(np.asarray(nodes), views)._replace(dropout=dropout)

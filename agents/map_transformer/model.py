@@ -7,16 +7,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.visual import ViewEncoder
-from agents.map_transformer.layers import (
+from agents.map_transformer.panorama import PanoramaEncoder
+from agents.settings.map_transformer import MapTransformerConfig
+from agents.transformer.layers import (
     EPS,
     CrossModalLayer,
     KeysValues,
     ScoreHead,
+    initialise,
     padding_bias,
 )
-from agents.map_transformer.panorama import PanoramaEncoder
-from agents.map_transformer.text import PretrainedTextEncoder, TextStates, make_text_encoder
-from agents.settings.map_transformer import MapTransformerConfig
+from agents.transformer.network import TransformerNetwork
+from agents.transformer.text import (
+    PretrainedTextEncoder,
+    TextStates,
+    make_text_encoder,
+    text_architecture,
+)
 
 _NODE_POSITION, _VIEW_POSITION = 7, 14
 
@@ -165,7 +172,7 @@ class LocalBranch(nn.Module):
         return x
 
 
-class MapTransformer(nn.Module):
+class MapTransformer(TransformerNetwork):
     """Text encoder, panorama encoder, both branches, and the heads that score actions.
 
     Args:
@@ -196,24 +203,15 @@ class MapTransformer(nn.Module):
         self.gate = ScoreHead(2 * width, width)
         for name, part in self.named_children():
             if name != "text" or not isinstance(part, PretrainedTextEncoder):
-                _initialise(part, views)
+                initialise(part, views)
 
     @property
     def architecture(self) -> dict[str, str]:
         """Sizes and options that must match for weights to be loaded, by name."""
-        config = self.config
-        layers = config.text_model_layers if config.text_model else config.text_layers
-        text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
-        if config.text_encoder == "lstm":
-            text = "LSTM"
-        identity: dict[str, str] = {}
-        if isinstance(self.text, PretrainedTextEncoder) and config.text_model is None:
-            text, identity = "representation", self.text.text.identity
         views = self.panorama.views
         return {
-            **identity,
+            **text_architecture(self.config, self.text),
             **({} if views is None else views.architecture),
-            "text": f"{text}, {len(self.text.word_table())} tokens",
             "visual features": str(self.panorama.feature_size),
             "width": f"{self.config.hidden_size} in {self.config.heads} heads",
             "feed-forward width": str(self.config.feed_forward_size),
@@ -295,19 +293,3 @@ class MapTransformer(nn.Module):
     @staticmethod
     def _layers(branch: GlobalBranch | LocalBranch) -> list[CrossModalLayer]:
         return [layer for layer in branch.layers if isinstance(layer, CrossModalLayer)]
-
-
-def _initialise(module: nn.Module, trained: nn.Module | None = None) -> None:
-    """Initialise as BERT does: normal weights of standard deviation 0.02, zero biases.
-
-    Args:
-        module: Module, whose submodules are initialised as well.
-        trained: Submodule that keeps its weights.
-    """
-    for child in module.children():
-        if child is not trained:
-            _initialise(child, trained)
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)

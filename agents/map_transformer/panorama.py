@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.envdrop.attention import Dropout, drop
+from agents.envdrop.attention import Dropout
 from agents.envdrop.visual import ViewEncoder
-from agents.map_transformer.layers import EPS
 from agents.settings.map_transformer import MapTransformerConfig
+from agents.transformer.features import FeatureInput
+from agents.transformer.layers import EPS
 
 DIRECTION_SIZE = 7  # sine and cosine of heading and elevation, and three ones (DUET: box size)
 OTHER_VIEW, CANDIDATE_VIEW, OBJECT = 0, 1, 2
-_LEAST_DEVIATION = 1e-6
 
 
 class PanoramaInputs(NamedTuple):
@@ -25,7 +25,7 @@ class PanoramaInputs(NamedTuple):
             then three ones.
         types: (P, V) int64: 1 for candidates, 0 for other views, 2 for objects.
         mask: (P, V) bool, False on padding.
-        dropout: (P, D) multipliers of the features, see `PanoramaEncoder.episode_dropout`; None
+        dropout: (P, D) multipliers of the features, see `FeatureInput.episode_dropout`; None
             without.
         hidden: (P, V) bool, views whose features are zero, as targets of pre-training; None for no
             such view.
@@ -39,7 +39,7 @@ class PanoramaInputs(NamedTuple):
     hidden: Tensor | None = None
 
 
-class PanoramaEncoder(nn.Module):
+class PanoramaEncoder(FeatureInput):
     """Transformer over the views of a viewpoint.
 
     Args:
@@ -51,47 +51,20 @@ class PanoramaEncoder(nn.Module):
     def __init__(
         self, config: MapTransformerConfig, feature_size: int, views: ViewEncoder | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(config, feature_size, views)
         width = config.hidden_size
-        self.feature_size = feature_size
-        self.views = views
-        self._episode_rate = 0.0
-        element_rate = config.feature_dropout
-        if config.feature_dropout_kind == "episode":
-            self._episode_rate, element_rate = element_rate, 0.0
         if feature_size:
             self.features = nn.Linear(feature_size, width)
             self.features_norm = nn.LayerNorm(width, EPS)
-        self.standardises = config.standardise and feature_size > 0 and views is None
-        if self.standardises:
-            self.register_buffer("feature_mean", torch.zeros(feature_size))
-            self.register_buffer("feature_deviation", torch.ones(feature_size))
         self.directions = nn.Linear(DIRECTION_SIZE, width)
         self.directions_norm = nn.LayerNorm(width, EPS)
         self.types = nn.Embedding(3, width)
         # BERT's embedding of token type 1.
         self.type_embedding = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width, EPS)
-        self.feature_dropout = Dropout(element_rate)
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(_layer(config) for _ in range(config.panorama_layers))
         self.final_norm = nn.LayerNorm(width, EPS)
-
-    def fit(self, mean: Tensor, deviation: Tensor) -> None:
-        """Set the mean (D,) and standard deviation (D,) of standardised features."""
-        self.get_buffer("feature_mean").copy_(mean)
-        self.get_buffer("feature_deviation").copy_(deviation.clamp_min(_LEAST_DEVIATION))
-
-    def episode_dropout(self, episodes: int) -> Tensor | None:
-        """Draw the multipliers (E, D) of the features of E episodes.
-
-        Returns:
-            None in evaluation mode, and unless the settings have masks per episode.
-        """
-        if not (self.training and self._episode_rate and self.feature_size):
-            return None
-        ones = torch.ones(episodes, self.feature_size, device=self.types.weight.device)
-        return drop(ones, self._episode_rate)
 
     def forward(self, inputs: PanoramaInputs) -> tuple[Tensor, Tensor]:
         """Encode panoramas.
@@ -102,15 +75,7 @@ class PanoramaEncoder(nn.Module):
         """
         x = self.directions_norm(self.directions(inputs.directions))
         if inputs.features.shape[2]:
-            features = inputs.features
-            if self.views is not None:
-                features = self.views.features(features)
-            if self.standardises:
-                mean, deviation = (self.get_buffer(f"feature_{n}") for n in ("mean", "deviation"))
-                features = (features - mean) / deviation
-            features = self.feature_dropout(features)
-            if inputs.dropout is not None:
-                features = features * inputs.dropout[:, None]
+            features = self.prepared(inputs.features, inputs.dropout)
             if inputs.hidden is not None:
                 features = features.masked_fill(inputs.hidden[..., None], 0.0)
             x = x + self.features_norm(self.features(features))

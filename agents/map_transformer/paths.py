@@ -16,7 +16,7 @@ from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
 from agents.map_transformer.states import MapState, map_state, stack_states
-from envs.graphs.nav_world import NavWorld, route_moves
+from envs.graphs.nav_world import route_moves
 
 
 class KnownPaths(NamedTuple):
@@ -50,7 +50,7 @@ class KnownPaths(NamedTuple):
             last_only: Return the inputs of the last state of each path only, in the order of the
                 paths, as in pre-training.
             dropout: (B, D) multipliers of the features of each path, see
-                `PanoramaEncoder.episode_dropout`.
+                `FeatureInput.episode_dropout`.
             hidden: (P, V) bool, views whose features are zero.
 
         Raises:
@@ -90,53 +90,6 @@ def select_states(
         NodeInputs(*(part.index_select(0, index) for part in nodes)),
         ViewInputs(*(part.index_select(0, index) for part in views)),
     )
-
-
-def along_edges(world: NavWorld, nodes: np.ndarray) -> np.ndarray:
-    """Insert shortest paths between the nodes of paths that are not neighbours.
-
-    Args:
-        world: Graphs of the world.
-        nodes: (B, T) nodes of the paths, padded with -1.
-
-    Returns:
-        (B, T') nodes, padded with -1; consecutive nodes are neighbours.
-    """
-    starts, ends = nodes[:, :-1], nodes[:, 1:]
-    is_edge = (world.targets[starts, 1:] == ends[..., None]) & world.valid[starts, 1:]
-    if (is_edge.any(2) | (ends < 0)).all():
-        return nodes
-    paths = []
-    for row in nodes:
-        path = [int(row[0])]
-        for target in row[row >= 0][1:].tolist():
-            while path[-1] != target:
-                here = np.array(path[-1:])
-                action = world.teacher_action(here, np.array([target]))
-                path.append(int(world.targets[here, action][0]))
-        paths.append(path)
-    longest = max(map(len, paths))
-    return np.array([path + [-1] * (longest - len(path)) for path in paths])
-
-
-def path_views(world: NavWorld, nodes: np.ndarray, start_views: np.ndarray) -> np.ndarray:
-    """Return the views that an agent faces along paths.
-
-    Args:
-        world: Graphs of the world.
-        nodes: (B, T) neighbouring nodes, padded with -1.
-        start_views: (B,) views 0..35 at the starts.
-
-    Returns:
-        (B, T) views; 0 for padding.
-
-    Raises:
-        ValueError: A path leaves the edges of the graph.
-    """
-    moves = route_moves(world, nodes[:, 0], nodes[:, 1:])
-    faced = world.views[nodes[:, :-1], moves]  # (B, T - 1)
-    views = np.column_stack([start_views, faced])
-    return np.where(nodes >= 0, views, 0)
 
 
 def known_paths(

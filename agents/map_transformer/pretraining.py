@@ -12,13 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.map_transformer.experts import NO_TARGET
-from agents.map_transformer.layers import (
-    EPS,
-    CrossModalLayer,
-    ScoreHead,
-    SelfAttentionLayer,
-    padding_bias,
-)
 from agents.map_transformer.model import (
     EncodedText,
     GlobalBranch,
@@ -27,6 +20,13 @@ from agents.map_transformer.model import (
     NodeInputs,
     Scores,
     ViewInputs,
+)
+from agents.transformer.layers import (
+    EPS,
+    CrossModalLayer,
+    ScoreHead,
+    SelfAttentionLayer,
+    padding_bias,
 )
 
 

@@ -4,6 +4,8 @@ Nothing here imports torch, so that `--help` answers at once.
 """
 
 from agents.settings.evaluation import EvaluateConfig
+from agents.settings.history_agent import HistoryTrainConfig
+from agents.settings.history_transformer import HistoryRecipe, HistoryTransformerConfig
 from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
 from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
 from agents.settings.map_transformer import MapRecipe, MapTransformerConfig
@@ -15,7 +17,7 @@ from agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from agents.settings.reading import agent_kind, agent_of, read_agent_config
+from agents.settings.reading import AnyTrainConfig, agent_kind, agent_of, read_agent_config
 from agents.settings.runs import (
     AgentConfig,
     InstructionAblation,
@@ -25,21 +27,28 @@ from agents.settings.runs import (
     TrainConfig,
 )
 from agents.settings.search import SearchConfig
+from agents.settings.transformer import TransformerConfig
+from agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
 
 __all__ = [
     "AgentConfig",
+    "AnyTrainConfig",
     "BackTranslationConfig",
     "ClearConfig",
     "EvaluateConfig",
     "FeatureDropout",
     "Feedback",
     "FollowerConfig",
+    "HistoryRecipe",
+    "HistoryTrainConfig",
+    "HistoryTransformerConfig",
     "InstructionAblation",
     "MapAgentConfig",
     "MapPretrainConfig",
     "MapRecipe",
     "MapTrainConfig",
     "MapTransformerConfig",
+    "MinibatchesConfig",
     "Recipe",
     "ReinforcementConfig",
     "RepresentationConfig",
@@ -49,6 +58,8 @@ __all__ = [
     "SpeakerTrainConfig",
     "TextConfig",
     "TrainConfig",
+    "TransformerAgentConfig",
+    "TransformerConfig",
     "agent_kind",
     "agent_of",
     "read_agent_config",

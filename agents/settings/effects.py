@@ -6,9 +6,11 @@ own dataclass. --features is accepted with --no-vision, so that runs with and wi
 share their flags.
 """
 
-from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
+from agents.settings.history_agent import HistoryTrainConfig
+from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig
 from agents.settings.networks import FollowerConfig, SpeakerConfig
 from agents.settings.runs import AgentConfig, RunConfig, SpeakerTrainConfig, TrainConfig
+from agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
 from envs.worlds import MAX_EPISODE_STEPS, is_built_in
 from training.settings import idle_training_settings
 
@@ -28,26 +30,35 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
             | _feature_settings(config, config.follower, "follower")
             | _follower_settings(config)
         )
-    if isinstance(config, MapAgentConfig):
-        return idle | _map_settings(config)
+    if isinstance(config, TransformerAgentConfig):
+        return idle | _transformer_settings(config)
     if isinstance(config, SpeakerTrainConfig):
         return idle | _feature_settings(config, config.speaker, "speaker")
     return idle
 
 
-def _map_settings(config: MapAgentConfig) -> dict[str, str]:
-    """Return the settings of map agents without effect."""
-    idle = {"angle_feature_size": "with --agent map, which computes its own directions"}
-    idle |= _map_network_settings(config) | _representation_settings(config)
+def _transformer_settings(config: TransformerAgentConfig) -> dict[str, str]:
+    """Return the settings of map agents and HAMT without effect."""
+    idle = _network_settings(config) | _representation_settings(config)
     if not config.reads_instructions:
         idle["max_instruction_length"] = "with --instruction-ablation empty"
-    if isinstance(config, MapTrainConfig):
-        if not config.sampled_weight:
-            idle["expert"] = "with --sampled-weight 0"
+    if isinstance(config, MinibatchesConfig):
         if not config.walks:
             idle["cloning_iterations"] = "with --sampled-weight 0, which only clones anyway"
         if not config.reinforcement.weight:
             idle["reward"] = "with --reinforcement.weight 0"
+        if not config.sampled_weight:
+            idle["teacher" if config.agent == "hamt" else "expert"] = "with --sampled-weight 0"
+    if isinstance(config, MapAgentConfig):
+        idle["angle_feature_size"] = "with --agent map, which computes its own directions"
+    if isinstance(config, HistoryTrainConfig) and config.start_from is None:
+        idle["freeze_encoders"] = "without --start-from"
+    return idle | _pretraining_settings(config)
+
+
+def _pretraining_settings(config: TransformerAgentConfig) -> dict[str, str]:
+    """Return the settings of the pre-training of a map agent without effect."""
+    idle: dict[str, str] = {}
     if isinstance(config, MapPretrainConfig):
         if config.speaker is None:
             idle |= dict.fromkeys(("paths", "generated_share"), "without --speaker")
@@ -56,8 +67,8 @@ def _map_settings(config: MapAgentConfig) -> dict[str, str]:
     return idle
 
 
-def _map_network_settings(config: MapAgentConfig) -> dict[str, str]:
-    """Return the settings of the network of a map agent without effect."""
+def _network_settings(config: TransformerAgentConfig) -> dict[str, str]:
+    """Return the settings of the network of a map agent or HAMT without effect."""
     network, idle = config.network, dict[str, str]()
     sizes = ["network.text_layers", "network.max_text_length"]
     if config.language_representation is not None:

@@ -4,14 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from agents.settings.losses import ReinforcementConfig
 from agents.settings.map_transformer import MapRecipe, MapTransformerConfig
-from agents.settings.runs import AgentConfig
+from agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
 from training.settings import check_counts, check_numbers
 
 
 @dataclass(frozen=True)
-class MapAgentConfig(AgentConfig):
+class MapAgentConfig(TransformerAgentConfig):
     """Settings of the fine-tuning and of the pre-training of a map agent."""
 
     agent: Literal["map"] = "map"
@@ -39,77 +38,19 @@ class MapAgentConfig(AgentConfig):
                 f"--max-decisions {self.max_decisions}: must be below --network.max-steps "
                 f"{self.network.max_steps}, the size of the table of steps"
             )
-        if self.text.model != self.network.text_model:
-            raise ValueError(
-                f"--text.model {self.text.model} and --network.text-model "
-                f"{self.network.text_model}: the tokenizer and the text encoder require the same "
-                "model; give both"
-            )
-        longest = self.network.max_text_length
-        own_text = self.text.model is None and self.language_representation is None
-        has_table = own_text and self.network.text_encoder == "transformer"
-        if has_table and self.max_instruction_length > longest:
-            raise ValueError(
-                f"--max-instruction-length {self.max_instruction_length}: at most "
-                f"--network.max-text-length, {longest}"
-            )
-
-    @property
-    def run_name(self) -> str:
-        """Name of the run's default folder."""
-        return f"map-{super().run_name}"
 
 
 @dataclass(frozen=True)
-class MapTrainConfig(MapAgentConfig):
+class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
     """Settings of a map agent's fine-tuning by behaviour cloning and DAgger.
 
     An iteration has two minibatches: teacher forcing on reference paths, and walks with sampled
     decisions that an expert labels (DAgger), which reinforcement (A2C) can use as well.
     """
 
-    instructions_per_path: int = 1
-    """Number of instructions of the same path that a minibatch contains together; they share the
-    encoded panoramas of the path and its feature dropout."""
-    teacher_weight: float = 0.2
-    """Weight of the loss of teacher forcing."""
-    sampled_weight: float = 1.0
-    """Weight of the loss of sampled walks against the expert (DAgger)."""
-    cloning_iterations: int = 0
-    """Number of iterations at the start that only clone, with both minibatches."""
     expert: Literal["spl", "ndtw"] = "spl"
     """Expert that labels the states of sampled walks: the unvisited node on the shortest way to the
     goal (spl), or the one whose way agrees best with the reference path (ndtw)."""
-    reward: Literal["distance", "ndtw"] = "distance"
-    """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
-    the reference path."""
-    reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_numbers(self, ("teacher_weight", "sampled_weight"))
-        check_counts(self, ("cloning_iterations",), least=0)
-        check_counts(self, ("instructions_per_path",))
-        if self.instructions_per_path > self.batch_size:
-            raise ValueError(
-                f"--instructions-per-path {self.instructions_per_path}: at most --batch-size "
-                f"{self.batch_size}"
-            )
-        if not self.teacher_weight and not self.walks:
-            raise ValueError(
-                "--teacher-weight 0, --sampled-weight 0 and --reinforcement.weight 0: the run has "
-                "no loss; set one of them above 0"
-            )
-
-    @property
-    def walks(self) -> bool:
-        """Whether a minibatch is walked with sampled decisions."""
-        return bool(self.sampled_weight or self.reinforcement.weight)
-
-    @property
-    def run_name(self) -> str:
-        """Name of the run's default folder."""
-        return super().run_name + ("" if self.start_from is None else "-continued")
 
 
 @dataclass(frozen=True)

@@ -3,31 +3,47 @@
 from pathlib import Path
 from typing import Literal
 
+from agents.settings.history_agent import HistoryTrainConfig
 from agents.settings.map_agent import MapTrainConfig
 from agents.settings.runs import TrainConfig
 from storage.json_files import read_json
 from training.settings import CONFIG, read_config
 
+AgentName = Literal["follower", "map", "hamt"]
+AnyTrainConfig = TrainConfig | MapTrainConfig | HistoryTrainConfig
 
-def agent_kind(path: Path) -> type[TrainConfig] | type[MapTrainConfig]:
+_KINDS: dict[AgentName, type[AnyTrainConfig]] = {
+    "follower": TrainConfig,
+    "map": MapTrainConfig,
+    "hamt": HistoryTrainConfig,
+}
+
+
+def settings_kind(agent: str | None) -> type[AnyTrainConfig]:
+    """Return the class of the settings of an agent; an unknown name counts as a follower."""
+    return next((kind for name, kind in _KINDS.items() if name == agent), TrainConfig)
+
+
+def agent_kind(path: Path) -> type[AnyTrainConfig]:
     """Return the class of the settings in a file or in the folder of a run.
 
     A file that is missing or damaged counts as that of a follower, whose reader reports it.
     """
-    return MapTrainConfig if agent_of(path) == "map" else TrainConfig
+    return _KINDS[agent_of(path)]
 
 
-def agent_of(path: Path) -> Literal["follower", "map"]:
+def agent_of(path: Path) -> AgentName:
     """Return the agent of a settings file or of a run's folder, pre-training included."""
     path = path / CONFIG if path.is_dir() else path
     if not path.is_file():
         return "follower"
     values = read_json(path, "train the run again", allow_nan=True)
-    is_map = isinstance(values, dict) and values.get("agent") == "map"
-    return "map" if is_map else "follower"
+    agent = values.get("agent") if isinstance(values, dict) else None
+    names: list[AgentName] = [name for name in _KINDS if name == agent]
+    return names[0] if names else "follower"
 
 
-def read_agent_config(run: Path) -> TrainConfig | MapTrainConfig:
+def read_agent_config(run: Path) -> AnyTrainConfig:
     """Read the settings of a run of clipnav train-agent.
 
     Raises:

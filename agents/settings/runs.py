@@ -173,8 +173,8 @@ class TrainConfig(AgentConfig):
     """Settings of a follower's training."""
 
     agent: Literal["follower"] = "follower"
-    """Agent to train: the recurrent follower, or with --agent map the map agent, whose flags are
-    listed by --agent map --help."""
+    """Agent to train: the recurrent follower, or with --agent map the map agent, or with --agent
+    hamt HAMT, whose flags are listed by --agent NAME --help."""
     feedback: Feedback = "teacher"
     """Source of the actions during imitation: teacher forcing (teacher), student forcing (sample),
     or one of them in each half of the batch (mixed)."""

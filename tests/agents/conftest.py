@@ -1,11 +1,16 @@
 """Fixtures: a small world of rooms with a coloured door on each side, and runs in it."""
 
 import dataclasses
+import gzip
 import json
+import os
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from agents.acting.environments import make_env
 from agents.learning.speaker_training import train_speaker
@@ -219,3 +224,23 @@ def split_of_boxes():
     episodes = box_episodes()
     tokenizer = WordTokenizer.build([episode.instruction for episode in episodes], min_count=1)
     return split_of_episodes("r2r", episodes, tokenizer, 12)
+
+
+@pytest.fixture(scope="session")
+def golden(shared):
+    """Function that reads a golden file by its name without its ending, such as "duet_teacher".
+
+    The environment variable CLIPNAV_GOLDEN_SYSTEMS names another folder.
+    """
+    folder = Path(os.environ.get("CLIPNAV_GOLDEN_SYSTEMS", shared / "golden" / "systems"))
+
+    def read(name):
+        if name.endswith(".safetensors"):
+            return load_file(folder / name)
+        if name.endswith(".gz"):
+            return json.loads(gzip.decompress((folder / name).read_bytes()))
+        return json.loads((folder / name).read_text(encoding="utf-8"))
+
+    if not (folder / "duet_teacher.json").is_file():
+        pytest.skip(f"{folder}: golden data of DUET and HAMT not found")
+    return cache(read)

@@ -37,7 +37,7 @@ def test_train_resume_evaluate_submit_and_record(common, tmp_path, run_command):
     maps = [trace.steps[0].known_map for trace in read_traces(traces)]
     assert maps
     assert None not in maps
-    with pytest.raises(ValueError, match="is a map agent"):
+    with pytest.raises(ValueError, match="only followers can search"):
         run_command("evaluate-agent", run, "--search.method", "beam")
 
 
@@ -51,7 +51,7 @@ def test_pretrain_and_continue(common, tmp_path, run_command):
     assert "words have an embedding" in printed
 
 
-def test_compare_with_the_follower(common, tmp_path, run_command):
+def test_compare_with_the_follower_and_hamt(common, tmp_path, run_command):
     sizes = common.index("--network.hidden-size")
     data, network = common[4:sizes], " ".join(common[sizes:])
     world = [word for word in common[:4] if word]
@@ -60,9 +60,11 @@ def test_compare_with_the_follower(common, tmp_path, run_command):
     printed = run_command(
         "compare-agents",
         *("--seeds", "1", "--workers", "1", "--splits", "val_unseen"),
-        *("--rows", "follower=", f"map=--agent map {network}", "--output", tmp_path),
+        *("--rows", "follower=", f"map=--agent map {network}"),
+        f"hamt=--agent hamt --preset hamt-houses --instructions-per-path 1 {network}",
+        *("--output", tmp_path),
         *("--", *world, *data, "--iterations", "1"),
     )
     assert "map" in printed
     scores = json.loads((tmp_path / "comparison.json").read_text())["val_unseen"]
-    assert scores["map"].keys() == scores["follower"].keys()
+    assert scores["map"].keys() == scores["hamt"].keys() == scores["follower"].keys()

@@ -16,7 +16,10 @@ def test_a_search_leaves_no_traces(run_command, tmp_path):
 
 
 def test_an_explanation_needs_a_text_and_a_png_file(run_command, tmp_path, capsys):
-    refused = {"the text is empty": [" "], "choose a name that ends in .png": ["a chair", "--output", "x.gif"]}
+    refused = {
+        "the text is empty": [" "],
+        "choose a name that ends in .png": ["a chair", "--output", "x.gif"],
+    }
     for complaint, arguments in refused.items():
         with pytest.raises(SystemExit) as ended:
             run_command("explain-image", tmp_path / "photo.jpg", *arguments)

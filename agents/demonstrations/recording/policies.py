@@ -5,11 +5,11 @@ import dataclasses
 from agents.acting.rollout import Agent
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.experiments.runs import load_run
-from agents.settings import MapTrainConfig, TrainConfig, read_agent_config
+from agents.settings import AnyTrainConfig, MapTrainConfig, read_agent_config
 from envs.navigation.vector_env import VlnVectorEnv
 
 
-def policy_settings(config: DemonstrationConfig) -> TrainConfig | MapTrainConfig:
+def policy_settings(config: DemonstrationConfig) -> AnyTrainConfig:
     """Return the settings of the policy's run, changed to those of an export.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Map agents that read instructions and views through the representations."""
+"""Map agents and HAMT that read instructions and views through the representations."""
 
 import dataclasses
 import shutil
@@ -9,17 +9,20 @@ from safetensors.torch import load_file
 
 from agents.command_line import parse_agent
 from agents.experiments.runs import load_run
+from agents.history_training.fine_tuning import train_history_agent
 from agents.map_training.building import make_map_transformer
 from agents.map_training.fine_tuning import MapLearner, map_trainer, train_map_agent
 from agents.map_training.pretraining import PretrainingLearner, pretrain
 from agents.map_transformer.panorama import PanoramaInputs
-from agents.map_transformer.text import PretrainedTextEncoder
 from agents.settings import (
+    HistoryTrainConfig,
+    HistoryTransformerConfig,
     MapPretrainConfig,
     MapTrainConfig,
     MapTransformerConfig,
     RepresentationConfig,
 )
+from agents.transformer.text import PretrainedTextEncoder
 from envs.tokenizers import load_tokenizer
 from training.checkpoints import VOCABULARY, load_trainer
 from training.optimiser_settings import OptimiserConfig
@@ -74,6 +77,21 @@ def test_a_map_agent_with_both_representations_trains_and_resumes(config, clear,
     env, agent = load_run(tmp_path / "parts", "val_unseen")
     assert env.tokenizer == load_tokenizer(config.language_representation / VOCABULARY)
     assert isinstance(agent.model.text, PretrainedTextEncoder)
+
+
+def test_hamt_reads_both_representations(shared, tmp_path):
+    sizes = {"hidden_size": 32, "heads": 2, "feed_forward_size": 64, "cross_layers": 1}
+    changes = {"network": HistoryTransformerConfig(**sizes), "max_episode_steps": 6}
+    settings = {name: value for name, value in shared.items() if name != "max_decisions"}
+    config = HistoryTrainConfig(**{**settings, **changes}, clear=TUNED, output=tmp_path / "run")
+    train_history_agent(config)
+    env, agent = load_run(config.output, "val_unseen")
+    assert env.tokenizer == load_tokenizer(config.language_representation / VOCABULARY)
+    assert isinstance(agent.model.text, PretrainedTextEncoder)
+    weights = load_file(config.visual_representation / "model.safetensors")
+    found = dict(agent.model.features.views.network.named_parameters())
+    assert found.keys() <= weights.keys()
+    assert not all(torch.equal(found[name], weights[name]) for name in found), "it was tuned"
 
 
 @pytest.mark.parametrize("clear", [RepresentationConfig(), TUNED], ids=["frozen", "tuned"])

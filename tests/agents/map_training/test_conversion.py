@@ -104,7 +104,7 @@ def convert(run_command, doors_run, tiny_bert, tmp_path):
         data = "--data-dir", doors_run["data_dir"], "--features", doors_run["features"]
         output = tmp_path / "duet"
         arguments = "--weights", checkpoint, "--bert", tiny_bert, "--output", output
-        run_command("convert-duet", *arguments, "--heads", "2", *data, *flags)
+        run_command("convert-agent", "--model", "duet", *arguments, "--heads", "2", *data, *flags)
         return output
 
     return run

@@ -11,14 +11,14 @@ from agents.acting.rollout import walk
 from agents.experiments.runs import load_run
 from agents.learning.agent_trainer import prepare
 from agents.learning.follower_training import train
+from agents.learning.two_minibatches import episode_groups
 from agents.map_training.fine_tuning import (
     MapLearner,
-    episode_groups,
     map_trainer,
     train_map_agent,
 )
-from agents.map_transformer.text import RecurrentTextEncoder
 from agents.settings import MapTransformerConfig, read_agent_config
+from agents.transformer.text import RecurrentTextEncoder
 from training.checkpoints import RESULTS, load_trainer
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from agents.acting.decisions import Draws
+from agents.learning.two_minibatches import Minibatches
 from agents.map_training.fine_tuning import MapLearner
-from agents.map_training.losses import MapBatch, decision_loss, path_batch
+from agents.map_training.losses import decision_loss, path_batch
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.experts import NO_TARGET, path_targets
 from agents.map_transformer.geometry import MapGeometry
@@ -69,7 +70,7 @@ def test_one_forward_over_whole_paths_equals_walking_them(learner):
 def test_the_loss_is_the_weighted_sum_of_both_minibatches(learner):
     def loss(cloned, sampled, weight):
         draws = Draws(np.random.default_rng(0), len(sampled))
-        batch = MapBatch(cloned, sampled, draws, weight)
+        batch = Minibatches(cloned, sampled, draws, weight)
         return learner.network(learner.env, learner.features, learner.references, batch)[1]
 
     first, second, none = np.arange(6), np.arange(6, 12), np.arange(0)

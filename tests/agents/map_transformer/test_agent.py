@@ -8,11 +8,12 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from agents.map_transformer.agent import MapAgent, greedy
-from agents.map_transformer.checkpoints import convert_duet, load_strictly
+from agents.map_transformer.checkpoints import convert_duet
 from agents.map_transformer.experts import Expert
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
 from agents.settings.map_transformer import MapTransformerConfig
+from agents.transformer.released import load_strictly
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.navigation.settings import EnvSettings

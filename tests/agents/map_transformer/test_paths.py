@@ -9,10 +9,11 @@ from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.paths import along_edges, known_paths, path_views
+from agents.map_transformer.paths import known_paths
 from agents.settings.map_transformer import MapTransformerConfig
 from envs.graphs.nav_graph import NavGraph
 from envs.graphs.nav_world import NavWorld
+from envs.navigation.reference_walks import along_edges, path_views
 
 SIZES = (16, 2, 32, 1, 1, 2, 16, 12)
 

@@ -7,18 +7,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from agents.map_transformer.checkpoints import (
-    convert_duet,
-    load_strictly,
-    network_weights,
-    pretraining_weights,
-)
+from agents.map_transformer.checkpoints import convert_duet, network_weights, pretraining_weights
 from agents.map_transformer.memory import PanoramaMemory
 from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
 from agents.map_transformer.panorama import PanoramaInputs
 from agents.map_transformer.pretraining import PretrainingModel, action_losses
 from agents.map_transformer.states import NodeSources, fusion_matrix
 from agents.settings.map_transformer import MapTransformerConfig, pretraining_config
+from agents.transformer.released import load_strictly
 
 OUTPUT, NORM = 2e-5, 1e-3
 

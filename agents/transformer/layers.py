@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.attention import Dropout, drop
-from agents.settings.map_transformer import MapTransformerConfig
+from agents.settings.transformer import TransformerConfig
 
 EPS = 1e-12  # of layer normalisation in BERT
 _MASKED = -1e4  # BERT's additive mask of padding
@@ -35,7 +35,7 @@ def padding_bias(mask: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention with residual connection and layer normalisation."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.hidden_size
         self._heads = config.heads
@@ -90,7 +90,7 @@ def _mixed(queries: Tensor, context: KeysValues, bias: Tensor, rate: float) -> T
 class FeedForward(nn.Module):
     """Feed-forward network with residual connection and layer normalisation."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.inner = nn.Linear(config.hidden_size, config.feed_forward_size)
         self.outer = nn.Linear(config.feed_forward_size, config.hidden_size)
@@ -105,7 +105,7 @@ class FeedForward(nn.Module):
 class SelfAttentionLayer(nn.Module):
     """Self-attention and a feed-forward network: a layer of BERT."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.attention = Attention(config)
         self.feed_forward = FeedForward(config)
@@ -126,7 +126,7 @@ class SelfAttentionLayer(nn.Module):
 class CrossModalLayer(nn.Module):
     """Attention to the text, then self-attention and a feed-forward network."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.cross = Attention(config)
         self.visual = SelfAttentionLayer(config)
@@ -151,6 +151,38 @@ class CrossModalLayer(nn.Module):
         return self.visual(self.cross(x, text, text_bias), bias, first)
 
 
+class TwoWayLayer(CrossModalLayer):
+    """A cross-modal layer in which the text can attend to the tokens, too (LXMERT).
+
+    Both directions share the weights of the attention.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self.language = SelfAttentionLayer(config)
+
+    def both(
+        self,
+        x: Tensor,
+        text: Tensor,
+        bias: Tensor,
+        text_bias: Tensor,
+        first: tuple[int | None, int | None],
+    ) -> tuple[Tensor, Tensor]:
+        """Encode tokens and text.
+
+        Args:
+            x: (R, N, d) tokens.
+            text: (R, L, d) states of the text.
+            bias: (R, 1, 1, N) bias of the tokens' padding.
+            text_bias: (R, 1, 1, L) bias of the text's padding.
+            first: Numbers of leading tokens, and of leading words, to return; None for all.
+        """
+        seen = self.cross(text, self.cross.keys_values(x), bias)
+        tokens = self(x, self.cross.keys_values(text), text_bias, bias, first[0])
+        return tokens, self.language(seen, text_bias, first[1])
+
+
 class ScoreHead(nn.Module):
     """Two-layer perceptron with an output per token.
 
@@ -158,14 +190,32 @@ class ScoreHead(nn.Module):
         width: Width of the input.
         hidden: Width of the hidden layer.
         outputs: Number of outputs.
+        dropout: Dropout rate of the hidden layer.
     """
 
-    def __init__(self, width: int, hidden: int, outputs: int = 1) -> None:
+    def __init__(self, width: int, hidden: int, outputs: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         self.inner = nn.Linear(width, hidden)
         self.norm = nn.LayerNorm(hidden, EPS)
+        self.dropout = Dropout(dropout)
         self.outer = nn.Linear(hidden, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs (..., outputs) of inputs (..., width)."""
-        return self.outer(self.norm(functional.relu(self.inner(x))))
+        return self.outer(self.dropout(self.norm(functional.relu(self.inner(x)))))
+
+
+def initialise(module: nn.Module, trained: nn.Module | None = None) -> None:
+    """Initialise as BERT does: normal weights of standard deviation 0.02, zero biases.
+
+    Args:
+        module: Module, whose submodules are initialised as well.
+        trained: Submodule that keeps its weights.
+    """
+    for child in module.children():
+        if child is not trained:
+            initialise(child, trained)
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

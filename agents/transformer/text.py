@@ -9,8 +9,8 @@ from torch.nn import functional
 from agents.envdrop.attention import Dropout
 from agents.envdrop.pretrained import FrozenStates, TextModel, hugging_face_model
 from agents.envdrop.recurrent import BidirectionalLSTM
-from agents.map_transformer.layers import EPS, SelfAttentionLayer, padding_bias
-from agents.settings.map_transformer import MapTransformerConfig
+from agents.settings.transformer import TransformerConfig
+from agents.transformer.layers import EPS, SelfAttentionLayer, padding_bias
 
 PAD = 0
 
@@ -35,7 +35,7 @@ class TextEncoder(nn.Module):
         vocabulary_size: Number of token ids; id 0 is padding.
     """
 
-    def __init__(self, config: MapTransformerConfig, vocabulary_size: int) -> None:
+    def __init__(self, config: TransformerConfig, vocabulary_size: int) -> None:
         super().__init__()
         width = config.hidden_size
         self.words = nn.Embedding(vocabulary_size, width)
@@ -79,7 +79,7 @@ class RecurrentTextEncoder(nn.Module):
         vocabulary_size: Number of token ids; id 0 is padding.
     """
 
-    def __init__(self, config: MapTransformerConfig, vocabulary_size: int) -> None:
+    def __init__(self, config: TransformerConfig, vocabulary_size: int) -> None:
         super().__init__()
         width = config.hidden_size
         self.words = nn.Embedding(vocabulary_size, width, padding_idx=PAD)
@@ -110,7 +110,7 @@ class PretrainedTextEncoder(nn.Module):
         tune: Whether to fine-tune the model.
     """
 
-    def __init__(self, config: MapTransformerConfig, text: TextModel, tune: bool = True) -> None:
+    def __init__(self, config: TransformerConfig, text: TextModel, tune: bool = True) -> None:
         super().__init__()
         self.text = text
         pooler = getattr(text.network, "pooler", None)
@@ -155,7 +155,7 @@ def _keep_layers(model: Any, name: str, count: int) -> None:
 
 
 def make_text_encoder(
-    config: MapTransformerConfig, vocabulary_size: int
+    config: TransformerConfig, vocabulary_size: int
 ) -> TextEncoder | RecurrentTextEncoder | PretrainedTextEncoder:
     """Build the text encoder of the settings.
 
@@ -173,9 +173,7 @@ def make_text_encoder(
     return TextEncoder(config, vocabulary_size)
 
 
-def pretrained_text_encoder(
-    config: MapTransformerConfig, tune: bool = True
-) -> PretrainedTextEncoder:
+def pretrained_text_encoder(config: TransformerConfig, tune: bool = True) -> PretrainedTextEncoder:
     """Build the text encoder with the Hugging Face model of the settings.
 
     Args:
@@ -191,3 +189,17 @@ def pretrained_text_encoder(
     if config.text_model_layers is not None:
         _keep_layers(text.network, config.text_model, config.text_model_layers)
     return PretrainedTextEncoder(config, text, tune)
+
+
+def text_architecture(
+    config: TransformerConfig, encoder: TextEncoder | RecurrentTextEncoder | PretrainedTextEncoder
+) -> dict[str, str]:
+    """Return the identity of a text encoder that must match for weights to be loaded, by name."""
+    layers = config.text_model_layers if config.text_model else config.text_layers
+    text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
+    if config.text_encoder == "lstm" and config.text_model is None:
+        text = "LSTM"
+    identity: dict[str, str] = {}
+    if isinstance(encoder, PretrainedTextEncoder) and config.text_model is None:
+        text, identity = "representation", encoder.text.identity
+    return {**identity, "text": f"{text}, {len(encoder.word_table())} tokens"}

@@ -1,6 +1,6 @@
-r"""Convert a published checkpoint of DUET to a run of a map agent.
+r"""Convert a published checkpoint of DUET or HAMT to a run.
 
-$ clipnav convert-duet --weights best_val_unseen --data-dir data \
+$ clipnav convert-agent --model duet --weights best_val_unseen --data-dir data \
     --features data/features/pth_vit_base_patch16_224_imagenet.hdf5 --output runs/duet
 
 No code from the file is run. Every weight must fit; the message names one that does not. clipnav
@@ -17,11 +17,14 @@ from envs.worlds import World
 
 
 @dataclass(frozen=True)
-class ConvertDuetConfig:
+class ConvertAgentConfig:
     """Checkpoint, and the data that it was trained on."""
 
+    model: Literal["duet", "hamt"]
+    """Model of the checkpoint: duet becomes a map agent, hamt a HAMT agent."""
     weights: Path
-    """Checkpoint of DUET's fine-tuning (best_val_unseen) or pre-training (model_step_N.pt)."""
+    """Checkpoint of the fine-tuning (best_val_unseen), or of DUET's pre-training
+    (model_step_N.pt)."""
     output: Path
     """Folder to write: a run for clipnav evaluate-agent, and for train-agent --start-from."""
     dataset: Literal["r2r", "r4r"] = "r2r"
@@ -41,18 +44,27 @@ class ConvertDuetConfig:
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and convert."""
-    config = parse(ConvertDuetConfig, __name__, __doc__, arguments)
+    config = parse(ConvertAgentConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
     from dataclasses import replace
 
-    from agents.map_training.conversion import convert_run
+    from agents.history_training.conversion import convert_hamt_run
+    from agents.map_training.conversion import convert_duet_run
+    from agents.settings.history_agent import history_preset
     from agents.settings.map_presets import map_preset
     from training.settings import check_counts
 
     check_counts(config, ("heads",))
-    preset = map_preset(
-        config.dataset, config.world, "duet-r4r" if config.dataset == "r4r" else "duet-r2r"
-    )
-    settings = replace(preset, data_dir=config.data_dir, features=config.features)
-    convert_run(config.weights, config.output, settings, config.bert, config.heads)
+    paths = {"data_dir": config.data_dir, "features": config.features}
+    if config.model == "duet":
+        published = map_preset(
+            config.dataset, config.world, "duet-r4r" if config.dataset == "r4r" else "duet-r2r"
+        )
+        settings = replace(published, **paths)
+        convert_duet_run(config.weights, config.output, settings, config.bert, config.heads)
+    else:
+        settings = replace(
+            history_preset("r2r", config.world, "hamt-r2r"), dataset=config.dataset, **paths
+        )
+        convert_hamt_run(config.weights, config.output, settings, config.bert, config.heads)
     print(f"{config.output}: written; evaluate it with clipnav evaluate-agent {config.output}")

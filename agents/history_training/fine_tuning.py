@@ -1,0 +1,58 @@
+"""Training of HAMT by imitation and reinforcement."""
+
+from agents.acting.evaluation import Results
+from agents.history_training.building import greedy_agent, make_history_transformer
+from agents.history_training.losses import HistoryLoss
+from agents.history_transformer.agent import HistoryAgent
+from agents.history_transformer.model import HistoryTransformer
+from agents.history_transformer.observations import HistoryFeatures
+from agents.learning.agent_learner import train_and_compare
+from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.two_minibatches import MinibatchesLearner
+from agents.settings import HistoryTrainConfig
+from envs.navigation.vector_env import VlnVectorEnv
+from training import distributed
+from training.trainer import Trainer
+
+
+class HistoryLearner(MinibatchesLearner):
+    """A HAMT agent, and the episodes to learn from."""
+
+    config: HistoryTrainConfig
+    model: HistoryTransformer
+    network: HistoryLoss
+    make_network = staticmethod(make_history_transformer)
+
+    def __init__(self, config: HistoryTrainConfig) -> None:
+        """Build everything from the settings of a run."""
+        super().__init__(config)
+        # The gradient of the critic is not clipped, as in HAMT and EnvDrop.
+        self.clipped = [self.model]
+
+    def make_features(self, env: VlnVectorEnv) -> HistoryFeatures:
+        """Return the features of an environment."""
+        return HistoryFeatures(env, self.config.device)
+
+    def make_loss(self) -> HistoryLoss:
+        """Return the network with its loss; the encoders may be frozen."""
+        if self.config.freeze_encoders and self.config.start_from is not None:
+            self.model.text.requires_grad_(False)
+            self.model.history.requires_grad_(False)
+        return HistoryLoss(self.model, self.config)
+
+    def agent(self, split: str) -> HistoryAgent:
+        """Return the greedy agent on a split."""
+        return greedy_agent(self.config, self.model, self.evaluation_envs[split])
+
+
+def history_trainer(config: HistoryTrainConfig) -> tuple[Trainer, HistoryLearner]:
+    """Build the trainer of a HAMT agent and its learner."""
+    prepare(config)
+    learner = HistoryLearner(config)
+    return make_agent_trainer(config, learner), learner
+
+
+@distributed.destroys_process_group
+def train_history_agent(config: HistoryTrainConfig) -> Results:
+    """Train HAMT, compare it with the baselines, print a table, write RUN/results.json."""
+    return train_and_compare(*history_trainer(config))

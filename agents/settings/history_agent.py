@@ -1,0 +1,156 @@
+"""Settings of the training of HAMT, with the published ones as presets.
+
+A published preset has the hyper-parameters of `finetune_src/scripts/run_r2r.sh` or `run_rxr.sh`. A
+comment marks each setting that has no published value.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from agents.settings.history_transformer import PRESETS, HistoryRecipe, HistoryTransformerConfig
+from agents.settings.losses import ReinforcementConfig
+from agents.settings.networks import TextConfig
+from agents.settings.transformer_agents import MinibatchesConfig
+from envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
+from training.optimiser_settings import OptimiserConfig
+
+
+@dataclass(frozen=True)
+class HistoryTrainConfig(MinibatchesConfig):
+    """Settings of a HAMT agent's fine-tuning by imitation and reinforcement.
+
+    An iteration has two minibatches: teacher forcing on reference paths, and walks with sampled
+    actions for reinforcement (A2C), which the teacher can label as well (DAgger).
+    """
+
+    agent: Literal["hamt"] = "hamt"
+    """Agent to train: HAMT, which attends to the instruction, to all its past steps and to the
+    views around it."""
+    preset: HistoryRecipe | None = None
+    """Hyper-parameters, dataset included, as defaults of the other flags."""
+    teacher: Literal["shortest", "reference"] = "reference"
+    """Path that labels sampled walks: the shortest path to the goal, or the annotated reference
+    path. Teacher forcing follows the reference path."""
+    angle_feature_size: int = 4
+    """Width of the angle features of a view."""
+    network: HistoryTransformerConfig = field(default_factory=HistoryTransformerConfig)
+    start_from: Path | None = None
+    """Run whose network provides the initial weights: of HAMT, or of a follower, whose word encoder
+    is used (--network.text-encoder lstm). Words that both vocabularies contain keep their
+    embeddings."""
+    freeze_encoders: bool = False
+    """Do not train the text and history encoders that --start-from provides (HAMT: yes)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step_limit > self.network.max_steps:
+            raise ValueError(
+                f"--max-episode-steps {self.step_limit}: at most --network.max-steps "
+                f"{self.network.max_steps}, the size of the table of steps"
+            )
+
+    @property
+    def step_limit(self) -> int:
+        """Maximum number of actions in an episode."""
+        return self.max_episode_steps or MAX_EPISODE_STEPS[self.dataset]
+
+
+def _pretrained(model: str) -> TextConfig:
+    return TextConfig(tokens="pretrained", model=model, tune=True, learning_rate=1e-5)
+
+
+# AdamW with PyTorch's default weight decay, because --decay of the scripts is not passed on. The
+# original alternates minibatches of the training split and of PREVALENT's generated instructions.
+_R2R: dict[str, Any] = {
+    "dataset": "r2r",
+    "batch_size": 8,
+    "bucket": 1,
+    "iterations": 300_000,
+    "evaluate_every": 2_000,
+    "optimiser": OptimiserConfig(
+        name="adamw", learning_rate=1e-5, weight_decay=0.01, clip="norm", clip_at=40.0
+    ),
+    "max_episode_steps": 15,
+    "max_instruction_length": 60,
+    "teacher_weight": 0.2,
+    "sampled_weight": 0.0,
+    "reward": "ndtw",
+    "reinforcement": ReinforcementConfig(weight=1.0, discount=0.9, value=0.5, entropy=0.01),
+    "freeze_encoders": True,
+    "text": _pretrained("bert-base-uncased"),
+    # The original selects by SR + SPL.
+    "select_by": "val_unseen",
+    "select_metric": "SPL",
+    "seed": 0,
+}
+_PUBLISHED: dict[HistoryRecipe, dict[str, Any]] = {
+    "hamt-r2r": _R2R,
+    "hamt-rxr": {
+        **_R2R,
+        "dataset": "rxr",
+        "iterations": 200_000,
+        "max_episode_steps": 20,
+        "max_instruction_length": 250,
+        "text": _pretrained("xlm-roberta-base"),
+    },
+}
+# The built-in houses on a CPU: a network of a hundredth of the size, with a learning rate that is
+# fifty times as high.
+_HOUSES: dict[str, Any] = {
+    "batch_size": 12,
+    "bucket": 8,
+    "iterations": 6_000,
+    "evaluate_every": 500,
+    "instructions_per_path": 3,
+    "cloning_iterations": 1_500,
+    "max_instruction_length": 80,
+    "optimiser": OptimiserConfig(
+        name="adamw",
+        learning_rate=5e-4,
+        weight_decay=0.01,
+        schedule="cosine",
+        warmup=100,
+        clip="norm",
+        clip_at=5.0,
+    ),
+    # Labels of the shortest path teach the agent to recover; reinforcement can follow.
+    "teacher": "shortest",
+    "sampled_weight": 1.0,
+    "network": PRESETS["hamt-houses"],
+}
+# RxR and R4R compare whole paths.
+_PATHS: dict[str, Any] = {
+    "teacher": "reference",
+    "select_metric": "nDTW",
+    "max_instruction_length": 160,
+}
+_DATASETS: dict[Dataset, dict[str, Any]] = {
+    "r2r": {},
+    "rxr": {**_PATHS, "text": TextConfig(tokens="subwords")},
+    "r4r": _PATHS,
+}
+
+
+def history_preset(
+    dataset: Dataset, world: World, recipe: HistoryRecipe | None = None
+) -> HistoryTrainConfig:
+    """Return the default settings of a HAMT agent.
+
+    Without a recipe they are those of HAMT for Matterport3D and of "hamt-houses" for the built-in
+    houses, with the teacher and the metric of the dataset.
+
+    Args:
+        dataset: Dataset of instructions; ignored with a published recipe, which has its own.
+        world: Set of buildings.
+        recipe: Named settings.
+    """
+    if recipe is None and not is_built_in(world):
+        # HAMT for R4R is that for R2R.
+        published = "hamt-rxr" if dataset == "rxr" else "hamt-r2r"
+        values = {**_PUBLISHED[published], "dataset": dataset, "network": PRESETS[published]}
+    elif recipe in _PUBLISHED:
+        values = {**_PUBLISHED[recipe], "network": PRESETS[recipe]}
+    else:
+        values = {**_HOUSES, **_DATASETS[dataset], "dataset": dataset}
+    return HistoryTrainConfig(world=world, preset=recipe, **values)

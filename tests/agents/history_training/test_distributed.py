@@ -1,0 +1,40 @@
+"""Training of HAMT on two ranks, started by torchrun on one machine."""
+
+import dataclasses
+
+import torch
+
+from agents.history_training.fine_tuning import history_trainer
+from agents.settings import ReinforcementConfig
+from tests.torchrun import SCRIPTS, torchrun
+from training.checkpoints import load_trainer
+from training.optimiser_settings import OptimiserConfig
+from training.settings import CONFIG, to_json
+
+
+def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(history_config, tmp_path):
+    config = dataclasses.replace(
+        history_config,
+        batch_size=8,
+        iterations=1,
+        sampled_weight=1.0,
+        reinforcement=ReinforcementConfig(weight=1.0),
+        evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
+        output=tmp_path / "one",
+    )
+    history_trainer(config)[0].train()
+    half = dataclasses.replace(config, batch_size=4, output=None)
+    (tmp_path / CONFIG).write_text(to_json(half))
+    arguments = ("--config", tmp_path / CONFIG, "--output", tmp_path / "two")
+    torchrun(SCRIPTS / "train_agent.py", *arguments, seconds=240)
+    gradients = [
+        # After one step of Adam its mean of gradients is a tenth of the first one.
+        {n: 10 * s["exp_avg"] for n, s in load_trainer(run)["optimiser"]["state"].items()}
+        for run in (tmp_path / "one", tmp_path / "two")
+    ]
+    assert gradients[0].keys() == gradients[1].keys()
+    for number, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][number], gradient, atol=1e-6, rtol=1e-4)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients[0].values()) > 0.1
