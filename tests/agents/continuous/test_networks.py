@@ -8,7 +8,7 @@ import torch
 
 from agents.continuous.layers import Cells, InstructionEncoder, Steps, attend
 from agents.continuous.networks import make_network
-from agents.continuous.settings import ContinuousNetworkConfig
+from agents.continuous.presets import PUBLISHED_NETWORK
 
 KINDS = ("seq2seq", "cma")
 
@@ -38,7 +38,7 @@ def network(request, tiny_network):
 # channels (depth). Word embeddings and depth network are frozen there and not counted.
 @pytest.mark.parametrize(("kind", "weights"), [("seq2seq", 2_457_477), ("cma", 6_153_381)])
 def test_published_numbers_of_weights(kind, weights):
-    config = ContinuousNetworkConfig(kind=kind, progress_monitor=True)
+    config = replace(PUBLISHED_NETWORK, kind=kind, progress_monitor=True)
     network = make_network(config, 50, (16, 2048), 4)
     frozen = [*network.depth.parameters(), network.text.embedding.weight]
     count = sum(weight.numel() for weight in network.parameters())
