@@ -41,6 +41,7 @@ _TRAININGS = (
     "finetune-gqa",
     "pretrain-vl",
     "train-captioner",
+    "train-continuous-agent",
 )
 _BENCHMARKS = "benchmarks/"
 _THREADS = "OMP_NUM_THREADS"
