@@ -42,6 +42,8 @@ _TRAININGS = (
     "pretrain-vl",
     "train-captioner",
     "train-continuous-agent",
+    "train-language-representation",
+    "train-visual-representation",
 )
 _BENCHMARKS = "benchmarks/"
 _THREADS = "OMP_NUM_THREADS"
