@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,17 @@ from training.setup import iteration_seed
 
 _ORDER = 0  # seed of the order in which paths are shown; one order for all runs
 _EPISODES, _ACTIONS = 71, 72  # streams of random numbers
+_POOL = 16  # batches that are drawn together and divided by length
+
+
+class _Entry(NamedTuple):
+    """A demonstration on disk, with its number of steps and the episode that it serves."""
+
+    store: DemonstrationStore
+    name: str
+    row: int
+    steps: int
+    episode: int
 
 
 class Collector:
@@ -44,7 +56,7 @@ class Collector:
         self._expert = DemonstrationStore(folder, key)
         self._own: DemonstrationStore | None = None
         self._key = key
-        self._rounds: list[list[tuple[DemonstrationStore, str, int, int]]] = []
+        self._rounds: list[list[_Entry]] = []
         self._of_path: dict[tuple[str, int], list[int]] = {}
         for number, episode in enumerate(env.episodes):
             self._of_path.setdefault((episode.scan, episode.path_id), []).append(number)
@@ -66,25 +78,28 @@ class Collector:
             self._rounds.append(self._round(current, network))
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Demonstration]:
-        """Draw different demonstrations of all rounds so far.
+        """Draw different demonstrations of all rounds so far, which have similar lengths.
 
-        A walk of the expert serves every instruction of its path.
+        All demonstrations are equally likely. A walk of the expert serves every instruction of its
+        path.
         """
         entries = [entry for entries in self._rounds for entry in entries]
-        chosen = rng.choice(len(entries), size=min(count, len(entries)), replace=False)
+        batches = max(1, min(_POOL, len(entries) // count))
+        pool = rng.choice(len(entries), size=min(batches * count, len(entries)), replace=False)
+        if batches > 1:  # a batch is padded to its longest walk
+            pool = pool[np.argsort([entries[int(k)].steps for k in pool], kind="stable")]
+            pool = pool.reshape(batches, count)[rng.integers(batches)]
         walks = []
-        for store, name, row, episode in (entries[int(k)] for k in chosen):
-            walk = store.read(name, row)
-            walks.append(Demonstration(episode, *_arrays(walk)))
+        for entry in (entries[int(k)] for k in pool):
+            walk = entry.store.read(entry.name, entry.row)
+            walks.append(Demonstration(entry.episode, *_arrays(walk)))
         return walks
 
-    def _round(
-        self, number: int, network: ContinuousNetwork
-    ) -> list[tuple[DemonstrationStore, str, int, int]]:
+    def _round(self, number: int, network: ContinuousNetwork) -> list[_Entry]:
         """Collect a round and return its demonstrations with their episodes."""
         store = self._expert if number == 0 else self._own
         assert store is not None, "start(run) comes first"
-        entries = []
+        entries: list[_Entry] = []
         parts = list(self._parts(number))
         total = sum(len(episodes) for _, episodes in parts)
         label = "demonstrations, " + ("expert" if number == 0 else f"round {number}")
@@ -94,9 +109,10 @@ class Collector:
                 if k == 0:
                     store.check_disk_space([other for other, _ in parts])
                 bar.update(len(episodes))
-                for row, episode in enumerate(store.episodes(name)):
-                    serves = self._instructions(int(episode)) if number == 0 else [int(episode)]
-                    entries += [(store, name, row, instruction) for instruction in serves]
+                lengths = store.lengths(name).tolist()
+                for row, episode in enumerate(store.episodes(name).tolist()):
+                    serves = self._instructions(episode) if number == 0 else [episode]
+                    entries += [_Entry(store, name, row, lengths[row], other) for other in serves]
         return entries
 
     def _fill(

@@ -108,6 +108,11 @@ class DemonstrationStore:
         self._open(name)
         return self._episodes[name]
 
+    def lengths(self, name: str) -> np.ndarray:
+        """Return the numbers of steps (K,) of the demonstrations of a part."""
+        self._open(name)
+        return np.diff(self._offsets[name])
+
     def read(self, name: str, row: int) -> Demonstration:
         """Return a demonstration of a part."""
         self._open(name)

@@ -89,15 +89,16 @@ class DepthNetwork(nn.Module):
     VLN-CE has a frozen ResNet-50 of DD-PPO here; this network is trained together with the agent.
 
     Args:
-        channels: Channels of a cell.
+        channels: Channels of a cell; the layers before have an eighth, a quarter and a half of it.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        widths = (1, 16, 32, 64)
+        widths = (1, *(max(1, channels // part) for part in (8, 4, 2)))
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.ReLU()]
+            norm = nn.GroupNorm(math.gcd(8, after), after)
+            layers += [nn.Conv2d(before, after, 3, 2, 1), norm, nn.ReLU()]
         layers += [nn.Conv2d(widths[-1], channels, 3, 2, 1), nn.ReLU()]
         layers.append(nn.AdaptiveAvgPool2d(4))
         self.layers = nn.Sequential(*layers)
@@ -144,19 +145,58 @@ def make_gru(inputs: int, size: int) -> nn.GRU:
     return gru
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     """Return the scaled dot-product attention (B, T, V) of one query per step.
 
     Args:
         queries: (B, T, K).
-        keys: (B, N, K), shared by all steps, or (B, T, N, K).
-        values: (B, N, V) or (B, T, N, V).
-        mask: (B, N) bool, True where a key counts; only with shared keys.
+        keys: (B, N, K), shared by all steps.
+        values: (B, N, V).
+        mask: (B, N) bool, True where a key counts.
     """
-    shared = keys.dim() == 3
-    products = "btk,bnk->btn" if shared else "btk,btnk->btn"
-    scores = torch.einsum(products, queries, keys) / math.sqrt(queries.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask[:, None], -math.inf)
-    weights = functional.softmax(scores, dim=-1)
-    return torch.einsum("btn,bnv->btv" if shared else "btn,btnv->btv", weights, values)
+    scores = queries @ keys.transpose(1, 2) / math.sqrt(queries.shape[-1])
+    weights = functional.softmax(scores.masked_fill(~mask[:, None], -math.inf), dim=-1)
+    return weights @ values
+
+
+class Cells(NamedTuple):
+    """Cells of pictures, each followed by the embedding of its position.
+
+    Attributes:
+        features: (B, T, N, C).
+        positions: (N, P) embeddings of the positions.
+    """
+
+    features: Tensor
+    positions: Tensor
+
+    def mean(self) -> Tensor:
+        """Return the mean (B, T, C + P) over cells."""
+        mean = self.features.mean(2)
+        return torch.cat([mean, self.positions.mean(0).expand(*mean.shape[:2], -1)], dim=-1)
+
+    def flat(self) -> Tensor:
+        """Return all cells in a row (B, T, N * (C + P))."""
+        positions = self.positions.expand(*self.features.shape[:2], -1, -1)
+        return torch.cat([self.features, positions], dim=-1).flatten(2)
+
+    def attend(self, queries: Tensor, key_value: nn.Linear) -> Tensor:
+        """Return the scaled dot-product attention (B, T, V) of one query per step over its cells.
+
+        The keys and values are those of `key_value`, but the layer is applied to the query and to
+        the mean of the cells instead of to each cell, which is N times less work: q (K c) =
+        (q K) c, the bias of the keys adds the same to all cells, and weights sum to 1.
+
+        Args:
+            queries: (B, T, K).
+            key_value: Layer from C + P to K + V.
+        """
+        size, channels = queries.shape[-1], self.features.shape[-1]
+        keys, values = key_value.weight[:size], key_value.weight[size:]
+        queries = queries @ keys / math.sqrt(size)
+        scores = (self.features @ queries[..., :channels, None]).squeeze(-1)
+        scores = scores + queries[..., channels:] @ self.positions.T
+        weights = functional.softmax(scores, dim=-1)
+        mean = (weights[..., None, :] @ self.features).squeeze(-2)
+        mean = torch.cat([mean, weights @ self.positions], dim=-1)
+        return functional.linear(mean, values, key_value.bias[size:])

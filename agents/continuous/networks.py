@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from agents.continuous.layers import (
     DEPTH_CELLS,
     ActionHead,
+    Cells,
     DepthNetwork,
     InstructionEncoder,
     Output,
@@ -129,23 +130,22 @@ class CrossModalAttention(ContinuousNetwork):
 
     def forward(self, words: Words, steps: Steps, state: Tensor) -> Output:
         """Return the actions of T steps from recurrent states (2, B, H)."""
-        half = self.config.state_size // 2
-        rgb = _with_positions(steps.rgb, self.rgb_position)  # (B, T, N, C + P)
-        depth = _with_positions(self.depth(steps.depth), self.depth_position)
+        rgb = Cells(steps.rgb, self.rgb_position.weight)
+        depth = Cells(self.depth(steps.depth), self.depth_position.weight)
         previous = self.previous(steps.previous)
         seen = [
-            torch.relu(self.rgb_linear(rgb.mean(2))),
-            torch.relu(self.depth_linear(depth.flatten(2))),
+            torch.relu(self.rgb_linear(rgb.mean())),
+            torch.relu(self.depth_linear(depth.flat())),
             previous,
         ]
         states, first = self.first_recurrent(torch.cat(seen, dim=-1), state[:1].contiguous())
         queries, keys = self.state_query(states), self.text_key(words.states)
         text = attend(queries, keys, words.states, words.mask)
         query = self.text_query(text)
-        attended = []
-        for cells, linear in ((rgb, self.rgb_key_value), (depth, self.depth_key_value)):
-            both = linear(cells)
-            attended.append(attend(query, both[..., :half], both[..., half:]))
+        attended = [
+            rgb.attend(query, self.rgb_key_value),
+            depth.attend(query, self.depth_key_value),
+        ]
         joined = torch.cat([states, text, *attended, previous], dim=-1)
         states, second = self.second_recurrent(
             torch.relu(self.compress(joined)), state[1:].contiguous()
@@ -160,8 +160,3 @@ def make_network(
     """Build the network of the settings; arguments as for `ContinuousNetwork`."""
     kind = CrossModalAttention if config.kind == "cma" else Seq2Seq
     return kind(config, vocabulary, grid, actions)
-
-
-def _with_positions(cells: Tensor, positions: nn.Embedding) -> Tensor:
-    """Return cells (B, T, N, C + P) with the embeddings of their positions."""
-    return torch.cat([cells, positions.weight.expand(*cells.shape[:2], -1, -1)], dim=-1)

@@ -8,13 +8,21 @@ from agents.continuous.settings import (
     ContinuousTrainConfig,
 )
 from envs.worlds import World
+from training.optimiser_settings import OptimiserConfig
 
 # R2R-CE's training episodes, and episodes per batch; each batch is one update.
 PUBLISHED_EPISODES, PUBLISHED_BATCH = 10_819, 5
 PUBLISHED_ROUNDS, PUBLISHED_ROUND_EPISODES, PUBLISHED_ROUND_EPOCHS = 10, 5_000, 4
-QUICK_EPISODES = 640  # paths of the default training; all paths take 4.4 GB
 PUBLISHED_EPOCHS = {"seq2seq": 15, "cma": 45}
 RXR_INFLECTION_WEIGHT = 1.9
+PUBLISHED_NETWORK = ContinuousNetworkConfig(
+    text_size=128,
+    rgb_size=256,
+    depth_size=128,
+    depth_channels=128,
+    state_size=512,
+    position_size=64,
+)
 
 
 def continuous_defaults(
@@ -25,22 +33,27 @@ def continuous_defaults(
     Args:
         dataset: "r2r" or "rxr".
         world: Set of houses.
-        recipe: Published settings; None for a short training of CMA by teacher forcing.
+        recipe: Published settings; None for a short training of a small CMA by DAgger on a CPU.
     """
     weight = RXR_INFLECTION_WEIGHT if dataset == "rxr" else 3.2
     config = ContinuousTrainConfig(
         dataset="rxr" if dataset == "rxr" else "r2r", world=world, inflection_weight=weight
     )
     if recipe is None:
-        return replace(config, episodes_per_round=QUICK_EPISODES)
+        return config
     kind = "seq2seq" if recipe.startswith("seq2seq") else "cma"
     config = replace(
         config,
         preset=recipe,
         teacher="goal",
+        rounds=1,
+        episodes_per_round=None,
+        evaluate_every=500,
         evaluation_episodes=None,
+        results_episodes=None,
         select_by="val_unseen",
-        network=ContinuousNetworkConfig(kind=kind),
+        network=replace(PUBLISHED_NETWORK, kind=kind),
+        optimiser=OptimiserConfig(name="adam", learning_rate=2.5e-4),
     )
     if recipe.endswith("-dagger"):
         updates = PUBLISHED_ROUND_EPOCHS * PUBLISHED_ROUND_EPISODES // PUBLISHED_BATCH

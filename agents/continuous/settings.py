@@ -20,24 +20,24 @@ NetworkKind = Literal["seq2seq", "cma"]
 
 @dataclass(frozen=True)
 class ContinuousNetworkConfig:
-    """Kind and sizes of the network; the defaults are published (VLN-CE `config/default.py`)."""
+    """Kind and sizes of the network; the defaults suit a CPU, see `presets.PUBLISHED_NETWORK`."""
 
     kind: NetworkKind = "cma"
     """Network: "seq2seq", one recurrent network over words and pictures, or "cma", cross-modal
     attention with two recurrent networks."""
     word_size: int = 50
     """Width of word embeddings."""
-    text_size: int = 128
+    text_size: int = 64
     """Width of the LSTM that reads the instruction, in each direction."""
-    rgb_size: int = 256
+    rgb_size: int = 128
     """Width of colour features."""
-    depth_size: int = 128
+    depth_size: int = 64
     """Width of depth features."""
-    depth_channels: int = 128
+    depth_channels: int = 32
     """Channels of each of the 16 cells that the depth network returns."""
-    state_size: int = 512
+    state_size: int = 256
     """Width of the recurrent states."""
-    position_size: int = 64
+    position_size: int = 32
     """Width of the position embeddings of cells (cma)."""
     action_size: int = 32
     """Width of the embedding of the previous action (cma)."""
@@ -91,12 +91,12 @@ class ContinuousTrainConfig:
     teacher: Literal["path", "goal"] = "path"
     """Expert: "path" visits the viewpoints of the reference path in order, "goal" takes the
     shortest walk to the goal (VLN-CE)."""
-    rounds: int = 1
+    rounds: int = 3
     """Number of rounds of DAgger; each collects episodes and then trains on those of all rounds so
     far. In the first round only the expert acts, so 1 is teacher forcing."""
-    episodes_per_round: int | None = None
+    episodes_per_round: int | None = 400
     """Number of episodes that a round collects; in the first round a number of paths. All of the
-    split if None; 640 by default, all with the presets of teacher forcing."""
+    split if None, as with the presets of teacher forcing."""
     expert_probability: float = 0.75
     """Probability at a step of round r (from 0) that the expert acts is this value to the power of
     r; otherwise an action is sampled from the policy. The labels are always the expert's."""
@@ -109,19 +109,19 @@ class ContinuousTrainConfig:
     demonstrations: Path | None = None
     """Folder of the expert's demonstrations, which runs share; by default a folder in the cache.
     Those of later rounds lie in the folder of the run."""
-    iterations: int = 3_000
+    iterations: int = 5_000
     """Number of weight updates, of all rounds together; round r has a share that grows with r."""
     minutes: float | None = None
     """Training time in minutes, evaluation excluded; replaces --iterations."""
-    evaluate_every: int = 500
+    evaluate_every: int = 2_500
     """Number of iterations between two evaluations, each followed by a checkpoint."""
     evaluation_splits: tuple[str, ...] = ("val_seen", "val_unseen")
     """Evaluation splits."""
-    evaluation_episodes: int | None = 64
+    evaluation_episodes: int | None = 32
     """Number of episodes of a split that select the best weights, spread over the split; all if
-    None. The results of the run use all episodes, see --results-episodes."""
-    results_episodes: int | None = None
-    """Number of episodes of a split for the final results; all if not given."""
+    None. The results of the run have their own number, see --results-episodes."""
+    results_episodes: int | None = 96
+    """Number of episodes of a split for the final results, spread over the split; all if None."""
     evaluation_batch_size: int = 32
     """Number of episodes in an evaluation batch."""
     select_by: str = "val_seen"
@@ -146,7 +146,7 @@ class ContinuousTrainConfig:
     """Device of the networks: cpu, cuda, cuda:1, ..."""
     network: ContinuousNetworkConfig = field(default_factory=ContinuousNetworkConfig)
     optimiser: OptimiserConfig = field(
-        default_factory=lambda: OptimiserConfig(name="adam", learning_rate=2.5e-4)
+        default_factory=lambda: OptimiserConfig(learning_rate=1e-3, schedule="linear", clip="norm")
     )
 
     def __post_init__(self) -> None:

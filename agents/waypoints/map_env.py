@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from agents.waypoints.env import MOST_PLACES, Places, ViewEncoder, WaypointEnv
-from agents.waypoints.place_maps import PlaceMaps
+from agents.waypoints.place_maps import SAME_PLACE, PlaceMaps
 from envs.continuous.episodes import ContinuousSplit
 from envs.continuous.experts import GreedyFollower
 from envs.continuous.settings import STOP, ContinuousSettings
@@ -109,16 +109,18 @@ class MapWaypointEnv(WaypointEnv):
     def _remember(self, agent: int, position: np.ndarray) -> int:
         """Return the node where an agent is, and give the places around it their nodes.
 
-        Of places that are the same node only the first one is kept. A node that is visited again
-        keeps the places of its first visit, because maps refer to them.
+        It is the node where the agent has gone, unless an obstacle kept it 0.5 m or more away. Of
+        places that are the same node only the first one is kept. A node that is visited again keeps
+        the places of its first visit, because maps refer to them.
         """
-        self._is_first[agent] = self._aims[agent] < 0 or not self.maps.visited[self._aims[agent]]
-        if not self._is_first[agent]:
-            return int(self._aims[agent])
         floor: Any = self._simulator.floor(self._envs[agent].current_episodes()[0].scan)
         node = int(self._aims[agent])
-        if node < 0:
+        away = np.linalg.norm(self.maps.geometry.positions[node] - position)
+        if node < 0 or away >= SAME_PLACE:
             node = self.maps.find(agent, position, floor)
+        self._is_first[agent] = not self.maps.visited[node]
+        if not self._is_first[agent]:
+            return node
         self.maps.geometry.positions[node] = position
         headings, distances = self._places[agent]
         around: dict[int, int] = {}

@@ -41,6 +41,9 @@ _TRAININGS = (
     "finetune-gqa",
     "pretrain-vl",
     "train-captioner",
+    "train-continuous-agent",
+    "train-language-representation",
+    "train-visual-representation",
 )
 _BENCHMARKS = "benchmarks/"
 _THREADS = "OMP_NUM_THREADS"

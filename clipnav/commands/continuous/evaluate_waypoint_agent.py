@@ -1,7 +1,7 @@
 """Evaluate in continuous episodes an agent that was trained on navigation graphs.
 
 $ clipnav evaluate-waypoint-agent runs/r2r-houses --episodes 100
-$ clipnav evaluate-waypoint-agent runs/r2r-houses --splits val_seen val_unseen --json scores.json
+$ clipnav evaluate-waypoint-agent runs/map --splits val_seen val_unseen --json scores.json
 
 The agent is not trained again. At each decision it sees the 36 views from where it stands and
 chooses one of up to five places that a straight walk reaches, or stops; a map agent may also choose

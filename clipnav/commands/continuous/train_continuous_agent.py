@@ -2,14 +2,15 @@
 
 $ clipnav train-continuous-agent
 $ clipnav train-continuous-agent --network.kind seq2seq --network.progress-monitor
-$ clipnav train-continuous-agent --rounds 4 --episodes-per-round 500 --iterations 8000
+$ clipnav train-continuous-agent --rounds 1 --episodes-per-round 640 --iterations 3000
 $ clipnav train-continuous-agent --preset cma-dagger
 $ clipnav train-continuous-agent --resume runs/r2r-ce-houses-cma
 
-Collects the walks of the expert, with the features of what it sees, and imitates them. With the
-flag --rounds the agent also walks itself and learns what the expert would have done (DAgger). The
-walks are stored, and an interrupted run continues with --resume. Prints the scores of the best
-weights beside those of the expert and of VLN-CE's agents that do not learn.
+Collects the walks of the expert, with the features of what it sees, and imitates them. In later
+rounds the agent also walks itself and learns what the expert would have done (DAgger). The defaults
+are a small network for a CPU; --preset has the published settings. The walks are stored, and an
+interrupted run continues with --resume. Prints the scores of the best weights beside those of the
+expert and of VLN-CE's agents that do not learn.
 """
 
 from collections.abc import Sequence

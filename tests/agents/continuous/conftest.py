@@ -63,6 +63,7 @@ def tiny_network() -> ContinuousNetworkConfig:
 def tiny_config(tiny_network, tmp_path) -> ContinuousTrainConfig:
     """Settings of a short run."""
     return ContinuousTrainConfig(
+        rounds=1,
         iterations=6,
         evaluate_every=2,
         evaluation_splits=("val_seen",),

@@ -111,6 +111,23 @@ def test_rounds_add_up(make_collector, network):
     assert len(collector.draw(rng, 3)) == 3
 
 
+def test_demonstrations_of_a_batch_have_similar_lengths(make_collector, network):
+    collector = make_collector()
+    collector.collect(1, network)
+    together, alone, drawn = [], [], []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        batch = collector.draw(rng, 2)
+        drawn += [(walk.episode, len(walk)) for walk in batch]
+        together.append(abs(len(batch[0]) - len(batch[1])))
+        alone.append(abs(len(collector.draw(rng, 1)[0]) - len(collector.draw(rng, 1)[0])))
+    assert np.mean(together) < 0.6 * np.mean(alone)
+    # All demonstrations remain equally likely: 50 times each of 400 draws.
+    walks = {(walk.episode, len(walk)) for walk in collector.draw(rng, 8)}
+    assert len(walks) == 8
+    assert all(30 < drawn.count(walk) < 75 for walk in walks)
+
+
 def test_an_interrupted_collection_continues(make_collector, network, monkeypatch, tmp_path):
     whole = make_collector()
     whole.collect(1, network)

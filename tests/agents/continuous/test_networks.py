@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.continuous.layers import InstructionEncoder, Steps, attend
+from agents.continuous.layers import Cells, InstructionEncoder, Steps, attend
 from agents.continuous.networks import make_network
-from agents.continuous.settings import ContinuousNetworkConfig
+from agents.continuous.presets import PUBLISHED_NETWORK
 
 KINDS = ("seq2seq", "cma")
 
@@ -38,7 +38,7 @@ def network(request, tiny_network):
 # channels (depth). Word embeddings and depth network are frozen there and not counted.
 @pytest.mark.parametrize(("kind", "weights"), [("seq2seq", 2_457_477), ("cma", 6_153_381)])
 def test_published_numbers_of_weights(kind, weights):
-    config = ContinuousNetworkConfig(kind=kind, progress_monitor=True)
+    config = replace(PUBLISHED_NETWORK, kind=kind, progress_monitor=True)
     network = make_network(config, 50, (16, 2048), 4)
     frozen = [*network.depth.parameters(), network.text.embedding.weight]
     count = sum(weight.numel() for weight in network.parameters())
@@ -107,8 +107,20 @@ def test_attention_by_hand():
     query, key, value = (torch.from_numpy(part) for part in (queries, keys, values))
     attended = attend(query, key, value, torch.from_numpy(mask))
     np.testing.assert_allclose(attended[0], expected)
-    own_key, own_value = (part[:, None].expand(-1, 2, -1, -1) for part in (key, value))
-    np.testing.assert_allclose(attend(query, own_key, own_value), attend(query, key, value))
+
+
+def test_attention_over_cells_equals_projected_keys_and_values():
+    torch.manual_seed(0)
+    features, positions = torch.randn(2, 3, 4, 5), torch.randn(4, 2)
+    queries, key_value = torch.randn(2, 3, 6), torch.nn.Linear(7, 6 + 8)
+    cells = torch.cat([features, positions.expand(2, 3, -1, -1)], dim=-1)
+    keys, values = key_value(cells).split([6, 8], dim=-1)
+    weights = (torch.einsum("btk,btnk->btn", queries, keys) / np.sqrt(6)).softmax(-1)
+    expected = torch.einsum("btn,btnv->btv", weights, values)
+    separate = Cells(features, positions)
+    torch.testing.assert_close(separate.attend(queries, key_value), expected)
+    torch.testing.assert_close(separate.mean(), cells.mean(2))
+    assert torch.equal(separate.flat(), cells.flatten(2))
 
 
 def test_final_state_of_a_padded_instruction():

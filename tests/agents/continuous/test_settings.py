@@ -1,14 +1,16 @@
 """Settings and presets of continuous agents."""
 
+from dataclasses import replace
+
 import pytest
 
 from agents.continuous.command_line import parse_continuous
-from agents.continuous.presets import continuous_defaults
+from agents.continuous.presets import PUBLISHED_NETWORK, continuous_defaults
 from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
 
 
 def test_published_sizes():
-    config = ContinuousNetworkConfig()
+    config = PUBLISHED_NETWORK
     assert (config.word_size, config.text_size, config.state_size) == (50, 128, 512)
     assert (config.rgb_size, config.depth_size, config.depth_channels) == (256, 128, 128)
     assert (config.position_size, config.action_size, config.progress_weight) == (64, 32, 1.0)
@@ -23,7 +25,9 @@ def test_published_teacher_forcing(kind, epochs):
     assert config.optimiser.learning_rate == 2.5e-4
     assert config.optimiser.clip == "none"
     assert config.inflection_weight == 3.2
-    assert config.rounds == 1
+    assert (config.rounds, config.episodes_per_round) == (1, None)
+    assert (config.evaluation_episodes, config.results_episodes) == (None, None)
+    assert config.network == replace(PUBLISHED_NETWORK, kind=kind)
     assert (config.teacher, config.select_by, config.select_metric) == (
         *("goal", "val_unseen", "SPL"),
     )
@@ -49,13 +53,24 @@ def test_published_dagger(kind):
 def test_rounds_share_the_iterations():
     config = ContinuousTrainConfig(rounds=3, iterations=60)
     assert [config.round_of(k) for k in (0, 9, 10, 29, 30, 59)] == [0, 0, 1, 1, 2, 2]
-    assert ContinuousTrainConfig(iterations=5).round_of(4) == 0
+    assert ContinuousTrainConfig(rounds=1, iterations=5).round_of(4) == 0
+
+
+def test_the_defaults_are_those_of_a_small_network_on_a_cpu():
+    config = parse_continuous([])
+    assert config == ContinuousTrainConfig() == continuous_defaults()
+    assert config.network.state_size < PUBLISHED_NETWORK.state_size
+    assert config.rounds > 1
+    assert parse_continuous(["--dataset", "rxr"]).inflection_weight == 1.9
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--expert-probability", "0.5"], "--expert-probability 0.5 has no effect"),
+        (
+            ["--rounds", "1", "--expert-probability", "0.5"],
+            "--expert-probability 0.5 has no effect",
+        ),
         (["--network.progress-weight", "2"], "--network.progress-weight 2.0 has no effect"),
         (
             ["--network.kind", "seq2seq", "--network.action-size", "8"],
@@ -75,7 +90,7 @@ def test_settings_without_effect_are_refused(arguments, message):
         ({"select_by": "test"}, "--select-by test: not among"),
         ({"rounds": 0}, "--rounds 0: must be at least 1"),
         ({"expert_probability": 1.5}, "--expert-probability 1.5: must be a number from 0 to 1"),
-        ({"rounds": 2, "minutes": 1.0}, "rounds divide --iterations"),
+        ({"minutes": 1.0}, "rounds divide --iterations"),
     ],
 )
 def test_values_are_checked(changes, message):

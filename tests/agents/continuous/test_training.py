@@ -112,7 +112,18 @@ def test_the_command_trains_and_resumes(tiny_config, run_command, tmp_path):
     network = [f"--network.{word}" if k % 2 == 0 else word for k, word in enumerate(sizes)]
     output = run_command(
         "train-continuous-agent",
-        *("--iterations", 2, "--evaluate-every", 2, "--depth-pixels", 16, "--threads", 1),
+        *(
+            "--rounds",
+            1,
+            "--iterations",
+            2,
+            "--evaluate-every",
+            2,
+            "--depth-pixels",
+            16,
+            "--threads",
+            1,
+        ),
         *("--evaluation-splits", "val_seen", "--evaluation-batch-size", 4),
         *("--output", run, "--demonstrations", tiny_config.demonstrations, *network),
     )

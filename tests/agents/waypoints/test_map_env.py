@@ -121,6 +121,21 @@ def test_places_that_are_seen_again_keep_their_nodes(make_map_env):
     assert ((away == 0) | (away >= SAME_PLACE)).all()
 
 
+def test_an_agent_that_an_obstacle_stops_is_where_it_is(make_map_env, monkeypatch):
+    env = make_map_env(1)
+    env.reset(options={"episode_ids": ids_of(env)})
+    start = int(env._ids[0])
+    aim = int(env.maps.geometry.candidates[start, 0])
+    with monkeypatch.context() as context:
+        context.setattr(env, "_walk", lambda agent, action: None)
+        env.follow(np.array([[aim]]), np.array([False]))
+    assert env._ids[0] == start
+    assert not env.maps.visited[aim]
+    env.follow(np.array([[aim]]), np.array([False]))  # now by the follower on the floor
+    assert env._ids[0] == aim
+    assert env.maps.visited[aim]
+
+
 def test_features_of_a_node_are_what_the_agent_sees_there(make_map_env):
     env = make_map_env(2)
     env.reset(options={"episode_ids": ids_of(env)})

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from clipnav.experiments.declarations import read_experiments
 from clipnav.experiments.running import resumed
 from tests.conftest import ROOT
 
@@ -156,6 +157,10 @@ def test_trainings_are_resumed_from_their_saved_state(tmp_path):
     (tmp_path / "run" / "trainer.pt").touch()
     assert resumed(words) == ["train-agent", "--resume", str(tmp_path / "run")]
     assert resumed(["demo", *words[1:]]) == ["demo", *words[1:]]
+    for experiment in read_experiments(ROOT / "docs" / "results").values():
+        for name in {step.split()[0] for step in experiment.steps}:
+            if name.startswith(("train-", "pretrain-", "finetune-")):
+                assert resumed([name, *words[1:]])[1] == "--resume", name
 
 
 def test_rendering_needs_no_experiment_to_run(reproduce, checkout):
