@@ -16,7 +16,13 @@ from agents.envdrop.follower import Follower
 from agents.experiments.runs import load_run
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.memory import WorldFeatures
-from agents.settings import MapTrainConfig, TrainConfig, read_agent_config
+from agents.settings import (
+    AnyTrainConfig,
+    HistoryTrainConfig,
+    MapTrainConfig,
+    TrainConfig,
+    read_agent_config,
+)
 from agents.waypoints.env import WaypointEnv, camera_settings
 from agents.waypoints.map_env import MapWaypointEnv
 from agents.waypoints.settings import WaypointConfig
@@ -48,8 +54,7 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
     if config.threads:
         torch.set_num_threads(config.threads)
     # Pictures are drawn and encoded on the CPU.
-    settings = replace(read_agent_config(config.run), device="cpu")
-    check_run(config, settings)
+    settings = replace(check_run(config, read_agent_config(config.run)), device="cpu")
     encoder = open_encoder(config, settings)
     results = {split: _evaluate_split(config, settings, encoder, split) for split in config.splits}
     print(results_table(results))
@@ -58,12 +63,17 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
     return results
 
 
-def check_run(config: WaypointConfig, settings: Settings) -> None:
-    """Check that the agent of a run can walk among places.
+def check_run(config: WaypointConfig, settings: AnyTrainConfig) -> Settings:
+    """Return the settings of a run whose agent can walk among places.
 
     Raises:
-        ValueError: The task has no continuous version.
+        ValueError: The agent cannot, or the task has no continuous version.
     """
+    if isinstance(settings, HistoryTrainConfig):
+        raise ValueError(
+            f"{config.run}: a run of --agent hamt, which does not walk among places; name a run of "
+            "a follower or a map agent"
+        )
     if not is_built_in(settings.world):
         raise ValueError(
             f"{config.run}: trained with --world {settings.world}, which has no floors; name a run "
@@ -71,6 +81,7 @@ def check_run(config: WaypointConfig, settings: Settings) -> None:
         )
     if settings.dataset == "r4r":
         raise ValueError(f"{config.run}: there is no continuous R4R; name a run of r2r or rxr")
+    return settings
 
 
 def open_encoder(config: WaypointConfig, settings: Settings) -> ClipEncoder | None:
@@ -117,6 +128,7 @@ def _evaluate_split(
     if isinstance(agent, FollowerAgent):
         waypoints = waypoint_walks(WaypointEnv(*world), agent.follower, ids, reads, split)
     else:
+        assert isinstance(agent, MapAgent)
         env = MapWaypointEnv(*world, agent.max_decisions)
         best = isinstance(settings, MapTrainConfig) and settings.stops_at_best
         map_agent = map_agent_among_places(agent, env, best, reads)

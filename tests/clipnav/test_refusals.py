@@ -15,6 +15,11 @@ def test_a_search_leaves_no_traces(run_command, tmp_path):
         run_command("evaluate-agent", tmp_path / "run", *search)
 
 
+def shown(error):
+    """Return a boxed message in one line."""
+    return " ".join(error.replace("│", " ").replace("|", " ").split())
+
+
 def test_an_explanation_needs_a_text_and_a_png_file(run_command, tmp_path, capsys):
     refused = {
         "the text is empty": [" "],
@@ -24,4 +29,4 @@ def test_an_explanation_needs_a_text_and_a_png_file(run_command, tmp_path, capsy
         with pytest.raises(SystemExit) as ended:
             run_command("explain-image", tmp_path / "photo.jpg", *arguments)
         assert ended.value.code == 2
-        assert complaint in capsys.readouterr().err
+        assert complaint in shown(capsys.readouterr().err)

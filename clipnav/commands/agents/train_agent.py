@@ -7,10 +7,10 @@ $ clipnav train-agent --dataset r2r --world matterport --data-dir data --feature
 $ clipnav train-agent --start-from runs/r2r-houses     # continue with reinforcement
 $ clipnav train-agent --resume runs/r2r-houses
 
-Agents: the follower, which imitation and reinforcement train, the map agent (--agent map) and HAMT
-(--agent hamt), which have other flags: --agent NAME --help. Datasets: r2r, rxr and r4r. Worlds: the
-built-in houses and Matterport3D. Agent, dataset, world, --preset, --start-from and
---back-translation.speaker determine the defaults of the other flags.
+Agents: the follower, which imitation and reinforcement train; the map agent and HAMT, whose flags
+differ (see --agent map --help). Datasets: r2r, rxr and r4r. Worlds: the built-in houses and
+Matterport3D. Agent, dataset, world, preset, --start-from and --back-translation.speaker determine
+the defaults of the other flags.
 """
 
 from collections.abc import Sequence

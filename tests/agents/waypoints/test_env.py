@@ -10,7 +10,7 @@ from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import walk
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
-from agents.settings import FollowerConfig, TrainConfig
+from agents.settings import FollowerConfig, HistoryTrainConfig, TrainConfig
 from agents.waypoints.env import (
     MOST_DECISIONS,
     MOST_PLACES,
@@ -215,3 +215,5 @@ def test_runs_without_floors_are_refused(tmp_path):
         check_run(config, TrainConfig(world="matterport", data_dir=tmp_path))
     with pytest.raises(ValueError, match="no continuous R4R"):
         check_run(config, TrainConfig(dataset="r4r"))
+    with pytest.raises(ValueError, match="a run of --agent hamt"):
+        check_run(config, HistoryTrainConfig())
