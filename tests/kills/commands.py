@@ -131,7 +131,7 @@ def task_commands(data: TaskData, quick: list[str]) -> dict[str, Command]:
             SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *tuned), **RUN
         ),
         "pairs": Command(
-            SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(data.shapes)), **RUN
+            PROGRAMS / "pretrain_vl.py", in_run(*pretraining_flags(data.shapes)), **RUN
         ),
     }
 
@@ -176,7 +176,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
         return [*tasks, "--size", "32", "--workers", "1", "--output", str(output / "tasks")]
 
     def exported(output: Path) -> list[str]:
-        flags = ["--episodes", "60", "--shard-episodes", "4", "--image-size", "16"]
+        flags = ["--episodes", "16", "--shard-episodes", "2", "--image-size", "16"]
         return [*flags, "--workers", "2", "--output", str(output / "demonstrations")]
 
     return {
