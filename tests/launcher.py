@@ -6,6 +6,7 @@ response to "wait PID" is the exit status of the process.
 """
 
 import json
+import multiprocessing.context
 import os
 import runpy
 import signal
@@ -29,6 +30,9 @@ def run(request: dict) -> None:
     os.chdir(request["folder"])
     sys.argv = [request["program"], *request["arguments"]]
     sys.path[0] = os.path.dirname(request["program"])
+    # Workers are forked, too: no rays have been traced, and torch uses a single thread.
+    contexts = vars(multiprocessing.context)["_concrete_contexts"]
+    contexts["spawn"] = contexts["fork"]
     runpy.run_path(request["program"], run_name="__main__")
 
 

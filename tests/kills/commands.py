@@ -131,7 +131,7 @@ def task_commands(data: TaskData, quick: list[str]) -> dict[str, Command]:
             SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *tuned), **RUN
         ),
         "pairs": Command(
-            PROGRAMS / "pretrain_vl.py", in_run(*pretraining_flags(data.shapes)), **RUN
+            SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(data.shapes)), **RUN
         ),
     }
 

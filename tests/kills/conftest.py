@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from tests.kills.commands import PROGRAMS, TaskData, commands, pretraining_flags
+from tests.kills.commands import SCRIPTS, TaskData, commands, pretraining_flags
 from tests.vl_tasks.conftest import write_gqa_shapes, write_shapes
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -46,7 +46,7 @@ def write_data(folder, launcher):
     (folder / "gqa").mkdir()
     shapes = write_shapes(folder / "shapes")
     gqa, run = write_gqa_shapes(folder / "gqa", shapes), folder / "pretrained"
-    program = PROGRAMS / "pretrain_vl.py"
+    program = SCRIPTS / "pretrain_vl.py"
     arguments = [*pretraining_flags(shapes), "--iterations", "1", "--output", str(run)]
     log = folder / "log.txt"
     process = launcher.start(program, arguments, {"CLIPNAV_CACHE": folder / "cache"}, log)
