@@ -14,6 +14,9 @@ from clipnav.cli import main
 from envs.habitat.client import shared_server
 from storage.features.store import FeatureStore
 from tests.damage import damage
+from tests.forking import forked_instead_of_spawned
+from tests.launching import started_launcher
+from tests.skyboxes import marked_faces
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -33,6 +36,13 @@ def _default_matmul_precision():
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_float32_matmul_precision("highest")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_workers():
+    """Start worker processes without their imports."""
+    with forked_instead_of_spawned():
+        yield
 
 
 @pytest.fixture
@@ -88,6 +98,13 @@ with {hold}(Path(sys.argv[1])):
             other.stdin.close()
 
     return locked
+
+
+@pytest.fixture(scope="session")
+def launcher():
+    """Process that starts programs in forks of itself, which saves their imports."""
+    with started_launcher() as launcher:
+        yield launcher
 
 
 @pytest.fixture
@@ -257,31 +274,6 @@ def marked_skybox():
     Red, green and blue are 127.5 + 127 times the x, y and z of the direction in the building.
     """
     return marked_faces
-
-
-def marked_faces(rotation, size=64):
-    """Faces of a viewpoint with that rotation (3, 3) in its pose, drawn face by face."""
-    right, up, ahead = -np.asarray(rotation, float).T
-    offset = (2 * np.arange(size) + 1) / size - 1
-    faces = [
-        # Directions of the centre, right and top of each face: up, four around, down.
-        (up, right, -ahead),
-        (ahead, right, up),
-        (right, -ahead, up),
-        (-ahead, -right, up),
-        (-right, ahead, up),
-        (-up, right, ahead),
-    ]
-    pictures = []
-    for middle, rightwards, upwards in faces:
-        rays = (
-            middle
-            + offset[None, :, None] * rightwards[None, None]
-            - offset[:, None, None] * upwards[None, None]
-        )
-        rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-        pictures.append(np.rint(127.5 + 127 * rays).astype(np.uint8))
-    return np.concatenate(pictures, axis=1)
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ print(len(env.step(info["teacher_action"])))
 
 def test_the_installed_command_trains_and_shows_an_episode(run, installed, tmp_path):
     assert "train-agent" in run("clipnav", "--help")
-    flags = ("--iterations", "20", "--batch-size", "8", "--threads", "1", "--output", "run")
+    flags = ("--iterations", "2", "--batch-size", "8", "--threads", "1", "--output", "run")
     run("clipnav", "train-agent", *flags)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert set(results["results"]) == {"val_seen", "val_unseen"}

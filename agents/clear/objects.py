@@ -86,7 +86,7 @@ def house_objects(viewpoints: Iterable[tuple[str, str]], width: int = 384) -> Ob
     classes: ObjectClasses = {}
     for scan, viewpoint in viewpoints:
         if scan not in categories:
-            categories[scan] = [thing.category for thing in panoramas.house(scan).scene.objects]
+            categories[scan] = [thing.category for thing in panoramas.tracer(scan).scene.objects]
         panorama = panoramas.panorama(scan, viewpoint)
         ids = views36_nearest(panorama.object_id, _VIEW_SIZE)  # (36, S, S)
         shown = np.stack([classes_of_view(view, categories[scan]) for view in ids])

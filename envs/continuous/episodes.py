@@ -190,8 +190,8 @@ def continuous_episodes(
         episodes: Episodes of a whole split in the order of the file.
         connectivity_dir: Folder of the navigation graphs.
     """
-    graphs = {e.scan: NavGraph.load(e.scan, connectivity_dir) for e in episodes}
-    grounds = {scan: _ground(graph) for scan, graph in graphs.items()}
+    scans = {episode.scan for episode in episodes}
+    grounds = {scan: _ground(NavGraph.load(scan, connectivity_dir)) for scan in scans}
     return [
         _continuous(episode, str(number) if dataset == "r2r" else episode.instr_id, grounds)
         for number, episode in enumerate(episodes, 1)

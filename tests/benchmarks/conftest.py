@@ -1,33 +1,30 @@
 """Fixture that runs benchmarks as commands with --quick."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.launching import ROOT, Launcher
 
 
 @pytest.fixture
-def figures_of(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def figures_of(
+    launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, Any]]:
     """Return a function that runs a benchmark and returns its figures by name."""
 
     def run(name: str, *arguments: str) -> dict[str, Any]:
         path = tmp_path / "figures.json"
-        command = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(path)]
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        result = json.loads(done.stdout.splitlines()[-1])
+        log = tmp_path / "log.txt"
+        words = ["--quick", "--json", str(path), *arguments]
+        monkeypatch.chdir(ROOT)
+        process = launcher.start(ROOT / "benchmarks" / f"{name}.py", words, {}, log)
+        assert launcher.wait(process) == 0, log.read_text()
+        (line,) = (line for line in log.read_text().splitlines() if line.startswith('{"benchmark'))
+        result = json.loads(line)
         assert result["benchmark"] == name
         assert json.loads(path.read_text("utf-8")) == result
         return result["figures"]

@@ -1,5 +1,5 @@
 def test_encoding_reports_every_precision_with_its_cosine(figures_of):
-    figures = figures_of("encoding")
+    figures = figures_of("encoding", "--threads", "1")
     for precision in ("open_clip fp32", "fp32", "medium", "bf16"):
         assert figures[f"house_clip: {precision}"]["value"] > 0
         assert figures[f"house_clip: {precision}, smallest cosine"]["reached"]

@@ -16,7 +16,7 @@ def test_pretraining_reports_all_figures(figures_of):
 
 
 def test_the_baseline_computes_the_loss_of_our_network(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
     import vl_pretraining as benchmark
 
     sizes = benchmark.SMALL._replace(cells=None)

@@ -1,22 +1,8 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 METRICS = ["TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"]
-
-
-def command(name, *arguments, folder=ROOT):
-    return subprocess.run(
-        [sys.executable, "-m", "clipnav", name, *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -39,7 +25,7 @@ def arguments(tiny_world):
     ]
 
 
-def test_train_resume_and_evaluate(arguments, tmp_path):
+def test_train_resume_and_evaluate(command, arguments, tmp_path):
     run = tmp_path / "run"
     trained = command("train-agent", *arguments, "--iterations", "2", "--output", run)
     assert trained.returncode == 0, trained.stderr
@@ -113,7 +99,7 @@ def test_rxr_of_the_houses_is_learnt_and_scored_by_language(tmp_path, run_comman
     assert all(line.keys() == {"instruction_id", "path"} for line in walked)
 
 
-def test_bad_input_ends_with_its_name_and_leaves_no_run(arguments, tmp_path):
+def test_bad_input_ends_with_its_name_and_leaves_no_run(command, arguments, tmp_path):
     missing = tmp_path / "missing.safetensors"
     done = command("train-agent", *arguments, "--features", missing, "--output", tmp_path / "run")
     assert done.returncode != 0

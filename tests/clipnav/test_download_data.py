@@ -1,22 +1,8 @@
 import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "download_data.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_list_contains_all_groups_of_files():
-    done = command("--list")
+def test_the_list_contains_all_groups_of_files(command):
+    done = command("download-data", "--list")
     assert done.returncode == 0, done.stderr
     groups = [line.split(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert groups[:3] == ["connectivity", "r2r", "r2r-augmentation"]
@@ -24,30 +10,30 @@ def test_the_list_contains_all_groups_of_files():
     assert "https://storage.googleapis.com/rxr-data/rxr_train_guide.jsonl.gz" in done.stdout
 
 
-def test_makes_r4r_of_the_r2r_that_is_there(tiny_world, tmp_path):
+def test_makes_r4r_of_the_r2r_that_is_there(command, tiny_world, tmp_path):
     data = shutil.copytree(tiny_world, tmp_path / "data")
     shutil.copy(data / "r2r" / "R2R_train.json", data / "r2r" / "R2R_val_seen.json")
     shutil.copy(data / "r2r" / "R2R_train.json", data / "r2r" / "R2R_val_unseen.json")
-    done = command("--only", "r4r", "--data-dir", data)
+    done = command("download-data", "--only", "r4r", "--data-dir", data)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == str(data / "r4r" / "R4R_train.json")
     assert (data / "r4r" / "R4R_val_unseen.json").is_file()
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+def test_a_folder_that_cannot_be_made_is_one_line(command, tmp_path):
     (tmp_path / "file").touch()
-    done = command("--only", "r2r", "--data-dir", tmp_path / "file")
+    done = command("download-data", "--only", "r2r", "--data-dir", tmp_path / "file")
     assert done.returncode == 1
     assert done.stderr.startswith(f"{tmp_path / 'file'}: is a file; name a folder\n")
     assert "dropbox" not in done.stderr
 
 
-def test_errors_name_missing_files_and_unknown_groups(tmp_path):
-    done = command("--only", "r4r", "--data-dir", tmp_path)
+def test_errors_name_missing_files_and_unknown_groups(command, tmp_path):
+    done = command("download-data", "--only", "r4r", "--data-dir", tmp_path)
     assert done.returncode == 1
     assert "this folder of navigation graphs does not exist" in done.stderr
     assert "Traceback" not in done.stderr
-    done = command("--only", "cvdn", "--data-dir", tmp_path)
+    done = command("download-data", "--only", "cvdn", "--data-dir", tmp_path)
     assert done.returncode == 1
     assert "--only cvdn is not one of connectivity, r2r" in done.stderr
     assert ", r4r\n" in done.stderr

@@ -1,27 +1,14 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "evaluate_submission.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_scores_a_file_and_ends_with_its_faults(tiny_world, tmp_path):
+def test_scores_a_file_and_ends_with_its_faults(command, tiny_world, tmp_path):
     walks = {"200_0": ["b0", "b1", "b2"], "200_1": ["b0"], "201_0": ["b3", "b1"]}
     records = [{"instr_id": name, "trajectory": walk} for name, walk in walks.items()]
     path, out = tmp_path / "walks.json", tmp_path / "new" / "scores.json"
     path.write_text(json.dumps(records))
     done = command(
-        *(path, "--dataset", "r2r", "--split", "val_unseen", "--world", "matterport"),
+        *("evaluate-submission", path, "--dataset", "r2r", "--split", "val_unseen"),
+        *("--world", "matterport"),
         *("--data-dir", tiny_world, "--resamples", 50, "--json", out),
     )
     assert done.returncode == 1, done.stderr

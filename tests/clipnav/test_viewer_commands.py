@@ -11,15 +11,6 @@ from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from viewer.trace import traces_of_submission, write_trace
 
 
-def command(name, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "clipnav", name, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture
 def submission(tmp_path):
     """Two walks through the tiny world's training split, in the form of the R2R server."""
@@ -33,7 +24,7 @@ def submission(tmp_path):
     return path
 
 
-def test_a_submission_becomes_a_page_and_a_film(submission, tiny_world, tmp_path):
+def test_a_submission_becomes_a_page_and_a_film(command, submission, tiny_world, tmp_path):
     page, film = tmp_path / "episode.html", tmp_path / "episode.gif"
     done = command(
         *("visualise", submission),
@@ -68,7 +59,7 @@ def test_the_page_is_served_until_it_is_ended(submission, tiny_world):
         served.communicate()
 
 
-def test_errors_name_sources_that_cannot_be_shown(submission, tiny_world, tmp_path):
+def test_errors_name_sources_that_cannot_be_shown(command, submission, tiny_world, tmp_path):
     world = ("--world", "matterport", "--data-dir", tiny_world, "--split", "train")
     page = tmp_path / "x.html"
     cases = {
@@ -92,7 +83,7 @@ def test_errors_name_sources_that_cannot_be_shown(submission, tiny_world, tmp_pa
         assert "Traceback" not in done.stderr
 
 
-def test_a_port_in_use_is_an_error_before_anything_is_read(submission, tiny_world):
+def test_a_port_in_use_is_an_error_before_anything_is_read(command, submission, tiny_world):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = command(
@@ -105,7 +96,7 @@ def test_a_port_in_use_is_an_error_before_anything_is_read(submission, tiny_worl
     assert done.stdout == ""
 
 
-def test_figures_of_a_run(tmp_path):
+def test_figures_of_a_run(command, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.json").write_text("{}")

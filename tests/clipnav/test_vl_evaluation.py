@@ -1,9 +1,6 @@
 """The commands that score answers and captions."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,20 +9,8 @@ from vl_tasks.data.question_files import write_questions
 from vl_tasks.data.questions import Question
 from vl_tasks.vqa.submissions import write_submission
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def _run(name, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "clipnav", name, *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_answers_are_scored_by_type(tmp_path):
+def test_answers_are_scored_by_type(command, tmp_path):
     questions = [
         Question(1, 1, "Is it red?", ("yes",), "is it", "yes/no", "yes"),
         Question(2, 1, "How many?", ("2",) * 3 + ("3",) * 7, "how many", "number", "3"),
@@ -34,7 +19,7 @@ def test_answers_are_scored_by_type(tmp_path):
     write_questions(questions, questions_path, annotations_path, "test", "val")
     write_submission(tmp_path / "mine.json", {1: "yes", 2: "2"})
     scores = tmp_path / "new" / "scores.json"
-    done = _run(
+    done = command(
         "evaluate-answers",
         tmp_path / "mine.json",
         *("--questions", questions_path, "--annotations", annotations_path, "--json", scores),
@@ -46,7 +31,7 @@ def test_answers_are_scored_by_type(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["coco", "karpathy"])
-def test_captions_are_scored(tmp_path, form):
+def test_captions_are_scored(command, tmp_path, form):
     texts = {1: ["A red sofa.", "The sofa is red."], 2: ["Two dogs run."]}
     if form == "coco":
         rows = [{"image_id": k, "caption": t} for k, given in texts.items() for t in given]
@@ -65,7 +50,7 @@ def test_captions_are_scored(tmp_path, form):
     references = tmp_path / "references.json"
     references.write_text(json.dumps(content))
     write_results(tmp_path / "mine.json", {1: "A red sofa", 2: "Two cats run!"})
-    done = _run(
+    done = command(
         "evaluate-captions",
         tmp_path / "mine.json",
         *("--references", references, "--tokenizer", "python", "--meteor", "no"),

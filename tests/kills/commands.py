@@ -175,7 +175,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
         return [*tasks, "--size", "32", "--workers", "1", "--output", str(output / "tasks")]
 
     def exported(output: Path) -> list[str]:
-        flags = ["--episodes", "60", "--shard-episodes", "4", "--image-size", "16"]
+        flags = ["--episodes", "8", "--shard-episodes", "2", "--image-size", "16"]
         return [*flags, "--workers", "2", "--output", str(output / "demonstrations")]
 
     return {

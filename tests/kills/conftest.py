@@ -1,68 +1,17 @@
-"""Data of the commands that are killed, and the process that starts them."""
+"""Data of the commands that are killed."""
 
 import hashlib
-import json
-import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.kills.commands import TaskData, commands, pretraining_flags
+from tests.kills.commands import SCRIPTS, TaskData, commands, pretraining_flags
 from tests.vl_tasks.conftest import write_gqa_shapes, write_shapes
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
-
-
-class Launcher:
-    """Client of launcher.py, which starts commands."""
-
-    def __init__(self, process):
-        self._process = process
-        assert self._request(None) == "ready"
-
-    def _request(self, line):
-        if line is not None:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-        return self._process.stdout.readline().strip()
-
-    def start(self, program, arguments, environment, log) -> int:
-        request = {
-            "program": str(program),
-            "arguments": arguments,
-            "environment": {name: str(value) for name, value in environment.items()},
-            "log": str(log),
-        }
-        return int(self._request(json.dumps(request)))
-
-    def wait(self, process: int) -> int:
-        """Return the exit status of a process; negative if a signal killed it."""
-        return int(self._request(f"wait {process}"))
-
-
-@pytest.fixture(scope="session")
-def launcher():
-    program = Path(__file__).with_name("launcher.py")
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(program)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**environment(), "OMP_NUM_THREADS": "1"},
-    ) as process:
-        yield Launcher(process)
-        process.stdin.close()
-
-
-def environment():
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 class SlowSite(BaseHTTPRequestHandler):
@@ -91,22 +40,23 @@ class SlowSite(BaseHTTPRequestHandler):
         pass
 
 
-def write_data(folder):
+def write_data(folder, launcher):
     """Write the data of the vision-and-language tasks, and a pre-trained run."""
     (folder / "shapes").mkdir()
     (folder / "gqa").mkdir()
     shapes = write_shapes(folder / "shapes")
     gqa, run = write_gqa_shapes(folder / "gqa", shapes), folder / "pretrained"
-    program = Path(__file__).parents[2] / "scripts" / "pretrain_vl.py"
-    flags = [*pretraining_flags(shapes), "--iterations", "1", "--output", run]
-    values = {**environment(), "CLIPNAV_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, program, *flags], check=True, env=values)
+    program = SCRIPTS / "pretrain_vl.py"
+    arguments = [*pretraining_flags(shapes), "--iterations", "1", "--output", str(run)]
+    log = folder / "log.txt"
+    process = launcher.start(program, arguments, {"CLIPNAV_CACHE": folder / "cache"}, log)
+    assert launcher.wait(process) == 0, log.read_text()
     return TaskData(shapes, gqa, run)
 
 
 @pytest.fixture(scope="session")
-def long_commands(tmp_path_factory, tiny_world):
-    data = write_data(tmp_path_factory.mktemp("data"))
+def long_commands(tmp_path_factory, tiny_world, launcher):
+    data = write_data(tmp_path_factory.mktemp("data"), launcher)
     with ThreadingHTTPServer(("127.0.0.1", 0), SlowSite) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

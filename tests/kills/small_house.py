@@ -1,6 +1,4 @@
-"""Replace houses by simple ones that are built fast, and spawned workers by forked ones."""
-
-import multiprocessing
+"""Replace houses by simple ones that are built fast."""
 
 import numpy as np
 
@@ -14,7 +12,6 @@ from envs.houses.meshes.geometry import Material, box
 from envs.houses.plan.floor_plan import FloorPlan, Room
 from envs.houses.shell.assembly import scene_of_fixtures
 from envs.houses.shell.fixture import Fixture
-from storage import processes
 
 THINGS = ("sofa", "chair", "floor_lamp", "armchair", "bed", "table")
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.6, 0.2), "blue": (0.1, 0.2, 0.8)}
@@ -51,8 +48,6 @@ def shipped_navigation(built: House) -> dict:
 
 
 def use_small_houses() -> None:
-    """Replace the functions that build houses in this process and its workers."""
+    """Replace the functions that build houses in this process and the workers it forks."""
     house.build_house = small_house
     house_set.navigate = shipped_navigation
-    # Forks are safe here, as no rays have been traced, and start faster than new interpreters.
-    processes.get_context = lambda _: multiprocessing.get_context("fork")

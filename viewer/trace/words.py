@@ -5,6 +5,7 @@ them, because letters of Devanagari and Telugu form ligatures.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -58,7 +59,8 @@ def unknown_words(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     )
 
 
-def _starts(text: str) -> list[int]:
+@lru_cache(maxsize=1024)  # all decisions of an episode read the same text
+def _starts(text: str) -> tuple[int, ...]:
     """Return the index at which each word begins; the first word includes leading characters."""
     lowered, origins = _lowered(text)
     starts, cursor = [], 0
@@ -66,7 +68,7 @@ def _starts(text: str) -> list[int]:
         cursor = lowered.index(word, cursor)
         starts.append(origins[cursor])
         cursor += len(word)
-    return [0, *starts[1:]] if starts or text else []
+    return (0, *starts[1:]) if starts or text else ()
 
 
 def _lowered(text: str) -> tuple[str, list[int]]:
@@ -78,9 +80,9 @@ def _lowered(text: str) -> tuple[str, list[int]]:
 
 def _places(tokenizer: Tokenizer, text: str, ids: list[int]) -> list[int]:
     """Return the index of the word of each token."""
-    starts = _starts(text)
     if type(tokenizer) is WordTokenizer:
         return list(range(len(ids)))
+    starts = _starts(text)
     lowered, origins = _lowered(text)
     places, cursor = [], 0
     for number in ids:

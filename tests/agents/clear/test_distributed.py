@@ -1,4 +1,4 @@
-"""Training of both representations on two ranks, started by torchrun on one machine."""
+"""Training of both representations on two ranks, on one machine."""
 
 import dataclasses
 
@@ -7,20 +7,28 @@ import torch
 
 from agents.clear.language_training import train_language
 from agents.clear.visual_training import train_visual
-from tests.torchrun import SCRIPTS, torchrun
+from tests.torchrun import SCRIPTS, run_two_ranks
 from training.checkpoints import load_trainer
 from training.optimiser_settings import OptimiserConfig
 
 ADAM = OptimiserConfig(name="adam", learning_rate=1e-3)
 
 
-def start(script, output, **flags):
-    """Train for one iteration on two ranks."""
-    flags |= {"iterations": 1, "batch-size": 8, "threads": 1, "world": "matterport"}
-    flags |= {"optimiser.name": "adam", "optimiser.learning-rate": 1e-3, "output": output}
-    flags |= {"optimiser.schedule": "constant", "optimiser.warmup": 0, "optimiser.clip": "none"}
-    words = [text for name, value in flags.items() for text in (f"--{name}", str(value)) if text]
-    assert torchrun(SCRIPTS / f"{script}.py", *words).count("Run: ") == 1
+@pytest.fixture
+def start(launcher, tmp_path):
+    """Function that trains for one iteration on two ranks."""
+
+    def start(script, output, **flags):
+        flags |= {"iterations": 1, "batch-size": 8, "threads": 1, "world": "matterport"}
+        flags |= {"optimiser.name": "adam", "optimiser.learning-rate": 1e-3, "output": output}
+        flags |= {"optimiser.schedule": "constant", "optimiser.warmup": 0, "optimiser.clip": "none"}
+        words = [
+            text for name, value in flags.items() for text in (f"--{name}", str(value)) if text
+        ]
+        printed = run_two_ranks(launcher, tmp_path, SCRIPTS / f"{script}.py", *words)
+        assert printed.count("Run: ") == 1
+
+    return start
 
 
 def check_same_gradient(one, other):
@@ -34,7 +42,9 @@ def check_same_gradient(one, other):
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_two_ranks_train_a_language_representation_like_one(language_config, tmp_path, symmetric):
+def test_two_ranks_train_a_language_representation_like_one(
+    language_config, start, tmp_path, symmetric
+):
     config = dataclasses.replace(
         language_config,
         iterations=1,
@@ -62,7 +72,7 @@ def test_two_ranks_train_a_language_representation_like_one(language_config, tmp
     check_same_gradient(tmp_path / "one", tmp_path / "two")
 
 
-def test_two_ranks_train_a_visual_representation_like_one(visual_config, tmp_path):
+def test_two_ranks_train_a_visual_representation_like_one(visual_config, start, tmp_path):
     config = dataclasses.replace(
         visual_config,
         iterations=1,

@@ -16,7 +16,7 @@ from agents.clear.objects import (
 from connectivity import read_connectivity
 from envs.houses.building.sets import set_of
 from envs.houses.furniture import MAKERS
-from envs.houses.rendering.house_panoramas import HousePanoramas
+from envs.houses.rendering import house_panoramas
 from envs.houses.views.view_facts import UNMENTIONED
 from envs.panoramas.views import views36_nearest
 
@@ -43,15 +43,16 @@ def test_a_view_shows_the_classes_of_its_objects():
     assert [names[k] for k in np.flatnonzero(shown)] == ["sofa"]
 
 
-def test_objects_of_a_house_agree_with_its_object_ids():
+def test_objects_of_a_house_agree_with_its_object_ids(monkeypatch):
     scan = "house_00"
-    panoramas = HousePanoramas(width=384)
+    panoramas = house_panoramas.HousePanoramas(width=384)
+    monkeypatch.setattr(house_panoramas, "HousePanoramas", lambda width: panoramas)
     viewpoint = read_connectivity(scan, set_of(scan).connectivity_dir)[0]["image_id"]
     classes = house_objects([(scan, viewpoint)])
     shown = classes[scan][viewpoint]
     assert shown.shape == (36, 27)
     assert shown.any(1).sum() > 12
-    categories = [thing.category for thing in panoramas.house(scan).scene.objects]
+    categories = [thing.category for thing in panoramas.tracer(scan).scene.objects]
     ids = views36_nearest(panoramas.panorama(scan, viewpoint).object_id, 64)
     for view in range(36):
         values, counts = np.unique(ids[view], return_counts=True)

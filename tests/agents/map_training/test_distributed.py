@@ -1,4 +1,4 @@
-"""Training of a map agent on two ranks, started by torchrun on one machine."""
+"""Training of a map agent on two ranks, on one machine."""
 
 import dataclasses
 import json
@@ -6,13 +6,15 @@ import json
 import torch
 
 from agents.map_training.fine_tuning import train_map_agent
-from tests.torchrun import SCRIPTS, torchrun
+from tests.torchrun import SCRIPTS, run_two_ranks
 from training.checkpoints import RESULTS, load_trainer
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG, to_json
 
 
-def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(map_config, tmp_path):
+def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
+    map_config, launcher, tmp_path
+):
     config = dataclasses.replace(
         map_config,
         batch_size=8,
@@ -28,7 +30,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(map_confi
     (tmp_path / CONFIG).write_text(to_json(half))
     both = tmp_path / "two"
     arguments = ("--config", tmp_path / CONFIG, "--output", both)
-    printed = torchrun(SCRIPTS / "train_agent.py", *arguments, seconds=240)
+    printed = run_two_ranks(launcher, tmp_path, SCRIPTS / "train_agent.py", *arguments)
     gradients = [
         # After one step of Adam its mean of gradients is a tenth of the first one.
         {n: 10 * s["exp_avg"] for n, s in load_trainer(run)["optimiser"]["state"].items()}
@@ -43,7 +45,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(map_confi
     assert printed.count("Run: ") == 1
 
 
-def test_pretraining_runs_on_two_ranks(map_config, doors_run, tmp_path):
+def test_pretraining_runs_on_two_ranks(map_config, doors_run, launcher, tmp_path):
     network = {"hidden-size": 16, "heads": 2, "feed-forward-size": 32, "text-layers": 1}
     flags = {
         "world": "matterport",
@@ -60,6 +62,6 @@ def test_pretraining_runs_on_two_ranks(map_config, doors_run, tmp_path):
         "network.panorama-layers": 1,
     }
     arguments = (word for name, value in flags.items() for word in (f"--{name}", value))
-    printed = torchrun(SCRIPTS / "pretrain_agent.py", *arguments, seconds=240)
+    printed = run_two_ranks(launcher, tmp_path, SCRIPTS / "pretrain_agent.py", *arguments)
     assert printed.count("Run: ") == 1
     assert load_trainer(tmp_path / "run")["iteration"] == 4

@@ -11,11 +11,18 @@ from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousEpisode, split_of_episodes
 from envs.continuous.floor import ContinuousFloor
 from envs.continuous.settings import task_settings
+from envs.episodes.splits import load_split
 from envs.houses.building.house import House, HouseSpec, plan_of
 from envs.houses.materials.style import make_style
 from envs.houses.materials.textures import make_textures
 from envs.houses.shell.assembly import assemble
 from envs.tokenizers import WordTokenizer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_splits():
+    """Keep the splits of most environments in memory, which share what is in use."""
+    return [load_split(dataset, "val_unseen", features="none") for dataset in ("r2r", "rxr")]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Training on two ranks, started by torchrun on one machine."""
+"""Training on two ranks, on one machine."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from tests.torchrun import torchrun
+from tests.torchrun import run_two_ranks
 from training.checkpoints import load_trainer
 from training.log import read_log
 from training.optimiser_settings import OptimiserConfig
@@ -63,11 +63,11 @@ def tuned(start, data, output, batch_size):
     )
 
 
-def run_program(folder, *arguments):
+def run_program(launcher, folder, *arguments):
     """Start the program with two processes; return what it prints."""
     program = folder / "program.py"
     program.write_text(PROGRAM.format(root=str(ROOT)))
-    return torchrun(program, *arguments, seconds=240)
+    return run_two_ranks(launcher, folder, program, *arguments)
 
 
 def check_same(one, two):
@@ -87,21 +87,21 @@ def check_same(one, two):
     assert scores[1] == pytest.approx(scores[0], rel=1e-3)
 
 
-def test_two_ranks_equal_one_process_with_twice_the_batch(tiny, pair_folder, tmp_path):
+def test_two_ranks_equal_one_process_with_twice_the_batch(tiny, pair_folder, launcher, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     pretrain(still(dataclasses.replace(tiny, output=one), 8))
-    printed = run_program(tmp_path, "pretrain", pair_folder, two)
+    printed = run_program(launcher, tmp_path, "pretrain", pair_folder, two)
     check_same(one, two)
     assert printed.count("the run is in") == 1
 
 
 def test_two_ranks_fine_tune_as_one_process_with_twice_the_batch(
-    tiny, pair_folder, shapes, tmp_path
+    tiny, pair_folder, shapes, launcher, tmp_path
 ):
     start, one, two = (tmp_path / name for name in ("start", "one", "two"))
     pretrain(dataclasses.replace(still(tiny, 8), output=start, iterations=1))
     train_vqa(tuned(start, shapes, one, 8))
-    printed = run_program(tmp_path, "finetune", start, shapes, two)
+    printed = run_program(launcher, tmp_path, "finetune", start, shapes, two)
     check_same(one, two)
     assert printed.count("the run is in") == 1
     assert printed.count("answers have pre-trained weights") == 1

@@ -1,6 +1,7 @@
 """StreamVLN's, NaVILA's and Uni-NaVid's formats, on walks of the expert in built-in houses."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -54,6 +55,7 @@ def export_of(tmp_path_factory):
 def walks_of():
     """Function from settings to the walks of an export."""
 
+    @cache
     def walks(config):
         files = world_files("houses")
         episodes = load_episodes(config.dataset, config.split, files)

@@ -1,23 +1,18 @@
 """Start commands in forks of a process that has already imported large packages, to save time.
 
-Each request is a line of JSON with the program, its arguments and environment, and a file for its
-output; the response is the process id. The response to "wait PID" is the exit status of the
-process.
+Each request is a line of JSON with the program, its arguments, folder and environment, a file for
+its output, and the number of seconds after which it is killed; the response is the process id. The
+response to "wait PID" is the exit status of the process.
 """
 
 import json
+import multiprocessing.context
 import os
 import runpy
 import signal
 import sys
 
-from agents.learning import (
-    speaker_training,  # noqa: F401
-)
-from encoders import clip  # noqa: F401
-from envs.panoramas import ray_tracer  # noqa: F401
-from vl_tasks.house_tasks import captions, hypotheses, images, questions  # noqa: F401
-from vl_tasks.vqa import learning  # noqa: F401
+import tests.preloaded  # noqa: F401
 
 
 def run(request: dict) -> None:
@@ -25,12 +20,19 @@ def run(request: dict) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    signal.alarm(request["seconds"])
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
     os.environ.update(request["environment"])
+    os.chdir(request["folder"])
     sys.argv = [request["program"], *request["arguments"]]
+    sys.path[0] = os.path.dirname(request["program"])
+    # Workers are forked, too: no rays have been traced, and torch uses a single thread.
+    contexts = vars(multiprocessing.context)["_concrete_contexts"]
+    contexts["spawn"] = contexts["fork"]
     runpy.run_path(request["program"], run_name="__main__")
 
 
