@@ -106,6 +106,19 @@ def test_second_visits_never_make_the_loss_infinite(revisits):
     assert chosen.tolist() == [True, revisits, revisits, True]
 
 
+def test_states_are_scored_without_the_padding_of_larger_maps(learner):
+    episodes = np.arange(24)
+    paths = path_batch(learner.features, learner.references, episodes, revisits=False)
+    parts = list(paths.parts(learner.model, learner.features))
+    assert len(parts) > 1
+    np.testing.assert_array_equal(np.sort(np.concatenate([p for p, _ in parts])), np.arange(72))
+    for _, (nodes, views) in parts:
+        assert nodes.mask.any(0).all(), "a column is padding of all states"
+        assert views.candidates.any(0).all()
+        assert nodes.distances.shape[1:] == (nodes.mask.shape[1],) * 2
+        assert views.fusion.shape[1:] == (nodes.mask.shape[1], views.candidates.shape[1] + 1)
+
+
 def test_feature_dropout_has_one_mask_per_path(learner):
     config = dataclasses.replace(
         learner.model.config, feature_dropout=0.5, feature_dropout_kind="episode"
