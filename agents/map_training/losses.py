@@ -254,7 +254,12 @@ class MapLoss(nn.Module):
 
         def policy(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
             probabilities = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
-            return sample(probabilities, batch.draws.next(state.rows))
+            chosen = sample(probabilities, batch.draws.next(state.rows))
+            if config.sampled_steps == 1:
+                return chosen
+            labels = expert.targets(maps, state.rows, state.tokens)
+            guided = batch.draws.next(state.rows) >= config.sampled_steps
+            return np.where(guided & (labels != NO_TARGET), labels, chosen)
 
         agent = MapAgent(
             self.model,

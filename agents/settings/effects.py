@@ -43,7 +43,7 @@ def _map_settings(config: MapAgentConfig) -> dict[str, str]:
         idle["max_instruction_length"] = "with --instruction-ablation empty"
     if isinstance(config, MapTrainConfig):
         if not config.sampled_weight:
-            idle["expert"] = "with --sampled-weight 0"
+            idle |= dict.fromkeys(("expert", "sampled_steps"), "with --sampled-weight 0")
         if not config.walks:
             idle["cloning_iterations"] = "with --sampled-weight 0, which only clones anyway"
         if not config.reinforcement.weight:

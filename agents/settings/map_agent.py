@@ -75,6 +75,8 @@ class MapTrainConfig(MapAgentConfig):
     """Weight of the loss of teacher forcing."""
     sampled_weight: float = 1.0
     """Weight of the loss of sampled walks against the expert (DAgger)."""
+    sampled_steps: float = 1.0
+    """Probability that a decision of a walk is sampled; otherwise it is the expert's (DUET: 1)."""
     cloning_iterations: int = 0
     """Number of iterations at the start that only clone, with both minibatches."""
     expert: Literal["spl", "ndtw"] = "spl"
@@ -88,6 +90,12 @@ class MapTrainConfig(MapAgentConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, ("teacher_weight", "sampled_weight"))
+        check_numbers(self, ("sampled_steps",), most=1)
+        if self.sampled_steps < 1 and self.reinforcement.weight:
+            raise ValueError(
+                f"--sampled-steps {self.sampled_steps:g}: reinforcement requires walks of the "
+                "agent alone; set it to 1, or --reinforcement.weight to 0"
+            )
         check_counts(self, ("cloning_iterations",), least=0)
         check_counts(self, ("instructions_per_path",))
         if self.instructions_per_path > self.batch_size:
