@@ -204,7 +204,7 @@ class MapTransformer(nn.Module):
         config = self.config
         layers = config.text_model_layers if config.text_model else config.text_layers
         text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
-        if config.text_encoder == "lstm":
+        if config.text_encoder == "lstm" and config.text_model is None:
             text = "LSTM"
         identity: dict[str, str] = {}
         if isinstance(self.text, PretrainedTextEncoder) and config.text_model is None:
