@@ -1,5 +1,6 @@
 """The loss of a map agent on minibatches of episodes: behaviour cloning and DAgger."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +16,19 @@ from agents.map_transformer.experts import NO_TARGET, Expert
 from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer, NodeInputs, Scores, ViewInputs
-from agents.map_transformer.paths import KnownPaths, known_paths, select_states
+from agents.map_transformer.paths import (
+    KnownPaths,
+    known_paths,
+    select_states,
+    without_padding,
+)
 from agents.map_transformer.states import MapState
 from agents.settings import MapTrainConfig
 from envs.navigation.reference_walks import ReferenceWalks
 from envs.navigation.references import ReferencePaths
 from envs.navigation.vector_env import VlnVectorEnv
+
+_LEAST_STATES = 32  # that are scored together; fewer make the matrix products slow
 
 
 class PathBatch(NamedTuple):
@@ -56,10 +64,33 @@ class PathBatch(NamedTuple):
             chosen: Indices of the states to return; all R by default.
             hidden: (P, V) bool, views of the states of `paths` whose features are zero.
         """
-        dropout = model.panorama.episode_dropout(int(self.paths.state.rows.max()) + 1)
-        inputs = self.paths.encode(model, features, dropout=dropout, hidden=hidden)
+        inputs = self._encode(model, features, hidden)
         states = self.states if chosen is None else self.states[chosen]
         return select_states(inputs, torch.from_numpy(states).to(inputs[0].features.device))
+
+    def parts(
+        self, model: MapTransformer, features: WorldFeatures
+    ) -> Iterator[tuple[np.ndarray, tuple[NodeInputs, ViewInputs]]]:
+        """Yield the indices of states with maps of similar size, and the inputs of these states.
+
+        The maps grow along a path, so that half of the map tokens of all states together would be
+        padding. The panoramas are encoded once, see `inputs`.
+        """
+        inputs = self._encode(model, features)
+        state = self.paths.state
+        sizes = state.tokens.mask.sum(1)[self.states]
+        candidates = (state.candidates >= 0).sum(1)[self.states]
+        order = np.argsort(sizes, kind="stable")
+        for part in np.array_split(order, max(1, len(order) // _LEAST_STATES)):
+            index = torch.from_numpy(self.states[part]).to(inputs[0].features.device)
+            chosen = select_states(inputs, index)
+            yield part, without_padding(chosen, int(sizes[part].max()), int(candidates[part].max()))
+
+    def _encode(
+        self, model: MapTransformer, features: WorldFeatures, hidden: np.ndarray | None = None
+    ) -> tuple[NodeInputs, ViewInputs]:
+        dropout = model.panorama.episode_dropout(int(self.paths.state.rows.max()) + 1)
+        return self.paths.encode(model, features, dropout=dropout, hidden=hidden)
 
     def last(self) -> np.ndarray:
         """Return the (B,) indices of the last states, in the order of the episodes."""
@@ -111,18 +142,21 @@ class MapLoss(MinibatchesLoss):
     ) -> tuple[Tensor, Figures]:
         """Return the loss of teacher forcing per episode, and the figures to log.
 
-        All decisions of all paths are scored in one forward pass.
+        The decisions of all paths are scored together, in parts by the size of the map.
         """
         model = self.model
         paths = path_batch(features, references, episodes, model.config.revisits)
         device = next(model.parameters()).device
         text = model.read(self.instructions(env, episodes).to(device))
-        owners = torch.from_numpy(paths.episodes).to(device)
-        scores = model.score(text.rows(owners), *paths.inputs(model, features))
-        targets = torch.from_numpy(paths.targets).to(device)
-        loss = decision_loss(scores.decision, targets) / len(episodes)
-        agreement = agreement_share(scores.decision, targets)
-        return loss, {"cloning": loss.item(), "agreement": agreement}
+        losses, agreed = [], 0.0
+        for part, inputs in paths.parts(model, features):
+            owners = torch.from_numpy(paths.episodes[part]).to(device)
+            targets = torch.from_numpy(paths.targets[part]).to(device)
+            scores = model.score(text.rows(owners), *inputs)
+            losses.append(decision_loss(scores.decision, targets))
+            agreed += agreement_share(scores.decision, targets) * len(part)
+        loss = torch.stack(losses).sum() / len(episodes)
+        return loss, {"cloning": loss.item(), "agreement": agreed / len(paths.states)}
 
     def sample(
         self,
@@ -144,7 +178,12 @@ class MapLoss(MinibatchesLoss):
 
         def policy(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
             probabilities = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
-            return sample(probabilities, batch.draws.next(state.rows))
+            chosen = sample(probabilities, batch.draws.next(state.rows))
+            if config.sampled_steps == 1:
+                return chosen
+            labels = expert.targets(maps, state.rows, state.tokens)
+            guided = batch.draws.next(state.rows) >= config.sampled_steps
+            return np.where(guided & (labels != NO_TARGET), labels, chosen)
 
         agent = MapAgent(
             self.model,

@@ -92,6 +92,21 @@ def select_states(
     )
 
 
+def without_padding(
+    inputs: tuple[NodeInputs, ViewInputs], tokens: int, candidates: int
+) -> tuple[NodeInputs, ViewInputs]:
+    """Return the inputs of both branches with the first map tokens and candidates only."""
+    nodes, views = inputs
+    cut = NodeInputs(*(part[:, :tokens] for part in nodes))
+    return (
+        cut._replace(distances=cut.distances[:, :, :tokens]),
+        views._replace(
+            candidates=views.candidates[:, :candidates],
+            fusion=views.fusion[:, :tokens, : candidates + 1],
+        ),
+    )
+
+
 def known_paths(
     geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray, revisits: bool = False
 ) -> KnownPaths:

@@ -48,7 +48,8 @@ def _transformer_settings(config: TransformerAgentConfig) -> dict[str, str]:
         if not config.reinforcement.weight:
             idle["reward"] = "with --reinforcement.weight 0"
         if not config.sampled_weight:
-            idle["teacher" if config.agent == "hamt" else "expert"] = "with --sampled-weight 0"
+            unused = ("teacher",) if config.agent == "hamt" else ("expert", "sampled_steps")
+            idle |= dict.fromkeys(unused, "with --sampled-weight 0")
     if isinstance(config, MapAgentConfig):
         idle["angle_feature_size"] = "with --agent map, which computes its own directions"
     if isinstance(config, HistoryTrainConfig) and config.start_from is None:

@@ -48,9 +48,20 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
     decisions that an expert labels (DAgger), which reinforcement (A2C) can use as well.
     """
 
+    sampled_steps: float = 1.0
+    """Probability that a decision of a walk is sampled; otherwise it is the expert's (DUET: 1)."""
     expert: Literal["spl", "ndtw"] = "spl"
     """Expert that labels the states of sampled walks: the unvisited node on the shortest way to the
     goal (spl), or the one whose way agrees best with the reference path (ndtw)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, ("sampled_steps",), most=1)
+        if self.sampled_steps < 1 and self.reinforcement.weight:
+            raise ValueError(
+                f"--sampled-steps {self.sampled_steps:g}: reinforcement requires walks of the "
+                "agent alone; set it to 1, or --reinforcement.weight to 0"
+            )
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ PRESETS: dict[MapRecipe, MapTransformerConfig] = {
     "map-houses": MapTransformerConfig(
         hidden_size=128,
         heads=4,
-        feed_forward_size=512,
+        feed_forward_size=256,
+        text_encoder="lstm",
         text_layers=2,
         panorama_layers=1,
         cross_layers=2,

@@ -146,7 +146,7 @@ def _read(path: Path) -> Any:
             f"{path}: contains objects other than tensors, which are not loaded; save its state "
             "dictionary again"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (SafetensorError, RuntimeError, EOFError, KeyError, OSError, ValueError) as error:
         raise ValueError(f"{path}: damaged, or not a file of weights; copy it again") from error
 
 

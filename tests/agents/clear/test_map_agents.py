@@ -164,7 +164,7 @@ def test_weights_of_another_representation_are_refused(config, visual_run, tmp_p
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--network.text-encoder", "lstm"], "--network.text-encoder lstm has no effect"),
+        (["--network.text-encoder", "transformer"], "text-encoder transformer has no effect"),
         (["--text.vocabulary-size", "500"], "--text.vocabulary-size 500 has no effect"),
         (["--clear.language-learning-rate", "1"], "without --clear.tune-language"),
     ],

@@ -9,7 +9,7 @@ import torch
 from agents.acting.decisions import Draws
 from agents.learning.two_minibatches import Minibatches
 from agents.map_training.fine_tuning import MapLearner
-from agents.map_training.losses import decision_loss, path_batch
+from agents.map_training.losses import MapLoss, decision_loss, path_batch
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.experts import NO_TARGET, path_targets
 from agents.map_transformer.geometry import MapGeometry
@@ -105,6 +105,28 @@ def test_second_visits_never_make_the_loss_infinite(revisits):
     chosen = paths.targets != NO_TARGET
     assert not forbidden[np.flatnonzero(chosen), paths.targets[chosen]].any()
     assert chosen.tolist() == [True, revisits, revisits, True]
+
+
+def test_states_are_scored_without_the_padding_of_larger_maps(learner):
+    episodes = np.arange(24)
+    paths = path_batch(learner.features, learner.references, episodes, revisits=False)
+    parts = list(paths.parts(learner.model, learner.features))
+    assert len(parts) > 1
+    np.testing.assert_array_equal(np.sort(np.concatenate([p for p, _ in parts])), np.arange(72))
+    for _, (nodes, views) in parts:
+        assert nodes.mask.any(0).all(), "a column is padding of all states"
+        assert views.candidates.any(0).all()
+        assert nodes.distances.shape[1:] == (nodes.mask.shape[1],) * 2
+        assert views.fusion.shape[1:] == (nodes.mask.shape[1], views.candidates.shape[1] + 1)
+
+
+def test_walks_without_sampled_steps_follow_the_expert(learner):
+    guided = dataclasses.replace(learner.config, sampled_steps=0.0)
+    network = MapLoss(learner.model, guided)
+    batch = Minibatches(np.arange(0), np.arange(24), Draws(np.random.default_rng(0), 24), 0.0)
+    network.sample(learner.env, learner.features, learner.references, batch)
+    ends = [poses[-1][0] for poses in learner.env.trajectories()]
+    assert ends == [episode.path[-1] for episode in learner.env.episodes[:24]]
 
 
 def test_feature_dropout_has_one_mask_per_path(learner):

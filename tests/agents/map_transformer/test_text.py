@@ -52,7 +52,10 @@ def test_the_first_layers_of_a_text_model_are_kept(tiny_bert, tmp_path, tokens):
     sizes.num_hidden_layers = 3
     whole = BertModel(sizes).eval()
     whole.save_pretrained(tmp_path)
-    config = MapTransformerConfig(**SMALL, text_model=str(tmp_path), text_model_layers=2)
+    # The text encoder without a text model, such as that of a preset, has no effect.
+    config = MapTransformerConfig(
+        **SMALL, text_model=str(tmp_path), text_model_layers=2, text_encoder="lstm"
+    )
     model = MapTransformer(config, 0, 4).eval()
     ids, mask = (tokens - 1).clamp_min(0), (tokens != 0).long()
     states = whole(ids, attention_mask=mask, output_hidden_states=True).hidden_states[2]

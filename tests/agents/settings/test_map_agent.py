@@ -10,6 +10,7 @@ from agents.settings import (
     MapPretrainConfig,
     MapTrainConfig,
     MapTransformerConfig,
+    ReinforcementConfig,
     TextConfig,
     TrainConfig,
     agent_kind,
@@ -29,6 +30,7 @@ PUBLISHED = {
         "max_instruction_length": 200,
         "teacher_weight": 0.2,
         "sampled_weight": 1.0,
+        "sampled_steps": 1.0,
         "cloning_iterations": 0,
         "instructions_per_path": 1,
         "expert": "spl",
@@ -132,6 +134,7 @@ def test_the_agent_of_a_run_is_read_from_its_folder(tmp_path):
     ("arguments", "message"),
     [
         (["--sampled-weight", "0", "--expert", "ndtw"], "--expert ndtw has no effect"),
+        (["--sampled-weight", "0", "--sampled-steps", "0.5"], "--sampled-steps 0.5 has no effect"),
         (["--no-vision", "--network.feature-dropout", "0.2"], "with --no-vision"),
         (["--network.text-encoder", "lstm", "--network.text-layers", "1"], "text-encoder lstm"),
         (
@@ -157,6 +160,11 @@ def test_settings_without_effect_are_refused(arguments, message):
         ({"instructions_per_path": 13, "batch_size": 12}, "--batch-size"),
         ({"max_instruction_length": 600}, "--network.max-text-length"),
         ({"cloning_iterations": -1}, "--cloning-iterations"),
+        ({"sampled_steps": 1.5}, "--sampled-steps"),
+        (
+            {"sampled_steps": 0.3, "reinforcement": ReinforcementConfig(weight=1.0)},
+            "requires walks of the agent alone",
+        ),
     ],
 )
 def test_contradicting_settings_are_refused(changes, message):
