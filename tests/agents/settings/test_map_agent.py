@@ -212,6 +212,6 @@ def test_tokenizer_and_text_encoder_have_the_same_model():
         MapTrainConfig(network=MapTransformerConfig(text_model="bert"))
 
 
-def test_an_unknown_agent_is_refused_with_the_names_of_both():
-    with pytest.raises(ValueError, match=r"--agent mapp: .*follower or map"):
+def test_an_unknown_agent_is_refused_with_the_names_of_all():
+    with pytest.raises(ValueError, match="--agent mapp: .*follower, map, hamt"):
         parse_agent(["--agent", "mapp"])
