@@ -1,4 +1,4 @@
-"""Training of HAMT on two ranks, started by torchrun on one machine."""
+"""Training of HAMT on two ranks, on one machine."""
 
 import dataclasses
 
@@ -6,13 +6,15 @@ import torch
 
 from agents.history_training.fine_tuning import history_trainer
 from agents.settings import ReinforcementConfig
-from tests.torchrun import SCRIPTS, torchrun
+from tests.torchrun import SCRIPTS, run_two_ranks
 from training.checkpoints import load_trainer
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG, to_json
 
 
-def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(history_config, tmp_path):
+def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
+    history_config, launcher, tmp_path
+):
     config = dataclasses.replace(
         history_config,
         batch_size=8,
@@ -28,7 +30,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(history_c
     half = dataclasses.replace(config, batch_size=4, output=None)
     (tmp_path / CONFIG).write_text(to_json(half))
     arguments = ("--config", tmp_path / CONFIG, "--output", tmp_path / "two")
-    torchrun(SCRIPTS / "train_agent.py", *arguments, seconds=240)
+    run_two_ranks(launcher, tmp_path, SCRIPTS / "train_agent.py", *arguments)
     gradients = [
         # After one step of Adam its mean of gradients is a tenth of the first one.
         {n: 10 * s["exp_avg"] for n, s in load_trainer(run)["optimiser"]["state"].items()}
