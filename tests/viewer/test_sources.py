@@ -71,7 +71,7 @@ def test_only_the_episode_that_is_written_is_walked(make_run, export, wanderer):
     assert export(run)["traces"].keys() == {"train/100_0"}
     assert export(run, "--episode", "101_1")["traces"].keys() == {"train/101_1"}
     assert agent.walks == 2
-    with pytest.raises(ValueError, match="no episode '101_7'"):
+    with pytest.raises(ValueError, match="--episode 101_7: there is no such episode"):
         export(run, "--episode", "101_7")
     assert agent.walks == 2
 

@@ -59,5 +59,5 @@ def test_settings_that_contradict_each_other_are_refused(changes, message, tmp_p
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="name the folder of a training run"):
+    with pytest.raises(FileNotFoundError, match="name a run of clipnav train-continuous-agent"):
         load_continuous_run(tmp_path)

@@ -21,7 +21,9 @@ def make_store(path, views):
 def test_reads_the_values_of_the_store(tmp_path, width):
     rng = np.random.default_rng(width)
     count = 5 if width < 10_000 else 2
-    store = make_store(tmp_path / "s", rng.standard_normal((count, 36, width), dtype=np.float32))
+    store = make_store(
+        tmp_path / "s.safetensors", rng.standard_normal((count, 36, width), dtype=np.float32)
+    )
     rows = rng.integers(0, count, 4)
     target = np.full((4, 36, width + 8), 7.0, dtype=np.float32)
     WideningReader(store).read(rows, target)
@@ -32,7 +34,7 @@ def test_reads_the_values_of_the_store(tmp_path, width):
 def test_every_finite_float16_keeps_its_value_and_sign(tmp_path):
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = np.resize(halves[np.isfinite(halves)], (36 * 1764,)).reshape(1, 36, -1)
-    store = make_store(tmp_path / "s", halves)
+    store = make_store(tmp_path / "s.safetensors", halves)
     target = np.empty(halves.shape, dtype=np.float32)
     WideningReader(store).read(np.array([0]), target)
     np.testing.assert_array_equal(target, halves.astype(np.float32))
@@ -62,7 +64,7 @@ def test_shards_are_read_without_copies(tmp_path):
 
 
 def test_its_pickle_contains_the_store_path_only(tmp_path):
-    store = make_store(tmp_path / "s", np.ones((50, 36, 64), dtype=np.float32))
+    store = make_store(tmp_path / "s.safetensors", np.ones((50, 36, 64), dtype=np.float32))
     raw = pickle.dumps(WideningReader(store))
     assert len(raw) < 1000
     target = np.empty((1, 36, 64), dtype=np.float32)
@@ -71,7 +73,7 @@ def test_its_pickle_contains_the_store_path_only(tmp_path):
 
 
 def test_non_finite_features_are_refused_on_first_read(tmp_path):
-    store = make_store(tmp_path / "s", np.ones((3, 36, 4), np.float32))
+    store = make_store(tmp_path / "s.safetensors", np.ones((3, 36, 4), np.float32))
     raw = bytearray(store.path.read_bytes())
     raw[-2:] = np.float16("nan").tobytes()
     store.path.write_bytes(raw)
