@@ -92,11 +92,7 @@ def _state(name: str, experiment: "Experiment", records: Path, folder: Path) -> 
     from clipnav.experiments.running import finished_steps, steps_of
 
     record = read_record(records, name)
-    state = "no record"
-    if record is not None:
-        # The pages call these tables copied, too.
-        source = "copied" if record.source == "transcribed" else record.source
-        state = f"{source} at {record.commit}, {record.date}"
+    state = "no record" if record is None else f"{record.source} at {record.commit}, {record.date}"
     if experiment.archived is not None:
         return f"{state}; archived: {experiment.archived}"
     if not folder.is_dir():
