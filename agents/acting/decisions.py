@@ -1,5 +1,6 @@
 """Decisions of an agent in training: who chooses the actions, and what a loss needs of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.acting.rollout import RolloutResult
+from agents.acting.rollout import Observation, RolloutResult
 
 
 class Draws:
@@ -135,22 +136,29 @@ class DecisionRecord:
         return actions
 
     def decisions(
-        self, result: RolloutResult, cut: np.ndarray, cut_hidden: Tensor | None
+        self,
+        result: RolloutResult,
+        look_ahead: bool,
+        next_hidden: Callable[[Observation, np.ndarray], Tensor],
     ) -> Decisions:
         """Return the decisions of a walk with their rewards.
 
         Args:
             result: Result of the walk.
-            cut: (C,) truncated episodes.
-            cut_hidden: (C, H) input of the critic after their last steps; None without episodes.
+            look_ahead: Compute `cut` and `cut_hidden`; otherwise both are empty.
+            next_hidden: Returns the input (C, H) of the critic for rows (C,) of an observation.
         """
+        cut = result.cut if look_ahead else result.cut[:0]
         width = max(scores.shape[1] for scores in self._scores)
         padded = [
             functional.pad(scores, (0, width - scores.shape[1]), value=-torch.inf)
             for scores in self._scores
         ]
         hidden = torch.cat(self._hidden)
-        device = hidden.device
+        device, cut_hidden = hidden.device, hidden[:0].float()
+        if cut.size:
+            with torch.no_grad():
+                cut_hidden = next_hidden(result.observation, cut)
         return Decisions(
             sizes=[len(rows) for rows in self._rows],
             rows=np.concatenate(self._rows),
@@ -160,7 +168,7 @@ class DecisionRecord:
             actions=torch.from_numpy(np.concatenate(self._actions)).to(device),
             rewards=np.concatenate(result.rewards),
             cut=cut,
-            cut_hidden=(hidden[:0].float() if cut_hidden is None else cut_hidden).detach(),
+            cut_hidden=cut_hidden.detach(),
             contrast=torch.cat(self._contrast, 1) if self._contrast else None,
         )
 

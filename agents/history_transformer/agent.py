@@ -109,8 +109,6 @@ class HistoryAgent:
             look_ahead: Compute `cut` and `cut_hidden`; otherwise both are empty.
         """
         assert self._record is not None
-        cut, hidden = result.cut if look_ahead else result.cut[:0], None
-        if cut.size:
-            with torch.no_grad():
-                hidden = self.decide(result.observation, cut).hidden
-        return self._record.decisions(result, cut, hidden)
+        return self._record.decisions(
+            result, look_ahead, lambda observation, rows: self.decide(observation, rows).hidden
+        )
