@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from agents.settings.evaluation import check_submitted_splits
 from training.settings import check_counts
 
 
@@ -34,11 +35,7 @@ class EvaluateContinuousConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("episodes", "batch_size", "threads"))
-        if not self.splits or (self.submission is not None and len(self.splits) > 1):
-            raise ValueError(
-                f"--splits {' '.join(self.splits)}: name at least one split, and exactly one with "
-                "--submission, because a submission file contains one split"
-            )
+        check_submitted_splits(self.splits, self.submission)
         if self.submission is not None and self.episodes is not None:
             raise ValueError(
                 f"--episodes {self.episodes}: a submission contains all episodes of a split; "

@@ -14,6 +14,19 @@ from training.settings import check_counts
 Config = TypeVar("Config", bound=AgentConfig)
 
 
+def check_submitted_splits(splits: tuple[str, ...], submission: Path | None) -> None:
+    """Check that there is a split, and only one if a submission is to be written.
+
+    Raises:
+        ValueError: Names the flag.
+    """
+    if not splits or (submission is not None and len(splits) > 1):
+        raise ValueError(
+            f"--splits {' '.join(splits)}: name at least one split, and exactly one with "
+            "--submission, because a submission file contains one split"
+        )
+
+
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Run, splits and outputs of an evaluation; flags override the settings of the run."""
@@ -52,11 +65,7 @@ class EvaluateConfig:
         check_counts(self, ("batch_size", "threads"))
         if self.partial and self.submission is None:
             raise ValueError("--partial has no effect without --submission")
-        if not self.splits or (self.submission is not None and len(self.splits) > 1):
-            raise ValueError(
-                f"--splits {' '.join(self.splits)}: name at least one split, and exactly one with "
-                "--submission, because a submission file contains one split"
-            )
+        check_submitted_splits(self.splits, self.submission)
 
     def settings(self, saved: Config) -> Config:
         """Return the settings of a run, overridden by those of this evaluation."""
