@@ -16,7 +16,7 @@ from agents.continuous.walking import (
     walk_all,
 )
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.files.submissions import write_r2r_ce_submission, write_rxr_ce_submission
+from envs.continuous.files.submissions import write_ce_submission
 from envs.continuous.measures import summarise_walks
 from envs.continuous.traces import Trace
 from envs.continuous.walkers import Walker
@@ -54,22 +54,18 @@ def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
 def _evaluate(
     config: EvaluateContinuousConfig, task: ContinuousTask, agent: NetworkWalker, split: str
 ) -> dict[str, Summary]:
-    traces: dict[str, Trace] | None = None if config.submission is None else {}
-    name, size = task.config.network.kind, config.batch_size
-    results = {
-        name: _walk(task.env(split, size), agent, config.episodes, f"{split} {name}", traces)
-    }
-    if config.submission is not None and traces is not None:
-        write = write_rxr_ce_submission if task.config.dataset == "rxr" else write_r2r_ce_submission
-        write(config.submission, traces, task.split(split).episodes)
+    size, episodes = config.batch_size, config.episodes
+    measured, traces = _walk_split(task, agent, split, size, episodes)
+    if config.submission is not None:
+        write_ce_submission(
+            config.submission, task.config.dataset, traces, task.split(split).episodes
+        )
         print(f"{len(traces)} walks: {config.submission}")
-    if config.baselines:
-        results |= evaluate_baselines(task, split, size, config.episodes)
-    return results
+    return measured | (_walk_baselines(task, split, size, episodes) if config.baselines else {})
 
 
 def evaluate_split(
-    task: ContinuousTask, agent: Walker, split: str, episodes: int | None
+    task: ContinuousTask, agent: NetworkWalker, split: str, episodes: int | None
 ) -> dict[str, Summary]:
     """Return the mean measures of an agent, under the kind of its network, and of the baselines.
 
@@ -79,26 +75,9 @@ def evaluate_split(
         split: Split to walk.
         episodes: Number of episodes, spread over the split; None for all.
     """
-    name, size = task.config.network.kind, task.config.evaluation_batch_size
-    measured = _walk(task.env(split, size), agent, episodes, f"{split} {name}")
-    return {name: measured, **evaluate_baselines(task, split, size, episodes)}
-
-
-def evaluate_baselines(
-    task: ContinuousTask, split: str, size: int, episodes: int | None
-) -> dict[str, Summary]:
-    """Return the mean measures of VLN-CE's two agents that do not learn, and of the expert.
-
-    Args:
-        task: Task of the trained agent.
-        split: Split to walk.
-        size: Number of episodes in a batch.
-        episodes: Number of episodes, spread over the split; None for all.
-    """
-    return {
-        name: _walk(task.env(split, size, draws=False), walker, episodes, f"{split} {name}")
-        for name, walker in baseline_walkers(task).items()
-    }
+    size = task.config.evaluation_batch_size
+    measured, _ = _walk_split(task, agent, split, size, episodes)
+    return measured | _walk_baselines(task, split, size, episodes)
 
 
 def baseline_walkers(task: ContinuousTask) -> dict[str, Walker]:
@@ -111,21 +90,34 @@ def baseline_walkers(task: ContinuousTask) -> dict[str, Walker]:
     }
 
 
+def _walk_split(
+    task: ContinuousTask, agent: NetworkWalker, split: str, size: int, episodes: int | None
+) -> tuple[dict[str, Summary], dict[str, Trace]]:
+    """Return the measures of the trained agent under its name, and its traces by `episode_id`."""
+    name = task.config.network.kind
+    summary, traces = _walk(task.env(split, size), agent, episodes, f"{split} {name}")
+    return {name: summary}, traces
+
+
+def _walk_baselines(
+    task: ContinuousTask, split: str, size: int, episodes: int | None
+) -> dict[str, Summary]:
+    return {
+        name: _walk(task.env(split, size, draws=False), walker, episodes, f"{split} {name}")[0]
+        for name, walker in baseline_walkers(task).items()
+    }
+
+
 def _walk(
-    env: ContinuousVectorEnv,
-    walker: Walker,
-    episodes: int | None,
-    label: str,
-    traces: dict[str, Trace] | None = None,
-) -> Summary:
-    """Walk some episodes of an environment; add their traces by `episode_id` if requested."""
+    env: ContinuousVectorEnv, walker: Walker, episodes: int | None, label: str
+) -> tuple[Summary, dict[str, Trace]]:
     chosen = spread(len(env.episodes), episodes)
+    traces: dict[str, Trace] = {}
     with progress_bar(total=len(chosen), desc=label, unit="episodes") as bar:
 
         def finished(part: list[int]) -> None:
             bar.update(len(part))
-            if traces is not None:
-                for number, trace in zip(part, env.traces(), strict=False):
-                    traces[env.episodes[number].episode_id] = trace
+            for number, trace in zip(part, env.traces(), strict=False):
+                traces[env.episodes[number].episode_id] = trace
 
-        return summarise_walks(walk_all(env, walker, chosen, finished))
+        return summarise_walks(walk_all(env, walker, chosen, finished)), traces

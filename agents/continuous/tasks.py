@@ -17,7 +17,7 @@ from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.settings import ContinuousSettings, task_settings
-from envs.tokenizers import load_tokenizer
+from envs.tokenizers import Tokenizer, load_tokenizer
 from training.checkpoints import VOCABULARY, load_model
 from training.settings import read_config
 
@@ -42,8 +42,11 @@ class ContinuousTask:
         self.settings = self._settings()
         self._simulator = HouseSimulator(self.settings)
         self._splits: dict[str, ContinuousSplit] = {}
-        self._tokenizer = load_tokenizer(run / VOCABULARY) if run else None
-        self.tokenizer = self._tokenizer or self.split("train").tokenizer
+        if run is None:
+            self._splits["train"] = self._load("train", None)
+            self.tokenizer = self._splits["train"].tokenizer
+        else:
+            self.tokenizer = load_tokenizer(run / VOCABULARY)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -53,10 +56,7 @@ class ContinuousTask:
     def split(self, name: str) -> ContinuousSplit:
         """Return a split, which is loaded once."""
         if name not in self._splits:
-            tokenizer = None if self._tokenizer is None and name == "train" else self.tokenizer
-            self._splits[name] = load_continuous_split(
-                self.config.dataset, name, self.config.world, tokenizer=tokenizer
-            )
+            self._splits[name] = self._load(name, self.tokenizer)
         return self._splits[name]
 
     def env(self, split: str, size: int, draws: bool = True) -> ContinuousVectorEnv:
@@ -85,6 +85,10 @@ class ContinuousTask:
     def walker(self, network: ContinuousNetwork) -> NetworkWalker:
         """Return the agent that takes the most probable actions of a network."""
         return NetworkWalker(network, self.features, self.config.reads_instructions)
+
+    def _load(self, split: str, tokenizer: Tokenizer | None) -> ContinuousSplit:
+        config = self.config
+        return load_continuous_split(config.dataset, split, config.world, tokenizer=tokenizer)
 
     def _settings(self) -> ContinuousSettings:
         size = self.features.picture_size

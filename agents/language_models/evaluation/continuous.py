@@ -12,7 +12,7 @@ from agents.language_models.walks.continuous import ContinuousWalk, ContinuousWa
 from agents.language_models.walks.running import Finished
 from agents.settings.language_models import EvaluateVlmConfig
 from envs.continuous.episodes import continuous_episodes, split_of_episodes
-from envs.continuous.files.submissions import write_r2r_ce_submission, write_rxr_ce_submission
+from envs.continuous.files.submissions import write_ce_submission
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.settings import ContinuousDataset, task_settings
 from envs.continuous.walkers import Walker
@@ -98,8 +98,7 @@ def write_continuous_submission(
     dataset = continuous_dataset(config)
     episodes = continuous_episodes(dataset, split.episodes, split.files.connectivity_dir)
     traces = {walk.episode.episode_id: walk.trace for walk in _walks(finished).values()}
-    write = write_rxr_ce_submission if dataset == "rxr" else write_r2r_ce_submission
-    write(path, traces, episodes, partial=True)
+    write_ce_submission(path, dataset, traces, episodes, partial=True)
 
 
 def _walks(finished: Finished) -> dict[str, ContinuousWalk]:

@@ -107,6 +107,18 @@ def write_rxr_ce_submission(
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
+def write_ce_submission(
+    path: str | Path,
+    dataset: ContinuousDataset,
+    traces: Mapping[str, Trace],
+    episodes: Sequence[ContinuousEpisode],
+    partial: bool = False,
+) -> None:
+    """Write walks for the test server of a dataset, "r2r" or "rxr"; see the two functions above."""
+    write = write_rxr_ce_submission if dataset == "rxr" else write_r2r_ce_submission
+    write(path, traces, episodes, partial)
+
+
 def check_continuous_submission(
     path: Path,
     dataset: ContinuousDataset,
