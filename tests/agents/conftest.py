@@ -244,3 +244,17 @@ def golden(shared):
     if not (folder / "duet_teacher.json").is_file():
         pytest.skip(f"{folder}: golden data of DUET and HAMT not found")
     return cache(read)
+
+
+@pytest.fixture
+def convert_agent(run_command, doors_run, tiny_bert, tmp_path):
+    """Function that converts a checkpoint of "duet" or "hamt" and returns the folder of the run."""
+
+    def run(model, checkpoint, *flags):
+        data = "--data-dir", doors_run["data_dir"], "--features", doors_run["features"]
+        output = tmp_path / model
+        arguments = "--weights", checkpoint, "--bert", tiny_bert, "--output", output
+        run_command("convert-agent", "--model", model, *arguments, "--heads", "2", *data, *flags)
+        return output
+
+    return run

@@ -3,6 +3,7 @@
 import dataclasses
 import pickle
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -104,17 +105,9 @@ def checkpoint(network, tmp_path):
 
 
 @pytest.fixture
-def convert(run_command, doors_run, tiny_bert, tmp_path):
+def convert(convert_agent):
     """Function that converts a checkpoint and returns the folder of the run."""
-
-    def run(checkpoint, *flags):
-        data = "--data-dir", doors_run["data_dir"], "--features", doors_run["features"]
-        output = tmp_path / "hamt"
-        arguments = "--weights", checkpoint, "--bert", tiny_bert, "--output", output
-        run_command("convert-agent", "--model", "hamt", *arguments, "--heads", "2", *data, *flags)
-        return output
-
-    return run
+    return partial(convert_agent, "hamt")
 
 
 def test_a_converted_run_is_the_checkpoint_and_can_be_fine_tuned(

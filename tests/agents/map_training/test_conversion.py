@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -97,17 +98,9 @@ def checkpoint(network, tmp_path):
 
 
 @pytest.fixture
-def convert(run_command, doors_run, tiny_bert, tmp_path):
+def convert(convert_agent):
     """Function that converts a checkpoint and returns the folder of the run."""
-
-    def run(checkpoint, *flags):
-        data = "--data-dir", doors_run["data_dir"], "--features", doors_run["features"]
-        output = tmp_path / "duet"
-        arguments = "--weights", checkpoint, "--bert", tiny_bert, "--output", output
-        run_command("convert-agent", "--model", "duet", *arguments, "--heads", "2", *data, *flags)
-        return output
-
-    return run
+    return partial(convert_agent, "duet")
 
 
 def test_a_converted_run_scores_actions_as_the_checkpoint(network, checkpoint, convert):
