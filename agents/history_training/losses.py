@@ -95,7 +95,7 @@ class KnownSteps(NamedTuple):
         walks = self.walks[self.states]
         dropout = model.features.episode_dropout(int(self.walks.max()) + 1)
         index, mask = self.past()
-        # The last step of a path is in nobody's past.
+        # No state comes after the last step of a path, so its token is not needed.
         used, index[mask] = np.unique(index[mask], return_inverse=True)
         steps = features.steps(
             self.nodes[used],

@@ -73,7 +73,7 @@ class MapWaypointEnv(WaypointEnv):
         return observation, np.zeros(self.num_envs), self._ended.copy(), self._ended & False, info
 
     def _walk_route(self, agent: int, route: np.ndarray) -> bool:
-        """Lead an agent along nodes (H,) and return whether its episode goes on at the last."""
+        """Lead an agent along nodes (H,); return whether its episode has not ended there."""
         here = int(self._ids[agent])
         for node in route.tolist():
             around = self.maps.geometry.candidates[here].tolist()
