@@ -23,14 +23,16 @@ from viewer.films.panoramas import Panoramas
 from viewer.films.style import Style
 from viewer.films.timeline import FilmState, Walk
 from viewer.trace import Step
+from viewer.trace.format import Motion
 
 # Actions of continuous walks, in words.
-_MOTIONS = {
+_MOTIONS: dict[Motion, str] = {
     "forward": "forward 25 cm",
     "left": "turn left",
     "right": "turn right",
     "stop": "stop",
 }
+_TILTS: dict[Motion, str] = {"look up": "look up", "look down": "look down"}
 _UP = math.radians(45)  # elevation of the upper edge of the strip
 
 
@@ -147,7 +149,7 @@ class ChoicesPanel:
     def _motions(self, canvas: Canvas, step: Step) -> None:
         """Draw the actions of a continuous walk, the chosen one in the agent's colour."""
         unit, height = self._style.unit, min(self._row, 27 * self._style.unit)
-        for row, (motion, words) in enumerate(_MOTIONS.items()):
+        for row, (motion, words) in enumerate(listed_motions(step.motion).items()):
             chosen = motion == step.motion
             y = self._top + (row + 0.5) * height
             colour = self._style.colour if chosen else MUTED
@@ -190,6 +192,11 @@ class ChoicesPanel:
         canvas.box((start, y - 6 * unit, filled, y + 6 * unit), colour, 3 * unit)
         right = (self._size[0] - 16 * unit, y)
         canvas.text(right, f"{100 * chance:.0f} %", 14 * unit, INK, "rm", bold=bold)
+
+
+def listed_motions(taken: Motion | None) -> dict[Motion, str]:
+    """Return the actions of a continuous walk in words; tilts of the camera only if taken."""
+    return _MOTIONS | {motion: words for motion, words in _TILTS.items() if motion == taken}
 
 
 class FiguresPanel:

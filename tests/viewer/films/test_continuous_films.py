@@ -7,6 +7,7 @@ import pytest
 from envs.pictures.panorama_files import DrawnPictures
 from envs.worlds import world_files
 from viewer.films import FilmSettings, film_walks
+from viewer.films.side_panels import listed_motions
 from viewer.films.timeline import Walk, phases
 from viewer.scene.free_pictures import FreePictures
 from viewer.site.library import Library
@@ -41,3 +42,9 @@ def test_a_walk_is_filmed(library, expert_trace, grey, tmp_path):
     short = msgspec.structs.replace(expert_trace, steps=expert_trace.steps[:8], ending="cut off")
     film_walks(path, [short], library, pictures, FilmSettings((640, 360)))
     assert path.stat().st_size > 10_000
+
+
+def test_a_tilt_of_the_camera_is_listed_when_it_is_taken():
+    moves = ["forward", "left", "right", "stop"]
+    assert list(listed_motions("left")) == list(listed_motions(None)) == moves
+    assert list(listed_motions("look up")) == [*moves, "look up"]
