@@ -1,6 +1,7 @@
 """Panels beside the view: panorama strip, candidates, and figures of the step."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
@@ -194,9 +195,10 @@ class ChoicesPanel:
         canvas.text(right, f"{100 * chance:.0f} %", 14 * unit, INK, "rm", bold=bold)
 
 
-def listed_motions(taken: Motion | None) -> dict[Motion, str]:
+def listed_motions(taken: Motion | None) -> Mapping[Motion, str]:
     """Return the actions of a continuous walk in words; tilts of the camera only if taken."""
-    return _MOTIONS | {motion: words for motion, words in _TILTS.items() if motion == taken}
+    tilts: dict[Motion, str] = {motion: _TILTS[motion] for motion in _TILTS if motion == taken}
+    return _MOTIONS | tilts
 
 
 class FiguresPanel:
