@@ -13,9 +13,9 @@ import numpy as np
 import tyro
 from measuring import BenchmarkConfig, Figure, rate, report
 
-from agents.map_transformer.experts import NO_TARGET, Expert
-from agents.map_transformer.geometry import MapGeometry
-from agents.map_transformer.known_maps import KnownMaps
+from agents.maps.experts import NO_TARGET, Expert
+from agents.maps.geometry import MapGeometry
+from agents.maps.known_maps import KnownMaps
 from connectivity import CONNECTIVITY_DIR
 from envs.graphs.nav_world import NavWorld
 from storage.features.view_grid import STEP

@@ -21,8 +21,6 @@ from agents.learning.two_minibatches import Minibatches
 from agents.map_training.fine_tuning import MapLearner
 from agents.map_training.losses import decision_loss
 from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.experts import path_targets
-from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.model import (
     EncodedText,
     MapTransformer,
@@ -31,6 +29,8 @@ from agents.map_transformer.model import (
     ViewInputs,
 )
 from agents.map_transformer.states import MapState
+from agents.maps.experts import path_targets
+from agents.maps.known_maps import KnownMaps
 from agents.settings.map_presets import map_preset
 
 UNIT = "decisions per CPU second"

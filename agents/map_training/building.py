@@ -6,9 +6,9 @@ import torch
 
 from agents.learning.transformer_networks import load_network, make_encoders
 from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
+from agents.maps.geometry import MapGeometry
 from agents.settings import MapAgentConfig, MapTrainConfig
 from envs.navigation.device_features import world_features
 from envs.navigation.vector_env import VlnVectorEnv

@@ -12,8 +12,6 @@ from agents.acting.decisions import sample
 from agents.learning.two_minibatches import Figures, Minibatches, MinibatchesLoss
 from agents.map_training.reinforcement import walk_loss
 from agents.map_transformer.agent import MapAgent, MapWalk
-from agents.map_transformer.experts import NO_TARGET, Expert
-from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer, NodeInputs, Scores, ViewInputs
 from agents.map_transformer.paths import (
@@ -23,6 +21,8 @@ from agents.map_transformer.paths import (
     without_padding,
 )
 from agents.map_transformer.states import MapState
+from agents.maps.experts import NO_TARGET, Expert
+from agents.maps.known_maps import KnownMaps
 from agents.settings import MapTrainConfig
 from envs.navigation.reference_walks import ReferenceWalks
 from envs.navigation.references import ReferencePaths

@@ -13,7 +13,7 @@ from agents.learning.objectives import (
     reinforcement_loss,
 )
 from agents.map_transformer.agent import MapWalk
-from agents.map_transformer.experts import STOP_TOKEN
+from agents.maps.experts import STOP_TOKEN
 from agents.settings import ReinforcementConfig
 from training import distributed
 

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from agents.acting.follower_agent import empty_instructions
-from agents.acting.rollout import STOP, Observation
-from agents.map_transformer.experts import STOP_TOKEN, Expert
-from agents.map_transformer.explaining import action_probabilities, known_map
-from agents.map_transformer.known_maps import KnownMaps
+from agents.acting.rollout import Observation
+from agents.map_transformer.explaining import describe_decision
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from agents.map_transformer.model import EncodedText, MapTransformer, Scores
 from agents.map_transformer.states import MapState, map_state
-from envs.graphs.nav_world import route_moves
+from agents.maps.experts import STOP_TOKEN, Expert
+from agents.maps.known_maps import KnownMaps
+from agents.maps.route_walker import Choice, RouteWalker
 from envs.navigation.vector_env import VlnVectorEnv
 
 
@@ -72,7 +72,7 @@ def greedy(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
     return scores.decision.detach().argmax(1).cpu().numpy()
 
 
-class MapAgent:
+class MapAgent(RouteWalker):
     """A map transformer that walks in a vector environment.
 
     Args:
@@ -103,6 +103,7 @@ class MapAgent:
                 f"max_decisions {max_decisions}: must be in 1..{model.config.max_steps - 1}, the "
                 "size of the table of steps"
             )
+        super().__init__(features.geometry.world)
         self.model = model
         self.features = features
         self.max_decisions = max_decisions
@@ -113,15 +114,12 @@ class MapAgent:
         self._reads_instructions = reads_instructions
         self._device = next(model.parameters()).device
         self._text: EncodedText
-        self._maps: KnownMaps
         self._memory: PanoramaMemory
         self._dropout: Tensor | None = None
         self._panoramas = np.zeros((0, 0), np.int64)
         self._stop_probabilities = np.zeros((0, 0))
-        self._moves: list[list[int]] = []
         self._decided = np.zeros(0, np.int64)
-        self._acted = np.zeros(0, np.int64)
-        self._explained: dict[int, tuple[Decision, int, int]] = {}
+        self._decision: Decision
 
     def walk(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> MapWalk:
         """Walk episodes to their end; `env.trajectories()` then returns the trajectories.
@@ -147,7 +145,7 @@ class MapAgent:
         result = MapWalk(self._maps)
         while live.size:
             decision = self.decide(observation, live)
-            routes = self._routes(live, self._targets(decision))
+            routes = self.routes(live, self._targets(decision))
             stop = np.zeros(env.num_envs, bool)
             all_routes = np.full((env.num_envs, routes.shape[1]), -1)
             all_routes[live], stop[live] = routes, decision.ends
@@ -166,53 +164,21 @@ class MapAgent:
         sent = torch.from_numpy(np.ascontiguousarray(tokens[:, :length])).to(self._device).long()
         self._text = self.model.read(sent)
         self._dropout = self.model.panorama.episode_dropout(len(live))
-        self._maps = KnownMaps(self.features.geometry, len(live))
+        self.start_maps(KnownMaps(self.features.geometry, len(live)))
         self._memory = PanoramaMemory()
         longest = int(self.features.geometry.world.locals.max()) + 2
         self._panoramas = np.full((len(live), longest), -1)
         self._stop_probabilities = np.full((len(live), longest), -1.0)
-        self._moves = [[] for _ in live]
         self._decided = np.zeros(len(live), np.int64)
 
-    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
-        """Return the next actions (N,) of the live rows on the routes to their chosen nodes.
+    def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
+        """Choose the next nodes of R agents, see `RouteWalker.choose`."""
+        self._decision = self.decide(observation, rows)
+        return Choice(self._targets(self._decision), self._decision.ends)
 
-        Rows that have reached their node choose another one first.
-        """
-        self._acted, self._explained = live, {}
-        rows = np.array([row for row in live.tolist() if not self._moves[row]], np.int64)
-        if rows.size:
-            decision = self.decide(observation, rows)
-            targets = self._targets(decision)
-            self._explained = {
-                row: (decision, place, target)
-                for place, (row, target) in enumerate(zip(rows.tolist(), targets, strict=True))
-            }
-            starts = observation["viewpoint"][rows]
-            routes = self._routes(rows, targets)
-            moves = route_moves(self.features.geometry.world, starts, routes)
-            for row, ends, actions in zip(rows, decision.ends, moves.tolist(), strict=True):
-                self._moves[row] = [a for a in actions if a >= 0] + [STOP] * bool(ends)
-        return np.array([self._moves[row].pop(0) for row in live.tolist()])
-
-    def explain(self) -> dict[str, np.ndarray | None]:
-        """Return details of the last actions.
-
-        Returns:
-            For the N rows that were live: `probabilities`, an array of the probabilities of stop
-            and of the candidates, and `known_map`, see `explaining.known_map`; both None for rows
-            on the way to a node that they chose earlier.
-        """
-        parts = {"probabilities": np.empty(len(self._acted), object)}
-        parts["known_map"] = np.empty(len(self._acted), object)
-        for place, row in enumerate(self._acted.tolist()):
-            if row in self._explained:
-                decision, index, target = self._explained[row]
-                scored = self._maps, decision.state, decision.scores
-                parts["probabilities"][place] = action_probabilities(*scored)[index]
-                ends = bool(decision.ends[index])
-                parts["known_map"][place] = known_map(*scored, index, target, ends)
-        return dict(parts)
+    def describe(self, choice: Choice) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """Describe the last decision, see `RouteWalker.describe`."""
+        return describe_decision(self._maps, self._decision.state, self._decision.scores, choice)
 
     def decide(self, observation: Observation, rows: np.ndarray) -> Decision:
         """Add the current viewpoints of R episodes to their maps and choose map tokens.
@@ -264,9 +230,9 @@ class MapAgent:
             last = self._stop_probabilities[rows].argmax(1)
         return np.where(decision.ends, last, targets)
 
-    def _routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    def routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return the routes (R, H) to slots (R,); the expert records them."""
-        routes = self._maps.routes(rows, targets)
+        routes = super().routes(rows, targets)
         if self._expert is not None:
             self._expert.walk(rows, routes)
         return routes

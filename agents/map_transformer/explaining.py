@@ -1,71 +1,52 @@
-"""Details of a decision on a map, for traces."""
+"""Details of the decisions of a map agent, for traces."""
 
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from agents.acting.rollout import STOP
-from agents.map_transformer.experts import STOP_TOKEN
-from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.model import Scores
 from agents.map_transformer.states import MapState
-
-_DIGITS = 4
-
-
-def action_probabilities(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
-    """Return the (R, C + 1) probabilities of [stop] and of the candidates of R states.
-
-    That of a candidate is the sum over all nodes whose route starts there.
-    """
-    chances = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
-    actions = np.zeros((len(chances), state.candidates.shape[1] + 1))
-    actions[:, STOP] = chances[:, STOP_TOKEN]
-    here, slots = maps.current[state.rows], state.tokens.slots
-    first = maps.next_hops[state.rows[:, None], here[:, None], slots]  # (R, N)
-    same = (first[:, :, None] == state.candidates[:, None]) & (slots >= 0)[:, :, None]
-    same &= (state.candidates >= 0)[:, None]
-    actions[:, 1:] = (same * chances[:, :, None]).sum(1)
-    return actions
+from agents.maps.describing import action_probabilities, known_map
+from agents.maps.experts import STOP_TOKEN
+from agents.maps.known_maps import KnownMaps
+from agents.maps.route_walker import Choice
 
 
-def known_map(
-    maps: KnownMaps, state: MapState, scores: Scores, row: int, target: int, ends: bool
-) -> dict[str, Any]:
-    """Describe the map and the scores of one state.
+def describe_decision(
+    maps: KnownMaps, state: MapState, scores: Scores, choice: Choice
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Return the probabilities (R, C + 1) of [stop] and of the candidates, and the known maps.
 
     Args:
         maps: Known maps.
         state: R states.
         scores: Their scores.
-        row: Index of the state, 0..R-1.
-        target: Slot of the node that the agent goes to.
-        ends: Whether the episode ends there.
-
-    Returns:
-        `gate`; `target`, the viewpoint id or None if the agent stays; `ends`; and `nodes`, a dict
-        for each node in the order of first sight: `viewpoint`, `visited`, and, for nodes that can
-        be chosen, `probability` and `global_score`.
+        choice: What the agents do.
     """
-    episode, tokens = state.rows[row], state.tokens
-    chances = torch.softmax(scores.decision[row].detach().float(), 0).tolist()
-    global_scores = scores.global_scores[row].detach().tolist()
-    ids = maps.geometry.world.viewpoint_ids
-    nodes: dict[int, dict[str, Any]] = {}
-    for token, slot in enumerate(tokens.slots[row].tolist()):
-        if slot < 0:
-            continue
-        node: dict[str, Any] = {"viewpoint": ids[maps.nodes[episode, slot]]}
-        node["visited"] = bool(tokens.visited[row, token])
-        if not state.forbidden[row, token]:
-            node["probability"] = round(min(chances[token], 1.0), _DIGITS)
-            node["global_score"] = round(global_scores[token], _DIGITS)
-        nodes[slot] = node
-    stays = target == maps.current[episode]
-    return {
-        "nodes": [nodes[slot] for slot in sorted(nodes)],
-        "gate": round(float(scores.gate[row]), _DIGITS),
-        "target": None if stays else ids[maps.nodes[episode, target]],
-        "ends": bool(ends),
-    }
+    slots = state.tokens.slots
+    chances = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
+    probabilities = action_probabilities(maps, state.rows, slots, chances)
+    probabilities[:, STOP] = chances[:, STOP_TOKEN]
+    node_chances = _by_slot(np.where(state.forbidden, np.nan, chances), state, maps)
+    node_scores = _by_slot(_array(scores.global_scores), state, maps)
+    decided = zip(
+        state.rows.tolist(), node_chances, *choice, _array(scores.gate), node_scores, strict=True
+    )
+    described = [known_map(maps, *each) for each in decided]
+    return probabilities, described
+
+
+def _by_slot(values: np.ndarray, state: MapState, maps: KnownMaps) -> np.ndarray:
+    """Return values (R, N) of the map tokens as values (R, S) of the slots; NaN without one."""
+    slots = state.tokens.slots
+    by_slot = np.full((len(slots), maps.nodes.shape[1]), np.nan)
+    row, token = np.nonzero(slots >= 0)
+    by_slot[row, slots[row, token]] = values[row, token]
+    return by_slot
+
+
+def _array(scores: Tensor) -> np.ndarray:
+    return scores.detach().float().cpu().numpy()

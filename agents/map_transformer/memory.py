@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
 from agents.map_transformer.panorama import PanoramaInputs
 from agents.map_transformer.states import MapState, NodeSources, view_directions
+from agents.maps.geometry import MapGeometry
 
 
 class WorldFeatures:

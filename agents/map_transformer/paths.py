@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.map_transformer.experts import path_targets
-from agents.map_transformer.geometry import MapGeometry
-from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
 from agents.map_transformer.states import MapState, map_state, stack_states
+from agents.maps.experts import path_targets
+from agents.maps.geometry import MapGeometry
+from agents.maps.known_maps import KnownMaps
 from envs.graphs.nav_world import route_moves
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.map_transformer.experts import NO_TARGET
 from agents.map_transformer.model import (
     EncodedText,
     GlobalBranch,
@@ -21,6 +20,7 @@ from agents.map_transformer.model import (
     Scores,
     ViewInputs,
 )
+from agents.maps.experts import NO_TARGET
 from agents.transformer.layers import (
     EPS,
     CrossModalLayer,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.map_transformer.geometry import MapGeometry
-from agents.map_transformer.known_maps import START, KnownMaps, MapTokens
+from agents.maps.geometry import MapGeometry
+from agents.maps.known_maps import START, KnownMaps, MapTokens
 from storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
 
 

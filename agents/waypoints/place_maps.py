@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.map_transformer.geometry import MapGeometry
+from agents.maps.geometry import MapGeometry
 from envs.continuous.floor import ContinuousFloor
 from envs.graphs.candidates import start_views
 from storage.features.view_grid import NUM_VIEWS, VIEW_ELEVATIONS, VIEW_HEADINGS

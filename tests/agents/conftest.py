@@ -14,8 +14,11 @@ from safetensors.torch import load_file
 
 from agents.acting.environments import make_env
 from agents.learning.speaker_training import train_speaker
+from agents.maps.geometry import MapGeometry
 from agents.settings import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from envs.continuous.episodes import split_of_episodes
+from envs.graphs.nav_graph import NavGraph
+from envs.graphs.nav_world import NavWorld
 from envs.tokenizers import WordTokenizer
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
@@ -36,6 +39,18 @@ SCANS = {"train": TRAIN_SCANS, "val_seen": TRAIN_SCANS[:2], "val_unseen": ["othe
 def one_thread():
     """Use one thread; more slow small networks down, up to a hundredfold on a busy machine."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def geometry_of(shared):
+    """Function that returns the geometry of real scans."""
+
+    @cache
+    def make(*scans):
+        folder = shared / "data" / "matterport" / "connectivity"
+        return MapGeometry.of(NavWorld([NavGraph.load(scan, folder) for scan in scans]))
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from agents.learning.two_minibatches import Minibatches
 from agents.map_training.fine_tuning import MapLearner
 from agents.map_training.losses import MapLoss, decision_loss, path_batch
 from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.experts import NO_TARGET, path_targets
-from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
+from agents.maps.experts import NO_TARGET, path_targets
+from agents.maps.geometry import MapGeometry
 from agents.settings import MapTrainConfig
 from envs.graphs.nav_graph import NavGraph
 from envs.graphs.nav_world import NavWorld

@@ -9,9 +9,9 @@ from gymnasium.vector import AutoresetMode
 
 from agents.map_transformer.agent import MapAgent, greedy
 from agents.map_transformer.checkpoints import convert_duet
-from agents.map_transformer.experts import Expert
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
+from agents.maps.experts import Expert
 from agents.settings.map_transformer import MapTransformerConfig
 from agents.transformer.released import load_strictly
 from envs.episodes import Episode

@@ -7,10 +7,10 @@ from torch.nn import functional
 from agents.acting.environments import make_env
 from agents.acting.evaluation import evaluate_walks
 from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.experts import Expert
-from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
+from agents.maps.experts import Expert
+from agents.maps.geometry import MapGeometry
 from agents.settings.map_transformer import MapTransformerConfig
 from envs.navigation.device_features import world_features
 

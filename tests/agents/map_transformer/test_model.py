@@ -8,11 +8,11 @@ import torch
 from torch.nn import functional
 
 from agents.map_transformer.checkpoints import convert_duet
-from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from agents.map_transformer.model import MapTransformer
 from agents.map_transformer.paths import known_paths
 from agents.map_transformer.states import map_state
+from agents.maps.known_maps import KnownMaps
 from agents.settings.map_transformer import MapTransformerConfig
 from agents.transformer.released import load_strictly
 from envs.graphs.candidates import start_views

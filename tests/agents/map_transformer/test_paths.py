@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional
 
 from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
 from agents.map_transformer.paths import known_paths
+from agents.maps.geometry import MapGeometry
 from agents.settings.map_transformer import MapTransformerConfig
 from envs.graphs.nav_graph import NavGraph
 from envs.graphs.nav_world import NavWorld

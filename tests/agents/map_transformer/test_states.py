@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from agents.map_transformer.experts import path_targets
-from agents.map_transformer.geometry import MapGeometry
-from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.states import fusion_matrix, map_state, stack_states, view_directions
+from agents.maps.experts import path_targets
+from agents.maps.geometry import MapGeometry
+from agents.maps.known_maps import KnownMaps
 from envs.graphs.nav_graph import NavGraph
 from envs.graphs.nav_world import NavWorld
 

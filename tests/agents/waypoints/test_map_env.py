@@ -8,9 +8,9 @@ import torch
 
 from agents.map_training.building import map_features
 from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.known_maps import START
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
+from agents.maps.known_maps import START
 from agents.settings import MapTrainConfig
 from agents.settings.map_transformer import MapTransformerConfig
 from agents.waypoints import evaluation

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from agents.map_transformer.experts import Expert
-from agents.map_transformer.geometry import MapGeometry
-from agents.map_transformer.known_maps import KnownMaps
+from agents.maps.experts import Expert
+from agents.maps.geometry import MapGeometry
+from agents.maps.known_maps import KnownMaps
 from envs.graphs.nav_graph import NavGraph
 from envs.graphs.nav_world import NavWorld
 from storage.features.view_grid import NUM_HEADINGS, STEP

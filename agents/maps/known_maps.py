@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.map_transformer.geometry import MapGeometry
+from agents.maps.geometry import MapGeometry
 from storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
 
 START = 0  # slot of the first viewpoint of an episode

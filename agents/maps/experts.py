@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from agents.map_transformer.known_maps import KnownMaps, MapTokens
+from agents.maps.known_maps import KnownMaps, MapTokens
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.metrics.path_scores import next_dtw_rows

@@ -1,0 +1,1 @@
+"""Maps that agents build while they walk, experts, and agents that walk to any node of a map."""

@@ -1,0 +1,94 @@
+"""RouteWalker: an agent whose decisions are nodes of its map, to which it walks step by step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.acting.rollout import STOP, Observation
+from agents.maps.known_maps import KnownMaps
+from envs.graphs.nav_world import NavWorld, route_moves
+
+
+class Choice(NamedTuple):
+    """Where R agents go next.
+
+    Attributes:
+        targets: (R,) slots of the nodes.
+        ends: (R,) bool, whether the episode ends there.
+    """
+
+    targets: np.ndarray
+    ends: np.ndarray
+
+
+class RouteWalker(ABC):
+    """Agent that chooses nodes of its map. Its `begin` calls `start_maps`.
+
+    Args:
+        world: World of the maps.
+    """
+
+    def __init__(self, world: NavWorld) -> None:
+        self._world = world
+        self._maps: KnownMaps
+        self._moves: list[list[int]] = []
+        self._acted = self._chose = np.zeros(0, np.int64)
+        self._choice: Choice
+
+    def start_maps(self, maps: KnownMaps) -> None:
+        """Start new episodes, one for each of the empty maps."""
+        self._maps = maps
+        self._moves = [[] for _ in maps.counts]
+
+    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
+        """Return the next actions (N,) of the live rows on the routes to their chosen nodes.
+
+        Rows that have reached their node choose another one first.
+        """
+        rows = np.array([row for row in live.tolist() if not self._moves[row]], np.int64)
+        self._acted, self._chose = live, rows
+        if rows.size:
+            self._choice = self.choose(observation, rows)
+            routes = self.routes(rows, self._choice.targets)
+            moves = route_moves(self._world, observation["viewpoint"][rows], routes)
+            for row, ends, actions in zip(rows, self._choice.ends, moves.tolist(), strict=True):
+                self._moves[row] = [a for a in actions if a >= 0] + [STOP] * bool(ends)
+        return np.array([self._moves[row].pop(0) for row in live.tolist()])
+
+    def explain(self) -> dict[str, np.ndarray | None]:
+        """Return details of the last actions.
+
+        Returns:
+            For the N rows that were live: `probabilities`, an array of the probabilities of stop
+            and of the candidates, and `known_map`, see `agents.maps.describing.known_map`; both
+            None for rows on the way to a node that they chose earlier.
+        """
+        parts = {
+            name: np.empty(len(self._acted), object) for name in ("probabilities", "known_map")
+        }
+        if self._chose.size:
+            probabilities, maps = self.describe(self._choice)
+            places = np.searchsorted(self._acted, self._chose).tolist()
+            for place, row_probabilities, row_map in zip(places, probabilities, maps, strict=True):
+                parts["probabilities"][place] = row_probabilities
+                parts["known_map"][place] = row_map
+        return dict(parts)
+
+    @abstractmethod
+    def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
+        """Choose the next nodes of R agents.
+
+        Args:
+            observation: Observation of all rows.
+            rows: (R,) episodes that have reached their node, in ascending order.
+        """
+
+    @abstractmethod
+    def describe(self, choice: Choice) -> tuple[np.ndarray, Sequence[dict[str, Any]]]:
+        """Return the probabilities (R, C + 1) and the known maps of the last choice, for traces."""
+
+    def routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the routes (R, H) of R agents to slots (R,), see `KnownMaps.routes`."""
+        return self._maps.routes(rows, targets)
