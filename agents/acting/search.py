@@ -150,25 +150,60 @@ class Searcher:
         ]
 
     def _expand(self, partials: Sequence[_PartialPath]) -> list[tuple[_PartialPath, np.ndarray]]:
-        nodes = np.array([partial.positions[-1].node for partial in partials])
-        views = np.array([partial.positions[-1].view for partial in partials])
         rows = torch.tensor([partial.row for partial in partials], device=self._device)
-        width = 1 + int(np.flatnonzero(self._world.mask[nodes].any(0))[-1])
-        state = State.joined([partial.state for partial in partials])
-        context: Context = self._context.rows(rows)
-        view = PanoramaView(*self._features.gather(nodes, views, width))
-        if self._follower.visit_features:
-            histories = [[position.node for position in partial.positions] for partial in partials]
-            view = add_visits(view, pad_histories(histories), self._world.targets)
-        decision = self._follower.decide(view, context, state)
-        # float64, so that sums over a path do not depend on the order of a batch.
-        log_probs = torch.log_softmax(decision.scores.double(), 1).cpu().numpy()
+        log_probs, state = score_actions(
+            self._follower,
+            self._features,
+            self._world,
+            np.array([partial.positions[-1].node for partial in partials]),
+            np.array([partial.positions[-1].view for partial in partials]),
+            [[position.node for position in partial.positions] for partial in partials],
+            self._context.rows(rows),
+            State.joined([partial.state for partial in partials]),
+        )
         return [
             (replace(partial, state=next_state), row_log_probs)
             for partial, next_state, row_log_probs in zip(
-                partials, decision.state.split(), log_probs, strict=True
+                partials, state.split(), log_probs, strict=True
             )
         ]
+
+
+def score_actions(
+    follower: Follower,
+    features: DeviceFeatures,
+    world: NavWorld,
+    nodes: np.ndarray,
+    views: np.ndarray,
+    ways: Sequence[Sequence[int]],
+    context: Context,
+    state: State,
+    sharpness: float = 1.0,
+) -> tuple[np.ndarray, State]:
+    """Score the actions of R agents at any nodes, without walking there.
+
+    Args:
+        follower: Follower in evaluation mode.
+        features: Features of the world.
+        world: World of the nodes.
+        nodes: (R,) nodes.
+        views: (R,) views 0..35 that the agents face there.
+        ways: Nodes from the start to each, inclusive.
+        context: Encoded instructions.
+        state: Decoder states on arrival.
+        sharpness: Factor of the logits.
+
+    Returns:
+        (R, K) float64 log-probabilities of the actions, and the next states.
+    """
+    width = 1 + int(np.flatnonzero(world.mask[nodes].any(0))[-1])
+    view = PanoramaView(*features.gather(nodes, views, width))
+    if follower.visit_features:
+        view = add_visits(view, pad_histories(ways), world.targets)
+    decision = follower.decide(view, context, state)
+    # float64, so that sums over a path do not depend on the order of a batch.
+    log_probs = torch.log_softmax(sharpness * decision.scores.double(), 1)
+    return log_probs.cpu().numpy(), decision.state
 
 
 def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[SearchResult]:

@@ -21,8 +21,10 @@ from agents.acting.reranking import Weighting
 from agents.acting.rollout import Agent
 from agents.experiments.search_evaluation import (
     SplitSearch,
+    best_frontier,
     best_weighting,
     evaluate_search,
+    frontier_agent,
     search_split,
 )
 from agents.history_training.building import load_history_agent
@@ -31,6 +33,7 @@ from agents.learning.follower_loss import make_follower_loss
 from agents.learning.speaker_training import LoadedSpeaker, load_speaker
 from agents.map_training.building import load_map_agent
 from agents.map_transformer.agent import MapAgent
+from agents.maps.frontier_agent import FrontierAgent
 from agents.settings import (
     AgentConfig,
     AnyTrainConfig,
@@ -139,9 +142,13 @@ def searches(
 ) -> dict[str, Evaluation]:
     """Search a split and return the evaluations of the chosen paths, by name.
 
-    The first has the chosen paths by themselves, the last the walk of the search before them.
+    The first has the chosen paths by themselves, the last the walk of the search before them. A
+    search while walking has its walks only.
     """
     search = config.search
+    if search.method == "frontier":
+        name, walker = frontier_walker(config, settings, env, agent)
+        return {name: evaluate(env, walker, f"{split} {search.method}")}
     speaker = None
     if search.speaker is not None:
         speaker = load_speaker(search.speaker, env, feature_metadata(settings), settings.device)
@@ -156,6 +163,21 @@ def searches(
     name = f"{agent_name(settings)}, {search.method}"
     name += "" if speaker is None else " and speaker"
     return {name: alone, f"{name}, whole walk": whole}
+
+
+def frontier_walker(
+    config: EvaluateConfig, settings: TrainConfig, env: VlnVectorEnv, agent: FollowerAgent
+) -> tuple[str, FrontierAgent]:
+    """Return the name of the search while walking, and its agent, tuned if requested."""
+    search = config.search
+    if search.tune is not None:
+        tune_env, tune_agent = load_follower(config.run, search.tune, settings)
+        search, success = best_frontier(tune_env, tune_agent, search)
+        print(
+            f"{config.search.tune}: success {100 * success:.1f} with --search.metre-cost "
+            f"{search.metre_cost:g} --search.sharpness {search.sharpness:g}"
+        )
+    return f"{agent_name(settings)}, {search.method}", frontier_agent(env, agent, search)
 
 
 def _search(
@@ -225,15 +247,21 @@ def load_walkers(
 ) -> tuple[AnyTrainConfig, VlnVectorEnv, dict[str, Agent]]:
     """Return the settings of a run, the environment of a split, and the agents by name.
 
-    The agent of the run is the first one; baselines follow if `config.baselines`.
+    The agent of the run is the first one; its search while walking follows if there is one, and
+    baselines if `config.baselines`.
 
     Raises:
         FileNotFoundError, ValueError: As in `load_run`.
     """
     settings = config.settings(read_agent_config(config.run))
     env, agent = load_run(config.run, split, settings)
-    baseline_agents = baselines(env, settings.seed) if config.baselines else {}
-    return settings, env, {agent_name(settings): agent, **baseline_agents}
+    agents: dict[str, Agent] = {agent_name(settings): agent}
+    if config.search.method == "frontier":
+        assert isinstance(agent, FollowerAgent)
+        assert isinstance(settings, TrainConfig)
+        name, walker = frontier_walker(config, settings, env, agent)
+        agents[name] = walker
+    return settings, env, agents | (baselines(env, settings.seed) if config.baselines else {})
 
 
 def write_submission(

@@ -6,13 +6,16 @@ from typing import Literal
 
 from training.settings import check_counts, check_effects, check_numbers
 
+_WEIGHTING = "alpha", "per_word", "per_action"
+
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Search over many paths before walking one of them."""
+    """Search over many paths before walking one of them, or while walking."""
 
-    method: Literal["none", "beam", "best-first"] = "none"
-    """Search method: greedy decoding, beam search, or best-first search over viewpoints."""
+    method: Literal["none", "beam", "best-first", "frontier"] = "none"
+    """Search method: greedy decoding; beam search or best-first search over viewpoints, before the
+    walk; or frontier, which may turn back to any viewpoint that it has seen while it walks."""
     paths: int = 5
     """Beam width, or number of complete paths of best-first search."""
     expansions: int = 300
@@ -25,18 +28,24 @@ class SearchConfig:
     """Divide the speaker's log-probability by the number of words of the instruction."""
     per_action: bool = False
     """Divide the follower's log-probability by the number of actions of the path."""
+    metre_cost: float = 0.2
+    """What a metre of the walk costs frontier, in log-probability of the follower."""
+    sharpness: float = 2.0
+    """Factor of the follower's logits in frontier."""
     tune: str | None = None
-    """Split, such as val_seen, to tune alpha, per-word and per-action on, by success rate."""
+    """Split, such as val_seen, to tune alpha, per-word and per-action on, by success rate; for
+    frontier, metre-cost and sharpness."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("paths", "expansions"), "search.")
         check_numbers(self, ("alpha",), "search.", most=1)
-        if self.speaker is not None and self.method == "none":
+        check_numbers(self, ("metre_cost", "sharpness"), "search.")
+        if self.speaker is not None and self.method in {"none", "frontier"}:
             raise ValueError(
-                f"--search.speaker {self.speaker} requires a search: add --search.method beam or "
-                "best-first"
+                f"--search.speaker {self.speaker} requires a search before the walk: add "
+                "--search.method beam or best-first"
             )
-        if self.tune is not None and self.speaker is None:
+        if self.tune is not None and self.speaker is None and self.method != "frontier":
             raise ValueError(
                 f"--search.tune {self.tune} requires a speaker to weight: add --search.speaker"
             )
@@ -44,14 +53,18 @@ class SearchConfig:
 
     def _idle(self) -> dict[str, str]:
         """Return the settings that have no effect beside the others, each with the reason."""
+        before, walking = ("paths", "expansions", *_WEIGHTING), ("metre_cost", "sharpness")
         if self.method == "none":
-            names = ("paths", "expansions", "alpha", "per_word", "per_action")
-            return dict.fromkeys(names, "without --search.method")
-        weighting, idle = ("alpha", "per_word", "per_action"), dict[str, str]()
+            return dict.fromkeys((*before, *walking), "without --search.method")
+        tuned = f"with --search.tune {self.tune}, which chooses it"
+        if self.method == "frontier":
+            idle = dict.fromkeys(before, "with --search.method frontier")
+            return idle | (dict.fromkeys(walking, tuned) if self.tune else {})
+        idle = dict.fromkeys(walking, f"with --search.method {self.method}, only with frontier")
         if self.speaker is None:
-            idle = dict.fromkeys(weighting, "without --search.speaker")
+            idle |= dict.fromkeys(_WEIGHTING, "without --search.speaker")
         elif self.tune is not None:
-            idle = dict.fromkeys(weighting, f"with --search.tune {self.tune}, which chooses it")
+            idle |= dict.fromkeys(_WEIGHTING, tuned)
         if self.method == "beam":
             idle["expansions"] = "with --search.method beam, only with best-first"
         return idle

@@ -59,8 +59,7 @@ export function knownMapPanel(trace, number, { second, named }) {
   if (!known) return null;
   const visited = known.nodes.filter((node) => node.visited).length;
   const counts = `${known.nodes.length} nodes known, ${visited} visited.`;
-  const gate = `Gate: ${percent(known.gate)} map, ${percent(1 - known.gate)} view.`;
-  const summary = [named ? `${trace.agent}: ` : "", `${counts} ${gate} ${plan(known)}`].join("");
+  const summary = [named ? `${trace.agent}:` : "", counts, gate(known), plan(known)];
   const nodes = [...known.nodes].sort((a, b) => (b.probability ?? -1) - (a.probability ?? -1));
   const heads = ["node", "visited", "prob.", "map score"].map((head) =>
     html("th", { scope: "col" }, head),
@@ -78,7 +77,7 @@ export function knownMapPanel(trace, number, { second, named }) {
   return html(
     "div",
     { class: second ? "known-map two" : "known-map" },
-    html("p", {}, summary),
+    html("p", {}, summary.filter(Boolean).join(" ")),
     html(
       "details",
       {},
@@ -86,6 +85,11 @@ export function knownMapPanel(trace, number, { second, named }) {
       html("table", { class: "steps" }, html("tr", {}, ...heads), ...rows),
     ),
   );
+}
+
+function gate(known) {
+  if (known.gate == null) return "";
+  return `Gate: ${percent(known.gate)} map, ${percent(1 - known.gate)} view.`;
 }
 
 function plan(known) {

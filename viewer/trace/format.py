@@ -67,14 +67,14 @@ class KnownMap(msgspec.Struct, frozen=True):
 
     Attributes:
         nodes: Nodes in the order of first sight.
-        gate: Weight of the global branch, 0 to 1; that of the local branch is 1 less this.
+        gate: Weight of the global branch of a map transformer, 0 to 1; that of the local branch is
+            1 less this. None for other agents.
         target: Viewpoint id of the node that the agent goes to; None if it stays.
-        ends: Whether the walk to the target is the last one: to the visited viewpoint with the
-            highest probability of stop.
+        ends: Whether the walk to the target is the last one: to the best visited viewpoint.
     """
 
     nodes: tuple[KnownNode, ...]
-    gate: float
+    gate: float | None = None
     target: str | None = None
     ends: bool = False
 
@@ -266,8 +266,8 @@ def _step_problems(step: Step, words: int) -> Iterator[str]:
             yield f"{name}': a weight is negative"
     known = step.known_map
     if known is not None:
-        chances = [node.probability for node in known.nodes if node.probability is not None]
-        if not all(0 <= share <= 1 for share in [known.gate, *chances]):
+        shares = [known.gate, *(node.probability for node in known.nodes)]
+        if not all(share is None or 0 <= share <= 1 for share in shares):
             yield "known_map': the gate or a probability is not in 0..1"
         if known.target not in {None, *(node.viewpoint for node in known.nodes)}:
             yield "known_map': the target is not a node of the map"

@@ -2,11 +2,12 @@
 
 $ clipnav evaluate-agent runs/r2r-houses --splits val_seen val_unseen
 $ clipnav evaluate-agent runs/r2r-houses --instruction-ablation shuffled
+$ clipnav evaluate-agent runs/r2r-houses --search.method frontier
 $ clipnav evaluate-agent runs/r2r-matterport --split test --submission test.json
 $ clipnav evaluate-agent runs/r2r-houses --traces traces    # for visualise and plot-results
 
-The agent acts greedily; a follower can search before it walks. Flags override the settings of the
-run.
+The agent acts greedily. A follower can search before it walks, or, with --search.method frontier,
+turn back to any viewpoint that it has seen. Flags override the settings of the run.
 """
 
 from collections.abc import Sequence
@@ -19,9 +20,9 @@ from clipnav.parsing import parse
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and evaluate."""
     config = parse(EvaluateConfig, __name__, __doc__, arguments)
-    if config.traces is not None and config.search.method != "none":
+    if config.traces is not None and config.search.method in {"beam", "best-first"}:
         raise ValueError(
-            f"--traces {config.traces}: traces of a search are not supported; record traces "
+            f"--traces {config.traces}: a search before the walk has no traces; record traces "
             f"without --search.method {config.search.method}"
         )
     # Imported here so that --help answers without loading torch.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.evaluation import Evaluation
+from agents.acting.evaluation import Evaluation, evaluate
 from agents.experiments.runs import evaluate_run, load_walkers, write_submission
 from agents.learning.follower_training import follower_trainer, train
 from agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig
@@ -121,6 +121,24 @@ def test_missing_data_is_named_before_the_walk(run, monkeypatch):
     search = SearchConfig("beam", speaker=run, tune="gone")
     with pytest.raises(FileNotFoundError, match="'gone' of r2r"):
         evaluate_run(EvaluateConfig(run, search=search))
+
+
+def test_a_search_while_walking_is_tuned_submitted_and_traced(run, tmp_path, capsys):
+    search = SearchConfig("frontier", tune="train")
+    submission = tmp_path / "paths.json"
+    config = EvaluateConfig(run, submission=submission, search=search, baselines=False)
+    results = evaluate_run(config)["val_unseen"]
+    assert list(results) == ["follower", "follower, frontier"]
+    assert "with --search.metre-cost" in capsys.readouterr().out
+    settings, env, walkers = load_walkers(config, "val_unseen")
+    assert list(walkers) == ["follower", "follower, frontier"]
+    walks = evaluate(env, walkers["follower, frontier"])
+    submitted = {
+        item["instr_id"]: item["trajectory"] for item in json.loads(submission.read_text())
+    }
+    walked = {name: [list(pose) for pose in path] for name, path in walks.trajectories.items()}
+    assert submitted == walked
+    assert settings.agent == "follower"
 
 
 def test_submission_requires_one_split(tmp_path):

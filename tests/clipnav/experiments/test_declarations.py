@@ -102,6 +102,10 @@ def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
                 file = (experiment.base + cell if cell.startswith("#") else cell).partition("#")[0]
                 written = file.removesuffix("/results.json").removesuffix("/comparison.json")
                 assert f"folder/{written.replace('{seed}', '0')}" in outputs
+        for cell, column in zip(row, experiment.column_list(), strict=False):
+            # The key of a column is looked up in groups only; a reference to a value contains it.
+            if len(row) == columns and "#" in cell and column.key is not None:
+                assert cell.endswith(f"#{column.key}")
 
 
 def test_trainings_of_experiments_have_valid_settings_and_select_weights_on_val_seen():
