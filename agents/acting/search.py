@@ -16,7 +16,7 @@ import torch
 from agents.acting.rollout import STOP
 from agents.acting.visits import add_visits, pad_histories
 from agents.envdrop.encoders import Context, State
-from agents.envdrop.follower import Follower
+from agents.envdrop.follower import Decision, Follower
 from agents.envdrop.visual import PanoramaView
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
@@ -151,7 +151,7 @@ class Searcher:
 
     def _expand(self, partials: Sequence[_PartialPath]) -> list[tuple[_PartialPath, np.ndarray]]:
         rows = torch.tensor([partial.row for partial in partials], device=self._device)
-        log_probs, state = score_actions(
+        log_probs, decision = score_actions(
             self._follower,
             self._features,
             self._world,
@@ -164,7 +164,7 @@ class Searcher:
         return [
             (replace(partial, state=next_state), row_log_probs)
             for partial, next_state, row_log_probs in zip(
-                partials, state.split(), log_probs, strict=True
+                partials, decision.state.split(), log_probs, strict=True
             )
         ]
 
@@ -179,7 +179,7 @@ def score_actions(
     context: Context,
     state: State,
     sharpness: float = 1.0,
-) -> tuple[np.ndarray, State]:
+) -> tuple[np.ndarray, Decision]:
     """Score the actions of R agents at any nodes, without walking there.
 
     Args:
@@ -194,7 +194,8 @@ def score_actions(
         sharpness: Factor of the logits.
 
     Returns:
-        (R, K) float64 log-probabilities of the actions, and the next states.
+        (R, K) float64 log-probabilities of the actions, and the decisions, which contain the next
+        states.
     """
     width = 1 + int(np.flatnonzero(world.mask[nodes].any(0))[-1])
     view = PanoramaView(*features.gather(nodes, views, width))
@@ -203,7 +204,7 @@ def score_actions(
     decision = follower.decide(view, context, state)
     # float64, so that sums over a path do not depend on the order of a batch.
     log_probs = torch.log_softmax(sharpness * decision.scores.double(), 1)
-    return log_probs.cpu().numpy(), decision.state
+    return log_probs.cpu().numpy(), decision
 
 
 def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[SearchResult]:

@@ -5,7 +5,7 @@ away, or [stop]. When the episode ends, the agent walks to the visited viewpoint
 of [stop] was highest when it was there (DUET `r2r/agent.py: GMapNavAgent.rollout`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -176,7 +176,7 @@ class MapAgent(RouteWalker):
         self._decision = self.decide(observation, rows)
         return Choice(self._targets(self._decision), self._decision.ends)
 
-    def describe(self, choice: Choice) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
         """Describe the last decision, see `RouteWalker.describe`."""
         return describe_decision(self._maps, self._decision.state, self._decision.scores, choice)
 

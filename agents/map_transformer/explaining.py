@@ -1,5 +1,6 @@
 """Details of the decisions of a map agent, for traces."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from agents.maps.route_walker import Choice
 
 def describe_decision(
     maps: KnownMaps, state: MapState, scores: Scores, choice: Choice
-) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Return the probabilities (R, C + 1) of [stop] and of the candidates, and the known maps.
+) -> dict[str, Iterable[Any]]:
+    """Return details of the decisions of R agents, see `RouteWalker.describe`.
 
     Args:
         maps: Known maps.
@@ -35,8 +36,8 @@ def describe_decision(
     decided = zip(
         state.rows.tolist(), node_chances, *choice, _array(scores.gate), node_scores, strict=True
     )
-    described = [known_map(maps, *each) for each in decided]
-    return probabilities, described
+    known_maps = [known_map(maps, *each) for each in decided]
+    return {"probabilities": probabilities, "known_map": known_maps}
 
 
 def _by_slot(values: np.ndarray, state: MapState, maps: KnownMaps) -> np.ndarray:

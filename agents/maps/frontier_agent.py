@@ -6,6 +6,7 @@ seen by the probability of the way there, less the walk to it, as in the search 
 trajectory is a single run.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from agents.acting.follower_agent import empty_instructions
 from agents.acting.rollout import STOP, Observation
 from agents.acting.search import score_actions
 from agents.envdrop.encoders import Context, State
-from agents.envdrop.follower import Follower
+from agents.envdrop.follower import Decision, Follower
 from agents.maps.describing import action_probabilities, known_map
 from agents.maps.geometry import MapGeometry
 from agents.maps.known_maps import START, KnownMaps
@@ -64,6 +65,7 @@ class FrontierAgent(RouteWalker):
         self._log_probs = np.zeros((0, 0))
         self._previous = self._origins = self._views = np.zeros((0, 0), np.int64)
         self._scores = np.zeros((0, 0))
+        self._decision: Decision
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions of the first N rows of a batch and start empty maps."""
@@ -100,15 +102,23 @@ class FrontierAgent(RouteWalker):
         self._steps_left[rows] -= hops[np.arange(len(rows)), targets]
         return Choice(targets, self._maps.visit_steps[rows, targets] > 0)
 
-    def describe(self, choice: Choice) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """Describe the last choice; a probability is a share of all nodes' exponentiated scores."""
+    def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
+        """Describe the last choice: also `word_attention` and `view_attention` of the follower.
+
+        The probability of a node is its share of all nodes' exponentiated scores.
+        """
         rows, count = self._chose, self._scores.shape[1]
         chances = torch.softmax(torch.from_numpy(self._scores), 1).numpy()
         slots = np.broadcast_to(np.arange(count), chances.shape)
         probabilities = action_probabilities(self._maps, rows, slots, chances)
         probabilities[:, STOP] = chances[np.arange(len(rows)), self._maps.current[rows]]
         described = zip(rows.tolist(), chances, *choice, strict=True)
-        return probabilities, [known_map(self._maps, *each) for each in described]
+        return {
+            "probabilities": probabilities,
+            "known_map": [known_map(self._maps, *each) for each in described],
+            "word_attention": self._decision.word_weights.cpu().numpy(),
+            "view_attention": self._decision.view_weights.cpu().numpy(),
+        }
 
     def _read(self, rows: np.ndarray) -> None:
         """Score the actions at the current nodes, as if each had been reached on its best way."""
@@ -120,12 +130,12 @@ class FrontierAgent(RouteWalker):
         if len(rows) < len(self._moves):
             context = context.rows(self._sent(rows))
         ways = [self._way(row, slot) for row, slot in zip(rows, here, strict=True)]
-        log_probs, state = score_actions(
+        log_probs, self._decision = score_actions(
             *(self._follower, self._features, self._world),
             *(nodes, views, ways, context, states, self._sharpness),
         )
         first = sum(len(part.cell) for part in self._states)
-        self._states.append(state)
+        self._states.append(self._decision.state)
 
         slots = maps.candidate_slots(rows)  # (R, C)
         row, rank = np.nonzero(slots >= 0)

@@ -1,7 +1,7 @@
 """RouteWalker: an agent whose decisions are nodes of its map, to which it walks step by step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,24 +57,23 @@ class RouteWalker(ABC):
                 self._moves[row] = [a for a in actions if a >= 0] + [STOP] * bool(ends)
         return np.array([self._moves[row].pop(0) for row in live.tolist()])
 
-    def explain(self) -> dict[str, np.ndarray | None]:
-        """Return details of the last actions.
+    def explain(self) -> dict[str, np.ndarray]:
+        """Return details of the last actions, see `describe`.
 
         Returns:
-            For the N rows that were live: `probabilities`, an array of the probabilities of stop
-            and of the candidates, and `known_map`, see `agents.maps.describing.known_map`; both
-            None for rows on the way to a node that they chose earlier.
+            Object arrays with an entry for each of the N rows that were live; None for rows on the
+            way to a node that they chose earlier.
         """
-        parts = {
-            name: np.empty(len(self._acted), object) for name in ("probabilities", "known_map")
-        }
-        if self._chose.size:
-            probabilities, maps = self.describe(self._choice)
-            places = np.searchsorted(self._acted, self._chose).tolist()
-            for place, row_probabilities, row_map in zip(places, probabilities, maps, strict=True):
-                parts["probabilities"][place] = row_probabilities
-                parts["known_map"][place] = row_map
-        return dict(parts)
+        parts: dict[str, np.ndarray] = {}
+        described = self.describe(self._choice) if self._chose.size else {}
+        for name, details in described.items():
+            column = np.empty(len(self._acted), object)
+            for place, detail in zip(
+                np.searchsorted(self._acted, self._chose), details, strict=True
+            ):
+                column[place] = detail
+            parts[name] = column
+        return parts
 
     @abstractmethod
     def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
@@ -86,8 +85,13 @@ class RouteWalker(ABC):
         """
 
     @abstractmethod
-    def describe(self, choice: Choice) -> tuple[np.ndarray, Sequence[dict[str, Any]]]:
-        """Return the probabilities (R, C + 1) and the known maps of the last choice, for traces."""
+    def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
+        """Return details of the last choice of R agents, for traces.
+
+        Returns:
+            `probabilities`, (C + 1,) each, of stop and of the candidates; `known_map`, see
+            `agents.maps.describing.known_map`; and others as in `FollowerAgent.explain`.
+        """
 
     def routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return the routes (R, H) of R agents to slots (R,), see `KnownMaps.routes`."""

@@ -67,4 +67,6 @@ class Chooser(torch.nn.Module):
                 target = self.world.viewpoint_ids[self.world.targets[node, action]]
                 scores[row, action] = math.log(choices[target])
         # The state counts the decisions of a path.
-        return Decision(scores, state._replace(attended=state.attended + 1), None, None, None)
+        words, views = torch.ones(len(nodes), 1), torch.ones(len(nodes), 36)
+        state = state._replace(attended=state.attended + 1)
+        return Decision(scores, state, None, words, views)
