@@ -19,6 +19,7 @@ def test_the_demo_writes_pages_of_its_results(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads((run / "config.json").read_text())["start_from"] == str(run / "imitation")
+    assert re.search(r"^val_unseen  follower, frontier  ", done.stdout, re.MULTILINE)
     pages = re.findall(r"^Page of a ([\w ]+): (.+)$", done.stdout, re.MULTILINE)
     # After two iterations the follower fails; whether it ever succeeds is a matter of luck.
     assert {outcome for outcome, _ in pages} & {"wrong stop", "lost"}

@@ -1,7 +1,8 @@
 """Train a follower on the built-in houses, compare it with the baselines, and draw two episodes.
 
 It learns by imitation first, then by rewards as well. The agent has never seen the houses of
-val_unseen, whose plans and furniture are new to it.
+val_unseen, whose plans and furniture are new to it. There it walks greedily, and with the search
+frontier, which turns back to any viewpoint that it has seen.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agents.settings import EvaluateConfig, SearchConfig
 from clipnav.parsing import parse
 
 
@@ -32,6 +34,7 @@ class DemoConfig:
 def run_demo(config: DemoConfig) -> None:
     """Train, evaluate and write the pages."""
     # Imported here so that --help answers without loading torch.
+    from agents.experiments.runs import evaluate_run
     from agents.learning.follower_training import follower_trainer, train
     from agents.settings.presets import preset
     from training.run_folder import free_folder
@@ -46,31 +49,32 @@ def run_demo(config: DemoConfig) -> None:
     trainer.train()
     settings = preset("r2r", "houses", continued=True)
     train(dataclasses.replace(settings, start_from=imitating, output=run, **chosen))
-    show_outcomes(run)
+    evaluation = EvaluateConfig(run, baselines=False, search=SearchConfig("frontier"))
+    evaluate_run(evaluation)
+    show_outcomes(dataclasses.replace(evaluation, baselines=True))
     # `make demo` leaves no environment active.
     command = os.path.relpath(Path(sys.executable).with_name("clipnav"))
     print(f"All episodes: {command} visualise {run}")
 
 
-def show_outcomes(run: Path) -> None:
-    """Write pages of a success and of a failure of a run, beside what the baselines did."""
+def show_outcomes(config: EvaluateConfig) -> None:
+    """Write pages of a success and of a failure of a run, beside what the other agents did."""
     import torch
 
     from agents.experiments.runs import load_walkers
-    from agents.settings import EvaluateConfig
     from envs.pictures.world_pictures import world_pictures
     from viewer.site.export import export_outcomes
     from viewer.site.library import Library
     from viewer.trace import record_all
 
-    _, env, walkers = load_walkers(EvaluateConfig(run), "val_unseen")
+    _, env, walkers = load_walkers(config, "val_unseen")
     library = Library(env.files, "r2r")
     instr_ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
         for traces in record_all(env, walkers, instr_ids, split="val_unseen").values():
             library.add(traces)
     pictures, follower = world_pictures(env.files), next(iter(walkers))
-    for outcome, page in export_outcomes(run, library, pictures, follower).items():
+    for outcome, page in export_outcomes(config.run, library, pictures, follower).items():
         print(f"Page of a {outcome}: {page}")
 
 

@@ -143,7 +143,7 @@ def test_flags_of_the_other_steps_exist(run_command, capsys):
 
 
 def test_the_demo_experiment_has_the_settings_of_the_demo():
-    first, second = steps_of(EXPERIMENTS["demo"], FOLDER)
+    first, second, _ = steps_of(EXPERIMENTS["demo"], FOLDER)
     expected = replace(preset("r2r", "houses"), threads=2, output=FOLDER / "imitation")
     assert parse_train(first[1:]) == expected
     assert second[1:] == [
