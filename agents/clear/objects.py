@@ -110,6 +110,31 @@ def classes_of_view(object_id: np.ndarray, categories: Sequence[str]) -> np.ndar
     return shown
 
 
+def common_classes(
+    classes: ObjectClasses, pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]]
+) -> tuple[float, float]:
+    """Return the mean share of the classes of two panoramas that both show, and that by chance.
+
+    By chance, each panorama is compared with the counterpart of the one half a list away.
+
+    Args:
+        classes: Classes of the objects in the views of all viewpoints.
+        pairs: Scan and viewpoint of two panoramas each.
+    """
+    shown = [
+        np.array([classes[scan][viewpoint].any(0) for scan, viewpoint in side])
+        for side in zip(*pairs, strict=True)
+    ]  # (P, 27) each
+    by_chance = np.roll(shown[1], len(pairs) // 2, axis=0)
+    return _common_share(*shown), _common_share(shown[0], by_chance)
+
+
+def _common_share(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the mean share (0 to 1) of classes (P, 27) of either side that both have."""
+    either = np.maximum((one | other).sum(1), 1)
+    return float(((one & other).sum(1) / either).mean())
+
+
 def write_objects(path: Path, classes: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     """Write classes of objects in the form of `objects_27.json`."""
     document = {

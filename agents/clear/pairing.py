@@ -1,6 +1,7 @@
 """The command that pairs each RxR path with a similar one in another building."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,21 @@ from agents.clear.language_data import PathInstructions
 from agents.clear.language_network import LanguageRepresentation, embed
 from agents.clear.loading import load_language
 from agents.clear.mining import MinedPair, PathKey, mine_pairs, path_embeddings
-from agents.clear.objects import OBJECTS_FILE, house_objects, write_objects
+from agents.clear.objects import (
+    OBJECTS_FILE,
+    ObjectClasses,
+    common_classes,
+    house_objects,
+    write_objects,
+)
 from agents.clear.pair_files import multi_path, write_multi_file
 from agents.clear.settings import PairPathsConfig
 from envs.episodes import load_episodes
 from envs.worlds import world_files
+from storage import write_text
 from storage.locks import sole_writer
 from storage.progress import progress_bar
+from training.checkpoints import RESULTS
 from training.devices import check_device
 
 
@@ -35,7 +44,8 @@ def pair_paths(config: PairPathsConfig) -> None:
     sources = {split: files.annotations("rxr", split) for split in config.splits}
     network, tokenizer, settings = load_language(config.language_representation, config.device)
     config.output.mkdir(parents=True, exist_ok=True)
-    viewpoints: set[tuple[str, str]] = set()
+    pairs_of: dict[str, dict[PathKey, MinedPair]] = {}
+    results: dict[str, dict[str, float]] = {}
     with sole_writer(config.output):
         for split, source in sources.items():
             episodes = load_episodes("rxr", split, files)
@@ -48,14 +58,35 @@ def pair_paths(config: PairPathsConfig) -> None:
                     "leave the split out of --splits"
                 )
             count = write_multi_file(target, source, pairs, files.remedy)
-            viewpoints |= {(scan, viewpoint) for scan, path in pairs for viewpoint in path}
-            similarity = np.mean([pair.similarity for pair in pairs.values()])
+            pairs_of[split] = pairs
+            similarity = float(np.mean([pair.similarity for pair in pairs.values()]))
+            results[split] = {"pairs": len(pairs), "similarity": similarity}
             print(
                 f"{target}: {count} instructions, {len(pairs)} of {len(data.paths)} paths paired, "
                 f"mean similarity {similarity:.3f}"
             )
         if config.objects and files.is_built_in:
-            _write_house_objects(config.output / OBJECTS_FILE, viewpoints)
+            classes = _write_house_objects(config.output / OBJECTS_FILE, pairs_of.values())
+            for split, pairs in pairs_of.items():
+                common, by_chance = common_classes(classes, _paired_viewpoints(pairs))
+                results[split] |= {"common_classes": common, "common_classes_by_chance": by_chance}
+                print(
+                    f"{split}: paired panoramas have {100 * common:.1f} % of their object classes "
+                    f"in common, others {100 * by_chance:.1f} %"
+                )
+        document = {"results": results}
+        write_text(config.output / RESULTS, json.dumps(document, indent=2) + "\n")
+
+
+def _paired_viewpoints(
+    pairs: Mapping[PathKey, MinedPair],
+) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """Return scan and viewpoint of both panoramas at each step of paired paths."""
+    return [
+        ((scan, viewpoint), (pair.scan, other))
+        for (scan, path), pair in pairs.items()
+        for viewpoint, other in zip(path, pair.path, strict=True)
+    ]
 
 
 def similar_paths(
@@ -74,8 +105,15 @@ def similar_paths(
     return mine_pairs(keys, path_embeddings(data.paths, embeddings))
 
 
-def _write_house_objects(path: Path, viewpoints: Iterable[tuple[str, str]]) -> None:
-    ordered = sorted(viewpoints)
+def _write_house_objects(
+    path: Path, splits: Iterable[Mapping[PathKey, MinedPair]]
+) -> ObjectClasses:
+    """Write and return the classes of the objects at all viewpoints of paired paths."""
+    ordered = sorted(
+        {(scan, viewpoint) for pairs in splits for scan, way in pairs for viewpoint in way}
+    )
     bar = progress_bar(ordered, total=len(ordered), desc="objects", unit="viewpoints")
-    write_objects(path, house_objects(bar))
+    classes = house_objects(bar)
+    write_objects(path, classes)
     print(f"{path}: {len(ordered)} viewpoints")
+    return classes

@@ -8,6 +8,7 @@ from agents.clear.objects import (
     NUM_CLASSES,
     class_of,
     classes_of_view,
+    common_classes,
     house_objects,
     objects_of_viewpoint,
     read_objects,
@@ -64,6 +65,17 @@ def test_objects_of_a_house_agree_with_its_object_ids(monkeypatch):
 def random_classes():
     rng = np.random.default_rng(0)
     return {"a": {"v": rng.random((36, 27)) < 0.3, "w": rng.random((36, 27)) < 0.3}}
+
+
+def test_paired_panoramas_have_more_classes_in_common_than_others():
+    views = np.zeros((4, 36, 27), bool)
+    views[0, 3, :2] = views[1, 30, 1:3] = True  # classes 0 and 1, and classes 1 and 2
+    views[2, 3, 5] = views[3, 4, 5] = True
+    classes = {"a": dict(zip("pqrs", views, strict=True))}
+    pairs = [(("a", "p"), ("a", "q")), (("a", "r"), ("a", "s"))]
+    common, by_chance = common_classes(classes, pairs)
+    assert common == pytest.approx((1 / 3 + 1) / 2)
+    assert by_chance == 0.0
 
 
 def test_classes_are_written_in_the_released_form_and_read_back(tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -30,7 +31,10 @@ def test_the_command_prints_the_pairs(doors, language_run, tmp_path, run_command
         *("--world", "matterport", "--data-dir", doors, "--splits", "val_seen", "--threads", 1),
     )
     assert "24 instructions, 8 of 8 paths paired, mean similarity" in printed
-    assert [path.name for path in tmp_path.glob("*.json*")] == ["rxr_val_seen_guide_multi.jsonl"]
+    written = sorted(path.name for path in tmp_path.glob("*.json*"))
+    assert written == ["results.json", "rxr_val_seen_guide_multi.jsonl"]
+    results = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert results["val_seen"].keys() == {"pairs", "similarity"}
 
 
 def test_a_missing_run_or_split_is_named_before_anything_is_written(doors, language_run, tmp_path):
