@@ -2,7 +2,7 @@
 
 For comparison, EnvDrop's environment on two cores of an AMD EPYC: 8,800 to 14,600 steps per CPU
 second at batch size 64 with features of width 512 and angle features of width 128; 5 to 10 s to
-start, and 2.1 GB of memory.
+start, and 2.1 GB of memory. Its computations are also measured here, beside "features, copied".
 """
 
 import os
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
+from measuring import BenchmarkConfig, Figure, in_turns, peak_memory, rate, report
+from plain_environment import PlainEnvironment
 
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
@@ -32,6 +33,8 @@ STEPS = 20  # between two readings of the clock
 UNIT = "environment steps per CPU second"
 # Target rates by kind of observation and batch size.
 BARS = {("features", 64): 50_000, ("indices", 64): 400_000, ("indices", 512): 2_000_000}
+# Batch sizes of the comparison with the baseline, and target multiples of its rate.
+MULTIPLES = {1: 1.5, 8: 4.0, 64: None}
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class EnvironmentConfig(BenchmarkConfig):
     """Width of a view's features, which are random."""
     angle_feature_size: int = 128
     """Width of angle features."""
-    batch_sizes: tuple[int, ...] = (1, 64, 512)
-    """Batch sizes to measure."""
+    batch_sizes: tuple[int, ...] = (1, 8, 64, 512)
+    """Batch sizes to measure; the baseline is measured at 1, 8 and 64 of them."""
     seconds: float = 3.0
     """CPU seconds per figure."""
     seed: int = 0
@@ -61,7 +64,8 @@ def main() -> None:
         store = _random_store(config, files, Path(folder) / "features.safetensors")
         figures += _step_figures(config, files, store)
         figures += _gather_figures(config, files, store)
-    figures.append(Figure("peak memory", peak_memory(), "MiB"))
+        figures.append(Figure("peak memory", peak_memory(), "MiB"))
+        figures += _baseline_figures(config, files, store)
     report("environment", figures, config.json)
 
 
@@ -172,6 +176,25 @@ def _bandwidth_figure(
     copied = rate(copy, 2 * source.nbytes, _seconds(config))
     name = f"features, batch {size}, reused: share of a copy's bandwidth"
     return Figure(name, 100 * steps * moved / copied, "%")
+
+
+def _baseline_figures(config: EnvironmentConfig, files: WorldFiles, store: str) -> list[Figure]:
+    """Compare with the baseline; both copy features to new arrays."""
+    plain, figures = PlainEnvironment(_make_env(config, files, 1, store), config.seed), []
+
+    def work() -> None:
+        for _ in range(STEPS):
+            plain.step()
+
+    for size in sorted(MULTIPLES.keys() & {*config.batch_sizes}):
+        env = _make_env(config, files, size, store)
+        plain.reset(size)
+        spent, baseline = in_turns([_stepping(config, env), work], 2 * _seconds(config))
+        label = f"features, batch {size}, baseline"
+        figures.append(Figure(label, STEPS * size / baseline, UNIT))
+        label = f"features, batch {size}, copied: multiple of the baseline"
+        figures.append(Figure(label, baseline / spent, "", MULTIPLES[size]))
+    return figures
 
 
 def _gather_figures(config: EnvironmentConfig, files: WorldFiles, store: str) -> list[Figure]:

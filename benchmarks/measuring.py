@@ -67,6 +67,25 @@ def rate(work: Callable[[], object], units: float, seconds: float = 2.0) -> floa
     return units * calls / spent
 
 
+def in_turns(works: Sequence[Callable[[], object]], seconds: float) -> list[float]:
+    """Measure CPU seconds per call of functions that take turns, so that load affects all alike.
+
+    Args:
+        works: Functions to measure; each is called once to warm up.
+        seconds: Minimum CPU seconds to spend on all together.
+    """
+    for work in works:
+        work()
+    calls, spent = 0, [0.0] * len(works)
+    while sum(spent) < seconds or calls == 0:
+        for number, work in enumerate(works):
+            start = time.process_time()
+            work()
+            spent[number] += time.process_time() - start
+        calls += 1
+    return [total / calls for total in spent]
+
+
 def peak_memory() -> float:
     """Return the peak resident memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

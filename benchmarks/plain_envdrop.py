@@ -1,4 +1,4 @@
-"""A baseline implementation of EnvDrop's training loop, for `benchmarks/training.py`.
+"""A baseline implementation of EnvDrop's training loop, for the benchmarks of training.
 
 It reproduces the computations of the released code (`r2r_src/agent.py`, `r2r_src/model.py`), not
 its text: all rows are decoded until the slowest episode ends, the rollouts of imitation and
@@ -99,6 +99,11 @@ class Decoder(nn.Module):
         return scores, hidden, (attended, cell)
 
 
+def teacher_forced(_: dict[str, Any], teacher: np.ndarray, __: Tensor) -> np.ndarray:
+    """Return the actions of the teacher."""
+    return teacher
+
+
 class PlainAgent:
     """Networks, optimisers and rollouts of the baseline.
 
@@ -130,11 +135,18 @@ class PlainAgent:
 
     def iterate(self, imitate: list[str], explore: list[str]) -> None:
         """Run one update by imitation and reinforcement."""
+        self.clear()
+        loss = 0.2 * self.rollout(imitate, teacher_forced, reinforce=False)
+        self.update(loss + self.rollout(explore, self.sample, reinforce=True))
+
+    def clear(self) -> None:
+        """Prepare an update."""
         for part, optimiser in zip(self.parts, self.optimisers, strict=True):
             part.train()
             optimiser.zero_grad()
-        loss = 0.2 * self.rollout(imitate, lambda _, teacher, __: teacher, reinforce=False)
-        loss = loss + self.rollout(explore, self.sample, reinforce=True)
+
+    def update(self, loss: Tensor) -> None:
+        """Update the weights."""
         loss.backward()
         for part in self.parts[:2]:
             nn.utils.clip_grad_norm_(part.parameters(), 40.0)
@@ -152,25 +164,43 @@ class PlainAgent:
         """Sample actions from the follower's probabilities."""
         return torch.distributions.Categorical(functional.softmax(scores, 1)).sample().numpy()
 
-    def rollout(self, ids: list[str], choice: Choice, reinforce: bool) -> Tensor:
-        """Roll out a batch to the end of its slowest episode; return the loss."""
+    def rollout(
+        self,
+        ids: list[str],
+        choice: Choice,
+        reinforce: bool,
+        generated: np.ndarray | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Roll out a batch to the end of its slowest episode; return the loss.
+
+        Args:
+            ids: Episodes.
+            choice: Function that chooses the actions.
+            reinforce: Whether the loss is that of reinforcement instead of imitation.
+            generated: (B, L) instructions that replace those of the episodes.
+            mask: Multiplier of the visual features, which replaces their dropout.
+        """
         observation, info = self.env.reset(options={"episode_ids": ids})
-        if self.episode_masks:
-            ones = torch.ones(len(ids), 1, self.decoder.visual)
-            self.decoder.mask = self.decoder.drop_features(ones)
-        tokens = torch.from_numpy(observation["instruction"]).long()
+        if mask is None and self.episode_masks:
+            mask = self.decoder.drop_features(torch.ones(len(ids), 1, self.decoder.visual))
+        self.decoder.mask = mask
+        tokens = observation["instruction"] if generated is None else generated
+        tokens = torch.from_numpy(tokens).long()
         lengths = (tokens != 0).sum(1)
         order = lengths.argsort(descending=True)
         back = order.argsort()
         words, first, cell = self.encoder(tokens[order], lengths[order])
         words, state = words[back], (first[back], cell[back])
-        mask = tokens[:, : words.shape[1]] == 0
+        padding = tokens[:, : words.shape[1]] == 0
         ended = np.zeros(len(ids), bool)
         loss = torch.zeros(())
         policy, hiddens, entropies, rewards, alive = [], [], [], [], []
         self.calls = 0
         for _ in range(self.env.max_episode_steps):
-            scores, hidden, state = self.decoder(self.to_tensors(observation), state, words, mask)
+            scores, hidden, state = self.decoder(
+                self.to_tensors(observation), state, words, padding
+            )
             self.calls += 1
             possible = torch.from_numpy(observation["action_mask"] == 0)
             scores.masked_fill_(possible, -float("inf"))

@@ -14,9 +14,7 @@ thread.
 """
 
 import dataclasses
-import itertools
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,46 +25,29 @@ import tyro
 from arithmetic import floating_point_operations, product_rate
 from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 from plain_envdrop import PlainAgent
+from training_runs import (
+    DEFAULT,
+    PUBLISHED,
+    Setting,
+    baseline_env,
+    baseline_order,
+    keep_weights,
+    random_run,
+    weight_updates,
+)
 
 from agents.acting.evaluation import by_length
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import Observation, walk
 from agents.learning.follower_training import FollowerLearner
-from agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig, TrainConfig
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.making import make_vln_vector_env
+from agents.settings import TrainConfig
 from envs.navigation.vector_env import VlnVectorEnv
-from envs.worlds import named_world, world_files
-from storage.features.store import FeatureStore
-from training.batches import BucketedBatchOrder
 
-WIDTH = 512
 # CPU seconds of a decoder call of 64 in EnvDrop's evaluation. The scripted trajectories of 64
 # episodes require CALLS calls; the bar is three times that speed.
 ORIGINAL_CALL = 0.0207
 CALLS = 16
 WALKS = "instructions evaluated"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Settings of a training that affect its speed.
-
-    Attributes:
-        name: Name in the figures.
-        dropout: Scope of a feature dropout mask.
-        bucket: Number of batches among which instructions are sorted by length; 1 for no sorting.
-        standardise: Whether visual features are standardised.
-    """
-
-    name: str
-    dropout: FeatureDropout
-    bucket: int
-    standardise: bool
-
-
-PUBLISHED = Setting("published setting", "element", 1, False)
-DEFAULT = Setting("default setting", "episode", 16, True)
 SETTINGS = {"published": (PUBLISHED,), "default": (DEFAULT,), "both": (PUBLISHED, DEFAULT)}
 
 
@@ -93,7 +74,7 @@ def main() -> None:
         config, sizes = dataclasses.replace(config, seconds=0.01), (4, 2)
     figures = []
     with tempfile.TemporaryDirectory() as folder:
-        run = _settings(config, Path(folder, "features.safetensors"))
+        run = random_run(config.data_dir, config.seed, Path(folder, "features.safetensors"))
         products = product_rate(config.seconds)
         figures.append(Figure("large matrix product", products / 1e9, "GFLOP/CPU s"))
         settings = SETTINGS[config.setting]
@@ -109,34 +90,6 @@ def main() -> None:
             figures.append(_plain_iteration(run, setting, size, config))
         figures += _plain_evaluation(run, sizes[0], config)
     report("training", figures, config.json)
-
-
-def _settings(config: TrainingConfig, features: Path) -> TrainConfig:
-    """Write random features and return the settings of a run that uses them."""
-    world = named_world(None, config.data_dir)
-    files = world_files(world, config.data_dir)
-    suffix = "_connectivity.json"
-    scans = sorted(p.name.removesuffix(suffix) for p in files.connectivity_dir.glob(f"*{suffix}"))
-    nav_world = NavWorld.load(scans, files.connectivity_dir)
-    rng = np.random.default_rng(config.seed)
-    # A single panorama would stay in the CPU cache, so a hundred different ones are shuffled.
-    panoramas = rng.normal(size=(100, 36, WIDTH)).astype(np.float16)
-    views = panoramas[rng.integers(len(panoramas), size=len(nav_world))]
-    names = zip(nav_world.scan_names, nav_world.viewpoint_ids, strict=True)
-    keys = [f"{scan}_{viewpoint}" for scan, viewpoint in names]
-    FeatureStore.write(features, views, keys, {"encoder": "random"})
-    return TrainConfig(
-        world=world,
-        data_dir=config.data_dir,
-        features=features,
-        max_episode_steps=35,
-        imitation_weight=0.2,
-        evaluation_splits=("val_unseen",),
-        select_by="val_unseen",
-        seed=config.seed,
-        follower=FollowerConfig(),
-        reinforcement=ReinforcementConfig(weight=1.0),
-    )
 
 
 def _iteration(
@@ -165,21 +118,10 @@ def _iteration(
         run, batch_size=size, precision=precision, bucket=setting.bucket, follower=follower
     )
     learner = FollowerLearner(settings)
-    learner.network.train()
-    iterations = iter(range(10**9))
-
-    def iterate() -> None:
-        learner.optimiser.zero_grad(set_to_none=True)
-        learner.backward(next(iterations))
-        for part in learner.clipped:
-            torch.nn.utils.clip_grad_norm_(part.parameters(), 40.0)
-        # With constant weights the trajectories remain those of an untrained follower.
-        learner.optimiser.param_groups[0]["lr"] = 0.0
-        learner.optimiser.step()
-
+    iterate = weight_updates(learner)
     name = _iteration_name(size, setting) + ("" if precision == "fp32" else f", {precision}")
     seconds = 1 / rate(iterate, 1, config.seconds)
-    iterations = iter(range(10**9))
+    iterate = weight_updates(learner)
     counted = range(1 if config.quick else 4)  # batches differ
     operations = [floating_point_operations(learner.network, iterate) for _ in counted]
     bound = float(np.mean(operations)) / products
@@ -252,11 +194,10 @@ def _plain_iteration(
     run: TrainConfig, setting: Setting, size: int, config: TrainingConfig
 ) -> Figure:
     torch.manual_seed(config.seed)
-    env = _plain_env(run, size, "train")
+    env = baseline_env(run, size, "train")
     agent = PlainAgent(env, episode_masks=setting.dropout == "episode")
-    for optimiser in agent.optimisers:
-        optimiser.param_groups[0]["lr"] = 0.0
-    order = _plain_order(env, setting, 2 * size, config.seed)
+    keep_weights(agent.optimisers)
+    order = baseline_order(env, setting, 2 * size, config.seed)
 
     def iterate() -> None:
         chosen = next(order)
@@ -267,20 +208,8 @@ def _plain_iteration(
     return Figure(f"{_iteration_name(size, setting)}, baseline", seconds, "CPU s")
 
 
-def _plain_order(env: VlnVectorEnv, setting: Setting, rows: int, seed: int) -> Iterator[list[str]]:
-    """Yield the episodes of one batch after another, without end."""
-    ids = [episode.instr_id for episode in env.episodes]
-    if setting.bucket > 1:
-        lengths = [len(episode.instruction) for episode in env.episodes]
-        order = BucketedBatchOrder(ids, lengths, rows, setting.bucket, seed)
-        yield from map(order.batch, itertools.count())
-    rng = np.random.default_rng(seed)
-    while True:
-        yield [ids[index] for index in rng.choice(len(ids), rows, replace=False)]
-
-
 def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:
-    env = _plain_env(settings, size, "val_unseen")
+    env = baseline_env(settings, size, "val_unseen")
     agent = PlainAgent(env)
     ids = _middle_episodes(env, size)
     calls = 0
@@ -297,19 +226,6 @@ def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) 
         Figure(f"{WALKS}, baseline", walks, "/CPU s"),
         Figure(f"decoder calls for {size} scripted trajectories", calls, ""),
     ]
-
-
-def _plain_env(settings: TrainConfig, size: int, split: str) -> VlnVectorEnv:
-    return make_vln_vector_env(
-        size,
-        world=settings.world,
-        data_dir=settings.data_dir,
-        features=settings.features,
-        split=split,
-        max_episode_steps=settings.max_episode_steps,
-        autoreset_mode="Disabled",
-        observe="indices",
-    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Dot-product attention and fast dropout, shared by follower and speaker.
 
-Letters in shapes: B episodes, N keys, Q query width, W key width.
+Letters in shapes: B episodes, N keys, Q query width, W key width, H hidden width.
 """
 
 import torch
@@ -149,8 +149,19 @@ class AttendedState(nn.Module):
         attended, weights = self.attention(hidden, keys, mask, gate, bias, collector)
         return torch.tanh(self.mix(torch.cat([attended, hidden], 1))), weights
 
-    def each(self, hidden: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """Return the attended states (B, L, H) of hidden states (B, L, H), one query each."""
-        scores = torch.bmm(self.attention.query(hidden), keys.transpose(1, 2))  # (B, L, N)
+    def each(self, hidden: Tensor, real: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Return the attended states (R, H) of several queries for each row of keys.
+
+        Args:
+            hidden: (R, H) hidden states, the queries, row after row.
+            real: (B, L) bool, true at the R places of the queries; the others are padding.
+            keys: (B, N, W) keys.
+            mask: (B, N) bool, true where a key may be attended to.
+        """
+        places = real.flatten().nonzero().squeeze(1)  # (R,)
+        query = self.attention.query(hidden)  # (R, W)
+        spread = query.new_zeros(real.numel(), query.shape[1]).index_copy(0, places, query)
+        scores = torch.bmm(spread.view(*real.shape, -1), keys.transpose(1, 2))  # (B, L, N)
         weights = torch.softmax(scores.masked_fill(~mask.unsqueeze(1), -torch.inf), 2)
-        return torch.tanh(self.mix(torch.cat([torch.bmm(weights, keys), hidden], 2)))
+        attended = torch.bmm(weights, keys).flatten(0, 1).index_select(0, places)  # (R, W)
+        return torch.tanh(self.mix(torch.cat([attended, hidden], 1)))

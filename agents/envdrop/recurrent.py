@@ -1,4 +1,4 @@
-"""Bidirectional LSTM over sequences of unequal length."""
+"""LSTMs over sequences of unequal length."""
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,37 @@ class BidirectionalLSTM(nn.Module):
         back, (_, back_cell) = self.backwards(sequence.flip(1))
         outputs = torch.cat([ahead, back.flip(1)], 2)  # (B, L, H)
         return outputs, torch.cat([back_cell[0], ahead_cell[0]], 1)
+
+
+def read_real(
+    lstm: nn.LSTM, sequence: Tensor, mask: Tensor, state: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Run an LSTM over padded sequences; rows leave the batch when they end, a chunk at a time.
+
+    Args:
+        lstm: LSTM with one layer and one direction, batch first.
+        sequence: (B, L, W).
+        mask: (B, L) bool, true on real elements, which precede the padding.
+        state: (1, B, H) hidden states and cells.
+
+    Returns:
+        (N, H) outputs of the real elements, row after row.
+    """
+    lengths, order = mask.sum(1).sort(descending=True)
+    leaving = _CHUNK if sequence.device.type == "cpu" else len(order)
+    sequence = sequence.index_select(0, order)
+    hidden, cell = (part.index_select(1, order) for part in state)
+    outputs, places = [], torch.zeros_like(mask, dtype=torch.long)
+    start = count = 0
+    for end in lengths[::leaving].unique().tolist():
+        live = int((lengths > start).sum())
+        state = hidden[:, :live], cell[:, :live]
+        output, (hidden, cell) = lstm(sequence[:live, start:end], state)
+        outputs.append(output.flatten(0, 1))
+        index = torch.arange(count, count + live * (end - start), device=mask.device)
+        places[order[:live], start:end] = index.view(live, -1)
+        count, start = count + len(index), end
+    return torch.cat(outputs).index_select(0, places[mask])
 
 
 def _take(sequence: Tensor, index: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from agents.envdrop.attention import AttendedState, Dropout
 from agents.envdrop.encoders import PAD, Context
-from agents.envdrop.recurrent import BidirectionalLSTM
+from agents.envdrop.recurrent import BidirectionalLSTM, read_real
 from agents.envdrop.visual import VisualNoise, VisualScale
 from agents.settings import SpeakerConfig
 
@@ -94,12 +94,27 @@ class WordDecoder(nn.Module):
         return hidden, torch.zeros_like(hidden)
 
     def forward(
-        self, tokens: Tensor, context: Context, state: tuple[Tensor, Tensor]
+        self, words: Tensor, context: Context, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return the attended states (B, L, H) after the words (B, L), and the LSTM state."""
-        hidden, state = self.read(self.dropout(self.embedding(tokens)), state)  # (B, L, H)
-        attended = self.path.each(self.dropout(hidden), context.words, context.mask)
+        """Return the attended states (B, H) after the words (B, 1), and the LSTM state."""
+        hidden, state = self.read(self.dropout(self.embedding(words)), state)  # (B, 1, H)
+        attended, _ = self.path(self.dropout(hidden.squeeze(1)), context.words, context.mask)
         return self.dropout(attended), state
+
+    def each(
+        self, words: Tensor, real: Tensor, context: Context, state: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Return the attended states (N, H) after each of N words, row after row.
+
+        Args:
+            words: (B, L) token ids.
+            real: (B, L) bool, true on the N words, which precede the padding.
+            context: Encoded paths.
+            state: Initial state of the LSTM.
+        """
+        hidden = read_real(self.read, self.dropout(self.embedding(words)), real, state)  # (N, H)
+        attended = self.path.each(self.dropout(hidden), real, context.words, context.mask)
+        return self.dropout(attended)
 
 
 class Speaker(nn.Module):
@@ -156,11 +171,12 @@ class Speaker(nn.Module):
             languages: (B,) language ids.
         """
         tokens = tokens[:, : int((tokens != PAD).sum(1).max())].long()
-        hidden, _ = self.decoder(tokens[:, :-1], context, self.decoder.start(languages))
         targets = tokens[:, 1:]
         real = targets != PAD  # (B, L-1)
-        # The largest matrix product skips padding.
-        logits = self.decoder.word(hidden[real])  # (N, V)
+        start = self.decoder.start(languages)
+        logits = self.decoder.word(
+            self.decoder.each(tokens[:, :-1], real, context, start)
+        )  # (N, V)
         log_probs = -functional.cross_entropy(logits, targets[real], reduction="none")
         return log_probs.new_zeros(real.shape).masked_scatter(real, log_probs)
 
@@ -182,8 +198,8 @@ class Speaker(nn.Module):
         words = torch.full((len(live), 1), first, device=languages.device)
         state = self.decoder.start(languages)
         for position in range(1, longest):
-            hidden, state = self.decoder(words, context, state)  # (N, 1, H)
-            logits = self.decoder.word(hidden[:, 0])  # (N, V)
+            hidden, state = self.decoder(words, context, state)  # (N, H)
+            logits = self.decoder.word(hidden)  # (N, V)
             logits[:, [PAD, UNKNOWN, first]] = -torch.inf
             words = logits.argmax(1, keepdim=True)  # (N, 1)
             chosen = words[:, 0].cpu().numpy()

@@ -1,21 +1,8 @@
-import runpy
-import sys
-
 import pytest
 import torch
 
 from agents.envdrop.recurrent import BidirectionalLSTM
-from tests.conftest import ROOT
-
-
-def load(name):
-    """Run a benchmark's module and return its names."""
-    path = list(sys.path)
-    sys.path.append(str(ROOT / "benchmarks"))
-    try:
-        return runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"))
-    finally:
-        sys.path[:] = path
+from tests.benchmarks.loading import load
 
 
 def test_an_episode_mask_drops_the_same_visual_features_in_all_views():

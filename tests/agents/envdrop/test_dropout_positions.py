@@ -111,12 +111,13 @@ def test_dropout_of_the_speaker():
     torch.testing.assert_close(context.words, sights)
 
     decoder, tokens = speaker.decoder, TOKENS[:1]
-    decoded, _ = decoder(tokens, context, decoder.start(torch.zeros(1, dtype=torch.long)))
+    start = decoder.start(torch.zeros(1, dtype=torch.long))
+    decoded = decoder.each(tokens, torch.ones_like(tokens, dtype=torch.bool), context, start)
     hidden = drop(decoder.read(drop(decoder.embedding(tokens)))[0][0])
     words = context.words.expand(len(hidden), -1, -1)
     found = attended(hidden @ decoder.path.attention.query.weight.T, words)
     mixed = torch.tanh(torch.cat([found, hidden], 1) @ decoder.path.mix.weight.T)
-    torch.testing.assert_close(decoded[0], drop(mixed))
+    torch.testing.assert_close(decoded, drop(mixed))
 
 
 def test_dropout_of_the_critic():

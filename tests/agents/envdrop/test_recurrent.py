@@ -1,6 +1,6 @@
 import torch
 
-from agents.envdrop.recurrent import BidirectionalLSTM
+from agents.envdrop.recurrent import BidirectionalLSTM, read_real
 
 
 def instructions(rows):
@@ -45,3 +45,17 @@ def test_a_row_does_not_depend_on_the_other_rows_of_its_batch():
         alone, cell = network(sequence[row : row + 1, :length], mask[row : row + 1, :length])
         torch.testing.assert_close(outputs[row, :length], alone[0], rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(cells[row], cell[0], rtol=1e-5, atol=1e-6)
+
+
+def test_rows_that_leave_give_the_results_of_whole_rows():
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(5, 6, batch_first=True)
+    for rows in (1, 16, 17, 40):
+        sequence, mask = instructions(rows)
+        start = torch.randn(2, 1, rows, 6).requires_grad_().unbind(0)
+        found = []
+        for outputs in (read_real(lstm, sequence, mask, start), lstm(sequence, start)[0][mask]):
+            weights = [*lstm.parameters(), *start]
+            found.append([outputs, *torch.autograd.grad(outputs.square().sum(), weights)])
+        for mine, theirs in zip(*found, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,127 @@
+"""What the benchmarks of training share: settings, random features, batches and weight updates."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.optim import Optimizer
+
+from agents.learning.follower_training import FollowerLearner
+from agents.learning.speaker_training import SpeakerLearner
+from agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig, TrainConfig
+from envs.graphs.nav_world import NavWorld
+from envs.navigation.making import make_vln_vector_env
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.worlds import named_world, world_files
+from storage.features.store import FeatureStore
+from training.batches import BucketedBatchOrder
+
+WIDTH = 512
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Settings of a training that affect its speed.
+
+    Attributes:
+        name: Name in the figures.
+        dropout: Scope of a feature dropout mask.
+        bucket: Number of batches among which instructions are sorted by length; 1 for no sorting.
+        standardise: Whether visual features are standardised.
+    """
+
+    name: str
+    dropout: FeatureDropout
+    bucket: int
+    standardise: bool
+
+
+PUBLISHED = Setting("published setting", "element", 1, False)
+DEFAULT = Setting("default setting", "episode", 16, True)
+
+
+def random_run(data_dir: Path | None, seed: int, features: Path) -> TrainConfig:
+    """Write random features and return the settings of a follower's run that uses them.
+
+    Args:
+        data_dir: Folder with matterport/ and r2r/; None for the built-in houses.
+        seed: Random seed for the features, and of the run.
+        features: Path of the feature store to write.
+    """
+    world = named_world(None, data_dir)
+    files = world_files(world, data_dir)
+    suffix = "_connectivity.json"
+    scans = sorted(p.name.removesuffix(suffix) for p in files.connectivity_dir.glob(f"*{suffix}"))
+    nav_world = NavWorld.load(scans, files.connectivity_dir)
+    rng = np.random.default_rng(seed)
+    # A single panorama would stay in the CPU cache, so a hundred different ones are shuffled.
+    panoramas = rng.normal(size=(100, 36, WIDTH)).astype(np.float16)
+    views = panoramas[rng.integers(len(panoramas), size=len(nav_world))]
+    names = zip(nav_world.scan_names, nav_world.viewpoint_ids, strict=True)
+    keys = [f"{scan}_{viewpoint}" for scan, viewpoint in names]
+    FeatureStore.write(features, views, keys, {"encoder": "random"})
+    return TrainConfig(
+        world=world,
+        data_dir=data_dir,
+        features=features,
+        max_episode_steps=35,
+        imitation_weight=0.2,
+        evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
+        seed=seed,
+        follower=FollowerConfig(),
+        reinforcement=ReinforcementConfig(weight=1.0),
+    )
+
+
+def weight_updates(learner: FollowerLearner | SpeakerLearner) -> Callable[[], None]:
+    """Return a function that runs one iteration after another, with constant weights."""
+    learner.network.train()
+    iterations = itertools.count()
+
+    def iterate() -> None:
+        learner.optimiser.zero_grad(set_to_none=True)
+        learner.backward(next(iterations))
+        for part in learner.clipped:
+            torch.nn.utils.clip_grad_norm_(part.parameters(), 40.0)
+        keep_weights([learner.optimiser])
+        learner.optimiser.step()
+
+    return iterate
+
+
+def keep_weights(optimisers: Iterable[Optimizer]) -> None:
+    """Set the learning rate to 0: the trajectories remain those of an untrained follower."""
+    for optimiser in optimisers:
+        optimiser.param_groups[0]["lr"] = 0.0
+
+
+def baseline_env(run: TrainConfig, size: int, split: str) -> VlnVectorEnv:
+    """Return the environment of a baseline over a split."""
+    return make_vln_vector_env(
+        size,
+        world=run.world,
+        data_dir=run.data_dir,
+        features=run.features,
+        split=split,
+        max_episode_steps=run.max_episode_steps,
+        autoreset_mode="Disabled",
+        observe="indices",
+    )
+
+
+def baseline_order(
+    env: VlnVectorEnv, setting: Setting, rows: int, seed: int
+) -> Iterator[list[str]]:
+    """Yield the episodes of one batch after another, without end."""
+    ids = [episode.instr_id for episode in env.episodes]
+    if setting.bucket > 1:
+        lengths = [len(episode.instruction) for episode in env.episodes]
+        order = BucketedBatchOrder(ids, lengths, rows, setting.bucket, seed)
+        yield from map(order.batch, itertools.count())
+    rng = np.random.default_rng(seed)
+    while True:
+        yield [ids[index] for index in rng.choice(len(ids), rows, replace=False)]
