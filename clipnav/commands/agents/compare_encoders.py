@@ -30,6 +30,7 @@ from encoders.named_encoder import named_encoders
 from envs.worlds import World
 
 if TYPE_CHECKING:
+    from encoders.clip import ClipEncoder
     from training.comparisons import ComparisonRow
 
 Ablation = Literal["empty-instructions", "shuffled-instructions", "no-vision"]
@@ -113,7 +114,6 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     Raises:
         ValueError: There are no encoders, or two have the same name.
     """
-    from encoders.clip import ClipEncoder
     from encoders.extraction.arguments import ExtractArguments
     from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
     from encoders.extraction.world_views import load_views, view_source
@@ -130,12 +130,7 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
         if entry.is_store:
             stores[entry.name] = open_store(entry.source).path
             continue
-        encoder = ClipEncoder.load(
-            entry.source,
-            entry.pretrained,
-            arguments.precision,
-            random_weights=entry.random_weights,
-        )
+        encoder = entry.load(arguments.precision)
         source, viewpoints = view_source(extraction, encoder.image_size)
         metadata = {**encoder_metadata(encoder), **source.metadata}
         stores[entry.name] = arguments.folder / "features" / entry.file
