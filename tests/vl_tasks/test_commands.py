@@ -144,7 +144,7 @@ def test_errors_name_bad_input_and_leave_no_run(command, shapes, tmp_path):
         records = next(iter(content.values()))
         del records[3 if "questions" in name else 4 :]
         (broken / name).write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="question_id 21: an annotation of a question"):
+    with pytest.raises(ValueError, match="question_id 21: the question is missing"):
         command("finetune-vqa", "--data", broken, "--output", run)
     with pytest.raises(FileNotFoundError, match="no such file"):
         command("answer", tmp_path / "x.png", "why?", "--run", tmp_path / "nowhere")
