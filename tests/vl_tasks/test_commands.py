@@ -120,7 +120,7 @@ def test_captioners_learn_and_continue_with_self_critical_training(command, shap
     images = sorted((shapes / "images" / "test").iterdir())[:2]
     lines = command("caption", *images, "--run", critical).splitlines()
     settings = json.loads((critical / "config.json").read_text())
-    (critical / "config.json").write_text(json.dumps({**settings, "evaluation_batch": 1}))
+    (critical / "config.json").write_text(json.dumps({**settings, "evaluation_batch_size": 1}))
     assert command("caption", *images, "--run", critical).splitlines() == lines
     assert [line.split(": ")[0] for line in lines] == [str(image) for image in images]
     assert any(word in lines[0] for word in ("circle", "square"))

@@ -89,7 +89,7 @@ class RunConfig(ABC):
     """Batch size: questions, hypotheses or (captioning) images per weight update."""
     evaluate_every: int = 500
     """Number of iterations between two evaluations on the split --select-by."""
-    evaluation_batch: int = 256
+    evaluation_batch_size: int = 256
     """Batch size of the evaluation."""
     select_by: str = "val"
     """Validation split that selects the best checkpoint; "held-out" reserves one twentieth of the
@@ -117,7 +117,7 @@ class RunConfig(ABC):
     """Device of the model: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
-        sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch")
+        sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch_size")
         check_counts(self, (*sizes, "threads"))
         check_counts(self, ("seed",), least=0)
         check_minutes(self.minutes)
