@@ -127,15 +127,14 @@ class PretrainConfig:
     """Device of the network: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
-        sizes = ("batch_size", "evaluation_batch_size", "accumulate", "pairs_per_image")
-        counts = (
-            "iterations",
-            "evaluate_every",
+        sizes = (
+            "batch_size",
+            "evaluation_batch_size",
             "evaluation_pairs",
-            "min_count",
+            "pairs_per_image",
             "cells",
-            "threads",
         )
+        counts = ("iterations", "accumulate", "evaluate_every", "min_count", "threads")
         check_counts(self, (*sizes, *counts))
         check_counts(self, ("words",), least=3)
         check_counts(self, ("workers", "seed"), least=0)
