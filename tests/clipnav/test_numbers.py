@@ -19,7 +19,7 @@ REFUSED = {
     "pretrain-house-clip --held-out 999": ["--batch-size 0", "--save-every 0", "--threads -1"],
     "train-agent --features nowhere": ["--minutes -1", "--threads 0"],
     "train-captioner --data nowhere": ["--beams 0", "--captions-per-image 0", "--threads -1"],
-    "visualise nowhere": ["--limit 0", "--limit -3"],
+    "visualise nowhere": ["--episodes 0", "--episodes -3"],
 }
 
 
