@@ -106,7 +106,7 @@ def test_an_unfinished_export_with_other_settings_is_kept(small_export, monkeypa
         ({"split": "test"}, r"--split test: test splits are for evaluation"),
         ({"split": "gone"}, r"no annotations of split 'gone'"),
         ({"episodes": 99}, r"--episodes 99: train of r2r has 14 episodes"),
-        ({"dataset": "rxr", "language": "fr"}, r"no instruction in language 'fr'"),
+        ({"dataset": "rxr", "instruction_language": "fr"}, r"no instruction in language 'fr'"),
         ({"policy": "none"}, r"none/config.json: no such file"),
         ({"scan_dir": "gone"}, r"No skyboxes in .*gone"),
         ({"world": "houses", "data_dir": None, "scan_dir": "x"}, r"scan_dir .*x has no effect"),
