@@ -69,7 +69,8 @@ class ExtractArguments:
     """CUDA device of habitat-sim, or -1 for none; by default 0 if there is one."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("width", "workers"))
+        check_counts(self, ("workers",))
+        check_counts(self, ("width",), least=2)  # the columns that views repeat at both sides
         check_effects(self, self._idle())
 
     def _idle(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import pytest
@@ -134,6 +135,29 @@ def test_drawn_episodes_follow_the_seed(small_export, tmp_path):
     assert len(first) == 5
     assert ids(0, "b") == first
     assert ids(1, "c") != first
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"settings": {"format": "paper"}}, "field 'settings.format': invalid enum value 'paper'"),
+        ({"settings": {}}, "field 'settings.format' is missing"),
+        ({"camera": {"width": 8}}, "field 'camera.height' is missing"),
+        ({"counts": None}, "field 'counts': expected object"),
+    ],
+)
+def test_damaged_manifests_are_refused_with_one_line(tmp_path, changes, problem):
+    manifest = {
+        "dataset": "r2r",
+        "settings": {"format": "llava"},
+        "camera": {"width": 8, "height": 8, "vertical_fov_degrees": 60.0},
+        "counts": {"steps": 1},
+    }
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({**manifest, **changes}))
+    with pytest.raises(ValueError, match=re.escape(f"{path}: {problem}")) as caught:
+        check_export(tmp_path)
+    assert str(caught.value).endswith("; export it again with clipnav export-demonstrations")
 
 
 def test_the_manifest_has_provenance_and_counts(small_export):
