@@ -19,7 +19,7 @@ from storage import file_sha256, write_text
 from storage.json_files import read_json
 from storage.records import describe_problem
 from training.checkpoints import MODEL
-from training.settings import CONFIG
+from training.settings import CONFIG, flattened
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -188,7 +188,7 @@ def read_manifest(folder: Path) -> Json:
 
 def differing(known: Json, other: Json) -> list[str]:
     """Return in what two identities differ, as "name: value against value"."""
-    settings, others = known["settings"], other.get("settings", {})
+    settings, others = (flattened(one.get("settings", {})) for one in (known, other))
     names = [name for name in settings if settings[name] != others.get(name)]
     found = [f"{name}: {others.get(name)} against {settings[name]}" for name in names]
     found += [

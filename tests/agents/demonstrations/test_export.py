@@ -99,6 +99,9 @@ def test_an_unfinished_export_with_other_settings_is_kept(small_export, monkeypa
     other = dataclasses.replace(config, split="val_unseen")
     with pytest.raises(FileExistsError, match=r"unfinished export .*train against val_unseen"):
         export_demonstrations(other)
+    other = dataclasses.replace(config, prompt=dataclasses.replace(config.prompt, labels="numbers"))
+    with pytest.raises(FileExistsError, match=r"\(prompt.labels: letters against numbers\)"):
+        export_demonstrations(other)
 
 
 @pytest.mark.parametrize(
