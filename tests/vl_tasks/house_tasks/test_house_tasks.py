@@ -170,7 +170,7 @@ def test_captions_are_read_back(files):
         assert len(images) == count
         assert all(len(image.captions) == 5 for image in images)
         assert "," not in {word for image in images for c in image.captions for word in c}
-        assert len(caption_images(images, [written.all_images])) == count
+        assert len(caption_images(images, [written.folder / "images"])) == count
 
 
 @pytest.mark.parametrize("split", SPLITS)
