@@ -1,7 +1,7 @@
 """Command lines and output files that all comparisons of trainings share."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +62,15 @@ def write_report(report: "Report", folder: Path) -> None:
     print(f"{folder}: comparison.json, comparison.md, comparison.png")
 
 
-def split_command_line(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_command_line(
+    words: Sequence[str], own_flags: Mapping[str, str] | None = None
+) -> tuple[list[str], list[str]]:
     """Split a command line at -- into the words before it and the words after it.
+
+    Args:
+        words: The command line.
+        own_flags: Flags of trainings that this comparison sets, besides those that all comparisons
+            set, and the flags of the comparison that determine them.
 
     Raises:
         ValueError: A word after it is a flag that the comparison sets for each training.
@@ -71,10 +78,11 @@ def split_command_line(words: Sequence[str]) -> tuple[list[str], list[str]]:
     words = list(words)
     index = words.index("--") if "--" in words else len(words)
     own, training = words[:index], words[index + 1 :]
+    own_flags = {**_OWN_FLAGS, **(own_flags or {})}
     for flag in (word.partition("=")[0] for word in training):
-        if flag in _OWN_FLAGS:
+        if flag in own_flags:
             raise ValueError(
                 f"{flag} after --: the comparison sets it for each training; omit it, or set "
-                f"{_OWN_FLAGS[flag]} before --"
+                f"{own_flags[flag]} before --"
             )
     return own, training

@@ -1,11 +1,17 @@
-"""Encoders as comparisons name them on the command line."""
+"""Encoders as a single word of the command line: model and weights, and a name in comparisons."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage.features.store_file import OTHER_FORMATS
+
+if TYPE_CHECKING:
+    import torch
+
+    from encoders.clip import ClipEncoder
 
 # In these names the colon does not separate a tag.
 _PREFIXES = ("local-dir:", "hf-hub:")
@@ -31,20 +37,26 @@ class NamedEncoder:
 
     @classmethod
     def parse(cls, text: str) -> "NamedEncoder":
-        """Parse "house_clip", "MODEL:TAG", "FOLDER", "MODEL:random" or "STORE", or "NAME=" and one.
-
-        The name is that of the folder or file, or the text, if none is given.
-        """
+        """Parse "NAME=" and an encoder, or an encoder alone; see `parse_unnamed`."""
         name, equals, source = text.rpartition("=")
+        encoder = cls.parse_unnamed(source)
+        return replace(encoder, name=name) if equals else encoder
+
+    @classmethod
+    def parse_unnamed(cls, source: str) -> "NamedEncoder":
+        """Parse "house_clip", "MODEL:TAG", "FOLDER", "MODEL:random" or "STORE".
+
+        The name is that of the folder or file, or the text.
+        """
         random = source.endswith(_RANDOM)
         model = source.removesuffix(_RANDOM)
         if Path(model).is_dir() or model.startswith(_PREFIXES):
-            own = Path(model).name + (_RANDOM if random else "")
-            return cls(name if equals else own, model, random_weights=random)
+            name = Path(model).name + (_RANDOM if random else "")
+            return cls(name, model, random_weights=random)
         if Path(source).suffix in _STORE_SUFFIXES and ":" not in source:
-            return cls(name if equals else Path(source).stem, source)
+            return cls(Path(source).stem, source)
         model, _, tag = model.partition(":")
-        return cls(name if equals else source, model, tag or None, random)
+        return cls(source, model, tag or None, random)
 
     @property
     def is_store(self) -> bool:
@@ -55,6 +67,29 @@ class NamedEncoder:
     def file(self) -> str:
         """File name of the feature store."""
         return re.sub(r"[^\w.+-]+", "-", self.name) + ".safetensors"
+
+    def load(
+        self, precision: str = "auto", device: "str | torch.device | None" = None
+    ) -> "ClipEncoder":
+        """Load the encoder, see `encoders.clip.ClipEncoder.load`.
+
+        Raises:
+            ValueError: It is a feature store, which cannot encode pictures.
+        """
+        from encoders.clip import ClipEncoder
+
+        if self.is_store:
+            raise ValueError(
+                f"{self.source}: a feature store cannot encode pictures; give an encoder, such as "
+                "house_clip"
+            )
+        return ClipEncoder.load(
+            self.source,
+            self.pretrained,
+            precision,
+            device,
+            random_weights=self.random_weights,
+        )
 
 
 def named_encoders(texts: Sequence[str]) -> list[NamedEncoder]:

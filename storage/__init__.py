@@ -35,9 +35,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     of killed processes in the folder are deleted, too.
 
     Raises:
+        IsADirectoryError: The path is a folder.
         UnwritableError: The disk is full, or writing is not permitted.
     """
     path = Path(path)
+    if path.is_dir():  # os.replace would fail later, and name the temporary file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent.resolve())
     beside = path.with_name(f"{path.stem}.{_HOST}-{os.getpid()}.writing{path.suffix}")

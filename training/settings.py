@@ -142,11 +142,11 @@ def check_effects(
     Raises:
         ValueError: A setting without effect differs from its default; names flag and reason.
     """
-    given = _flat(dataclasses.asdict(settings))
+    given = flattened(dataclasses.asdict(settings))
     if defaults is None:
         default_values = {item.name: item.default for item in dataclasses.fields(settings)}
     else:
-        default_values = _flat(dataclasses.asdict(defaults))
+        default_values = flattened(dataclasses.asdict(defaults))
     for idle_name, reason in idle.items():
         for name in _settings_of(idle_name, given):
             if given[name] != default_values[name]:
@@ -270,7 +270,7 @@ def check_same_run(
 
 def differences(one: Any, other: Any, ignore: frozenset[str]) -> list[str]:
     """Return the settings in which two configurations differ, as "name: value against value"."""
-    left, right = _flat(dataclasses.asdict(one)), _flat(dataclasses.asdict(other))
+    left, right = flattened(dataclasses.asdict(one)), flattened(dataclasses.asdict(other))
     return [
         f"{name}: {left[name]} against {right[name]}"
         for name in left
@@ -278,11 +278,12 @@ def differences(one: Any, other: Any, ignore: frozenset[str]) -> list[str]:
     ]
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one mapping from dotted names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
+            flat |= flattened(value, f"{prefix}{name}.")
         else:
             flat[prefix + name] = value
     return flat

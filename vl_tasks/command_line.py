@@ -26,13 +26,14 @@ Config = TypeVar("Config", bound=RunConfig | PretrainConfig)
 
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
-    "resume images regions iterations minutes evaluate_every evaluation_batch evaluation_splits "
-    "submit threads device track beams variant consistency evaluation_languages".split()
+    "resume images regions iterations minutes evaluate_every evaluation_batch_size "
+    "evaluation_splits submit threads device track beams variant consistency "
+    "evaluation_languages".split()
 )
 # For captions the tokenizer only affects the scores; for questions it determines the vocabulary.
 _MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
 _MAY_CHANGE_IN_PRETRAINING = frozenset(
-    "resume images iterations minutes evaluate_every evaluation_batch evaluation_pairs "
+    "resume images iterations minutes evaluate_every evaluation_batch_size evaluation_pairs "
     "evaluation_splits workers threads device track".split()
 )
 _PRETRAININGS = PRETRAIN_PRESETS | MULTILINGUAL_PRETRAINING

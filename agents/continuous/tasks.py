@@ -12,7 +12,7 @@ from agents.continuous.features import FrozenFeatures
 from agents.continuous.networks import ContinuousNetwork, make_network
 from agents.continuous.settings import ContinuousTrainConfig
 from agents.continuous.walking import NetworkWalker
-from encoders.clip import ClipEncoder
+from encoders.named_encoder import NamedEncoder
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
@@ -36,8 +36,7 @@ class ContinuousTask:
 
     def __init__(self, config: ContinuousTrainConfig, run: Path | None = None) -> None:
         self.config = config
-        name, _, pretrained = config.encoder.partition(":")
-        encoder = ClipEncoder.load(name, pretrained or None, device=config.device)
+        encoder = NamedEncoder.parse_unnamed(config.encoder).load(device=config.device)
         self.features = FrozenFeatures(encoder, config.depth_pixels, config.vision)
         self.settings = self._settings()
         self._simulator = HouseSimulator(self.settings)

@@ -9,18 +9,45 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agents.demonstrations.recording.records import RecordedWalk
-from agents.demonstrations.recording.settings import DemonstrationConfig
+from agents.demonstrations.recording.settings import DemonstrationConfig, Format
 from envs.episodes import Episode
 from envs.worlds import is_built_in
 from storage import file_sha256, write_text
 from storage.json_files import read_json
+from storage.records import describe_problem
 from training.checkpoints import MODEL
-from training.settings import CONFIG
+from training.settings import CONFIG, flattened
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
 Json = dict[str, Any]
+
+
+class _Settings(msgspec.Struct):
+    format: Format
+
+
+class _Camera(msgspec.Struct):
+    width: int
+    height: int
+    vertical_fov_degrees: float
+
+
+class _Counts(msgspec.Struct):
+    steps: int
+
+
+class _Manifest(msgspec.Struct):
+    """The fields that readers of an export use."""
+
+    dataset: str
+    settings: _Settings
+    camera: _Camera
+    counts: _Counts
+
 
 # Settings that change neither the walks nor the files.
 _WITHOUT_INFLUENCE = frozenset({"output", "workers", "device", "check"})
@@ -152,14 +179,16 @@ def read_manifest(folder: Path) -> Json:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing, so that {folder} is no export; {remedy}")
     manifest = read_json(path, remedy)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("settings"), dict):
-        raise ValueError(f"{path}: its settings are missing; {remedy}")
+    try:
+        msgspec.convert(manifest, _Manifest)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path}: {describe_problem(error)}; {remedy}") from error
     return manifest
 
 
 def differing(known: Json, other: Json) -> list[str]:
     """Return in what two identities differ, as "name: value against value"."""
-    settings, others = known["settings"], other.get("settings", {})
+    settings, others = (flattened(one.get("settings", {})) for one in (known, other))
     names = [name for name in settings if settings[name] != others.get(name)]
     found = [f"{name}: {others.get(name)} against {settings[name]}" for name in names]
     found += [

@@ -76,14 +76,6 @@ def network_weights(converted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def pretraining_weights(converted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the converted weights under the names of `PretrainingModel`."""
-    return {
-        name if name.startswith(_PRETRAINING_ONLY) else f"network.{name}": tensor
-        for name, tensor in converted.items()
-    }
-
-
 def read_duet(path: str | Path) -> dict[str, Tensor]:
     """Read and convert a published file, see `read_state` and `convert_duet`.
 

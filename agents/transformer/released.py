@@ -6,6 +6,7 @@ that DUET and HAMT have in common: BERT, and LXMERT's cross-modal layers.
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,9 @@ def _read(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         # Only tensors and plain containers; other pickled objects are refused, not run.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch also warns of files that it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path}: contains objects other than tensors, which are not loaded; save its state "

@@ -27,6 +27,7 @@ from agents.waypoints.env import WaypointEnv, camera_settings
 from agents.waypoints.map_env import MapWaypointEnv
 from agents.waypoints.settings import WaypointConfig
 from encoders.clip import ClipEncoder
+from encoders.named_encoder import NamedEncoder
 from envs.continuous.episodes import load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.measures import summarise_walks
@@ -92,8 +93,7 @@ def open_encoder(config: WaypointConfig, settings: Settings) -> ClipEncoder | No
     """
     if not settings.vision:
         return None
-    name, _, pretrained = config.encoder.partition(":")
-    encoder = ClipEncoder.load(name, pretrained or None)
+    encoder = NamedEncoder.parse_unnamed(config.encoder).load()
     store = feature_store(settings)
     digest = store.metadata.get("weights_sha256")
     if digest != encoder.weights_sha256:

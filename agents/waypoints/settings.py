@@ -21,7 +21,8 @@ class WaypointConfig:
     episodes: int | None = None
     """Number of episodes of a split, spread over it; all if not given."""
     encoder: str = "house_clip"
-    """Encoder of the run's features, which encodes the views of the continuous walks."""
+    """Encoder of the run's features, which encodes the views of the continuous walks: house_clip, a
+    folder in open_clip's local-dir format, or an open_clip name with its weights (RN50:openai)."""
     sliding: bool | None = None
     """Whether the agent slides along obstacles; that of the task by default."""
     batch_size: int = 16

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from training.settings import check_counts
+from training.settings import check_counts, check_effects
 
 
 @dataclass(frozen=True)
@@ -69,4 +69,18 @@ class ExtractArguments:
     """CUDA device of habitat-sim, or -1 for none; by default 0 if there is one."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("width", "workers"))
+        check_counts(self, ("workers",))
+        check_counts(self, ("width",), least=2)  # the columns that views repeat at both sides
+        check_effects(self, self._idle())
+
+    def _idle(self) -> dict[str, str]:
+        """Return the settings without effect, with the reasons."""
+        names = ["gpu_device_id"] if self.world != "habitat" else []
+        if self.world in ("houses", "houses-standard"):
+            names += ["data_dir", "scan_dir"]
+        else:
+            names += ["width"]
+        if self.world != "matterport":
+            names += ["full_faces", "skip_damaged"]
+        idle = dict.fromkeys(names, f"with --world {self.world}")
+        return idle | ({"shard": "with --merge"} if self.merge else {})

@@ -39,17 +39,6 @@ class StoreToFill:
     make_row: MakeRow
 
 
-def encode_viewpoints(
-    keys: Sequence[str],
-    load_views: Loader,
-    encoder: ClipEncoder,
-    path: str | Path,
-    metadata: Mapping[str, Any] | None = None,
-) -> None:
-    """Encode viewpoints with one encoder; see `encode_viewpoints_with`."""
-    encode_viewpoints_with(keys, load_views, {Path(path): encoder}, metadata)
-
-
 def encode_viewpoints_with(
     keys: Sequence[str],
     load_views: Loader,

@@ -66,6 +66,7 @@ def main(config: PretrainConfig) -> None:
         OutputInUseError: Another process writes the run or the exported model.
         ValueError: No house remains to train on, or the set has fewer houses.
     """
+    scans = training_scans(config)
     run = run_folder(config)
     if config.resume is None:
         config = dataclasses.replace(config, output=run)
@@ -76,16 +77,12 @@ def main(config: PretrainConfig) -> None:
         if config.resume is None:
             # Before the houses are rendered, so that --resume can continue from there.
             write_text(run / CONFIG, to_json(config))
-        pretrain(config, run)
+        pretrain(config, run, scans)
 
 
-def pretrain(config: PretrainConfig, run: Path) -> None:
-    """Build and render the houses, train, export and score.
-
-    Raises:
-        ValueError: No house remains to train on.
-    """
-    houses = _render(config)
+def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
+    """Build and render the houses of `scans`, train, export and score."""
+    houses = _render(config, scans)
     count = len(houses) - config.held_out
     trainer, classifier = train_and_export(houses[:count], config, run)
     results = {}
@@ -99,14 +96,15 @@ def pretrain(config: PretrainConfig, run: Path) -> None:
     print(f"Run: {run}")
 
 
-def _render(config: PretrainConfig) -> list[HousePictures]:
-    """Return the panoramas of the houses; build and render those that are missing."""
-    from envs.houses.building.sets import HOUSE_SETS
-    from envs.houses.house_set import build_set
-    from envs.houses.rendering.training_panoramas import render_houses
+def training_scans(config: PretrainConfig) -> Sequence[str]:
+    """Return the houses that are used, held-out ones included.
 
-    house_set = HOUSE_SETS[config.set]
-    scans = house_set.scans["train"]
+    Raises:
+        ValueError: The set has fewer houses, or no house remains to train on.
+    """
+    from envs.houses.building.sets import HOUSE_SETS
+
+    scans = HOUSE_SETS[config.set].scans["train"]
     if config.houses is not None and config.houses > len(scans):
         raise ValueError(
             f"--houses {config.houses}: the set {config.set} has only {len(scans)} houses to train "
@@ -118,6 +116,16 @@ def _render(config: PretrainConfig) -> list[HousePictures]:
             f"--held-out {config.held_out} of {len(scans)} houses is negative or leaves no "
             f"house to train on; give 0 to {len(scans) - 1}, or more --houses"
         )
+    return scans
+
+
+def _render(config: PretrainConfig, scans: Sequence[str]) -> list[HousePictures]:
+    """Return the panoramas of the houses; build and render those that are missing."""
+    from envs.houses.building.sets import HOUSE_SETS
+    from envs.houses.house_set import build_set
+    from envs.houses.rendering.training_panoramas import render_houses
+
+    house_set = HOUSE_SETS[config.set]
     graphs = house_set.connectivity_dir
     if not all((graphs / f"{scan}_connectivity.json").is_file() for scan in scans):
         build_set(house_set, scans, config.workers)

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def _load(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch also warns of files that it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types
         # The message of pickle's errors advises to load the file without protection.
         is_pickle = isinstance(error, pickle.UnpicklingError)

@@ -1,49 +1,12 @@
-"""Plans of simple actions: along the shortest path, and to a waypoint in polar coordinates."""
+"""Plans of turns and steps to a waypoint in polar coordinates."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from envs.continuous.experts import GOAL_RADIUS
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
-from envs.continuous.simulator import Floor
+from envs.continuous.settings import FORWARD, LEFT, RIGHT, ContinuousSettings
 
 WAYPOINT_RADIUS = 0.13  # metres from a waypoint at which a plan to it ends
-_SLACK = 1e-6  # radians
-
-
-def path_follower_action(
-    floor: Floor,
-    settings: ContinuousSettings,
-    position: np.ndarray,
-    heading: float,
-    goal: np.ndarray,
-    goal_radius: float = GOAL_RADIUS,
-) -> int:
-    """Return the action of habitat-lab 0.1.4's `ShortestPathFollower`.
-
-    It walks towards the first corner of the shortest path and turns only where the angle to it is
-    larger than one turn. It can get stuck at corners; use `GreedyFollower` to reach goals.
-
-    Args:
-        floor: The floor.
-        settings: Angle of a turn.
-        position: (3,) position in metres.
-        heading: Heading in radians.
-        goal: (3,) goal.
-        goal_radius: Metres from the goal at which it stops.
-    """
-    if floor.distances(position[None], goal)[0] <= goal_radius:
-        return STOP
-    path = floor.shortest_path(position, goal)
-    if len(path) < 2:
-        return STOP
-    ahead = path[1, :2] - path[0, :2]
-    error = _wrapped(float(np.arctan2(ahead[0], ahead[1])) - heading)
-    turn = np.radians(settings.turn_angle)
-    if abs(error) <= turn + _SLACK:
-        return FORWARD
-    return LEFT if abs(_wrapped(error + turn)) < abs(error) else RIGHT
 
 
 def waypoint_actions(
@@ -81,8 +44,3 @@ def _turns(difference: int, count: int) -> list[int]:
     """Return the turns to a heading `difference` steps clockwise; half a circle is to the left."""
     left = -difference % count
     return [LEFT] * left if left <= count // 2 else [RIGHT] * (count - left)
-
-
-def _wrapped(angle: float) -> float:
-    """Return an angle in [-pi, pi)."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi

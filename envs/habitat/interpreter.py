@@ -41,8 +41,8 @@ def habitat_python(name: str | Path | None = None) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         return _python_in(path)
-    if path.is_file():
-        return path
+    if path.is_file() and os.access(path, os.X_OK):
+        return path.absolute()  # a name without a folder would be searched in PATH
     known = {} if os.sep in str(name) else _conda_environments()
     if str(name) in known:
         return _python_in(known[str(name)])

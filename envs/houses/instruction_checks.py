@@ -80,16 +80,18 @@ def survey_cached_house(scan: str) -> Survey:
     return survey_house(house, RayTracer(house.scene), records)
 
 
-def check_rxr(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[InstructionCheck]:
+def check_rxr(
+    survey: Survey, graph: NavGraph, records: Sequence[Json], seed: int = 0
+) -> list[InstructionCheck]:
     """Check the RxR-style records of one house.
 
     Each episode is also tried with the texts of all other episodes in its language whose goals are
-    more than 3 m from its own goal.
+    more than 3 m from its own goal. `seed` is that of the walks without lookahead.
     """
     sight, routes = Sight(survey), Routes.of(survey)
     indices = {name: number for number, name in enumerate(survey.viewpoints)}
     parsed = [parse(language_of(record["language"]), record["instruction"]) for record in records]
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     checks = []
     for record, acts in zip(records, parsed, strict=True):
         start, goal = indices[record["path"][0]], indices[record["path"][-1]]
@@ -211,13 +213,16 @@ def _ndtw(graph: NavGraph, survey: Survey, path: Walk, record: Json) -> float:
     return float(score_path(graph, walked, record["path"])["ndtw"])
 
 
-def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None) -> str:
+def check_set(
+    house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None, seed: int = 0
+) -> str:
     """Check the annotations of some houses of a set, with a progress bar.
 
     Args:
         house_set: House set.
         scans: Names of houses of the set; they must be in the cache.
         data_dir: Folder of the annotation files; None means that of the set.
+        seed: Random seed of the walks without lookahead.
 
     Returns:
         A table with one row per split and kind of text.
@@ -237,7 +242,8 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
             records = [record for record in short if record["scan"] == scan]
             checks.setdefault((split, "R2R"), []).extend(check_r2r(survey, graph, records))
             records = [record for record in long if record["scan"] == scan]
-            for record, check in zip(records, check_rxr(survey, graph, records), strict=True):
+            checked = check_rxr(survey, graph, records, seed)
+            for record, check in zip(records, checked, strict=True):
                 checks.setdefault((split, record["language"]), []).append(check)
     rows = [_row(*key, group) for key, group in sorted(checks.items()) if group]
     return "\n".join([_HEADER, *rows])

@@ -81,7 +81,7 @@ def results(
     return {
         "dataset": rules.dataset,
         "splits": list(rules.splits),
-        "language": rules.language,
+        "instruction_language": rules.instruction_language,
         "missing": rules.missing,
         **own_rules,
         "threshold_m": rules.threshold,

@@ -32,7 +32,7 @@ class ScoringRules:
     houses."""
     data_dir: Path | None = None
     """Data folder of the world matterport."""
-    language: str | None = None
+    instruction_language: str | None = None
     """Only language to score, such as en or en-IN."""
     instructions_per_path: int | None = None
     """Number of instructions per path to score, the first ones in the language; all by default. 3
@@ -128,27 +128,34 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
                 )
             episodes.append(episode)
     counted = counted_ids(episodes, rules)
-    if not counted:
-        raise ValueError(
-            f"no instruction in language '{rules.language}'; use another --language, or leave it "
-            "out"
-        )
     scans = sorted({episode.scan for episode in episodes})
     graphs = {scan: NavGraph.load(scan, files.connectivity_dir) for scan in scans}
     return GroundTruth(episodes, split_of, graphs, counted)
 
 
 def counted_ids(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
-    """Return the ids that match the language and the number of instructions per path."""
+    """Return the ids that match the language and the number of instructions per path.
+
+    Raises:
+        ValueError: There is none.
+    """
+    language = rules.instruction_language
 
     def is_counted(episode: Episode) -> bool:
-        return rules.language in (None, episode.language, base_language(episode.language))
+        return language in (None, episode.language, base_language(episode.language))
 
     of_path: dict[tuple[str, int], list[Episode]] = {}
     for episode in episodes:
         of_path.setdefault((episode.scan, episode.path_id), []).append(episode)
-    return {
+    counted = {
         episode.instr_id
         for group in of_path.values()
         for episode in islice(filter(is_counted, group), rules.instructions_per_path)
     }
+    if not counted:
+        known = ", ".join(sorted({episode.language for episode in episodes}))
+        raise ValueError(
+            f"--instruction-language {language}: no instruction in this language, only {known}; "
+            "choose one of these, or leave the flag out"
+        )
+    return counted

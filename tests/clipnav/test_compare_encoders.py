@@ -1,6 +1,7 @@
 """The command that compares encoders, from pictures to the table, in a world of two buildings."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,28 @@ def test_a_missing_feature_store_is_named(run_command, tmp_path):
     store = tmp_path / "mine.safetensors"
     with pytest.raises(FileNotFoundError, match=f"{store}: no such feature store"):
         run_command("compare-encoders", "--encoders", store, "--output", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (("--splits", "nowhere"), "nowhere"),
+        (("--", "--iterations", "0"), "--iterations 0: must be at least 1"),
+        (("--", "--reward", "none"), "invalid choice"),
+        (("--", "--features", "mine"), "--features after --.*set --encoders"),
+        (("--scan-dir", "scans"), "--scan-dir scans has no effect with --world houses"),
+        (("--ablations", "no-vision", "no-vision"), "one occurs twice"),
+    ],
+)
+def test_errors_are_reported_before_features_are_computed(
+    run_command, clips, tmp_path, monkeypatch, capsys, flags, problem
+):
+    monkeypatch.setattr("encoders.extraction.encoding.encode_viewpoints_with", None)
+    with pytest.raises((ValueError, OSError, SystemExit)) as caught:
+        run_command("compare-encoders", "--encoders", clips[0], "--output", tmp_path / "o", *flags)
+    message = f"{caught.value} {' '.join(capsys.readouterr().err.split())}"
+    assert re.search(problem, message)
+    assert not (tmp_path / "o").exists()
 
 
 def test_two_encoders_of_one_name_are_refused(run_command, clips, tmp_path):

@@ -63,9 +63,37 @@ def test_compare_prints_and_writes_a_row_per_house(run_command, monkeypatch, tmp
     assert opened[0] == {"backend": "habitat", "habitat_python": "habitat", "gpu_device_id": None}
 
 
+def test_seeds_choose_the_pairs(run_command, monkeypatch):
+    starts = []
+
+    class Recording(Nowhere):
+        def distances(self, positions, goal):
+            starts.append(positions.tolist())
+            return super().distances(positions, goal)
+
+    monkeypatch.setattr(Grey, "floor", lambda self, scan: Recording())
+    monkeypatch.setattr("envs.continuous.backends.open_simulator", lambda *_, **__: Grey(100))
+    for seed in (3, 3, 4):
+        run_command(
+            *("habitat-server", "--compare", "--scans", "house_32", "--viewpoints", 6),
+            *("--pairs", 9, "--seed", seed),
+        )
+    first, _, again, _, other, _ = starts
+    assert first == again
+    assert first != other
+
+
 @pytest.mark.parametrize("flags", [(), ("--check", "--compare")])
 def test_one_action_is_required(run_command, capsys, flags):
     with pytest.raises(SystemExit) as ended:
         run_command("habitat-server", *flags)
     assert ended.value.code == 2
     assert "give either --check or --compare" in capsys.readouterr().err
+
+
+def test_flags_of_compare_have_no_effect_with_check(run_command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_command("habitat-server", "--check", "--json", "rows.json")
+    assert ended.value.code == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert "--json rows.json has no effect with --check" in message

@@ -42,6 +42,21 @@ def test_the_episode_folder_is_printed_for_sets_with_episodes(run_command, built
     assert len(built) == 2
 
 
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (("--statistics", "a", "--scans", "house_00"), "--scans house_00 has no effect"),
+        (("--statistics", "a", "--contact-sheet", "x.png"), "--contact-sheet x.png has no effect"),
+        (("--sheet-houses", "5"), "--sheet-houses 5 has no effect without --contact-sheet"),
+    ],
+)
+def test_flags_without_effect_are_refused(run_command, capsys, built, flags, problem):
+    with pytest.raises(SystemExit):
+        run_command("build-houses", *flags)
+    assert problem in " ".join(capsys.readouterr().err.split())
+    assert not built
+
+
 @pytest.mark.parametrize("flag", ["--connectivity-dir", "--data-dir"])
 def test_a_folder_that_cannot_be_created_is_reported_before_houses_are_built(
     flag, run_command, built, tmp_path

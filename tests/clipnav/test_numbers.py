@@ -7,19 +7,22 @@ REFUSED = {
     "answer photo.jpg what?": ["--count 0"],
     "build-houses --scans nowhere": ["--workers 0", "--sheet-houses -1"],
     "caption photo.jpg": ["--beams 0"],
+    "convert-clip-vil-p --weights nowhere --answers nowhere --output nowhere": ["--heads 0"],
+    "convert-features --features nowhere.tsv --output x.tsv": ["--width 0", "--width -3"],
     "draw-continuous-episode --output x.png --split nowhere": ["--pictures 1"],
     "evaluate-vlm --local-model nowhere": [
         *("--concurrency 0", "--episodes 0", "--answer-retries -1", "--max-requests 0"),
         *("--image-size 0", "--request-timeout 0", "--max-answer-tokens 0"),
     ],
-    "extract-features --output nowhere --scans nowhere": ["--workers 0", "--width 0"],
+    "extract-features --output nowhere --scans nowhere": ["--workers 0", "--width 1"],
     "finetune-snli-ve --data nowhere": ["--minutes 0", "--minutes nan", "--threads 0"],
     "finetune-vqa --data nowhere": ["--minutes -1", "--threads -1", "--evaluate-every 0"],
     "make-house-tasks --houses 1": ["--workers 0", "--size 0"],
     "pretrain-house-clip --held-out 999": ["--batch-size 0", "--save-every 0", "--threads -1"],
+    "split-questions --data nowhere": ["--seed -1"],
     "train-agent --features nowhere": ["--minutes -1", "--threads 0"],
     "train-captioner --data nowhere": ["--beams 0", "--captions-per-image 0", "--threads -1"],
-    "visualise nowhere": ["--limit 0", "--limit -3"],
+    "visualise nowhere": ["--episodes 0", "--episodes -3"],
 }
 
 

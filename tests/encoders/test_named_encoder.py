@@ -38,3 +38,18 @@ def test_names_are_different():
     for texts in ([], ["a", "a"], ["a b=x", "a-b=y"]):
         with pytest.raises(ValueError, match="no encoder, or two of one name"):
             named_encoders(texts)
+
+
+def test_encoders_without_a_name_may_be_in_any_folder(tiny_resnet, tmp_path):
+    folder = tmp_path / "a=b"
+    folder.symlink_to(tiny_resnet)
+    encoder = NamedEncoder.parse_unnamed(str(folder)).load(device="cpu")
+    prefixed = NamedEncoder.parse_unnamed(f"local-dir:{folder}").load(device="cpu")
+    assert prefixed.weights_sha256 == encoder.weights_sha256
+    random = NamedEncoder.parse_unnamed(f"{folder}:random").load(device="cpu")
+    assert random.weights_sha256 != encoder.weights_sha256
+
+
+def test_feature_stores_encode_no_pictures():
+    with pytest.raises(ValueError, match=r"mine\.h5: a feature store cannot encode pictures"):
+        NamedEncoder.parse_unnamed("mine.h5").load()

@@ -139,6 +139,12 @@ def test_text_is_utf_8(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes().decode("utf-8") == "सीढ़ी\n"
 
 
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError) as caught:
+        write_text(tmp_path, "x")
+    assert caught.value.filename == str(tmp_path)
+
+
 def test_a_missing_folder_is_created(tmp_path: Path) -> None:
     path = tmp_path / "made" / "too" / "text.txt"
     write_text(path, "here")

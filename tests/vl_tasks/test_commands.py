@@ -120,7 +120,7 @@ def test_captioners_learn_and_continue_with_self_critical_training(command, shap
     images = sorted((shapes / "images" / "test").iterdir())[:2]
     lines = command("caption", *images, "--run", critical).splitlines()
     settings = json.loads((critical / "config.json").read_text())
-    (critical / "config.json").write_text(json.dumps({**settings, "evaluation_batch": 1}))
+    (critical / "config.json").write_text(json.dumps({**settings, "evaluation_batch_size": 1}))
     assert command("caption", *images, "--run", critical).splitlines() == lines
     assert [line.split(": ")[0] for line in lines] == [str(image) for image in images]
     assert any(word in lines[0] for word in ("circle", "square"))
@@ -144,7 +144,7 @@ def test_errors_name_bad_input_and_leave_no_run(command, shapes, tmp_path):
         records = next(iter(content.values()))
         del records[3 if "questions" in name else 4 :]
         (broken / name).write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="question_id 21: an annotation of a question"):
+    with pytest.raises(ValueError, match="question_id 21: the question is missing"):
         command("finetune-vqa", "--data", broken, "--output", run)
     with pytest.raises(FileNotFoundError, match="no such file"):
         command("answer", tmp_path / "x.png", "why?", "--run", tmp_path / "nowhere")

@@ -97,7 +97,7 @@ class CaptionLearner:
         """Generate one caption per image, by image id."""
         self.network.eval()
         texts: dict[int, str] = {}
-        for rows in in_batches(len(images), self.config.evaluation_batch):
+        for rows in in_batches(len(images), self.config.evaluation_batch_size):
             ids = [images[row].image_id for row in rows]
             grids = self.source.batch(ids).to(self.config.device)
             with torch.inference_mode():

@@ -45,7 +45,7 @@ class LoadedCaptioner:
         source = self._source_of(dict(enumerate(images)))
         network = self._network = self._network or self._load(source)
         captions: list[list[int]] = []
-        for rows in in_batches(len(images), self._config.evaluation_batch):
+        for rows in in_batches(len(images), self._config.evaluation_batch_size):
             grids = source.batch(rows.tolist()).to(self._device)
             with torch.inference_mode():
                 captions += network.write(grids, self._beams).tolist()

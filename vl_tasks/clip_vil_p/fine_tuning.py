@@ -236,7 +236,7 @@ class FineTuning:
         Under torchrun the processes divide the batches, and each yields the logits of all.
         """
         self.network.eval()
-        keys = list(exact_batches(sentences.portrait, self.config.evaluation_batch))
+        keys = list(exact_batches(sentences.portrait, self.config.evaluation_batch_size))
         own = keys[distributed.rank() :: distributed.world_size()]
         batches = load_batches(sentences.maker, own, self._workers)
         for first in range(0, len(keys), distributed.world_size()):

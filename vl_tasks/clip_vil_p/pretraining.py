@@ -110,7 +110,7 @@ class PretrainingLearner:
     def score(self, split: str) -> Summary:
         """Return the losses and accuracies on an evaluated split, over each of its pairs once."""
         evaluated = self.splits.evaluated[split]
-        parts = list(exact_batches(evaluated.portrait, self.config.evaluation_batch))
+        parts = list(exact_batches(evaluated.portrait, self.config.evaluation_batch_size))
         own = parts[distributed.rank() :: distributed.world_size()]
         keys = (BatchKey(evaluated.numbers(part), (_EVALUATED,), part) for part in own)
         sums = torch.zeros(2, len(OBJECTIVES), dtype=torch.float64)

@@ -70,12 +70,15 @@ class _AnnotationFile(msgspec.Struct):
     annotations: list[_AnnotationRecord]
 
 
-def read_questions(questions: Path, annotations: Path | None = None) -> list[Question]:
+def read_questions(
+    questions: Path, annotations: Path | None = None, remedy: str = REMEDY
+) -> list[Question]:
     """Read a split in the order of its questions file.
 
     Args:
         questions: Questions file.
         annotations: Annotations file; None for a split whose answers are secret.
+        remedy: Remedy for a damaged questions file, and for files that differ in their questions.
 
     Raises:
         OSError: A file cannot be opened.
@@ -83,21 +86,21 @@ def read_questions(questions: Path, annotations: Path | None = None) -> list[Que
             annotation; or an annotation has no question or another image id. The message names file
             and record.
     """
-    records = read_document(questions, _QuestionFile, REMEDY).questions
+    records = read_document(questions, _QuestionFile, remedy).questions
     if not records:
-        raise AnnotationError(questions, "", "it contains no question", REMEDY)
-    _check_unique(questions, [record.question_id for record in records])
+        raise AnnotationError(questions, "", "it contains no question", remedy)
+    _check_unique(questions, [record.question_id for record in records], remedy)
     for record in records:
         if not record.question.strip():
-            raise AnnotationError(questions, _name(record.question_id), "it is blank", REMEDY)
+            raise AnnotationError(questions, _name(record.question_id), "it is blank", remedy)
     if annotations is None:
         return [Question(r.question_id, r.image_id, r.question) for r in records]
     annotation_of = _read_annotations(annotations)
     foreign = annotation_of.keys() - {record.question_id for record in records}
     if foreign:
-        problem = f"an annotation of a question that {questions} does not have"
-        raise AnnotationError(annotations, _name(min(foreign)), problem, REMEDY)
-    return [_joined(record, annotation_of, annotations) for record in records]
+        problem = f"the question is missing, but {annotations} has an annotation of it"
+        raise AnnotationError(questions, _name(min(foreign)), problem, remedy)
+    return [_joined(record, annotation_of, annotations, remedy) for record in records]
 
 
 def question_images(questions: Iterable[Question], folder: Path) -> dict[int, Path]:
@@ -108,7 +111,7 @@ def question_images(questions: Iterable[Question], folder: Path) -> dict[int, Pa
 
 def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:
     records = read_document(path, _AnnotationFile, REMEDY).annotations
-    _check_unique(path, [record.question_id for record in records])
+    _check_unique(path, [record.question_id for record in records], REMEDY)
     for record in records:
         if not record.answers:
             raise AnnotationError(path, _name(record.question_id), "it has no answer", REMEDY)
@@ -116,17 +119,17 @@ def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:
 
 
 def _joined(
-    record: _QuestionRecord, annotation_of: dict[int, _AnnotationRecord], path: Path
+    record: _QuestionRecord, annotation_of: dict[int, _AnnotationRecord], path: Path, remedy: str
 ) -> Question:
     annotation = annotation_of.get(record.question_id)
     name = _name(record.question_id)
     if annotation is None:
-        raise AnnotationError(path, name, "the question has no annotation", REMEDY)
+        raise AnnotationError(path, name, "the question has no annotation", remedy)
     if annotation.image_id != record.image_id:
         problem = (
             f"its image is {annotation.image_id}, but that of the question is {record.image_id}"
         )
-        raise AnnotationError(path, name, problem, REMEDY)
+        raise AnnotationError(path, name, problem, remedy)
     return Question(
         record.question_id,
         record.image_id,
@@ -138,11 +141,11 @@ def _joined(
     )
 
 
-def _check_unique(path: Path, ids: Sequence[int]) -> None:
+def _check_unique(path: Path, ids: Sequence[int], remedy: str) -> None:
     seen: set[int] = set()
     for question_id in ids:
         if question_id in seen:
-            raise AnnotationError(path, _name(question_id), "it occurs twice", REMEDY)
+            raise AnnotationError(path, _name(question_id), "it occurs twice", remedy)
         seen.add(question_id)
 
 

@@ -59,7 +59,7 @@ class _EncodedInputs(ABC, Generic[Encoded]):
     ) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, labels) of all hypotheses."""
         self.network.eval()
-        for rows in in_batches(len(hypotheses), self._config.evaluation_batch):
+        for rows in in_batches(len(hypotheses), self._config.evaluation_batch_size):
             with torch.inference_mode():
                 logits = self.compute(hypotheses, encoded, rows)
             yield rows, logits

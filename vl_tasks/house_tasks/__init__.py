@@ -70,7 +70,7 @@ class HouseTasksConfig:
     """Height and width of an image in pixels."""
     houses: int = 40
     """Number of houses, one fifth of them for val_unseen."""
-    house_set: Literal["mini", "standard"] = "mini"
+    set: Literal["mini", "standard"] = "mini"
     """House set: mini, or standard, whose houses are larger and have other plans and styles."""
     languages: tuple[str, ...] = (ENGLISH,)
     """Languages of the questions and captions: en, fr, de, es, hi, te. English is always written;
@@ -88,8 +88,8 @@ class HouseTasksConfig:
     def key(self) -> str:
         """Digest of the settings that the files depend on."""
         settings = asdict(self)
-        if self.house_set == "mini":
-            del settings["house_set"]
+        if self.set == "mini":
+            del settings["set"]
         further = sorted(set(settings.pop("languages")) - {ENGLISH})
         text = json.dumps([FORMAT, settings, *([further] if further else [])])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -307,7 +307,7 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     from envs.houses.building.sets import HOUSE_SETS
     from vl_tasks.house_tasks.images import ImagePlan
 
-    scans = _scans(split, config.houses, HOUSE_SETS[config.house_set].scans)
+    scans = _scans(split, config.houses, HOUSE_SETS[config.set].scans)
     count = int(getattr(config, split))
     if count < 1:
         raise ValueError(f"--{split.replace('_', '-')} {count}: must be at least 1")

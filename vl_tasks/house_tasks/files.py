@@ -51,11 +51,6 @@ class HouseTaskFiles:
         """Return the image folder of a split."""
         return self.folder / "images" / split
 
-    @property
-    def all_images(self) -> Path:
-        """Parent of the image folders; paths in Karpathy's file are relative to it."""
-        return self.folder / "images"
-
     def questions(self, split: str) -> Path:
         """Return the questions file of a split, in the format of VQA v2."""
         return self.folder / f"v2_OpenEnded_houses_{split}_questions.json"

@@ -16,6 +16,8 @@ from vl_tasks.house_tasks.languages.lexicons import (
 from vl_tasks.settings.protocols import DataLocation
 
 _IMAGES = "images"
+# Flags of trainings that choose splits.
+_SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
 
 
 def data_folder(config: DataLocation) -> Path:
@@ -104,7 +106,9 @@ def image_folders(config: DataLocation, folder: Path) -> list[Path]:
     return [inner, folder] if inner.is_dir() else [folder]
 
 
-def split_file(folder: Path, split: str, *endings: str) -> Path:
+def split_file(
+    folder: Path, split: str, *endings: str, remedy: str | None = None, flags: str = _SPLIT_FLAGS
+) -> Path:
     """Find the file of a split by the end of its name.
 
     For example, "val" and "_questions.json" match v2_OpenEnded_mscoco_val2014_questions.json. A
@@ -114,6 +118,8 @@ def split_file(folder: Path, split: str, *endings: str) -> Path:
         folder: Folder to search.
         split: Name of the split, such as "train", "val" or "test-dev".
         endings: Possible ends of the name, after the split.
+        remedy: Remedy if no file matches; by default to choose a split that the folder has.
+        flags: Flags that choose the split, for this remedy.
 
     Raises:
         FileNotFoundError: No file matches.
@@ -125,15 +131,7 @@ def split_file(folder: Path, split: str, *endings: str) -> Path:
     # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.
     found = [path for path in found if path.suffix == ".jsonl"] or found
     if not found:
-        others = sorted(
-            path.name for path in folder.iterdir() if re.fullmatch(f".+{ending}", path.name)
-        )
-        remedy = "see docs/vl_tasks.md for the contents of a data folder"
-        if others:
-            remedy = (
-                f"the folder contains {', '.join(others)}; select the splits of these with "
-                "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
-            )
+        remedy = remedy or _other_splits(folder, ending, flags)
         raise FileNotFoundError(
             f"{folder}: no file of split {split!r} (its name ends in "
             f"{' or '.join(split + ending for ending in endings)}); {remedy}"
@@ -144,3 +142,13 @@ def split_file(folder: Path, split: str, *endings: str) -> Path:
             f"({', '.join(path.name for path in found)}); keep one of them"
         )
     return found[0]
+
+
+def _other_splits(folder: Path, ending: str, flags: str) -> str:
+    """Return the remedy for a missing split: the files that a folder has with this ending."""
+    others = sorted(
+        path.name for path in folder.iterdir() if re.fullmatch(f".+{ending}", path.name)
+    )
+    if not others:
+        return "see docs/vl_tasks.md for the contents of a data folder"
+    return f"the folder contains {', '.join(others)}; select the splits of these with {flags}"

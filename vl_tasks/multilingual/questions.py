@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from vl_tasks.data.questions import Question, read_questions
+from vl_tasks.data.questions import REMEDY, Question, read_questions
 from vl_tasks.house_tasks.folders import language_folder, split_file
 
 _ANNOTATIONS = "_annotations.json"
@@ -53,9 +53,10 @@ def read_language_questions(
     questions: list[LanguageQuestion] = []
     for language in languages:
         own = language_folder(folder, language)
-        path = split_file(own, split, "_questions.json")
+        remedy = None if own == folder else _remedy(folder, split, language)
+        path = split_file(own, split, "_questions.json", remedy=remedy)
         annotations = None if secret else _annotations(folder, own, split)
-        questions += in_language(read_questions(path, annotations), language)
+        questions += in_language(read_questions(path, annotations, remedy or REMEDY), language)
     return questions
 
 
@@ -72,3 +73,10 @@ def _annotations(folder: Path, own: Path, split: str) -> Path:
         return split_file(own, split, _ANNOTATIONS)
     except FileNotFoundError:
         return split_file(folder, split, _ANNOTATIONS)
+
+
+def _remedy(folder: Path, split: str, language: str) -> str:
+    return (
+        "it requires the ids of the English questions: write it with clipnav translate-questions "
+        f"--data {folder} --language {language} --splits {split}, or with clipnav make-house-tasks"
+    )

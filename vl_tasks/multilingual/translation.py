@@ -138,7 +138,10 @@ def translate_questions(config: TranslationConfig) -> list[Path]:
     check_device(config.device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    sources = {split: split_file(config.data, split, "_questions.json") for split in config.splits}
+    sources = {
+        split: split_file(config.data, split, "_questions.json", flags="--splits")
+        for split in config.splits
+    }
     questions = {split: read_questions(path) for split, path in sources.items()}
     translator = Translator(config)
     folder = config.data / LANGUAGES_FOLDER / config.language

@@ -100,7 +100,7 @@ def _shifted_answers(
 ) -> ScoredAnswers:
     """Answer the shifted questions with the VQA model and the estimator of a folder."""
     vqa = replace(selector.vqa, data=str(shift.data), images=None)
-    questions = read_split(shift.data, shift.split).questions
+    questions = read_split(shift.data, shift.split, "--shift.split").questions
     images = input_files(vqa, questions)
     outputs = outputs_of(selector.run, vqa, questions, images, device)
     texts = AnswerVocabulary.load(selector.run / ANSWERS).answers

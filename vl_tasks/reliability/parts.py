@@ -36,7 +36,8 @@ def divide_images(
     Raises:
         ValueError: The shares are invalid, or a part has no image.
     """
-    if len(shares) != len(PARTS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+    is_division = len(shares) == len(PARTS) and all(share > 0 for share in shares)
+    if not (is_division and abs(sum(shares) - 1) < 1e-9):  # False for NaN
         given = " ".join(map(str, shares))
         raise ValueError(f"--shares {given}: give three positive shares that add up to 1")
     images = list(dict.fromkeys(question.image_id for question in questions))

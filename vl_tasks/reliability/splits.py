@@ -25,15 +25,20 @@ class QuestionSplit:
     questions: list[Question]
 
 
-def read_split(folder: Path, split: str) -> QuestionSplit:
+def read_split(folder: Path, split: str, flag: str = "--split") -> QuestionSplit:
     """Read the questions of a split in a data folder.
+
+    Args:
+        folder: The folder.
+        split: Name of the split.
+        flag: Flag that chooses the split, for error messages.
 
     Raises:
         FileNotFoundError: The split does not exist.
         ValueError: A file is damaged.
     """
-    questions = split_file(folder, split, "_questions.json")
-    annotations = split_file(folder, split, "_annotations.json")
+    questions = split_file(folder, split, "_questions.json", flags=flag)
+    annotations = split_file(folder, split, "_annotations.json", flags=flag)
     return QuestionSplit(questions, annotations, read_questions(questions, annotations))
 
 

@@ -67,7 +67,7 @@ class SelectionTask:
     def predict(self, estimator: Estimator | None, part: str) -> Confidences:
         """Return answers and confidence of a part."""
         config, rows = self.config, self.parts[part].rows
-        size, device = config.evaluation_batch, config.device
+        size, device = config.evaluation_batch_size, config.device
         return predict_rows(estimator, self.outputs, rows, self.unknown, size, device)
 
     def score(self, part: str, found: Confidences) -> Answers:

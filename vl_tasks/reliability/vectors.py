@@ -38,7 +38,7 @@ def _of_features(
     inputs: FeatureInputs, questions: Sequence[Question]
 ) -> Iterator[tuple[np.ndarray, Named]]:
     config, encoded = inputs.config, inputs.encode(questions)
-    for rows in in_batches(len(questions), config.evaluation_batch):
+    for rows in in_batches(len(questions), config.evaluation_batch_size):
         grids = inputs.source.batch([questions[row].image_id for row in rows])
         tokens = encoded.batch(rows, whole=config.faithful)
         with torch.inference_mode():
@@ -50,7 +50,7 @@ def _of_fine_tuned(
     inputs: FineTuningInputs, questions: Sequence[Question]
 ) -> Iterator[tuple[np.ndarray, Named]]:
     config, sentences = inputs.config, inputs.encode(questions)
-    keys = exact_batches(sentences.portrait, config.evaluation_batch)
+    keys = exact_batches(sentences.portrait, config.evaluation_batch_size)
     for rows, pictures, pieces in load_batches(sentences.maker, keys, config.clip_vil_p.workers):
         with (
             torch.inference_mode(),

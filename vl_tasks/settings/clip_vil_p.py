@@ -114,7 +114,7 @@ class TrunkOptimiserConfig:
 
 @dataclass(frozen=True)
 class FineTuningConfig:
-    """Training end to end (--model clip-vil-p or multilingual)."""
+    """Training end to end, of models that are trained with their image tower."""
 
     trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
     """Optimiser of the visual trunk."""

@@ -89,7 +89,7 @@ class RunConfig(ABC):
     """Batch size: questions, hypotheses or (captioning) images per weight update."""
     evaluate_every: int = 500
     """Number of iterations between two evaluations on the split --select-by."""
-    evaluation_batch: int = 256
+    evaluation_batch_size: int = 256
     """Batch size of the evaluation."""
     select_by: str = "val"
     """Validation split that selects the best checkpoint; "held-out" reserves one twentieth of the
@@ -117,7 +117,7 @@ class RunConfig(ABC):
     """Device of the model: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
-        sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch")
+        sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch_size")
         check_counts(self, (*sizes, "threads"))
         check_counts(self, ("seed",), least=0)
         check_minutes(self.minutes)
@@ -148,10 +148,10 @@ class FineTunableConfig(RunConfig):
     model: str = "mcan"
     """Architecture of the model."""
     start: Path | None = None
-    """Run of clipnav pretrain-vl that the training starts from, for --model clip-vil-p or
-    multilingual."""
+    """Run of clipnav pretrain-vl that the training starts from, for models that are trained with
+    their image tower, such as clip-vil-p."""
     clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
-    """Training end to end, for --model clip-vil-p or multilingual."""
+    """Training end to end, of models that are trained with their image tower."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -173,8 +173,7 @@ class QuestionConfig(FineTunableConfig):
     features."""
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
-    openvqa's layer normalisation, multilingual learns one answer per question and, without --start,
-    has one position for all visual tokens."""
+    openvqa's layer normalisation."""
     loss: Reduction = "mean"
     """Reduction of the loss over the questions of a batch: mean (mmf) or sum (openvqa)."""
     tokenizer: Tokenizer = "ours"
@@ -213,6 +212,10 @@ class VqaConfig(QuestionConfig):
 
     COMMAND: ClassVar[str] = "clipnav finetune-vqa"
     """Script that trains such runs."""
+    faithful: bool = False
+    """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
+    openvqa's layer normalisation, multilingual learns one answer per question and, without --start,
+    has one position for all visual tokens."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
     languages: tuple[str, ...] = ("en",)

@@ -16,7 +16,7 @@ from vl_tasks.settings.clip_vil_p import (
 )
 from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.settings.multilingual import MultilingualConfig
-from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS
+from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
 from vl_tasks.settings.pretraining import PretrainConfig
 
 LANGUAGES = ("en", "fr", "de", "es", "hi", "te")
@@ -97,6 +97,7 @@ MULTILINGUAL_PRETRAINING = {
     ),
 }
 
+_EASY_VQA = VQA_PRESETS["easy-vqa"]
 _TUNED_HOUSES = VqaConfig(
     preset="houses-multilingual",
     **HOUSE_SPLITS,
@@ -125,6 +126,16 @@ MULTILINGUAL_VQA = {
         languages=("en",),
         multilingual=MultilingualConfig(_TEXT, _TRUNK, (128, 192)),
         **HELD_OUT_ALONE,
+    ),
+    "easy-vqa-multilingual": replace(
+        _TUNED_HOUSES,
+        preset="easy-vqa-multilingual",
+        data="easy-vqa",
+        languages=("en",),
+        select_by=_EASY_VQA.select_by,
+        evaluation_splits=_EASY_VQA.evaluation_splits,
+        iterations=_EASY_VQA.iterations,
+        evaluate_every=_EASY_VQA.evaluate_every,
     ),
     "multilingual": VqaConfig(
         preset="multilingual",

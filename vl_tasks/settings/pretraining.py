@@ -98,7 +98,7 @@ class PretrainConfig:
     pass through the trunk, which takes most of the time of small networks."""
     evaluate_every: int = 500
     """Number of iterations between two evaluations on the split --select-by."""
-    evaluation_batch: int = 64
+    evaluation_batch_size: int = 64
     """Batch size of the evaluation."""
     evaluation_pairs: int | None = 20_000
     """Largest number of pairs of a split that are evaluated, evenly spread; "None": all."""
@@ -127,8 +127,14 @@ class PretrainConfig:
     """Device of the network: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
-        sizes = ("iterations", "batch_size", "accumulate", "evaluate_every", "evaluation_batch")
-        counts = ("evaluation_pairs", "min_count", "cells", "threads", "pairs_per_image")
+        sizes = (
+            "batch_size",
+            "evaluation_batch_size",
+            "evaluation_pairs",
+            "pairs_per_image",
+            "cells",
+        )
+        counts = ("iterations", "accumulate", "evaluate_every", "min_count", "threads")
         check_counts(self, (*sizes, *counts))
         check_counts(self, ("words",), least=3)
         check_counts(self, ("workers", "seed"), least=0)

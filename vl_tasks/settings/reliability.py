@@ -84,7 +84,7 @@ class SelectorConfig:
     """Questions per weight update."""
     evaluate_every: int = 100
     """Number of iterations between two evaluations on val."""
-    evaluation_batch: int = 1024
+    evaluation_batch_size: int = 1024
     """Batch size of the evaluation."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Variant of the official VQA evaluator; V3 is that of reliable_vqa."""
@@ -103,7 +103,7 @@ class SelectorConfig:
 
     def __post_init__(self) -> None:
         check_counts(
-            self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch", "threads")
+            self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch_size", "threads")
         )
         check_counts(self, ("seed",), least=0)
         check_minutes(self.minutes)

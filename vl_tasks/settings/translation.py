@@ -7,7 +7,7 @@ returns at once.
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.settings import check_counts
+from training.settings import check_counts, check_splits
 from vl_tasks.settings.clip_vil_p import check_codes
 
 
@@ -39,6 +39,7 @@ class TranslationConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("batch_size", "beams", "max_length", "threads"))
+        check_splits(self, ("splits",))
         check_codes((self.language,), "--language")
         if self.language == "en":
             raise ValueError("--language en: the questions are in English; give another language")

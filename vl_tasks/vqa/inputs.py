@@ -84,7 +84,7 @@ class FeatureInputs:
         """Yield numbers (B,) and logits (B, classes) of all questions."""
         self.network.eval()
         encoded = self.encode(questions)
-        for rows in in_batches(len(questions), self.config.evaluation_batch):
+        for rows in in_batches(len(questions), self.config.evaluation_batch_size):
             with torch.inference_mode():
                 logits = self.compute(questions, encoded, rows)
             yield rows, logits

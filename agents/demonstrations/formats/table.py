@@ -25,15 +25,12 @@ def writer_of(name: Format) -> Writer:
     return _WRITERS[name]()
 
 
-def checker_of(name: str) -> Checker:
+def checker_of(name: Format) -> Checker:
     """Return the strict reader of a format.
 
     Raises:
-        ValueError: There is no such format.
         ModuleNotFoundError: A package of the format is missing.
     """
-    if name not in _CHECKERS:
-        raise ValueError(f"the manifest names the format {name!r}, which this version lacks")
     return _CHECKERS[name]()
 
 

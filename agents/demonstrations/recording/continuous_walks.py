@@ -60,7 +60,7 @@ class ContinuousWalkMaker:
         self._settings = continuous_settings(config)
         self._simulator = HouseSimulator(self._settings)
         self._split = load_continuous_split(
-            config.dataset, config.split, config.world, config.data_dir, config.language
+            config.dataset, config.split, config.world, config.data_dir, config.instruction_language
         )
         self._policy: tuple[ContinuousSettings, Tokenizer, Walker] | None = None
         self._episodes = {episode.instr_id: episode for episode in self._split.episodes}
@@ -100,7 +100,7 @@ class ContinuousWalkMaker:
         config = self._config
         if self._policy is None:
             saved = continuous_policy_config(config, self._settings.turn_angle)
-            limit = config.max_steps or task_settings("r2r").max_episode_steps
+            limit = config.max_episode_steps or task_settings("r2r").max_episode_steps
             limited = replace(self._settings, max_episode_steps=limit)
             self._policy = load_continuous_policy(run, saved, limited, config.device)
         settings, tokenizer, walker = self._policy

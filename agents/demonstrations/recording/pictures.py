@@ -38,7 +38,7 @@ def poses_of(walk: RecordedWalk, config: DemonstrationConfig) -> Iterator[ViewPo
 
 def decision_limit(config: DemonstrationConfig) -> int:
     """Return the largest number of decisions of an episode that prompts name."""
-    return config.max_steps or MAX_EPISODE_STEPS[config.dataset]
+    return config.max_episode_steps or MAX_EPISODE_STEPS[config.dataset]
 
 
 def write_graph_pictures(

@@ -33,8 +33,8 @@ def policy_settings(config: DemonstrationConfig) -> AnyTrainConfig:
         saved,
         teacher=config.teacher,
         data_dir=config.data_dir,
-        instruction_language=config.language,
-        max_episode_steps=config.max_steps or saved.max_episode_steps,
+        instruction_language=config.instruction_language,
+        max_episode_steps=config.max_episode_steps or saved.max_episode_steps,
         evaluation_batch_size=config.shard_episodes,
         device=config.device,
     )

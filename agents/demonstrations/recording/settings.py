@@ -44,7 +44,7 @@ class DemonstrationConfig:
     scan_dir: Path | None = None
     """Folder of Matterport3D's scans with skyboxes; by default matterport/v1/scans in the data
     folder."""
-    language: str | None = None
+    instruction_language: str | None = None
     """Language of the instructions (rxr: en, hi or te); all languages by default."""
     episodes: int | None = None
     """Number of episodes, drawn by --seed; all by default."""
@@ -57,7 +57,7 @@ class DemonstrationConfig:
     teacher takes over."""
     teacher_probability: float = 0.0
     """Probability of the teacher's action at each step of a policy's walk (beta of DAgger)."""
-    max_steps: int | None = None
+    max_episode_steps: int | None = None
     """Maximum number of actions of a policy's walk; that of the environment by default."""
     image_width: int | None = None
     """Width of a picture in pixels, if it differs from its height, --image-size."""
@@ -84,7 +84,7 @@ class DemonstrationConfig:
     def __post_init__(self) -> None:
         counts = (
             "episodes",
-            "max_steps",
+            "max_episode_steps",
             "image_width",
             "jpeg_quality",
             "shard_episodes",
@@ -142,7 +142,7 @@ class DemonstrationConfig:
         idle = {}
         if self.policy is None:
             reason = "without --policy"
-            idle |= dict.fromkeys(("teacher_probability", "max_steps"), reason)
+            idle |= dict.fromkeys(("teacher_probability", "max_episode_steps"), reason)
         if self.format in CONVERSATIONS:
             idle["image_width"] = f"with --format {self.format}, whose prompts have square pictures"
         if self.format != "lerobot":

@@ -66,7 +66,7 @@ def chosen_episodes(config: DemonstrationConfig) -> list[Episode]:
             "export train, val_seen or val_unseen"
         )
     files = world_files(config.world, config.data_dir)
-    episodes = load_episodes(config.dataset, config.split, files, config.language)
+    episodes = load_episodes(config.dataset, config.split, files, config.instruction_language)
     if config.episodes is not None:
         if config.episodes > len(episodes):
             raise ValueError(

@@ -30,7 +30,11 @@ from encoders.named_encoder import named_encoders
 from envs.worlds import World
 
 if TYPE_CHECKING:
+    from encoders.clip import ClipEncoder
     from training.comparisons import ComparisonRow
+
+# Flags of trainings that this comparison sets, and the flags that determine them.
+_OWN_FLAGS = {"--features": "--encoders", "--world": "--world", "--data-dir": "--data-dir"}
 
 Ablation = Literal["empty-instructions", "shuffled-instructions", "no-vision"]
 
@@ -62,6 +66,11 @@ class CompareArguments(AgentComparisonArguments):
     """Number of processes that load views, and later of training processes with one thread
     each."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.ablations)) < len(self.ablations):
+            raise ValueError(f"--ablations {' '.join(self.ablations)}: one occurs twice; remove it")
+
     @property
     def folder(self) -> Path:
         """Folder of all results."""
@@ -76,6 +85,7 @@ def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
         training: Arguments of clipnav train-agent.
     """
     common = common_arguments(arguments, training)
+    check_training(arguments, common)
     rows = contestants(arguments, make_stores(arguments), common)
     run_comparison(arguments, arguments.folder, rows, common)
 
@@ -84,6 +94,23 @@ def common_arguments(arguments: CompareArguments, training: Sequence[str]) -> li
     """Return the arguments of clipnav train-agent that all rows share."""
     data = [] if arguments.data_dir is None else ["--data-dir", str(arguments.data_dir)]
     return ["--world", arguments.world, *data, *arguments.choice, *training]
+
+
+def check_training(arguments: CompareArguments, common: Sequence[str]) -> None:
+    """Check the arguments of the trainings and the splits before features are computed.
+
+    Raises:
+        FileNotFoundError: There is no such split.
+        ValueError: An argument is wrong, or has no effect.
+    """
+    from agents.command_line import parse_agent
+    from envs.episodes.loading import load_episodes
+    from envs.worlds import world_files
+
+    rows = contestants(arguments, {"": Path("features")}, common)
+    config, *_ = [parse_agent(row.arguments_for(seed=0)) for row in rows]
+    for split in arguments.splits:
+        load_episodes(config.dataset, split, world_files(config.world, config.data_dir))
 
 
 def contestants(
@@ -113,7 +140,6 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     Raises:
         ValueError: There are no encoders, or two have the same name.
     """
-    from encoders.clip import ClipEncoder
     from encoders.extraction.arguments import ExtractArguments
     from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
     from encoders.extraction.world_views import load_views, view_source
@@ -130,12 +156,7 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
         if entry.is_store:
             stores[entry.name] = open_store(entry.source).path
             continue
-        encoder = ClipEncoder.load(
-            entry.source,
-            entry.pretrained,
-            arguments.precision,
-            random_weights=entry.random_weights,
-        )
+        encoder = entry.load(arguments.precision)
         source, viewpoints = view_source(extraction, encoder.image_size)
         metadata = {**encoder_metadata(encoder), **source.metadata}
         stores[entry.name] = arguments.folder / "features" / entry.file
@@ -162,7 +183,7 @@ def possible_stores(arguments: CompareArguments, own: Path) -> Iterable[Path]:
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and run the command."""
-    own, training = split_command_line(arguments)
+    own, training = split_command_line(arguments, _OWN_FLAGS)
     run(
         parse(CompareArguments, __name__, __doc__, own),
         training,

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import tyro
 
 from clipnav.parsing import parse
-from training.settings import check_counts
+from training.settings import check_counts, check_effects
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class BuildArguments:
 
     def __post_init__(self) -> None:
         check_counts(self, ("workers", "sheet_houses"))
+        if self.statistics:
+            names = ("scans", "workers", "rebuild", "data_dir", "contact_sheet", "sheet_houses")
+            check_effects(self, dict.fromkeys(names, "with --statistics, which builds nothing"))
+        if self.contact_sheet is None:
+            check_effects(self, {"sheet_houses": "without --contact-sheet"})
         sheet = self.contact_sheet
         if sheet and (sheet.suffix not in (".png", ".jpg") or not sheet.parent.is_dir()):
             raise ValueError(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
+from training.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class CheckConfig:
     """Houses of the set; "house_00-house_03" is a range. Default: all houses."""
     data_dir: Path | None = None
     """Folder of the annotation files. Default: the folder of the set."""
+    seed: int = 0
+    """Random seed of the walks without lookahead."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("seed",), least=0)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -41,4 +47,4 @@ def main(arguments: Sequence[str]) -> None:
 
     house_set = HOUSE_SETS[config.set]
     scans = expand_scans(config.scans, house_set) or list(house_set.specs)
-    print(check_set(house_set, scans, config.data_dir))
+    print(check_set(house_set, scans, config.data_dir, config.seed))

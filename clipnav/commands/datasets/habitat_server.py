@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipnav.parsing import parse
+from training.settings import check_counts, check_effects
 
 if TYPE_CHECKING:
     from envs.continuous.comparison import SimulatorComparison
@@ -42,6 +43,8 @@ class HabitatServerArguments:
     """Number of viewpoints of each house at which four views are compared."""
     pairs: int = 200
     """Number of pairs of viewpoints of each house whose distances are compared."""
+    seed: int = 0
+    """Random seed of the pairs."""
     json: Path | None = None
     """File for the results of --compare."""
 
@@ -50,6 +53,10 @@ class HabitatServerArguments:
             raise ValueError("give either --check or --compare")
         if self.viewpoints < 2 or self.pairs < 1:
             raise ValueError("--viewpoints must be at least 2, and --pairs at least 1")
+        check_counts(self, ("seed",), least=0)
+        if self.check:
+            names = ("scans", "viewpoints", "pairs", "seed", "json")
+            check_effects(self, dict.fromkeys(names, "with --check"))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,7 +107,7 @@ def _compare(config: HabitatServerArguments, scan: str) -> "SimulatorComparison"
         gpu_device_id=config.gpu_device_id,
     )
     houses = open_simulator(R2R_CE)
-    return compare_simulators(scan, houses, habitat, feet[chosen], config.pairs)
+    return compare_simulators(scan, houses, habitat, feet[chosen], config.pairs, config.seed)
 
 
 def _table(results: "Sequence[SimulatorComparison]") -> str:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from clipnav.parsing import parse
+from training.settings import check_counts, check_effects
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class ConvertArguments:
     """Channel order of the encoded images, recorded in the metadata; CLIP-ViL's files are BGR."""
     view_order: Literal["bottom_first", "top_first"] = "bottom_first"
     """Order of the file's 36 views; clipnav inspect-features --reference determines it."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("width",))
+        if self.features.suffix == ".safetensors":
+            reason = f"with {self.features}, whose views have one width"
+            check_effects(self, {"width": reason})
 
 
 def run(arguments: ConvertArguments) -> None:

@@ -36,6 +36,7 @@ def run(arguments: InspectArguments) -> None:
     from storage.features.view_order import layout_matches, reference_matches
 
     store = open_store(arguments.features)
+    reference = None if arguments.reference is None else open_store(arguments.reference)
     print(f"{arguments.features}")
     print("  metadata:")
     for name, value in store.metadata.items():
@@ -46,8 +47,7 @@ def run(arguments: InspectArguments) -> None:
     print("  layout of the rows, by the similarity of neighbouring views:")
     for match in layout_matches(store):
         print(f"    {match.agreement:+.3f}  {match.order}")
-    if arguments.reference is not None:
-        reference = open_store(arguments.reference)
+    if reference is not None:
         print(f"  order of the rows, compared with {arguments.reference}:")
         for match in reference_matches(store, reference)[:3]:
             print(f"    {match.agreement:+.3f}  {match.order}")

@@ -27,6 +27,11 @@ from encoders.named_encoder import NamedEncoder, named_encoders
 if TYPE_CHECKING:
     from training.comparisons import ComparisonRow
 
+# Flags of trainings that this comparison sets, and the flags that determine them.
+_OWN_FLAGS: dict[str, str] = dict.fromkeys(
+    ("--grids.encoder", "--grids.pretrained", "--grids.random-weights", "--regions"), "--encoders"
+)
+
 
 @dataclass(frozen=True)
 class CompareArguments(ComparisonArguments):
@@ -115,5 +120,5 @@ def contains_regions(folder: Path) -> bool:
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and run the command."""
-    own, training = split_command_line(arguments)
+    own, training = split_command_line(arguments, _OWN_FLAGS)
     run(parse(CompareArguments, __name__, __doc__, own), training)

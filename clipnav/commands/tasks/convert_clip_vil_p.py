@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
+from training.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class ConvertClipVilPConfig:
     """Tokenizer: a folder of transformers, or a name on Hugging Face."""
     heads: int = 12
     """Number of attention heads, which the weights do not determine."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("heads",))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
+from training.settings import check_counts
 from vl_tasks.settings.reliability import PART_SEED
 
 
@@ -33,6 +34,9 @@ class SplitQuestionsConfig:
     published: Path | None = None
     """Folder of the published files imdb_val2014-PART.npy, or another file of image ids, whose
     division is checked and copied instead of a random one."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("seed",), least=0)
 
     @property
     def images(self) -> None:

@@ -18,7 +18,8 @@ from vl_tasks.settings.reliability import SELECTOR_PRESETS, SelectorConfig, idle
 
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
-    "resume iterations epochs minutes evaluate_every evaluation_batch threads device track".split()
+    "resume iterations epochs minutes evaluate_every evaluation_batch_size threads device "
+    "track".split()
 )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from viewer.trace.continuous import ContinuousRecorder
 
 EXPERT = "expert"
-_EPISODES = 8  # to walk if --limit is not given
+_EPISODES = 8  # to walk if --episodes is not given
 _BATCH = 16
 _ENDLESS = 100_000  # actions of a walk by hand
 
@@ -25,7 +25,7 @@ class ContinuousContent:
 
     Attributes:
         config: Settings of the command.
-        episodes: Episodes of the split, up to --limit.
+        episodes: Episodes of the split, up to --episodes.
     """
 
     config: VisualiseConfig
@@ -71,7 +71,7 @@ class ContinuousContent:
                     f"the first one is {ids[0]}"
                 )
             return [config.episode]
-        return ids[: config.limit or (1 if config.writes else _EPISODES)]
+        return ids[: config.episodes or (1 if config.writes else _EPISODES)]
 
     def driver(self) -> "ContinuousDriver":
         """Return what carries out the actions of walks by hand."""

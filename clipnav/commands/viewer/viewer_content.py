@@ -64,7 +64,7 @@ def load_content(config: VisualiseConfig) -> Content:
         library.add(traces)
     if not kinds:
         episodes = load_episodes(config.dataset, config.split, files)
-        library.add_episodes(episodes[: config.limit], config.split)
+        library.add_episodes(episodes[: config.episodes], config.split)
     follow, follower = None, ""
     if runs:
         _, _, walkers = loaded[runs[-1]]
@@ -107,7 +107,7 @@ def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -
     named = label_agents(traces or {Path("expert"): content.expert_traces()})
     for one in named.values():
         library.add(one)
-    library.add_episodes(episodes[: config.limit], config.split)
+    library.add_episodes(episodes[: config.episodes], config.split)
     pictures = house_free_pictures(world_pictures(files))
     return Content(library, pictures, None, "", first_agents(named), content.driver().begin)
 
@@ -127,7 +127,7 @@ def _all_traces(
     for source, kind in kinds.items():
         if kind == "run":
             _, env, _ = loaded[source]
-            ids[source] = [episode.instr_id for episode in env.episodes[: config.limit]]
+            ids[source] = [episode.instr_id for episode in env.episodes[: config.episodes]]
             continue
         if kind == "traces":
             traces_by_source[source] = _read_traces(source)
@@ -150,7 +150,7 @@ def _episode_to_write(config: VisualiseConfig, ids: list[str]) -> str:
     if not ids:
         raise ValueError("no agent has walked an episode: name a run, traces or a submission file")
     if config.episode is not None and config.episode not in ids:
-        limit = f" among the first {config.limit} (--limit)" if config.limit else ""
+        limit = f" among the first {config.episodes} (--episodes)" if config.episodes else ""
         raise ValueError(
             f"--episode {config.episode}: there is no such episode{limit}; "
             f"the first one is {ids[0]}"
@@ -239,8 +239,8 @@ def _read_submission(config: VisualiseConfig, source: Path, library: "Library") 
         ScoringRules(config.dataset, (config.split,), world, config.data_dir)
     )
     traces, checked = traces_of_submission(source, ground_truth, world, config.dataset)
-    library.add_episodes(ground_truth.episodes[: config.limit], config.split)
+    library.add_episodes(ground_truth.episodes[: config.episodes], config.split)
     print(f"{source}: {len(traces)} walks", flush=True)
     for finding in checked.findings:
         print(f"  {finding}", flush=True)
-    return traces[: config.limit]
+    return traces[: config.episodes]

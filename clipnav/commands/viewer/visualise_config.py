@@ -37,8 +37,9 @@ class VisualiseConfig:
     """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
     baselines: bool = True
     """Also run the baselines on the episodes of runs."""
-    limit: int | None = None
-    """Number of episodes of the split to show; all by default."""
+    episodes: int | None = None
+    """Number of episodes of the split to show, the first ones; by default all, in continuous walks
+    8, or only one for a file."""
     device: str = "cpu"
     """Device of the followers: cpu, cuda, cuda:1, ..."""
     host: str = "127.0.0.1"
@@ -65,7 +66,7 @@ class VisualiseConfig:
     """Log for the rerun viewer to write, .rrd (needs the extra "rerun")."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("limit",))
+        check_counts(self, ("episodes",))
         if not 0 <= self.port <= 65535:
             raise ValueError(f"--port {self.port}: must be between 0 and 65535")
         if (self.episode or self.agent) and not self.writes:

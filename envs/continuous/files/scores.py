@@ -138,11 +138,6 @@ def load_continuous_ground_truth(rules: ScoringRules, workers: int = 1) -> Conti
     split = next(iter(rules.splits))
     graph_episodes = load_episodes(dataset, split, files)
     counted = frozenset(counted_ids(graph_episodes, rules))
-    if not counted:
-        raise ValueError(
-            f"no instruction in language '{rules.language}'; use another --language, or leave it "
-            "out"
-        )
     episodes = continuous_episodes(dataset, graph_episodes, files.connectivity_dir)
     needed = [e for e in episodes if e.instr_id in counted]
     walks = expert_walks(needed, settings, workers)

@@ -79,11 +79,14 @@ def export_split(
         workers: Number of worker processes; the result does not depend on it.
 
     Raises:
+        FileExistsError: The folder is a file.
         FileNotFoundError: There is no such split.
         ValueError: A file is damaged.
     """
     settings = settings or PRESETS[dataset]
     episodes = _episodes(dataset, split, world)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)  # before the walks, which take minutes
     if rounded_headings:
         episodes = [replace(e, heading=float(rounded_heading(e.heading))) for e in episodes]
     walks = expert_walks(episodes, settings, workers)
@@ -92,7 +95,6 @@ def export_split(
     distances = _geodesic_distances(kept, settings)
     records = [_record(dataset, e, distances.get(path_key(e))) for e in kept]
     truths = {e.episode_id: _truth(walks[path_key(e)]) for e in kept if e.has_goal}
-    folder = Path(folder)
     if dataset == "rxr":
         base = folder / RXR_FOLDER / split
         files: dict[Path, Json] = {base / f"{split}_guide.json.gz": {"episodes": records}}

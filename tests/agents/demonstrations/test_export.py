@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import pytest
@@ -98,6 +99,9 @@ def test_an_unfinished_export_with_other_settings_is_kept(small_export, monkeypa
     other = dataclasses.replace(config, split="val_unseen")
     with pytest.raises(FileExistsError, match=r"unfinished export .*train against val_unseen"):
         export_demonstrations(other)
+    other = dataclasses.replace(config, prompt=dataclasses.replace(config.prompt, labels="numbers"))
+    with pytest.raises(FileExistsError, match=r"\(prompt.labels: letters against numbers\)"):
+        export_demonstrations(other)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def test_an_unfinished_export_with_other_settings_is_kept(small_export, monkeypa
         ({"split": "test"}, r"--split test: test splits are for evaluation"),
         ({"split": "gone"}, r"no annotations of split 'gone'"),
         ({"episodes": 99}, r"--episodes 99: train of r2r has 14 episodes"),
-        ({"dataset": "rxr", "language": "fr"}, r"no instruction in language 'fr'"),
+        ({"dataset": "rxr", "instruction_language": "fr"}, r"no instruction in language 'fr'"),
         ({"policy": "none"}, r"none/config.json: no such file"),
         ({"scan_dir": "gone"}, r"No skyboxes in .*gone"),
         ({"world": "houses", "data_dir": None, "scan_dir": "x"}, r"scan_dir .*x has no effect"),
@@ -134,6 +138,29 @@ def test_drawn_episodes_follow_the_seed(small_export, tmp_path):
     assert len(first) == 5
     assert ids(0, "b") == first
     assert ids(1, "c") != first
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"settings": {"format": "paper"}}, "field 'settings.format': invalid enum value 'paper'"),
+        ({"settings": {}}, "field 'settings.format' is missing"),
+        ({"camera": {"width": 8}}, "field 'camera.height' is missing"),
+        ({"counts": None}, "field 'counts': expected object"),
+    ],
+)
+def test_damaged_manifests_are_refused_with_one_line(tmp_path, changes, problem):
+    manifest = {
+        "dataset": "r2r",
+        "settings": {"format": "llava"},
+        "camera": {"width": 8, "height": 8, "vertical_fov_degrees": 60.0},
+        "counts": {"steps": 1},
+    }
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({**manifest, **changes}))
+    with pytest.raises(ValueError, match=re.escape(f"{path}: {problem}")) as caught:
+        check_export(tmp_path)
+    assert str(caught.value).endswith("; export it again with clipnav export-demonstrations")
 
 
 def test_the_manifest_has_provenance_and_counts(small_export):

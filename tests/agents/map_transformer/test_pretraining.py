@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from agents.map_transformer.checkpoints import convert_duet, network_weights, pretraining_weights
+from agents.map_transformer.checkpoints import _PRETRAINING_ONLY, convert_duet, network_weights
 from agents.map_transformer.memory import PanoramaMemory
 from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
 from agents.map_transformer.panorama import PanoramaInputs
@@ -17,6 +17,14 @@ from agents.settings.map_transformer import MapTransformerConfig, pretraining_co
 from agents.transformer.released import load_strictly
 
 OUTPUT, NORM = 2e-5, 1e-3
+
+
+def pretraining_weights(converted):
+    """Return converted weights under the names of `PretrainingModel`."""
+    return {
+        name if name.startswith(_PRETRAINING_ONLY) else f"network.{name}": tensor
+        for name, tensor in converted.items()
+    }
 
 
 def make_model(golden):

@@ -202,7 +202,7 @@ def test_features_of_another_encoder_are_refused(monkeypatch, tmp_path):
     class Other:
         weights_sha256 = "0" * 64
 
-    monkeypatch.setattr("agents.waypoints.evaluation.ClipEncoder.load", lambda *names: Other())
+    monkeypatch.setattr("encoders.clip.ClipEncoder.load", lambda *_, **__: Other())
     config = WaypointConfig(run=tmp_path, encoder="other")
     with pytest.raises(ValueError, match=r"--encoder other: .* features of another encoder"):
         open_encoder(config, TrainConfig())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from encoders.clip import ClipEncoder
-from encoders.extraction.encoding import encode_viewpoints, encode_viewpoints_with
+from encoders.extraction.encoding import encode_viewpoints_with
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
@@ -37,6 +37,11 @@ class Loader:
                 raise KeyboardInterrupt
             self.loaded.append(key)
             yield views_of(key)
+
+
+def encode_viewpoints(keys, load, encoder, path, metadata=None):
+    """Encode viewpoints with one encoder."""
+    encode_viewpoints_with(keys, load, {path: encoder}, metadata)
 
 
 def test_rows_are_the_pooled_features_of_their_views(encoder: ClipEncoder, tmp_path: Path):

@@ -268,6 +268,23 @@ def test_ambiguous_paths_of_stores_are_refused(tmp_path: Path):
             command.main(ExtractArguments(**arguments))
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data_dir": Path("data")}, "--data-dir data has no effect with --world houses"),
+        ({"scan_dir": Path("a")}, "--scan-dir a has no effect with --world houses"),
+        ({"skip_damaged": True}, "--skip-damaged has no effect with --world houses"),
+        ({"gpu_device_id": 1}, "--gpu-device-id 1 has no effect with --world houses"),
+        ({"world": "matterport", "width": 64}, "--width 64 has no effect with --world matterport"),
+        ({"world": "habitat", "full_faces": True}, "--full-faces has no effect with --world habit"),
+        ({"merge": True, "shard": "0/2"}, "--shard 0/2 has no effect with --merge"),
+    ],
+)
+def test_flags_without_effect_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ExtractArguments(Path("store.safetensors"), **settings)
+
+
 def test_matterport_without_data_is_refused(tiny_resnet, tmp_path: Path):
     arguments = ExtractArguments(
         tmp_path / "store.safetensors", world="matterport", encoder=(str(tiny_resnet),)

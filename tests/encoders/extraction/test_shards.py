@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from encoders.clip import ClipEncoder
-from encoders.extraction.encoding import encode_viewpoints, encoder_metadata
+from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
 from storage.features.shards import Shard, is_finished, merge_shards
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
@@ -54,7 +54,9 @@ def load_views(keys: Sequence[str]) -> Iterator[np.ndarray]:
 def encode_part(clip: str, output: Path, text: str, loader=load_views) -> None:
     shard = Shard.parse(text)
     encoder = ClipEncoder.load(clip, device="cpu")
-    encode_viewpoints(shard.part(KEYS), loader, encoder, shard.path(output), {"vfov_degrees": 60})
+    encode_viewpoints_with(
+        shard.part(KEYS), loader, {shard.path(output): encoder}, {"vfov_degrees": 60}
+    )
 
 
 def test_shards_are_contiguous_and_cover_all_keys():
@@ -82,7 +84,7 @@ def test_the_index_of_a_shard_is_read_from_text_or_launcher(tmp_path: Path):
 def test_killed_and_resumed_shards_equal_an_uninterrupted_run(tiny_resnet: Path, tmp_path: Path):
     whole, output = tmp_path / "whole" / "store.safetensors", tmp_path / "store.safetensors"
     encoder = ClipEncoder.load(str(tiny_resnet), device="cpu")
-    encode_viewpoints(KEYS, load_views, encoder, whole, {"vfov_degrees": 60})
+    encode_viewpoints_with(KEYS, load_views, {whole: encoder}, {"vfov_degrees": 60})
     command = [sys.executable, "-c", KILLED, __file__, str(tiny_resnet), str(output), "0/2", "1/2"]
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert killed.stdout.split() == [str(-signal.SIGKILL)] * 2

@@ -188,13 +188,15 @@ def test_holding_out_all_houses_is_refused(monkeypatch, tmp_path, houses, held_o
     for module, name in ((house_set, "build_set"), (training_panoramas, "render_houses")):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("must not be called"))
     with pytest.raises(ValueError, match=f"--held-out {held_out} of "):
-        command.main(PretrainConfig(houses=houses, held_out=held_out, output=tmp_path))
+        command.main(PretrainConfig(houses=houses, held_out=held_out, output=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_more_houses_than_the_set_has_are_refused(tmp_path):
     config = PretrainConfig(set="mini", houses=33, output=tmp_path / "run")
     with pytest.raises(ValueError, match="--houses 33: the set mini has only 32 houses"):
         command.main(config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_captions_fit_the_context():

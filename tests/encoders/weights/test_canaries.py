@@ -24,7 +24,7 @@ from encoders.weights.transformers_weights import read_transformers_clip
 from envs.tokenizers import PretrainedTokenizer, load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.torch.jit:DeprecationWarning", "ignore:Detected pickle protocol:UserWarning"
+    "ignore:.torch.jit:DeprecationWarning", "error:Detected pickle protocol:UserWarning"
 )
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 Attempt = Callable[[], Any]

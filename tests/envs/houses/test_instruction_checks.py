@@ -49,6 +49,18 @@ def test_generated_texts_succeed_and_invalid_ones_do_not(survey, routes, graph):
     assert check.without_lookahead == 0
 
 
+def test_seeds_choose_the_walks_without_lookahead(survey, routes, graph, monkeypatch):
+    records = rxr_records(survey, routes, {"train": 4}, 0, np.random.default_rng(1))["train"]
+    # The texts of this small house leave nothing to chance.
+    monkeypatch.setattr(
+        "envs.houses.instruction_checks.follow_without_lookahead",
+        lambda *given: [int(given[-1].integers(len(survey.viewpoints)))],
+    )
+    first, again, other = (check_rxr(survey, graph, records, seed) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
 R2R = {
     "path": [7, 6, 0, 1, 2, 8, 9],
     "instructions": [

@@ -166,7 +166,9 @@ def test_instructions_per_path_are_limited(submit, rules):
 def test_instructions_per_path_are_limited_within_a_language(rules):
     rules = dataclasses.replace(rules, dataset="rxr", instructions_per_path=1)
     counted = {
-        language: load_ground_truth(dataclasses.replace(rules, language=language)).counted
+        language: load_ground_truth(
+            dataclasses.replace(rules, instruction_language=language)
+        ).counted
         for language in ("en", "hi")
     }
     assert len(counted["en"]) == len(counted["hi"]) > 0
@@ -189,14 +191,14 @@ def test_results_by_language_and_split(submit, rules, capsys, tmp_path):
         ["hi", "A", "11"],
         ["val_unseen", "A", "8"],
     ]
-    hindi = dataclasses.replace(both, language="hi")
+    hindi = dataclasses.replace(both, instruction_language="hi")
     scored = score_submission(path, hindi)
     assert {e.language for e in scored.episodes} == {"hi-IN"}
     assert not scored.checked.faulty
-    whole = dataclasses.replace(both, language="hi-IN")
+    whole = dataclasses.replace(both, instruction_language="hi-IN")
     assert load_ground_truth(whole).counted == load_ground_truth(hindi).counted
-    with pytest.raises(ValueError, match="language 'te'"):
-        load_ground_truth(dataclasses.replace(both, language="te"))
+    with pytest.raises(ValueError, match=r"--instruction-language te.*only en-IN, hi-IN;"):
+        load_ground_truth(dataclasses.replace(both, instruction_language="te"))
 
 
 def test_report_compares_files(submit, ground_truth, rules, capsys, tmp_path):

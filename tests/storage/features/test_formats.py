@@ -200,6 +200,14 @@ def test_commands_inspect_convert_and_reorder_features(run_command, tmp_path: Pa
     assert open_store(output).metadata["encoder"] == "house_clip"
 
 
+def test_a_store_has_one_width(run_command, tmp_path: Path, capsys):
+    arguments = ("--features", "a.safetensors", "--width", 8, "--output", tmp_path / "b.tsv")
+    with pytest.raises(SystemExit):
+        run_command("convert-features", *arguments)
+    message = " ".join(capsys.readouterr().err.split())
+    assert "--width 8 has no effect with a.safetensors" in message
+
+
 @pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
 def test_environments_read_other_formats(tiny_world: Path, tmp_path: Path, suffix: str):
     import gymnasium

@@ -55,7 +55,7 @@ def tuned(start, data, output, batch_size):
         iterations=2,
         batch_size=batch_size,
         evaluate_every=2,
-        evaluation_batch=5,
+        evaluation_batch_size=5,
         min_count=1,
         submit="test",
         output=output,

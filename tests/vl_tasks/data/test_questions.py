@@ -55,7 +55,11 @@ def test_secret_answers_may_be_missing(read):
         ([_question(12)], [], "annotations.json: question_id 12: the question has no annotation"),
         ([_question(12)], [_annotation(12)] * 2, "annotations.json: question_id 12: it occurs"),
         ([_question(12)], [_annotation(12, 2)], "its image is 2, but that of the question is 1"),
-        ([_question(12)], [_annotation(12), _annotation(9)], "question_id 9: an annotation of a"),
+        (
+            [_question(12)],
+            [_annotation(12), _annotation(9)],
+            "questions.json: question_id 9: the question is missing",
+        ),
         ([_question(12)], [_annotation(12, answers=())], "question_id 12: it has no answer"),
         ([_question("12")], None, r"question_id 12\): field 'question_id': expected `?int"),
     ],

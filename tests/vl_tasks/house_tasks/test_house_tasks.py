@@ -170,7 +170,7 @@ def test_captions_are_read_back(files):
         assert len(images) == count
         assert all(len(image.captions) == 5 for image in images)
         assert "," not in {word for image in images for c in image.captions for word in c}
-        assert len(caption_images(images, [written.all_images])) == count
+        assert len(caption_images(images, [written.folder / "images"])) == count
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -259,7 +259,7 @@ def test_plans_distribute_images_evenly_over_houses():
 
 
 def test_another_house_set_shares_no_house():
-    usual, other = HouseTasksConfig(), HouseTasksConfig(house_set="standard", houses=15)
+    usual, other = HouseTasksConfig(), HouseTasksConfig(set="standard", houses=15)
     assert usual.key != other.key
     scans = {
         split: [plan.scan for plan in plan_images(split, other)]
@@ -268,4 +268,4 @@ def test_another_house_set_shares_no_house():
     assert scans["val_unseen"] == ["standard_60", "standard_61", "standard_62"]
     assert len(scans["train"]) == 12
     with pytest.raises(ValueError, match="--houses 51: must be from 2 to 50"):
-        plan_images("train", HouseTasksConfig(house_set="standard", houses=51))
+        plan_images("train", HouseTasksConfig(set="standard", houses=51))

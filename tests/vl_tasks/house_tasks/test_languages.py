@@ -262,7 +262,7 @@ def test_pairs_contain_captions_and_questions(written, images, language):
 def test_languages_change_the_cache_but_english_alone_does_not():
     default = HouseTasksConfig()
     settings = dataclasses.asdict(default)
-    del settings["languages"], settings["house_set"]
+    del settings["languages"], settings["set"]
     text = json.dumps([FORMAT, settings])
     assert default.key == hashlib.sha256(text.encode()).hexdigest()[:12]
     assert HouseTasksConfig(languages=("en", "fr")).key != default.key

@@ -1,5 +1,7 @@
 """Questions of several languages, TSV files, and scores."""
 
+import json
+import shutil
 from dataclasses import asdict
 
 import pytest
@@ -36,6 +38,33 @@ def test_questions_of_languages_share_ids_and_annotations(languages):
     secret = read_language_questions(languages, "test", ("fr",), secret=True)
     assert len(secret) == 12
     assert not secret[0].answers
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda ids: ids[1:], "questions.json: question_id {}: the question is missing"),
+        (lambda ids: [*ids, ids[0] + 999], "question_id 1.*: the question has no annotation"),
+        (lambda ids: [*ids, ids[0]], "questions.json: question_id {}: it occurs twice"),
+        (None, "fr: no file of split 'val'"),
+    ],
+)
+def test_incomplete_languages_are_to_be_translated_again(languages, tmp_path, change, problem):
+    folder = tmp_path / "data"
+    shutil.copytree(languages, folder)
+    (path,) = (folder / "languages" / "fr").glob("*_val_questions.json")
+    records = {one["question_id"]: one for one in json.loads(path.read_text())["questions"]}
+    first, *_ = records
+    if change is None:
+        path.unlink()
+    else:
+        asked = [{**records.get(k, records[first]), "question_id": k} for k in change([*records])]
+        path.write_text(json.dumps({"questions": asked}))
+    remedy = f"translate-questions --data {folder} --language fr --splits val"
+    with pytest.raises((ValueError, FileNotFoundError), match=problem.format(first)) as caught:
+        read_language_questions(folder, "val", ("en", "fr"))
+    assert remedy in str(caught.value)
+    assert "visualqa.org" not in str(caught.value)
 
 
 def test_tsv_rows_of_a_fact_share_an_id(tmp_path):

@@ -144,6 +144,13 @@ def test_a_damaged_cache_is_named(marian, data):
         translator.translate(TEXTS)
 
 
+def test_missing_splits_are_chosen_by_the_flag_of_the_command(marian, data):
+    with pytest.raises(FileNotFoundError, match=r"'train'.*select the splits of these with --sp"):
+        translate_questions(settings(marian, data, splits=("train",)))
+    with pytest.raises(ValueError, match="--splits: names no split"):
+        settings(marian, data, splits=())
+
+
 @pytest.mark.parametrize("language", ["en", "FRENCH", ""])
 def test_the_target_is_another_language(marian, data, language):
     with pytest.raises(ValueError, match=f"--language.*{language}"):

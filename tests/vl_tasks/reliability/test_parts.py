@@ -41,6 +41,7 @@ def test_questions_of_an_image_stay_together():
     [
         ((0.5, 0.5, 0.5), "add up to 1"),
         ((1.0, -0.5, 0.5), "positive"),
+        ((float("nan"), 0.5, 0.5), "positive"),
         ((0.001, 0.001, 0.998), "dev"),
     ],
 )

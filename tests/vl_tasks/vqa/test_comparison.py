@@ -117,7 +117,9 @@ def test_stores_of_viewpoints_and_trained_towers_are_refused(run_command, traini
         make_job(tmp_path / "run", ["--model", "clip-vil-p", "--start", str(tmp_path)])
 
 
-@pytest.mark.parametrize("flags", [["--seed", "3"], ["--output=x"], ["--select-by", "val"]])
+@pytest.mark.parametrize(
+    "flags", [["--seed", "3"], ["--output=x"], ["--select-by", "val"], ["--grids.encoder", "RN50"]]
+)
 def test_flags_that_the_comparison_sets_are_refused(run_command, flags):
     with pytest.raises(ValueError, match=f"{flags[0].partition('=')[0]} after --: the comparison"):
         run_command("compare-vqa-encoders", "--", *flags)

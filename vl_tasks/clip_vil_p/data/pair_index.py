@@ -34,7 +34,8 @@ class Pair(NamedTuple):
     Attributes:
         image: Number of the image.
         text: The sentence.
-        answers: Numbers of its answers, and their scores; empty for captions.
+        answers: Numbers of its answers; empty for captions.
+        scores: Scores of the answers.
     """
 
     image: int

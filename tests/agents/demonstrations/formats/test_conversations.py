@@ -67,7 +67,7 @@ def test_rxr_has_all_languages_or_one(exported, tmp_path):
     records = json.loads((exported(dataset="rxr") / "annotations.json").read_text())
     assert {record["language"] for record in records} == {"en-IN", "hi-IN"}
     assert any("दरवाज़े" in record["conversations"][0]["value"] for record in records)
-    folder = exported(dataset="rxr", language="hi", output=tmp_path / "hi")
+    folder = exported(dataset="rxr", instruction_language="hi", output=tmp_path / "hi")
     records = json.loads((folder / "annotations.json").read_text())
     assert {record["language"] for record in records} == {"hi-IN"}
 

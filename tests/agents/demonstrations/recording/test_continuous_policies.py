@@ -95,7 +95,7 @@ def test_a_run_is_exported_with_the_experts_labels(run, tmp_path):
         split="val_unseen",
         episodes=2,
         policy=run,
-        max_steps=150,
+        max_episode_steps=150,
         prompt=PromptConfig(image_size=16),
     )
     counts = export_demonstrations(config)["counts"]

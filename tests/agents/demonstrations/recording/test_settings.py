@@ -14,7 +14,7 @@ from agents.settings.language_models import PromptConfig
         ({"format": "navila", "environment": "graph"}, "--format navila has steps of 25 cm"),
         ({"format": "llava", "environment": "continuous"}, "decisions between viewpoints"),
         ({"teacher_probability": 0.5}, "--teacher-probability 0.5 has no effect without --policy"),
-        ({"max_steps": 5}, "--max-steps 5 has no effect"),
+        ({"max_episode_steps": 5}, "--max-episode-steps 5 has no effect"),
         ({"media": "video"}, "--media video has no effect"),
         (
             {"format": "lerobot", "prompt": PromptConfig("mapgpt")},

@@ -306,6 +306,15 @@ def test_files_of_the_test_split_have_no_goals_and_no_ground_truth(monkeypatch, 
     assert not {"info", "goals", "reference_path"} & set(record)
 
 
+def test_a_file_in_place_of_the_folder_is_reported_before_walks_are_made(tmp_path, monkeypatch):
+    from envs.continuous.files import writing
+
+    monkeypatch.setattr(writing, "expert_walks", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError, match="file"):
+        writing.export_split("r2r", "val_unseen", tmp_path / "file")
+
+
 def test_the_command_writes_files_and_reports_them(monkeypatch, tmp_path, run_command):
     from envs.continuous.files import writing
 
