@@ -96,17 +96,22 @@ def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
         FileNotFoundError: A split or the run of the speaker does not exist.
         ValueError: The run is not that of a speaker, or only followers can search.
     """
-    if config.search.method != "none" and not isinstance(settings, TrainConfig):
-        raise ValueError(
-            f"--search.method {config.search.method}: {config.run} is a run of another agent "
-            f"({agent_name(settings)}), but only followers can search; evaluate it without a search"
-        )
+    _check_search(config, settings)
     files = world_files(settings.world, settings.data_dir)
     tune = [] if config.search.tune is None else [config.search.tune]
     for split in (*config.splits, *tune):
         files.annotations(settings.dataset, split)
     if config.search.speaker is not None:
         read_config(config.search.speaker, SpeakerTrainConfig)
+
+
+def _check_search(config: EvaluateConfig, settings: AgentConfig) -> None:
+    """Check that the agent of a run can search, if a search is requested."""
+    if config.search.method != "none" and not isinstance(settings, TrainConfig):
+        raise ValueError(
+            f"--search.method {config.search.method}: {config.run} is a run of another agent "
+            f"({agent_name(settings)}), but only followers can search; evaluate it without a search"
+        )
 
 
 def _evaluate_split(config: EvaluateConfig, settings: AnyTrainConfig, split: str) -> Results:
@@ -251,9 +256,10 @@ def load_walkers(
     baselines if `config.baselines`.
 
     Raises:
-        FileNotFoundError, ValueError: As in `load_run`.
+        FileNotFoundError, ValueError: As in `load_run`; or the agent cannot search.
     """
     settings = config.settings(read_agent_config(config.run))
+    _check_search(config, settings)
     env, agent = load_run(config.run, split, settings)
     agents: dict[str, Agent] = {agent_name(settings): agent}
     if config.search.method == "frontier":

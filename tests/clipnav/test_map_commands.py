@@ -39,6 +39,8 @@ def test_train_resume_evaluate_submit_and_record(common, tmp_path, run_command):
     assert None not in maps
     with pytest.raises(ValueError, match="only followers can search"):
         run_command("evaluate-agent", run, "--search.method", "beam")
+    with pytest.raises(ValueError, match="only followers can search"):
+        run_command("visualise", run, "--frontier", "--export", tmp_path / "page.html")
 
 
 def test_pretrain_and_continue(common, tmp_path, run_command):

@@ -177,7 +177,7 @@ def _as_trained_continuously(config: VisualiseConfig, run: Path) -> VisualiseCon
 def _load_run(config: VisualiseConfig, run: Path) -> "Run":
     """Load settings, the environment of the split, and the agents by name, the follower first."""
     from agents.experiments.runs import load_walkers
-    from agents.settings import EvaluateConfig
+    from agents.settings import EvaluateConfig, SearchConfig
 
     return load_walkers(
         EvaluateConfig(
@@ -185,6 +185,7 @@ def _load_run(config: VisualiseConfig, run: Path) -> "Run":
             baselines=config.baselines,
             data_dir=config.data_dir,
             features=config.features,
+            search=SearchConfig("frontier" if config.frontier else "none"),
             device=config.device,
         ),
         config.split,

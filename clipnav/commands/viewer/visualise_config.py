@@ -37,6 +37,9 @@ class VisualiseConfig:
     """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
     baselines: bool = True
     """Also run the baselines on the episodes of runs."""
+    frontier: bool = False
+    """Also let the followers of runs walk with --search.method frontier, see clipnav
+    evaluate-agent."""
     episodes: int | None = None
     """Number of episodes of the split to show, the first ones; by default all, in continuous walks
     8, or only one for a file."""
@@ -78,6 +81,8 @@ class VisualiseConfig:
             raise ValueError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
         if self.size and not self.video:
             raise ValueError("--size applies to films: add --video FILE")
+        if self.frontier and not self.sources:
+            raise ValueError("--frontier applies to runs: name the run of a follower")
         if self.environment == "continuous":
             self._check_continuous()
 
@@ -88,6 +93,8 @@ class VisualiseConfig:
             )
         if self.dataset == "r4r":
             raise ValueError("--dataset r4r has no continuous walks; use r2r or rxr")
+        if self.frontier:
+            raise ValueError("--frontier: continuous walks have no viewpoints to turn back to")
         if self.rerun is not None:
             raise ValueError(
                 f"--rerun {self.rerun}: logs contain walks on graphs only; write a film with "
