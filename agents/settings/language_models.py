@@ -151,7 +151,8 @@ class EvaluateVlmConfig:
     model: str | None = None
     """Name of the model on the server."""
     local_model: str | None = None
-    """Name or folder of a transformers image-text-to-text model to run in this process."""
+    """Model of transformers to run in this process: name or folder of a model for images and text
+    or for text only, or a GGUF file."""
     dataset: Dataset = "r2r"
     """Dataset of instructions."""
     split: str = "val_unseen"
@@ -227,4 +228,4 @@ class EvaluateVlmConfig:
     def model_name(self) -> str:
         """Name of the model in tables."""
         name = self.model or str(self.local_model)
-        return name.rstrip("/").rpartition("/")[2]
+        return name.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
