@@ -92,7 +92,7 @@ class ServerConfig:
     max_completion_tokens."""
     answer_format: AnswerFormat = "auto"
     """Constraint on the answer: a JSON schema, any JSON object, or none (text); auto tries them in
-    this order until the server accepts one."""
+    this order until the server accepts one. Local models have schema, and by default none."""
     probe: bool = True
     """Check the server, the model's name and its picture input before the first request."""
 
@@ -205,6 +205,8 @@ class EvaluateVlmConfig:
             raise ValueError("name either a server with --url and --model, or a --local-model")
         if (self.url is None) != (self.model is None):
             raise ValueError("--url and --model belong together: name the model on the server")
+        if self.local_model is not None and self.server.answer_format == "object":
+            raise ValueError("--answer-format object: a local model has schema or text; name one")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError(f"--url {self.url}: must start with http:// or https://")
         if self.url is not None and "@" in urlsplit(self.url).netloc:

@@ -197,6 +197,7 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
                 config.sampling,
                 cache,
                 spending,
+                config.server.answer_format,
             )
             return walk_in_batches(maker, local, config.concurrency, on_walk, show)
         assert config.url is not None

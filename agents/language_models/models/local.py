@@ -9,11 +9,12 @@ from typing import Any
 from agents.language_models.models.bodies import BodyMaker, request_key
 from agents.language_models.models.budget import Spending
 from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.constraining import AnswerConstraint, Vocabulary
 from agents.language_models.models.loading import LoadedModel
 from agents.language_models.models.replies import Question, Reply, Usage
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import SamplingConfig
+from agents.settings.language_models import AnswerFormat, SamplingConfig
 
 
 class LocalModel:
@@ -25,6 +26,7 @@ class LocalModel:
         sampling: Sampling of the answers.
         cache: Cache of replies, whose keys contain the sizes and times of the model's files.
         spending: Limits and sums of the run.
+        answer_format: Constraint on the answers: "schema"; with any other value there is none.
 
     Attributes:
         loaded: The model.
@@ -37,18 +39,20 @@ class LocalModel:
         sampling: SamplingConfig,
         cache: ReplyCache,
         spending: Spending,
+        answer_format: AnswerFormat = "text",
     ) -> None:
         self.loaded = loaded
         self._pictures, self._sampling = pictures, sampling
-        self._cache, self._spending = cache, spending
+        self._cache, self._spending, self._format = cache, spending, answer_format
         self._bodies = BodyMaker(loaded.name, pictures, sampling)
         self._address = loaded.identity
         text = loaded.model.config.get_text_config()
         self._context: float = getattr(text, "max_position_embeddings", math.inf)
+        self._vocabulary = Vocabulary(loaded.tokenizer, text.vocab_size, loaded.ends[0])
 
     def replies(self, questions: Sequence[Question]) -> list[Reply]:
         """Answer questions, in their order; see `BatchModel`."""
-        keys = [request_key(self._address, self._bodies.make(q)) for q in questions]
+        keys = [request_key(self._address, self._bodies.make(q, self._format)) for q in questions]
         replies = [self._cache.read(key) for key in keys]
         missing = [number for number, reply in enumerate(replies) if reply is None]
         if missing:
@@ -86,6 +90,9 @@ class LocalModel:
         if self._sampling.temperature:
             torch.manual_seed(self._sampling.sampling_seed or 0)
             settings["temperature"] = self._sampling.temperature
+        if self._format == "schema":
+            labels = [question.labels for question in questions]
+            settings["logits_processor"] = [AnswerConstraint(self._vocabulary, labels, most)]
         with torch.inference_mode():
             outputs = self.loaded.model.generate(**inputs, **settings)
         length = inputs["input_ids"].shape[1]

@@ -1,6 +1,7 @@
 """Local transformers models: tiny random ones of four architectures."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from agents.language_models.evaluation.evaluating import prepare, run_experiment
 from agents.language_models.models.budget import Spending
 from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.constraining import AnswerConstraint, Vocabulary
 from agents.language_models.models.loading import load_model
 from agents.language_models.models.local import LocalModel
 from agents.language_models.models.replies import Question
@@ -19,10 +21,11 @@ from agents.settings.language_models import (
     EvaluateVlmConfig,
     PromptConfig,
     SamplingConfig,
+    ServerConfig,
 )
 from envs.pictures.view_pictures import ViewPose
 from tests.agents.language_models.servers import draw_colour
-from tests.agents.language_models.tiny_models import TINY_MODELS, write_llama
+from tests.agents.language_models.tiny_models import TINY_MODELS, tokenizer, write_llama
 
 WORDS_ONLY = {"llama": write_llama}
 SHORT = SamplingConfig(max_answer_tokens=8)
@@ -42,13 +45,14 @@ def llama(tmp_path):
     return path
 
 
-def local_model(folder, cache, sampling=SHORT):
+def local_model(folder, cache, sampling=SHORT, answer_format="text"):
     return LocalModel(
         load_model(str(folder), "cpu"),
         Pictures(draw_colour),
         sampling,
         ReplyCache(cache),
         Spending(BudgetConfig()),
+        answer_format,
     )
 
 
@@ -65,10 +69,10 @@ def asked(model):
     return [question(words=words) for words in ("The hall.", "The hall and the kitchen.", "")]
 
 
-def question(*viewpoints, words=""):
+def question(*viewpoints, words="", labels=("A", "B")):
     parts = [part for v in viewpoints for part in (f"Place {v}:", ViewPose("s", v, 0.0))]
     system = Message("system", ("You steer a robot.",))
-    return Question((system, Message("user", (words, *parts, "Which?"))), ("A", "B"))
+    return Question((system, Message("user", (words, *parts, "Which?"))), labels)
 
 
 def test_a_batch_gives_the_answers_of_single_questions(model, asked, folder, tmp_path):
@@ -98,6 +102,60 @@ def test_answers_come_from_the_cache(model, asked, monkeypatch):
     first = model.replies(asked)
     monkeypatch.setattr(model, "_generate", None)
     assert model.replies(asked) == first
+
+
+@pytest.mark.parametrize("tokens", [200, 100])
+def test_constrained_answers_can_be_read(folder, asked, tmp_path, tokens):
+    labels = tuple(map(str, range(13)))  # some begin with another one
+    questions = [replace(one, labels=labels) for one in asked]
+    chosen = set()
+    for temperature, seed in ((0.0, 0), (2.0, 1), (2.0, 2), (2.0, 3)):
+        sampling = SamplingConfig(temperature, seed, tokens)
+        model = local_model(folder, tmp_path / "constrained", sampling, "schema")
+        for reply in model.replies(questions):
+            answer = json.loads(reply.text)
+            assert list(answer) == ["thought", "plan", "action"]
+            assert answer["action"] in labels
+            assert reply.finish == "stop"
+            assert reply.usage.completion <= tokens
+            chosen.add(answer["action"])
+    assert {len(label) for label in chosen} == {1, 2}
+
+
+def test_a_constrained_answer_without_room_is_cut_off(llama, tmp_path):
+    sampling = SamplingConfig(max_answer_tokens=20)
+    reply = local_model(llama, tmp_path / "cache", sampling, "schema").replies([question()])[0]
+    assert reply.finish == "length"
+    assert reply.text == '{"thought": "", "pla'  # a token is a character
+
+
+def test_a_token_may_close_a_string_and_begin_the_next_part():
+    words = tokenizer()
+    words.add_tokens(['",', '", "', '","', '."', 'a"b', "a\\b"])
+    vocabulary = Vocabulary(words, len(words), words.eos_token_id)
+    closing = {words.decode([token]): begun for token, begun in vocabulary.closing.items()}
+    assert closing == {'"': 0, '",': 1, '", "': 3, '."': 0}
+    written = {words.decode([token]) for token in vocabulary.written.tolist()}
+    assert written >= {"a", " ", *closing}
+    assert not written & {'","', 'a"b', "a\\b", "\n", "</s>", ""}
+    for close in closing:
+        before = close.partition('"')[0]
+        expected = f'{{"thought": "{before}", "plan": "{before}", "action": "B"}}</s>'
+        assert write(words, vocabulary, [close, close, "B"]) == expected
+
+
+def write(words, vocabulary, choices):
+    """Return an answer with the choices wherever several tokens are allowed."""
+    constraint = AnswerConstraint(vocabulary, [("A", "B")], 200)
+    chosen = iter([words.convert_tokens_to_ids(choice) for choice in choices])
+    answer = []
+    while True:
+        scores = constraint(torch.tensor([[0, *answer]]), torch.zeros(1, len(words)))
+        allowed = scores[0].isfinite().nonzero()[:, 0].tolist()
+        if len(allowed) == len(words):
+            return words.decode(answer)
+        answer.append(allowed[0] if len(allowed) == 1 else next(chosen))
+        assert answer[-1] in allowed
 
 
 def test_prompts_that_are_too_long_are_reported_and_the_others_answered(tmp_path):
@@ -132,6 +190,27 @@ def test_an_evaluation_runs_to_its_end(folder, tmp_path):
     # A random model does not answer in the format.
     assert counts["ended by an invalid answer"] == 3
     assert results["tokens"]["completion"] > 0
+
+
+def test_an_evaluation_with_constrained_answers_has_no_invalid_one(llama, tmp_path, capsys):
+    status, results = evaluate(
+        llama,
+        tmp_path,
+        prompt=PromptConfig(strategy="navgpt"),
+        sampling=SamplingConfig(max_answer_tokens=60),
+        server=ServerConfig(answer_format="schema"),
+        max_episode_steps=2,
+    )
+    assert status == 0
+    counts = results["answers"]
+    assert counts["answers"] == counts["decisions"] >= 3
+    assert counts["decisions without a valid answer"] == 0
+    assert f"{counts['answers']} requests" in capsys.readouterr().err
+
+
+def test_answers_of_local_models_are_constrained_by_a_schema_or_not_at_all():
+    with pytest.raises(ValueError, match="--answer-format object: a local model has schema or"):
+        EvaluateVlmConfig(local_model="x", server=ServerConfig(answer_format="object"))
 
 
 def test_budgets_end_a_run_with_a_local_model(llama, tmp_path):
