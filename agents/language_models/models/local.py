@@ -26,7 +26,7 @@ class LocalModel:
         sampling: Sampling of the answers.
         cache: Cache of replies, whose keys contain the sizes and times of the model's files.
         spending: Limits and sums of the run.
-        answer_format: Constraint on the answers: "schema"; with any other value there is none.
+        answer_format: Constraint on the answers: "schema"; "auto" and "text" have none.
 
     Attributes:
         loaded: The model.
@@ -43,7 +43,8 @@ class LocalModel:
     ) -> None:
         self.loaded = loaded
         self._pictures, self._sampling = pictures, sampling
-        self._cache, self._spending, self._format = cache, spending, answer_format
+        self._cache, self._spending = cache, spending
+        self._format: AnswerFormat = "text" if answer_format == "auto" else answer_format
         self._bodies = BodyMaker(loaded.name, pictures, sampling)
         self._address = loaded.identity
         text = loaded.model.config.get_text_config()

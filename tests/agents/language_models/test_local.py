@@ -104,6 +104,12 @@ def test_answers_come_from_the_cache(model, asked, monkeypatch):
     assert model.replies(asked) == first
 
 
+def test_constrained_answers_are_cached_beside_free_ones(llama, tmp_path):
+    formats = ("auto", "text", "schema")
+    replies = [local_model(llama, tmp_path, SHORT, one).replies([question()]) for one in formats]
+    assert replies[0] == replies[1] != replies[2]
+
+
 @pytest.mark.parametrize("tokens", [200, 100])
 def test_constrained_answers_can_be_read(folder, asked, tmp_path, tokens):
     labels = tuple(map(str, range(13)))  # some begin with another one
