@@ -61,6 +61,7 @@ def load_model(name: str, device: str) -> LoadedModel:
         device: Device of the model.
 
     Raises:
+        FileNotFoundError: There is no such GGUF file.
         ModuleNotFoundError: A package that reads GGUF files is not installed.
         ConnectionError: The model cannot be downloaded.
         ValueError: The model cannot be read or has no chat template, or torch cannot compute on
@@ -77,6 +78,8 @@ def load_model(name: str, device: str) -> LoadedModel:
 
     check_device(device)
     if name.endswith(_GGUF):
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"{name}: no such file; name a GGUF file, or a folder")
         for package in ("gguf", "accelerate"):
             check_extra(package, "gguf", f"--local-model {name}")
         source, remedy = {"gguf_file": Path(name).name}, {"remedy": _GGUF_REMEDY}

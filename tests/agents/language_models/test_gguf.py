@@ -106,7 +106,11 @@ def test_a_damaged_file_is_named(tmp_path):
         load_model(str(path), "cpu")
 
 
-def test_a_missing_package_is_named(tmp_path, monkeypatch):
+def test_a_missing_file_or_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
+    path = tmp_path / "model.gguf"
+    with pytest.raises(FileNotFoundError, match=r"model\.gguf: no such file"):
+        load_model(str(path), "cpu")
+    path.touch()
     with pytest.raises(ModuleNotFoundError, match=r"requires the package gguf: .*clipnav\[gguf\]"):
-        load_model(str(tmp_path / "model.gguf"), "cpu")
+        load_model(str(path), "cpu")
