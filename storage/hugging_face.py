@@ -103,8 +103,12 @@ def load_hugging_face_tokenizer(name: str) -> Any:
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
+def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
     """Convert any exception of transformers into an error of one line with a remedy.
+
+    Args:
+        name: Folder, file, or name on Hugging Face.
+        remedy: What to do if transformers cannot read it.
 
     Raises:
         ConnectionError: A model on Hugging Face cannot be downloaded.
@@ -122,7 +126,7 @@ def reading(name: str) -> Iterator[None]:
                 "with network access and name its folder"
             ) from error
         raise ValueError(
-            f"{name}: transformers cannot read it ({in_one_line(error)}); {_REMEDY}"
+            f"{name}: transformers cannot read it ({in_one_line(error)}); {remedy}"
         ) from error
 
 

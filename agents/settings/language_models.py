@@ -92,7 +92,7 @@ class ServerConfig:
     max_completion_tokens."""
     answer_format: AnswerFormat = "auto"
     """Constraint on the answer: a JSON schema, any JSON object, or none (text); auto tries them in
-    this order until the server accepts one."""
+    this order until the server accepts one. Local models have schema, and by default none."""
     probe: bool = True
     """Check the server, the model's name and its picture input before the first request."""
 
@@ -151,7 +151,8 @@ class EvaluateVlmConfig:
     model: str | None = None
     """Name of the model on the server."""
     local_model: str | None = None
-    """Name or folder of a transformers image-text-to-text model to run in this process."""
+    """Model of transformers to run in this process: name or folder of a model for images and text
+    or for text only, or a GGUF file."""
     dataset: Dataset = "r2r"
     """Dataset of instructions."""
     split: str = "val_unseen"
@@ -204,6 +205,8 @@ class EvaluateVlmConfig:
             raise ValueError("name either a server with --url and --model, or a --local-model")
         if (self.url is None) != (self.model is None):
             raise ValueError("--url and --model belong together: name the model on the server")
+        if self.local_model is not None and self.server.answer_format == "object":
+            raise ValueError("--answer-format object: a local model has schema or text; name one")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError(f"--url {self.url}: must start with http:// or https://")
         if self.url is not None and "@" in urlsplit(self.url).netloc:
@@ -227,4 +230,4 @@ class EvaluateVlmConfig:
     def model_name(self) -> str:
         """Name of the model in tables."""
         name = self.model or str(self.local_model)
-        return name.rstrip("/").rpartition("/")[2]
+        return name.rstrip("/").rpartition("/")[2].removesuffix(".gguf")

@@ -182,15 +182,24 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
 
         def on_walk(walk: AnyWalk) -> None:
             append_requests(log, walk)
-            _show(bar, config, spending, cache)
+            show(1)
+
+        def show(walks: int = 0) -> None:
+            _show(bar, config, spending, cache, walks)
 
         if config.local_model is not None:
+            from agents.language_models.models.loading import load_model
             from agents.language_models.models.local import LocalModel
 
             local = LocalModel(
-                config.local_model, experiment.pictures, config.sampling, config.device, cache
+                load_model(config.local_model, config.device),
+                experiment.pictures,
+                config.sampling,
+                cache,
+                spending,
+                config.server.answer_format,
             )
-            return walk_in_batches(maker, local, config.concurrency, on_walk)
+            return walk_in_batches(maker, local, config.concurrency, on_walk, show)
         assert config.url is not None
         assert config.model is not None
         bodies = BodyMaker(
@@ -212,7 +221,11 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
 
 
 def _show(
-    bar: ProgressBar, config: EvaluateVlmConfig, spending: Spending, cache: ReplyCache
+    bar: ProgressBar,
+    config: EvaluateVlmConfig,
+    spending: Spending,
+    cache: ReplyCache,
+    walks: int,
 ) -> None:
     usage = spending.usage
     parts = [f"{spending.requests} requests", f"{cache.hits} cached"]
@@ -221,7 +234,7 @@ def _show(
     if cost is not None:
         parts.append(f"cost {cost:.2f}")
     bar.set_postfix_str(", ".join(parts), refresh=False)
-    bar.update()
+    bar.update(walks)
 
 
 def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:

@@ -1,109 +1,133 @@
-"""Local image-text-to-text models of transformers."""
+"""Local models of transformers, which answer in this process."""
 
 import io
+import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from agents.language_models.models.bodies import BodyMaker, request_key
+from agents.language_models.models.budget import Spending
 from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.constraining import AnswerConstraint, Vocabulary
+from agents.language_models.models.loading import LoadedModel
 from agents.language_models.models.replies import Question, Reply, Usage
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import SamplingConfig
-from storage.hugging_face import reading
-from training.devices import check_device
-
-_SLOW = 5e8  # parameters
+from agents.settings.language_models import AnswerFormat, SamplingConfig
 
 
 class LocalModel:
     """Model of transformers that answers a batch of questions at a time.
 
     Args:
-        name: Name on the Hugging Face hub, or folder.
+        loaded: The model.
         pictures: Pictures of the prompts.
         sampling: Sampling of the answers.
-        device: Device of the model.
-        cache: Cache of replies, whose keys contain the sizes and times of a folder's files.
+        cache: Cache of replies, whose keys contain the sizes and times of the model's files.
+        spending: Limits and sums of the run.
+        answer_format: Constraint on the answers: "schema"; "auto" and "text" have none.
 
-    Raises:
-        ValueError: The model has no chat template, or torch cannot compute on the device.
-        OSError: There is no such model.
+    Attributes:
+        loaded: The model.
     """
 
     def __init__(
         self,
-        name: str,
+        loaded: LoadedModel,
         pictures: Pictures,
         sampling: SamplingConfig,
-        device: str,
         cache: ReplyCache,
+        spending: Spending,
+        answer_format: AnswerFormat = "text",
     ) -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        check_device(device)
-        self._pictures, self._sampling, self._cache = pictures, sampling, cache
-        with reading(name):
-            self._processor: Any = AutoProcessor.from_pretrained(name)
-            model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto")
-        self._model = model.to(device).eval()
-        if not getattr(self._processor, "chat_template", None):
-            raise ValueError(f"{name}: has no chat template; choose a model for conversations")
-        self._processor.tokenizer.padding_side = "left"
-        if self._processor.tokenizer.pad_token is None:
-            self._processor.tokenizer.pad_token = self._processor.tokenizer.eos_token
-        parameters = sum(weight.numel() for weight in self._model.parameters())
-        slow = "; a decision can take minutes" if device == "cpu" and parameters > _SLOW else ""
-        print(f"{name}: {parameters / 1e6:.3g} million parameters on {device}{slow}")
-        self._bodies = BodyMaker(name, pictures, sampling)
-        self._address = _identity(name, model)
+        self.loaded = loaded
+        self._pictures, self._sampling = pictures, sampling
+        self._cache, self._spending = cache, spending
+        self._format: AnswerFormat = "text" if answer_format == "auto" else answer_format
+        self._bodies = BodyMaker(loaded.name, pictures, sampling)
+        self._address = loaded.identity
+        text = loaded.model.config.get_text_config()
+        self._context: float = getattr(text, "max_position_embeddings", math.inf)
+        self._vocabulary = Vocabulary(loaded.tokenizer, text.vocab_size, loaded.ends[0])
 
     def replies(self, questions: Sequence[Question]) -> list[Reply]:
         """Answer questions, in their order; see `BatchModel`."""
-        keys = [request_key(self._address, self._bodies.make(q)) for q in questions]
+        keys = [request_key(self._address, self._bodies.make(q, self._format)) for q in questions]
         replies = [self._cache.read(key) for key in keys]
         missing = [number for number, reply in enumerate(replies) if reply is None]
         if missing:
-            answers = self._generate([questions[number] for number in missing])
+            answers = self._answer([questions[number] for number in missing])
             for number, reply in zip(missing, answers, strict=True):
                 self._cache.write(keys[number], reply)
                 replies[number] = reply
         return [reply for reply in replies if reply is not None]
 
-    def _generate(self, questions: Sequence[Question]) -> list[Reply]:
+    def _answer(self, questions: Sequence[Question]) -> list[Reply]:
+        inputs = self.inputs(questions)
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        room = self._context - self._sampling.max_answer_tokens
+        replies = {
+            row: Reply(f"{length} tokens; it reads {room} beside an answer", finish="too_long")
+            for row, length in enumerate(lengths)
+            if length > room
+        }
+        rest = [row for row in range(len(questions)) if row not in replies]
+        if rest:
+            asked = [questions[row] for row in rest]
+            inputs = self.inputs(asked) if replies else inputs
+            replies |= zip(rest, self._generate(inputs, asked), strict=True)
+        return [replies[row] for row in range(len(questions))]
+
+    def _generate(self, inputs: Any, questions: Sequence[Question]) -> list[Reply]:
         import torch
 
         started = time.monotonic()
-        conversations = [[self._message(m) for m in q.prompt] for q in questions]
-        inputs = self._processor.apply_chat_template(
-            conversations,
+        for _ in questions:
+            self._spending.start_request()
+        most = self._sampling.max_answer_tokens
+        settings: dict[str, Any] = {"max_new_tokens": most, "eos_token_id": self.loaded.ends}
+        settings["do_sample"] = bool(self._sampling.temperature)
+        if self._sampling.temperature:
+            torch.manual_seed(self._sampling.sampling_seed or 0)
+            settings["temperature"] = self._sampling.temperature
+        if self._format == "schema":
+            labels = [question.labels for question in questions]
+            settings["logits_processor"] = [AnswerConstraint(self._vocabulary, labels, most)]
+        with torch.inference_mode():
+            outputs = self.loaded.model.generate(**inputs, **settings)
+        length = inputs["input_ids"].shape[1]
+        replies = self._read(inputs, outputs[:, length:], time.monotonic() - started)
+        for reply in replies:
+            self._spending.add(reply.usage)
+        return replies
+
+    def inputs(self, questions: Sequence[Question]) -> Any:
+        """Return the padded input of the model for a batch of questions.
+
+        Raises:
+            ValueError: A prompt has pictures, which the model does not read.
+        """
+        padding: dict[str, Any] = {"padding": True}
+        if self.loaded.reads_pictures:
+            padding = {"processor_kwargs": padding}
+        return self.loaded.processor.apply_chat_template(
+            [[self._message(message) for message in question.prompt] for question in questions],
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
-            processor_kwargs={"padding": True},
-        ).to(self._model.device)
-        settings: dict[str, Any] = {"max_new_tokens": self._sampling.max_answer_tokens}
-        if self._sampling.temperature:
-            torch.manual_seed(self._sampling.sampling_seed or 0)
-            settings |= {"do_sample": True, "temperature": self._sampling.temperature}
-        else:
-            settings |= {"do_sample": False}
-        with torch.inference_mode():
-            outputs = self._model.generate(**inputs, **settings)
-        length = inputs["input_ids"].shape[1]
-        return self._read(inputs, outputs[:, length:], time.monotonic() - started)
+            **padding,
+        ).to(self.loaded.model.device)
 
     def _read(self, inputs: Any, outputs: Any, seconds: float) -> list[Reply]:
-        tokenizer = self._processor.tokenizer
-        texts = self._processor.batch_decode(outputs, skip_special_tokens=True)
-        special = {tokenizer.pad_token_id, tokenizer.eos_token_id}
+        padding = self.loaded.tokenizer.pad_token_id
+        texts = self.loaded.processor.batch_decode(outputs, skip_special_tokens=True)
+        special = {padding, *self.loaded.ends}
         replies = []
         for row, text in enumerate(texts):
             ended = bool(special & set(outputs[row].tolist()))
-            tokens = sum(token != tokenizer.pad_token_id for token in outputs[row].tolist())
+            tokens = sum(token != padding for token in outputs[row].tolist())
             replies.append(
                 Reply(
                     text,
@@ -115,8 +139,18 @@ class LocalModel:
         return replies
 
     def _message(self, message: Message) -> dict[str, Any]:
+        if not self.loaded.reads_pictures:
+            return {"role": message.role, "content": "\n".join(map(self._words, message.parts))}
         # Many templates loop over the content, of system messages as well.
         return {"role": message.role, "content": [self._part(part) for part in message.parts]}
+
+    def _words(self, part: Any) -> str:
+        if isinstance(part, str):
+            return part
+        raise ValueError(
+            f"{self.loaded.name}: reads no pictures; add --strategy navgpt or --pictures none, or "
+            "name a vision-language model"
+        )
 
     def _part(self, part: Any) -> dict[str, Any]:
         from PIL import Image
@@ -125,13 +159,3 @@ class LocalModel:
             return {"type": "text", "text": part}
         # The model sees the same JPEG file as a server does.
         return {"type": "image", "image": Image.open(io.BytesIO(self._pictures.jpeg(part)))}
-
-
-def _identity(name: str, model: Any) -> str:
-    """Return a name that changes with the weights of a model."""
-    folder = Path(name)
-    if not folder.is_dir():
-        return f"transformers:{name}@{getattr(model.config, '_commit_hash', None)}"
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    states = [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
-    return f"transformers:{folder.resolve()} {' '.join(states)}"

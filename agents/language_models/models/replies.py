@@ -101,5 +101,9 @@ class BatchModel(Protocol):
     """Model that answers several questions at once."""
 
     def replies(self, questions: Sequence[Question]) -> list[Reply]:
-        """Answer questions, in their order."""
+        """Answer questions, in their order.
+
+        Raises:
+            StopRun: No further question can be answered.
+        """
         ...

@@ -5,7 +5,7 @@ The first of these steps that applies decides:
 1. Reasoning up to `</think>` is removed.
 2. The whole text is one JSON value: an object with a key "action" (in any case), or a bare label.
 3. The text between the first `{` and the last `}` is a JSON object with that key.
-4. A bare text that names one option, such as `C`, `C.` or `Place 4`.
+4. A bare text that names one option, such as `C`, `C.`, `Place 4` or the words of the option.
 5. The last match of `action`, a few other characters, and a label, for cut or malformed JSON.
 
 Only the value of "action" counts: words in other fields have no effect.
@@ -134,14 +134,20 @@ def _resolve(value: Any, options: Sequence[Option]) -> tuple[Option | None, str]
     numbers = any(label.isdigit() for label in labels)
     if isinstance(value, int) and not numbers:
         return None, "the action is a number instead of a label"
-    if text.lower() == "stop":
-        named = [option for option in options if option.action == 0]
-    elif place := _PLACE.fullmatch(text.rstrip(".")):
+    if place := _PLACE.fullmatch(text.rstrip(".")):
         named = [option for option in options if option.place == int(place[1])]
     elif (match := _LABEL_AND_WORDS.fullmatch(text)) and match[1].upper() in labels:
         named = [labels[match[1].upper()]]
     else:
-        named = []
+        named = [option for option in options if text.lower() in _names(option)]
     if len(named) == 1:
         return named[0], ""
     return None, "the action is not one of the options"
+
+
+def _names(option: Option) -> tuple[str, ...]:
+    """Return what an answer may call an option, beside its label: its words in the prompt."""
+    if option.action == 0:
+        return "stop", "stop here"
+    words = option.words.lower()
+    return words, f"place {option.place}, {words}"

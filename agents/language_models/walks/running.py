@@ -137,7 +137,11 @@ def _as_they_end(
 
 
 def walk_in_batches(
-    maker: WalkMaker | ContinuousWalkMaker, model: BatchModel, batch_size: int, on_walk: OnWalk
+    maker: WalkMaker | ContinuousWalkMaker,
+    model: BatchModel,
+    batch_size: int,
+    on_walk: OnWalk,
+    on_batch: Callable[[], object] = lambda: None,
 ) -> Finished:
     """Walk all episodes of a split with a model that answers several questions at once.
 
@@ -146,6 +150,7 @@ def walk_in_batches(
         model: Local model.
         batch_size: Number of walks at a time; when one ends, the next episode takes its place.
         on_walk: Function that is called with each finished walk.
+        on_batch: Function that is called after each batch of answers.
     """
     ids = [episode.instr_id for episode in maker.split.episodes]
     waiting = iter(ids)
@@ -157,7 +162,12 @@ def walk_in_batches(
         if not live:
             return Finished({i: done[i] for i in ids})
         questions = [walk.question for walk in live if walk.question is not None]
-        for walk, reply in zip(live, model.replies(questions), strict=True):
+        try:
+            replies = model.replies(questions)
+        except StopRun as error:
+            return Finished({i: done[i] for i in ids if i in done}, str(error))
+        on_batch()
+        for walk, reply in zip(live, replies, strict=True):
             walk.receive(reply)
             if walk.ending:
                 done[walk.instr_id] = walk

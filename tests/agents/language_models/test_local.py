@@ -1,85 +1,196 @@
-"""Local transformers models: tiny random ones of three architectures."""
+"""Local transformers models: tiny random ones of four architectures."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from agents.language_models.evaluation.evaluating import prepare, run_experiment
+from agents.language_models.models.budget import Spending
 from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.constraining import AnswerConstraint, Vocabulary
+from agents.language_models.models.loading import load_model
 from agents.language_models.models.local import LocalModel
 from agents.language_models.models.replies import Question
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import EvaluateVlmConfig, SamplingConfig
+from agents.settings.language_models import (
+    BudgetConfig,
+    EvaluateVlmConfig,
+    PromptConfig,
+    SamplingConfig,
+    ServerConfig,
+)
 from envs.pictures.view_pictures import ViewPose
 from tests.agents.language_models.servers import draw_colour
-from tests.agents.language_models.tiny_models import TINY_MODELS
+from tests.agents.language_models.tiny_models import TINY_MODELS, tokenizer, write_llama
+
+WORDS_ONLY = {"llama": write_llama}
+SHORT = SamplingConfig(max_answer_tokens=8)
 
 
-@pytest.fixture(scope="module", params=sorted(TINY_MODELS))
+@pytest.fixture(scope="module", params=sorted(TINY_MODELS | WORDS_ONLY))
 def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp(request.param)
-    TINY_MODELS[request.param](path)
+    (TINY_MODELS | WORDS_ONLY)[request.param](path)
     return path
 
 
 @pytest.fixture
+def llama(tmp_path):
+    path = tmp_path / "llama"
+    write_llama(path)
+    return path
+
+
+def local_model(folder, cache, sampling=SHORT, answer_format="text"):
+    return LocalModel(
+        load_model(str(folder), "cpu"),
+        Pictures(draw_colour),
+        sampling,
+        ReplyCache(cache),
+        Spending(BudgetConfig()),
+        answer_format,
+    )
+
+
+@pytest.fixture
 def model(folder, tmp_path):
-    sampling = SamplingConfig(max_answer_tokens=8)
-    cache = ReplyCache(tmp_path / "cache")
-    return LocalModel(str(folder), Pictures(draw_colour), sampling, "cpu", cache)
+    return local_model(folder, tmp_path / "cache")
 
 
-def question(*viewpoints):
+@pytest.fixture
+def asked(model):
+    """Questions that the model can read."""
+    if model.loaded.reads_pictures:
+        return [question("a"), question("b", "c", "d"), question()]
+    return [question(words=words) for words in ("The hall.", "The hall and the kitchen.", "")]
+
+
+def question(*viewpoints, words="", labels=("A", "B")):
     parts = [part for v in viewpoints for part in (f"Place {v}:", ViewPose("s", v, 0.0))]
     system = Message("system", ("You steer a robot.",))
-    return Question((system, Message("user", (*parts, "Which?"))), ("A", "B"))
+    return Question((system, Message("user", (words, *parts, "Which?"))), labels)
 
 
-def test_a_batch_gives_the_answers_of_single_questions(model, folder, tmp_path):
-    questions = [question("a"), question("b", "c", "d"), question()]
-    together = model.replies(questions)
-    alone = LocalModel(
-        *(str(folder), Pictures(draw_colour), SamplingConfig(max_answer_tokens=8), "cpu"),
-        ReplyCache(tmp_path / "other"),
-    )
-    assert [r.text for r in together] == [alone.replies([q])[0].text for q in questions]
+def test_a_batch_gives_the_answers_of_single_questions(model, asked, folder, tmp_path):
+    together = model.replies(asked)
+    alone = local_model(folder, tmp_path / "other")
+    assert [r.text for r in together] == [alone.replies([q])[0].text for q in asked]
     assert all(0 < reply.usage.completion <= 8 for reply in together)
     assert together[1].usage.prompt > together[0].usage.prompt > together[2].usage.prompt
 
 
-def test_pictures_reach_the_model(model, folder):
-    import torch
-
+@pytest.mark.parametrize("folder", sorted(TINY_MODELS), indirect=True)
+def test_pictures_reach_the_model(model):
     logits = []
     for viewpoint in ("a", "b"):
-        conversation = [model._message(message) for message in question(viewpoint).prompt]
-        inputs = model._processor.apply_chat_template(
-            [conversation], tokenize=True, return_dict=True, return_tensors="pt"
-        )
         with torch.inference_mode():
-            logits.append(model._model(**inputs).logits[0, -1].float().numpy())
+            output = model.loaded.model(**model.inputs([question(viewpoint)]))
+        logits.append(output.logits[0, -1].float().numpy())
     assert not np.allclose(*logits)
 
 
-def test_answers_come_from_the_cache(model, monkeypatch):
-    first = model.replies([question("a")])
+def test_a_model_of_words_refuses_pictures_with_a_remedy(llama, tmp_path):
+    with pytest.raises(ValueError, match=r"llama: reads no pictures; .*--strategy navgpt"):
+        local_model(llama, tmp_path / "cache").replies([question("a")])
+
+
+def test_answers_come_from_the_cache(model, asked, monkeypatch):
+    first = model.replies(asked)
     monkeypatch.setattr(model, "_generate", None)
-    assert model.replies([question("a")]) == first
+    assert model.replies(asked) == first
 
 
-def test_an_evaluation_runs_to_its_end(folder, tmp_path, houses):
+def test_constrained_answers_are_cached_beside_free_ones(llama, tmp_path):
+    formats = ("auto", "text", "schema")
+    replies = [local_model(llama, tmp_path, SHORT, one).replies([question()]) for one in formats]
+    assert replies[0] == replies[1] != replies[2]
+
+
+@pytest.mark.parametrize("tokens", [200, 100])
+def test_constrained_answers_can_be_read(folder, asked, tmp_path, tokens):
+    labels = tuple(map(str, range(13)))  # some begin with another one
+    questions = [replace(one, labels=labels) for one in asked]
+    chosen = set()
+    for temperature, seed in ((0.0, 0), (2.0, 1), (2.0, 2), (2.0, 3)):
+        sampling = SamplingConfig(temperature, seed, tokens)
+        model = local_model(folder, tmp_path / "constrained", sampling, "schema")
+        for reply in model.replies(questions):
+            answer = json.loads(reply.text)
+            assert list(answer) == ["thought", "plan", "action"]
+            assert answer["action"] in labels
+            assert reply.finish == "stop"
+            assert reply.usage.completion <= tokens
+            chosen.add(answer["action"])
+    assert {len(label) for label in chosen} == {1, 2}
+
+
+def test_a_constrained_answer_without_room_is_cut_off(llama, tmp_path):
+    sampling = SamplingConfig(max_answer_tokens=20)
+    reply = local_model(llama, tmp_path / "cache", sampling, "schema").replies([question()])[0]
+    assert reply.finish == "length"
+    assert reply.text == '{"thought": "", "pla'  # a token is a character
+
+
+def test_a_token_may_close_a_string_and_begin_the_next_part():
+    words = tokenizer()
+    words.add_tokens(['",', '", "', '","', '."', 'a"b', "a\\b"])
+    vocabulary = Vocabulary(words, len(words), words.eos_token_id)
+    closing = {words.decode([token]): begun for token, begun in vocabulary.closing.items()}
+    assert closing == {'"': 0, '",': 1, '", "': 3, '."': 0}
+    written = {words.decode([token]) for token in vocabulary.written.tolist()}
+    assert written >= {"a", " ", *closing}
+    assert not written & {'","', 'a"b', "a\\b", "\n", "</s>", ""}
+    for close in closing:
+        before = close.partition('"')[0]
+        expected = f'{{"thought": "{before}", "plan": "{before}", "action": "B"}}</s>'
+        assert write(words, vocabulary, [close, close, "B"]) == expected
+
+
+def write(words, vocabulary, choices):
+    """Return an answer with the choices wherever several tokens are allowed."""
+    constraint = AnswerConstraint(vocabulary, [("A", "B")], 200)
+    chosen = iter([words.convert_tokens_to_ids(choice) for choice in choices])
+    answer = []
+    while True:
+        scores = constraint(torch.tensor([[0, *answer]]), torch.zeros(1, len(words)))
+        allowed = scores[0].isfinite().nonzero()[:, 0].tolist()
+        if len(allowed) == len(words):
+            return words.decode(answer)
+        answer.append(allowed[0] if len(allowed) == 1 else next(chosen))
+        assert answer[-1] in allowed
+
+
+def test_prompts_that_are_too_long_are_reported_and_the_others_answered(tmp_path):
+    write_llama(tmp_path / "llama", max_position_embeddings=100)
+    model = local_model(tmp_path / "llama", tmp_path / "cache")
+    long, short = question(words="hall " * 20), question()
+    replies = model.replies([long, short, long])
+    assert [reply.finish == "too_long" for reply in replies] == [True, False, True]
+    assert "it reads 92 beside an answer" in replies[0].text
+    assert replies[1] == local_model(tmp_path / "llama", tmp_path / "cache").replies([short])[0]
+
+
+def evaluate(folder, tmp_path, **settings):
     config = EvaluateVlmConfig(
         local_model=str(folder),
         episodes=3,
         concurrency=2,
         output=tmp_path / "run",
         cache=tmp_path / "cache",
-        sampling=SamplingConfig(max_answer_tokens=8),
+        **{"sampling": SHORT, **settings},
     )
-    assert run_experiment(prepare(config, draw=draw_colour)) == 0
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    status = run_experiment(prepare(config, draw=draw_colour, describe=lambda view: "a room"))
+    return status, json.loads((tmp_path / "run" / "results.json").read_text())
+
+
+def test_an_evaluation_runs_to_its_end(folder, tmp_path):
+    prompt = PromptConfig(strategy="navgpt" if folder.name.startswith("llama") else "plain")
+    status, results = evaluate(folder, tmp_path, prompt=prompt)
+    assert status == 0
     counts = results["answers"]
     assert counts["episodes"] == 3
     # A random model does not answer in the format.
@@ -87,19 +198,52 @@ def test_an_evaluation_runs_to_its_end(folder, tmp_path, houses):
     assert results["tokens"]["completion"] > 0
 
 
+def test_an_evaluation_with_constrained_answers_has_no_invalid_one(llama, tmp_path, capsys):
+    status, results = evaluate(
+        llama,
+        tmp_path,
+        prompt=PromptConfig(strategy="navgpt"),
+        sampling=SamplingConfig(max_answer_tokens=60),
+        server=ServerConfig(answer_format="schema"),
+        max_episode_steps=2,
+    )
+    assert status == 0
+    counts = results["answers"]
+    assert counts["answers"] == counts["decisions"] >= 3
+    assert counts["decisions without a valid answer"] == 0
+    assert f"{counts['answers']} requests" in capsys.readouterr().err
+
+
+def test_answers_of_local_models_are_constrained_by_a_schema_or_not_at_all():
+    with pytest.raises(ValueError, match="--answer-format object: a local model has schema or"):
+        EvaluateVlmConfig(local_model="x", server=ServerConfig(answer_format="object"))
+
+
+def test_budgets_end_a_run_with_a_local_model(llama, tmp_path):
+    status, results = evaluate(
+        llama,
+        tmp_path,
+        prompt=PromptConfig(strategy="navgpt"),
+        budget=BudgetConfig(max_requests=4),
+    )
+    assert status == 1
+    assert not results["complete"]
+    assert results["answers"]["episodes"] == 2
+    assert results["answers"]["answers"] == 4
+
+
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(OSError, match="nothing"):
-        LocalModel(
-            str(tmp_path / "nothing"),
-            Pictures(),
-            SamplingConfig(),
-            "cpu",
-            ReplyCache(tmp_path / "cache"),
-        )
+        load_model(str(tmp_path / "nothing"), "cpu")
 
 
 def test_a_folder_without_a_model_is_named_with_a_remedy(tmp_path):
-    cache = ReplyCache(tmp_path / "cache")
     (tmp_path / "model").mkdir()
     with pytest.raises(ValueError, match=r"model: transformers cannot read it .*save_pretrained"):
-        LocalModel(str(tmp_path / "model"), Pictures(draw_colour), SamplingConfig(), "cpu", cache)
+        load_model(str(tmp_path / "model"), "cpu")
+
+
+def test_a_model_without_a_chat_template_is_named(llama):
+    (llama / "chat_template.jinja").unlink()
+    with pytest.raises(ValueError, match=r"llama: has no chat template"):
+        load_model(str(llama), "cpu")

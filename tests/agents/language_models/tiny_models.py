@@ -1,4 +1,4 @@
-"""Tiny image-text-to-text models with random weights, saved as folders."""
+"""Tiny models with random weights, saved as folders: for images and text, and for text only."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,16 +12,21 @@ TEMPLATE = (
     "{% if p['type'] == 'image' %}IMAGE{% else %}{{ p['text'] }}{% endif %}{% endfor %}"
     "</s>{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}"
 )
+WORDS_TEMPLATE = (  # the content of a message is a string
+    "{% for m in messages %}{{ '<s>' + m['role'] + ': ' + m['content'] + '</s>' }}{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant: {% endif %}"
+)
 TEXT = {
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "num_key_value_heads": 2,
+    "max_position_embeddings": 16384,
 }
 
 
-def tokenizer():
+def tokenizer(size=264):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -29,7 +34,7 @@ def tokenizer():
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=264,
+        vocab_size=size,
         special_tokens=SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -57,7 +62,7 @@ def write_llava(folder: Path) -> None:
 
     words = tokenizer()
     vision = {**TEXT, "image_size": 56, "patch_size": 14}
-    del vision["num_key_value_heads"]
+    del vision["num_key_value_heads"], vision["max_position_embeddings"]
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**vision),
         text_config=LlamaConfig(vocab_size=len(words), **TEXT),
@@ -169,6 +174,19 @@ def _qwen_processor(kind, image_kind, video_kind, words, patch):
         video_kind(patch_size=patch, merge_size=2, size=sizes),
         chat_template=TEMPLATE.replace("IMAGE", START + IMAGE + END),
     )
+
+
+def write_llama(folder: Path, vocabulary: int = 264, **changes) -> None:
+    """Write a model for text only."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    words = tokenizer(vocabulary)
+    words.chat_template = WORDS_TEMPLATE
+    settings = {**TEXT, "vocab_size": len(words), "eos_token_id": words.eos_token_id, **changes}
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig(**settings)).save_pretrained(folder)
+    words.save_pretrained(folder)
 
 
 TINY_MODELS: dict[str, Callable[[Path], None]] = {

@@ -9,15 +9,16 @@ import torch
 
 from agents.demonstrations.export import export_demonstrations
 from agents.demonstrations.recording.settings import DemonstrationConfig
+from agents.language_models.models.budget import Spending
 from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.loading import load_model
 from agents.language_models.models.local import LocalModel
-from agents.language_models.models.replies import Question
 from agents.language_models.prompts.parsing import parse_answer
 from agents.language_models.prompts.pictures import Pictures
 from agents.language_models.strategies import make_strategy
 from agents.language_models.walks.running import WalkMaker
 from agents.language_models.walks.walking import WalkSettings
-from agents.settings.language_models import PromptConfig, SamplingConfig
+from agents.settings.language_models import BudgetConfig, PromptConfig, SamplingConfig
 from agents.vlm_finetuning.finetuning import finetune_vlm
 from agents.vlm_finetuning.learner import vlm_trainer
 from agents.vlm_finetuning.records import model_inputs, read_records
@@ -85,7 +86,8 @@ def local_model(folder, world, cache):
     files = load_split("r2r", "train", "matterport", world, features="none").files
     views = shared_pictures(files, size=32)
     pictures = Pictures(lambda pose: views.rgb([pose])[0])
-    return LocalModel(str(folder), pictures, SamplingConfig(), "cpu", ReplyCache(cache))
+    loaded, spending = load_model(str(folder), "cpu"), Spending(BudgetConfig())
+    return LocalModel(loaded, pictures, SamplingConfig(), ReplyCache(cache), spending)
 
 
 def questions(world, instr_id):
@@ -151,22 +153,11 @@ def test_only_the_answer_has_a_loss_and_prompts_equal_those_of_an_evaluation(
         answer = inputs["labels"][0][inputs["labels"][0] != -100]
         text = learner.processor.tokenizer.decode(answer)
         assert text == record.answer + learner.processor.tokenizer.eos_token
-        expected = prompt_inputs(tuned, question)
+        expected = tuned.inputs([question])
         length = expected["input_ids"].shape[1]
         assert torch.equal(inputs["input_ids"][:, :length], expected["input_ids"])
         assert len(answer) == inputs["input_ids"].shape[1] - length
         assert inputs["pixel_values"].shape == expected["pixel_values"].shape
-
-
-def prompt_inputs(tuned: LocalModel, question: Question):
-    conversation = [tuned._message(message) for message in question.prompt]
-    return tuned._processor.apply_chat_template(
-        [conversation],
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-    )
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(config_of, tmp_path, check_same_run):

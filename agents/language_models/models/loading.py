@@ -1,0 +1,105 @@
+"""Load models of transformers that answer in words, with or without picture input."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.extras import check_extra
+from storage.hugging_face import reading
+from training.devices import check_device
+
+_SLOW = 5e8  # parameters
+_GGUF = ".gguf"
+_GGUF_REMEDY = "download the file again, or name a folder of transformers"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Model with what prepares its input.
+
+    Attributes:
+        name: Name on the Hugging Face hub, folder or file.
+        model: The model, in evaluation mode.
+        processor: Processor of a model that reads pictures, otherwise the tokenizer.
+        reads_pictures: Whether pictures can be part of a prompt.
+    """
+
+    name: str
+    model: Any
+    processor: Any
+    reads_pictures: bool
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer, which a processor contains."""
+        return self.processor.tokenizer if self.reads_pictures else self.processor
+
+    @property
+    def ends(self) -> list[int]:
+        """Tokens that end an answer, first the tokenizer's."""
+        named = self.model.generation_config.eos_token_id or []
+        named = [named] if isinstance(named, int) else named
+        return list(dict.fromkeys([self.tokenizer.eos_token_id, *named]))
+
+    @property
+    def identity(self) -> str:
+        """Name that changes with the weights."""
+        path = Path(self.name)
+        if not path.exists():
+            return f"transformers:{self.name}@{getattr(self.model.config, '_commit_hash', None)}"
+        files = sorted(file for file in (path, *path.glob("*")) if file.is_file())
+        states = [f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files]
+        return f"transformers:{path.resolve()} {' '.join(states)}"
+
+
+def load_model(name: str, device: str) -> LoadedModel:
+    """Load a model, whose configuration says whether it reads pictures.
+
+    Args:
+        name: Name on the Hugging Face hub, folder, or file in the format GGUF of llama.cpp, from
+            which transformers takes the tokenizer and the chat template as well.
+        device: Device of the model.
+
+    Raises:
+        FileNotFoundError: There is no such GGUF file.
+        ModuleNotFoundError: A package that reads GGUF files is not installed.
+        ConnectionError: The model cannot be downloaded.
+        ValueError: The model cannot be read or has no chat template, or torch cannot compute on
+            the device.
+    """
+    from transformers import (
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+        AutoProcessor,
+        AutoTokenizer,
+    )
+
+    check_device(device)
+    if name.endswith(_GGUF):
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"{name}: no such file; name a GGUF file, or a folder")
+        for package in ("gguf", "accelerate"):
+            check_extra(package, "gguf", f"--local-model {name}")
+        source, remedy = {"gguf_file": Path(name).name}, {"remedy": _GGUF_REMEDY}
+        folder = str(Path(name).parent)
+    else:
+        source, remedy, folder = {}, {}, name
+    with reading(name, **remedy):
+        config: Any = AutoConfig.from_pretrained(folder, **source)
+        reads_pictures = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        kind: Any = AutoModelForImageTextToText if reads_pictures else AutoModelForCausalLM
+        prepares: Any = AutoProcessor if reads_pictures else AutoTokenizer
+        processor = prepares.from_pretrained(folder, **source)
+        model = kind.from_pretrained(folder, dtype="auto", **source)
+    if not getattr(processor, "chat_template", None):
+        raise ValueError(f"{name}: has no chat template; choose a model for conversations")
+    loaded = LoadedModel(name, model.to(device).eval(), processor, reads_pictures)
+    loaded.tokenizer.padding_side = "left"
+    if loaded.tokenizer.pad_token is None:
+        loaded.tokenizer.pad_token = loaded.tokenizer.eos_token
+    parameters = sum(weight.numel() for weight in model.parameters())
+    slow = "; a decision can take minutes" if device == "cpu" and parameters > _SLOW else ""
+    print(f"{name}: {parameters / 1e6:.3g} million parameters on {device}{slow}")
+    return loaded
