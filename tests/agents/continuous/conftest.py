@@ -6,6 +6,7 @@ import pytest
 from agents.continuous import tasks
 from agents.continuous.features import FrozenFeatures
 from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
+from encoders.clip import ClipEncoder
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import task_settings
 from tests.envs.continuous.conftest import BoxSimulator
@@ -87,13 +88,8 @@ def box_world(monkeypatch, split_of_boxes):
     def load(dataset, split="train", world="houses", tokenizer=None):
         return split_of_boxes
 
-    class Encoder:
-        @staticmethod
-        def load(name, pretrained=None, device=None):
-            return CornerEncoder()
-
     monkeypatch.setattr(tasks, "load_continuous_split", load)
     monkeypatch.setattr(tasks, "HouseSimulator", BoxSimulator)
-    monkeypatch.setattr(tasks, "ClipEncoder", Encoder)
+    monkeypatch.setattr(ClipEncoder, "load", lambda *_, **__: CornerEncoder())
     real = tasks.task_settings
     monkeypatch.setattr(tasks, "task_settings", lambda *a, **k: real(*a, **k, max_episode_steps=80))
