@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from agents.acting.rollout import STOP
+from agents.acting.rollout import STOP, Observation
 from agents.acting.visits import add_visits, pad_histories
 from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Decision, Follower
@@ -34,6 +34,12 @@ class Position(NamedTuple):
 
     node: int
     view: int
+
+
+def start_positions(observation: Observation) -> list[Position]:
+    """Return the positions of all rows of an observation."""
+    pairs = zip(observation["viewpoint"].tolist(), observation["view"].tolist(), strict=True)
+    return [Position(node, view) for node, view in pairs]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Evaluation of trained agents, and submission files for test servers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,7 +34,6 @@ from agents.learning.follower_loss import make_follower_loss
 from agents.learning.speaker_training import LoadedSpeaker, load_speaker
 from agents.map_training.building import load_map_agent
 from agents.map_transformer.agent import MapAgent
-from agents.maps.frontier_agent import FrontierAgent
 from agents.settings import (
     AgentConfig,
     AnyTrainConfig,
@@ -66,6 +66,28 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     Raises:
         FileNotFoundError, ValueError: As in `load_run`; or the submission would be incomplete.
     """
+    config = prepare_evaluation(config)
+    settings = config.settings(read_agent_config(config.run))
+    results: Results = {}
+    for split in config.splits:
+        results |= _evaluate_split(config, settings, split)
+    if results:
+        print(table(results))
+    if config.json is not None:
+        write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
+    return results
+
+
+def prepare_evaluation(config: EvaluateConfig) -> EvaluateConfig:
+    """Check everything that an evaluation needs, set the number of threads, and tune frontier.
+
+    Returns:
+        The settings, in which a search while walking is tuned; to prepare them again changes
+        nothing.
+
+    Raises:
+        FileNotFoundError, ValueError: As in `evaluate_run`.
+    """
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_agent_config(config.run))
@@ -79,14 +101,21 @@ def evaluate_run(config: EvaluateConfig) -> Results:
             )
         config.submission.parent.mkdir(parents=True, exist_ok=True)
     _check_data(config, settings)
-    results: Results = {}
-    for split in config.splits:
-        results |= _evaluate_split(config, settings, split)
-    if results:
-        print(table(results))
-    if config.json is not None:
-        write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
-    return results
+    return _tune_frontier(config, settings)
+
+
+def _tune_frontier(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
+    """Return settings with a tuned search while walking, if that is requested."""
+    search = config.search
+    if search.method != "frontier" or search.tune is None:
+        return config
+    assert isinstance(settings, TrainConfig)
+    best, success = best_frontier(*load_follower(config.run, search.tune, settings), search)
+    print(
+        f"{search.tune}: success {100 * success:.1f} with --search.metre-cost "
+        f"{best.metre_cost:g} --search.sharpness {best.sharpness:g}"
+    )
+    return replace(config, search=best)
 
 
 def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
@@ -151,9 +180,9 @@ def searches(
     search while walking has its walks only.
     """
     search = config.search
+    name = f"{agent_name(settings)}, {search.method}"
     if search.method == "frontier":
-        name, walker = frontier_walker(config, settings, env, agent)
-        return {name: evaluate(env, walker, f"{split} {search.method}")}
+        return {name: evaluate(env, frontier_agent(env, agent, search), f"{split} {search.method}")}
     speaker = None
     if search.speaker is not None:
         speaker = load_speaker(search.speaker, env, feature_metadata(settings), settings.device)
@@ -165,24 +194,8 @@ def searches(
         print(f"{search.tune}: success {100 * success:.1f} with {weighting}")
     split_search = _search(env, agent, config, speaker, split)
     alone, whole = evaluate_search(env, split_search, weighting)
-    name = f"{agent_name(settings)}, {search.method}"
     name += "" if speaker is None else " and speaker"
     return {name: alone, f"{name}, whole walk": whole}
-
-
-def frontier_walker(
-    config: EvaluateConfig, settings: TrainConfig, env: VlnVectorEnv, agent: FollowerAgent
-) -> tuple[str, FrontierAgent]:
-    """Return the name of the search while walking, and its agent, tuned if requested."""
-    search = config.search
-    if search.tune is not None:
-        tune_env, tune_agent = load_follower(config.run, search.tune, settings)
-        search, success = best_frontier(tune_env, tune_agent, search)
-        print(
-            f"{config.search.tune}: success {100 * success:.1f} with --search.metre-cost "
-            f"{search.metre_cost:g} --search.sharpness {search.sharpness:g}"
-        )
-    return f"{agent_name(settings)}, {search.method}", frontier_agent(env, agent, search)
 
 
 def _search(
@@ -260,13 +273,12 @@ def load_walkers(
     """
     settings = config.settings(read_agent_config(config.run))
     _check_search(config, settings)
+    search = _tune_frontier(config, settings).search
     env, agent = load_run(config.run, split, settings)
     agents: dict[str, Agent] = {agent_name(settings): agent}
-    if config.search.method == "frontier":
+    if search.method == "frontier":
         assert isinstance(agent, FollowerAgent)
-        assert isinstance(settings, TrainConfig)
-        name, walker = frontier_walker(config, settings, env, agent)
-        agents[name] = walker
+        agents[f"{agent_name(settings)}, {search.method}"] = frontier_agent(env, agent, search)
     return settings, env, agents | (baselines(env, settings.seed) if config.baselines else {})
 
 

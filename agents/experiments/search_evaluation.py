@@ -17,7 +17,14 @@ from agents.acting.reranking import (
     search_walk,
     tune_weighting,
 )
-from agents.acting.search import Position, Searcher, SearchResult, beam_search, best_first_search
+from agents.acting.search import (
+    Position,
+    Searcher,
+    SearchResult,
+    beam_search,
+    best_first_search,
+    start_positions,
+)
 from agents.envdrop.follower import Follower
 from agents.learning.speaker_training import LoadedSpeaker
 from agents.maps.frontier_agent import FrontierAgent
@@ -125,12 +132,20 @@ def best_weighting(env: VlnVectorEnv, search: SplitSearch) -> tuple[Weighting, f
     return tune_weighting(ranked, values)
 
 
-def frontier_agent(env: VlnVectorEnv, agent: FollowerAgent, config: SearchConfig) -> FrontierAgent:
-    """Return an agent that walks to the best node of its whole map, with a follower's weights."""
+def frontier_agent(
+    env: VlnVectorEnv,
+    agent: FollowerAgent,
+    config: SearchConfig,
+    geometry: MapGeometry | None = None,
+) -> FrontierAgent:
+    """Return an agent that walks to the best node of its whole map, with a follower's weights.
+
+    The tables of the environment's world, `geometry`, are computed if they are not given.
+    """
     return FrontierAgent(
         agent.follower,
         agent.features,
-        MapGeometry.of(env.nav_world),
+        geometry or MapGeometry.of(env.nav_world),
         env.max_episode_steps,
         config.metre_cost,
         config.sharpness,
@@ -149,7 +164,9 @@ def best_frontier(
         replace(config, tune=None, metre_cost=cost, sharpness=sharpness)
         for cost, sharpness in itertools.product(_METRE_COSTS, _SHARPNESS)
     ]
-    rates = [evaluate(env, frontier_agent(env, agent, trial)).summary()["SR"] for trial in trials]
+    geometry = MapGeometry.of(env.nav_world)
+    agents = [frontier_agent(env, agent, trial, geometry) for trial in trials]
+    rates = [evaluate(env, one).summary()["SR"] for one in agents]
     best = int(np.argmax(rates))
     return trials[best], rates[best]
 
@@ -159,10 +176,7 @@ def _start_batch(env: VlnVectorEnv, batch: list[Episode], search: SplitSearch) -
     ids = [episode.instr_id for episode in batch]
     padded = [*ids, *[ids[0]] * (env.num_envs - len(ids))]
     observation, _ = env.reset(options={"episode_ids": padded})
-    for row, instr_id in enumerate(ids):
-        search.starts[instr_id] = Position(
-            int(observation["viewpoint"][row]), int(observation["view"][row])
-        )
+    search.starts.update(zip(ids, start_positions(observation), strict=False))
     return observation["instruction"][: len(ids)]
 
 

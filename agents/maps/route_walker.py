@@ -65,14 +65,12 @@ class RouteWalker(ABC):
             way to a node that they chose earlier.
         """
         parts: dict[str, np.ndarray] = {}
-        described = self.describe(self._choice) if self._chose.size else {}
+        places = np.searchsorted(self._acted, self._chose)
+        described = self.describe(self._choice) if places.size else {}
         for name, details in described.items():
-            column = np.empty(len(self._acted), object)
-            for place, detail in zip(
-                np.searchsorted(self._acted, self._chose), details, strict=True
-            ):
+            parts[name] = column = np.empty(len(self._acted), object)
+            for place, detail in zip(places, details, strict=True):
                 column[place] = detail
-            parts[name] = column
         return parts
 
     @abstractmethod

@@ -26,8 +26,9 @@ def main(arguments: Sequence[str]) -> None:
             f"without --search.method {config.search.method}"
         )
     # Imported here so that --help answers without loading torch.
-    from agents.experiments.runs import evaluate_run
+    from agents.experiments.runs import evaluate_run, prepare_evaluation
 
+    config = prepare_evaluation(config)  # so that traces are walked as tuned for the scores
     evaluate_run(config)
     if config.traces is not None:
         for split in config.splits:

@@ -9,7 +9,13 @@ import torch
 from agents.acting.environments import make_follower
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import walk
-from agents.acting.search import Position, Searcher, beam_search, best_first_search
+from agents.acting.search import (
+    Position,
+    Searcher,
+    beam_search,
+    best_first_search,
+    start_positions,
+)
 from envs.navigation.device_features import DeviceFeatures
 from tests.agents.crossroads import CHOICES, POSITIONS, Chooser, Nodes, make_world
 
@@ -101,10 +107,7 @@ def test_beam_width_one_equals_the_walk_of_the_follower(
     features = DeviceFeatures(doors_env)
     ids = [episode.instr_id for episode in doors_env.episodes[:16]]
     observation, _ = doors_env.reset(options={"episode_ids": ids})
-    starts = [
-        Position(*map(int, pair))
-        for pair in zip(observation["viewpoint"], observation["view"], strict=True)
-    ]
+    starts = start_positions(observation)
     with torch.inference_mode():
         searcher = Searcher(
             follower, features, doors_env.nav_world, observation["instruction"], starts

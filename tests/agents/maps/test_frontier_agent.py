@@ -7,7 +7,7 @@ import torch
 from agents.acting.environments import make_env, make_follower
 from agents.acting.evaluation import evaluate
 from agents.acting.rollout import walk
-from agents.acting.search import Position, Searcher, best_first_search
+from agents.acting.search import Searcher, best_first_search, start_positions
 from agents.maps.frontier_agent import FrontierAgent
 from agents.maps.geometry import MapGeometry
 from envs.navigation.device_features import DeviceFeatures
@@ -120,10 +120,7 @@ def test_without_a_cost_it_ends_where_best_first_search_does(doors_config, doors
     features, world = DeviceFeatures(doors_env), doors_env.nav_world
     ids = [episode.instr_id for episode in doors_env.episodes[:16]]
     observation, _ = doors_env.reset(options={"episode_ids": ids})
-    starts = [
-        Position(*map(int, pair))
-        for pair in zip(observation["viewpoint"], observation["view"], strict=True)
-    ]
+    starts = start_positions(observation)
     with torch.inference_mode():
         searcher = Searcher(follower, features, world, observation["instruction"], starts)
         results = best_first_search(searcher, 1, 300)
