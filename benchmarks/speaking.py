@@ -35,6 +35,7 @@ from training_runs import (
     keep_weights,
     random_run,
     weight_updates,
+    with_setting,
 )
 
 from agents.envdrop.encoders import PAD
@@ -78,7 +79,7 @@ def main() -> None:
         config, size, paths = dataclasses.replace(config, seconds=0.01), 4, 40
     with tempfile.TemporaryDirectory() as folder:
         run = random_run(config.data_dir, config.seed, Path(folder, "features.safetensors"))
-        run = published(dataclasses.replace(run, batch_size=size))
+        run = with_setting(dataclasses.replace(run, batch_size=size), PUBLISHED)
         torch.manual_seed(config.seed)
         speaker = SpeakerLearner(speaker_run(run, Path(folder, "speaker")))
         baseline = PlainSpeaker(PlainAgent(baseline_env(run, size, "train")))
@@ -101,16 +102,6 @@ def main() -> None:
             BACK_TRANSLATION_BAR,
         )
     report("speaking", figures, config.json)
-
-
-def published(run: TrainConfig) -> TrainConfig:
-    """Return the settings of a follower's run in the published setting."""
-    follower = dataclasses.replace(
-        run.follower,
-        feature_dropout_kind=PUBLISHED.dropout,
-        standardise=PUBLISHED.standardise,
-    )
-    return dataclasses.replace(run, bucket=PUBLISHED.bucket, follower=follower)
 
 
 def speaker_run(run: TrainConfig, output: Path) -> SpeakerTrainConfig:

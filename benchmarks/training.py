@@ -34,6 +34,7 @@ from training_runs import (
     keep_weights,
     random_run,
     weight_updates,
+    with_setting,
 )
 
 from agents.acting.evaluation import by_length
@@ -111,13 +112,8 @@ def _iteration(
         precision: Precision of the products.
     """
     torch.manual_seed(config.seed)
-    follower = dataclasses.replace(
-        run.follower, feature_dropout_kind=setting.dropout, standardise=setting.standardise
-    )
-    settings = dataclasses.replace(
-        run, batch_size=size, precision=precision, bucket=setting.bucket, follower=follower
-    )
-    learner = FollowerLearner(settings)
+    settings = dataclasses.replace(run, batch_size=size, precision=precision)
+    learner = FollowerLearner(with_setting(settings, setting))
     iterate = weight_updates(learner)
     name = _iteration_name(size, setting) + ("" if precision == "fp32" else f", {precision}")
     seconds = 1 / rate(iterate, 1, config.seconds)

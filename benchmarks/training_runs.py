@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,14 @@ def random_run(data_dir: Path | None, seed: int, features: Path) -> TrainConfig:
         follower=FollowerConfig(),
         reinforcement=ReinforcementConfig(weight=1.0),
     )
+
+
+def with_setting(run: TrainConfig, setting: Setting) -> TrainConfig:
+    """Return the settings of a follower's run in a setting."""
+    follower = replace(
+        run.follower, feature_dropout_kind=setting.dropout, standardise=setting.standardise
+    )
+    return replace(run, bucket=setting.bucket, follower=follower)
 
 
 def weight_updates(learner: FollowerLearner | SpeakerLearner) -> Callable[[], None]:
