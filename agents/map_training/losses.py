@@ -21,7 +21,7 @@ from agents.map_transformer.paths import (
     without_padding,
 )
 from agents.map_transformer.states import MapState
-from agents.maps.experts import NO_TARGET, Expert
+from agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert
 from agents.maps.known_maps import KnownMaps
 from agents.settings import MapTrainConfig
 from envs.navigation.reference_walks import ReferenceWalks
@@ -185,6 +185,8 @@ class MapLoss(MinibatchesLoss):
             guided = batch.draws.next(state.rows) >= config.sampled_steps
             return np.where(guided & (labels != NO_TARGET), labels, chosen)
 
+        # A walk ends at the goal, as in DUET: afterwards the goal is a visited node, so that every
+        # label would lead elsewhere. Reinforcement must see what a missed stop leads to.
         agent = MapAgent(
             self.model,
             features,
@@ -192,6 +194,7 @@ class MapLoss(MinibatchesLoss):
             policy,
             stops_at_best=False,
             expert=expert,
+            ends_with_expert=self.critic is None,
             reads_instructions=config.reads_instructions,
         )
         walk = agent.walk(env, [env.episodes[episode].instr_id for episode in episodes])
@@ -201,9 +204,12 @@ class MapLoss(MinibatchesLoss):
         """Return the weighted losses of sampled walks, and the figures to log."""
         config = self._config
         losses, agreed, count = [], 0.0, 0
+        stopped = np.zeros(episodes, dtype=bool)
         for decision in walk.decisions:
             assert decision.labels is not None
-            targets = torch.from_numpy(decision.labels).to(decision.scores.decision.device)
+            labels = np.where(stopped[decision.rows], NO_TARGET, decision.labels)
+            stopped[decision.rows] |= labels == STOP_TOKEN
+            targets = torch.from_numpy(labels).to(decision.scores.decision.device)
             losses.append(decision_loss(decision.scores.decision, targets))
             agreed += agreement_share(decision.scores.decision, targets) * len(targets)
             count += len(targets)
