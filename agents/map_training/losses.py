@@ -28,6 +28,7 @@ from envs.navigation.reference_walks import ReferenceWalks
 from envs.navigation.references import ReferencePaths
 from envs.navigation.vector_env import VlnVectorEnv
 
+_WHOLE_PATHS = 0.2  # share of pre-training samples at the end of their path
 _LEAST_STATES = 32  # that are scored together; fewer make the matrix products slow
 
 
@@ -94,9 +95,22 @@ class PathBatch(NamedTuple):
 
     def last(self) -> np.ndarray:
         """Return the (B,) indices of the last states, in the order of the episodes."""
+        order, ends = self._ordered()
+        return order[ends]
+
+    def drawn(self, rng: np.random.Generator) -> np.ndarray:
+        """Return (B,) indices of states: a fifth are the last ones, the others earlier (DUET)."""
+        order, ends = self._ordered()
+        earlier = np.diff(ends, prepend=-1) - 1  # (B,) numbers of earlier states
+        back = rng.integers(1, np.maximum(earlier, 1) + 1)
+        whole = (rng.random(len(ends)) < _WHOLE_PATHS) | (earlier == 0)
+        return order[np.where(whole, ends, ends - back)]
+
+    def _ordered(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the order (R,) of the states by episode and step, and the (B,) last places."""
         order = np.lexsort((self.paths.steps[self.states], self.episodes))
         episodes = self.episodes[order]
-        return order[np.append(episodes[1:] != episodes[:-1], True)]
+        return order, np.flatnonzero(np.append(episodes[1:] != episodes[:-1], True))
 
 
 def path_batch(

@@ -120,6 +120,17 @@ def test_states_are_scored_without_the_padding_of_larger_maps(learner):
         assert views.fusion.shape[1:] == (nodes.mask.shape[1], views.candidates.shape[1] + 1)
 
 
+def test_places_of_masked_views_are_the_end_of_a_path_or_any_earlier_one(learner):
+    paths = path_batch(learner.features, learner.references, np.arange(24), revisits=False)
+    rng = np.random.default_rng(0)
+    drawn = np.array([paths.drawn(rng) for _ in range(200)])  # (200, 24)
+    np.testing.assert_array_equal(paths.episodes[drawn], np.tile(np.arange(24), (200, 1)))
+    steps = paths.paths.steps[paths.states]
+    assert steps[paths.last()].tolist() == [2] * 24
+    shares = np.bincount(steps[drawn].ravel()) / drawn.size
+    np.testing.assert_allclose(shares, [0.4, 0.4, 0.2], atol=0.03)
+
+
 def test_walks_without_sampled_steps_follow_the_expert(learner):
     guided = dataclasses.replace(learner.config, sampled_steps=0.0)
     network = MapLoss(learner.model, guided)
