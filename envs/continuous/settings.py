@@ -8,7 +8,8 @@ from envs.arguments import check_choice, whole_number
 from envs.continuous.measures import Definition, Dtw
 from envs.metrics import SUCCESS_THRESHOLD
 
-Sensor = Literal["rgb", "depth", "clip", "rgb_panorama", "depth_panorama", "clip_panorama"]
+Camera = Literal["rgb", "depth", "clip", "rgb_panorama", "depth_panorama", "clip_panorama"]
+Sensor = Literal[Camera, "globalgps", "heading"]
 Reward = Literal["progress", "distance", "ndtw"]
 Teacher = Literal["path", "goal", "none"]
 Follower = Literal["greedy", "compat"]
@@ -47,8 +48,8 @@ class ContinuousSettings:
         max_episode_steps: Number of actions before truncation.
         observe: Sensors. "rgb" and "depth" look ahead; "..._panorama" are 12 such pictures at
             headings 0, 30, ... degrees counter-clockwise from the agent's; "clip" and
-            "clip_panorama" are features of these pictures, which require an encoder. Nothing else
-            is drawn; () draws nothing.
+            "clip_panorama" are features of these pictures, which require an encoder. "globalgps"
+            and "heading" are VLN-CE's sensors of the pose. Nothing else is drawn; () draws nothing.
         teacher: Expert of `info["teacher_action"]`: "path" visits the viewpoints of the reference
             path in order, as VLN-CE's gt files do, "goal" takes the shortest walk to the goal, as
             VLN-CE's DAgger does; "none" omits the entry.
