@@ -120,7 +120,15 @@ def task_commands(data: TaskData, quick: list[str]) -> dict[str, Command]:
     task += ["--optimiser.warmup", "5"]
     mcan = [*task, "--batch-size", "8", "--mcan.hidden", "32", "--mcan.feed-forward", "48"]
     mcan += ["--mcan.layers", "1"]
-    tuned = [*task, "--batch-size", "4", "--model", "clip-vil-p", "--start", str(data.pretrained)]
+    tuned = [
+        *task,
+        "--batch-size",
+        "4",
+        "--model",
+        "clip-vil-p",
+        "--start-from",
+        str(data.pretrained),
+    ]
     return {
         "vqa": Command(
             SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *mcan), **RUN

@@ -127,13 +127,14 @@ def test_sizes_and_rates_out_of_range_are_named_by_their_flags(parse, flags, pro
     assert problem in shown
 
 
-def test_self_critical_training_uses_the_settings_of_its_start(tmp_path):
+@pytest.mark.parametrize("flag", ["--start-from", "--start_from"])
+def test_self_critical_training_uses_the_settings_of_its_start(tmp_path, flag):
     saved = dataclasses.replace(CAPTION_PRESETS["houses"], output=tmp_path, seed=5)
     (tmp_path / CONFIG).write_text(to_json(saved))
-    config = parse_captions(["--start", str(tmp_path), "--iterations", "7"])
+    config = parse_captions([flag, str(tmp_path), "--iterations", "7"])
     changes = {**SCST_CHANGES["houses"], "iterations": 7}
     assert config == dataclasses.replace(
-        saved, phase="scst", start=tmp_path, output=None, **changes
+        saved, phase="scst", start_from=tmp_path, output=None, **changes
     )
     with pytest.raises(ValueError, match="require each other"):
         dataclasses.replace(saved, phase="scst")
@@ -141,7 +142,7 @@ def test_self_critical_training_uses_the_settings_of_its_start(tmp_path):
 
 def test_self_critical_training_refuses_settings_incompatible_with_its_start(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(CAPTION_PRESETS["houses"]))
-    start = ("--start", str(tmp_path))
+    start = ("--start-from", str(tmp_path))
     for flags, problem in {
         ("--captioner.layers", "3"): "captioner.layers: 2 against 3",
         ("--captioner.faithful",): "captioner.faithful: False against True",

@@ -114,7 +114,7 @@ def test_captioners_learn_and_continue_with_self_critical_training(command, shap
     assert scores["tokenizer"] == "PTB-like (Python)"
 
     flags = ("--batch-size", "4", "--iterations", "2", "--submit", "test", "--output", critical)
-    command("train-captioner", "--start", run, *flags)
+    command("train-captioner", "--start-from", run, *flags)
     submission = json.loads((critical / "submission_test.json").read_text())
     assert submission[0].keys() == {"image_id", "caption"}
     images = sorted((shapes / "images" / "test").iterdir())[:2]

@@ -170,7 +170,7 @@ def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
     trainer.save()
     trainer.close()
     assert (tmp_path / CONFIG).is_file()
-    changes = {**SCST_CHANGES["houses"], "phase": "scst", "start": tmp_path, "output": None}
+    changes = {**SCST_CHANGES["houses"], "phase": "scst", "start_from": tmp_path, "output": None}
     learner = CaptionLearner(dataclasses.replace(config, **changes))
     assert learner._statistics is not None
     # "a red circle", with its end and truncated: the end counts as a fourth word.

@@ -204,7 +204,7 @@ SCST = {
 
 def scst(tmp_path):
     coco = CAPTION_PRESETS["coco"]
-    return dataclasses.replace(coco, phase="scst", start=tmp_path, **SCST_CHANGES["coco"])
+    return dataclasses.replace(coco, phase="scst", start_from=tmp_path, **SCST_CHANGES["coco"])
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -
     if base.model != config.model:
         raise ValueError(
             f"{start}: pre-trained with --model {base.model}, but --model {config.model} was "
-            f"given; change it, or name another run as --start"
+            f"given; change it, or name another run as --start-from"
         )
     if config.model == "multilingual" and base.faithful != getattr(config, "faithful", False):
         raise ValueError(
@@ -148,7 +148,7 @@ def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -
 
 
 class FineTuning:
-    """Network of a task, built from the run `start` or the run to resume, and its inputs.
+    """Network of a task, built from the run `start_from` or the run to resume, and its inputs.
 
     Without a run to start from, the model multilingual gets a new network.
 
@@ -161,7 +161,7 @@ class FineTuning:
 
     Raises:
         FileNotFoundError: A folder is not a run.
-        ValueError: A file is damaged, or `start` is a run of another model.
+        ValueError: A file is damaged, or `start_from` is a run of another model.
     """
 
     def __init__(
@@ -181,16 +181,16 @@ class FineTuning:
             self.pieces = WordPieces.load(base)
             pretrained, self._tower = build_network(self._base, base, 0), None
             self.network = FineTunedNetwork(pretrained, len(classes))
-        elif config.start is None:
+        elif config.start_from is None:
             assert isinstance(config, VqaConfig)  # check_start
             self._base = new_base(config)
             self.pieces = new_word_pieces(self._base, texts)
             pretrained, self._tower = make_network(self._base, self.pieces, 0)
             self.network = FineTunedNetwork(pretrained, len(classes))
         else:
-            self._base, pretrained, self.pieces, answers = load_run(config.start)
-            _check_model(config, config.start, self._base)
-            self._tower = read_json_object(config.start / TRUNK, "train the run again")
+            self._base, pretrained, self.pieces, answers = load_run(config.start_from)
+            _check_model(config, config.start_from, self._base)
+            self._tower = read_json_object(config.start_from / TRUNK, "train the run again")
             self.network = FineTunedNetwork(pretrained, len(classes))
             head = self.network.head
             if pretrained.answers is not None and isinstance(head, AnswerHead):

@@ -79,7 +79,7 @@ class PretrainingLearner:
             images=training.images if config.pairs_per_image > 1 else None,
             per_image=config.pairs_per_image,
         )
-        if config.trunk.standardise and config.resume is None and config.start is None:
+        if config.trunk.standardise and config.resume is None and config.start_from is None:
             self._standardise()
         self._scored = distributed.wrap_ddp(self.network)  # copies the weights of rank 0
         self._batches: Iterator[Batch] = iter(())
@@ -216,11 +216,11 @@ class PretrainingLearner:
             pieces, answers = WordPieces.load(config.resume), AnswerClasses.of_run(config.resume)
             return pieces, answers, build_network(config, config.resume, len(answers)), None
         answers = self._new_answers()
-        if config.start is not None:
-            _, started, pieces, known = load_run(config.start)
-            network = build_network(config, config.start, len(answers))
+        if config.start_from is not None:
+            _, started, pieces, known = load_run(config.start_from)
+            network = build_network(config, config.start_from, len(answers))
             start_from(network, started, known, answers)
-            tower = read_json_object(config.start / TRUNK, "train the run again")
+            tower = read_json_object(config.start_from / TRUNK, "train the run again")
             return pieces, answers, network, tower
         pieces = self._new_pieces()
         network, tower = make_network(config, pieces, len(answers))

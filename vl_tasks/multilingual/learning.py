@@ -165,7 +165,7 @@ class MultilingualLearner(VqaLearner):
         config, images = self.config, self._images()
         texts = [one.text for one in self.learnt]
         inputs = FineTuningInputs(config, self.answers, images, config.resume, texts)
-        if config.resume is None and config.start is None:
+        if config.resume is None and config.start_from is None:
             paths = [images[number] for number in dict.fromkeys(q.image_id for q in self.learnt)]
             chosen = np.linspace(0, len(paths) - 1, min(len(paths), _FITTED)).astype(int)
             inputs.standardise([paths[k] for k in chosen])

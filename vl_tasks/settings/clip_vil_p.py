@@ -163,15 +163,15 @@ def check_start(model: str, start: Path | None, vision: bool) -> None:
     The model multilingual may have a pre-trained run, and has images.
 
     Raises:
-        ValueError: --start is missing or has no effect, or --no-vision is set.
+        ValueError: --start-from is missing or has no effect, or --no-vision is set.
     """
     if model not in FINE_TUNED_MODELS:
         if start is not None:
-            raise ValueError(f"--start {start} has no effect with --model {model}; omit it")
+            raise ValueError(f"--start-from {start} has no effect with --model {model}; omit it")
         return
     if start is None and model == "clip-vil-p":
         raise ValueError(
-            "--model clip-vil-p requires --start RUN; name a run of clipnav pretrain-vl"
+            "--model clip-vil-p requires --start-from RUN; name a run of clipnav pretrain-vl"
         )
     if not vision:
         raise ValueError(f"--no-vision: {model} requires images; choose another --model")

@@ -32,7 +32,7 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     if isinstance(config, EntailmentConfig):
         idle |= _idle_in_entailment(config)
     if isinstance(config, CaptionConfig) and config.phase == "xe":
-        idle["baseline"] = "without --start, which selects self-critical training"
+        idle["baseline"] = "without --start-from, which selects self-critical training"
     if config.vision:
         return idle
     idle["images"] = "with --no-vision"
@@ -45,9 +45,9 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
 def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     """Return the settings of a pre-training without effect; see `idle_settings`."""
     idle = idle_training_settings(config)
-    if config.start is not None:
+    if config.start_from is not None:
         names = ("text", "model", *(f"trunk.{name}" for name in _TRUNK_BUILDING))
-        idle |= dict.fromkeys(names, "with --start, whose run has its own networks")
+        idle |= dict.fromkeys(names, "with --start-from, whose run has its own networks")
     elif config.text.bert is not None:
         idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
     if config.model == "multilingual":
@@ -96,8 +96,8 @@ def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
     names = ("languages", "evaluation_languages", "multilingual")
     if config.model != "multilingual":
         return dict.fromkeys(names, f"with --model {config.model}")
-    if config.start is not None:
-        return {"multilingual": "with --start, whose run has its own networks"}
+    if config.start_from is not None:
+        return {"multilingual": "with --start-from, whose run has its own networks"}
     idle = {"multilingual.text.pooling": "with --model multilingual"}
     if config.multilingual.text.bert is not None:
         names = tuple(f"multilingual.text.{name}" for name in _TEXT_SIZES)

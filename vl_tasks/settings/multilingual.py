@@ -7,7 +7,7 @@ from vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig, check_image_si
 
 @dataclass(frozen=True)
 class MultilingualConfig:
-    """A new network of --model multilingual, if there is no pre-trained one (--start)."""
+    """A new network of --model multilingual, if there is no pre-trained one (--start-from)."""
 
     text: TextConfig = field(default_factory=TextConfig)
     """Transformer and word pieces."""

@@ -142,7 +142,7 @@ MULTILINGUAL_VQA = {
         data="data/vqa",
         model="multilingual",
         languages=_PUBLISHED_LANGUAGES,
-        start=Path("runs/pretrain-vl-multilingual-cc12m"),
+        start_from=Path("runs/pretrain-vl-multilingual-cc12m"),
         faithful=True,
         clip_vil_p=FineTuningConfig(
             TrunkOptimiserConfig(5e-5, name="adamw", weight_decay=0.01),

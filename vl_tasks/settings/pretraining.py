@@ -46,7 +46,7 @@ class PretrainConfig:
     folders languages/LANGUAGE of the data."""
     train_splits: tuple[str, ...] = ("train",)
     """Training splits."""
-    start: Path | None = None
+    start_from: Path | None = None
     """Folder of a run of clipnav pretrain-vl whose weights and word pieces are used, such as that
     of the first stage. Answers that both runs have keep their weights."""
     text: TextConfig = field(default_factory=TextConfig)

@@ -115,7 +115,7 @@ PRETRAIN_PRESETS = {
         image_size=(192, 288),
     ),
     # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
-    # Ctrl-C. Stage 2 starts from it with --start.
+    # Ctrl-C. Stage 2 starts from it with --start-from.
     "rn50-stage-1": _published("rn50-stage-1", "RN50", 32, 1e-4, 20, (12, 17), False),
     "rn50-stage-2": _published("rn50-stage-2", "RN50", 32, 5e-5, 11, (4, 8), True),
     "rn50x4-stage-1": _published("rn50x4-stage-1", "RN50x4", 30, 5e-5, 20, (12, 17), False),
@@ -141,7 +141,7 @@ def _small_optimiser(rate: float, warmup: int) -> OptimiserConfig:
 
 _SMALL: dict[str, Any] = {
     "model": "clip-vil-p",
-    "start": _SMALL_RUN,
+    "start_from": _SMALL_RUN,
     "clip_vil_p": FineTuningConfig(
         TrunkOptimiserConfig(1e-4, name="adamw"),
         frozen_norms=True,
@@ -164,7 +164,7 @@ CLIP_VIL_P_VQA = {
         preset="clip-vil-p",
         data="data/vqa",
         model="clip-vil-p",
-        start=Path("runs/rn50x4-stage-2"),
+        start_from=Path("runs/rn50x4-stage-2"),
         clip_vil_p=FineTuningConfig(
             TrunkOptimiserConfig(0.001, milestones=(2 * _VQA_UPDATES,)),
             loss_scale=500.0,
@@ -209,7 +209,7 @@ CLIP_VIL_P_GQA = {
         model="clip-vil-p",
         objective="bce",
         min_count=1,
-        start=_PUBLISHED_VQA.start,
+        start_from=_PUBLISHED_VQA.start_from,
         clip_vil_p=replace(
             _PUBLISHED_VQA.clip_vil_p,
             trunk=TrunkOptimiserConfig(0.001, milestones=(2 * _GQA_UPDATES,)),
@@ -234,7 +234,7 @@ CLIP_VIL_P_ENTAILMENT = {
         preset="clip-vil-p",
         data="data/snli_ve",
         model="clip-vil-p",
-        start=Path("runs/rn50x4-stage-2"),
+        start_from=Path("runs/rn50x4-stage-2"),
         clip_vil_p=FineTuningConfig(accumulate=32, precision="fp16", workers=8),
         optimiser=_small_optimiser(5e-5, 500),
         iterations=10_000,

@@ -60,7 +60,16 @@ def test_the_preset_small_reserves_images_of_the_training(run_command, pair_fold
 
 def test_a_second_stage_starts_from_the_first(run_command, pretrained, pair_folder, runs):
     run = runs / "second"
-    flags = ("--data", pair_folder, "--select-by", "val", "--start", pretrained, "--output", run)
+    flags = (
+        "--data",
+        pair_folder,
+        "--select-by",
+        "val",
+        "--start-from",
+        pretrained,
+        "--output",
+        run,
+    )
     run_command("pretrain-vl", *flags, *QUICK, "--iterations", "1", "--no-answering")
     _, first, pieces, _ = load_run(pretrained)
     _, second, same, answers = load_run(run)
@@ -71,7 +80,7 @@ def test_a_second_stage_starts_from_the_first(run_command, pretrained, pair_fold
         (w - before[n]).abs().max().item() for n, w in second.named_parameters() if n in before
     ]
     assert max(moved) < 0.01
-    with pytest.raises(ValueError, match=r"--text\.layers 7 has no effect with --start"):
+    with pytest.raises(ValueError, match=r"--text\.layers 7 has no effect with --start-from"):
         run_command("pretrain-vl", *flags, "--text.layers", "7")
 
 
@@ -84,7 +93,7 @@ def test_pretraining_resumes_with_its_own_settings(run_command, pretrained):
 
 def test_vqa_is_fine_tuned_answers_explains_and_submits(run_command, pretrained, shapes, runs):
     run = runs / "vqa"
-    flags = ("--model", "clip-vil-p", "--start", pretrained, "--data", shapes, *TUNED)
+    flags = ("--model", "clip-vil-p", "--start-from", pretrained, "--data", shapes, *TUNED)
     printed = run_command(
         "finetune-vqa", *flags, "--iterations", "3", "--output", run, "--submit", "test",
         "--clip-vil-p.accumulate", "2", "--clip-vil-p.loss-scale", "500",
@@ -111,7 +120,7 @@ def test_vqa_is_fine_tuned_answers_explains_and_submits(run_command, pretrained,
 
 def test_gqa_is_fine_tuned_with_both_losses_and_submits(run_command, pretrained, gqa_shapes, runs):
     run = runs / "gqa"
-    flags = ("--model", "clip-vil-p", "--start", pretrained, "--data", gqa_shapes, *TUNED)
+    flags = ("--model", "clip-vil-p", "--start-from", pretrained, "--data", gqa_shapes, *TUNED)
     printed = run_command(
         "finetune-gqa", *flags, "--iterations", "2", "--output", run, "--submit", "test",
         "--clip-vil-p.loss-scale", "3",
@@ -142,7 +151,7 @@ def test_gqa_is_fine_tuned_with_both_losses_and_submits(run_command, pretrained,
 
 def test_entailment_is_fine_tuned_and_submits(run_command, pretrained, shapes, runs):
     run = runs / "entailment"
-    flags = ("--model", "clip-vil-p", "--start", pretrained, "--data", shapes, *TUNED)
+    flags = ("--model", "clip-vil-p", "--start-from", pretrained, "--data", shapes, *TUNED)
     run_command("finetune-snli-ve", *flags, "--iterations", "2", "--output", run)
     results = json.loads((run / "results.json").read_text())["results"]["val"]
     assert 0 <= results["accuracy"] <= 1
@@ -169,7 +178,7 @@ def test_answer_head_is_initialised_as_in_the_golden_file(shared):
 def test_wrong_settings_are_named(run_command, pretrained, pair_folder, shapes, tmp_path):
     vqa = ("finetune-vqa", "--data", shapes, "--model", "clip-vil-p")
     with pytest.raises(FileNotFoundError, match="name a run of clipnav"):
-        run_command(*vqa, "--start", tmp_path / "nothing", "--output", tmp_path / "run")
+        run_command(*vqa, "--start-from", tmp_path / "nothing", "--output", tmp_path / "run")
     data = ("pretrain-vl", "--data", pair_folder, "--output", tmp_path / "run")
     with pytest.raises(ValueError, match="--image-size 64 90: the cells of the encoder"):
         run_command(*data, *SIZES, "--select-by", "val", "--image-size", "64", "90")
@@ -185,8 +194,14 @@ def test_wrong_settings_are_named(run_command, pretrained, pair_folder, shapes, 
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        (("--model", "clip-vil-p", "--start", "run", "--no-vision"), "clip-vil-p requires images"),
-        (("--model", "mcan", "--start", "run"), "--start run has no effect with --model mcan"),
+        (
+            ("--model", "clip-vil-p", "--start-from", "run", "--no-vision"),
+            "clip-vil-p requires images",
+        ),
+        (
+            ("--model", "mcan", "--start-from", "run"),
+            "--start-from run has no effect with --model mcan",
+        ),
     ],
 )
 def test_contradictions_are_named(run_command, shapes, capsys, flags, problem):

@@ -129,7 +129,7 @@ def test_presets_have_their_names_and_one_model(presets):
     for name, preset in presets.items():
         assert preset.preset == name
         assert preset.model == "clip-vil-p"
-        assert preset.start is not None
+        assert preset.start_from is not None
 
 
 def test_presets_of_pretraining_have_their_names():

@@ -43,7 +43,7 @@ def tuned(languages, run_folder, pretrained):
     output = run_folder / "tuned"
     arguments = (
         "finetune-vqa", *MODEL, *SPLITS, "--data", languages, "--languages", "en", "fr", "hi",
-        "--start", pretrained, "--output", output, "--submit", "test",
+        "--start-from", pretrained, "--output", output, "--submit", "test",
     )  # fmt: skip
     assert not main([str(one) for one in arguments])
     return output
@@ -100,7 +100,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(languages, pretrained, tuned,
     half = tmp_path / "half"
     arguments = (
         "finetune-vqa", *MODEL, *SPLITS, "--data", languages, "--languages", "en", "fr", "hi",
-        "--start", pretrained, "--output", half, "--iterations", 2,
+        "--start-from", pretrained, "--output", half, "--iterations", 2,
     )  # fmt: skip
     assert not main([str(one) for one in arguments])
     # The learning rate depends on the number of iterations: resume at the saved ones.
@@ -164,7 +164,7 @@ def test_wrong_settings_are_refused(run_command, languages, tmp_path, flags, pat
 
 
 def test_runs_of_another_model_are_refused(run_command, languages, pretrained, tmp_path):
-    flags = ("--data", languages, "--start", pretrained, "--output", tmp_path / "run", *SPLITS)
+    flags = ("--data", languages, "--start-from", pretrained, "--output", tmp_path / "run", *SPLITS)
     refuse(run_command, "pre-trained with --model multilingual", "--model", "clip-vil-p", *flags)
     spoken = ("--languages", "en", "fr", "hi")
     refuse(run_command, "pre-trained without --faithful", *MODEL, "--faithful", *spoken, *flags)

@@ -31,7 +31,7 @@ from vl_tasks.settings.presets import VQA_PRESETS
         ),
         (
             parse_gqa,
-            "--model clip-vil-p --start r --mcan.layers 3",
+            "--model clip-vil-p --start-from r --mcan.layers 3",
             "--mcan.layers 3 has no effect with --model clip-vil-p",
         ),
         (parse_vqa, "--no-vision --images x", "--images x has no effect with --no-vision"),
@@ -57,7 +57,11 @@ from vl_tasks.settings.presets import VQA_PRESETS
             "--no-vision --grids.fit pad",
             "--grids.fit pad has no effect with --no-vision",
         ),
-        (parse_captions, "--baseline samples", "--baseline samples has no effect without --start"),
+        (
+            parse_captions,
+            "--baseline samples",
+            "--baseline samples has no effect without --start-from",
+        ),
     ],
 )
 def test_flags_without_effect_are_refused(parse, flags, complaint):
