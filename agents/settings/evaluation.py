@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import tyro
 
@@ -33,7 +33,7 @@ class EvaluateConfig:
 
     run: tyro.conf.Positional[Path]
     """Folder of a run of clipnav train-agent."""
-    splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
+    splits: tuple[str, ...] = ("val_unseen",)
     """Splits to evaluate: train, val_seen, val_unseen, test, ..."""
     instruction_ablation: InstructionAblation | None = None
     """Ablation of the instructions: none, empty or shuffled; that of the run by default."""

@@ -111,7 +111,7 @@ def test_figures_of_a_run(command, tmp_path):
 
 
 def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny_world, tmp_path):
-    ground_truth = load_ground_truth(ScoringRules(split=("train",), data_dir=tiny_world))
+    ground_truth = load_ground_truth(ScoringRules(splits=("train",), data_dir=tiny_world))
     traces, _ = traces_of_submission(submission, ground_truth, "matterport", "r2r", "follower")
     for place, trace in zip("ab", traces, strict=True):
         run = tmp_path / place / "run"

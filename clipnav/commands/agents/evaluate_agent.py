@@ -3,7 +3,7 @@
 $ clipnav evaluate-agent runs/r2r-houses --splits val_seen val_unseen
 $ clipnav evaluate-agent runs/r2r-houses --instruction-ablation shuffled
 $ clipnav evaluate-agent runs/r2r-houses --search.method frontier
-$ clipnav evaluate-agent runs/r2r-matterport --split test --submission test.json
+$ clipnav evaluate-agent runs/r2r-matterport --splits test --submission test.json
 $ clipnav evaluate-agent runs/r2r-houses --traces traces    # for visualise and plot-results
 
 The agent acts greedily. A follower can search before it walks, or, with --search.method frontier,

@@ -162,7 +162,7 @@ def test_an_empty_folder_is_no_collection(tmp_path):
 
 
 def test_submissions_of_others(tiny_world, tmp_path):
-    ground_truth = load_ground_truth(ScoringRules(split=("train",), data_dir=tiny_world))
+    ground_truth = load_ground_truth(ScoringRules(splits=("train",), data_dir=tiny_world))
     path = tmp_path / "theirs.json"
     walks = [
         {"instr_id": "100_0", "trajectory": [["a0", 0.7, 0], ["a0", 1.2, 0], ["a1", 1.5, 0]]},
