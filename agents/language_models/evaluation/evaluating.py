@@ -124,7 +124,7 @@ def prepare(
     subset = balanced_subset(split.episodes, config.episodes, config.seed)
     settings = WalkSettings(config.prompt, config.answer_retries, config.on_invalid, config.seed)
     maker: WalkMaker | ContinuousWalkMaker
-    if config.continuous:
+    if config.environment == "continuous":
         maker = continuous_maker(config, split, subset, settings, strategy)
         pictures = Pictures()
     else:
@@ -133,7 +133,7 @@ def prepare(
         maker = WalkMaker(replace(split, episodes=subset), strategy, settings, limit)
         pictures = Pictures(draw or drawing(config))
     name = "".join(c if c.isalnum() or c in "-._" else "-" for c in config.model_name)
-    name += "-continuous" if config.continuous else ""
+    name += "-continuous" if config.environment == "continuous" else ""
     output = config.output or Path("runs") / f"vlm-{name}-{config.split}"
     return Experiment(config, split, maker, pictures, output)
 
