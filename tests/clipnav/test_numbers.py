@@ -17,7 +17,7 @@ REFUSED = {
     "extract-features --output nowhere --scans nowhere": ["--workers 0", "--width 1"],
     "finetune-snli-ve --data nowhere": ["--minutes 0", "--minutes nan", "--threads 0"],
     "finetune-vqa --data nowhere": ["--minutes -1", "--threads -1", "--evaluate-every 0"],
-    "make-house-tasks --houses 1": ["--workers 0", "--size 0"],
+    "make-house-tasks --houses 1": ["--workers 0", "--image-size 0"],
     "pretrain-house-clip --held-out 999": ["--batch-size 0", "--save-every 0", "--threads -1"],
     "split-questions --data nowhere": ["--seed -1"],
     "train-agent --features nowhere": ["--minutes -1", "--threads 0"],

@@ -180,7 +180,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
         return [download[0], str(output / "file.bin"), download[1]]
 
     def made(output: Path) -> list[str]:
-        return [*tasks, "--size", "32", "--workers", "1", "--output", str(output / "tasks")]
+        return [*tasks, "--image-size", "32", "--workers", "1", "--output", str(output / "tasks")]
 
     def exported(output: Path) -> list[str]:
         flags = ["--episodes", "8", "--shard-episodes", "2", "--image-size", "16"]

@@ -21,7 +21,12 @@ PYTHIA = {
     "iterations": 22_000,
     "batch_size": 512,
     "pythia": {"hidden": 1024, "attention": 512, "product": 5000, "text_head": 300, "dropout": 0},
-    "grids": {"encoder": "RN50x4", "pretrained": "openai", "fit": "stretch", "size": (600, 1000)},
+    "grids": {
+        "encoder": "RN50x4",
+        "pretrained": "openai",
+        "fit": "stretch",
+        "image_size": (600, 1000),
+    },
     "optimiser": {
         "name": "adamax",
         "learning_rate": 0.01,
@@ -60,7 +65,12 @@ MOVIE = {
         "dropout": 0.1,
         "positions": False,
     },
-    "grids": {"encoder": "RN50x4", "pretrained": "openai", "fit": "stretch", "size": (600, 1000)},
+    "grids": {
+        "encoder": "RN50x4",
+        "pretrained": "openai",
+        "fit": "stretch",
+        "image_size": (600, 1000),
+    },
     "optimiser": {
         "name": "adamw",
         "learning_rate": 5e-5,
@@ -169,7 +179,12 @@ COCO = {
         "positions": False,
         "faithful": True,
     },
-    "grids": {"encoder": "RN50x4", "pretrained": "openai", "fit": "stretch", "size": (448, 448)},
+    "grids": {
+        "encoder": "RN50x4",
+        "pretrained": "openai",
+        "fit": "stretch",
+        "image_size": (448, 448),
+    },
     "optimiser": {
         "name": "adam",
         "learning_rate": pytest.approx(512**-0.5 * 20_000**-0.5),

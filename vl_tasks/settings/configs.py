@@ -54,7 +54,7 @@ class GridConfig:
     fit: Fit = "center_crop"
     """Resizing of images: center_crop (as in the encoder's training), stretch or pad (to the input
     size), or native (original size)."""
-    size: tuple[int, int] | None = None
+    image_size: tuple[int, int] | None = None
     """Height and width of the encoder input in pixels; default: the encoder's training size."""
     keep: bool = True
     """Cache of grid features on disk (below $CLIPNAV_CACHE), in half precision."""

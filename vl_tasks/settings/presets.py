@@ -25,7 +25,7 @@ _SMALL_NETWORKS: dict[str, Any] = {
 }
 _LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
 # CLIP-ViL stretches images to 600 x 1000, which gives 18 x 31 grid cells.
-_CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
+_CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(600, 1000))
 _VQA_V2_TRAIN = 443_757  # questions
 # Default folder of openvqa's bottom-up features of VQA v2.
 _REGIONS = Path("data/vqa/regions")
@@ -218,7 +218,7 @@ ENTAILMENT_PRESETS = {
         data="data/snli_ve",
         select_by="dev",
         evaluation_splits=("dev", "test"),
-        grids=GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448)),
+        grids=GridConfig("RN50x4", "openai", fit="stretch", image_size=(448, 448)),
         optimiser=_one_cycle(1e-4, 2000),
         iterations=60_000,
         batch_size=64,
@@ -243,7 +243,7 @@ _SMALL_CAPTIONER = CaptionerConfig(
     width=128, feed_forward=256, layers=2, heads=4, input_dropout=0.1, positions=True
 )
 _XE_IMAGES = 113_287  # train and restval of Karpathy's split
-_COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448))
+_COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(448, 448))
 
 # The house captions use Karpathy's split names: val is val_seen, test is val_unseen.
 _HOUSE_CAPTIONS = CaptionConfig(

@@ -188,7 +188,7 @@ def padded_square(grids: Grids, side: int) -> Grids:
     if height > side or width > side:
         raise ValueError(
             f"grids of {height} x {width} cells do not fit into {side} x {side}; set a smaller "
-            "--grids.size, or --no-faithful"
+            "--grids.image-size, or --no-faithful"
         )
     x = (grids.features * grids.mask[..., None]).unflatten(1, grids.shape)
     x = F.pad(x, (0, 0, 0, side - width, 0, side - height)).flatten(1, 2)

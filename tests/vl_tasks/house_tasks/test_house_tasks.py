@@ -34,7 +34,7 @@ from vl_tasks.house_tasks import (
 )
 from vl_tasks.house_tasks.folders import split_file
 
-CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, size=48, houses=2)
+CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, image_size=48, houses=2)
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.7, 0.2), "blue": (0.1, 0.2, 0.8)}
 NAMES = ("sofa", "chair", "bed", "desk", "wardrobe", "armchair", "stool", "piano")
 
