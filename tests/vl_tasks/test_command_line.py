@@ -82,7 +82,7 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
         (parse_vqa, "--mcan.heads 0", "--mcan.heads 0: must be at least 1"),
         (parse_gqa, "--mcan.dropout -1", "--mcan.dropout -1: must be at least 0 and below 1"),
         (parse_vqa, "--mcan.heads 3", "--mcan.hidden 128 is not divisible by --mcan.heads 3"),
-        (parse_entailment, "--words 0", "--words 0: must be at least 1"),
+        (parse_entailment, "--max-words 0", "--max-words 0: must be at least 1"),
         (parse_entailment, "--model two-tower --dropout 1", "--dropout 1: must be at least 0"),
         (parse_captions, "--captioner.layers 0", "--captioner.layers 0: must be at least 1"),
         (parse_captions, "--captioner.width 9", "is not divisible by --captioner.heads 4"),

@@ -11,7 +11,7 @@ from vl_tasks.settings.presets import CAPTION_PRESETS, SCST_CHANGES, VQA_PRESETS
 PYTHIA = {
     "model": "pythia",
     "tokenizer": "mmf",
-    "words": 14,
+    "max_words": 14,
     "embedding": 300,
     "faithful": True,
     "loss": "mean",
@@ -47,7 +47,7 @@ PYTHIA = {
 MOVIE = {
     "model": "movie-mcan",
     "tokenizer": "mmf",
-    "words": 14,
+    "max_words": 14,
     "embedding": 300,
     "faithful": True,
     "loss": "mean",
@@ -90,7 +90,7 @@ MOVIE = {
 MCAN_SMALL = {
     "model": "mcan",
     "tokenizer": "openvqa",
-    "words": 14,
+    "max_words": 14,
     "embedding": 300,
     "faithful": True,
     "loss": "sum",

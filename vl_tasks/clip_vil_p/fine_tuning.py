@@ -124,7 +124,7 @@ def new_base(config: VqaConfig) -> PretrainConfig:
         trunk=chosen.trunk,
         image_size=chosen.image_size,
         faithful=config.faithful,
-        words=config.clip_vil_p.words,
+        max_words=config.clip_vil_p.max_words,
         batch_size=config.batch_size,
     )
 
@@ -222,7 +222,7 @@ class FineTuning:
         """
         numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
         upright = {path: is_portrait(*image_size(path)) for path in numbers}
-        pieces = self.pieces.encode(texts, self.config.clip_vil_p.words)
+        pieces = self.pieces.encode(texts, self.config.clip_vil_p.max_words)
         maker = SentenceBatches(list(paths), pieces, self._base.image_size)
         return Sentences(
             maker,

@@ -202,7 +202,7 @@ class PretrainingLearner:
             self.pieces,
             self.answers.of_index(index) if len(self.answers) else None,
             config.image_size,
-            config.words,
+            config.max_words,
             config.faithful,
             config.seed,
             config.exchanged if config.objective == "all" else 0.0,

@@ -126,7 +126,7 @@ class FineTuningConfig:
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
     frozen_trunk: bool = False
     """Do not train the trunk."""
-    words: int = 20
+    max_words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     accumulate: int = 1
     """Number of batches whose gradients are added up for one weight update."""
@@ -141,7 +141,7 @@ class FineTuningConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
-        check_counts(self, ("words",), "clip-vil-p.", least=3)
+        check_counts(self, ("max_words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
         self.trunk.check("clip-vil-p.trunk.")
 

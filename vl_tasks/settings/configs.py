@@ -182,7 +182,7 @@ class QuestionConfig(FineTunableConfig):
     """Width of the word embeddings."""
     glove: Path | None = None
     """GloVe text file that initialises the word embeddings."""
-    words: int = 14
+    max_words: int = 14
     """Maximum number of words of a question; longer questions are truncated."""
     answers: Path | None = None
     """Answer vocabulary file, ours or a published one; default: built from the training split."""
@@ -193,7 +193,7 @@ class QuestionConfig(FineTunableConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("embedding", "words", "min_count"))
+        check_counts(self, ("embedding", "max_words", "min_count"))
         check_splits(self, ("train_splits",))
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
@@ -260,14 +260,14 @@ class EntailmentConfig(FineTunableConfig):
     """Width of the word embeddings."""
     glove: Path | None = None
     """GloVe text file that initialises the word embeddings."""
-    words: int = 30
+    max_words: int = 30
     """Maximum number of words of a hypothesis; longer hypotheses are truncated."""
     dropout: float = 0.1
     """Dropout rate of the two-tower model."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("hidden", "embedding", "words"))
+        check_counts(self, ("hidden", "embedding", "max_words"))
         check_dropout(self, ("dropout",))
 
     @property

@@ -16,7 +16,7 @@ from vl_tasks.settings.configs import (
 from vl_tasks.settings.pretraining import PretrainConfig
 
 # Settings of models over the features of frozen encoders.
-_OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding", "glove", "words")
+_OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding", "glove", "max_words")
 _TEXT_SIZES = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
 _TRUNK_BUILDING = ("encoder", "pretrained", "random_weights", "positions", "standardise")
 
@@ -106,7 +106,7 @@ def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
 
 
 def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:
-    fused = ("mcan", "embedding", "glove", "words", "standardise")
+    fused = ("mcan", "embedding", "glove", "max_words", "standardise")
     two_tower = ("hidden", "dropout")
     names = {
         "fused": (*two_tower, "clip_vil_p"),

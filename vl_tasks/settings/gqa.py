@@ -69,7 +69,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
         faithful=True,
         tokenizer="openvqa",
         loss="sum",
-        words=30,
+        max_words=30,
         min_count=1,
         standardise=False,
         optimiser=replace(
@@ -98,7 +98,7 @@ _HOUSES = GqaConfig(
     mcan=VQA_PRESETS["houses"].mcan,
     pythia=VQA_PRESETS["houses"].pythia,
     embedding=64,
-    words=20,
+    max_words=20,
     min_count=1,
     optimiser=VQA_PRESETS["houses"].optimiser,
     iterations=3000,

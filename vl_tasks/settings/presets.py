@@ -107,7 +107,7 @@ VQA_PRESETS = {
         model="mcan",
         **_SMALL_NETWORKS,
         embedding=64,
-        words=20,
+        max_words=20,
         optimiser=_one_cycle(1e-3, 200),
         iterations=3000,
         batch_size=128,

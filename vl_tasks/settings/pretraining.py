@@ -58,7 +58,7 @@ class PretrainConfig:
     cells: int | None = 100
     """Number of grid cells drawn at random per image and iteration; "None": all cells. Evaluation
     uses all cells."""
-    words: int = 20
+    max_words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     exchanged: float = 0.5
     """Fraction of the pairs that get a sentence of another image, for the matching objective, which
@@ -136,7 +136,7 @@ class PretrainConfig:
         )
         counts = ("iterations", "accumulate", "evaluate_every", "min_count", "threads")
         check_counts(self, (*sizes, *counts))
-        check_counts(self, ("words",), least=3)
+        check_counts(self, ("max_words",), least=3)
         check_counts(self, ("workers", "seed"), least=0)
         check_minutes(self.minutes)
         check_held_out(self.select_by, self.evaluation_splits)

@@ -81,7 +81,7 @@ _HOUSES = PretrainConfig(
     # The cells of smaller images do not show the colour of small things.
     image_size=(192, 192),
     cells=None,
-    words=32,
+    max_words=32,
     exchanged=0.2,
     masked_questions=False,
     min_count=2,
@@ -145,7 +145,7 @@ _SMALL: dict[str, Any] = {
     "clip_vil_p": FineTuningConfig(
         TrunkOptimiserConfig(1e-4, name="adamw"),
         frozen_norms=True,
-        words=32,
+        max_words=32,
         sentences_per_image=8,
         precision="medium",
     ),

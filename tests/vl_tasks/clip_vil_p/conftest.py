@@ -80,7 +80,7 @@ def tiny_config(folder: Path, output: Path) -> PretrainConfig:
         trunk=TrunkConfig(positions=3),
         image_size=(64, 96),
         cells=4,
-        words=12,
+        max_words=12,
         min_count=2,
         optimiser=OptimiserConfig(
             "adamw", 1e-3, weight_decay=0.01, schedule="linear", warmup=2, clip="norm", clip_at=1.0

@@ -34,7 +34,7 @@ def test_pretraining_presets_have_the_published_values(name):
             "train_splits": ("train", "nominival", "vgnococo"),
             "image_size": (384, 640),
             "cells": 100,
-            "words": 20,
+            "max_words": 20,
             "answering": answering,
             "faithful": True,
             "batch_size": batch,
@@ -83,7 +83,7 @@ def test_the_vqa_preset_has_the_published_values():
             "clip_vil_p": {
                 "accumulate": 32,
                 "loss_scale": 500.0,
-                "words": 20,
+                "max_words": 20,
                 "frozen_norms": False,
                 "trunk": {"learning_rate": 0.001, "milestones": (2 * epoch,), "decay": 0.1},
             },
@@ -113,7 +113,7 @@ def test_the_gqa_preset_has_the_published_loss_and_the_settings_of_vqa():
             "clip_vil_p": {
                 **dataclasses.asdict(vqa.clip_vil_p),
                 "loss_scale": None,
-                "words": 20,
+                "max_words": 20,
                 "trunk": {"learning_rate": 0.001, "milestones": (2 * epoch,), "decay": 0.1},
             },
             "optimiser": {

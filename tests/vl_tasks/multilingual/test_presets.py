@@ -15,7 +15,7 @@ def test_the_published_pre_training_has_five_epochs_of_ten_million_captions():
     assert config.faithful
     assert config.objective == "masked-words"
     assert config.image_size == (224, 224)
-    assert config.words == 128 - 50
+    assert config.max_words == 128 - 50
     assert config.batch_size == 64  # on each of eight cores
     assert config.iterations == 97_656
     optimiser = config.optimiser

@@ -26,8 +26,8 @@ from vl_tasks.settings.presets import VQA_PRESETS
         (parse_gqa, "--answers a.json --min-count 3", "--min-count 3 has no effect with --answers"),
         (
             parse_gqa,
-            "--clip-vil-p.words 9",
-            "--clip-vil-p.words 9 has no effect with --model mcan",
+            "--clip-vil-p.max-words 9",
+            "--clip-vil-p.max-words 9 has no effect with --model mcan",
         ),
         (
             parse_gqa,
@@ -49,8 +49,8 @@ from vl_tasks.settings.presets import VQA_PRESETS
         (parse_entailment, "--hidden 8", "--hidden 8 has no effect with --model fused"),
         (
             parse_entailment,
-            "--model two-tower --words 9",
-            "--words 9 has no effect with --model two-tower",
+            "--model two-tower --max-words 9",
+            "--max-words 9 has no effect with --model two-tower",
         ),
         (
             parse_entailment,
