@@ -93,13 +93,13 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
         (parse_captions, "--min-count 0", "--min-count 0: must be at least 1"),
         (
             parse_vqa,
-            "--model clip-vil-p --clip-vil-p.trunk.learning-rate -1",
-            "--clip-vil-p.trunk.learning-rate -1: must be a finite number",
+            "--model clip-vil-p --clip-vil-p.trunk-optimiser.learning-rate -1",
+            "--clip-vil-p.trunk-optimiser.learning-rate -1: must be a finite number",
         ),
         (
             parse_vqa,
-            "--model clip-vil-p --clip-vil-p.trunk.milestones 5",
-            "--clip-vil-p.trunk.milestones have no effect with --clip-vil-p.trunk.name adamw",
+            "--model clip-vil-p --clip-vil-p.trunk-optimiser.milestones 5",
+            "--clip-vil-p.trunk-optimiser.milestones have no effect with --clip-vil-p.trunk-optimiser.name adamw",
         ),
         (
             parse_vqa,

@@ -116,7 +116,9 @@ class TrunkOptimiserConfig:
 class FineTuningConfig:
     """Training end to end, of models that are trained with their image tower."""
 
-    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
+    trunk_optimiser: TrunkOptimiserConfig = field(
+        default_factory=lambda: TrunkOptimiserConfig(0.001)
+    )
     """Optimiser of the visual trunk."""
     loss_scale: float | None = None
     """Factor of the loss: binary cross-entropy is averaged over the answers and multiplied by it,
@@ -143,7 +145,7 @@ class FineTuningConfig:
         check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
         check_counts(self, ("max_words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
-        self.trunk.check("clip-vil-p.trunk.")
+        self.trunk_optimiser.check("clip-vil-p.trunk-optimiser.")
 
 
 def check_image_size(size: tuple[int, int], flag: str) -> None:

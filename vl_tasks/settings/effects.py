@@ -81,7 +81,7 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     if isinstance(config, VqaConfig):
         idle |= _idle_in_languages(config)
     if config.clip_vil_p.frozen_trunk:
-        names = ("clip_vil_p.trunk", "clip_vil_p.frozen_norms")
+        names = ("clip_vil_p.trunk_optimiser", "clip_vil_p.frozen_norms")
         idle |= dict.fromkeys(names, "with --clip-vil-p.frozen-trunk")
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"

@@ -212,7 +212,7 @@ CLIP_VIL_P_GQA = {
         start_from=_PUBLISHED_VQA.start_from,
         clip_vil_p=replace(
             _PUBLISHED_VQA.clip_vil_p,
-            trunk=TrunkOptimiserConfig(0.001, milestones=(2 * _GQA_UPDATES,)),
+            trunk_optimiser=TrunkOptimiserConfig(0.001, milestones=(2 * _GQA_UPDATES,)),
             loss_scale=None,
         ),
         optimiser=replace(_PUBLISHED_VQA.optimiser, warmup=round(0.05 * 5 * _GQA_UPDATES)),

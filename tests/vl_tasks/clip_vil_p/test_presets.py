@@ -85,7 +85,11 @@ def test_the_vqa_preset_has_the_published_values():
                 "loss_scale": 500.0,
                 "max_words": 20,
                 "frozen_norms": False,
-                "trunk": {"learning_rate": 0.001, "milestones": (2 * epoch,), "decay": 0.1},
+                "trunk_optimiser": {
+                    "learning_rate": 0.001,
+                    "milestones": (2 * epoch,),
+                    "decay": 0.1,
+                },
             },
             "optimiser": {
                 "name": "adamw",
@@ -114,7 +118,11 @@ def test_the_gqa_preset_has_the_published_loss_and_the_settings_of_vqa():
                 **dataclasses.asdict(vqa.clip_vil_p),
                 "loss_scale": None,
                 "max_words": 20,
-                "trunk": {"learning_rate": 0.001, "milestones": (2 * epoch,), "decay": 0.1},
+                "trunk_optimiser": {
+                    "learning_rate": 0.001,
+                    "milestones": (2 * epoch,),
+                    "decay": 0.1,
+                },
             },
             "optimiser": {
                 **dataclasses.asdict(vqa.optimiser),
