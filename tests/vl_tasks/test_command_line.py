@@ -99,7 +99,8 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
         (
             parse_vqa,
             "--model clip-vil-p --clip-vil-p.trunk-optimiser.milestones 5",
-            "--clip-vil-p.trunk-optimiser.milestones have no effect with --clip-vil-p.trunk-optimiser.name adamw",
+            "--clip-vil-p.trunk-optimiser.milestones have no effect with "
+            "--clip-vil-p.trunk-optimiser.name adamw",
         ),
         (
             parse_vqa,

@@ -91,7 +91,7 @@ def test_the_loss_of_a_batch_is_reduced_as_in_the_settings(blind):
     losses = {}
     for reduction in ("mean", "sum"):
         torch.manual_seed(0)
-        learner = VqaLearner(vqa({**blind, "loss": reduction}))
+        learner = VqaLearner(vqa({**blind, "reduction": reduction}))
         learner.network.eval()
         losses[reduction] = learner.loss(rows)[0].item()
     assert losses["sum"] == pytest.approx(6 * losses["mean"])

@@ -83,11 +83,13 @@ class GqaLearner:
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Compute the loss of the training questions `rows` from their logits."""
         classes = torch.from_numpy(self._classes[rows]).to(logits.device)
-        if self.config.objective == "bce":
+        if self.config.loss == "bce":
             targets = F.one_hot(classes, len(self.answers)).float()
             return scaled_answer_loss(logits, targets, self.config)
         scale = self.config.clip_vil_p.loss_scale
-        return (1.0 if scale is None else scale) * class_loss(logits, classes, self.config.loss)
+        return (1.0 if scale is None else scale) * class_loss(
+            logits, classes, self.config.reduction
+        )
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracies 0..1 on the balanced questions of the split `select_by`."""

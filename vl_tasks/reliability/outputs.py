@@ -34,7 +34,7 @@ _FORMAT = "clipnav vqa outputs 1"
 _WITHOUT_INFLUENCE = (
     "data images optimiser iterations minutes batch_size evaluate_every evaluation_batch_size "
     "select_by evaluation_splits submit output track config resume seed threads device start_from "
-    "preset loss answers min_count train_splits variant glove regions"
+    "preset reduction answers min_count train_splits variant glove regions"
 ).split()
 
 

@@ -174,7 +174,7 @@ class QuestionConfig(FineTunableConfig):
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
     openvqa's layer normalisation."""
-    loss: Reduction = "mean"
+    reduction: Reduction = "mean"
     """Reduction of the loss over the questions of a batch: mean (mmf) or sum (openvqa)."""
     tokenizer: Tokenizer = "ours"
     """Tokenizer of the questions: ours, openvqa's or mmf's."""

@@ -71,7 +71,7 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     model = f"with --model {config.model}"
     names: tuple[str, ...]
     if config.model in FINE_TUNED_MODELS:
-        names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "loss")
+        names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "reduction")
         names = (*names, *_OF_FROZEN_ENCODERS)
         if config.model == "multilingual":
             names = tuple(name for name in names if name != "faithful")

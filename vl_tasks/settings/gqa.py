@@ -22,7 +22,7 @@ class GqaConfig(QuestionConfig):
     """Script that trains such runs."""
     model: Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"] = "mcan"
     """Architecture of the model."""
-    objective: Literal["ce", "bce"] = "ce"
+    loss: Literal["ce", "bce"] = "ce"
     """Loss: ce (cross-entropy, as in openvqa) or bce (binary cross-entropy, as in CLIP-ViL_p)."""
     consistency: bool = True
     """Consistency among the final scores, for splits with a file of all questions: the entailed
@@ -68,7 +68,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
         mcan=vqa.mcan,
         faithful=True,
         tokenizer="openvqa",
-        loss="sum",
+        reduction="sum",
         max_words=30,
         min_count=1,
         standardise=False,

@@ -70,7 +70,7 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfi
         mcan=mcan,
         faithful=True,
         tokenizer="openvqa",
-        loss="sum",
+        reduction="sum",
         variant="V1",
         standardise=False,
         optimiser=OptimiserConfig(

@@ -144,9 +144,9 @@ def test_gqa_is_fine_tuned_with_both_losses_and_submits(run_command, pretrained,
                 "--output", heat)  # fmt: skip
     assert np.asarray(Image.open(heat)).shape == (64, 192, 3)
     other = runs / "gqa_bce"
-    run_command("finetune-gqa", *flags, "--iterations", "1", "--objective", "bce", "--output",
+    run_command("finetune-gqa", *flags, "--iterations", "1", "--loss", "bce", "--output",
                 other)  # fmt: skip
-    assert json.loads((other / "config.json").read_text())["objective"] == "bce"
+    assert json.loads((other / "config.json").read_text())["loss"] == "bce"
 
 
 def test_entailment_is_fine_tuned_and_submits(run_command, pretrained, shapes, runs):

@@ -110,7 +110,7 @@ def test_the_gqa_preset_has_the_published_loss_and_the_settings_of_vqa():
         dataclasses.asdict(CLIP_VIL_P_GQA["clip-vil-p"]),
         {
             # CLIP-ViL-Pretrain/src/tasks/gqa.py: BCE, averaged and multiplied by the answers.
-            "objective": "bce",
+            "loss": "bce",
             "model": "clip-vil-p",
             "batch_size": 8,
             "iterations": 5 * epoch,

@@ -84,7 +84,7 @@ def test_other_models_train_and_resume(run_command, gqa_shapes, tmp_path, model)
     pythia = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
     sizes = pythia if model == "pythia" else SMALL
     run = tmp_path / "run"
-    flags = (*_flags(gqa_shapes)[:-1], "4", *sizes, "--model", model, "--objective", "bce")
+    flags = (*_flags(gqa_shapes)[:-1], "4", *sizes, "--model", model, "--loss", "bce")
     run_command("finetune-gqa", *flags, "--iterations", "2", "--output", run)
     run_command("finetune-gqa", "--resume", run, "--iterations", "3", "--no-consistency")
     results = json.loads((run / "results.json").read_text())

@@ -46,13 +46,13 @@ def test_answers_are_collected_unchanged_and_by_frequency():
         AnswerVocabulary.of_counts(counts, 3)
 
 
-@pytest.mark.parametrize("objective", ["ce", "bce"])
-def test_the_loss_starts_at_chance(config, objective):
-    learner = GqaLearner(dataclasses.replace(config, objective=objective))
+@pytest.mark.parametrize("name", ["ce", "bce"])
+def test_the_loss_starts_at_chance(config, name):
+    learner = GqaLearner(dataclasses.replace(config, loss=name))
     learner.network.eval()
     loss = learner.loss(np.arange(32))[0].item()
     classes = len(learner.answers)
-    assert loss == pytest.approx(np.log(classes) if objective == "ce" else classes * np.log(2), 0.5)
+    assert loss == pytest.approx(np.log(classes) if name == "ce" else classes * np.log(2), 0.5)
 
 
 def test_answers_outside_the_vocabulary_are_not_learnt(config, tmp_path):
