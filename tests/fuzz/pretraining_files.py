@@ -126,7 +126,7 @@ def _run(folder: Path) -> Path:
 
     torch.manual_seed(0)
     config = PretrainConfig(
-        text=TextConfig(vocabulary=60, hidden=8, layers=1, heads=2, feed_forward=8),
+        text=TextConfig(vocabulary_size=60, hidden_size=8, layers=1, heads=2, feed_forward_size=8),
         trunk=TrunkConfig(positions=2),
         image_size=(64, 64),
         faithful=True,

@@ -91,7 +91,15 @@ def pretraining_flags(shapes: Path) -> list[str]:
     flags = ["--data", str(shapes), "--preset", "small", "--select-by", "val", "--no-answering"]
     flags += ["--batch-size", "4", "--workers", "1", "--image-size", "64", "64"]
     flags += ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
-    return [*flags, "--text.hidden", "16", "--text.layers", "1", "--text.feed-forward", "24"]
+    return [
+        *flags,
+        "--text.hidden-size",
+        "16",
+        "--text.layers",
+        "1",
+        "--text.feed-forward-size",
+        "24",
+    ]
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,15 @@ def task_commands(data: TaskData, quick: list[str]) -> dict[str, Command]:
     """Return the trainings of the vision-and-language tasks by name, with flags for a short run."""
     task = ["--preset", "houses", "--select-by", "val", "--evaluation-splits", "val", *quick]
     task += ["--optimiser.warmup", "5"]
-    mcan = [*task, "--batch-size", "8", "--mcan.hidden", "32", "--mcan.feed-forward", "48"]
+    mcan = [
+        *task,
+        "--batch-size",
+        "8",
+        "--mcan.hidden-size",
+        "32",
+        "--mcan.feed-forward-size",
+        "48",
+    ]
     mcan += ["--mcan.layers", "1"]
     tuned = [
         *task,

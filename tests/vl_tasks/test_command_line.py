@@ -61,9 +61,9 @@ def test_presets_contain_their_names_and_have_distinct_run_folders():
 def test_presets_for_a_laptop_have_small_networks_of_all_models(preset):
     flags = ["--preset", preset, "--model"]
     for parse in (parse_vqa, parse_gqa)[: 1 if preset == "easy-vqa" else 2]:
-        assert parse([*flags, "pythia"]).pythia.product <= 512
-        assert parse([*flags, "mcan"]).mcan.hidden <= 128
-        assert parse([*flags, "movie-mcan"]).mcan.hidden <= 128
+        assert parse([*flags, "pythia"]).pythia.product_size <= 512
+        assert parse([*flags, "mcan"]).mcan.hidden_size <= 128
+        assert parse([*flags, "movie-mcan"]).mcan.hidden_size <= 128
 
 
 @pytest.mark.parametrize("flags", [["--evaluation-splits", "held-out"], ["--submit", "held-out"]])
@@ -77,15 +77,19 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
 @pytest.mark.parametrize(
     ("parse", "flags", "problem"),
     [
-        (parse_vqa, "--preset small --pythia.hidden 0", "--pythia.hidden 0: must be at least 1"),
+        (
+            parse_vqa,
+            "--preset small --pythia.hidden-size 0",
+            "--pythia.hidden-size 0: must be at least 1",
+        ),
         (parse_vqa, "--preset small --pythia.dropout 1", "--pythia.dropout 1: must be at least 0"),
         (parse_vqa, "--mcan.heads 0", "--mcan.heads 0: must be at least 1"),
         (parse_gqa, "--mcan.dropout -1", "--mcan.dropout -1: must be at least 0 and below 1"),
-        (parse_vqa, "--mcan.heads 3", "--mcan.hidden 128 is not divisible by --mcan.heads 3"),
+        (parse_vqa, "--mcan.heads 3", "--mcan.hidden-size 128 is not divisible by --mcan.heads 3"),
         (parse_entailment, "--max-words 0", "--max-words 0: must be at least 1"),
         (parse_entailment, "--model two-tower --dropout 1", "--dropout 1: must be at least 0"),
         (parse_captions, "--captioner.layers 0", "--captioner.layers 0: must be at least 1"),
-        (parse_captions, "--captioner.width 9", "is not divisible by --captioner.heads 4"),
+        (parse_captions, "--captioner.hidden-size 9", "is not divisible by --captioner.heads 4"),
         (parse_vqa, "--train-splits", "--train-splits: names no split; name at least one"),
         (parse_pretraining, "--train-splits", "--train-splits: names no split; name at least one"),
         (parse_vqa, "--seed -1", "--seed -1: must be at least 0"),
@@ -105,7 +109,7 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
         (
             parse_vqa,
             "--model multilingual --multilingual.text.heads 3",
-            "--multilingual.text.hidden 128 is not divisible by --multilingual.text.heads 3",
+            "--multilingual.text.hidden-size 128 is not divisible by --multilingual.text.heads 3",
         ),
         (
             parse_vqa,

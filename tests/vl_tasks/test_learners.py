@@ -17,8 +17,10 @@ from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_
 from vl_tasks.training import make_task_trainer
 from vl_tasks.vqa.learning import VqaLearner, answer_loss
 
-MCAN = McanConfig(hidden=16, feed_forward=24, layers=1, heads=2, pooling=8, fused=16)
-CAPTIONER = CaptionerConfig(width=16, feed_forward=24, layers=1, heads=2)
+MCAN = McanConfig(
+    hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
+)
+CAPTIONER = CaptionerConfig(hidden_size=16, feed_forward_size=24, layers=1, heads=2)
 
 
 @pytest.fixture
@@ -29,11 +31,11 @@ def blind(shapes):
 
 
 def vqa(changes):
-    return dataclasses.replace(VQA_PRESETS["houses"], mcan=MCAN, embedding=3, **changes)
+    return dataclasses.replace(VQA_PRESETS["houses"], mcan=MCAN, embedding_size=3, **changes)
 
 
 def entailment(changes):
-    return dataclasses.replace(ENTAILMENT_PRESETS["houses"], mcan=MCAN, embedding=3, **changes)
+    return dataclasses.replace(ENTAILMENT_PRESETS["houses"], mcan=MCAN, embedding_size=3, **changes)
 
 
 def captions(changes):

@@ -73,7 +73,7 @@ def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
     if config.text.bert is not None:
         return WordPieces.of_bert(config.text.bert)
     keeps_accents = config.model == "multilingual"
-    return WordPieces.learn(texts, config.text.vocabulary, keeps_accents)
+    return WordPieces.learn(texts, config.text.vocabulary_size, keeps_accents)
 
 
 def standardise(

@@ -20,15 +20,15 @@ class TextConfig:
     bert: str | None = None
     """BERT whose weights and word pieces are used: a folder of transformers, or a name on Hugging
     Face. Default: random weights, and word pieces learnt from the training sentences."""
-    vocabulary: int = 4000
+    vocabulary_size: int = 4000
     """Largest number of word pieces that are learnt (without `bert`)."""
-    hidden: int = 768
+    hidden_size: int = 768
     """Width of the hidden states (without `bert`)."""
     layers: int = 12
     """Number of layers (without `bert`)."""
     heads: int = 12
     """Number of attention heads (without `bert`)."""
-    feed_forward: int = 3072
+    feed_forward_size: int = 3072
     """Hidden width of the feed-forward layers (without `bert`)."""
     dropout: float = 0.1
     """Dropout rate of hidden states and attention weights."""
@@ -46,10 +46,10 @@ class TextConfig:
         Raises:
             ValueError: A setting is out of range; names its flag.
         """
-        names = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
+        names = ("vocabulary_size", "hidden_size", "layers", "heads", "feed_forward_size")
         check_counts(self, names, part)
         check_dropout(self, ("dropout",), part)
-        check_heads(self.hidden, self.heads, f"--{part}hidden", f"--{part}heads")
+        check_heads(self.hidden_size, self.heads, f"--{part}hidden-size", f"--{part}heads")
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ class QuestionConfig(FineTunableConfig):
     """Reduction of the loss over the questions of a batch: mean (mmf) or sum (openvqa)."""
     tokenizer: Tokenizer = "ours"
     """Tokenizer of the questions: ours, openvqa's or mmf's."""
-    embedding: int = 300
+    embedding_size: int = 300
     """Width of the word embeddings."""
     glove: Path | None = None
     """GloVe text file that initialises the word embeddings."""
@@ -193,7 +193,7 @@ class QuestionConfig(FineTunableConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("embedding", "max_words", "min_count"))
+        check_counts(self, ("embedding_size", "max_words", "min_count"))
         check_splits(self, ("train_splits",))
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
@@ -254,9 +254,9 @@ class EntailmentConfig(FineTunableConfig):
     CLIP embeddings of image and sentence), or clip-vil-p (see --start-from)."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of the fused model."""
-    hidden: int = 512
+    hidden_size: int = 512
     """Hidden width of the two-tower model."""
-    embedding: int = 300
+    embedding_size: int = 300
     """Width of the word embeddings."""
     glove: Path | None = None
     """GloVe text file that initialises the word embeddings."""
@@ -267,7 +267,7 @@ class EntailmentConfig(FineTunableConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("hidden", "embedding", "max_words"))
+        check_counts(self, ("hidden_size", "embedding_size", "max_words"))
         check_dropout(self, ("dropout",))
 
     @property

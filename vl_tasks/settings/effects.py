@@ -16,8 +16,8 @@ from vl_tasks.settings.configs import (
 from vl_tasks.settings.pretraining import PretrainConfig
 
 # Settings of models over the features of frozen encoders.
-_OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding", "glove", "max_words")
-_TEXT_SIZES = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
+_OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding_size", "glove", "max_words")
+_TEXT_SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "feed_forward_size")
 _TRUNK_BUILDING = ("encoder", "pretrained", "random_weights", "positions", "standardise")
 
 
@@ -106,8 +106,8 @@ def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
 
 
 def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:
-    fused = ("mcan", "embedding", "glove", "max_words", "standardise")
-    two_tower = ("hidden", "dropout")
+    fused = ("mcan", "embedding_size", "glove", "max_words", "standardise")
+    two_tower = ("hidden_size", "dropout")
     names = {
         "fused": (*two_tower, "clip_vil_p"),
         "two-tower": (*fused, "clip_vil_p"),

@@ -16,14 +16,20 @@ from vl_tasks.settings.configs import (
 from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 
 _SMALL = McanConfig(
-    hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
+    hidden_size=128,
+    feed_forward_size=256,
+    layers=2,
+    heads=4,
+    pooling_size=128,
+    fused_size=256,
+    positions=True,
 )
 # Of all models, so that --model alone changes to another one that trains in minutes.
 _SMALL_NETWORKS: dict[str, Any] = {
     "mcan": _SMALL,
-    "pythia": PythiaConfig(hidden=128, attention=64, product=512, text_head=64),
+    "pythia": PythiaConfig(hidden_size=128, attention_size=64, product_size=512, text_head_size=64),
 }
-_LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
+_LARGE = McanConfig(hidden_size=1024, feed_forward_size=4096, pooling_size=512, fused_size=2048)
 # CLIP-ViL stretches images to 600 x 1000, which gives 18 x 31 grid cells.
 _CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(600, 1000))
 _VQA_V2_TRAIN = 443_757  # questions
@@ -106,7 +112,7 @@ VQA_PRESETS = {
         **HOUSE_SPLITS,
         model="mcan",
         **_SMALL_NETWORKS,
-        embedding=64,
+        embedding_size=64,
         max_words=20,
         optimiser=_one_cycle(1e-3, 200),
         iterations=3000,
@@ -121,7 +127,7 @@ VQA_PRESETS = {
         # One shape per image: MCAN overfits to this small number of images.
         model="pythia",
         **_SMALL_NETWORKS,
-        embedding=64,
+        embedding_size=64,
         optimiser=_one_cycle(1e-3, 200),
         iterations=1500,
         batch_size=128,
@@ -134,7 +140,7 @@ VQA_PRESETS = {
         **HELD_OUT_ALONE,
         model="pythia",
         **_SMALL_NETWORKS,
-        embedding=64,
+        embedding_size=64,
         min_count=1,
         optimiser=_one_cycle(1e-3, 50),
         iterations=600,
@@ -202,7 +208,7 @@ _HOUSE_ENTAILMENT = EntailmentConfig(
     preset="houses",
     **HOUSE_SPLITS,
     mcan=_SMALL,
-    embedding=64,
+    embedding_size=64,
     optimiser=_one_cycle(1e-3, 200),
     iterations=3000,
     batch_size=128,
@@ -240,7 +246,7 @@ ENTAILMENT_PRESETS = {
 }
 
 _SMALL_CAPTIONER = CaptionerConfig(
-    width=128, feed_forward=256, layers=2, heads=4, input_dropout=0.1, positions=True
+    hidden_size=128, feed_forward_size=256, layers=2, heads=4, input_dropout=0.1, positions=True
 )
 _XE_IMAGES = 113_287  # train and restval of Karpathy's split
 _COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(448, 448))

@@ -69,11 +69,11 @@ _HOUSES = PretrainConfig(
     **HOUSE_SPLITS,
     # Dropout slows the training of so small a network, and it does not overfit in this time.
     text=TextConfig(
-        vocabulary=600,
-        hidden=128,
+        vocabulary_size=600,
+        hidden_size=128,
         layers=3,
         heads=4,
-        feed_forward=256,
+        feed_forward_size=256,
         dropout=0.0,
         pooling="means",
     ),

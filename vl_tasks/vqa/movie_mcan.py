@@ -99,7 +99,7 @@ class MovieMcan(nn.Module):
         faithful: bool = False,
     ) -> None:
         super().__init__()
-        width, fused = config.hidden, config.fused
+        width, fused = config.hidden_size, config.fused_size
         self.faithful = faithful
         self.reader = QuestionReader(vocabulary, embedding, config)
         self.question_pool = Pooling(config, 2)

@@ -15,8 +15,9 @@ from vl_tasks.clip_vil_p.building import load_run
 from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
 
-SIZES = ("--text.vocabulary", "120", "--text.hidden", "32", "--text.layers", "1", "--text.heads",
-         "2", "--text.feed-forward", "48", "--trunk.positions", "3")  # fmt: skip
+SIZES = ("--text.vocabulary-size", "120", "--text.hidden-size", "32", "--text.layers", "1",
+         "--text.heads", "2", "--text.feed-forward-size", "48",
+         "--trunk.positions", "3")  # fmt: skip
 QUICK = ("--image-size", "64", "96", "--max-words", "12", "--batch-size", "8", "--iterations", "4",
          "--evaluate-every", "2", "--workers", "0", "--threads", "1")  # fmt: skip
 TUNED = ("--batch-size", "8", "--evaluate-every", "2", "--threads", "1", "--select-by", "val",

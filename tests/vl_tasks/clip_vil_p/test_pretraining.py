@@ -153,7 +153,9 @@ def test_a_float16_overflow_skips_the_update_and_lowers_the_scale(tiny):
 
 def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
     data = write_pair_folder(tmp_path / "few", {"train": 12, "val": 12})
-    text = dataclasses.replace(tiny.text, hidden=64, feed_forward=128, layers=2, dropout=0.0)
+    text = dataclasses.replace(
+        tiny.text, hidden_size=64, feed_forward_size=128, layers=2, dropout=0.0
+    )
     config = dataclasses.replace(
         tiny,
         data=str(data),

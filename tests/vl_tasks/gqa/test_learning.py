@@ -12,7 +12,9 @@ from vl_tasks.settings.gqa import GQA_PRESETS
 from vl_tasks.settings.network_sizes import McanConfig
 from vl_tasks.vqa.answers import AnswerVocabulary
 
-MCAN = McanConfig(hidden=16, feed_forward=24, layers=1, heads=2, pooling=8, fused=16)
+MCAN = McanConfig(
+    hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
+)
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def config(gqa_shapes):
         GQA_PRESETS["houses"],
         data=str(gqa_shapes),
         mcan=MCAN,
-        embedding=8,
+        embedding_size=8,
         select_by="val",
         evaluation_splits=("val",),
         vision=False,

@@ -78,7 +78,7 @@ def files(tmp_path_factory):
 
 def test_pretraining_finds_the_pairs_with_its_defaults(files, run_command, tmp_path):
     run, folder = tmp_path / "run", files[1].folder
-    sizes = ("--text.hidden", "16", "--text.layers", "1", "--text.heads", "2")
+    sizes = ("--text.hidden-size", "16", "--text.layers", "1", "--text.heads", "2")
     quick = ("--iterations", "2", "--batch-size", "8", "--workers", "0", "--threads", "1")
     printed = run_command("pretrain-vl", "--data", folder, *sizes, *quick, "--output", run)
     assert json.loads((run / "config.json").read_text())["preset"] == "houses"

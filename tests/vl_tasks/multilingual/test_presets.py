@@ -66,7 +66,7 @@ def test_new_and_pre_trained_networks_have_the_same_sizes(name):
 def test_settings_without_effect_are_refused():
     with pytest.raises(ValueError, match="with --objective masked-words"):
         parse_pretraining(["--objective", "masked-words", "--no-answering"])
-    flags = ["--multilingual.text.bert", "bert", "--multilingual.text.hidden", "64"]
+    flags = ["--multilingual.text.bert", "bert", "--multilingual.text.hidden-size", "64"]
     with pytest.raises(ValueError, match=r"multilingual\.text\.hidden.*with --multilingual\.text"):
         parse_vqa(["--model", "multilingual", *flags])
     with pytest.raises(ValueError, match="with --model multilingual"):

@@ -86,8 +86,8 @@ def blind_run(shapes, tmp_path_factory):
     run = tmp_path_factory.mktemp("vqa") / "blind"
     arguments = (
         "--no-vision --select-by val --evaluation-splits val train --iterations 30 --batch-size 16 "
-        "--pythia.hidden 8 --pythia.attention 8 --pythia.product 16 --pythia.text-head 8 "
-        "--embedding 8 --threads 1 --min-count 1"
+        "--pythia.hidden-size 8 --pythia.attention-size 8 --pythia.product-size 16 "
+        "--pythia.text-head-size 8 --embedding-size 8 --threads 1 --min-count 1"
     )
     main(["finetune-vqa", "--data", str(shapes), *arguments.split(), "--output", str(run)])
     torch.set_float32_matmul_precision("highest")

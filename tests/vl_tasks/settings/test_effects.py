@@ -10,7 +10,11 @@ from vl_tasks.settings.presets import VQA_PRESETS
 @pytest.mark.parametrize(
     ("parse", "flags", "complaint"),
     [
-        (parse_vqa, "--pythia.hidden 8", "--pythia.hidden 8 has no effect with --model mcan"),
+        (
+            parse_vqa,
+            "--pythia.hidden-size 8",
+            "--pythia.hidden-size 8 has no effect with --model mcan",
+        ),
         (
             parse_vqa,
             "--preset small --mcan.layers 3",
@@ -22,7 +26,11 @@ from vl_tasks.settings.presets import VQA_PRESETS
             "--no-vision --grids.fit pad",
             "--grids.fit pad has no effect with --no-vision",
         ),
-        (parse_gqa, "--pythia.hidden 8", "--pythia.hidden 8 has no effect with --model mcan"),
+        (
+            parse_gqa,
+            "--pythia.hidden-size 8",
+            "--pythia.hidden-size 8 has no effect with --model mcan",
+        ),
         (parse_gqa, "--answers a.json --min-count 3", "--min-count 3 has no effect with --answers"),
         (
             parse_gqa,
@@ -46,7 +54,7 @@ from vl_tasks.settings.presets import VQA_PRESETS
             "--preset small --no-vision --regions r",
             "--regions r has no effect with --no-vision",
         ),
-        (parse_entailment, "--hidden 8", "--hidden 8 has no effect with --model fused"),
+        (parse_entailment, "--hidden-size 8", "--hidden-size 8 has no effect with --model fused"),
         (
             parse_entailment,
             "--model two-tower --max-words 9",
@@ -70,7 +78,7 @@ def test_flags_without_effect_are_refused(parse, flags, complaint):
 
 
 def test_flags_with_effect_are_accepted():
-    assert parse_vqa(["--model", "pythia", "--pythia.hidden", "8"]).pythia.hidden == 8
+    assert parse_vqa(["--model", "pythia", "--pythia.hidden-size", "8"]).pythia.hidden_size == 8
     blind = parse_entailment(["--model", "two-tower", "--no-vision", "--grids.precision", "fp32"])
     assert blind.grids.precision == "fp32"
     assert parse_vqa(["--preset", "mcan-small", "--regions", "r"]).regions is not None
