@@ -48,7 +48,7 @@ class LanguageLearner:
         train = PathInstructions(episodes, self.tokenizer, length)
         world_size = distributed.world_size()
         size, seed = config.batch_size, config.seed
-        self._batches = PairBatches(train, config.pairs, size, seed, world_size)
+        self._batches = PairBatches(train, config.partner, size, seed, world_size)
         self.evaluation = {
             split: PathInstructions(split_episodes(config, files, split), self.tokenizer, length)
             for split in config.evaluation_splits
@@ -70,8 +70,8 @@ class LanguageLearner:
             mean = torch.cat([anchors, partners]).mean(0)
             anchors, partners = anchors - mean, partners - mean
         loss = nt_xent(anchors, partners, self.config.temperature, self.config.symmetric)
-        (self.config.weight * world_size * loss).backward()
-        return {"loss": self.config.weight * loss.item(), "contrastive": loss.item()}
+        (self.config.contrastive_weight * world_size * loss).backward()
+        return {"loss": self.config.contrastive_weight * loss.item(), "contrastive": loss.item()}
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the retrieval figures of every split and of its pairs of languages."""

@@ -99,7 +99,12 @@ def language_config(doors):
         threads=1,
         max_instruction_length=24,
         encoder=LanguageEncoderConfig(
-            vocabulary_size=300, hidden_size=32, layers=1, heads=2, feedforward=64, dropout=0.0
+            vocabulary_size=300,
+            hidden_size=32,
+            layers=1,
+            heads=2,
+            feed_forward_size=64,
+            dropout=0.0,
         ),
         optimiser=OptimiserConfig(learning_rate=3e-3, clip="norm", clip_at=5.0),
     )
