@@ -14,7 +14,7 @@ REFUSED = {
         *("--concurrency 0", "--episodes 0", "--answer-retries -1", "--max-requests 0"),
         *("--image-size 0", "--request-timeout 0", "--max-answer-tokens 0"),
     ],
-    "extract-features --output nowhere --scans nowhere": ["--workers 0", "--width 1"],
+    "extract-features --output nowhere --scans nowhere": ["--workers 0", "--panorama-width 1"],
     "finetune-snli-ve --data nowhere": ["--minutes 0", "--minutes nan", "--threads 0"],
     "finetune-vqa --data nowhere": ["--minutes -1", "--threads -1", "--evaluate-every 0"],
     "make-house-tasks --houses 1": ["--workers 0", "--image-size 0"],

@@ -173,7 +173,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
     tiny += ["--evaluation-splits", "val_unseen", "--select-by", "val_unseen", *small]
     follower = ["--follower.hidden-size", "16", "--follower.embedding-size", "8"]
     speaker = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
-    picture = ["--width", "128", "--workers", "1", "--precision", "fp32"]
+    picture = ["--panorama-width", "128", "--workers", "1", "--precision", "fp32"]
     tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
     clip += ["--panorama-width", "64", "--image-size", "32", "--visual-width", "8"]
