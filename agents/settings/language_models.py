@@ -181,7 +181,7 @@ class EvaluateVlmConfig:
     candidate, or a random option; all of them are counted."""
     max_episode_steps: int | None = None
     """Maximum number of decisions of an episode; the environment's default if not given."""
-    baselines: tuple[Path, ...] = ()
+    runs: tuple[Path, ...] = ()
     """Runs of clipnav train-agent to compare with on the same episodes."""
     output: Path | None = None
     """Folder of the results; by default runs/vlm-MODEL-SPLIT."""
@@ -192,7 +192,7 @@ class EvaluateVlmConfig:
     dry_run: bool = False
     """Write the prompts along the teacher's paths and estimate the requests; send nothing."""
     device: str = "cpu"
-    """Device of a local model and of the baselines: cpu, cuda, cuda:1, ..."""
+    """Device of a local model and of the runs: cpu, cuda, cuda:1, ..."""
     prompt: tyro.conf.OmitArgPrefixes[PromptConfig] = field(default_factory=PromptConfig)
     sampling: tyro.conf.OmitArgPrefixes[SamplingConfig] = field(default_factory=SamplingConfig)
     server: tyro.conf.OmitArgPrefixes[ServerConfig] = field(default_factory=ServerConfig)
@@ -223,9 +223,9 @@ class EvaluateVlmConfig:
                 "--environment continuous: there are no candidates and no map; leave --strategy "
                 "and --pictures out, or use --pictures none"
             )
-        if self.baselines:
+        if self.runs:
             raise ValueError(
-                "--environment continuous: --baselines are agents on graphs; leave them out"
+                "--environment continuous: --runs are agents on graphs; leave them out"
             )
 
     @property

@@ -87,7 +87,7 @@ def test_trained_agents_are_evaluated_on_the_same_episodes(
     )
     with serving(stop_at_the_third_place) as server:
         printed = run_command(
-            "evaluate-vlm", "--url", server.url, *arguments, "--episodes", "6", "--baselines", run
+            "evaluate-vlm", "--url", server.url, *arguments, "--episodes", "6", "--runs", run
         )
     assert "val_unseen  follower " in printed
     results = json.loads((tmp_path / "out" / "results.json").read_text())

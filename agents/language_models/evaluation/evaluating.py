@@ -56,7 +56,7 @@ REQUESTS, RESULTS = "requests.jsonl", "results.json"
 _BASELINE_ENVS = 256
 # Settings that change neither the prompts nor the answers are left out of the results, so that a
 # repeated run writes the same file.
-_LEFT_OUT = ("concurrency", "output", "cache", "submission", "baselines", "device", "budget")
+_LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
 
 
 @dataclass(frozen=True)
@@ -291,12 +291,12 @@ def _evaluations(
     evaluations: dict[str, EpisodeScores] = {
         config.model_name: score_walks(env, trajectories).scores
     }
-    for run in config.baselines:
+    for run in config.runs:
         settings = replace(read_agent_config(run), device=config.device)
         own = (config.dataset, config.world)
         if (settings.dataset, settings.world) != own:
             raise ValueError(
-                f"--baselines {run}: trained on {settings.dataset} in {settings.world}, but the "
+                f"--runs {run}: trained on {settings.dataset} in {settings.world}, but the "
                 f"evaluation is on {config.dataset} in {config.world}; name another run"
             )
         whole, agent = load_run(run, config.split, settings)

@@ -176,7 +176,7 @@ def test_the_first_option_that_moves_replaces_an_invalid_answer(make_maker):
     [
         ({"dataset": "r4r"}, "r4r has no continuous walks"),
         ({"prompt": PromptConfig("mapgpt")}, "there are no candidates and no map"),
-        ({"baselines": ("runs/x",)}, "agents on graphs"),
+        ({"runs": ("runs/x",)}, "agents on graphs"),
     ],
 )
 def test_settings_of_graphs_are_refused(settings, message):
