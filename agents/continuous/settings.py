@@ -86,8 +86,8 @@ class ContinuousTrainConfig:
     """Height and width of the depth pictures that the depth network receives; a multiple of 16."""
     vision: bool = True
     """Use pictures; without them both are 0."""
-    reads_instructions: bool = True
-    """Use instructions; without them all instructions are empty."""
+    instruction_ablation: Literal["none", "empty"] = "none"
+    """Ablation of the instructions in training and evaluation: none, or empty instructions."""
     teacher: Literal["path", "goal"] = "path"
     """Expert: "path" visits the viewpoints of the reference path in order, "goal" takes the
     shortest walk to the goal (VLN-CE)."""
@@ -177,7 +177,12 @@ class ContinuousTrainConfig:
         name = f"{self.dataset}-ce-{self.world}-{self.network.kind}"
         name += "-dagger" if self.rounds > 1 else ""
         name += "" if self.vision else "-no-vision"
-        return name + ("" if self.reads_instructions else "-no-instructions")
+        return name + ("" if self.reads_instructions else "-empty-instructions")
+
+    @property
+    def reads_instructions(self) -> bool:
+        """Whether the agent reads more than empty instructions."""
+        return self.instruction_ablation != "empty"
 
     def round_of(self, iteration: int) -> int:
         """Return the round (from 0) of an iteration (from 0).

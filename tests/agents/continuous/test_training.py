@@ -68,7 +68,9 @@ def test_a_resumed_dagger_run_is_bit_identical(tiny_config, check_same_run, tmp_
 
 
 def test_blind_and_deaf_agents_depend_on_nothing_else(tiny_config, tmp_path):
-    config = replace(tiny_config, vision=False, reads_instructions=False, output=tmp_path / "blind")
+    config = replace(
+        tiny_config, vision=False, instruction_ablation="empty", output=tmp_path / "blind"
+    )
     trainer, learner = continuous_trainer(config)
     trainer.train()
     trainer.close()
