@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import tyro
 from measuring import BenchmarkConfig, Figure, in_turns, peak_memory, rate, report
@@ -63,6 +64,7 @@ def main() -> None:
         figures = _start_up_figures(files, Path(folder))
         store = _random_store(config, files, Path(folder) / "features.safetensors")
         figures += _step_figures(config, files, store)
+        figures.append(_single_figure(config, files, store))
         figures += _gather_figures(config, files, store)
         figures.append(Figure("peak memory", peak_memory(), "MiB"))
         figures += _baseline_figures(config, files, store)
@@ -160,6 +162,28 @@ def _stepping(config: EnvironmentConfig, env: VlnVectorEnv) -> Callable[[], None
             actions = env.step(actions)[-1]["teacher_action"]
 
     return work
+
+
+def _single_figure(config: EnvironmentConfig, files: WorldFiles, store: str) -> Figure:
+    """Measure the environment of one agent that `gymnasium.make` returns."""
+    env = gymnasium.make(
+        "R2R-CLIP-v0",
+        world=files.world,
+        data_dir=config.data_dir,
+        features=store,
+        angle_feature_size=config.angle_feature_size,
+    )
+    _, info = env.reset(seed=config.seed)
+
+    def work() -> None:
+        nonlocal info
+        for _ in range(STEPS):
+            *_, terminated, truncated, info = env.step(info["teacher_action"])
+            if terminated or truncated:
+                _, info = env.reset()
+
+    steps = rate(work, STEPS, _seconds(config))
+    return Figure("features, gymnasium.make", steps, UNIT)
 
 
 def _bandwidth_figure(

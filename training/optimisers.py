@@ -56,6 +56,15 @@ def make_group_optimiser(
     return torch.optim.Adam(groups, rate, betas, epsilon, fused=fused)
 
 
+def decay_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Return the weights in two groups; biases and norms have no weight decay (BERT, DUET)."""
+    decayed, others = [], []
+    for name, weight in network.named_parameters():
+        is_norm = "norm" in name.lower().rpartition(".")[0].rpartition(".")[2]
+        (others if name.endswith("bias") or is_norm else decayed).append(weight)
+    return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+
+
 def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> float:
     """Return the learning rate of an iteration.
 

@@ -19,7 +19,7 @@ from envs.worlds import WorldFiles, world_files
 from training import distributed
 from training.checkpoints import VOCABULARY, load_model, save_model
 from training.learners import Selection, Summary
-from training.optimisers import make_optimiser
+from training.optimisers import decay_groups, make_group_optimiser
 from training.setup import rank_iteration_seed, set_up_torch
 from training.trainer import Trainer
 
@@ -55,7 +55,7 @@ class LanguageLearner:
         }
         self.network = make_language_network(config, self.tokenizer).to(config.device)
         self.clipped: list[nn.Module] = [self.network]
-        self.optimiser = make_optimiser(self.network, config.optimiser)
+        self.optimiser = make_group_optimiser(decay_groups(self.network), config.optimiser)
         self._parallel = distributed.wrap_ddp(self.network)
 
     def backward(self, iteration: int) -> Summary:

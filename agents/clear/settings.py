@@ -263,6 +263,7 @@ def language_defaults(world: World, recipe: ClearRecipe | None = None) -> Langua
             optimiser=OptimiserConfig(
                 name="adamw",
                 learning_rate=4e-5,
+                epsilon=1e-6,
                 weight_decay=0.01,
                 schedule="linear",
                 warmup=20_000,
@@ -295,7 +296,9 @@ def visual_defaults(world: World, recipe: ClearRecipe | None = None) -> VisualCo
             object_constraint=True,
             standardise=False,
             select_by="val_unseen",
-            optimiser=OptimiserConfig(name="rmsprop", learning_rate=1e-4),
+            optimiser=OptimiserConfig(
+                name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0
+            ),
         )
     optimiser = OptimiserConfig(
         name="adam", learning_rate=1e-3, schedule="cosine", warmup=50, clip="norm", clip_at=5.0

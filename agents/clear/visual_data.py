@@ -81,29 +81,31 @@ class PairedPaths:
         """Return the number of steps of each pair."""
         return [len(pair.path) for pair in self.pairs]
 
-    def steps(self, numbers: Sequence[int]) -> PairedSteps:
+    def steps(self, numbers: Sequence[int], longest: int | None = None) -> PairedSteps:
         """Return the steps of some pairs.
 
         Args:
             numbers: (B,) indices of the pairs.
+            longest: Number T of steps; that of the longest path by default.
         """
         chosen = [self.pairs[number] for number in numbers]
-        longest = max(len(pair.path) for pair in chosen)
-        places = np.zeros((2, longest, len(chosen)), int)
-        live = np.zeros((longest, len(chosen)), bool)
+        sizes = np.array([len(pair.path) for pair in chosen])
+        time = np.arange(longest or sizes.max())[:, None]
+        # The last panorama of a path remains a negative of the others (CLEAR `visual.py`).
+        steps = np.minimum(time, sizes - 1)  # (T, B)
+        places = np.zeros((2, *steps.shape), int)
         for column, pair in enumerate(chosen):
-            size = len(pair.path)
-            live[:size, column] = True
-            places[0, :size, column] = [self._numbers[pair.scan, v] for v in pair.path]
-            places[1, :size, column] = [self._numbers[pair.pair_scan, v] for v in pair.pair_path]
+            paths = (pair.scan, pair.path), (pair.pair_scan, pair.pair_path)
+            for side, (scan, path) in enumerate(paths):
+                numbered = np.array([self._numbers[scan, viewpoint] for viewpoint in path])
+                places[side, :, column] = numbered[steps[:, column]]
         views = torch.from_numpy(self._store.take(self._rows[places].ravel()))
         views = views.view(*places.shape, *views.shape[1:])
-        views[:, torch.from_numpy(~live)] = 0.0
         shared = None
         if self._classes is not None:
             first, second = (torch.from_numpy(self._classes[part].astype(int)) for part in places)
             shared = shared_objects(first, second)
-        return PairedSteps(views, shared, torch.from_numpy(live))
+        return PairedSteps(views, shared, torch.from_numpy(time < sizes))
 
     def twins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the panoramas that search for their counterparts.
@@ -156,14 +158,5 @@ class PairedPathBatches:
             world_size: Number of ranks.
         """
         numbers = [int(name) for name in self._order.batch(iteration)]
-        steps = self._data.steps(numbers[rank::world_size])
         longest = max(len(self._data.pairs[number].path) for number in numbers)
-        missing = longest - len(steps.live)
-        if not missing:
-            return steps
-        views = torch.nn.functional.pad(steps.views, (0, 0, 0, 0, 0, 0, 0, missing))
-        live = torch.nn.functional.pad(steps.live, (0, 0, 0, missing))
-        shared = steps.shared
-        if shared is not None:
-            shared = torch.nn.functional.pad(shared, (0, 0, 0, 0, 0, missing))
-        return PairedSteps(views, shared, live)
+        return self._data.steps(numbers[rank::world_size], longest)

@@ -52,7 +52,7 @@ def continuous_defaults(
         evaluation_episodes=None,
         results_episodes=None,
         select_by="val_unseen",
-        network=replace(PUBLISHED_NETWORK, kind=kind),
+        network=replace(PUBLISHED_NETWORK, kind=kind, progress_monitor="-pm" in recipe),
         optimiser=OptimiserConfig(name="adam", learning_rate=2.5e-4),
     )
     if recipe.endswith("-dagger"):

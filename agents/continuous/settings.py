@@ -14,7 +14,9 @@ from training.settings import (
 )
 from training.tracking import TrackerName
 
-ContinuousRecipe = Literal["seq2seq", "seq2seq-dagger", "cma", "cma-dagger"]
+ContinuousRecipe = Literal[
+    "seq2seq", "seq2seq-pm", "seq2seq-dagger", "cma", "cma-pm", "cma-dagger", "cma-pm-dagger"
+]
 NetworkKind = Literal["seq2seq", "cma"]
 
 
@@ -175,6 +177,7 @@ class ContinuousTrainConfig:
     def run_name(self) -> str:
         """Name of the run's default folder."""
         name = f"{self.dataset}-ce-{self.world}-{self.network.kind}"
+        name += "-pm" if self.network.progress_monitor else ""
         name += "-dagger" if self.rounds > 1 else ""
         name += "" if self.vision else "-no-vision"
         return name + ("" if self.reads_instructions else "-empty-instructions")

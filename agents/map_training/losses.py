@@ -21,13 +21,14 @@ from agents.map_transformer.paths import (
     without_padding,
 )
 from agents.map_transformer.states import MapState
-from agents.maps.experts import NO_TARGET, Expert
+from agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert
 from agents.maps.known_maps import KnownMaps
 from agents.settings import MapTrainConfig
 from envs.navigation.reference_walks import ReferenceWalks
 from envs.navigation.references import ReferencePaths
 from envs.navigation.vector_env import VlnVectorEnv
 
+_WHOLE_PATHS = 0.2  # share of pre-training samples at the end of their path
 _LEAST_STATES = 32  # that are scored together; fewer make the matrix products slow
 
 
@@ -94,9 +95,22 @@ class PathBatch(NamedTuple):
 
     def last(self) -> np.ndarray:
         """Return the (B,) indices of the last states, in the order of the episodes."""
+        order, ends = self._ordered()
+        return order[ends]
+
+    def drawn(self, rng: np.random.Generator) -> np.ndarray:
+        """Return (B,) indices of states: a fifth are the last ones, the others earlier (DUET)."""
+        order, ends = self._ordered()
+        earlier = np.diff(ends, prepend=-1) - 1  # (B,) numbers of earlier states
+        back = rng.integers(1, np.maximum(earlier, 1) + 1)
+        whole = (rng.random(len(ends)) < _WHOLE_PATHS) | (earlier == 0)
+        return order[np.where(whole, ends, ends - back)]
+
+    def _ordered(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the order (R,) of the states by episode and step, and the (B,) last places."""
         order = np.lexsort((self.paths.steps[self.states], self.episodes))
         episodes = self.episodes[order]
-        return order[np.append(episodes[1:] != episodes[:-1], True)]
+        return order, np.flatnonzero(np.append(episodes[1:] != episodes[:-1], True))
 
 
 def path_batch(
@@ -185,6 +199,8 @@ class MapLoss(MinibatchesLoss):
             guided = batch.draws.next(state.rows) >= config.sampled_steps
             return np.where(guided & (labels != NO_TARGET), labels, chosen)
 
+        # A walk ends at the goal, as in DUET: afterwards the goal is a visited node, so that every
+        # label would lead elsewhere. Reinforcement must see what a missed stop leads to.
         agent = MapAgent(
             self.model,
             features,
@@ -192,6 +208,7 @@ class MapLoss(MinibatchesLoss):
             policy,
             stops_at_best=False,
             expert=expert,
+            ends_with_expert=self.critic is None,
             reads_instructions=config.reads_instructions,
         )
         walk = agent.walk(env, [env.episodes[episode].instr_id for episode in episodes])
@@ -201,9 +218,12 @@ class MapLoss(MinibatchesLoss):
         """Return the weighted losses of sampled walks, and the figures to log."""
         config = self._config
         losses, agreed, count = [], 0.0, 0
+        stopped = np.zeros(episodes, dtype=bool)
         for decision in walk.decisions:
             assert decision.labels is not None
-            targets = torch.from_numpy(decision.labels).to(decision.scores.decision.device)
+            labels = np.where(stopped[decision.rows], NO_TARGET, decision.labels)
+            stopped[decision.rows] |= labels == STOP_TOKEN
+            targets = torch.from_numpy(labels).to(decision.scores.decision.device)
             losses.append(decision_loss(decision.scores.decision, targets))
             agreed += agreement_share(decision.scores.decision, targets) * len(targets)
             count += len(targets)

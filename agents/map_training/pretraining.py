@@ -1,6 +1,6 @@
 """Pre-training of a map agent on known paths."""
 
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from envs.navigation.vector_env import VlnVectorEnv
 from storage.features.opening import open_store
 from training import distributed
 from training.learners import Selection, Summary
-from training.optimisers import make_group_optimiser
+from training.optimisers import decay_groups, make_group_optimiser
 
 _DRAWS = 63  # stream of random numbers: tasks, sources and masks
 
@@ -63,7 +63,7 @@ class PretrainingLearner(WalkingLearner):
             start_from(config.start_from, config, self.model, self.env, make_map_transformer)
         self.network = PretrainingLoss(model, config, self.env.tokenizer, scores)
         self.clipped: list[nn.Module] = [model]
-        self.optimiser = make_group_optimiser(weight_groups(model), config.optimiser)
+        self.optimiser = make_group_optimiser(decay_groups(model), config.optimiser)
         self._loss = distributed.wrap_ddp(self.network)
 
     def backward(self, iteration: int) -> dict[str, float]:
@@ -84,15 +84,6 @@ class PretrainingLearner(WalkingLearner):
     def agent(self, split: str) -> MapAgent:
         """Return the greedy agent on a split."""
         return greedy_agent(self.config, self.model, self.evaluation_envs[split])
-
-
-def weight_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Return the weights in two groups; biases and layer norms have no weight decay (DUET)."""
-    decayed, others = [], []
-    for name, weight in model.named_parameters():
-        is_norm = "norm" in name.lower().rpartition(".")[0].rpartition(".")[2]
-        (others if name.endswith("bias") or is_norm else decayed).append(weight)
-    return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
 
 
 def _class_scores(config: MapPretrainConfig, env: VlnVectorEnv) -> Tensor | None:

@@ -102,28 +102,28 @@ class PretrainingLoss(nn.Module):
     def masked_views(
         self, examples: PathExamples, rng: np.random.Generator
     ) -> tuple[Tensor, Figures]:
-        """Predict the class probabilities of masked views at the ends of the paths."""
+        """Predict the class probabilities of masked views at a viewpoint of each path."""
         assert self._class_scores is not None
         network = self.model.network
         paths, geometry = self._paths(examples), examples.features.geometry
-        last = paths.last()
+        drawn = paths.drawn(rng)
         state = paths.paths.state
         width = int(geometry.token_counts[state.viewpoints].max())
         real = np.arange(width) < geometry.token_counts[state.viewpoints][:, None]
         # Instructions of the same path share a panorama and its masks.
-        ends = np.unique(paths.states[last])
+        places = np.unique(paths.states[drawn])
         hidden = np.zeros(real.shape, bool)
-        hidden[ends] = choose(real[ends], self._config.mask_rate, rng)
-        nodes, views = paths.inputs(network, examples.features, last, hidden)
+        hidden[places] = choose(real[places], self._config.mask_rate, rng)
+        nodes, views = paths.inputs(network, examples.features, drawn, hidden)
         device = nodes.features.device
         text = network.read(cropped(examples.tokens).to(device))
-        at = state.viewpoints[paths.states[last]]
+        at = state.viewpoints[paths.states[drawn]]
         chosen = torch.from_numpy(geometry.token_views[at, :width]).to(device)
         scores = self._class_scores[torch.from_numpy(at).to(device)].float()
         probabilities = scores.softmax(2).gather(
             1, chosen[..., None].expand(-1, -1, scores.shape[2])
         )
-        masked = torch.from_numpy(hidden[paths.states[last]]).to(device)
+        masked = torch.from_numpy(hidden[paths.states[drawn]]).to(device)
         loss = self.model.masked_view_losses(text, views, masked, probabilities).mean()
         return loss, {"masked_views": loss.item()}
 

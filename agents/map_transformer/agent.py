@@ -83,6 +83,7 @@ class MapAgent(RouteWalker):
         stops_at_best: Walk to the visited viewpoint with the highest probability of [stop] at the
             end; otherwise the episode ends where the agent is.
         expert: Expert of the batch that labels every state, which the policy may also use.
+        ends_with_expert: End an episode where the expert would stop, whatever the policy chooses.
         tokens: (B, L) instructions; those of the environment by default.
         reads_instructions: Whether it reads whole instructions, or empty ones.
     """
@@ -95,6 +96,7 @@ class MapAgent(RouteWalker):
         policy: Policy = greedy,
         stops_at_best: bool = True,
         expert: Expert | None = None,
+        ends_with_expert: bool = False,
         tokens: np.ndarray | None = None,
         reads_instructions: bool = True,
     ) -> None:
@@ -110,6 +112,7 @@ class MapAgent(RouteWalker):
         self._policy = policy
         self._stops_at_best = stops_at_best
         self._expert = expert
+        self._ends_with_expert = ends_with_expert
         self._tokens = tokens
         self._reads_instructions = reads_instructions
         self._device = next(model.parameters()).device
@@ -201,11 +204,13 @@ class MapAgent(RouteWalker):
         scores = self.model.score(text, *self._memory.inputs(state, index))
         logits = scores.decision.detach()
         self._stop_probabilities[rows, here] = _stop_probabilities(logits)
+        chosen = self._chosen(state, scores)
+        ends = (chosen == STOP_TOKEN) | (self._decided[rows] == self.max_decisions)
         labels = None
         if self._expert is not None:
             labels = self._expert.targets(self._maps, rows, state.tokens)
-        chosen = self._chosen(state, scores)
-        ends = (chosen == STOP_TOKEN) | (self._decided[rows] == self.max_decisions)
+            if self._ends_with_expert:
+                ends |= labels == STOP_TOKEN
         return Decision(rows, state, scores, chosen, ends, labels)
 
     def _chosen(self, state: MapState, scores: Scores) -> np.ndarray:

@@ -287,8 +287,7 @@ class MapTransformer(TransformerNetwork):
         """Return the weights (R, 1) of the global branch, given both [stop] tokens (R, 2 d)."""
         if self.config.fusion == "dynamic":
             return torch.sigmoid(self.gate(hidden))
-        weight = {"average": 0.5, "global": 1.0, "local": 0.0}[self.config.fusion]
-        return hidden.new_full((len(hidden), 1), weight)
+        return hidden.new_full((len(hidden), 1), 0.5)
 
     @staticmethod
     def _layers(branch: GlobalBranch | LocalBranch) -> list[CrossModalLayer]:

@@ -25,6 +25,7 @@ class Expert:
 
     Kind "spl" chooses the unvisited node with the shortest way there and on to the goal; "ndtw"
     the one whose way there, after the path so far, agrees best with the reference path by nDTW.
+    With `revisits`, visited nodes can be chosen as well.
     Ways are shortest paths of the complete graph. The target at the goal is [stop]; if the
     reference path passes its goal early, "ndtw" stops there only if every other way agrees worse
     (the original stops at the first visit). Among equally good nodes the first token wins: all
@@ -47,14 +48,14 @@ class Expert:
             references: (B, R) nodes of the reference paths, padded with their last node.
             sizes: (B,) number of viewpoints of each reference path.
             kind: "spl" or "ndtw".
-            revisits: Whether "ndtw" also chooses visited nodes, which reference paths that enter a
-                viewpoint twice require.
+            revisits: Whether visited nodes can be chosen, which reference paths that enter a
+                viewpoint twice require (DUET: --act_visited_nodes).
         """
         self._world = world
         self._references = references
         self._sizes = sizes
         self._kind: ExpertKind = kind
-        self._revisits = revisits and kind == "ndtw"
+        self._revisits = revisits
         self._goals = references[np.arange(len(sizes)), sizes - 1]
         between = world.distance(references[:, :1], references)
         self._dtw = np.cumsum(between, axis=1)  # (B, R) last row of the alignment so far
@@ -75,7 +76,7 @@ class Expert:
     def targets(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
         """Return the (R,) map tokens that R agents should choose.
 
-        `NO_TARGET` if no unvisited node is left.
+        `NO_TARGET` if no node can be chosen.
 
         Args:
             maps: Known maps.

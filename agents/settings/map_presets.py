@@ -8,7 +8,12 @@ import dataclasses
 from typing import Any
 
 from agents.settings.map_agent import MapPretrainConfig, MapTrainConfig
-from agents.settings.map_transformer import PRESETS, MapRecipe, pretraining_config
+from agents.settings.map_transformer import (
+    PRESETS,
+    MapRecipe,
+    MapTransformerConfig,
+    pretraining_config,
+)
 from agents.settings.networks import TextConfig
 from envs.worlds import Dataset, World, is_built_in
 from training.optimiser_settings import OptimiserConfig
@@ -42,9 +47,6 @@ _BEVBERT: dict[str, Any] = {
     "teacher_weight": 0.8,
     "expert": "ndtw",
     "select_metric": "nDTW",
-    "text": TextConfig(
-        tokens="pretrained", model="xlm-roberta-base", tune=True, learning_rate=1e-5
-    ),
 }
 # Pre-training. The scripts evaluate by proxy losses only; here greedy walks select the weights.
 _PRETRAINED: dict[str, Any] = {
@@ -63,14 +65,14 @@ _PRETRAINED: dict[str, Any] = {
 }
 _PRETRAINED_BY: dict[MapRecipe, dict[str, Any]] = {
     "duet-r2r": {"batch_size": 64},
-    "duet-r4r": {"batch_size": 32},
+    "duet-r4r": {"batch_size": 32, "evaluate_every": 5_000},
     # The third task of the original, masked semantics, needs its maps of object classes.
     "bevbert-rxr": {"batch_size": 64, "iterations": 200_000},
 }
-_PUBLISHED: dict[MapRecipe, tuple[Dataset, dict[str, Any]]] = {
-    "duet-r2r": ("r2r", _DUET),
-    "duet-r4r": ("r4r", _DUET),
-    "bevbert-rxr": ("rxr", _BEVBERT),
+_PUBLISHED: dict[MapRecipe, dict[str, Any]] = {
+    "duet-r2r": {**_DUET, "dataset": "r2r"},
+    "duet-r4r": {**_DUET, "dataset": "r4r"},
+    "bevbert-rxr": {**_BEVBERT, "dataset": "rxr"},
 }
 # The built-in houses on a CPU: a network of a hundredth of the size, with a learning rate that is
 # seventy times as high, small batches and many updates. An agent that has cloned for a few minutes
@@ -119,8 +121,9 @@ _DATASETS: dict[Dataset, dict[str, Any]] = {
 def map_preset(dataset: Dataset, world: World, recipe: MapRecipe | None = None) -> MapTrainConfig:
     """Return the default settings of a map agent.
 
-    Without a recipe they are those of DUET for Matterport3D and of "map-houses" for the built-in
-    houses, with the expert and the metric of the dataset.
+    Without a recipe they are those of DUET for Matterport3D, with a text encoder that requires no
+    download, and of "map-houses" for the built-in houses, with the expert and the metric of the
+    dataset.
 
     Args:
         dataset: Dataset of instructions; ignored with a published recipe, which has its own.
@@ -140,9 +143,8 @@ def pretraining_preset(
     names = {item.name for item in dataclasses.fields(MapPretrainConfig)}
     values = {n: v for n, v in _values(dataset, world, recipe).items() if n in names}
     if recipe in _PRETRAINED_BY or not (is_built_in(world) or recipe == "map-houses"):
-        by_name = _PRETRAINED_BY.get(recipe or "duet-r2r", {})
-        values |= _PRETRAINED | by_name
-        values["network"] = pretraining_config(values.get("network", PRESETS["duet-r2r"]))
+        values |= _PRETRAINED | _PRETRAINED_BY[recipe or "duet-r2r"]
+        values["network"] = pretraining_config(values["network"])
     else:
         values |= {"iterations": 4_000, "batch_size": 24}
     return MapPretrainConfig(world=world, preset=recipe, **values)
@@ -151,13 +153,13 @@ def pretraining_preset(
 def _values(dataset: Dataset, world: World, recipe: MapRecipe | None) -> dict[str, Any]:
     """Return the settings of `map_preset` by name, without world and preset."""
     if recipe is not None and recipe in _PUBLISHED:
-        own, values = _PUBLISHED[recipe]
-        return {**values, "dataset": own, "network": PRESETS[recipe]}
-    values: dict[str, Any] = {**_DUET, **_DATASETS[dataset], "dataset": dataset}
+        network = PRESETS[recipe]
+        text = TextConfig("pretrained", model=network.text_model, tune=True, learning_rate=1e-5)
+        return {**_PUBLISHED[recipe], "network": network, "text": text}
+    values = {**_DUET, "network": MapTransformerConfig(), "dataset": dataset}
     if is_built_in(world) or recipe == "map-houses":
-        values |= _HOUSES | _DATASETS[dataset] | {"select_by": "val_seen"}
+        values |= _HOUSES | {"select_by": "val_seen"}
         values |= _STANDARD if world == "houses-standard" else {}
     if dataset != "r2r":
-        network = values.get("network", PRESETS["duet-r2r"])
-        values["network"] = dataclasses.replace(network, revisits=True)
-    return values
+        values["network"] = dataclasses.replace(values["network"], revisits=True)
+    return values | _DATASETS[dataset]

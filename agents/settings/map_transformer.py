@@ -6,6 +6,7 @@ from typing import Literal
 from agents.settings.transformer import TransformerConfig
 
 Fusion = Literal["dynamic", "average", "global", "local"]
+_BERT = "bert-base-uncased"
 MapRecipe = Literal["duet-r2r", "duet-r4r", "bevbert-rxr", "map-houses"]
 
 
@@ -25,8 +26,8 @@ class MapTransformerConfig(TransformerConfig):
 
 PRESETS: dict[MapRecipe, MapTransformerConfig] = {
     # DUET `map_nav_src/scripts/run_r2r.sh`, `run_r4r.sh` and `config/r2r_model_config.json`.
-    "duet-r2r": MapTransformerConfig(),
-    "duet-r4r": MapTransformerConfig(revisits=True),
+    "duet-r2r": MapTransformerConfig(text_model=_BERT, text_model_layers=9),
+    "duet-r4r": MapTransformerConfig(text_model=_BERT, text_model_layers=9, revisits=True),
     # BEVBert `map_nav_src/rxr`: the first layers of XLM-R; the features are CLIP ViT-B/16's.
     "bevbert-rxr": MapTransformerConfig(text_model="xlm-roberta-base", text_model_layers=9),
     # Sizes that a CPU trains.

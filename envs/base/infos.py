@@ -1,7 +1,7 @@
 """Infos of a batch of agents in Gymnasium's format, whose entries are computed when read."""
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,10 @@ class LazyInfo(dict[str, Any]):
         """Return an entry, or the default if there is none."""
         return self[name] if name in self else default
 
+    def names(self) -> list[str]:
+        """Return the names of all entries without computing any."""
+        return [*super().keys(), *self._makers]
+
     def set_lazy(self, name: str, maker: Callable[[], Any]) -> None:
         """Register an entry that is computed on first access."""
         self._makers[name] = maker
@@ -76,6 +80,43 @@ for _name in (
     *("setdefault", "update", "values"),
 ):
     setattr(LazyInfo, _name, _after_computing_all(_name))
+
+
+def batch_info(
+    known: Mapping[str, np.ndarray], makers: Mapping[str, Callable[[], np.ndarray]], num_agents: int
+) -> LazyInfo:
+    """Return an info with one value per agent in each entry, and with the mask of each entry.
+
+    Args:
+        known: Entries with their arrays.
+        makers: Functions that compute the other entries, see `LazyInfo`.
+        num_agents: Number of agents, all of which have a value in every entry.
+    """
+    everyone = partial(np.ones, num_agents, dtype=bool)
+    masks = {f"_{name}": everyone for name in (*known, *makers)}
+    return LazyInfo(known, {**makers, **masks})
+
+
+def only_agent_info(info: LazyInfo, metrics: Callable[[], dict[str, float]] | None) -> LazyInfo:
+    """Return the info of the only agent of a batch; its numbers are Python's.
+
+    Args:
+        info: Info of the batch, see `batch_info`.
+        metrics: Function that computes the entry `metrics`; None without that entry.
+    """
+    makers: dict[str, Callable[[], Any]] = {
+        name: partial(_only_value, info, name)
+        for name in info.names()
+        if not name.startswith("_") and name != "metrics"
+    }
+    if metrics is not None:
+        makers["metrics"] = metrics
+    return LazyInfo({}, makers)
+
+
+def _only_value(info: LazyInfo, name: str) -> Any:
+    value = info[name][0]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def masked(arrays: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import operator
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from envs.base.infos import LazyInfo, only_agent_info
 from envs.base.vector_env import BatchEnv, Observation
 
 # With a spec, Gymnasium's TimeLimit truncates instead of the core.
@@ -32,7 +34,7 @@ class SingleAgentEnv(gym.Env):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    ) -> tuple[Observation, LazyInfo]:
         """Start an episode.
 
         Args:
@@ -54,9 +56,9 @@ class SingleAgentEnv(gym.Env):
         self.core.sampler.draw_from(self.np_random)
         self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
         observation, info = self.core.reset(options=chosen)
-        return self._only(observation), self._single_info(info)
+        return self._only(observation), only_agent_info(info, self._lazy_metrics())
 
-    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int) -> tuple[Observation, float, bool, bool, LazyInfo]:
         """Take an action.
 
         Raises:
@@ -73,7 +75,7 @@ class SingleAgentEnv(gym.Env):
             float(reward[0]),
             bool(terminated[0]),
             bool(truncated[0]),
-            self._single_info(info),
+            only_agent_info(info, self._lazy_metrics()),
         )
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
@@ -91,8 +93,8 @@ class SingleAgentEnv(gym.Env):
 
     def _only(self, observation: Observation) -> Observation:
         """Return the observation of the only agent, whose integers are `np.int64`."""
-        return {name: values[0].copy() for name, values in observation.items()}
+        return {name: values[0] for name, values in observation.items()}
 
-    def _single_info(self, info: dict[str, Any]) -> dict[str, Any]:
-        """Return the info of the only agent."""
+    def _lazy_metrics(self) -> Callable[[], dict[str, float]] | None:
+        """Return a function that computes the metrics of the path so far; None for secret goals."""
         raise NotImplementedError

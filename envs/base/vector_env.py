@@ -83,7 +83,7 @@ class BatchEnv(VectorEnv):
         *,
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
-    ) -> tuple[Observation, dict[str, Any]]:
+    ) -> tuple[Observation, LazyInfo]:
         """Start episodes.
 
         Args:
@@ -111,7 +111,7 @@ class BatchEnv(VectorEnv):
 
     def step(
         self, actions: np.ndarray
-    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, LazyInfo]:
         """Take one action per agent.
 
         Args:

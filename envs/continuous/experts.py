@@ -1,7 +1,7 @@
-"""Experts that walk on a floor: the greedy geodesic follower and the teacher built on it.
+"""Experts that walk on a floor: the greedy geodesic follower and the teacher built on followers.
 
-The follower has the rules of habitat-sim's `GreedyGeodesicFollower`, which made the ground truth
-of R2R_VLNCE v1-3.
+The greedy follower has the rules of habitat-sim's `GreedyGeodesicFollower`, which made the ground
+truth of R2R_VLNCE v1-3.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
+from envs.continuous.compat_follower import CompatFollower
+from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings, Follower
 from envs.continuous.simulator import Floor
 
 GOAL_RADIUS = 0.5  # metres at which VLN-CE's expert stops
@@ -178,10 +179,19 @@ class Teacher:
         settings: Length of a step, angle of a turn, sliding.
         kind: "path" visits every node in order, up to 0.5 m; "goal" takes the shortest walk to the
             last node.
+        follower: "greedy", or "compat" for `CompatFollower`.
     """
 
-    def __init__(self, count: int, settings: ContinuousSettings, kind: PathTeacher = "path"):
-        self._follower, self._kind = GreedyFollower(count, settings), kind
+    def __init__(
+        self,
+        count: int,
+        settings: ContinuousSettings,
+        kind: PathTeacher = "path",
+        follower: Follower = "greedy",
+    ):
+        is_greedy, compat = follower == "greedy", CompatFollower(settings, GOAL_RADIUS)
+        self._follower = GreedyFollower(count, settings) if is_greedy else compat
+        self._kind = kind
         self._floors: list[Floor | None] = [None] * count
         self._nodes: list[np.ndarray] = [np.empty((0, 3))] * count
         self._current = np.zeros(count, int)
@@ -268,6 +278,7 @@ def reference_walks(
     headings: np.ndarray,
     settings: ContinuousSettings,
     kind: PathTeacher = "path",
+    follower: Follower = "greedy",
     most_actions: int = 1000,
 ) -> list[ReferenceWalk]:
     """Return the expert's walks from the first of each agent's nodes to the last.
@@ -278,11 +289,12 @@ def reference_walks(
         headings: (N,) headings in radians at the start.
         settings: Length of a step, angle of a turn, sliding.
         kind: "path" visits every node, as the ground truth of R2R_VLNCE does; "goal" does not.
+        follower: As for `Teacher`.
         most_actions: Number of actions at which a walk is given up.
     """
     nodes = [np.asarray(points, float) for points in nodes]
     count, turn = len(nodes), np.radians(settings.turn_angle)
-    teacher = Teacher(count, settings, kind)
+    teacher = Teacher(count, settings, kind, follower)
     for row, points in enumerate(nodes):
         teacher.start(row, floor, points)
     positions = np.array([points[0] for points in nodes]).reshape(-1, 3)

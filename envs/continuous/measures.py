@@ -74,8 +74,8 @@ def measure_walk(
 
     Returns:
         `distance_to_goal`, `oracle_navigation_error`, `path_length` and `dtw` in metres;
-        `success`, `oracle_success`, `spl`, `ndtw`, `sdtw` and `soft_spl` in 0..1; `steps_taken`,
-        the number of actions; `collisions` if they are known, with `etpnav` per position.
+        `success`, `oracle_success`, `spl`, `oracle_spl`, `ndtw`, `sdtw` and `soft_spl` in 0..1;
+        `steps_taken`, the number of actions; `collisions` if known, with `etpnav` per position.
 
     Raises:
         ValueError: The walk or the reference is empty, or a choice is unknown.
@@ -85,29 +85,30 @@ def measure_walk(
     check_choice("dtw", dtw, Dtw)
     positions, reference = _points(walk.positions, "walk"), _points(reference, "reference")
     distances = _checked_distances(walk)
-    length = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
+    length = _length(positions)
     final, nearest, ideal = float(distances[-1]), float(distances.min()), float(distances[0])
-    is_near = np.less if definition == "vlnce" else np.less_equal
-    success = is_near(final, threshold) and (walk.stopped or definition == "etpnav")
+    near = (np.less if definition == "vlnce" else np.less_equal)(distances, threshold)
+    success = float(near[-1] and (walk.stopped or definition == "etpnav"))
     efficiency = _efficiency(ideal, length)
+    spl = success * efficiency
     warped = _dtw(moved_positions(positions), reference, dtw)
     ndtw = float(np.exp(-warped / (threshold * len(reference))))
     measures = {
         "distance_to_goal": final,
-        "success": float(success),
-        "oracle_success": float(is_near(nearest, threshold)),
+        "success": success,
+        "oracle_success": float(near.any()),
         "oracle_navigation_error": nearest,
-        "spl": float(success) * efficiency,
+        "spl": spl,
+        "oracle_spl": spl if definition == "vlnce" else _oracle_spl(near, positions, ideal),
         "soft_spl": _progress(ideal, final) * efficiency,
         "path_length": length,
         "steps_taken": float(len(positions) - 1),
         "dtw": warped,
         "ndtw": ndtw,
-        "sdtw": float(success) * ndtw,
+        "sdtw": success * ndtw,
     }
     if walk.collisions is not None:
-        share = len(positions) if definition == "etpnav" else 1
-        measures["collisions"] = walk.collisions / share
+        measures["collisions"] = walk.collisions / (len(positions) if definition == "etpnav" else 1)
     return measures
 
 
@@ -171,6 +172,15 @@ def _efficiency(ideal: float, length: float) -> float:
         return 0.0
     longest = max(ideal, length)
     return ideal / longest if longest else 1.0  # an agent that starts at the goal and stays
+
+
+def _oracle_spl(near: np.ndarray, positions: np.ndarray, ideal: float) -> float:
+    """Return the SPL up to the first of the successes (T,) bool, the largest one without a stop."""
+    return _efficiency(ideal, _length(positions[: near.argmax() + 1])) if near.any() else 0.0
+
+
+def _length(positions: np.ndarray) -> float:
+    return float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
 
 
 def _progress(ideal: float, final: float) -> float:

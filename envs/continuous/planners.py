@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, ContinuousSettings
@@ -16,31 +18,29 @@ def waypoint_actions(
 
     As VLN-CE's `DiscretePathPlanner`: each step has the heading, of those that turns can reach,
     that ends nearest to the waypoint, until the waypoint is at most 0.13 m away. Then the agent
-    turns away from its start, as far as turns permit.
+    turns away from its start, as far as turns permit. As there, the last turns do not cross the
+    initial heading, so that they may be more than half a circle.
 
     Args:
         distance: Metres from the agent to the waypoint.
         relative_heading: Direction of the waypoint in radians, clockwise from the agent's heading.
         settings: Length of a step, angle of a turn.
     """
-    count = settings.turns_per_circle
-    angles = 2 * np.pi * np.arange(count) / count
-    steps = settings.step_size * np.stack([np.sin(angles), np.cos(angles)], axis=1)
-    left = distance * np.array([np.sin(relative_heading), np.cos(relative_heading)])
+    turn, count = np.radians(settings.turn_angle), settings.turns_per_circle
+    goal = distance * np.array([np.sin(relative_heading), np.cos(relative_heading)])
     actions: list[int] = []
-    facing = 0
-    while round(float(np.linalg.norm(left)), 3) > WAYPOINT_RADIUS:
-        remaining = np.round(np.linalg.norm(left - steps, axis=1), 9)
-        best = int(remaining.argmin())
-        if remaining[best] >= np.linalg.norm(left):
+    facing = 0.0  # radians to the left, in [0, 2 pi), with the rounding errors of the original
+    while round(float(np.linalg.norm(goal)), 3) > WAYPOINT_RADIUS:
+        headings = [facing]
+        for _ in range(count - 1):
+            headings.append((headings[-1] + turn) % (2 * np.pi))
+        steps = settings.step_size * np.stack([-np.sin(headings), np.cos(headings)], axis=1)
+        remaining = np.round(np.linalg.norm(goal - steps, axis=1), 9)
+        left = int(remaining.argmin())
+        if remaining[left] >= np.linalg.norm(goal):
             break  # steps are too long to come nearer
-        actions += [*_turns(best - facing, count), FORWARD]
-        facing, left = best, left - steps[best]
-    away = round(relative_heading / (2 * np.pi / count))
-    return actions + _turns(away - facing, count)
-
-
-def _turns(difference: int, count: int) -> list[int]:
-    """Return the turns to a heading `difference` steps clockwise; half a circle is to the left."""
-    left = -difference % count
-    return [LEFT] * left if left <= count // 2 else [RIGHT] * (count - left)
+        actions += [LEFT] * left if left <= count // 2 else [RIGHT] * (count - left)
+        actions.append(FORWARD)
+        facing, goal = headings[left], goal - steps[left]
+    away = round(-relative_heading / turn, 9) % count - facing / turn
+    return actions + [LEFT if away > 0 else RIGHT] * math.ceil(abs(away) - 0.5)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium import spaces
 
+from envs.continuous.coordinates import heading_to_yaw, to_habitat
 from envs.continuous.settings import PANORAMA_VIEWS, ContinuousSettings, Size
 from envs.continuous.simulator import Simulator
 
@@ -30,7 +31,8 @@ class Sensors:
     """The sensors of B agents, which draw only what is observed and only after an agent has moved.
 
     Panoramas contain the pictures at the headings 0, 30, ... degrees counter-clockwise from the
-    agent's, as in VLN-CE's waypoint task.
+    agent's, as in VLN-CE's waypoint task. "globalgps" and "heading" have VLN-CE's names and values:
+    x and z of the position in habitat's axes, and yaw in radians counter-clockwise.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class Sensors:
             shape = (PANORAMA_VIEWS, *box.shape)
             low, high = (np.broadcast_to(edge, shape) for edge in (box.low, box.high))
             known[f"{name}_panorama"] = spaces.Box(low, high, dtype=box.dtype.type)
+        known["globalgps"] = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        known["heading"] = spaces.Box(-np.pi, np.pi, (1,), np.float32)
         return {sensor: known[sensor] for sensor in settings.observe}
 
     def observe(
@@ -111,7 +115,10 @@ class Sensors:
         self, scans: list[str], positions: np.ndarray, headings: np.ndarray, tilts: np.ndarray
     ) -> Observation:
         """Return the observations of M agents."""
-        pictures: Observation = {}
+        pictures: Observation = {
+            "globalgps": to_habitat(positions)[:, [0, 2]],
+            "heading": heading_to_yaw(headings)[:, None],
+        }
         count = len(scans)
         if self._around:
             turns = np.arange(PANORAMA_VIEWS) * (2 * np.pi / PANORAMA_VIEWS)

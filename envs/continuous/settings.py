@@ -1,16 +1,18 @@
 """ContinuousSettings: everything that the tasks R2R-CE and RxR-CE fix, each value a setting."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from envs.arguments import check_choice, whole_number
 from envs.continuous.measures import Definition, Dtw
 from envs.metrics import SUCCESS_THRESHOLD
 
-Sensor = Literal["rgb", "depth", "clip", "rgb_panorama", "depth_panorama", "clip_panorama"]
+Camera = Literal["rgb", "depth", "clip", "rgb_panorama", "depth_panorama", "clip_panorama"]
+Sensor = Literal[Camera, "globalgps", "heading"]
 Reward = Literal["progress", "distance", "ndtw"]
 Teacher = Literal["path", "goal", "none"]
+Follower = Literal["greedy", "compat"]
 ContinuousDataset = Literal["r2r", "rxr"]
 Size = tuple[int, int]
 
@@ -46,11 +48,14 @@ class ContinuousSettings:
         max_episode_steps: Number of actions before truncation.
         observe: Sensors. "rgb" and "depth" look ahead; "..._panorama" are 12 such pictures at
             headings 0, 30, ... degrees counter-clockwise from the agent's; "clip" and
-            "clip_panorama" are features of these pictures, which require an encoder. Nothing else
-            is drawn; () draws nothing.
+            "clip_panorama" are features of these pictures, which require an encoder. "globalgps"
+            and "heading" are VLN-CE's sensors of the pose. Nothing else is drawn; () draws nothing.
         teacher: Expert of `info["teacher_action"]`: "path" visits the viewpoints of the reference
             path in order, as VLN-CE's gt files do, "goal" takes the shortest walk to the goal, as
             VLN-CE's DAgger does; "none" omits the entry.
+        follower: How the teacher walks: "greedy", as habitat-sim's follower, or "compat", as that
+            of habitat-lab 0.1.4 (VLN-CE's USE_ORIGINAL_FOLLOWER), which may get stuck in corners.
+            The reference walks of nDTW are always greedy.
         reward: "progress": metres by which the distance to the goal decreases, plus `slack_reward`
             at each action and `success_reward` at a successful stop (VLN-CE's WaypointReward).
             "distance" and "ndtw": as in the environments on graphs, see `envs.navigation.rewards`.
@@ -83,6 +88,8 @@ class ContinuousSettings:
     max_episode_steps: int = 500
     observe: tuple[Sensor, ...] = ("rgb", "depth")
     teacher: Teacher = "path"
+    # Not in the repr, which is the key of demonstrations on disk; these are always greedy.
+    follower: Follower = field(default="greedy", repr=False)
     reward: Reward = "progress"
     success_reward: float = 2.5
     slack_reward: float = -0.05
@@ -125,6 +132,9 @@ class ContinuousSettings:
         if len(set(self.observe)) < len(self.observe):
             raise ValueError(f"observe {self.observe} names a sensor twice")
         check_choice("teacher", self.teacher, Teacher)
+        check_choice("follower", self.follower, Follower)
+        if self.follower != "greedy" and self.teacher == "none":
+            raise ValueError(f"follower {self.follower!r} has no effect with teacher='none'")
         check_choice("reward", self.reward, Reward)
         check_choice("definition", self.definition, Definition)
         check_choice("dtw", self.dtw, Dtw)

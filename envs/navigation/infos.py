@@ -4,15 +4,14 @@ from functools import partial
 
 import numpy as np
 
-from envs.base.infos import LazyInfo, masked, scattered
+from envs.base.infos import LazyInfo, batch_info, scattered
 from envs.episodes.splits import LoadedSplit
 from envs.navigation.walks import Walks
 
 
-def batch_info(split: LoadedSplit, walks: Walks) -> LazyInfo:
+def navigation_info(split: LoadedSplit, walks: Walks) -> LazyInfo:
     """Return the info of B agents: names, distances, action masks and actions of the teacher."""
     world, nodes = split.nav_world, walks.nodes.copy()
-    everyone = np.ones(len(nodes), dtype=bool)
     numbers = {
         "distance_to_goal": walks.distances.copy(),
         "teacher_action": walks.teacher_actions(),
@@ -22,8 +21,7 @@ def batch_info(split: LoadedSplit, walks: Walks) -> LazyInfo:
         "candidates": partial(world.candidate_ids.take, nodes, axis=0),
         "action_mask": partial(world.valid.take, nodes, axis=0),
     }
-    masks = {f"_{name}": everyone.copy for name in makers}
-    return LazyInfo(masked(numbers, everyone), {**makers, **masks})
+    return batch_info(numbers, makers, len(nodes))
 
 
 def set_lazy_metrics(info: LazyInfo, walks: Walks, ended: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.graphs.nav_world import route_moves
 from envs.navigation.batch_observer import BatchObserver
-from envs.navigation.infos import batch_info, set_lazy_metrics
+from envs.navigation.infos import navigation_info, set_lazy_metrics
 from envs.navigation.observations import Observation
 from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.walks import Walks
@@ -242,7 +242,7 @@ class VlnVectorEnv(BatchEnv):
         return self._observer.observe(self._walks)
 
     def _info(self) -> LazyInfo:
-        return batch_info(self.split, self._walks)
+        return navigation_info(self.split, self._walks)
 
     def _add_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
         set_lazy_metrics(info, self._walks, ended)

@@ -1,5 +1,7 @@
 """VlnEnv: one agent that follows an instruction."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +12,7 @@ from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv
+from envs.navigation.walks import WalkRecord, Walks
 
 
 class VlnEnv(SingleAgentEnv):
@@ -110,13 +113,12 @@ class VlnEnv(SingleAgentEnv):
         """The current episode."""
         return self.core.current_episodes()[0]
 
-    def _single_info(self, info: dict[str, Any]) -> dict[str, Any]:
-        single = {
-            name: values[0].item() if isinstance(values[0], np.generic) else values[0]
-            for name, values in info.items()
-            if not name.startswith("_") and name != "metrics"
-        }
-        if self.episode.has_goal:
-            metrics = self.core.metrics()
-            single["metrics"] = {name: values[0].item() for name, values in metrics.items()}
-        return single
+    def _lazy_metrics(self) -> Callable[[], dict[str, float]] | None:
+        walks = self.core.walks
+        if not walks.has_goal[0]:
+            return None
+        return partial(_only_metrics, walks, walks.record(np.zeros(1, dtype=np.int64)))
+
+
+def _only_metrics(walks: Walks, record: WalkRecord) -> dict[str, float]:
+    return {name: values.item() for name, values in walks.score(record).items()}

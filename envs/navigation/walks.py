@@ -108,28 +108,33 @@ class Walks:
             self._teacher.start(agents, episodes)
 
     def step(
-        self, actions: np.ndarray, max_steps: int, acting: np.ndarray | bool = True
+        self, actions: np.ndarray, max_steps: int, acting: np.ndarray | None = None
     ) -> np.ndarray:
         """Apply the actions of the agents whose episodes have not ended.
 
         Args:
             actions: (B,) actions in 0..K - 1.
             max_steps: Number of actions after which an episode is truncated.
-            acting: (B,) bool, False for agents that wait, which counts as no step.
+            acting: (B,) bool, False for agents that wait, which counts as no step; None if none
+                does.
 
         Returns:
             (B,) rewards.
         """
         state = self._state
-        active = ~(self.terminated | self.truncated) & acting
+        active = ~(self.terminated | self.truncated)
+        if acting is not None:
+            active &= acting
+        # Action 0 stays at the node, as agents that do not act do.
+        actions = np.where(active, actions, 0)
         stop = active & (actions == 0)
         before = state["distance"].copy()
         ndtw_before = None if self._dtw is None else self._ndtw(self._dtw)
-        self._move(actions, active)
+        self._move(actions)
         state["steps"] += active
+        self.ended_now = stop | (active & (state["steps"] >= max_steps))
         self.terminated |= stop
-        self.truncated |= active & ~stop & (state["steps"] >= max_steps)
-        self.ended_now = active & (self.terminated | self.truncated)
+        self.truncated |= self.ended_now ^ stop
         if self._dtw is None or ndtw_before is None:
             rewards = distance_rewards(before, self.distances, stop)
         else:
@@ -206,14 +211,13 @@ class Walks:
             for node, view in zip(nodes, views, strict=True)
         ]
 
-    def _move(self, actions: np.ndarray, active: np.ndarray) -> None:
-        """Move the active agents (B,) along their actions (B,)."""
+    def _move(self, actions: np.ndarray) -> None:
+        """Move the agents along their actions (B,)."""
         state, world = self._state, self._world
         nodes = state["node"]
         choice = nodes * world.num_actions + actions
         targets = world.targets.take(choice)
-        moving = active & (targets != nodes)
-        targets = np.where(moving, targets, nodes)
+        moving = targets != nodes
         state["length"] += world.distances.take(state["row"] + world.locals.take(targets))
         state["node"] = targets
         np.copyto(state["view"], world.views.take(choice), where=moving)

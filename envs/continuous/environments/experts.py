@@ -113,9 +113,13 @@ class ExpertWalks:
 
     def _grow(self, count: int) -> None:
         if self._teacher is None or len(self._serials) < count:
-            kind = "goal" if self._settings.teacher == "goal" else "path"
-            self._teacher = Teacher(count, self._settings, kind)
+            self._teacher = self._make_teacher(count)
             self._serials, self._seen = np.full((2, count), -1, np.int64)
+
+    def _make_teacher(self, count: int) -> Teacher:
+        settings = self._settings
+        kind = "goal" if settings.teacher == "goal" else "path"
+        return Teacher(count, settings, kind, settings.follower)
 
     def _start(self, teacher: Teacher, row: int, episode: ContinuousEpisode) -> None:
         floor = self._simulator.floor(episode.scan)
@@ -123,8 +127,7 @@ class ExpertWalks:
 
     def _replayed(self, episode: ContinuousEpisode, trace: Trace) -> int:
         """Return the action after a walk that is not the newest one of its agent."""
-        kind = "goal" if self._settings.teacher == "goal" else "path"
-        teacher = Teacher(1, self._settings, kind)
+        teacher = self._make_teacher(1)
         self._start(teacher, 0, episode)
         teacher.pass_nodes(0, trace.positions[:-1])
         return int(teacher.actions(trace.positions[-1:], trace.headings[-1:])[0])

@@ -5,17 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from envs.base.infos import LazyInfo, masked, scattered
+from envs.base.infos import LazyInfo, batch_info, scattered
 from envs.continuous.coordinates import heading_to_rotation, to_habitat
 from envs.continuous.environments.experts import ExpertWalks
 from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousSplit
-
-INFO_NAMES = (
-    *("instr_id", "episode_id", "instruction", "scan"),
-    *("position", "heading", "tilt", "habitat_position", "rotation"),
-    *("collided", "steps", "distance_to_goal", "teacher_action"),
-)
 
 
 def continuous_info(
@@ -23,7 +17,6 @@ def continuous_info(
 ) -> LazyInfo:
     """Return the info of B agents: names, poses, distances and actions of the teacher."""
     episodes, headings = walks.episodes.copy(), walks.headings
-    everyone = np.ones(len(episodes), dtype=bool)
     positions = walks.positions.copy()
     values: dict[str, Any] = {
         "position": positions,
@@ -43,8 +36,7 @@ def continuous_info(
     }
     if experts.has_teacher:
         makers["teacher_action"] = partial(experts.actions, episodes, walks.traces())
-    masks = {f"_{name}": everyone.copy for name in makers}
-    return LazyInfo(masked(values, everyone), {**makers, **masks})
+    return batch_info(values, makers, len(episodes))
 
 
 def set_lazy_measures(

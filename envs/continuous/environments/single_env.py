@@ -1,14 +1,12 @@
 """ContinuousEnv: one agent that follows an instruction without a navigation graph."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from envs.base.infos import LazyInfo
 from envs.base.single_env import SingleAgentEnv
-from envs.continuous.environments.infos import INFO_NAMES
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from envs.continuous.sensors import ImageEncoder
@@ -87,23 +85,11 @@ class ContinuousEnv(SingleAgentEnv):
         """Return the measures of the walk so far; empty where the goal is secret."""
         return self.core.metrics()[0]
 
-    def _single_info(self, info: dict[str, Any]) -> LazyInfo:
-        """Return the info of the only agent, whose entries are computed when they are read."""
-        core = self.core
-        names = [name for name in INFO_NAMES if name in info]
-        makers = {name: partial(_value, info, name) for name in names}
-        record = core.record(0)
-        if record is not None:
-            makers["metrics"] = partial(core.experts.measure, *record)
-        return LazyInfo({}, makers)
+    def _lazy_metrics(self) -> Callable[[], dict[str, float]] | None:
+        record = self.core.record(0)
+        return None if record is None else partial(self.core.experts.measure, *record)
 
     @property
     def episode(self) -> ContinuousEpisode:
         """The current episode."""
         return self.core.current_episodes()[0]
-
-
-def _value(info: dict[str, Any], name: str) -> Any:
-    """Return an entry of the only agent; numbers are Python's."""
-    value = info[name][0]
-    return value.item() if isinstance(value, np.generic) else value

@@ -39,7 +39,8 @@ class ContinuousVectorEnv(BatchEnv):
     * `rgb` (B, H, W, 3) uint8 and `depth` (B, H, W, 1) float32, planar depth, clipped and scaled to
       0..1, 0 where nothing is hit.
     * By `observe`: `rgb_panorama`, `depth_panorama` (12 such pictures), `clip` (D,) and
-      `clip_panorama` (12, D), features of an encoder.
+      `clip_panorama` (12, D), features of an encoder; `globalgps` (2,) and `heading` (1,), the
+      pose as VLN-CE's sensors give it.
 
     ## Rewards
     Metres by which the geodesic distance to the goal decreases, minus 0.05 per action, plus 2.5 for

@@ -53,7 +53,9 @@ def test_steps_have_features_objects_and_ends():
     assert steps.live.tolist() == [[True, True], [True, False], [True, False]]
     row = store.row("scanb", "b2-1")
     assert torch.equal(steps.views[1, 1, 0], torch.from_numpy(store.take(np.array([row]))[0]))
-    assert not steps.views[:, 1:, 1].any()
+    ended = steps.views[:, 1:, 1]
+    assert torch.equal(ended, steps.views[:, :1, 1].expand_as(ended)), "the last panorama remains"
+    assert torch.equal(steps.shared[1:, 1], steps.shared[:1, 1].expand_as(steps.shared[1:, 1]))
     expected = (classes["scana"]["a2-1"] & classes["scanb"]["b2-1"]).any(1)
     assert steps.shared[1, 0].tolist() == expected.tolist()
     assert PairedPaths(pairs, store, None, PATH).steps([0]).shared is None
@@ -167,7 +169,8 @@ def test_the_preset_has_the_published_values():
     assert not config.standardise
     assert (config.input_dropout, config.hidden_dropout) == (0.3, 0.5)
     optimiser = config.optimiser
-    assert (optimiser.name, optimiser.learning_rate, optimiser.clip) == ("rmsprop", 1e-4, "none")
+    assert (optimiser.name, optimiser.learning_rate) == ("rmsprop", 1e-4)
+    assert (optimiser.clip, optimiser.clip_at) == ("norm", 40.0)
     with pytest.raises(ValueError, match="--pairs is missing; name a folder of paired paths"):
         parse_visual(["--preset", "clear"])
 

@@ -50,6 +50,18 @@ def test_published_dagger(kind):
         assert config.round_of(starts[number + 1] - 1) == number
 
 
+@pytest.mark.parametrize("recipe", ["seq2seq", "cma", "cma-dagger"])
+def test_presets_with_progress_monitor_differ_in_it_only(recipe):
+    kind, dagger = recipe.partition("-")[::2]
+    name = f"{kind}-pm-{dagger}".rstrip("-")
+    plain, monitored = (parse_continuous(["--preset", preset]) for preset in (recipe, name))
+    assert monitored == replace(
+        plain, preset=name, network=replace(plain.network, progress_monitor=True)
+    )
+    assert monitored.network.progress_weight == 1.0
+    assert monitored.run_name == f"r2r-ce-houses-{name}"
+
+
 def test_rounds_share_the_iterations():
     config = ContinuousTrainConfig(rounds=3, iterations=60)
     assert [config.round_of(k) for k in (0, 9, 10, 29, 30, 59)] == [0, 0, 1, 1, 2, 2]

@@ -12,7 +12,7 @@ from agents.map_training.fine_tuning import MapLearner
 from agents.map_training.losses import MapLoss, decision_loss, path_batch
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.memory import WorldFeatures
-from agents.maps.experts import NO_TARGET, path_targets
+from agents.maps.experts import NO_TARGET, STOP_TOKEN, path_targets
 from agents.maps.geometry import MapGeometry
 from agents.settings import MapTrainConfig
 from envs.graphs.nav_graph import NavGraph
@@ -120,6 +120,17 @@ def test_states_are_scored_without_the_padding_of_larger_maps(learner):
         assert views.fusion.shape[1:] == (nodes.mask.shape[1], views.candidates.shape[1] + 1)
 
 
+def test_places_of_masked_views_are_the_end_of_a_path_or_any_earlier_one(learner):
+    paths = path_batch(learner.features, learner.references, np.arange(24), revisits=False)
+    rng = np.random.default_rng(0)
+    drawn = np.array([paths.drawn(rng) for _ in range(200)])  # (200, 24)
+    np.testing.assert_array_equal(paths.episodes[drawn], np.tile(np.arange(24), (200, 1)))
+    steps = paths.paths.steps[paths.states]
+    assert steps[paths.last()].tolist() == [2] * 24
+    shares = np.bincount(steps[drawn].ravel()) / drawn.size
+    np.testing.assert_allclose(shares, [0.4, 0.4, 0.2], atol=0.03)
+
+
 def test_walks_without_sampled_steps_follow_the_expert(learner):
     guided = dataclasses.replace(learner.config, sampled_steps=0.0)
     network = MapLoss(learner.model, guided)
@@ -127,6 +138,43 @@ def test_walks_without_sampled_steps_follow_the_expert(learner):
     network.sample(learner.env, learner.features, learner.references, batch)
     ends = [poses[-1][0] for poses in learner.env.trajectories()]
     assert ends == [episode.path[-1] for episode in learner.env.episodes[:24]]
+
+
+def sampled_paths(learner):
+    """Return the paths of 24 walks with equally likely decisions, their goals and the figures."""
+    for name, weight in learner.model.named_parameters():
+        if "_head." in name:
+            torch.nn.init.zeros_(weight)
+    batch = Minibatches(np.arange(0), np.arange(24), Draws(np.random.default_rng(4), 24), 0.0)
+    _, figures = learner.network.sample(learner.env, learner.features, learner.references, batch)
+    goals = [episode.path[-1] for episode in learner.env.episodes[:24]]
+    return learner.env.paths()[:24], goals, figures
+
+
+def test_sampled_walks_end_at_the_goal(learner):
+    paths, goals, _ = sampled_paths(learner)
+    assert sum(goal in path for path, goal in zip(paths, goals, strict=True)) > 8
+    assert not any(goal in path[:-1] for path, goal in zip(paths, goals, strict=True))
+
+
+def test_reinforcement_sees_what_follows_a_missed_stop_but_dagger_does_not(learner, monkeypatch):
+    config = dataclasses.replace(
+        learner.config, reinforcement=dataclasses.replace(learner.config.reinforcement, weight=1.0)
+    )
+    learner = MapLearner(config)
+    seen = []
+
+    def record(scores, targets):
+        seen.append(targets)
+        return decision_loss(scores, targets)
+
+    monkeypatch.setattr("agents.map_training.losses.decision_loss", record)
+    paths, goals, _ = sampled_paths(learner)
+    passing = [goal in path[:-1] for path, goal in zip(paths, goals, strict=True)]
+    assert any(passing)
+    stops = sum((targets == STOP_TOKEN).sum().item() for targets in seen)
+    assert stops == sum(goal in path for path, goal in zip(paths, goals, strict=True))
+    assert any((targets == NO_TARGET).any() for targets in seen)
 
 
 def test_feature_dropout_has_one_mask_per_path(learner):

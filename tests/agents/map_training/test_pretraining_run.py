@@ -9,14 +9,16 @@ import torch
 from agents.experiments.runs import load_run
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.map_training.fine_tuning import train_map_agent
+from agents.map_training.losses import PathBatch
 from agents.map_training.masking import NOT_MASKED, choose, mask_id, mask_words
-from agents.map_training.pretraining import PretrainingLearner, pretrain, weight_groups
+from agents.map_training.pretraining import PretrainingLearner, pretrain
 from agents.map_training.sources import GeneratedPaths
 from agents.settings import MapPretrainConfig
 from envs.tokenizers import WordTokenizer
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from training.checkpoints import load_trainer
+from training.optimisers import decay_groups
 
 
 @pytest.fixture
@@ -92,7 +94,9 @@ def test_each_iteration_has_one_task(few):
     assert all(task in (words, actions) for task in tasks)
 
 
-def test_masked_views_are_predicted_from_class_scores(few, tmp_path):
+def test_masked_views_are_predicted_from_class_scores(few, tmp_path, monkeypatch):
+    # The views at the end of a path follow from its instruction, those before it do not.
+    monkeypatch.setattr(PathBatch, "drawn", lambda paths, rng: paths.last())
     store = open_store(few.features)
     path = tmp_path / "classes.safetensors"
     FeatureStore.write(path, 10.0 * store.views[:], store.keys, {"encoder": "classes"})
@@ -148,7 +152,7 @@ def test_at_least_one_element_of_each_row_is_chosen():
 def test_biases_and_layer_norms_have_no_weight_decay(few):
     prepare(few)
     model = PretrainingLearner(few).network.model
-    decayed, others = weight_groups(model)
+    decayed, others = decay_groups(model)
     assert others["weight_decay"] == 0.0
     names = {weight: name for name, weight in model.named_parameters()}
     assert len(decayed["params"]) + len(others["params"]) == len(names)

@@ -7,7 +7,7 @@ import torch
 
 from agents.map_transformer.model import MapTransformer
 from agents.map_transformer.pretraining import PretrainingModel
-from agents.settings.map_transformer import PRESETS, MapTransformerConfig
+from agents.settings.map_transformer import MapTransformerConfig
 from envs.tokenizers import PretrainedTokenizer
 
 SMALL = {
@@ -111,7 +111,7 @@ def test_contradicting_settings_are_refused(changes, problem):
 def test_published_sizes_have_the_published_number_of_weights(
     positions, vocabulary, features, weights
 ):
-    config = dataclasses.replace(PRESETS["duet-r2r"], max_text_length=positions)
+    config = MapTransformerConfig(max_text_length=positions)
     with torch.device("meta"):
         model = MapTransformer(config, vocabulary, features)
     assert sum(parameter.numel() for parameter in model.parameters()) == weights

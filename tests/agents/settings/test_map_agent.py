@@ -58,6 +58,12 @@ PUBLISHED = {
         "network.fusion": "dynamic",
         "network.local_candidates_only": False,
         "network.revisits": False,
+        "text.tokens": "pretrained",
+        "text.model": "bert-base-uncased",
+        "text.tune": True,
+        "text.learning_rate": 1e-5,
+        "network.text_model": "bert-base-uncased",
+        "network.text_model_layers": 9,
     },
 }
 PUBLISHED["duet-r4r"] = {**PUBLISHED["duet-r2r"], "dataset": "r4r", "network.revisits": True}
@@ -70,10 +76,7 @@ PUBLISHED["bevbert-rxr"] = {
     "expert": "ndtw",
     "select_metric": "nDTW",
     "text.model": "xlm-roberta-base",
-    "text.tune": True,
-    "text.learning_rate": 1e-5,
     "network.text_model": "xlm-roberta-base",
-    "network.text_model_layers": 9,
 }
 
 
@@ -193,7 +196,7 @@ def test_pretraining_presets_have_the_published_values():
         config = pretraining_preset("r2r", "matterport", recipe)
         iterations = 200_000 if recipe == "bevbert-rxr" else 100_000
         assert (config.batch_size, config.iterations) == (batch_size, iterations)
-        assert config.evaluate_every == 2_500
+        assert config.evaluate_every == (5_000 if recipe == "duet-r4r" else 2_500)
         assert config.network.feature_dropout == 0.0
         assert config.mask_rate == 0.15
         assert config.masked_words == config.actions == 1.0

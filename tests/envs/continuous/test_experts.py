@@ -24,28 +24,30 @@ def walk_length(positions):
     return np.linalg.norm(np.diff(np.asarray(positions, float), axis=0), axis=1).sum()
 
 
-def golden_walk(case, floor):
-    """Return the walk of the greedy follower in a golden case, and its settings."""
+def golden_walk(case, floor, follower):
+    """Return the walk of a follower in a golden case."""
     settings = ContinuousSettings(
         turn_angle=float(case["turn_degrees"]), sliding=bool(case["sliding"])
     )
     nodes = from_habitat([case["start"], case["goal"]])
-    return reference_walks(floor, [nodes], np.array([-case["yaw"]]), settings, "goal")[0]
+    yaws = np.array([-case["yaw"]])
+    return reference_walks(floor, [nodes], yaws, settings, "goal", follower)[0]
 
 
-def test_golden_walks(continuous_golden, golden_floors):
-    equal = 0
-    for case in continuous_golden["expert"]:
+@pytest.mark.parametrize("follower", ["greedy", "compat"])
+def test_golden_walks(continuous_golden, golden_floors, follower):
+    # The tolerances of a grid floor in the README beside the cases; null is a walk that got stuck.
+    cases = [c for c in continuous_golden["expert"] if c[f"{follower}_actions"] is not None]
+    assert cases
+    for case in cases:
         floor = golden_floors[case["plan"]]
-        walk = golden_walk(case, floor)
+        walk = golden_walk(case, floor, follower)
         goal = from_habitat(case["goal"])
         assert floor.distances(walk.positions[-1:], goal)[0] < case["goal_radius"]
-        assert -2 <= len(walk.actions) - len(case["greedy_actions"]) <= 4
-        expected = walk_length(case["greedy_locations"])
+        assert -2 <= len(walk.actions) - len(case[f"{follower}_actions"]) <= 4
+        expected = walk_length(case[f"{follower}_locations"])
         assert walk_length(walk.positions) == pytest.approx(expected, abs=0.35)
         assert walk.is_complete
-        equal += walk.actions.tolist() == case["greedy_actions"]
-    assert equal >= len(continuous_golden["expert"]) / 2
 
 
 def first_turns(floor, position, heading, goal, settings=R2R_CE):

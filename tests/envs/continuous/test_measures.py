@@ -95,6 +95,27 @@ def test_success_of_vlnce_requires_a_stop():
     assert measure_walk(walk, line(37), "etpnav")["success"] == 1.0
 
 
+@pytest.mark.parametrize("definition", ["vlnce", "etpnav"])
+def test_oracle_spl_is_the_running_maximum_of_spl(continuous_golden, definition):
+    for case in continuous_golden["metrics"]:
+        walk, reference = golden_walk(case), np.array(case["gt_locations"])
+        best = 0.0
+        for count in range(1, len(walk.positions) + 1):  # VLN-CE updates it after every action
+            is_last = count == len(walk.positions)
+            until = Walk(walk.positions[:count], walk.distances[:count], walk.stopped and is_last)
+            best = max(best, measure_walk(until, reference, definition)["spl"])
+        measures = measure_walk(walk, reference, definition)
+        assert measures["oracle_spl"] == pytest.approx(best, abs=1e-12), case["name"]
+        assert definition == "etpnav" or measures["oracle_spl"] == measures["spl"]
+
+
+def test_oracle_spl_of_a_walk_past_the_goal():
+    there_and_on = straight_walk(40, 4.0)  # within 3 m from 1 m on, 6 m too far at the end
+    assert measure_walk(there_and_on, line(17))["oracle_spl"] == 0.0
+    measures = measure_walk(there_and_on, line(17), "etpnav")
+    assert (measures["spl"], measures["oracle_spl"]) == (0.0, 1.0)
+
+
 def test_following_the_reference_is_perfect():
     measures = measure_walk(straight_walk(36, 9.0), line(37))
     assert measures["ndtw"] == measures["spl"] == measures["sdtw"] == 1.0

@@ -62,6 +62,8 @@ def test_settings_of_a_task_can_be_changed():
         ({"observe": ("sound",)}, "observe 'sound' is not one of rgb, depth"),
         ({"observe": ("rgb", "rgb")}, "twice"),
         ({"teacher": "shortest"}, "path, goal, none"),
+        ({"follower": "shortest"}, "greedy, compat"),
+        ({"follower": "compat", "teacher": "none"}, "'compat' has no effect with teacher='none'"),
         ({"reward": "spl"}, "progress, distance, ndtw"),
         ({"dtw": "slow"}, "exact, fastdtw"),
         ({"definition": "r2r"}, "vlnce, etpnav"),

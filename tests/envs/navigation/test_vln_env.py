@@ -1,3 +1,4 @@
+import copy
 import pickle
 import subprocess
 import sys
@@ -210,6 +211,29 @@ def test_is_deterministic(tiny_arguments, env_id):
         assert data_equivalence(mine, other)
         if mine[2] or mine[3]:
             assert data_equivalence(first.reset(), second.reset())
+
+
+def test_the_info_of_a_step_describes_that_step_also_when_it_is_read_later(tiny_arguments):
+    read_at_once, read_later = [], []
+    for infos, read in ((read_at_once, dict), (read_later, lambda info: info)):
+        env = make_vln_env(**tiny_arguments)
+        _, info = env.reset(seed=0)
+        infos.append(read(info))
+        while not info["metrics"]["success"]:
+            info = env.step(info["teacher_action"])[4]
+            infos.append(read(info))
+        env.reset()
+    assert data_equivalence([dict(info) for info in read_later], read_at_once)
+    assert len({info["metrics"]["nav_error"] for info in read_later}) == len(read_later) > 2
+
+
+def test_later_steps_do_not_change_an_observation(tiny_arguments):
+    env = make_vln_env(**tiny_arguments)
+    first, info = env.reset(seed=0)
+    before = copy.deepcopy(first)
+    second = env.step(info["teacher_action"])[0]
+    assert data_equivalence(first, before)
+    assert not data_equivalence(first, second)
 
 
 @pytest.mark.parametrize("env_id", IDS)
