@@ -1,5 +1,6 @@
 """VlnVectorEnv: a batch of agents that follow instructions, computed on plain arrays."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -225,7 +226,9 @@ class VlnVectorEnv(BatchEnv):
         from envs.navigation.rendering.frames import draw_frames
 
         episodes, graphs = self.current_episodes(), self.nav_world.graphs
-        return draw_frames(graphs, episodes, self.trajectories(), self.files.is_built_in)
+        folder = self.settings.scan_dir if self.settings.pictures == "world" else None
+        skyboxes = None if folder is None else Path(folder)
+        return draw_frames(graphs, episodes, self.trajectories(), self.files, skyboxes)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Return (B,) metrics of the paths so far, NaN where the goal is secret."""

@@ -238,6 +238,11 @@ def test_skyboxes_of_matterport_are_observed(tiny_arguments, skyboxes):
         observation, _ = env.reset(seed=seed)
         expected = direction(observation["heading"][0], 0.0)
         assert centre(observation["rgb"]) @ expected > np.cos(0.04)
+    env = gym.make(
+        "R2R-CLIP-v0", observe="rgb", scan_dir=skyboxes, render_mode="rgb_array", **world
+    )
+    env.reset(seed=0)
+    assert np.ptp(env.render()[:40].astype(int), axis=1).max() > 150, "frames show the skybox"
     env = gym.make("R2R-CLIP-v0", observe="rgbd", scan_dir=skyboxes, **world)
     with pytest.raises(NoPictureError, match=r"no distances are known.*depth_to_skybox\.py"):
         env.reset(seed=0)
