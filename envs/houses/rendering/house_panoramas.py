@@ -88,7 +88,7 @@ class HousePanoramas:
             raise KeyError(f"no built-in house is named {scan!r}; use one of the house sets")
         spec = self._specs[scan]
         if not is_saved(spec, self._cache_dir):
-            self._announce(f"building {scan} into {self._cache_dir} (about 15 s, once)")
+            self._announce(f"building {scan} into {self._cache_dir} (about 6 s, once)")
             ensure_house(spec, self._cache_dir)
         return load_house(scan, self._cache_dir)
 

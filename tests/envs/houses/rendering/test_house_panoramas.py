@@ -31,4 +31,4 @@ def test_the_first_panorama_reports_that_it_builds_the_house(empty_cache, monkey
         house_pictures().rgb("house_00", viewpoint, 1024)
     folder = house_panoramas.house_cache_dir()
     assert folder.is_relative_to(empty_cache)
-    assert reports == [("house_00", f"building house_00 into {folder} (about 15 s, once)\n")]
+    assert reports == [("house_00", f"building house_00 into {folder} (about 6 s, once)\n")]
