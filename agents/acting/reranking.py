@@ -8,7 +8,6 @@ given the instruction. The speaker is in evaluation mode; the released code left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import networkx
 import numpy as np
 import torch
 from torch import Tensor
@@ -155,6 +154,8 @@ def search_walk(world: NavWorld, result: SearchResult, chosen: FoundPath) -> lis
         result: Result of the search.
         chosen: Path to walk at the end.
     """
+    import networkx  # takes a third of a second, and only this walk requires it
+
     known = networkx.Graph()
     walked = [result.expanded[0]]
     for node in [*result.expanded, result.expanded[0]]:
