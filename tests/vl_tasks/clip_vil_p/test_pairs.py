@@ -129,9 +129,8 @@ def test_damaged_files_are_named_and_leave_no_index(pair_folder, tmp_path, conte
     assert set((cache_dir() / "pairs").glob("*/index.json")) == known
 
 
-def test_answers_are_converted_as_in_the_golden_file(shared):
-    path = shared / "golden" / "systems" / "clipvilp_answer_init.json"
-    golden = json.loads(path.read_text())
+def test_answers_are_converted_as_in_the_golden_file(golden_system):
+    golden, _ = golden_system("clipvilp_answer_init")
     found = [convert_answer(answer) for answer in golden["fine_tuning_answers"]]
     assert found == golden["converted"]
 
