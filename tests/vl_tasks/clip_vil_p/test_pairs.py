@@ -7,18 +7,20 @@ import signal
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from storage import cache_dir
 from tests.vl_tasks.clip_vil_p.conftest import lxmert_record
 from vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
 from vl_tasks.clip_vil_p.data.batch import NONE
+from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
 from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
 from vl_tasks.clip_vil_p.data.pair_files import open_pairs
-from vl_tasks.clip_vil_p.data.pictures import DamagedPictureError, fitted_size, prepare
+from vl_tasks.clip_vil_p.data.pictures import DamagedPictureError
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+
+FRAMING = Framing(64, 96)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def pairs(pair_folder):
 def maker(pairs):
     texts = [pairs[k].text for k in range(len(pairs))]
     classes = AnswerClasses.of_pairs(pairs, 2).of_index(pairs)
-    return PairBatches(pairs, WordPieces.learn(texts, 120), classes, (64, 96), 12, False, 0)
+    return PairBatches(pairs, WordPieces.learn(texts, 120), classes, FRAMING, 12, False, 0)
 
 
 def key(pairs, number=0):
@@ -47,7 +49,7 @@ def test_pairs_of_lxmert_keep_sentences_and_converted_answers(pairs):
     scores = {pairs.answers[a]: s for a, s in zip(first.answers, first.scores, strict=True)}
     assert scores == pytest.approx({"red": 1.0, "dark": 0.3})
     assert len(pairs[0].answers) == 0
-    assert pairs.portrait.sum() == 12
+    assert pairs.portrait(FRAMING).sum() == 12
     assert AnswerClasses.of_pairs(pairs, 16).answers == (
         "circle", "square", "blue", "green", "red"
     )  # fmt: skip
@@ -155,7 +157,7 @@ def test_batches_depend_on_their_key_only(maker):
 
 
 def test_shares_of_masks_exchanges_and_answers(maker, pairs):
-    rows = np.flatnonzero(~pairs.portrait[pairs.images])
+    rows = np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images])
     batches = [maker.make(key(rows[:100], number)) for number in range(30)]
     matching = torch.cat([batch.matching for batch in batches]).float()
     assert 0.45 < matching.mean() < 0.55
@@ -187,7 +189,7 @@ def test_shares_of_masks_exchanges_and_answers(maker, pairs):
 
 
 def test_words_of_questions_are_masked_on_request_only(maker, pairs):
-    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    wide = np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images])
     is_question = np.array([len(pairs[int(row)].answers) > 0 for row in wide])
     settings = {**vars(maker), "exchanged": 0.0}
     masked = PairBatches(**settings).make(key(wide)).words >= 0
@@ -207,7 +209,7 @@ def test_words_of_questions_are_masked_on_request_only(maker, pairs):
 @pytest.mark.parametrize("share", [0.2, 1.0])
 def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
     maker = PairBatches(**{**vars(maker), "exchanged": share})
-    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    wide = np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images])
     batches = [maker.make(key(wide, number)) for number in range(4)]
     matching = torch.cat([batch.matching for batch in batches]).double()
     assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
@@ -215,7 +217,7 @@ def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
 
 def test_without_exchanged_sentences_there_is_nothing_to_match(maker, pairs):
     maker = PairBatches(**{**vars(maker), "exchanged": 0.0})
-    batch = maker.make(key(np.flatnonzero(~pairs.portrait[pairs.images]), 0))
+    batch = maker.make(key(np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images]), 0))
     assert (batch.matching == NONE).all()
 
 
@@ -229,20 +231,6 @@ def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path
     rng = np.random.default_rng(0)
     drawn = {own._other_sentence(pairs[2], rng).text for _ in range(60)}
     assert drawn == {"1 first", "1 second", "3 first", "3 second"}
-
-
-def test_images_keep_their_aspect_ratio_and_are_centred():
-    assert fitted_size(480, 640, 384, 640) == (384, 512)
-    assert fitted_size(640, 480, 384, 640) == (512, 384)
-    assert fitted_size(300, 1000, 384, 640) == (192, 640)
-    assert fitted_size(500, 500, 384, 640) == (384, 384)
-    wide = prepare(Image.new("RGB", (100, 30), (9, 9, 9)), 32, 64)
-    assert wide.pixels.shape == (3, 32, 64)
-    assert wide.box == (6, 0, 19, 64)
-    top, left, height, width = wide.box
-    assert (wide.pixels[:, top : top + height, left : left + width] == 9).all()
-    assert wide.pixels.sum() == 9 * 3 * 19 * 64
-    assert prepare(Image.new("RGB", (30, 100)), 32, 64).pixels.shape == (3, 64, 32)
 
 
 def test_batches_have_one_orientation_and_cover_the_records():
