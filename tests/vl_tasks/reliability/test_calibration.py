@@ -37,7 +37,7 @@ def test_published_settings():
     one = calibration.optimiser
     assert (one.name, one.learning_rate, one.weight_decay) == ("adamw", 0.01, 1e-4)
     assert (one.schedule, one.clip) == ("constant", "none")
-    assert (calibration.epochs, calibration.batch_size) == (100, 256)
+    assert (calibration.epochs, calibration.batch_size, calibration.seed) == (100, 256, 4321)
     other = selector.optimiser
     assert (other.name, other.learning_rate, other.epsilon) == ("adamw", 1e-4, 1e-8)
     assert other.weight_decay == 0
