@@ -100,6 +100,23 @@ def test_fine_tuning_records_and_several_splits_are_read(pair_folder, tmp_path):
     assert len(pairs) == 5
 
 
+def test_converted_answers_replace_others_as_in_the_original(pair_folder, tmp_path):
+    # label[converted] = label.pop(answer) of LXMERTDataset, in the order of the file.
+    labels = {
+        (("grey", 0.3), ("gray", 0.6)): {"gray": 0.3},
+        (("gray", 0.6), ("grey", 0.3)): {"gray": 0.3},
+        (("a dog", 1.0), ("The dog.", 0.9), ("no", 0.6)): {"dog": 0.9, "no": 0.6},
+        (("two", 0.0), ("2", 0.6), ("yes", 0.3)): {"yes": 0.3},
+    }
+    records = [{"img_id": "shape_2", "sent": "?", "label": dict(label)} for label in labels]
+    (tmp_path / "a_train.json").write_text(json.dumps(records))
+    pairs = open_pairs(tmp_path, ["train"], pair_folder / "images")
+    for number, expected in enumerate(labels.values()):
+        pair = pairs[number]
+        found = zip(pair.answers, pair.scores.tolist(), strict=True)
+        assert {pairs.answers[answer]: score for answer, score in found} == pytest.approx(expected)
+
+
 def test_karpathy_captions_are_pairs(shapes):
     pairs = open_pairs(shapes, ["val"], shapes / "images")
     assert len(pairs) == 24
