@@ -1,7 +1,7 @@
 """Presets of multilingual VQA: our own for the houses, and published ones.
 
 The published settings are those of gchhablani/multilingual-vqa (0f43030e) on eight TPU cores. The
-learning rate decayed to 1e-6 there, and to 0 here.
+learning rate of the fine-tuning decayed to 1e-6 there, and to 0 here.
 """
 
 from dataclasses import replace
