@@ -29,11 +29,13 @@ def _pairs(folder: Path) -> Path:
 
 
 def _read_all(pairs: Any) -> None:
+    from vl_tasks.clip_vil_p.data.framing import Framing
+
     for number in range(len(pairs)):
         pair = pairs[number]
         pairs.image_name(pair.image)
         assert all(pairs.answers[answer] for answer in pair.answers)
-    _ = pairs.portrait, pairs.answer_counts
+    _ = pairs.portrait(Framing(64, 96, "clip-vil")), pairs.answer_counts
 
 
 def lxmert_pairs(folder: Path) -> Sample:

@@ -26,9 +26,10 @@ from vl_tasks.clip_vil_p.building import (
 )
 from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.batch import Pictures
+from vl_tasks.clip_vil_p.data.framing import Framing, framing_of
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
-from vl_tasks.clip_vil_p.data.pictures import image_size, is_portrait, read_pictures
+from vl_tasks.clip_vil_p.data.pictures import image_size, read_pictures
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
@@ -91,12 +92,12 @@ class SentenceBatches:
     Attributes:
         paths: Image of each sentence.
         pieces: (N, words) int32 ids of word pieces, padded with 0.
-        image_size: Shorter and longer side of the images in pixels.
+        framing: Sizes of the images.
     """
 
     paths: Sequence[Path]
     pieces: np.ndarray
-    image_size: tuple[int, int]
+    framing: Framing
 
     def make(self, key: np.ndarray) -> tuple[np.ndarray, Pictures, Tensor]:
         """Return numbers, images and word pieces of some sentences.
@@ -105,7 +106,7 @@ class SentenceBatches:
             FileNotFoundError: An image is missing.
             DamagedPictureError: An image cannot be read.
         """
-        pictures = read_pictures([self.paths[row] for row in key], *self.image_size)
+        pictures = read_pictures([self.paths[row] for row in key], self.framing)
         pieces = self.pieces[key]
         longest = int((pieces != 0).sum(1).max())
         return key, pictures, torch.from_numpy(pieces[:, :longest].astype(np.int64))
@@ -221,9 +222,10 @@ class FineTuning:
             ValueError: An image is damaged; names it.
         """
         numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
-        upright = {path: is_portrait(*image_size(path)) for path in numbers}
+        framing = framing_of(self._base)
+        upright = {path: framing.is_portrait(*image_size(path)) for path in numbers}
         pieces = self.pieces.encode(texts, self.config.clip_vil_p.max_words)
-        maker = SentenceBatches(list(paths), pieces, self._base.image_size)
+        maker = SentenceBatches(list(paths), pieces, framing)
         return Sentences(
             maker,
             np.array([upright[path] for path in paths], bool),

@@ -28,6 +28,7 @@ from vl_tasks.clip_vil_p.building import (
 )
 from vl_tasks.clip_vil_p.data.answers import AnswerClasses
 from vl_tasks.clip_vil_p.data.batch import OBJECTIVES, Batch
+from vl_tasks.clip_vil_p.data.framing import framing_of
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
 from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
@@ -172,7 +173,7 @@ class PretrainingLearner:
     def _standardise(self) -> None:
         """Fit the projection of grid features to training images, evenly spread over the data."""
         training = self.splits.training
-        total = len(training.portrait)
+        total = len(training.images)
         places = np.linspace(0, total - 1, min(total, _STANDARDISED)).astype(np.int64)
         images = np.unique(training.index.images[training.numbers(places)])
         paths = [training.index.image_path(int(image)) for image in images]
@@ -201,7 +202,7 @@ class PretrainingLearner:
             index,
             self.pieces,
             self.answers.of_index(index) if len(self.answers) else None,
-            config.image_size,
+            framing_of(config),
             config.max_words,
             config.faithful,
             config.seed,
@@ -235,8 +236,8 @@ class PretrainingLearner:
 
     def _new_pieces(self) -> WordPieces:
         training = self.splits.training
-        step = max(len(training.portrait) // _LEARNT_FROM, 1)
-        numbers = training.numbers(np.arange(0, len(training.portrait), step))
+        step = max(len(training.images) // _LEARNT_FROM, 1)
+        numbers = training.numbers(np.arange(0, len(training.images), step))
         texts = (training.index[int(number)].text for number in numbers)
         return new_word_pieces(self.config, texts)
 

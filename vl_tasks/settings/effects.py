@@ -13,6 +13,7 @@ from vl_tasks.settings.configs import (
     RunConfig,
     VqaConfig,
 )
+from vl_tasks.settings.gqa import GqaConfig
 from vl_tasks.settings.pretraining import PretrainConfig
 
 # Settings of models over the features of frozen encoders.
@@ -73,7 +74,8 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     if config.model in FINE_TUNED_MODELS:
         names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "reduction")
         names = (*names, *_OF_FROZEN_ENCODERS)
-        if config.model == "multilingual":
+        is_scaled = isinstance(config, GqaConfig) and config.loss == "ce"
+        if config.model == "multilingual" or is_scaled:
             names = tuple(name for name in names if name != "faithful")
     else:
         names = ("mcan" if config.model == "pythia" else "pythia", "clip_vil_p")

@@ -24,6 +24,10 @@ class GqaConfig(QuestionConfig):
     """Architecture of the model."""
     loss: Literal["ce", "bce"] = "ce"
     """Loss: ce (cross-entropy, as in openvqa) or bce (binary cross-entropy, as in CLIP-ViL_p)."""
+    faithful: bool = False
+    """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
+    openvqa's layer normalisation, clip-vil-p with --loss ce multiplies the loss by the number of
+    answers, and then by --clip-vil-p.loss-scale or again by the number of answers."""
     consistency: bool = True
     """Consistency among the final scores, for splits with a file of all questions: the entailed
     questions are answered, too."""

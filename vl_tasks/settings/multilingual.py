@@ -14,7 +14,8 @@ class MultilingualConfig:
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     """Visual trunk."""
     image_size: tuple[int, int] = (224, 224)
-    """Shorter and longer side in pixels of the images: they are resized to fit, and padded."""
+    """Shorter and longer side in pixels of the images: they are resized to fit, and padded. With
+    --faithful, the shorter side is resized, and the centre is cut out."""
 
     def __post_init__(self) -> None:
         self.text.check("multilingual.text.")

@@ -1,7 +1,7 @@
 """Presets of multilingual VQA: our own for the houses, and published ones.
 
 The published settings are those of gchhablani/multilingual-vqa (0f43030e) on eight TPU cores. The
-learning rate decayed to 1e-6 there, and to 0 here.
+learning rate of the fine-tuning decayed to 1e-6 there, and to 0 here.
 """
 
 from dataclasses import replace
@@ -32,10 +32,8 @@ _TEXT = TextConfig(vocabulary_size=3000, hidden_size=128, layers=3, heads=4, fee
 _TRUNK = TrunkConfig(positions=8, frozen_norms=True, frozen=True)
 
 
-def _optimiser(rate: float, warmup: int, epsilon: float = 1e-8) -> OptimiserConfig:
-    return OptimiserConfig(
-        "adamw", rate, epsilon=epsilon, weight_decay=0.01, schedule="linear", warmup=warmup
-    )
+def _optimiser(rate: float, warmup: int) -> OptimiserConfig:
+    return OptimiserConfig("adamw", rate, weight_decay=0.01, schedule="linear", warmup=warmup)
 
 
 def _clipped(rate: float, warmup: int) -> OptimiserConfig:
@@ -87,8 +85,9 @@ MULTILINGUAL_PRETRAINING = {
         cells=None,
         max_words=_PUBLISHED_WORDS,
         faithful=True,
-        optimiser=_optimiser(1e-4, 5000, epsilon=1e-6),
-        trunk_optimiser=TrunkOptimiserConfig(1e-4, name="adamw", weight_decay=0.01),
+        # run.sh leaves weight decay and epsilon at transformers' defaults, 0 and 1e-8.
+        optimiser=replace(_optimiser(1e-4, 5000), weight_decay=0.0),
+        trunk_optimiser=TrunkOptimiserConfig(1e-4, name="adamw", weight_decay=0.0),
         iterations=5 * _CAPTIONS // (64 * _CORES),
         batch_size=64,
         evaluate_every=5000,
@@ -149,7 +148,7 @@ MULTILINGUAL_VQA = {
             max_words=_PUBLISHED_WORDS,
             workers=8,
         ),
-        optimiser=_optimiser(5e-5, 1600, epsilon=1e-6),
+        optimiser=replace(_optimiser(5e-5, 1600), epsilon=1e-6),
         iterations=10 * _QUESTIONS // (128 * _CORES),
         batch_size=128,
         evaluate_every=1000,

@@ -54,7 +54,8 @@ class PretrainConfig:
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     """Visual trunk."""
     image_size: tuple[int, int] = (384, 640)
-    """Shorter and longer side in pixels of the images: they are resized to fit, and padded."""
+    """Shorter and longer side in pixels of the images: they are resized to fit, and padded.
+    multilingual with --faithful: the shorter side is resized, and the centre is cut out."""
     cells: int | None = 100
     """Number of grid cells drawn at random per image and iteration; "None": all cells. Evaluation
     uses all cells."""
@@ -74,9 +75,10 @@ class PretrainConfig:
     min_count: int = 9
     """Minimum number of occurrences of an answer (without --answers)."""
     faithful: bool = False
-    """Exact computation of the published code: padding counts as image; clip-vil-p has no tanh in
-    the pooler and also learns masked words from pairs that do not match; multilingual has one
-    position for all visual tokens, which include the class token of a ViT."""
+    """Exact computation of the published code: padding counts as image, and images are resized and
+    padded or cut as there; clip-vil-p has no tanh in the pooler and also learns masked words from
+    pairs that do not match; multilingual has one position for all visual tokens, which include the
+    class token of a ViT."""
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig("adamw"))
     """Optimiser of the transformer, and gradient clipping over all weights."""
     trunk_optimiser: TrunkOptimiserConfig = field(default_factory=TrunkOptimiserConfig)

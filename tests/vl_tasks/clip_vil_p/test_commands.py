@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from training.checkpoints import load_trainer
 from vl_tasks.clip_vil_p.building import load_run
@@ -161,10 +160,8 @@ def test_entailment_is_fine_tuned_and_submits(run_command, pretrained, shapes, r
     assert len(submission) == 12
 
 
-def test_answer_head_is_initialised_as_in_the_golden_file(shared):
-    path = shared / "golden" / "systems" / "clipvilp_answer_init"
-    golden = json.loads(path.with_suffix(".json").read_text())
-    tensors = load_file(path.with_suffix(".safetensors"))
+def test_answer_head_is_initialised_as_in_the_golden_file(golden_system):
+    golden, tensors = golden_system("clipvilp_answer_init")
     prefix = "input.pretrained.answer_head.logit_fc."
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     classes = golden["fine_tuning_answers"]

@@ -132,6 +132,37 @@ def test_the_gqa_preset_has_the_published_loss_and_the_settings_of_vqa():
     )
 
 
+def test_the_entailment_preset_has_the_settings_of_vqa():
+    vqa = CLIP_VIL_P_VQA["clip-vil-p"]
+    check(
+        dataclasses.asdict(CLIP_VIL_P_ENTAILMENT["clip-vil-p"]),
+        {
+            "batch_size": 8,
+            "iterations": 10_000,
+            "clip_vil_p": {
+                **dataclasses.asdict(vqa.clip_vil_p),
+                "loss_scale": None,  # CrossEntropyLoss of snli.py
+                "trunk_optimiser": {
+                    "learning_rate": 0.001,
+                    "weight_decay": 4e-4,
+                    "milestones": (4000,),  # --schedule 2 of 5 epochs
+                    "decay": 0.1,
+                },
+            },
+            "optimiser": {
+                "name": "adamw",
+                "learning_rate": 5e-5,
+                "epsilon": 1e-6,  # --adam_epsilon
+                "weight_decay": 0.01,
+                "schedule": "linear",
+                "warmup": 500,
+                "clip": "norm",
+                "clip_at": 1.0,
+            },
+        },
+    )
+
+
 @pytest.mark.parametrize("presets", [CLIP_VIL_P_VQA, CLIP_VIL_P_GQA, CLIP_VIL_P_ENTAILMENT])
 def test_presets_have_their_names_and_one_model(presets):
     for name, preset in presets.items():

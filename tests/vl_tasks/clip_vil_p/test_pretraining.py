@@ -16,6 +16,7 @@ from training.setup import rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import load_run
 from vl_tasks.clip_vil_p.data.batch import Batch
+from vl_tasks.clip_vil_p.optimisers import JointOptimiser
 from vl_tasks.clip_vil_p.pretraining import PretrainingLearner, pretrain
 from vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
 
@@ -125,6 +126,23 @@ def test_trunk_and_transformer_have_their_own_optimisers(tiny):
     unused = {"stream.bert.embeddings.token_type_embeddings.weight"}
     moved = {n for n, w in trainer.learner.network.named_parameters() if not w.equal(before[n])}
     assert before.keys() - moved <= unused
+
+
+def test_adamw_of_the_trunk_is_that_of_the_original(tiny):
+    trunk = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 1), torch.nn.BatchNorm2d(3))
+    network = torch.nn.ModuleDict({"trunk": trunk, "rest": torch.nn.Linear(2, 2)})
+    config = dataclasses.replace(tiny.optimiser, learning_rate=0.1, epsilon=1e-6)
+    adamw = TrunkOptimiserConfig(0.1, weight_decay=0.5, name="adamw")
+    optimiser = JointOptimiser(network, trunk, config, adamw)
+    before = {name: weight.clone() for name, weight in trunk.named_parameters()}
+    for weight in network.parameters():
+        weight.grad = torch.full_like(weight, 1e-6)
+    optimiser.step()
+    for name, weight in trunk.named_parameters():
+        # The first update divides the gradient by its absolute value plus epsilon.
+        decay = 0.0 if "bias" in name else 0.5
+        expected = before[name] * (1 - 0.1 * decay) - 0.1 * 1e-6 / (1e-6 + 1e-6)
+        torch.testing.assert_close(weight.detach(), expected, msg=name)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

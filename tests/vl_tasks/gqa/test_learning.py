@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,24 @@ def test_the_loss_starts_at_chance(config, name):
     loss = learner.loss(np.arange(32))[0].item()
     classes = len(learner.answers)
     assert loss == pytest.approx(np.log(classes) if name == "ce" else classes * np.log(2), 0.5)
+
+
+@pytest.mark.parametrize(("scale", "factor"), [(None, 5.0), (500.0, 500.0)])
+def test_faithful_cross_entropy_is_scaled_twice_as_published(config, scale, factor):
+    learner = GqaLearner(config)
+    tuned = dataclasses.replace(config.clip_vil_p, loss_scale=scale)
+    changes = {"model": "clip-vil-p", "start_from": Path("run"), "vision": True}
+    learner.config = dataclasses.replace(config, **changes, clip_vil_p=tuned)
+    learner.answers = AnswerVocabulary(list("abcde"))
+    learner._classes = np.array([0, 4, 2, 2])
+    logits, rows = torch.randn(4, 5), np.array([1, 3])
+    # nn.CrossEntropyLoss() * logit.size(1), then * loss_scale or * logit.size(1) of gqa.py.
+    chosen = logits[:2].log_softmax(1)[[0, 1], [4, 2]]
+    clean = -chosen.mean().item()
+    found = learner.loss_of(logits[:2], rows).item()
+    assert found == pytest.approx(clean * (1.0 if scale is None else scale), rel=1e-5)
+    learner.config = dataclasses.replace(learner.config, faithful=True)
+    assert learner.loss_of(logits[:2], rows).item() == pytest.approx(clean * 5 * factor, rel=1e-5)
 
 
 def test_answers_outside_the_vocabulary_are_not_learnt(config, tmp_path):

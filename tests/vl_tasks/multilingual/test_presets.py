@@ -20,7 +20,10 @@ def test_the_published_pre_training_has_five_epochs_of_ten_million_captions():
     assert config.iterations == 97_656
     optimiser = config.optimiser
     assert (optimiser.name, optimiser.learning_rate, optimiser.warmup) == ("adamw", 1e-4, 5000)
-    assert (optimiser.schedule, optimiser.weight_decay, optimiser.clip) == ("linear", 0.01, "none")
+    assert (optimiser.schedule, optimiser.clip) == ("linear", "none")
+    # run.sh sets neither --weight_decay nor --adam_epsilon of transformers' TrainingArguments.
+    assert (optimiser.weight_decay, config.trunk_optimiser.weight_decay) == (0.0, 0.0)
+    assert optimiser.epsilon == 1e-8
 
 
 def test_the_published_fine_tuning_has_ten_epochs_of_vqa_v2_in_four_languages():

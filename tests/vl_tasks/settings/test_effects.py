@@ -108,6 +108,13 @@ def test_settings_that_contradict_each_other_are_refused(flags, complaint, capsy
     assert complaint in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
+def test_faithful_scales_the_cross_entropy_of_clip_vil_p_only():
+    flags = ["--model", "clip-vil-p", "--start-from", "run", "--faithful", "--loss"]
+    assert parse_gqa([*flags, "ce"]).faithful
+    with pytest.raises(ValueError, match="--faithful has no effect with --model clip-vil-p"):
+        parse_gqa([*flags, "bce"])
+
+
 def test_entailment_has_no_faithful_flag(capsys):
     with pytest.raises(SystemExit):
         parse_entailment(["--faithful"])
