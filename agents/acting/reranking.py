@@ -146,8 +146,9 @@ def tune_weighting(
 def search_walk(world: NavWorld, result: SearchResult, chosen: FoundPath) -> list[int]:
     """Return the nodes of the walk that a search requires, which leaderboards count.
 
-    The agent walks to each expanded viewpoint in turn, by the shortest path in the graph that it
-    has seen so far, then back to the start and along the chosen path.
+    The agent walks to each expanded viewpoint in turn, by the shortest path over the viewpoints
+    that it has visited so far, then back to the start and along the chosen path (EnvDrop
+    `r2r_src/agent.py: dijk_path`).
 
     Args:
         world: World of the search.
@@ -160,7 +161,8 @@ def search_walk(world: NavWorld, result: SearchResult, chosen: FoundPath) -> lis
     walked = [result.expanded[0]]
     for node in [*result.expanded, result.expanded[0]]:
         if node != walked[-1]:
-            walked += networkx.shortest_path(known, walked[-1], node, weight="metres")[1:]
+            visited = known.subgraph({*walked, node})
+            walked += networkx.shortest_path(visited, walked[-1], node, weight="metres")[1:]
         neighbours = world.targets[node, np.flatnonzero(world.mask[node])[1:]]
         for other, metres in zip(
             neighbours, world.distance(np.array(node), neighbours), strict=True
