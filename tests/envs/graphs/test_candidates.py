@@ -6,7 +6,7 @@ import pytest
 
 from envs.graphs.candidates import candidate_table, start_views
 from envs.graphs.nav_graph import NavGraph
-from envs.mattersim import angles
+from envs.mattersim.angles import snapped
 
 
 def golden(shared, name):
@@ -113,5 +113,5 @@ def test_episodes_begin_along_the_nearest_heading_halves_up():
 def test_start_views_equal_the_simulator_in_every_multiple_of_half_a_step():
     # Large multiples of the double half step fall on either side of it, by rounding.
     headings = np.arange(-60, 60) * (np.pi / 12)
-    expected = [angles.snapped(heading, 0.0) for heading in headings]
+    expected = [snapped(heading, 0.0) for heading in headings]
     assert start_views(headings).tolist() == expected
