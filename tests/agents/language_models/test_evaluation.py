@@ -195,8 +195,8 @@ def test_a_model_that_stops_at_once_fails(serve, evaluate_with):
     assert len(server.requests) == 12
 
 
-def test_failed_episodes_are_not_scored_and_the_status_says_so(
-    houses, serve, evaluate_with, monkeypatch, capsys
+def test_failed_episodes_are_neither_scored_nor_submitted_and_the_status_says_so(
+    houses, serve, evaluate_with, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
     oracle = Oracle(houses)
@@ -322,6 +322,14 @@ class TestSettings:
     def test_a_timeout_of_zero_is_refused(self):
         with pytest.raises(ValueError, match="--request-timeout 0"):
             ServerConfig(request_timeout=0.0)
+
+
+def test_without_any_answer_no_submission_is_written(serve, evaluate_with, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    with serve(lambda body: Sent(500, {}, b"")) as server:
+        submission = tmp_path / "submission.json"
+        assert evaluate_with(server.url, episodes=2, submission=submission)[0] == 1
+    assert not submission.exists()
 
 
 def test_without_a_server_no_scores_are_promised(evaluate_with, capsys):
