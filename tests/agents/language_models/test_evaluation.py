@@ -206,32 +206,43 @@ def test_failed_episodes_are_neither_scored_nor_submitted_and_the_status_says_so
     def answer(body):
         return Sent(500, {}, b"") if broken in user_text(body) else oracle(body)
 
+    submission = tmp_path / "submission.json"
     with serve(answer) as server:
-        status, experiment, _ = evaluate_with(server.url)
+        status, experiment, walks = evaluate_with(server.url, submission=submission)
     results = read_results(experiment)
     assert status == 1
     assert results["answers"]["failed"] == 1
     assert results["scored_episodes"] == 11
-    assert "1 of 12 episodes failed and are not scored: HTTP 500" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 of 12 episodes failed and are not scored: HTTP 500" in printed
+    submitted = {entry["instr_id"] for entry in json.loads(submission.read_text())}
+    assert submitted == set(walks) - {episode.instr_id}
+    missing = len(houses.episodes) - 11
+    assert f"11 paths: {submission}; {missing} instructions of the split are missing" in printed
 
 
 def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, serve, evaluate_with):
     oracle = Oracle(houses)
 
+    refused = []
+
     def answer(body):
         if json.dumps(body).count("image_url") > 2 * 8:
+            refused.append(body)
             return Sent(400, {}, {"error": "At most 8 image(s) may be provided in one prompt"})
         return oracle(body)
 
     with serve(answer) as server:
         status, experiment, _ = evaluate_with(server.url)
-        sent = len(server.requests)
+        sent, too_long = len(server.requests), len(refused)
         assert status == 0
         counts = read_results(experiment)["answers"]
-        assert counts["prompt too long"] > 0
+        assert counts["prompt too long"] == too_long > 0
         assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 1.0
         evaluate_with(server.url)
-        assert len(server.requests) == sent  # refusals are remembered, too
+        # Answers come from the cache, refusals do not.
+        assert len(server.requests) == sent + too_long
+        assert len(refused) == 2 * too_long
 
 
 def test_nothing_about_the_goal_is_in_a_request(houses, serve, evaluate_with):
