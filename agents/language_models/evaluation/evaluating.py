@@ -159,9 +159,9 @@ def run_experiment(
         on_end(finished)
         document = _report(experiment, finished)
         write_text(output / RESULTS, json.dumps(document, indent=2) + "\n")
-    if config.submission is not None and finished.walks:
-        _write_submission(experiment, finished)
     failed = [walk for walk in finished.walks.values() if walk.ending == "failed"]
+    if config.submission is not None and len(failed) < len(finished.walks):
+        _write_submission(experiment, finished)
     if failed:
         share = f"{len(failed)} of {len(finished.walks)}"
         print(f"{share} episodes failed and are not scored: {failed[0].error}")
@@ -314,6 +314,9 @@ def graph_walks(finished: Finished) -> dict[str, EpisodeWalk]:
 def _write_submission(experiment: Experiment, finished: Finished) -> None:
     config, split = experiment.config, experiment.split
     assert config.submission is not None
+    # A failed walk would be scored as a stop where the server failed.
+    walks = {name: walk for name, walk in finished.walks.items() if walk.ending != "failed"}
+    finished = replace(finished, walks=walks)
     if isinstance(experiment.maker, ContinuousWalkMaker):
         write_continuous_submission(config.submission, config, split, finished)
     else:
