@@ -53,7 +53,7 @@ def test_traces_contain_the_values_of_the_critic(small_config):
     _, env, agents = load_walkers(evaluation, "val_unseen")
     ids = [episode.instr_id for episode in env.episodes[:8]]
     with torch.inference_mode():
-        traces = record(env, agents["follower"], ids, name="follower", split="val_unseen")
+        traces = record(env, agents["follower"], ids, name="follower")
         agent = learner.agent("val_unseen")
         observation, info = env.reset(options={"episode_ids": ids})
         agent.begin(observation, info, np.arange(8))
