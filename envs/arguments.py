@@ -28,7 +28,9 @@ def picture_size(name: str, size: Any) -> tuple[int, int]:
         raise ValueError(f"{name} {size} is not (height, width)")
     height, width = (whole_number(name, value) for value in size)
     if max(height, width) > MAX_PICTURE_SIZE:
-        raise ValueError(f"{name} {max(height, width)} is more than {MAX_PICTURE_SIZE} pixels")
+        raise ValueError(
+            f"{name} is {max(height, width)}, but must be at most {MAX_PICTURE_SIZE} pixels"
+        )
     return height, width
 
 

@@ -259,7 +259,10 @@ def test_features_are_not_loaded(arguments):
         ({"observe": "rgb", "max_depth": 3.0}, "it is for observe='rgbd'"),
         ({"observe": "rgbd", "max_depth": 0.0}, "not a positive number of metres"),
         ({"observe": "rgb", "image_size": 0}, "image_size is 0"),
-        ({"observe": "rgb", "image_size": 100_000}, "image_size 100000 is more than 4096 pixels"),
+        (
+            {"observe": "rgb", "image_size": 100_000},
+            "image_size is 100000, but must be at most 4096",
+        ),
         ({"observe": "rgb", "angle_feature_size": 4}, "for observe='features' or 'indices'"),
         ({"observe": "rgb", "image_size": (1, 2, 3)}, "is not \\(height, width\\)"),
         ({"observe": "rgb", "field_of_view": 180.0}, "not between 0 and 180"),
