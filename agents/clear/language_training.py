@@ -14,7 +14,7 @@ from agents.clear.losses import nt_xent
 from agents.clear.retrieval import mean_summary, ranks, results_table, summary
 from agents.clear.settings import LanguageConfig
 from envs.episodes import Episode, load_episodes
-from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, Tokenizer, load_tokenizer
+from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, Tokenizer, load_run_tokenizer
 from envs.worlds import WorldFiles, world_files
 from training import distributed
 from training.checkpoints import VOCABULARY, load_model, save_model
@@ -180,7 +180,7 @@ def train_language(config: LanguageConfig) -> dict[str, dict[str, Summary]]:
 def _tokenizer(config: LanguageConfig, sentences: list[str]) -> Tokenizer:
     """Return the saved tokenizer of a run that is resumed, or build that of a new run."""
     if config.resume is not None:
-        return load_tokenizer(config.resume / VOCABULARY)
+        return load_run_tokenizer(config.resume / VOCABULARY)
     if config.encoder.model is not None:
         return PretrainedTokenizer(config.encoder.model)
     return SubwordTokenizer.build(sentences, config.encoder.vocabulary_size)

@@ -76,6 +76,7 @@ class RepresentationTrainConfig:
             if not getattr(self, name):
                 raise ValueError(f"--{name.replace('_', '-')} 0: must be greater than 0")
         check_minutes(self.minutes)
+        check_splits(self, ("evaluation_splits",))
         if self.select_by not in self.evaluation_splits:
             raise ValueError(
                 f"--select-by {self.select_by}: not among --evaluation-splits "

@@ -34,7 +34,7 @@ class EvaluateContinuousConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("episodes", "batch_size", "threads"))
-        check_submitted_splits(self.splits, self.submission)
+        check_submitted_splits(self)
         if self.submission is not None and self.episodes is not None:
             raise ValueError(
                 f"--episodes {self.episodes}: a submission contains all episodes of a split; "

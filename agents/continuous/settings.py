@@ -10,6 +10,7 @@ from training.settings import (
     check_counts,
     check_minutes,
     check_numbers,
+    check_splits,
     idle_training_settings,
 )
 from training.tracking import TrackerName
@@ -161,6 +162,7 @@ class ContinuousTrainConfig:
         check_numbers(self, ("expert_probability",), most=1)
         check_numbers(self, ("inflection_weight",))
         check_minutes(self.minutes)
+        check_splits(self, ("evaluation_splits",))
         if self.depth_pixels < 16 or self.depth_pixels % 16:
             raise ValueError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
         if self.rounds > 1 and self.minutes is not None:

@@ -3,27 +3,28 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
 from agents.settings.runs import AgentConfig, InstructionAblation
 from agents.settings.search import SearchConfig
-from training.settings import check_counts
+from training.settings import check_counts, check_splits
 
 Config = TypeVar("Config", bound=AgentConfig)
 
 
-def check_submitted_splits(splits: tuple[str, ...], submission: Path | None) -> None:
-    """Check that there is a split, and only one if a submission is to be written.
+def check_submitted_splits(config: Any) -> None:
+    """Check that there are splits, and only one if a submission is to be written.
 
     Raises:
         ValueError: Names the flag.
     """
-    if not splits or (submission is not None and len(splits) > 1):
+    check_splits(config, ("splits",))
+    if config.submission is not None and len(config.splits) > 1:
         raise ValueError(
-            f"--splits {' '.join(splits)}: name at least one split, and exactly one with "
-            "--submission, because a submission file contains one split"
+            f"--splits {' '.join(config.splits)}: name exactly one split with --submission, "
+            "because a submission file contains one split"
         )
 
 
@@ -65,7 +66,7 @@ class EvaluateConfig:
         check_counts(self, ("batch_size", "threads"))
         if self.partial and self.submission is None:
             raise ValueError("--partial has no effect without --submission")
-        check_submitted_splits(self.splits, self.submission)
+        check_submitted_splits(self)
 
     def settings(self, saved: Config) -> Config:
         """Return the settings of a run, overridden by those of this evaluation."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from envs.base.chosen_episodes import check_batch
 from envs.base.infos import LazyInfo
 from envs.base.vector_env import BatchEnv
 from envs.episodes import Episode
@@ -184,8 +185,7 @@ class VlnVectorEnv(BatchEnv):
             ValueError: A route leaves the edges of the graph, or the environment has autoreset.
         """
         self._check_reset("reset the environment before the first step")
-        if self.autoreset_mode is not AutoresetMode.DISABLED:
-            raise ValueError("follow requires autoreset_mode='Disabled'")
+        check_batch(self)
         walks = self._walks
         moves = route_moves(self.nav_world, walks.nodes, routes)
         rewards = walks.follow(moves, stop, self.max_episode_steps)

@@ -112,7 +112,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
     split_of: dict[str, str] = {}
     episodes: list[Episode] = []
-    for split in dict.fromkeys(rules.splits):
+    for split in rules.splits:
         for episode in load_episodes(rules.instructions_dataset, split, files):
             other = split_of.setdefault(episode.instr_id, split)
             if other != split:

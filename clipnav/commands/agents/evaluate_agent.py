@@ -43,7 +43,7 @@ def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
     from agents.experiments.runs import load_walkers
     from viewer.trace import record_all
 
-    settings, env, walkers = load_walkers(config, split)
+    _, env, walkers = load_walkers(config, split)
     ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
-        record_all(env, walkers, ids, folder, split=split, dataset=settings.dataset)
+        record_all(env, walkers, ids, folder)

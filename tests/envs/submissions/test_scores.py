@@ -18,6 +18,19 @@ def rules(tiny_world):
     return ScoringRules(splits=("train",), data_dir=tiny_world, resamples=400)
 
 
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ("val_seen", r"--splits val_seen: must be a tuple of splits: \('val_seen',\)"),
+        ((), "--splits: names no split; name at least one"),
+        (("train", "val_seen", "train"), "--splits train val_seen train: names a split twice"),
+    ],
+)
+def test_rules_name_different_splits(splits, message):
+    with pytest.raises(ValueError, match=message):
+        ScoringRules(splits=splits)
+
+
 @pytest.fixture
 def ground_truth(rules):
     return load_ground_truth(rules)
