@@ -25,7 +25,7 @@ from agents.settings.map_presets import map_preset, pretraining_preset
 from agents.settings.presets import preset, speaker_preset
 from agents.settings.reading import AgentName, settings_kind
 from envs.worlds import Dataset, World
-from training.resuming import early_value, parse_run
+from training.resuming import early_value, parse_run, with_hyphens
 from training.settings import read_config
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -68,12 +68,11 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Any
     Raises:
         ValueError: --agent is not the name of an agent; and as in `_parse`.
     """
-    words = [_with_hyphens(word) for word in arguments]
-    source = early_value(words, "resume") or early_value(words, "config")
+    source = early_value(arguments, "resume") or early_value(arguments, "config")
     if source is not None:
         kind = agent_kind(Path(source))
     else:
-        agent = early_value(words, "agent")
+        agent = early_value(arguments, "agent")
         names = get_args(AgentName)
         if agent not in (None, *names):
             raise ValueError(f"--agent {agent}: no such agent; choose one of {', '.join(names)}")
@@ -150,7 +149,7 @@ def _parse(
         FileNotFoundError: --resume or --start-from does not name a run.
         ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-    arguments = [_with_hyphens(word) for word in arguments]
+    arguments = [with_hyphens(word) for word in arguments]
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     # A missing value is reported by the parser below, which knows all flags.
     early.add_argument("--dataset", nargs="?", default="r2r")
@@ -184,12 +183,6 @@ def _choices(known: argparse.Namespace, kind: type[RunConfig]) -> _Choices:
         and known.start_from is not None
         and _has_data(known.start_from, dataset, world),
     )
-
-
-def _with_hyphens(word: str) -> str:
-    """Return a word of a command line with hyphens in the name of a flag, as in --help."""
-    name, equals, value = word.partition("=")
-    return name.replace("_", "-") + equals + value if word.startswith("--") else word
 
 
 def _has_data(run: Path, dataset: Dataset, world: World) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.settings import check_counts
+from training.settings import check_counts, check_splits
 
 if TYPE_CHECKING:
     from envs.metrics.comparison_report import Report
@@ -34,8 +34,7 @@ class ComparisonArguments:
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "workers"))
-        if not self.splits:
-            raise ValueError("--splits: no split; name at least one")
+        check_splits(self, ("splits",))
 
     @property
     def choice(self) -> list[str]:

@@ -4,6 +4,8 @@ from typing import Any, get_args
 
 import numpy as np
 
+MAX_PICTURE_SIZE = 4096  # pixels; the finest panoramas have as many columns
+
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
     """Return an argument that must be an integer of at least `least`.
@@ -14,6 +16,22 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     if not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} is {value!r}, but must be a whole number, at least {least}")
     return int(value)
+
+
+def picture_size(name: str, size: Any) -> tuple[int, int]:
+    """Return an argument that must be the height and width of a picture in pixels.
+
+    Raises:
+        ValueError: It is not a pair of whole numbers in 1..`MAX_PICTURE_SIZE`.
+    """
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ValueError(f"{name} {size} is not (height, width)")
+    height, width = (whole_number(name, value) for value in size)
+    if max(height, width) > MAX_PICTURE_SIZE:
+        raise ValueError(
+            f"{name} is {max(height, width)}, but must be at most {MAX_PICTURE_SIZE} pixels"
+        )
+    return height, width
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:

@@ -1,6 +1,7 @@
 """Fixtures that every test room shares."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -28,6 +29,18 @@ def shared() -> Path:
     if not (SHARED / "golden").is_dir():
         pytest.skip(f"golden data not found: {SHARED} is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def golden_systems() -> Path:
+    """Folder of the golden outputs of whole systems.
+
+    The environment variable CLIPNAV_GOLDEN_SYSTEMS names another folder.
+    """
+    folder = Path(os.environ.get("CLIPNAV_GOLDEN_SYSTEMS") or SHARED / "golden" / "systems")
+    if not folder.is_dir():
+        pytest.skip(f"golden outputs not found: {folder}; set CLIPNAV_GOLDEN_SYSTEMS")
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -81,6 +81,13 @@ def test_flags_on_the_pages_exist(name, run_command, capsys):
     assert USED_FLAGS[name] - known == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_imports_clipnav_before_it_makes_an_environment(page):
+    code = "".join(re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.S | re.M))
+    before, *made = re.split(r'make(?:_vec)?\("R', code, maxsplit=1)
+    assert not made or "import clipnav" in before
+
+
 @pytest.mark.parametrize(
     ("page", "number", "printed"),
     [

@@ -24,12 +24,18 @@ def early_value(arguments: Sequence[str], name: str) -> str | None:
 
     Args:
         arguments: Arguments of the command line.
-        name: Name of the flag, without hyphens.
+        name: Name of the flag, without "--".
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     # nargs="?": the parser of all flags reports a missing value.
-    parser.add_argument(f"--{name}", nargs="?")
-    return getattr(parser.parse_known_args(list(arguments))[0], name)
+    parser.add_argument(f"--{name}", dest="value", nargs="?")
+    return parser.parse_known_args([with_hyphens(word) for word in arguments])[0].value
+
+
+def with_hyphens(word: str) -> str:
+    """Return a word of a command line with hyphens in the name of a flag, as in --help."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if word.startswith("--") else word
 
 
 def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None:

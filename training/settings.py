@@ -207,15 +207,19 @@ def check_numbers(
 
 
 def check_splits(settings: Any, names: Iterable[str]) -> None:
-    """Check that settings name at least one split each.
+    """Check that settings are tuples of one or more different splits.
 
     Raises:
-        ValueError: One names none; names its flag.
+        ValueError: One is not; names its flag.
     """
     for name in names:
-        if not getattr(settings, name):
-            flag = f"--{name.replace('_', '-')}"
+        splits, flag = getattr(settings, name), f"--{name.replace('_', '-')}"
+        if isinstance(splits, str):
+            raise ValueError(f"{flag} {splits}: must be a tuple of splits: ({splits!r},)")
+        if not splits:
             raise ValueError(f"{flag}: names no split; name at least one")
+        if len(set(splits)) < len(splits):
+            raise ValueError(f"{flag} {' '.join(splits)}: names a split twice; name it once")
 
 
 def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:

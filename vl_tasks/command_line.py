@@ -37,7 +37,7 @@ _MAY_CHANGE_IN_PRETRAINING = frozenset(
     "evaluation_splits workers threads device track".split()
 )
 _PRETRAININGS = PRETRAIN_PRESETS | MULTILINGUAL_PRETRAINING
-# Settings that self-critical training must share with its cross-entropy run (--start).
+# Settings that self-critical training must share with its cross-entropy run (--start-from).
 _OF_START = frozenset("preset vision standardise captioner min_count grids".split())
 
 
@@ -59,12 +59,12 @@ def parse_entailment(arguments: Sequence[str], description: str | None = None) -
 def parse_pretraining(arguments: Sequence[str], description: str | None = None) -> PretrainConfig:
     """Parse the command line of a pre-training, see `_parse`.
 
-    With --start, the sizes of the networks are those of that run.
+    With --start-from, the sizes of the networks are those of that run.
 
     Raises:
-        FileNotFoundError: The folder --start is not a run.
+        FileNotFoundError: The folder --start-from is not a run.
     """
-    start = early_value(arguments, "start")
+    start = early_value(arguments, "start-from")
     others = (early_value(arguments, name) for name in ("resume", "config"))
     if start is None or any(others):
         return _parse(_PRETRAININGS, arguments, description)
@@ -84,21 +84,21 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
 def parse_captions(arguments: Sequence[str], description: str | None = None) -> CaptionConfig:
     """Parse the command line of a captioning training, see `_parse`.
 
-    With --start, the defaults are the settings of that run plus the preset's changes for
+    With --start-from, the defaults are the settings of that run plus the preset's changes for
     self-critical training.
 
     Raises:
-        FileNotFoundError: The folder --start is not a run.
+        FileNotFoundError: The folder --start-from is not a run.
         ValueError: A flag is incompatible with the weights of that run; names both values.
     """
-    start = early_value(arguments, "start")
+    start = early_value(arguments, "start-from")
     others = (early_value(arguments, name) for name in ("resume", "config"))
     if start is None or any(others):
         return _parse(CAPTION_PRESETS, arguments, description)
     saved = read_config(Path(start), CaptionConfig)
     changes = SCST_CHANGES[saved.preset]
     defaults = dataclasses.replace(
-        saved, phase="scst", start=Path(start), output=None, resume=None, **changes
+        saved, phase="scst", start_from=Path(start), output=None, resume=None, **changes
     )
     config = parse_settings(CaptionConfig, defaults, arguments, description)
     _check_start(saved, config, Path(start))
@@ -114,7 +114,7 @@ def _check_start(saved: CaptionConfig, config: CaptionConfig, start: Path) -> No
     )
     config = dataclasses.replace(config, grids=grids)
     may_change = {field.name for field in dataclasses.fields(config)} - _OF_START
-    remedy = "omit the flags to start from its weights, or train a new run without --start"
+    remedy = "omit the flags to start from its weights, or train a new run without --start-from"
     check_same_run(start, config, frozenset(may_change), "the command line", remedy)
 
 

@@ -8,6 +8,7 @@ import torch
 from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.acting.rollout import Agent, walk
 from agents.settings import AgentConfig, InstructionAblation, TransformerAgentConfig
+from envs.base.chosen_episodes import check_batch
 from envs.episodes import Episode, base_language
 from envs.metrics import SUMMARY_METRICS, aligned, score_paths, summarise, summarise_groups
 from envs.navigation.vector_env import VlnVectorEnv
@@ -62,6 +63,9 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
         env: Environment without autoreset.
         agent: Agent, with its network in evaluation mode.
         name: Label of the progress bar; without it there is no bar.
+
+    Raises:
+        TypeError, ValueError: The environment has no batch of agents, or autoreset.
     """
     return evaluate_walks(env, lambda instr_ids: walk(env, agent, instr_ids), name)
 
@@ -76,6 +80,7 @@ def evaluate_walks(
         walk_batch: Function that walks the episodes of a batch, given their ids, in `env`.
         name: Label of the progress bar; without it there is no bar.
     """
+    check_batch(env)
     episodes = by_length(env.episodes)[distributed.rank() :: distributed.world_size()]
     trajectories: dict[str, list[Pose]] = {}
     hidden = not name or distributed.rank() > 0

@@ -8,7 +8,6 @@ given the instruction. The speaker is in evaluation mode; the released code left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import networkx
 import numpy as np
 import torch
 from torch import Tensor
@@ -147,19 +146,23 @@ def tune_weighting(
 def search_walk(world: NavWorld, result: SearchResult, chosen: FoundPath) -> list[int]:
     """Return the nodes of the walk that a search requires, which leaderboards count.
 
-    The agent walks to each expanded viewpoint in turn, by the shortest path in the graph that it
-    has seen so far, then back to the start and along the chosen path.
+    The agent walks to each expanded viewpoint in turn, by the shortest path over the viewpoints
+    that it has visited so far, then back to the start and along the chosen path (EnvDrop
+    `r2r_src/agent.py: dijk_path`).
 
     Args:
         world: World of the search.
         result: Result of the search.
         chosen: Path to walk at the end.
     """
+    import networkx  # takes a third of a second, and only this walk requires it
+
     known = networkx.Graph()
     walked = [result.expanded[0]]
     for node in [*result.expanded, result.expanded[0]]:
         if node != walked[-1]:
-            walked += networkx.shortest_path(known, walked[-1], node, weight="metres")[1:]
+            visited = known.subgraph({*walked, node})
+            walked += networkx.shortest_path(visited, walked[-1], node, weight="metres")[1:]
         neighbours = world.targets[node, np.flatnonzero(world.mask[node])[1:]]
         for other, metres in zip(
             neighbours, world.distance(np.array(node), neighbours), strict=True

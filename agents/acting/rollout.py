@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from envs.base.chosen_episodes import start_episodes
 from envs.navigation.vector_env import VlnVectorEnv
 
 Observation = dict[str, np.ndarray]
@@ -52,13 +53,12 @@ def walk(
         agent: Agent that chooses the actions.
         instr_ids: Episodes, at most `env.num_envs`, one for each row of the environment.
         max_steps: Maximum number of actions; that of the environment by default.
+
+    Raises:
+        TypeError, ValueError: The environment or the number of episodes does not fit, see
+            `start_episodes`.
     """
-    spare = env.num_envs - len(instr_ids)
-    if spare < 0:
-        raise ValueError(f"{len(instr_ids)} episodes for {env.num_envs} environments")
-    padded = [*instr_ids, *[instr_ids[0]] * spare]
-    observation, info = env.reset(options={"episode_ids": padded})
-    live = np.arange(len(instr_ids))
+    observation, info, live = start_episodes(env, instr_ids)
     agent.begin(observation, info, live)
     rewards = []
     stopped = np.zeros(env.num_envs, bool)

@@ -63,7 +63,8 @@ class SearchResult:
 
     Attributes:
         paths: Complete paths, the most probable first.
-        expanded: Nodes that the search expanded, in order.
+        expanded: Nodes at which the search looked, in order: the last ones of the paths that it
+            expanded or, best-first, found complete.
     """
 
     paths: list[FoundPath] = field(default_factory=list)
@@ -255,43 +256,45 @@ def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[SearchRe
 def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> list[SearchResult]:
     """Run a best-first search for each instruction: expand the most probable path so far.
 
-    EnvDrop's `r2r_src/agent.py: _dijkstra`, without its errors. Each viewpoint is expanded at most
-    once. The search ends with `count` complete paths, or after `max_expansions` expansions.
+    EnvDrop's `r2r_src/agent.py: _dijkstra`, without its errors. A move is expanded once, on the
+    most probable path that ends with it, and a viewpoint is the end of one complete path. The
+    search ends with `count` complete paths, or after `max_expansions` expansions and stops.
 
     Args:
         searcher: Searcher with the instructions.
         count: Number of complete paths for each instruction.
-        max_expansions: Maximum number of expanded viewpoints for each instruction.
+        max_expansions: Maximum number of moves and stops to look at for each instruction.
     """
     results = [SearchResult() for _ in searcher.starts]
     frontiers: list[list[tuple[float, int, _PartialPath | FoundPath]]] = [
         [(0.0, 0, start)] for start in searcher.starts
     ]
     counters = [1] * len(frontiers)  # break ties in favour of the path that was found first
+    done: list[set[tuple[int, int]]] = [set() for _ in frontiers]
     while True:
         chosen = [
             partial
-            for result, frontier in zip(results, frontiers, strict=True)
-            if (partial := _next_path(result, frontier, count, max_expansions)) is not None
+            for row, (result, frontier) in enumerate(zip(results, frontiers, strict=True))
+            if (partial := _next_path(result, frontier, done[row], count, max_expansions))
+            is not None
         ]
         if not chosen:
             return [_sorted(result) for result in results]
         for partial, log_probs in searcher.expand(chosen):
-            row, frontier = partial.row, frontiers[partial.row]
-            stop = partial.stopped(float(log_probs[STOP]))
+            row = partial.row
             extended = [
                 partial.extended(log_prob, action, position)
                 for log_prob, action, position in searcher.moves(partial, log_probs)
-                if position.node not in results[row].expanded
             ]
-            for item in (stop, *extended):
-                heapq.heappush(frontier, (-item.log_prob, counters[row], item))
+            for item in (partial.stopped(float(log_probs[STOP])), *extended):
+                heapq.heappush(frontiers[row], (-item.log_prob, counters[row], item))
                 counters[row] += 1
 
 
 def _next_path(
     result: SearchResult,
     frontier: list[tuple[float, int, _PartialPath | FoundPath]],
+    done: set[tuple[int, int]],
     count: int,
     max_expansions: int,
 ) -> _PartialPath | None:
@@ -301,18 +304,30 @@ def _next_path(
     """
     while frontier and len(result.paths) < count:
         _, _, item = heapq.heappop(frontier)
-        if isinstance(item, FoundPath):
-            result.paths.append(item)
-        elif item.positions[-1].node not in result.expanded:
-            if len(result.expanded) < max_expansions:
-                result.expanded.append(item.positions[-1].node)
-                return item
-            # At the limit, the most probable partial path stops if there is no complete path.
+        move = _last_move(item)
+        if move in done:
+            continue
+        if len(result.expanded) == max_expansions:
+            # The most probable path counts as complete if there is none.
             if not result.paths:
-                result.paths.append(item.stopped(0.0))
+                found = item if isinstance(item, FoundPath) else item.stopped(0.0)
+                result.paths.append(found)
             break
+        done.add(move)
+        result.expanded.append(item.positions[-1].node)
+        if not isinstance(item, FoundPath):
+            return item
+        result.paths.append(item)
     frontier.clear()
     return None
+
+
+def _last_move(path: _PartialPath | FoundPath) -> tuple[int, int]:
+    """Return the node before the last action and the action; -1 twice before the first one."""
+    if not path.actions:
+        return -1, -1
+    before = -1 if path.actions[-1] == STOP else -2
+    return path.positions[before].node, path.actions[-1]
 
 
 def _sorted(result: SearchResult) -> SearchResult:

@@ -13,7 +13,7 @@ from envs.tokenizers import (
     SubwordTokenizer,
     Tokenizer,
     cached_vocabulary,
-    load_tokenizer,
+    load_run_tokenizer,
 )
 from envs.tokenizers.subwords import WORD_START
 from envs.worlds import world_files
@@ -26,7 +26,9 @@ def make_tokenizer(config: RunConfig) -> Tokenizer:
     A run with a language representation has its tokenizer.
     """
     if isinstance(config, AgentConfig) and config.language_representation is not None:
-        return load_tokenizer(config.language_representation / VOCABULARY)
+        return load_run_tokenizer(
+            config.language_representation / VOCABULARY, "--language-representation"
+        )
     if config.text.tokens == "pretrained":
         assert config.text.model is not None
         return PretrainedTokenizer(config.text.model)
@@ -42,7 +44,7 @@ def make_tokenizer(config: RunConfig) -> Tokenizer:
 def run_tokenizer(config: RunConfig) -> Tokenizer:
     """Return the saved tokenizer of a run that is resumed, or build one for a new run."""
     if config.resume is not None:
-        return load_tokenizer(config.resume / VOCABULARY)
+        return load_run_tokenizer(config.resume / VOCABULARY)
     return make_tokenizer(config)
 
 

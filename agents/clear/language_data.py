@@ -147,7 +147,7 @@ class PairBatches:
                 lengths.append(max(int((data.tokens[i] != 0).sum()) for i in indices))
         if len(self._choices) < max(2, world_size):
             raise ValueError(
-                f"--pairs {rule}: {len(self._choices)} paths have two such instructions, but a "
+                f"--partner {rule}: {len(self._choices)} paths have two such instructions, but a "
                 f"batch requires {max(2, world_size)}; choose another rule, or more --languages"
             )
         names = list(self._choices)

@@ -80,7 +80,7 @@ def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> Langu
             )
         return LanguageRepresentation(text, dict(text.identity), encoder.pooling)
     network = _small_transformer(encoder, len(tokenizer), config.max_instruction_length)
-    sizes = (encoder.hidden_size, encoder.layers, encoder.heads, encoder.feedforward)
+    sizes = (encoder.hidden_size, encoder.layers, encoder.heads, encoder.feed_forward_size)
     architecture = {
         "vocabulary size": str(len(tokenizer)),
         "encoder sizes": " ".join(map(str, sizes)),
@@ -98,7 +98,7 @@ def _small_transformer(encoder: LanguageEncoderConfig, vocabulary: int, length: 
         hidden_size=encoder.hidden_size,
         num_hidden_layers=encoder.layers,
         num_attention_heads=encoder.heads,
-        intermediate_size=encoder.feedforward,
+        intermediate_size=encoder.feed_forward_size,
         hidden_dropout_prob=encoder.dropout,
         attention_probs_dropout_prob=encoder.dropout,
         max_position_embeddings=length,

@@ -14,7 +14,7 @@ from agents.clear.losses import nt_xent
 from agents.clear.retrieval import mean_summary, ranks, results_table, summary
 from agents.clear.settings import LanguageConfig
 from envs.episodes import Episode, load_episodes
-from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, Tokenizer, load_tokenizer
+from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, Tokenizer, load_run_tokenizer
 from envs.worlds import WorldFiles, world_files
 from training import distributed
 from training.checkpoints import VOCABULARY, load_model, save_model
@@ -48,7 +48,7 @@ class LanguageLearner:
         train = PathInstructions(episodes, self.tokenizer, length)
         world_size = distributed.world_size()
         size, seed = config.batch_size, config.seed
-        self._batches = PairBatches(train, config.pairs, size, seed, world_size)
+        self._batches = PairBatches(train, config.partner, size, seed, world_size)
         self.evaluation = {
             split: PathInstructions(split_episodes(config, files, split), self.tokenizer, length)
             for split in config.evaluation_splits
@@ -70,8 +70,8 @@ class LanguageLearner:
             mean = torch.cat([anchors, partners]).mean(0)
             anchors, partners = anchors - mean, partners - mean
         loss = nt_xent(anchors, partners, self.config.temperature, self.config.symmetric)
-        (self.config.weight * world_size * loss).backward()
-        return {"loss": self.config.weight * loss.item(), "contrastive": loss.item()}
+        (self.config.contrastive_weight * world_size * loss).backward()
+        return {"loss": self.config.contrastive_weight * loss.item(), "contrastive": loss.item()}
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the retrieval figures of every split and of its pairs of languages."""
@@ -180,7 +180,7 @@ def train_language(config: LanguageConfig) -> dict[str, dict[str, Summary]]:
 def _tokenizer(config: LanguageConfig, sentences: list[str]) -> Tokenizer:
     """Return the saved tokenizer of a run that is resumed, or build that of a new run."""
     if config.resume is not None:
-        return load_tokenizer(config.resume / VOCABULARY)
+        return load_run_tokenizer(config.resume / VOCABULARY)
     if config.encoder.model is not None:
         return PretrainedTokenizer(config.encoder.model)
     return SubwordTokenizer.build(sentences, config.encoder.vocabulary_size)

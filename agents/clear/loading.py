@@ -11,7 +11,7 @@ from agents.clear.visual_network import VisualRepresentation
 from agents.envdrop.pretrained import TextModel
 from agents.envdrop.visual import PanoramaView, ViewEncoder
 from agents.settings import ClearConfig, RepresentationConfig
-from envs.tokenizers import Tokenizer, load_tokenizer
+from envs.tokenizers import Tokenizer, load_run_tokenizer
 from storage import file_sha256
 from storage.features.store import FeatureStore
 from training.checkpoints import MODEL, VOCABULARY, load_model
@@ -76,7 +76,7 @@ def load_language(
         ValueError: Files are damaged.
     """
     settings = read_config(run, LanguageConfig)
-    tokenizer = load_tokenizer(run / VOCABULARY)
+    tokenizer = load_run_tokenizer(run / VOCABULARY)
     network = make_language_network(settings, tokenizer)
     load_model(run, network, {})
     return network.to(device).eval(), tokenizer, settings

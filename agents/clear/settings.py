@@ -40,7 +40,7 @@ class RepresentationTrainConfig:
     """Number of pairs in a batch; each is a negative of the others."""
     temperature: float = 0.5
     """Divisor of the cosine similarities in the contrastive loss."""
-    weight: float = 1.0
+    contrastive_weight: float = 1.0
     """Weight of the contrastive loss."""
     evaluate_every: int = 250
     """Number of iterations between two evaluations, each followed by a checkpoint."""
@@ -70,11 +70,13 @@ class RepresentationTrainConfig:
         check_counts(self, ("iterations", "evaluate_every", "threads"))
         check_counts(self, ("batch_size",), least=2)
         check_counts(self, ("seed",), least=0)
-        check_numbers(self, ("temperature", "weight"))
-        for name in ("temperature", "weight"):
+        positive = ("temperature", "contrastive_weight")
+        check_numbers(self, positive)
+        for name in positive:
             if not getattr(self, name):
-                raise ValueError(f"--{name} 0: must be greater than 0")
+                raise ValueError(f"--{name.replace('_', '-')} 0: must be greater than 0")
         check_minutes(self.minutes)
+        check_splits(self, ("evaluation_splits",))
         if self.select_by not in self.evaluation_splits:
             raise ValueError(
                 f"--select-by {self.select_by}: not among --evaluation-splits "
@@ -99,7 +101,7 @@ class LanguageEncoderConfig:
     """Number of transformer layers."""
     heads: int = 4
     """Number of attention heads in a layer."""
-    feedforward: int = 512
+    feed_forward_size: int = 512
     """Width of the feed-forward networks."""
     dropout: float = 0.1
     """Dropout rate of the encoder."""
@@ -108,7 +110,7 @@ class LanguageEncoderConfig:
     (CLEAR: first)."""
 
     def __post_init__(self) -> None:
-        sizes = ("hidden_size", "layers", "heads", "feedforward")
+        sizes = ("hidden_size", "layers", "heads", "feed_forward_size")
         check_counts(self, ("vocabulary_size", *sizes), "encoder.")
         check_dropout(self, ("dropout",), "encoder.")
         if (self.tokens == "pretrained") != (self.model is not None):
@@ -137,7 +139,7 @@ class LanguageConfig(RepresentationTrainConfig):
     """Dataset of instructions."""
     languages: tuple[str, ...] = ()
     """Languages of the instructions (rxr: en, hi, te); all languages by default."""
-    pairs: Literal["any", "same-language", "other-language"] = "any"
+    partner: Literal["any", "same-language", "other-language"] = "any"
     """Partner of an instruction: any other instruction of the path, one in the same language, or
     one in another language."""
     symmetric: bool = True
@@ -249,7 +251,8 @@ def language_defaults(world: World, recipe: ClearRecipe | None = None) -> Langua
             iterations=100_000,
             batch_size=8,
             temperature=0.5,
-            weight=0.2 / 8,  # the released code divides the weighted loss by the batch size
+            # The released code divides the weighted loss by the batch size.
+            contrastive_weight=0.2 / 8,
             symmetric=False,
             centre=False,
             max_instruction_length=160,
@@ -290,7 +293,7 @@ def visual_defaults(world: World, recipe: ClearRecipe | None = None) -> VisualCo
             iterations=50_000,
             batch_size=32,
             temperature=0.5,
-            weight=0.2,
+            contrastive_weight=0.2,
             object_constraint=True,
             standardise=False,
             select_by="val_unseen",

@@ -87,8 +87,8 @@ class VisualLearner:
             total = total + paired_cross_entropy(one, other, everyone, config.temperature)
             count += everyone.sum().item()
         loss = total / count
-        (config.weight * world_size * loss).backward()
-        return {"loss": config.weight * loss.item(), "contrastive": loss.item()}
+        (config.contrastive_weight * world_size * loss).backward()
+        return {"loss": config.contrastive_weight * loss.item(), "contrastive": loss.item()}
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the retrieval figures of every split."""

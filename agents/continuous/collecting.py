@@ -12,6 +12,7 @@ from agents.continuous.features import FrozenFeatures
 from agents.continuous.networks import ContinuousNetwork
 from agents.continuous.settings import ContinuousTrainConfig
 from agents.continuous.walking import NetworkWalker
+from envs.base.chosen_episodes import start_episodes
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import STOP
 from storage.locks import sole_maker
@@ -196,9 +197,8 @@ def collect_walks(
         reads_instructions: Whether the policy reads instructions.
     """
     size, count = env.num_envs, len(episodes)
-    padded = [*episodes, *[episodes[0]] * (size - count)]
-    ids = [env.episodes[number].instr_id for number in padded]
-    observation, info = env.reset(options={"episode_ids": ids})
+    ids = [env.episodes[number].instr_id for number in episodes]
+    observation, info, active = start_episodes(env, ids)
     rng, walker = np.random.default_rng(seed), None
     if network is not None:
         generator = torch.Generator().manual_seed(seed)
@@ -206,7 +206,7 @@ def collect_walks(
         walker.start(observation, info)
     first = np.maximum(info["distance_to_goal"], 1e-6)
     steps: list[list[tuple[object, ...]]] = [[] for _ in range(count)]
-    previous, active = np.zeros(size, int), np.arange(count)
+    previous = np.zeros(size, int)
     while active.size:
         labels, distances = info["teacher_action"], info["distance_to_goal"]
         actions = np.full(size, STOP)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
@@ -16,7 +15,7 @@ class EvaluateContinuousConfig:
 
     run: tyro.conf.Positional[Path]
     """Folder of a run of clipnav train-continuous-agent."""
-    splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
+    splits: tuple[str, ...] = ("val_unseen",)
     """Splits to evaluate: val_seen, val_unseen, ..."""
     episodes: int | None = None
     """Number of episodes of a split, spread over it; all if not given."""
@@ -35,7 +34,7 @@ class EvaluateContinuousConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("episodes", "batch_size", "threads"))
-        check_submitted_splits(self.splits, self.submission)
+        check_submitted_splits(self)
         if self.submission is not None and self.episodes is not None:
             raise ValueError(
                 f"--episodes {self.episodes}: a submission contains all episodes of a split; "

@@ -10,6 +10,7 @@ from training.settings import (
     check_counts,
     check_minutes,
     check_numbers,
+    check_splits,
     idle_training_settings,
 )
 from training.tracking import TrackerName
@@ -88,8 +89,8 @@ class ContinuousTrainConfig:
     """Height and width of the depth pictures that the depth network receives; a multiple of 16."""
     vision: bool = True
     """Use pictures; without them both are 0."""
-    reads_instructions: bool = True
-    """Use instructions; without them all instructions are empty."""
+    instruction_ablation: Literal["none", "empty"] = "none"
+    """Ablation of the instructions in training and evaluation: none, or empty instructions."""
     teacher: Literal["path", "goal"] = "path"
     """Expert: "path" visits the viewpoints of the reference path in order, "goal" takes the
     shortest walk to the goal (VLN-CE)."""
@@ -161,6 +162,7 @@ class ContinuousTrainConfig:
         check_numbers(self, ("expert_probability",), most=1)
         check_numbers(self, ("inflection_weight",))
         check_minutes(self.minutes)
+        check_splits(self, ("evaluation_splits",))
         if self.depth_pixels < 16 or self.depth_pixels % 16:
             raise ValueError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
         if self.rounds > 1 and self.minutes is not None:
@@ -180,7 +182,12 @@ class ContinuousTrainConfig:
         name += "-pm" if self.network.progress_monitor else ""
         name += "-dagger" if self.rounds > 1 else ""
         name += "" if self.vision else "-no-vision"
-        return name + ("" if self.reads_instructions else "-no-instructions")
+        return name + ("" if self.reads_instructions else "-empty-instructions")
+
+    @property
+    def reads_instructions(self) -> bool:
+        """Whether the agent reads more than empty instructions."""
+        return self.instruction_ablation != "empty"
 
     def round_of(self, iteration: int) -> int:
         """Return the round (from 0) of an iteration (from 0).

@@ -17,7 +17,7 @@ from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.settings import ContinuousSettings, task_settings
-from envs.tokenizers import Tokenizer, load_tokenizer
+from envs.tokenizers import Tokenizer, load_run_tokenizer
 from training.checkpoints import VOCABULARY, load_model
 from training.settings import read_config
 
@@ -45,7 +45,7 @@ class ContinuousTask:
             self._splits["train"] = self._load("train", None)
             self.tokenizer = self._splits["train"].tokenizer
         else:
-            self.tokenizer = load_tokenizer(run / VOCABULARY)
+            self.tokenizer = load_run_tokenizer(run / VOCABULARY)
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from agents.continuous.features import FrozenFeatures, Observation
 from agents.continuous.layers import Steps, Words
 from agents.continuous.networks import ContinuousNetwork
+from envs.base.chosen_episodes import start_episodes
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from envs.continuous.walkers import Walker
@@ -153,16 +154,17 @@ def walk_all(
         episodes: Indices of the episodes.
         finished: Called after each batch with the indices of its episodes; their walks are then
             those of the first agents of `env.traces()`.
+
+    Raises:
+        TypeError, ValueError: The environment has no batch of agents, or autoreset.
     """
     results: list[dict[str, float]] = []
     size = env.num_envs
     for start in range(0, len(episodes), size):
         part = list(episodes[start : start + size])
-        padded = part + part[:1] * (size - len(part))
-        ids = [env.episodes[number].instr_id for number in padded]
-        observation, info = env.reset(options={"episode_ids": ids})
+        ids = [env.episodes[number].instr_id for number in part]
+        observation, info, active = start_episodes(env, ids)
         walker.start(observation, info)
-        active = np.arange(len(part))
         while active.size:
             actions = walker.act(observation, info, active)
             standing = np.ones(size, bool)

@@ -47,7 +47,7 @@ from envs.episodes import load_episodes
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
-from envs.tokenizers import load_tokenizer
+from envs.tokenizers import load_run_tokenizer
 from envs.worlds import world_files
 from storage import write_text
 from training.checkpoints import VOCABULARY, load_model
@@ -248,7 +248,7 @@ def load_follower(
     check_device(settings.device)
     metadata = feature_metadata(settings)
     env = make_env(
-        settings, split, load_tokenizer(run / VOCABULARY), settings.evaluation_batch_size
+        settings, split, load_run_tokenizer(run / VOCABULARY), settings.evaluation_batch_size
     )
     network = make_follower_loss(settings, env)
     load_model(run, network, metadata)

@@ -30,6 +30,7 @@ from agents.learning.speaker_training import LoadedSpeaker
 from agents.maps.frontier_agent import FrontierAgent
 from agents.maps.geometry import MapGeometry
 from agents.settings import SearchConfig
+from envs.base.chosen_episodes import start_episodes
 from envs.episodes import Episode, base_language
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.navigation.device_features import DeviceFeatures
@@ -174,8 +175,7 @@ def best_frontier(
 def _start_batch(env: VlnVectorEnv, batch: list[Episode], search: SplitSearch) -> np.ndarray:
     """Reset the environment to a batch, record start positions and return the instructions."""
     ids = [episode.instr_id for episode in batch]
-    padded = [*ids, *[ids[0]] * (env.num_envs - len(ids))]
-    observation, _ = env.reset(options={"episode_ids": padded})
+    observation, _, _ = start_episodes(env, ids)
     search.starts.update(zip(ids, start_positions(observation), strict=False))
     return observation["instruction"][: len(ids)]
 

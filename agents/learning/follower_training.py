@@ -24,7 +24,7 @@ from agents.learning.follower_loss import EpisodeBatch, FollowerLoss, make_follo
 from agents.settings import TrainConfig
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import load_tokenizer
+from envs.tokenizers import load_run_tokenizer
 from training import distributed
 from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model
@@ -127,7 +127,8 @@ class FollowerLearner(WalkingLearner):
         Raises:
             ValueError: The runs have different Hugging Face models, or only one has a model.
         """
-        source, target = load_tokenizer(run / VOCABULARY), self.env.tokenizer
+        source = load_run_tokenizer(run / VOCABULARY, "--start-from")
+        target = self.env.tokenizer
         pairs = shared_words(source, target)
         settings = dataclasses.replace(
             self.config, reinforcement=read_config(run, TrainConfig).reinforcement

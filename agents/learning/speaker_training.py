@@ -26,7 +26,7 @@ from envs.episodes import Episode, base_language
 from envs.metrics.bleu import corpus_bleu
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer, load_tokenizer, split_words
+from envs.tokenizers import Tokenizer, load_run_tokenizer, split_words
 from training import distributed
 from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model, model_metadata
@@ -257,7 +257,7 @@ def load_speaker(
     """
     config = read_config(run, SpeakerTrainConfig)
     languages = model_metadata(run).get(_LANGUAGES, "").split()
-    tokenizer = load_tokenizer(run / VOCABULARY)
+    tokenizer = load_run_tokenizer(run / VOCABULARY)
     speaker = make_speaker(config, env, len(tokenizer), len(languages)).to(device)
     load_model(run, speaker, metadata)
     lengths = config.max_instruction_length, config.longest_decoded

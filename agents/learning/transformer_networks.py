@@ -27,7 +27,7 @@ from agents.transformer.text import (
     pretrained_text_encoder,
 )
 from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer, load_tokenizer
+from envs.tokenizers import Tokenizer, load_run_tokenizer
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
@@ -84,7 +84,9 @@ def load_network(
     """
     check_device(config.device)
     metadata = feature_metadata(config)
-    env = make_env(config, split, load_tokenizer(run / VOCABULARY), config.evaluation_batch_size)
+    env = make_env(
+        config, split, load_run_tokenizer(run / VOCABULARY), config.evaluation_batch_size
+    )
     model = make(config, env, None)
     load_model(run, model, metadata)
     reserve_text_states(model.text, [env])
@@ -114,7 +116,8 @@ def start_from(
         FileNotFoundError: The folder does not contain a run.
         ValueError: The run has another agent, another size, or another text model.
     """
-    source, target = load_tokenizer(run / VOCABULARY), env.tokenizer
+    source = load_run_tokenizer(run / VOCABULARY, "--start-from")
+    target = env.tokenizer
     pairs = shared_words(source, target)
     agent = agent_of(run)
     if agent == "follower":

@@ -22,6 +22,7 @@ from agents.map_transformer.states import MapState, map_state
 from agents.maps.experts import STOP_TOKEN, Expert
 from agents.maps.known_maps import KnownMaps
 from agents.maps.route_walker import Choice, RouteWalker
+from envs.base.chosen_episodes import start_episodes
 from envs.navigation.vector_env import VlnVectorEnv
 
 
@@ -136,14 +137,10 @@ class MapAgent(RouteWalker):
             instr_ids: Episodes, at most `env.num_envs`.
 
         Raises:
-            ValueError: There are too many episodes, or the policy chose an impossible map token.
+            TypeError, ValueError: The environment or the number of episodes does not fit, or the
+                policy chose an impossible map token.
         """
-        spare = env.num_envs - len(instr_ids)
-        if spare < 0:
-            raise ValueError(f"{len(instr_ids)} episodes for {env.num_envs} environments")
-        padded = [*instr_ids, *[instr_ids[0]] * spare]
-        observation, info = env.reset(options={"episode_ids": padded})
-        live = np.arange(len(instr_ids))
+        observation, info, live = start_episodes(env, instr_ids)
         self.begin(observation, info, live)
         result = MapWalk(self._maps)
         while live.size:

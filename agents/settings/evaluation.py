@@ -3,27 +3,28 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
 from agents.settings.runs import AgentConfig, InstructionAblation
 from agents.settings.search import SearchConfig
-from training.settings import check_counts
+from training.settings import check_counts, check_splits
 
 Config = TypeVar("Config", bound=AgentConfig)
 
 
-def check_submitted_splits(splits: tuple[str, ...], submission: Path | None) -> None:
-    """Check that there is a split, and only one if a submission is to be written.
+def check_submitted_splits(config: Any) -> None:
+    """Check that there are splits, and only one if a submission is to be written.
 
     Raises:
         ValueError: Names the flag.
     """
-    if not splits or (submission is not None and len(splits) > 1):
+    check_splits(config, ("splits",))
+    if config.submission is not None and len(config.splits) > 1:
         raise ValueError(
-            f"--splits {' '.join(splits)}: name at least one split, and exactly one with "
-            "--submission, because a submission file contains one split"
+            f"--splits {' '.join(config.splits)}: name exactly one split with --submission, "
+            "because a submission file contains one split"
         )
 
 
@@ -33,7 +34,7 @@ class EvaluateConfig:
 
     run: tyro.conf.Positional[Path]
     """Folder of a run of clipnav train-agent."""
-    splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
+    splits: tuple[str, ...] = ("val_unseen",)
     """Splits to evaluate: train, val_seen, val_unseen, test, ..."""
     instruction_ablation: InstructionAblation | None = None
     """Ablation of the instructions: none, empty or shuffled; that of the run by default."""
@@ -65,7 +66,7 @@ class EvaluateConfig:
         check_counts(self, ("batch_size", "threads"))
         if self.partial and self.submission is None:
             raise ValueError("--partial has no effect without --submission")
-        check_submitted_splits(self.splits, self.submission)
+        check_submitted_splits(self)
 
     def settings(self, saved: Config) -> Config:
         """Return the settings of a run, overridden by those of this evaluation."""

@@ -163,9 +163,9 @@ class EvaluateVlmConfig:
     """Data folder of world matterport."""
     scan_dir: Path | None = None
     """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
-    continuous: bool = False
-    """Walk by steps and turns in continuous space (R2R-CE, RxR-CE) instead of on navigation
-    graphs."""
+    environment: Literal["graph", "continuous"] = "graph"
+    """Environment: decisions between viewpoints, or steps and turns in continuous space (R2R-CE,
+    RxR-CE)."""
     instruction_language: str | None = None
     """Language of the instructions; all by default."""
     episodes: int | None = 216
@@ -181,7 +181,7 @@ class EvaluateVlmConfig:
     candidate, or a random option; all of them are counted."""
     max_episode_steps: int | None = None
     """Maximum number of decisions of an episode; the environment's default if not given."""
-    baselines: tuple[Path, ...] = ()
+    runs: tuple[Path, ...] = ()
     """Runs of clipnav train-agent to compare with on the same episodes."""
     output: Path | None = None
     """Folder of the results; by default runs/vlm-MODEL-SPLIT."""
@@ -192,7 +192,7 @@ class EvaluateVlmConfig:
     dry_run: bool = False
     """Write the prompts along the teacher's paths and estimate the requests; send nothing."""
     device: str = "cpu"
-    """Device of a local model and of the baselines: cpu, cuda, cuda:1, ..."""
+    """Device of a local model and of the runs: cpu, cuda, cuda:1, ..."""
     prompt: tyro.conf.OmitArgPrefixes[PromptConfig] = field(default_factory=PromptConfig)
     sampling: tyro.conf.OmitArgPrefixes[SamplingConfig] = field(default_factory=SamplingConfig)
     server: tyro.conf.OmitArgPrefixes[ServerConfig] = field(default_factory=ServerConfig)
@@ -212,19 +212,21 @@ class EvaluateVlmConfig:
         if self.url is not None and "@" in urlsplit(self.url).netloc:
             # The address is part of the results.
             raise ValueError("--url: must not contain a password; use --api-key-file")
-        if self.continuous:
+        if self.environment == "continuous":
             self._check_continuous()
 
     def _check_continuous(self) -> None:
         if self.dataset == "r4r":
-            raise ValueError("--continuous: there is no such task of r4r; use r2r or rxr")
+            raise ValueError("--dataset r4r has no continuous walks; use r2r or rxr")
         if self.prompt.strategy != "plain" or self.prompt.pictures == "candidates":
             raise ValueError(
-                "--continuous: there are no candidates and no map; leave --strategy and "
-                "--pictures out, or use --pictures none"
+                "--environment continuous: there are no candidates and no map; leave --strategy "
+                "and --pictures out, or use --pictures none"
             )
-        if self.baselines:
-            raise ValueError("--continuous: --baselines are agents on graphs; leave them out")
+        if self.runs:
+            raise ValueError(
+                "--environment continuous: --runs are agents on graphs; leave them out"
+            )
 
     @property
     def model_name(self) -> str:

@@ -14,7 +14,7 @@ from agents.settings.networks import (
 )
 from envs.worlds import Dataset, World
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, check_numbers
+from training.settings import check_counts, check_minutes, check_numbers, check_splits
 from training.tracking import TrackerName
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
@@ -102,6 +102,7 @@ class RunConfig:
                 "sines and cosines of two angles"
             )
         check_minutes(self.minutes)
+        check_splits(self, ("evaluation_splits",))
         if self.select_by not in self.evaluation_splits:
             raise ValueError(
                 f"--select-by {self.select_by}: not among --evaluation-splits "

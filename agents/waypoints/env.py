@@ -110,7 +110,7 @@ class WaypointEnv:
         angle_feature_size: int,
     ) -> None:
         settings = replace(settings, observe=(), teacher="none")
-        disabled = AutoresetMode.DISABLED
+        self.autoreset_mode = disabled = AutoresetMode.DISABLED
         self._envs = [
             ContinuousVectorEnv(split, simulator, 1, settings, disabled) for _ in range(num_envs)
         ]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
@@ -16,7 +15,7 @@ class WaypointConfig:
     run: tyro.conf.Positional[Path]
     """Folder of a run of clipnav train-agent, a follower or a map agent, trained in built-in
     houses."""
-    splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
+    splits: tuple[str, ...] = ("val_unseen",)
     """Splits to evaluate: val_seen, val_unseen, ..."""
     episodes: int | None = None
     """Number of episodes of a split, spread over it; all if not given."""

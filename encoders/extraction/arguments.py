@@ -49,7 +49,7 @@ class ExtractArguments:
     scans: tuple[str, ...] = ()
     """Scans to encode; all scans of the world by default. House ranges such as "house_00-house_03"
     are expanded."""
-    width: int = 1024
+    panorama_width: int = 1024
     """Columns of the rendered panoramas of the built-in houses."""
     full_faces: bool = False
     """Prefer full-size skyboxes to downsized ones."""
@@ -70,7 +70,8 @@ class ExtractArguments:
 
     def __post_init__(self) -> None:
         check_counts(self, ("workers",))
-        check_counts(self, ("width",), least=2)  # the columns that views repeat at both sides
+        # Views repeat a column at both sides of the panorama.
+        check_counts(self, ("panorama_width",), least=2)
         check_effects(self, self._idle())
 
     def _idle(self) -> dict[str, str]:
@@ -79,7 +80,7 @@ class ExtractArguments:
         if self.world in ("houses", "houses-standard"):
             names += ["data_dir", "scan_dir"]
         else:
-            names += ["width"]
+            names += ["panorama_width"]
         if self.world != "matterport":
             names += ["full_faces", "skip_damaged"]
         idle = dict.fromkeys(names, f"with --world {self.world}")

@@ -11,6 +11,7 @@ from encoders.extraction.arguments import ExtractArguments
 from encoders.extraction.encoding import StoreToFill, fill_stores
 from encoders.extraction.view_sources import SourceWorld, ViewSource
 from encoders.extraction.world_views import Viewpoints, load_views, view_source
+from envs.arguments import check_choice, picture_size
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
@@ -31,6 +32,9 @@ class WorldViews:
             models of "habitat".
         image_size: (height, width) of a view in pixels. A view is 60 degrees high.
         scans: Scans to list; all scans of the world if empty.
+
+    Raises:
+        ValueError: A value is out of range.
     """
 
     world: SourceWorld = "houses"
@@ -38,6 +42,13 @@ class WorldViews:
     scan_dir: str | Path | None = None
     image_size: tuple[int, int] = (224, 224)
     scans: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the world, the size and the scans."""
+        check_choice("world", self.world, SourceWorld)
+        picture_size("image_size", self.image_size)
+        if isinstance(self.scans, str):
+            raise ValueError(f"scans {self.scans!r} must be a tuple: ({self.scans!r},)")
 
     @cached_property
     def viewpoints(self) -> list[tuple[str, str]]:

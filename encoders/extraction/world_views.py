@@ -45,7 +45,7 @@ def view_source(
         world=arguments.world,
         geometry=arguments.views,
         image_size=image_size,
-        width=arguments.width,
+        width=arguments.panorama_width,
         scan_dir=scan_dir(arguments, sorted({scan for scan, _ in viewpoints.values()})),
         connectivity_dir=graphs,
         full_faces=arguments.full_faces,

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from envs.arguments import check_choice, whole_number
+from envs.arguments import check_choice, picture_size, whole_number
 from envs.continuous.measures import Definition, Dtw
 from envs.metrics import SUCCESS_THRESHOLD
 
@@ -20,6 +20,7 @@ STOP, FORWARD, LEFT, RIGHT, LOOK_UP, LOOK_DOWN = range(6)
 ACTION_NAMES = ("STOP", "MOVE_FORWARD", "TURN_LEFT", "TURN_RIGHT", "LOOK_UP", "LOOK_DOWN")
 RENDER_MODES = ("rgb_array",)
 PANORAMA_VIEWS = 12
+_IDLE_TILT = "tilt_angle has no effect without tilt_actions=True; leave it out, or set both"
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,7 @@ class ContinuousSettings:
         """Check the values."""
         object.__setattr__(self, "observe", tuple(self.observe))
         for name in ("rgb_size", "depth_size"):
-            size = tuple(whole_number(name, value) for value in getattr(self, name))
-            if len(size) != 2:
-                raise ValueError(f"{name} is {size}, but must be height and width")
-            object.__setattr__(self, name, size)
+            object.__setattr__(self, name, picture_size(name, getattr(self, name)))
         self._check_angles()
         for name in ("step_size", "camera_height", "agent_radius", "agent_height"):
             _check_positive(name, getattr(self, name))
@@ -123,6 +121,8 @@ class ContinuousSettings:
             raise ValueError(f"turn_angle {self.turn_angle}: must be a divisor of 360 degrees")
         if not 0 < self.tilt_angle < 360:
             raise ValueError(f"tilt_angle {self.tilt_angle}: must be between 0 and 360 degrees")
+        if not self.tilt_actions and self.tilt_angle != ContinuousSettings.tilt_angle:
+            raise ValueError(_IDLE_TILT)
         if not 0 < self.hfov < 180:
             raise ValueError(f"hfov {self.hfov}: must be between 0 and 180 degrees")
 
@@ -196,4 +196,7 @@ def task_settings(dataset: ContinuousDataset, **changes: Any) -> ContinuousSetti
         raise ValueError(
             f"observe must be a tuple of sensors ({sensors}), not {changes['observe']!r}"
         )
-    return replace(PRESETS[dataset], **changes)
+    settings = replace(PRESETS[dataset], **changes)
+    if "tilt_angle" in changes and not settings.tilt_actions:
+        raise ValueError(_IDLE_TILT)
+    return settings

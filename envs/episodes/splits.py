@@ -39,6 +39,7 @@ class LoadedSplit:
 
     Attributes:
         dataset: "r2r", "rxr" or "r4r".
+        name: Name of the split: "train", "val_seen", ...
         files: Files of the world.
         episodes: Episodes in the order of the file; stored as a tuple.
         tokenizer: Tokenizer of the instructions.
@@ -48,6 +49,7 @@ class LoadedSplit:
     """
 
     dataset: Dataset
+    name: str
     files: WorldFiles
     episodes: Sequence[Episode]
     tokenizer: Tokenizer
@@ -170,7 +172,9 @@ class _Request:
         store = self._store(nav_world)
         if self.exchanged_words is not None:
             episodes = exchange_words(episodes, self.exchanged_words)
-        return LoadedSplit(dataset, files, episodes, tokenizer, nav_world, store, self.length)
+        return LoadedSplit(
+            *(dataset, self.split, files, episodes, tokenizer, nav_world, store, self.length)
+        )
 
     def key(self) -> Hashable:
         """Return what the loaded split depends on: arguments, and stamps of the files."""

@@ -66,8 +66,10 @@ def start_views(headings: np.ndarray) -> np.ndarray:
 
     MatterSim starts with the level view of the nearest of its 12 headings, rounding halves up.
     """
-    steps = np.floor(headings / STEP + 0.5).astype(np.int32)
-    return NUM_HEADINGS + steps % NUM_HEADINGS
+    turned = np.fmod(headings, 2 * np.pi)
+    steps = np.where(turned < 0, turned + 2 * np.pi, turned) / STEP
+    whole = np.floor(steps)
+    return NUM_HEADINGS + (whole + (steps - whole >= 0.5)).astype(np.int32) % NUM_HEADINGS
 
 
 def candidate_edges(

@@ -64,10 +64,16 @@ def cbf(depth: ArrayLike, intensity: ArrayLike, mask: ArrayLike, result: np.ndar
 
 def _shrunk(level: _Level, factor: int) -> _Level:
     height, width = level.depth.shape
-    rows = _sources(height // factor, height)
-    columns = _sources(width // factor, width)
+    rows = _scaled(height // factor, height)
+    columns = _scaled(width // factor, width)
     at = np.ix_(rows, columns)
     return _Level(level.depth[at], level.intensity[at], level.missing[at], level.known[at].copy())
+
+
+def _scaled(count: int, source_count: int) -> np.ndarray:
+    """Return (count,) indices as `_sources`, with the float32 rounding of `cbf.cpp`."""
+    shares = np.arange(count, dtype=np.float32) / np.float32(max(count, 1))
+    return (shares * np.float32(source_count)).astype(np.int64)
 
 
 def _sources(count: int, source_count: int) -> np.ndarray:

@@ -77,6 +77,12 @@ def _load(env: str, arguments: dict[str, Any]) -> tuple[LoadedSplit, EnvSettings
     settings = EnvSettings(**own)
     of_split = {name: value for name, value in arguments.items() if name not in own}
     if settings.observe in PICTURES:
-        of_split.setdefault("features", "none")  # pictures replace features
+        features = of_split.get("features")
+        if not (features is None or (isinstance(features, str) and features == "none")):
+            raise ValueError(
+                f"features has no effect with observe={settings.observe!r}, because pictures "
+                "replace features; leave it out"
+            )
+        of_split["features"] = "none"
     split = load_split(**of_split)
     return split, settings

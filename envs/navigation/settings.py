@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from envs.arguments import check_choice, whole_number
+from envs.arguments import check_choice, picture_size, whole_number
 from envs.navigation.observations import Observe
 from envs.navigation.reference_teacher import Teacher
 from envs.navigation.rewards import Reward
@@ -13,8 +13,9 @@ RENDER_MODES = ("rgb_array",)
 PICTURES = ("rgb", "rgbd", "candidate_rgb", "panorama_rgb")  # values of `observe`
 Geometry = Literal["exact", "matterport"]
 
-# Settings of pictures, and the values of `observe` with which they have an effect.
-_OF_PICTURES = {
+# Settings of observations, and the values of `observe` with which they have an effect.
+_OF_OBSERVATIONS = {
+    "angle_feature_size": ("features", "indices"),
     **dict.fromkeys(("image_size", "field_of_view", "pictures", "scan_dir"), PICTURES),
     "max_depth": ("rgbd",),
     "geometry": ("candidate_rgb",),
@@ -79,28 +80,25 @@ class EnvSettings:
         check_choice("teacher", self.teacher, Teacher)
         check_choice("reward", self.reward, Reward)
         check_choice("observe", self.observe, Observe)
-        self._check_pictures()
+        self._check_observations()
 
     @property
     def image_shape(self) -> tuple[int, int]:
         """Height and width of a picture in pixels."""
-        height, width = (
-            self.image_size if isinstance(self.image_size, tuple | list) else [self.image_size] * 2
-        )
-        return whole_number("image_size", height), whole_number("image_size", width)
+        size = self.image_size
+        return picture_size("image_size", size if isinstance(size, tuple | list) else (size, size))
 
-    def _check_pictures(self) -> None:
-        """Check the settings of pictures, which must be the defaults if they have no effect."""
+    def _check_observations(self) -> None:
+        """Check the settings of observations, the defaults where they have no effect."""
         for field in fields(self):
-            users = _OF_PICTURES.get(field.name, (self.observe,))
+            users = _OF_OBSERVATIONS.get(field.name, (self.observe,))
             if self.observe not in users and getattr(self, field.name) != field.default:
                 raise ValueError(
                     f"{field.name} has no effect with observe={self.observe!r}; it is for "
                     f"observe={' or '.join(map(repr, users))}"
                 )
-        if isinstance(self.image_size, tuple | list) and len(self.image_size) != 2:
-            raise ValueError(f"image_size {self.image_size} is not (height, width) or one number")
-        if min(self.image_shape) < 1 or not 0 < self.field_of_view < 180:
+        _ = self.image_shape
+        if not 0 < self.field_of_view < 180:
             raise ValueError(f"field_of_view {self.field_of_view} is not between 0 and 180 degrees")
         if self.max_depth <= 0:
             raise ValueError(f"max_depth {self.max_depth} is not a positive number of metres")

@@ -1,10 +1,12 @@
 """VlnVectorEnv: a batch of agents that follow instructions, computed on plain arrays."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from envs.base.chosen_episodes import check_batch
 from envs.base.infos import LazyInfo
 from envs.base.vector_env import BatchEnv
 from envs.episodes import Episode
@@ -183,8 +185,7 @@ class VlnVectorEnv(BatchEnv):
             ValueError: A route leaves the edges of the graph, or the environment has autoreset.
         """
         self._check_reset("reset the environment before the first step")
-        if self.autoreset_mode is not AutoresetMode.DISABLED:
-            raise ValueError("follow requires autoreset_mode='Disabled'")
+        check_batch(self)
         walks = self._walks
         moves = route_moves(self.nav_world, walks.nodes, routes)
         rewards = walks.follow(moves, stop, self.max_episode_steps)
@@ -225,7 +226,9 @@ class VlnVectorEnv(BatchEnv):
         from envs.navigation.rendering.frames import draw_frames
 
         episodes, graphs = self.current_episodes(), self.nav_world.graphs
-        return draw_frames(graphs, episodes, self.trajectories(), self.files.is_built_in)
+        folder = self.settings.scan_dir if self.settings.pictures == "world" else None
+        skyboxes = None if folder is None else Path(folder)
+        return draw_frames(graphs, episodes, self.trajectories(), self.files, skyboxes)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Return (B,) metrics of the paths so far, NaN where the goal is secret."""

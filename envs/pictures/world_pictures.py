@@ -81,10 +81,10 @@ def _named_source(files: WorldFiles, name: str, folder: Path | None) -> Panorama
 def house_pictures() -> DrawnPictures:
     """Return the pictures of the built-in houses; a house is built on first request."""
     from envs.houses.building.house import GENERATOR_VERSION, house_cache_dir
-    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.houses.rendering.house_panoramas import HousePanoramas, print_to_stderr
     from envs.panoramas import render_panorama
 
-    houses, building = HousePanoramas(), Lock()
+    houses, building = HousePanoramas(announce=print_to_stderr), Lock()
 
     def draw(scan: str, viewpoint: str, width: int) -> Panorama:
         position = houses.position(scan, viewpoint)

@@ -36,9 +36,10 @@ def write_r2r_submission(
         partial: Write the file even if instructions are missing, which the server refuses.
 
     Raises:
-        ValueError: Instructions are missing, unknown or repeated, or a trajectory does not follow
-            the graph from its start. Nothing is written.
+        ValueError: The episodes are of RxR; instructions are missing, unknown or repeated; or a
+            trajectory does not follow the graph from its start. Nothing is written.
     """
+    _check_dataset(path, episodes, "R2R")
     checked = _checked(path, trajectories, episodes, files, partial)
     items = [
         {"instr_id": instr_id, "trajectory": [list(pose) for pose in trajectory]}
@@ -66,8 +67,9 @@ def write_rxr_submission(
         partial: Write the file even if instructions or languages are missing.
 
     Raises:
-        ValueError: As for `write_r2r_submission`; also if `episodes` lack a language.
+        ValueError: As for `write_r2r_submission`; also if `episodes` lack a language or are of R2R.
     """
+    _check_dataset(path, episodes, "RxR")
     languages = {base_language(episode.language) for episode in episodes}
     missing = sorted(_RXR_LANGUAGES - languages)
     if missing and not partial:
@@ -90,6 +92,17 @@ def write_rxr_submission(
     write_text(path, "".join(lines))
 
 
+def _check_dataset(path: str | Path, episodes: Sequence[Episode], dataset: str) -> None:
+    """Refuse episodes of the other dataset; only ids of R2R and R4R contain an underscore."""
+    for episode in episodes:
+        found = "R2R" if "_" in episode.instr_id else "RxR"
+        if found != dataset:
+            raise ValueError(
+                f"{path}: a submission to {dataset} cannot contain episode {episode.instr_id!r} of "
+                f"{found}; write it with write_{found.lower()}_submission"
+            )
+
+
 def _checked(
     path: str | Path,
     trajectories: Trajectories,
@@ -104,6 +117,11 @@ def _checked(
     for instr_id, trajectory in trajectories:
         if instr_id in checked:
             raise ValueError(f"{path}: instruction {instr_id} has two trajectories; keep one")
+        if any(isinstance(pose, str) or len(pose) != 3 for pose in trajectory):
+            raise ValueError(
+                f"{path}: trajectory of instruction {instr_id}: a step is not (viewpoint, heading, "
+                "elevation); pass env.trajectories(), not env.paths()"
+            )
         checked[instr_id] = trajectory
     unknown = [instr_id for instr_id in checked if instr_id not in episode_of]
     if unknown:

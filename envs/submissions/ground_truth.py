@@ -6,13 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, cast
 
-import tyro
-
 from envs.episodes import Episode, base_language, load_episodes
 from envs.graphs.nav_graph import NavGraph
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.worlds import Dataset, World, named_world, world_files
-from training.settings import check_counts
+from training.settings import check_counts, check_splits
 
 Task = Literal["r2r", "rxr", "r4r", "r2r-ce", "rxr-ce"]
 _ONLY_CONTINUOUS = {"definition": "vlnce", "dtw": "exact"}
@@ -25,8 +23,8 @@ class ScoringRules:
 
     dataset: Task = "r2r"
     """Dataset of the instructions; r2r-ce and rxr-ce are walks in continuous environments."""
-    split: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Split of the files, val_unseen by default; repeat the flag for several splits."""
+    splits: tuple[str, ...] = ("val_unseen",)
+    """Splits of the files."""
     world: World | None = None
     """World of the graphs and annotations; by default matterport with a data folder, else
     houses."""
@@ -60,6 +58,7 @@ class ScoringRules:
 
     def __post_init__(self) -> None:
         check_counts(self, ("instructions_per_path",))
+        check_splits(self, ("splits",))
         kind, ineffective = "continuous environments", _ONLY_ON_GRAPHS
         if not self.is_continuous:
             kind, ineffective = "navigation graphs", _ONLY_CONTINUOUS
@@ -80,11 +79,6 @@ class ScoringRules:
         """Dataset whose annotations contain the instructions."""
         dataset: Dataset = cast(Dataset, self.dataset.removesuffix("-ce"))
         return dataset
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits to score."""
-        return self.split or ("val_unseen",)
 
 
 DEFAULT_RULES = ScoringRules()
@@ -118,7 +112,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
     split_of: dict[str, str] = {}
     episodes: list[Episode] = []
-    for split in dict.fromkeys(rules.splits):
+    for split in rules.splits:
         for episode in load_episodes(rules.instructions_dataset, split, files):
             other = split_of.setdefault(episode.instr_id, split)
             if other != split:

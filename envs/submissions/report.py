@@ -110,7 +110,7 @@ def check_lines(
     if not episodes and checked.usable:
         lines.append("  the goals of this split are secret: only the format was checked")
     if checked.records and not checked.usable:
-        lines.append("  no record is usable: check --dataset, --split, and --world or --data-dir")
+        lines.append("  no record is usable: check --dataset, --splits, and --world or --data-dir")
     return lines
 
 

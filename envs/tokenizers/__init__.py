@@ -5,7 +5,7 @@ Hindi and Telugu, which have too many rare words for a vocabulary of whole words
 """
 
 from envs.tokenizers.cache import cached_tokens, cached_vocabulary
-from envs.tokenizers.loading import load_tokenizer
+from envs.tokenizers.loading import load_run_tokenizer, load_tokenizer
 from envs.tokenizers.pretrained import PretrainedTokenizer
 from envs.tokenizers.protocol import Tokenizer
 from envs.tokenizers.subwords import SubwordTokenizer
@@ -22,6 +22,7 @@ __all__ = [
     "WordTokenizer",
     "cached_tokens",
     "cached_vocabulary",
+    "load_run_tokenizer",
     "load_tokenizer",
     "split_words",
 ]

@@ -45,6 +45,26 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         raise ValueError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error
 
 
+def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:
+    """Read the tokenizer of a run.
+
+    Args:
+        path: RUN/vocabulary.json.
+        flag: Flag that names the run, such as "--start-from", if the file --config may set it.
+
+    Raises:
+        FileNotFoundError: The folder is not a run; names it and the flag.
+        ValueError: As in `load_tokenizer`.
+    """
+    if not path.is_file():
+        source = f"{flag} {path.parent} (given or set by --config)" if flag else path.parent
+        raise FileNotFoundError(
+            f"{path}: no such file; {source} is not the folder of a run that has started training; "
+            "name another run"
+        )
+    return load_tokenizer(path)
+
+
 def _read_subwords(saved: Any, path: str | Path) -> SubwordTokenizer:
     from tokenizers import Tokenizer as HuggingFaceTokenizer
 

@@ -83,7 +83,7 @@ class SubwordTokenizer:
         Pieces that exceed the length are dropped; EOS is always kept.
         """
         ids = self._tokenizer.encode(sentence).ids
-        return pad_ids([len(self) - 1, *ids[: length - 2], 2], length)
+        return pad_ids([len(self) - 1, *ids[: max(length - 2, 0)], 2][-length:], length)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of piece ids, without padding, start token and end token."""

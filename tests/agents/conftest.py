@@ -3,9 +3,7 @@
 import dataclasses
 import gzip
 import json
-import os
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,22 +240,18 @@ def split_of_boxes():
 
 
 @pytest.fixture(scope="session")
-def golden(shared):
-    """Function that reads a golden file by its name without its ending, such as "duet_teacher".
-
-    The environment variable CLIPNAV_GOLDEN_SYSTEMS names another folder.
-    """
-    folder = Path(os.environ.get("CLIPNAV_GOLDEN_SYSTEMS", shared / "golden" / "systems"))
+def golden(golden_systems):
+    """Function that reads a golden file by its name without its ending, such as "duet_teacher"."""
 
     def read(name):
         if name.endswith(".safetensors"):
-            return load_file(folder / name)
+            return load_file(golden_systems / name)
         if name.endswith(".gz"):
-            return json.loads(gzip.decompress((folder / name).read_bytes()))
-        return json.loads((folder / name).read_text(encoding="utf-8"))
+            return json.loads(gzip.decompress((golden_systems / name).read_bytes()))
+        return json.loads((golden_systems / name).read_text(encoding="utf-8"))
 
-    if not (folder / "duet_teacher.json").is_file():
-        pytest.skip(f"{folder}: golden data of DUET and HAMT not found")
+    if not (golden_systems / "duet_teacher.json").is_file():
+        pytest.skip(f"{golden_systems}: golden data of DUET and HAMT not found")
     return cache(read)
 
 

@@ -41,7 +41,7 @@ def test_train_resume_and_evaluate(command, arguments, tmp_path):
     assert json.loads((run / "results.json").read_text())["iterations"] == 3
 
     submission = tmp_path / "submission.json"
-    evaluated = command("evaluate-agent", run, "--split", "test", "--submission", submission)
+    evaluated = command("evaluate-agent", run, "--splits", "test", "--submission", submission)
     assert evaluated.returncode == 0, evaluated.stderr
     assert len(json.loads(submission.read_text())) == 4
 
@@ -96,7 +96,7 @@ def test_rxr_of_the_houses_is_learnt_and_scored_by_language(tmp_path, run_comman
     groups = ["val_seen", *(f"val_seen/{language}" for language in ("en", "hi", "te"))]
     followers = [line for line in printed.splitlines() if "  follower  " in line]
     assert [line.split()[0] for line in followers] == groups
-    run_command("evaluate-agent", run, "--split", "val_seen", "--submission", submission)
+    run_command("evaluate-agent", run, "--splits", "val_seen", "--submission", submission)
     walked = [json.loads(line) for line in submission.read_text().splitlines()]
     assert len(walked) == 192
     assert all(line.keys() == {"instruction_id", "path"} for line in walked)

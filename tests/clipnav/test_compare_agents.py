@@ -38,7 +38,8 @@ def test_rows_without_a_name_are_refused(run_command, tmp_path):
 def test_a_comparison_of_nothing_is_refused(run_command, capsys):
     for given, complaint in (
         (["--seeds", "0"], "--seeds 0: must be at least 1"),
-        (["--splits"], "--splits: no split; name at least one"),
+        (["--splits"], "--splits: names no split; name at least one"),
+        (["--splits", "val_seen", "val_seen"], "--splits val_seen val_seen: names a"),
     ):
         with pytest.raises(SystemExit):
             run_command("compare-agents", *given)

@@ -7,7 +7,7 @@ def test_scores_a_file_and_ends_with_its_faults(command, tiny_world, tmp_path):
     path, out = tmp_path / "walks.json", tmp_path / "new" / "scores.json"
     path.write_text(json.dumps(records))
     done = command(
-        *("evaluate-submission", path, "--dataset", "r2r", "--split", "val_unseen"),
+        *("evaluate-submission", path, "--dataset", "r2r", "--splits", "val_unseen"),
         *("--world", "matterport"),
         *("--data-dir", tiny_world, "--resamples", 50, "--json", out),
     )

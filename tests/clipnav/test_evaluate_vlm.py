@@ -87,7 +87,7 @@ def test_trained_agents_are_evaluated_on_the_same_episodes(
     )
     with serving(stop_at_the_third_place) as server:
         printed = run_command(
-            "evaluate-vlm", "--url", server.url, *arguments, "--episodes", "6", "--baselines", run
+            "evaluate-vlm", "--url", server.url, *arguments, "--episodes", "6", "--runs", run
         )
     assert "val_unseen  follower " in printed
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -149,7 +149,8 @@ def test_walks_in_continuous_space_are_submitted(tmp_path, run_command):
     submission = tmp_path / "walks.json"
     with serving(lambda body: '{"action": "D"}') as server:
         printed = run_command(
-            *("evaluate-vlm", "--url", server.url, "--model", "oracle", "--continuous"),
+            *("evaluate-vlm", "--url", server.url, "--model", "oracle"),
+            *("--environment", "continuous"),
             *("--pictures", "none", "--episodes", "3", "--max-episode-steps", "7"),
             *("--output", tmp_path / "out", "--cache", tmp_path / "cache"),
             *("--submission", submission),

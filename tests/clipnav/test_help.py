@@ -34,6 +34,15 @@ def test_lines_of_a_paragraph_are_joined_in_help(name):
     assert [line for line in lines if not line[0].isalpha()] == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_split_takes_one_split_and_splits_takes_several(name, run_command, capsys):
+    with pytest.raises(SystemExit):
+        run_command(name, "--help")
+    values = dict(re.findall(r"(--splits?) (\S+)", capsys.readouterr().out))
+    assert values.get("--split", "STR") in ("STR", "{None}|STR")
+    assert values.get("--splits", "[STR") == "[STR"
+
+
 def test_help_lists_every_command_with_its_purpose(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out

@@ -26,7 +26,7 @@ def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_comma
     assert json.loads((run / "results.json").read_text())["iterations"] == 3
 
     submission, traces = tmp_path / "submission.json", tmp_path / "traces"
-    run_command("evaluate-agent", run, "--split", "test", "--submission", submission)
+    run_command("evaluate-agent", run, "--splits", "test", "--submission", submission)
     assert len(json.loads(submission.read_text())) == 4
     printed = run_command("evaluate-agent", run, "--no-baselines", "--traces", traces)
     assert "HAMT" in printed

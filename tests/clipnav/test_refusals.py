@@ -15,6 +15,14 @@ def test_a_search_leaves_no_traces(run_command, tmp_path):
         run_command("evaluate-agent", tmp_path / "run", *search)
 
 
+@pytest.mark.parametrize("command", ["evaluate-submission mine.json", "export-continuous-episodes"])
+def test_a_command_needs_a_split(command, run_command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_command(*command.split(), "--splits")
+    assert ended.value.code == 2
+    assert "--splits: names no split; name at least one" in shown(capsys.readouterr().err)
+
+
 def shown(error):
     """Return a boxed message in one line."""
     return " ".join(error.replace("│", " ").replace("|", " ").split())

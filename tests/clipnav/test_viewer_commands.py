@@ -105,13 +105,13 @@ def test_figures_of_a_run(command, tmp_path):
         {"kind": "val_seen", "iteration": 50, "SR": 0.4},
     ]
     (run / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    done = command("plot-results", run, "--output", tmp_path / "figures", "--kind", "svg")
+    done = command("plot-results", run, "--output", tmp_path / "figures", "--format", "svg")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "training.svg").read_text().count("<path") > 3
 
 
 def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny_world, tmp_path):
-    ground_truth = load_ground_truth(ScoringRules(split=("train",), data_dir=tiny_world))
+    ground_truth = load_ground_truth(ScoringRules(splits=("train",), data_dir=tiny_world))
     traces, _ = traces_of_submission(submission, ground_truth, "matterport", "r2r", "follower")
     for place, trace in zip("ab", traces, strict=True):
         run = tmp_path / place / "run"
@@ -121,7 +121,7 @@ def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny
         (run / "metrics.jsonl").write_text(json.dumps(event) + "\n")
         write_trace(trace, tmp_path / place / "traces")
     sources = [tmp_path / place / kind for place in "ab" for kind in ("run", "traces")]
-    run_command("plot-results", *sources, "--output", tmp_path, "--kind", "svg")
+    run_command("plot-results", *sources, "--output", tmp_path, "--format", "svg")
     for figure, name in {"training": "{}/run", "outcomes": "follower {}/traces"}.items():
         text = (tmp_path / f"{figure}.svg").read_text()
         assert all(f"<!-- {name.format(place)} -->" in text for place in "ab")

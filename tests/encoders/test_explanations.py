@@ -166,7 +166,7 @@ def test_the_command_writes_the_image_and_its_heat_map(run_command, tmp_path: Pa
         room = rooms.convert("RGB").crop((0, 0, 320, 240))
     room.save(tmp_path / "room.png")
     output = ("--output", tmp_path / "heat.png")
-    size = ("--size", 128, 256)
+    size = ("--image-size", 128, 256)
     printed = run_command("explain-image", tmp_path / "room.png", "a coat", *output, *size)
     assert "grid of 4 x 8" in printed
     pixels = np.asarray(Image.open(tmp_path / "heat.png")).astype(int)
@@ -185,7 +185,10 @@ def test_the_command_writes_the_image_and_its_heat_map(run_command, tmp_path: Pa
             ["a coat", "--question", "What?", "--encoder", "RN50"],
             "--encoder RN50 has no effect with",
         ),
-        (["a coat", "--question", "What?", "--size", "9", "9"], "--size 9 9 has no effect with"),
+        (
+            ["a coat", "--question", "What?", "--image-size", "9", "9"],
+            "--image-size 9 9 has no effect with",
+        ),
         (["a coat", "--output", "heat.txt"], "--output heat.txt: choose a name that ends in .png"),
         ([" "], "the text is empty"),
     ],

@@ -104,7 +104,7 @@ def _submission(folder: Path, packed: bool) -> Sample:
     from envs.submissions.scores import score_submission
 
     files = _world(folder)
-    rules = ScoringRules(split=("train",), data_dir=folder, resamples=10)
+    rules = ScoringRules(splits=("train",), data_dir=folder, resamples=10)
     ground_truth = load_ground_truth(rules)
     records = [
         {

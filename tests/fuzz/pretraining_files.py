@@ -29,11 +29,13 @@ def _pairs(folder: Path) -> Path:
 
 
 def _read_all(pairs: Any) -> None:
+    from vl_tasks.clip_vil_p.data.framing import Framing
+
     for number in range(len(pairs)):
         pair = pairs[number]
         pairs.image_name(pair.image)
         assert all(pairs.answers[answer] for answer in pair.answers)
-    _ = pairs.portrait, pairs.answer_counts
+    _ = pairs.portrait(Framing(64, 96, "clip-vil")), pairs.answer_counts
 
 
 def lxmert_pairs(folder: Path) -> Sample:
@@ -126,7 +128,7 @@ def _run(folder: Path) -> Path:
 
     torch.manual_seed(0)
     config = PretrainConfig(
-        text=TextConfig(vocabulary=60, hidden=8, layers=1, heads=2, feed_forward=8),
+        text=TextConfig(vocabulary_size=60, hidden_size=8, layers=1, heads=2, feed_forward_size=8),
         trunk=TrunkConfig(positions=2),
         image_size=(64, 64),
         faithful=True,

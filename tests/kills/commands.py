@@ -91,7 +91,15 @@ def pretraining_flags(shapes: Path) -> list[str]:
     flags = ["--data", str(shapes), "--preset", "small", "--select-by", "val", "--no-answering"]
     flags += ["--batch-size", "4", "--workers", "1", "--image-size", "64", "64"]
     flags += ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
-    return [*flags, "--text.hidden", "16", "--text.layers", "1", "--text.feed-forward", "24"]
+    return [
+        *flags,
+        "--text.hidden-size",
+        "16",
+        "--text.layers",
+        "1",
+        "--text.feed-forward-size",
+        "24",
+    ]
 
 
 @dataclass(frozen=True)
@@ -118,9 +126,25 @@ def task_commands(data: TaskData, quick: list[str]) -> dict[str, Command]:
     """Return the trainings of the vision-and-language tasks by name, with flags for a short run."""
     task = ["--preset", "houses", "--select-by", "val", "--evaluation-splits", "val", *quick]
     task += ["--optimiser.warmup", "5"]
-    mcan = [*task, "--batch-size", "8", "--mcan.hidden", "32", "--mcan.feed-forward", "48"]
+    mcan = [
+        *task,
+        "--batch-size",
+        "8",
+        "--mcan.hidden-size",
+        "32",
+        "--mcan.feed-forward-size",
+        "48",
+    ]
     mcan += ["--mcan.layers", "1"]
-    tuned = [*task, "--batch-size", "4", "--model", "clip-vil-p", "--start", str(data.pretrained)]
+    tuned = [
+        *task,
+        "--batch-size",
+        "4",
+        "--model",
+        "clip-vil-p",
+        "--start-from",
+        str(data.pretrained),
+    ]
     return {
         "vqa": Command(
             SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *mcan), **RUN
@@ -149,7 +173,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
     tiny += ["--evaluation-splits", "val_unseen", "--select-by", "val_unseen", *small]
     follower = ["--follower.hidden-size", "16", "--follower.embedding-size", "8"]
     speaker = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
-    picture = ["--width", "128", "--workers", "1", "--precision", "fp32"]
+    picture = ["--panorama-width", "128", "--workers", "1", "--precision", "fp32"]
     tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
     clip += ["--panorama-width", "64", "--image-size", "32", "--visual-width", "8"]
@@ -172,7 +196,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
         return [download[0], str(output / "file.bin"), download[1]]
 
     def made(output: Path) -> list[str]:
-        return [*tasks, "--size", "32", "--workers", "1", "--output", str(output / "tasks")]
+        return [*tasks, "--image-size", "32", "--workers", "1", "--output", str(output / "tasks")]
 
     def exported(output: Path) -> list[str]:
         flags = ["--episodes", "8", "--shard-episodes", "2", "--image-size", "16"]

@@ -34,8 +34,8 @@ def seeds_of(results) -> dict[str, list[float]]:
 
 
 def test_each_row_is_trained_with_each_seed_and_finished_runs_are_read(tmp_path):
-    rows = [ComparisonRow("first", ("--start", "run-{seed}")), ComparisonRow("b c", ())]
-    assert rows[0].arguments_for(seed=2) == ["--start", "run-2", "--seed", "2"]
+    rows = [ComparisonRow("first", ("--start-from", "run-{seed}")), ComparisonRow("b c", ())]
+    assert rows[0].arguments_for(seed=2) == ["--start-from", "run-2", "--seed", "2"]
     assert seeds_of(train(rows, 2, tmp_path)) == {"first": [0, 1], "b c": [0, 1]}
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
         *("b-c-0", "b-c-1", "first-0", "first-1")

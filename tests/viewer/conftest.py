@@ -97,9 +97,7 @@ def traces(tiny_env, teacher, wanderer):
     ids = [episode.instr_id for episode in tiny_env.episodes]
     named = {"teacher": teacher, "wanderer": wanderer}
     return [
-        trace
-        for name, agent in named.items()
-        for trace in record(tiny_env, agent, ids, name=name, split="train")
+        trace for name, agent in named.items() for trace in record(tiny_env, agent, ids, name=name)
     ]
 
 

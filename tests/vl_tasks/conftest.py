@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file
 
 from vl_tasks.grids.grids import Grids
 
@@ -22,6 +23,17 @@ def cache(tmp_path_factory):
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("CLIPNAV_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def golden_system(golden_systems):
+    """Function that returns description and tensors of a golden system by name."""
+
+    def read(name):
+        path = golden_systems / f"{name}.json"
+        return json.loads(path.read_text()), load_file(path.with_suffix(".safetensors"))
+
+    return read
 
 
 @pytest.fixture(scope="session")

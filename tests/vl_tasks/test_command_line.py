@@ -61,9 +61,9 @@ def test_presets_contain_their_names_and_have_distinct_run_folders():
 def test_presets_for_a_laptop_have_small_networks_of_all_models(preset):
     flags = ["--preset", preset, "--model"]
     for parse in (parse_vqa, parse_gqa)[: 1 if preset == "easy-vqa" else 2]:
-        assert parse([*flags, "pythia"]).pythia.product <= 512
-        assert parse([*flags, "mcan"]).mcan.hidden <= 128
-        assert parse([*flags, "movie-mcan"]).mcan.hidden <= 128
+        assert parse([*flags, "pythia"]).pythia.product_size <= 512
+        assert parse([*flags, "mcan"]).mcan.hidden_size <= 128
+        assert parse([*flags, "movie-mcan"]).mcan.hidden_size <= 128
 
 
 @pytest.mark.parametrize("flags", [["--evaluation-splits", "held-out"], ["--submit", "held-out"]])
@@ -77,15 +77,19 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
 @pytest.mark.parametrize(
     ("parse", "flags", "problem"),
     [
-        (parse_vqa, "--preset small --pythia.hidden 0", "--pythia.hidden 0: must be at least 1"),
+        (
+            parse_vqa,
+            "--preset small --pythia.hidden-size 0",
+            "--pythia.hidden-size 0: must be at least 1",
+        ),
         (parse_vqa, "--preset small --pythia.dropout 1", "--pythia.dropout 1: must be at least 0"),
         (parse_vqa, "--mcan.heads 0", "--mcan.heads 0: must be at least 1"),
         (parse_gqa, "--mcan.dropout -1", "--mcan.dropout -1: must be at least 0 and below 1"),
-        (parse_vqa, "--mcan.heads 3", "--mcan.hidden 128 is not divisible by --mcan.heads 3"),
-        (parse_entailment, "--words 0", "--words 0: must be at least 1"),
+        (parse_vqa, "--mcan.heads 3", "--mcan.hidden-size 128 is not divisible by --mcan.heads 3"),
+        (parse_entailment, "--max-words 0", "--max-words 0: must be at least 1"),
         (parse_entailment, "--model two-tower --dropout 1", "--dropout 1: must be at least 0"),
         (parse_captions, "--captioner.layers 0", "--captioner.layers 0: must be at least 1"),
-        (parse_captions, "--captioner.width 9", "is not divisible by --captioner.heads 4"),
+        (parse_captions, "--captioner.hidden-size 9", "is not divisible by --captioner.heads 4"),
         (parse_vqa, "--train-splits", "--train-splits: names no split; name at least one"),
         (parse_pretraining, "--train-splits", "--train-splits: names no split; name at least one"),
         (parse_vqa, "--seed -1", "--seed -1: must be at least 0"),
@@ -93,18 +97,19 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
         (parse_captions, "--min-count 0", "--min-count 0: must be at least 1"),
         (
             parse_vqa,
-            "--model clip-vil-p --clip-vil-p.trunk.learning-rate -1",
-            "--clip-vil-p.trunk.learning-rate -1: must be a finite number",
+            "--model clip-vil-p --clip-vil-p.trunk-optimiser.learning-rate -1",
+            "--clip-vil-p.trunk-optimiser.learning-rate -1: must be a finite number",
         ),
         (
             parse_vqa,
-            "--model clip-vil-p --clip-vil-p.trunk.milestones 5",
-            "--clip-vil-p.trunk.milestones have no effect with --clip-vil-p.trunk.name adamw",
+            "--model clip-vil-p --clip-vil-p.trunk-optimiser.milestones 5",
+            "--clip-vil-p.trunk-optimiser.milestones have no effect with "
+            "--clip-vil-p.trunk-optimiser.name adamw",
         ),
         (
             parse_vqa,
             "--model multilingual --multilingual.text.heads 3",
-            "--multilingual.text.hidden 128 is not divisible by --multilingual.text.heads 3",
+            "--multilingual.text.hidden-size 128 is not divisible by --multilingual.text.heads 3",
         ),
         (
             parse_vqa,
@@ -127,13 +132,14 @@ def test_sizes_and_rates_out_of_range_are_named_by_their_flags(parse, flags, pro
     assert problem in shown
 
 
-def test_self_critical_training_uses_the_settings_of_its_start(tmp_path):
+@pytest.mark.parametrize("flag", ["--start-from", "--start_from"])
+def test_self_critical_training_uses_the_settings_of_its_start(tmp_path, flag):
     saved = dataclasses.replace(CAPTION_PRESETS["houses"], output=tmp_path, seed=5)
     (tmp_path / CONFIG).write_text(to_json(saved))
-    config = parse_captions(["--start", str(tmp_path), "--iterations", "7"])
+    config = parse_captions([flag, str(tmp_path), "--iterations", "7"])
     changes = {**SCST_CHANGES["houses"], "iterations": 7}
     assert config == dataclasses.replace(
-        saved, phase="scst", start=tmp_path, output=None, **changes
+        saved, phase="scst", start_from=tmp_path, output=None, **changes
     )
     with pytest.raises(ValueError, match="require each other"):
         dataclasses.replace(saved, phase="scst")
@@ -141,7 +147,7 @@ def test_self_critical_training_uses_the_settings_of_its_start(tmp_path):
 
 def test_self_critical_training_refuses_settings_incompatible_with_its_start(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(CAPTION_PRESETS["houses"]))
-    start = ("--start", str(tmp_path))
+    start = ("--start-from", str(tmp_path))
     for flags, problem in {
         ("--captioner.layers", "3"): "captioner.layers: 2 against 3",
         ("--captioner.faithful",): "captioner.faithful: False against True",

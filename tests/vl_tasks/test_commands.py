@@ -16,7 +16,7 @@ from vl_tasks.captioning.writing import LoadedCaptioner
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
 QUICK = ("--evaluate-every", "40", "--threads", "1", "--optimiser.warmup", "5")
-SMALL = ("--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1")
+SMALL = ("--mcan.hidden-size", "32", "--mcan.feed-forward-size", "48", "--mcan.layers", "1")
 
 
 @pytest.fixture
@@ -81,7 +81,14 @@ def test_blind_models_stay_near_chance(command, shapes, runs, caplog):
 def test_other_vqa_models_train_and_resume(command, shapes, runs, model):
     run = runs / model
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK)
-    pythia = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
+    pythia = (
+        "--pythia.hidden-size",
+        "16",
+        "--pythia.product-size",
+        "64",
+        "--pythia.attention-size",
+        "8",
+    )
     sizes = pythia if model == "pythia" else SMALL
     flags = (*flags, *sizes, "--model", model, "--faithful", "--batch-size", "4")
     command("finetune-vqa", *flags, "--iterations", "2", "--output", run)
@@ -105,7 +112,14 @@ def test_entailment_models_learn(command, shapes, runs, model):
 
 def test_captioners_learn_and_continue_with_self_critical_training(command, shapes, runs):
     run, critical = runs / "captions", runs / "scst"
-    sizes = ("--captioner.width", "32", "--captioner.feed-forward", "48", "--captioner.layers", "1")
+    sizes = (
+        "--captioner.hidden-size",
+        "32",
+        "--captioner.feed-forward-size",
+        "48",
+        "--captioner.layers",
+        "1",
+    )
     flags = (*data_flags(shapes), *QUICK, *sizes, "--batch-size", "16", "--tokenizer", "python")
     flags = (*flags, "--optimiser.learning-rate", "0.005", "--evaluation-splits", "val")
     command("train-captioner", *flags, "--iterations", "80", "--output", run)
@@ -114,7 +128,7 @@ def test_captioners_learn_and_continue_with_self_critical_training(command, shap
     assert scores["tokenizer"] == "PTB-like (Python)"
 
     flags = ("--batch-size", "4", "--iterations", "2", "--submit", "test", "--output", critical)
-    command("train-captioner", "--start", run, *flags)
+    command("train-captioner", "--start-from", run, *flags)
     submission = json.loads((critical / "submission_test.json").read_text())
     assert submission[0].keys() == {"image_id", "caption"}
     images = sorted((shapes / "images" / "test").iterdir())[:2]

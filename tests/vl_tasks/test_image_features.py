@@ -53,9 +53,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", ["grid", "dense", "pooled"])
 def test_stored_features_equal_those_of_the_encoder(extract, pictures, encoder, tmp_path, kind):
-    shape = ("--grids.fit", "stretch", "--grids.size", "64", "96")
+    shape = ("--grids.fit", "stretch", "--grids.image-size", "64", "96")
     extract("--skip-damaged", "--kind", kind, "--output", tmp_path, *shape)
-    config = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
+    config = GridConfig(precision="fp32", fit="stretch", image_size=(64, 96))
     images = {path: path for path in image_tree(pictures)}
     source = GridSource(encoder, images, config, tmp_path, kind)
     last = list(images)[-1]

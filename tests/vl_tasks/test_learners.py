@@ -17,8 +17,10 @@ from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_
 from vl_tasks.training import make_task_trainer
 from vl_tasks.vqa.learning import VqaLearner, answer_loss
 
-MCAN = McanConfig(hidden=16, feed_forward=24, layers=1, heads=2, pooling=8, fused=16)
-CAPTIONER = CaptionerConfig(width=16, feed_forward=24, layers=1, heads=2)
+MCAN = McanConfig(
+    hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
+)
+CAPTIONER = CaptionerConfig(hidden_size=16, feed_forward_size=24, layers=1, heads=2)
 
 
 @pytest.fixture
@@ -29,11 +31,11 @@ def blind(shapes):
 
 
 def vqa(changes):
-    return dataclasses.replace(VQA_PRESETS["houses"], mcan=MCAN, embedding=3, **changes)
+    return dataclasses.replace(VQA_PRESETS["houses"], mcan=MCAN, embedding_size=3, **changes)
 
 
 def entailment(changes):
-    return dataclasses.replace(ENTAILMENT_PRESETS["houses"], mcan=MCAN, embedding=3, **changes)
+    return dataclasses.replace(ENTAILMENT_PRESETS["houses"], mcan=MCAN, embedding_size=3, **changes)
 
 
 def captions(changes):
@@ -91,7 +93,7 @@ def test_the_loss_of_a_batch_is_reduced_as_in_the_settings(blind):
     losses = {}
     for reduction in ("mean", "sum"):
         torch.manual_seed(0)
-        learner = VqaLearner(vqa({**blind, "loss": reduction}))
+        learner = VqaLearner(vqa({**blind, "reduction": reduction}))
         learner.network.eval()
         losses[reduction] = learner.loss(rows)[0].item()
     assert losses["sum"] == pytest.approx(6 * losses["mean"])
@@ -170,7 +172,7 @@ def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
     trainer.save()
     trainer.close()
     assert (tmp_path / CONFIG).is_file()
-    changes = {**SCST_CHANGES["houses"], "phase": "scst", "start": tmp_path, "output": None}
+    changes = {**SCST_CHANGES["houses"], "phase": "scst", "start_from": tmp_path, "output": None}
     learner = CaptionLearner(dataclasses.replace(config, **changes))
     assert learner._statistics is not None
     # "a red circle", with its end and truncated: the end counts as a fourth word.

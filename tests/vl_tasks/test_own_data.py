@@ -89,7 +89,7 @@ def test_models_of_regions_train_and_answer(run_command, shapes, tmp_path):
         for number in {one["image_id"] for one in questions}:
             regions = rng.normal(size=(5, int(rng.integers(3, 9)))).astype(np.float32)
             np.savez(folder / f"COCO_{split}_{number:012d}.jpg.npz", x=regions)
-    sizes = ("--mcan.hidden", "16", "--mcan.feed-forward", "24", "--mcan.layers", "1")
+    sizes = ("--mcan.hidden-size", "16", "--mcan.feed-forward-size", "24", "--mcan.layers", "1")
     flags = ("--data", shapes, "--regions", folder, *sizes, "--iterations", "2")
     run_command("finetune-vqa", "--preset", "mcan-small", *flags, "--output", run)
     one = next(folder.iterdir())

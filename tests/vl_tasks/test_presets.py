@@ -11,17 +11,28 @@ from vl_tasks.settings.presets import CAPTION_PRESETS, SCST_CHANGES, VQA_PRESETS
 PYTHIA = {
     "model": "pythia",
     "tokenizer": "mmf",
-    "words": 14,
-    "embedding": 300,
+    "max_words": 14,
+    "embedding_size": 300,
     "faithful": True,
-    "loss": "mean",
+    "reduction": "mean",
     "regions": None,
     "standardise": False,
     "train_splits": ("train",),
     "iterations": 22_000,
     "batch_size": 512,
-    "pythia": {"hidden": 1024, "attention": 512, "product": 5000, "text_head": 300, "dropout": 0},
-    "grids": {"encoder": "RN50x4", "pretrained": "openai", "fit": "stretch", "size": (600, 1000)},
+    "pythia": {
+        "hidden_size": 1024,
+        "attention_size": 512,
+        "product_size": 5000,
+        "text_head_size": 300,
+        "dropout": 0,
+    },
+    "grids": {
+        "encoder": "RN50x4",
+        "pretrained": "openai",
+        "fit": "stretch",
+        "image_size": (600, 1000),
+    },
     "optimiser": {
         "name": "adamax",
         "learning_rate": 0.01,
@@ -42,25 +53,30 @@ PYTHIA = {
 MOVIE = {
     "model": "movie-mcan",
     "tokenizer": "mmf",
-    "words": 14,
-    "embedding": 300,
+    "max_words": 14,
+    "embedding_size": 300,
     "faithful": True,
-    "loss": "mean",
+    "reduction": "mean",
     "standardise": False,
     "train_splits": ("train", "val"),
     "iterations": 236_000,
     "batch_size": 64,
     "mcan": {
-        "hidden": 1024,
-        "feed_forward": 4096,
+        "hidden_size": 1024,
+        "feed_forward_size": 4096,
         "layers": 6,
         "heads": 8,
-        "pooling": 512,
-        "fused": 2048,
+        "pooling_size": 512,
+        "fused_size": 2048,
         "dropout": 0.1,
         "positions": False,
     },
-    "grids": {"encoder": "RN50x4", "pretrained": "openai", "fit": "stretch", "size": (600, 1000)},
+    "grids": {
+        "encoder": "RN50x4",
+        "pretrained": "openai",
+        "fit": "stretch",
+        "image_size": (600, 1000),
+    },
     "optimiser": {
         "name": "adamw",
         "learning_rate": 5e-5,
@@ -80,10 +96,10 @@ MOVIE = {
 MCAN_SMALL = {
     "model": "mcan",
     "tokenizer": "openvqa",
-    "words": 14,
-    "embedding": 300,
+    "max_words": 14,
+    "embedding_size": 300,
     "faithful": True,
-    "loss": "sum",
+    "reduction": "sum",
     "variant": "V1",
     "standardise": False,
     "min_count": 9,
@@ -92,12 +108,12 @@ MCAN_SMALL = {
     "batch_size": 64,
     "evaluate_every": 6933,
     "mcan": {
-        "hidden": 512,
-        "feed_forward": 2048,
+        "hidden_size": 512,
+        "feed_forward_size": 2048,
         "layers": 6,
         "heads": 8,
-        "pooling": 512,
-        "fused": 1024,
+        "pooling_size": 512,
+        "fused_size": 1024,
         "dropout": 0.1,
         "positions": False,
     },
@@ -117,17 +133,22 @@ MCAN_SMALL = {
 }
 MCAN_LARGE = {
     **MCAN_SMALL,
-    "mcan": {**MCAN_SMALL["mcan"], "hidden": 1024, "feed_forward": 4096, "fused": 2048},
+    "mcan": {
+        **MCAN_SMALL["mcan"],
+        "hidden_size": 1024,
+        "feed_forward_size": 4096,
+        "fused_size": 2048,
+    },
     "optimiser": {**MCAN_SMALL["optimiser"], "learning_rate": 7e-5},
 }
 # openvqa's configs/gqa/mcan_small.yml; an epoch has 14,734 whole batches of 943,000 questions.
 GQA_SMALL = {
     "model": "mcan",
-    "objective": "ce",
+    "loss": "ce",
     "tokenizer": "openvqa",
-    "embedding": 300,
+    "embedding_size": 300,
     "faithful": True,
-    "loss": "sum",
+    "reduction": "sum",
     "standardise": False,
     "min_count": 1,
     "train_splits": ("train",),
@@ -160,8 +181,8 @@ COCO = {
     "max_length": 20,
     "min_count": 6,
     "captioner": {
-        "width": 512,
-        "feed_forward": 2048,
+        "hidden_size": 512,
+        "feed_forward_size": 2048,
         "layers": 6,
         "heads": 8,
         "dropout": 0.1,
@@ -169,7 +190,12 @@ COCO = {
         "positions": False,
         "faithful": True,
     },
-    "grids": {"encoder": "RN50x4", "pretrained": "openai", "fit": "stretch", "size": (448, 448)},
+    "grids": {
+        "encoder": "RN50x4",
+        "pretrained": "openai",
+        "fit": "stretch",
+        "image_size": (448, 448),
+    },
     "optimiser": {
         "name": "adam",
         "learning_rate": pytest.approx(512**-0.5 * 20_000**-0.5),
@@ -204,7 +230,7 @@ SCST = {
 
 def scst(tmp_path):
     coco = CAPTION_PRESETS["coco"]
-    return dataclasses.replace(coco, phase="scst", start=tmp_path, **SCST_CHANGES["coco"])
+    return dataclasses.replace(coco, phase="scst", start_from=tmp_path, **SCST_CHANGES["coco"])
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,19 @@ from gymnasium.vector import AutoresetMode
 from envs.episodes import Episode
 from envs.navigation.vector_env import VlnVectorEnv
 from viewer.trace import Trace
-from viewer.trace.building import Setting
 from viewer.trace.recording import Walker, record
 from viewer.trace.words import unknown_words
 
 
 def walk_freely(
-    env: VlnVectorEnv, agent: Walker, setting: Setting, episode: Episode, max_steps: int
+    env: VlnVectorEnv, agent: Walker, name: str, episode: Episode, max_steps: int
 ) -> Trace:
     """Let an agent follow an instruction that no split contains.
 
     Args:
         env: Environment of the agent; its episodes are not used.
         agent: Agent that observes indices. Grad mode should be off.
-        setting: Agent, world, dataset and split as the trace names them.
+        name: Name of the agent in the trace.
         episode: Start, heading and instruction; the path is only the start if the goal is unknown.
         max_steps: Number of decisions before the walk is cut off.
 
@@ -29,16 +28,11 @@ def walk_freely(
         KeyError: The environment has not loaded the building, or the viewpoint does not exist.
     """
     own = VlnVectorEnv(
-        dataclasses.replace(env.split, episodes=[episode]),
+        dataclasses.replace(env.split, name="", episodes=[episode]),
         num_envs=1,
         settings=dataclasses.replace(env.settings, max_episode_steps=max_steps),
         autoreset_mode=AutoresetMode.DISABLED,
     )
-    (trace,) = record(
-        *(own, agent, [episode.instr_id]),
-        name=setting.agent,
-        split=setting.split,
-        dataset=setting.dataset,
-    )
+    (trace,) = record(own, agent, [episode.instr_id], name=name)
     unknown = unknown_words(env.tokenizer, episode.instruction)
     return msgspec.structs.replace(trace, unknown_words=unknown)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from envs.base.chosen_episodes import start_episodes
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.measures import CONTINUOUS_METRICS, Walk
 from envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
@@ -56,11 +57,9 @@ class ContinuousRecorder:
 
     def _record_batch(self, instr_ids: Sequence[str], walker: Walker | None) -> list[Trace]:
         env = self.env
-        padded = [*instr_ids, *[instr_ids[0]] * (env.num_envs - len(instr_ids))]
-        observation, info = env.reset(options={"episode_ids": padded})
+        observation, info, live = start_episodes(env, instr_ids)
         if walker is not None:
             walker.start(observation, info)
-        live = np.arange(len(instr_ids))
         steps: list[list[Step]] = [[] for _ in instr_ids]
         stopped = np.zeros(env.num_envs, bool)
         while live.size:

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from envs.base.chosen_episodes import check_batch, start_episodes
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
-from envs.worlds import Dataset
 from viewer.trace.building import Decision, Setting, build_trace
 from viewer.trace.format import KnownMap, Trace, write_trace
 from viewer.trace.words import word_attention
@@ -42,8 +42,6 @@ def record(
     folder: str | Path | None = None,
     *,
     name: str,
-    split: str,
-    dataset: Dataset = "r2r",
 ) -> list[Trace]:
     """Run an agent on episodes and record its decisions.
 
@@ -54,13 +52,15 @@ def record(
         instr_ids: Episodes, any number of them.
         folder: Folder to write the traces to, one file per episode.
         name: Name of the agent in the traces.
-        split: Split of the episodes.
-        dataset: Dataset of the episodes.
 
     Returns:
         The trace of each episode, in the same order.
+
+    Raises:
+        TypeError, ValueError: The environment has no batch of agents, or autoreset.
     """
-    setting = Setting(name, env.files.world, dataset, split)
+    check_batch(env)
+    setting = Setting(name, env.files.world, env.split.dataset, env.split.name)
     traces = []
     for start in range(0, len(instr_ids), env.num_envs):
         traces += _record_batch(env, agent, instr_ids[start : start + env.num_envs], setting)
@@ -75,9 +75,6 @@ def record_all(
     walkers: Mapping[str, Walker],
     instr_ids: Sequence[str],
     folder: Path | None = None,
-    *,
-    split: str,
-    dataset: Dataset = "r2r",
 ) -> dict[str, list[Trace]]:
     """Run several agents on the same episodes and record their decisions.
 
@@ -86,18 +83,13 @@ def record_all(
         walkers: Agents by name.
         instr_ids: As for `record`.
         folder: Folder to write the traces to, with a subfolder for each agent.
-        split: As for `record`.
-        dataset: As for `record`.
 
     Returns:
         Traces by name of the agent.
     """
     return {
         name: record(
-            *(env, walker, instr_ids, folder and folder / name.replace(" ", "-")),
-            name=name,
-            split=split,
-            dataset=dataset,
+            *(env, walker, instr_ids, folder and folder / name.replace(" ", "-")), name=name
         )
         for name, walker in walkers.items()
     }
@@ -106,9 +98,7 @@ def record_all(
 def _record_batch(
     env: VlnVectorEnv, agent: Walker, instr_ids: Sequence[str], setting: Setting
 ) -> list[Trace]:
-    padded = [*instr_ids, *[instr_ids[0]] * (env.num_envs - len(instr_ids))]
-    observation, info = env.reset(options={"episode_ids": padded})
-    live = np.arange(len(instr_ids))
+    observation, info, live = start_episodes(env, instr_ids)
     agent.begin(observation, info, live)
     decisions: list[list[Decision]] = [[] for _ in instr_ids]
     while live.size:

@@ -25,9 +25,13 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
-        self.attention = Attention(config.width, config.heads, config.dropout)
-        self.feed_forward = FeedForward(config.width, config.feed_forward, config.dropout)
-        self.norms = nn.ModuleList(layer_norm(config.width, config.faithful) for _ in range(2))
+        self.attention = Attention(config.hidden_size, config.heads, config.dropout)
+        self.feed_forward = FeedForward(
+            config.hidden_size, config.feed_forward_size, config.dropout
+        )
+        self.norms = nn.ModuleList(
+            layer_norm(config.hidden_size, config.faithful) for _ in range(2)
+        )
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -59,10 +63,14 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
-        self.own = Attention(config.width, config.heads, config.dropout)
-        self.seen = Attention(config.width, config.heads, config.dropout)
-        self.feed_forward = FeedForward(config.width, config.feed_forward, config.dropout)
-        self.norms = nn.ModuleList(layer_norm(config.width, config.faithful) for _ in range(3))
+        self.own = Attention(config.hidden_size, config.heads, config.dropout)
+        self.seen = Attention(config.hidden_size, config.heads, config.dropout)
+        self.feed_forward = FeedForward(
+            config.hidden_size, config.feed_forward_size, config.dropout
+        )
+        self.norms = nn.ModuleList(
+            layer_norm(config.hidden_size, config.faithful) for _ in range(3)
+        )
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, cells: Tensor, mask: Tensor) -> Tensor:
@@ -101,19 +109,21 @@ class Captioner(nn.Module):
 
     def __init__(self, channels: int, vocabulary: int, config: CaptionerConfig) -> None:
         super().__init__()
-        self.width = config.width
+        self.width = config.hidden_size
         self.embed = nn.Sequential(
-            nn.Linear(channels, config.width), nn.ReLU(), nn.Dropout(config.input_dropout)
+            nn.Linear(channels, config.hidden_size), nn.ReLU(), nn.Dropout(config.input_dropout)
         )
-        self.places = GridPositions(config.width) if config.positions else None
+        self.places = GridPositions(config.hidden_size) if config.positions else None
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
-        self.encoder_norm = layer_norm(config.width, config.faithful)
-        self.words = nn.Embedding(vocabulary, config.width)
+        self.encoder_norm = layer_norm(config.hidden_size, config.faithful)
+        self.words = nn.Embedding(vocabulary, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
-        self.decoder_norm = layer_norm(config.width, config.faithful)
-        self.generator = nn.Linear(config.width, vocabulary)
-        self.register_buffer("positions", sinusoids(_POSITIONS, config.width), persistent=False)
+        self.decoder_norm = layer_norm(config.hidden_size, config.faithful)
+        self.generator = nn.Linear(config.hidden_size, vocabulary)
+        self.register_buffer(
+            "positions", sinusoids(_POSITIONS, config.hidden_size), persistent=False
+        )
         # As in the original, `embed` (`att_embed`) keeps torch's default initialisation.
         for part in (self.encoder, self.words, self.decoder, self.generator):
             draw_xavier(part)

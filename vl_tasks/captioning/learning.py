@@ -132,13 +132,13 @@ class CaptionLearner:
         config = self.config
         if config.resume is not None:
             return
-        if config.start is not None:
-            load_model(config.start, self.network, self.metadata)
+        if config.start_from is not None:
+            load_model(config.start_from, self.network, self.metadata)
         elif config.standardise:
             fit_scale(self.network.scale, self.source, [one.image_id for one in self.learnt])
 
     def _vocabulary(self, path: Path) -> Vocabulary:
-        run = self.config.resume or self.config.start
+        run = self.config.resume or self.config.start_from
         if run is not None:
             return Vocabulary.load(run / VOCABULARY)
         return caption_vocabulary(read_captions(path, secret=True), self.config.min_count)

@@ -15,8 +15,9 @@ from storage.json_files import read_json_object
 from training.checkpoints import load_model
 from training.settings import read_config
 from vl_tasks.clip_vil_p.data.answers import AnswerClasses
+from vl_tasks.clip_vil_p.data.framing import framing_of
 from vl_tasks.clip_vil_p.data.grouped_order import exact_batches
-from vl_tasks.clip_vil_p.data.pictures import image_size, is_portrait, read_prepared, stack
+from vl_tasks.clip_vil_p.data.pictures import image_size, read_prepared, stack
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.bert import load_bert_config, make_bert, save_bert_config
 from vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
@@ -73,7 +74,7 @@ def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
     if config.text.bert is not None:
         return WordPieces.of_bert(config.text.bert)
     keeps_accents = config.model == "multilingual"
-    return WordPieces.learn(texts, config.text.vocabulary, keeps_accents)
+    return WordPieces.learn(texts, config.text.vocabulary_size, keeps_accents)
 
 
 def standardise(
@@ -91,12 +92,13 @@ def standardise(
         FileNotFoundError: An image is missing.
         DamagedPictureError: An image cannot be read.
     """
-    portrait = np.array([is_portrait(*image_size(path)) for path in paths], bool)
+    framing = framing_of(config)
+    portrait = np.array([framing.is_portrait(*image_size(path)) for path in paths], bool)
     network.trunk.eval()
     cells = []
     with torch.inference_mode():
         for part in exact_batches(portrait, config.batch_size):
-            pictures = stack([read_prepared(paths[k], *config.image_size) for k in part])
+            pictures = stack([read_prepared(paths[k], framing) for k in part])
             grid, mask = network.trunk(pictures.to(device))
             cells.append(grid[mask].float())
     network.stream.visual.standardise(torch.cat(cells).clone())

@@ -148,11 +148,11 @@ def _load(network: PretrainingNetwork, weights: dict[str, Tensor], source: str) 
 def _settings(sizes: BertConfig, encoder: str, positions: int, output: Path) -> PretrainConfig:
     """Return the settings of the converted run; those of its training are the published ones."""
     text = TextConfig(
-        vocabulary=sizes.vocab_size,
-        hidden=sizes.hidden_size,
+        vocabulary_size=sizes.vocab_size,
+        hidden_size=sizes.hidden_size,
         layers=sizes.num_hidden_layers,
         heads=sizes.num_attention_heads,
-        feed_forward=sizes.intermediate_size,
+        feed_forward_size=sizes.intermediate_size,
     )
     return PretrainConfig(
         preset="converted",

@@ -26,9 +26,10 @@ from vl_tasks.clip_vil_p.building import (
 )
 from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.batch import Pictures
+from vl_tasks.clip_vil_p.data.framing import Framing, framing_of
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
-from vl_tasks.clip_vil_p.data.pictures import image_size, is_portrait, read_pictures
+from vl_tasks.clip_vil_p.data.pictures import image_size, read_pictures
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
@@ -91,12 +92,12 @@ class SentenceBatches:
     Attributes:
         paths: Image of each sentence.
         pieces: (N, words) int32 ids of word pieces, padded with 0.
-        image_size: Shorter and longer side of the images in pixels.
+        framing: Sizes of the images.
     """
 
     paths: Sequence[Path]
     pieces: np.ndarray
-    image_size: tuple[int, int]
+    framing: Framing
 
     def make(self, key: np.ndarray) -> tuple[np.ndarray, Pictures, Tensor]:
         """Return numbers, images and word pieces of some sentences.
@@ -105,7 +106,7 @@ class SentenceBatches:
             FileNotFoundError: An image is missing.
             DamagedPictureError: An image cannot be read.
         """
-        pictures = read_pictures([self.paths[row] for row in key], *self.image_size)
+        pictures = read_pictures([self.paths[row] for row in key], self.framing)
         pieces = self.pieces[key]
         longest = int((pieces != 0).sum(1).max())
         return key, pictures, torch.from_numpy(pieces[:, :longest].astype(np.int64))
@@ -124,7 +125,7 @@ def new_base(config: VqaConfig) -> PretrainConfig:
         trunk=chosen.trunk,
         image_size=chosen.image_size,
         faithful=config.faithful,
-        words=config.clip_vil_p.words,
+        max_words=config.clip_vil_p.max_words,
         batch_size=config.batch_size,
     )
 
@@ -138,7 +139,7 @@ def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -
     if base.model != config.model:
         raise ValueError(
             f"{start}: pre-trained with --model {base.model}, but --model {config.model} was "
-            f"given; change it, or name another run as --start"
+            f"given; change it, or name another run as --start-from"
         )
     if config.model == "multilingual" and base.faithful != getattr(config, "faithful", False):
         raise ValueError(
@@ -148,7 +149,7 @@ def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -
 
 
 class FineTuning:
-    """Network of a task, built from the run `start` or the run to resume, and its inputs.
+    """Network of a task, built from the run `start_from` or the run to resume, and its inputs.
 
     Without a run to start from, the model multilingual gets a new network.
 
@@ -161,7 +162,7 @@ class FineTuning:
 
     Raises:
         FileNotFoundError: A folder is not a run.
-        ValueError: A file is damaged, or `start` is a run of another model.
+        ValueError: A file is damaged, or `start_from` is a run of another model.
     """
 
     def __init__(
@@ -181,16 +182,16 @@ class FineTuning:
             self.pieces = WordPieces.load(base)
             pretrained, self._tower = build_network(self._base, base, 0), None
             self.network = FineTunedNetwork(pretrained, len(classes))
-        elif config.start is None:
+        elif config.start_from is None:
             assert isinstance(config, VqaConfig)  # check_start
             self._base = new_base(config)
             self.pieces = new_word_pieces(self._base, texts)
             pretrained, self._tower = make_network(self._base, self.pieces, 0)
             self.network = FineTunedNetwork(pretrained, len(classes))
         else:
-            self._base, pretrained, self.pieces, answers = load_run(config.start)
-            _check_model(config, config.start, self._base)
-            self._tower = read_json_object(config.start / TRUNK, "train the run again")
+            self._base, pretrained, self.pieces, answers = load_run(config.start_from)
+            _check_model(config, config.start_from, self._base)
+            self._tower = read_json_object(config.start_from / TRUNK, "train the run again")
             self.network = FineTunedNetwork(pretrained, len(classes))
             head = self.network.head
             if pretrained.answers is not None and isinstance(head, AnswerHead):
@@ -221,9 +222,10 @@ class FineTuning:
             ValueError: An image is damaged; names it.
         """
         numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
-        upright = {path: is_portrait(*image_size(path)) for path in numbers}
-        pieces = self.pieces.encode(texts, self.config.clip_vil_p.words)
-        maker = SentenceBatches(list(paths), pieces, self._base.image_size)
+        framing = framing_of(self._base)
+        upright = {path: framing.is_portrait(*image_size(path)) for path in numbers}
+        pieces = self.pieces.encode(texts, self.config.clip_vil_p.max_words)
+        maker = SentenceBatches(list(paths), pieces, framing)
         return Sentences(
             maker,
             np.array([upright[path] for path in paths], bool),

@@ -67,7 +67,7 @@ class FineTuningLearner:
         self.clipped = [self.network]
         trunk = self._model.network.trunk
         self.optimiser = JointOptimiser(
-            self.network, trunk, config.optimiser, config.clip_vil_p.trunk
+            self.network, trunk, config.optimiser, config.clip_vil_p.trunk_optimiser
         )
         ranks = distributed.world_size()
         self._order = GroupedOrder(

@@ -21,7 +21,8 @@ class JointOptimiser:
     """Optimiser of all weights; the training loop sets the learning rates of `param_groups`.
 
     The trunk has its own learning rate, see `set_trunk_rate`. Biases and weights of norms have no
-    weight decay in the transformer.
+    weight decay in the transformer; AdamW exempts biases in the trunk, too, and has the epsilon of
+    the transformer, as in CLIP-ViL-Pretrain/src/tasks/gqa.py (`use_adam_for_visual`).
 
     Args:
         network: All weights.
@@ -44,7 +45,7 @@ class JointOptimiser:
             {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
         ]
         self._main = make_group_optimiser(groups, config)
-        self._trunk = _trunk_optimiser(trunk, trunk_config)
+        self._trunk = _trunk_optimiser(trunk, trunk_config, config.epsilon)
         self._config, self._trunk_config = config, trunk_config
         self.scale = LossScale()
 
@@ -96,12 +97,18 @@ class JointOptimiser:
         self.scale.load_state_dict(state_dict["scale"])
 
 
-def _trunk_optimiser(trunk: nn.Module, config: TrunkOptimiserConfig) -> torch.optim.Optimizer:
+def _trunk_optimiser(
+    trunk: nn.Module, config: TrunkOptimiserConfig, epsilon: float
+) -> torch.optim.Optimizer:
     """Build the optimiser of the trunk."""
-    weights, rate, decay = list(trunk.parameters()), config.learning_rate, config.weight_decay
-    if config.name == "adamw":
-        return torch.optim.AdamW(weights, rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(weights, rate, weight_decay=decay, foreach=True)
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.name == "sgd":
+        return torch.optim.SGD(trunk.parameters(), rate, weight_decay=decay, foreach=True)
+    weights = dict(trunk.named_parameters())
+    biases = [weight for name, weight in weights.items() if name.endswith("bias")]
+    others = [weight for name, weight in weights.items() if not name.endswith("bias")]
+    groups = [{"params": others}, {"params": biases, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, rate, eps=epsilon, weight_decay=decay, fused=True)
 
 
 class LossScale:

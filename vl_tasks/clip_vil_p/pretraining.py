@@ -28,6 +28,7 @@ from vl_tasks.clip_vil_p.building import (
 )
 from vl_tasks.clip_vil_p.data.answers import AnswerClasses
 from vl_tasks.clip_vil_p.data.batch import OBJECTIVES, Batch
+from vl_tasks.clip_vil_p.data.framing import framing_of
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
 from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
@@ -79,7 +80,7 @@ class PretrainingLearner:
             images=training.images if config.pairs_per_image > 1 else None,
             per_image=config.pairs_per_image,
         )
-        if config.trunk.standardise and config.resume is None and config.start is None:
+        if config.trunk.standardise and config.resume is None and config.start_from is None:
             self._standardise()
         self._scored = distributed.wrap_ddp(self.network)  # copies the weights of rank 0
         self._batches: Iterator[Batch] = iter(())
@@ -172,7 +173,7 @@ class PretrainingLearner:
     def _standardise(self) -> None:
         """Fit the projection of grid features to training images, evenly spread over the data."""
         training = self.splits.training
-        total = len(training.portrait)
+        total = len(training.images)
         places = np.linspace(0, total - 1, min(total, _STANDARDISED)).astype(np.int64)
         images = np.unique(training.index.images[training.numbers(places)])
         paths = [training.index.image_path(int(image)) for image in images]
@@ -201,8 +202,8 @@ class PretrainingLearner:
             index,
             self.pieces,
             self.answers.of_index(index) if len(self.answers) else None,
-            config.image_size,
-            config.words,
+            framing_of(config),
+            config.max_words,
             config.faithful,
             config.seed,
             config.exchanged if config.objective == "all" else 0.0,
@@ -216,11 +217,11 @@ class PretrainingLearner:
             pieces, answers = WordPieces.load(config.resume), AnswerClasses.of_run(config.resume)
             return pieces, answers, build_network(config, config.resume, len(answers)), None
         answers = self._new_answers()
-        if config.start is not None:
-            _, started, pieces, known = load_run(config.start)
-            network = build_network(config, config.start, len(answers))
+        if config.start_from is not None:
+            _, started, pieces, known = load_run(config.start_from)
+            network = build_network(config, config.start_from, len(answers))
             start_from(network, started, known, answers)
-            tower = read_json_object(config.start / TRUNK, "train the run again")
+            tower = read_json_object(config.start_from / TRUNK, "train the run again")
             return pieces, answers, network, tower
         pieces = self._new_pieces()
         network, tower = make_network(config, pieces, len(answers))
@@ -235,8 +236,8 @@ class PretrainingLearner:
 
     def _new_pieces(self) -> WordPieces:
         training = self.splits.training
-        step = max(len(training.portrait) // _LEARNT_FROM, 1)
-        numbers = training.numbers(np.arange(0, len(training.portrait), step))
+        step = max(len(training.images) // _LEARNT_FROM, 1)
+        numbers = training.numbers(np.arange(0, len(training.images), step))
         texts = (training.index[int(number)].text for number in numbers)
         return new_word_pieces(self.config, texts)
 

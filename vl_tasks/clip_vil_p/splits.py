@@ -1,11 +1,12 @@
 """Training and evaluation pairs of a pre-training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from vl_tasks.clip_vil_p.data.framing import Framing, framing_of
 from vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex
 from vl_tasks.house_tasks.folders import data_folder, image_folder
@@ -20,16 +21,18 @@ class PairSplit:
 
     Attributes:
         index: Index of pairs.
+        framing: Sizes of the images.
         chosen: Numbers of the pairs; None for all.
     """
 
     index: PairIndex
+    framing: Framing
     chosen: np.ndarray | None = None
 
     @cached_property
     def portrait(self) -> np.ndarray:
-        """Orientation of the image of each pair: (pairs,) bool."""
-        return self.index.portrait[self.images]
+        """Whether the frame of each pair's image is higher than wide: (pairs,) bool."""
+        return self.index.portrait(self.framing)[self.images]
 
     @property
     def images(self) -> np.ndarray:
@@ -61,22 +64,24 @@ class Splits:
         folder = data_folder(config)
         images = image_folder(config, folder)
         pairs = open_pairs(folder, config.train_splits, images, config.languages)
+        framing = framing_of(config)
         names = dict.fromkeys((config.select_by, *config.evaluation_splits))
         evaluated = {
-            split: PairSplit(open_pairs(folder, [split], images, config.languages))
+            split: PairSplit(open_pairs(folder, [split], images, config.languages), framing)
             for split in names
             if split != HELD_OUT
         }
-        self.training = PairSplit(pairs)
+        self.training = PairSplit(pairs, framing)
         if config.select_by == HELD_OUT:
-            self.training, held_out = _parted(pairs, folder)
+            self.training, held_out = _parted(self.training, folder)
             evaluated = {HELD_OUT: held_out, **evaluated}
         most = config.evaluation_pairs
         self.evaluated = {split: _thinned(part, most) for split, part in evaluated.items()}
 
 
-def _parted(pairs: PairIndex, folder: Path) -> tuple[PairSplit, PairSplit]:
+def _parted(split: PairSplit, folder: Path) -> tuple[PairSplit, PairSplit]:
     """Reserve the pairs of one image in twenty."""
+    pairs = split.index
     names = (pairs.image_name(image) for image in range(pairs.image_count))
     held = np.fromiter((is_held_out(Path(name).stem) for name in names), bool)
     is_held = held[pairs.images]
@@ -86,13 +91,14 @@ def _parted(pairs: PairIndex, folder: Path) -> tuple[PairSplit, PairSplit]:
             "images, or name a validation split"
         )
     kept, reserved = np.flatnonzero(~is_held), np.flatnonzero(is_held)
-    return PairSplit(pairs, kept.astype(np.uint32)), PairSplit(pairs, reserved.astype(np.uint32))
+    chosen = kept.astype(np.uint32), reserved.astype(np.uint32)
+    return replace(split, chosen=chosen[0]), replace(split, chosen=chosen[1])
 
 
 def _thinned(split: PairSplit, most: int | None) -> PairSplit:
     """Return at most `most` pairs, evenly spread."""
-    total = len(split.portrait)
+    total = len(split.images)
     if most is None or total <= most:
         return split
     places = np.linspace(0, total - 1, most).astype(np.int64)
-    return PairSplit(split.index, split.numbers(places))
+    return replace(split, chosen=split.numbers(places))

@@ -97,7 +97,7 @@ class FusedInputs(_EncodedInputs[Sentences]):
 
     def encode(self, hypotheses: Sequence[Hypothesis]) -> Sentences:
         """Convert hypotheses to token ids."""
-        return Sentences([h.text for h in hypotheses], self.words, self._config.words)
+        return Sentences([h.text for h in hypotheses], self.words, self._config.max_words)
 
     def batch(
         self, hypotheses: Sequence[Hypothesis], sentences: Sentences, rows: np.ndarray

@@ -15,7 +15,7 @@ class Fused(nn.Module):
     def __init__(self, config: EntailmentConfig, channels: int, vocabulary: int) -> None:
         super().__init__()
         self.scale = GridScale(channels)
-        self.reasoner = Mcan(channels, vocabulary, config.embedding, len(LABELS), config.mcan)
+        self.reasoner = Mcan(channels, vocabulary, config.embedding_size, len(LABELS), config.mcan)
         self.architecture = {
             "model": config.model,
             "feature width": str(channels),
@@ -32,7 +32,7 @@ class Towers(nn.Module):
 
     def __init__(self, config: EntailmentConfig, width: int) -> None:
         super().__init__()
-        self.reasoner = TwoTower(width, config.hidden, len(LABELS), config.dropout)
+        self.reasoner = TwoTower(width, config.hidden_size, len(LABELS), config.dropout)
         self.architecture = {"model": config.model, "feature width": str(width)}
 
     def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:

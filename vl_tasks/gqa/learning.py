@@ -83,11 +83,10 @@ class GqaLearner:
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Compute the loss of the training questions `rows` from their logits."""
         classes = torch.from_numpy(self._classes[rows]).to(logits.device)
-        if self.config.objective == "bce":
+        if self.config.loss == "bce":
             targets = F.one_hot(classes, len(self.answers)).float()
             return scaled_answer_loss(logits, targets, self.config)
-        scale = self.config.clip_vil_p.loss_scale
-        return (1.0 if scale is None else scale) * class_loss(logits, classes, self.config.loss)
+        return self._class_scale() * class_loss(logits, classes, self.config.reduction)
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracies 0..1 on the balanced questions of the split `select_by`."""
@@ -118,6 +117,18 @@ class GqaLearner:
         answers = self.answer(self._submitted)
         if distributed.rank() == 0:
             write_gqa_predictions(path, answers)
+
+    def _class_scale(self) -> float:
+        """Return the factor of the cross-entropy.
+
+        CLIP-ViL-Pretrain/src/tasks/gqa.py (`mce_loss`) multiplies it by the number of answers, and
+        then by the loss scale or, without one, by the number of answers again.
+        """
+        config, answers = self.config, len(self.answers)
+        scale = config.clip_vil_p.loss_scale
+        if config.faithful and config.model == "clip-vil-p":
+            return answers * (answers if scale is None else scale)
+        return 1.0 if scale is None else scale
 
     def _read_training(self) -> list[ImageQuestion]:
         """Read the training questions, and set the split "held-out" if it is used."""

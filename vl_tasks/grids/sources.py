@@ -83,14 +83,14 @@ class GridSource:
     @property
     def metadata(self) -> dict[str, str]:
         """Settings that must be equal when a trained model is used again, by name."""
-        size, fit = self._config.size or "default", self._config.fit
+        size, fit = self._config.image_size or "default", self._config.fit
         return {"encoder": self.encoder.weights_sha256, "picture size": str(size), "fit": fit}
 
     @property
     def key(self) -> str:
         """Settings that the grids depend on: weights, precision, size, fit and kind."""
         config = self._config
-        size = "default" if config.size is None else f"{config.size[0]}x{config.size[1]}"
+        size = "x".join(map(str, config.image_size or ("default",)))
         encoder = f"{self.encoder.weights_sha256[:16]}-{self.encoder.precision}"
         suffix = "" if self.kind == "grid" else f"-{self.kind}"
         return f"{encoder}-{size}-{config.fit}{suffix}"
@@ -191,7 +191,7 @@ class GridSource:
         return self._latest[1][rows], self._latest[2][rows]
 
     def _encode_images(self, images: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-        size, fit = self._config.size, self._config.fit
+        size, fit = self._config.image_size, self._config.fit
         if self.kind == "pooled":
             pooled = self.encoder.pooled(images, size, fit)
             return pooled[:, None, None], np.ones((len(pooled), 1, 1), bool)

@@ -66,7 +66,7 @@ class HouseTasksConfig:
     """Maximum average number of balanced GQA-form questions per image."""
     hypotheses: float = 6.0
     """Maximum average number of hypotheses per image."""
-    size: int = 224
+    image_size: int = 224
     """Height and width of an image in pixels."""
     houses: int = 40
     """Number of houses, one fifth of them for val_unseen."""
@@ -79,7 +79,7 @@ class HouseTasksConfig:
     """Random seed for images, questions, hypotheses and captions."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("size",))
+        check_counts(self, ("image_size",))
         check_counts(self, ("seed",), least=0)
         check_numbers(self, ("questions", "gqa_questions", "hypotheses"))
         check_languages(self.languages)
@@ -239,7 +239,7 @@ def _write_gqa_split(
     if not balanced:
         raise _too_few_images(split, len(scenes), "GQA-form questions")
     records, choices_of = gqa_records(scenes, balanced, choices, rng)
-    write_gqa(files, split, (records, choices_of), scenes, config.size)
+    write_gqa(files, split, (records, choices_of), scenes, config.image_size)
     summary = {
         "gqa_questions": len(balanced),
         "all_gqa_questions": len(records),
@@ -314,7 +314,7 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     seen = {"train": False, "val_seen": True, "val_unseen": None}[split]
     bounds = [count * k // len(scans) for k in range(len(scans) + 1)]
     return [
-        ImagePlan(scan, split, seen, _FIRST_ID[split] + a, b - a, config.size, config.seed)
+        ImagePlan(scan, split, seen, _FIRST_ID[split] + a, b - a, config.image_size, config.seed)
         for scan, a, b in zip(scans, bounds, bounds[1:], strict=False)
         if b > a
     ]

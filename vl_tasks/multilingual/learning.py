@@ -23,7 +23,7 @@ from vl_tasks.multilingual.scores import MultilingualScores, score_languages
 from vl_tasks.multilingual.tsv_files import read_tsv
 from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.training import FinalScores
-from vl_tasks.vqa.answers import AnswerVocabulary, normalised
+from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FineTuningInputs
 from vl_tasks.vqa.learning import VqaLearner
 from vl_tasks.vqa.submissions import write_submission
@@ -115,7 +115,8 @@ class MultilingualLearner(VqaLearner):
         )
 
     def _label(self, question: Question) -> str:
-        return normalised(question.majority_answer or question.answers[0])
+        """Return the most frequent answer, not normalised, as the published code looks it up."""
+        return question.majority_answer or question.answers[0]
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         config = self.config
@@ -165,7 +166,7 @@ class MultilingualLearner(VqaLearner):
         config, images = self.config, self._images()
         texts = [one.text for one in self.learnt]
         inputs = FineTuningInputs(config, self.answers, images, config.resume, texts)
-        if config.resume is None and config.start is None:
+        if config.resume is None and config.start_from is None:
             paths = [images[number] for number in dict.fromkeys(q.image_id for q in self.learnt)]
             chosen = np.linspace(0, len(paths) - 1, min(len(paths), _FITTED)).astype(int)
             inputs.standardise([paths[k] for k in chosen])

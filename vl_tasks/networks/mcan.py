@@ -43,9 +43,11 @@ class SelfAttention(nn.Module):
 
     def __init__(self, config: McanConfig, unbiased: bool) -> None:
         super().__init__()
-        self.attention = Attention(config.hidden, config.heads, config.dropout)
-        self.feed_forward = FeedForward(config.hidden, config.feed_forward, config.dropout)
-        self.norms = nn.ModuleList(layer_norm(config.hidden, unbiased) for _ in range(2))
+        self.attention = Attention(config.hidden_size, config.heads, config.dropout)
+        self.feed_forward = FeedForward(
+            config.hidden_size, config.feed_forward_size, config.dropout
+        )
+        self.norms = nn.ModuleList(layer_norm(config.hidden_size, unbiased) for _ in range(2))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -64,10 +66,12 @@ class GuidedAttention(nn.Module):
 
     def __init__(self, config: McanConfig, unbiased: bool) -> None:
         super().__init__()
-        self.own = Attention(config.hidden, config.heads, config.dropout)
-        self.guided = Attention(config.hidden, config.heads, config.dropout)
-        self.feed_forward = FeedForward(config.hidden, config.feed_forward, config.dropout)
-        self.norms = nn.ModuleList(layer_norm(config.hidden, unbiased) for _ in range(3))
+        self.own = Attention(config.hidden_size, config.heads, config.dropout)
+        self.guided = Attention(config.hidden_size, config.heads, config.dropout)
+        self.feed_forward = FeedForward(
+            config.hidden_size, config.feed_forward_size, config.dropout
+        )
+        self.norms = nn.ModuleList(layer_norm(config.hidden_size, unbiased) for _ in range(3))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor, guide: Tensor, guide_mask: Tensor) -> Tensor:
@@ -87,8 +91,8 @@ class Pooling(nn.Module):
 
     def __init__(self, config: McanConfig, glimpses: int) -> None:
         super().__init__()
-        self.weights = FeedForward(config.hidden, config.pooling, config.dropout)
-        self.weights[-1] = nn.Linear(config.pooling, glimpses)
+        self.weights = FeedForward(config.hidden_size, config.pooling_size, config.dropout)
+        self.weights[-1] = nn.Linear(config.pooling_size, glimpses)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the means (B, G, C) over the real rows of x (B, L, C)."""
@@ -110,7 +114,7 @@ class QuestionReader(nn.Module):
         self, vocabulary: int, embedding: int, config: McanConfig, unbiased: bool = False
     ) -> None:
         super().__init__()
-        self.words = Words(vocabulary, embedding, config.hidden)
+        self.words = Words(vocabulary, embedding, config.hidden_size)
         self.layers = nn.ModuleList(SelfAttention(config, unbiased) for _ in range(config.layers))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,8 +137,8 @@ class GuidedCells(nn.Module):
 
     def __init__(self, channels: int, config: McanConfig, unbiased: bool = False) -> None:
         super().__init__()
-        self.project = nn.Linear(channels, config.hidden)
-        self.positions = GridPositions(config.hidden) if config.positions else None
+        self.project = nn.Linear(channels, config.hidden_size)
+        self.positions = GridPositions(config.hidden_size) if config.positions else None
         self.layers = nn.ModuleList(GuidedAttention(config, unbiased) for _ in range(config.layers))
 
     def forward(self, grids: Grids, words: Tensor, word_mask: Tensor) -> Tensor:
@@ -172,9 +176,11 @@ class Mcan(nn.Module):
         self.reader = QuestionReader(vocabulary, embedding, config, faithful)
         self.places = GuidedCells(channels, config, faithful)
         self.pools = nn.ModuleList(Pooling(config, 1) for _ in range(2))
-        self.merges = nn.ModuleList(nn.Linear(config.hidden, config.fused) for _ in range(2))
-        self.norm = layer_norm(config.fused, faithful)
-        self.classifier = nn.Linear(config.fused, classes)
+        self.merges = nn.ModuleList(
+            nn.Linear(config.hidden_size, config.fused_size) for _ in range(2)
+        )
+        self.norm = layer_norm(config.fused_size, faithful)
+        self.classifier = nn.Linear(config.fused_size, classes)
 
     @property
     def word_vectors(self) -> nn.Embedding:

@@ -54,8 +54,9 @@ def expected_calibration_error(
         confidence: (N,) 0..1.
         bins: Number of bins.
     """
-    # In float32, as there, because confidences at the edges of bins are common.
-    edges = np.linspace(0, 1, bins + 1, dtype=np.float32)
+    # As there, because confidences at the edges of bins are common; numpy's edges differ in the
+    # last bit.
+    edges = torch.linspace(0, 1, bins + 1).numpy()
     number = np.searchsorted(edges, np.asarray(confidence, np.float32), side="left")
     inside = number > 0
     size = bins + 2

@@ -33,8 +33,8 @@ _FORMAT = "clipnav vqa outputs 1"
 # Settings of a run that its outputs do not depend on.
 _WITHOUT_INFLUENCE = (
     "data images optimiser iterations minutes batch_size evaluate_every evaluation_batch_size "
-    "select_by evaluation_splits submit output track config resume seed threads device start "
-    "preset loss answers min_count train_splits variant glove regions"
+    "select_by evaluation_splits submit output track config resume seed threads device start_from "
+    "preset reduction answers min_count train_splits variant glove regions"
 ).split()
 
 

@@ -20,15 +20,15 @@ class TextConfig:
     bert: str | None = None
     """BERT whose weights and word pieces are used: a folder of transformers, or a name on Hugging
     Face. Default: random weights, and word pieces learnt from the training sentences."""
-    vocabulary: int = 4000
+    vocabulary_size: int = 4000
     """Largest number of word pieces that are learnt (without `bert`)."""
-    hidden: int = 768
+    hidden_size: int = 768
     """Width of the hidden states (without `bert`)."""
     layers: int = 12
     """Number of layers (without `bert`)."""
     heads: int = 12
     """Number of attention heads (without `bert`)."""
-    feed_forward: int = 3072
+    feed_forward_size: int = 3072
     """Hidden width of the feed-forward layers (without `bert`)."""
     dropout: float = 0.1
     """Dropout rate of hidden states and attention weights."""
@@ -46,10 +46,10 @@ class TextConfig:
         Raises:
             ValueError: A setting is out of range; names its flag.
         """
-        names = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
+        names = ("vocabulary_size", "hidden_size", "layers", "heads", "feed_forward_size")
         check_counts(self, names, part)
         check_dropout(self, ("dropout",), part)
-        check_heads(self.hidden, self.heads, f"--{part}hidden", f"--{part}heads")
+        check_heads(self.hidden_size, self.heads, f"--{part}hidden-size", f"--{part}heads")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ class TrunkOptimiserConfig:
 class FineTuningConfig:
     """Training end to end, of models that are trained with their image tower."""
 
-    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
+    trunk_optimiser: TrunkOptimiserConfig = field(
+        default_factory=lambda: TrunkOptimiserConfig(0.001)
+    )
     """Optimiser of the visual trunk."""
     loss_scale: float | None = None
     """Factor of the loss: binary cross-entropy is averaged over the answers and multiplied by it,
@@ -126,7 +128,7 @@ class FineTuningConfig:
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
     frozen_trunk: bool = False
     """Do not train the trunk."""
-    words: int = 20
+    max_words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     accumulate: int = 1
     """Number of batches whose gradients are added up for one weight update."""
@@ -141,9 +143,9 @@ class FineTuningConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
-        check_counts(self, ("words",), "clip-vil-p.", least=3)
+        check_counts(self, ("max_words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
-        self.trunk.check("clip-vil-p.trunk.")
+        self.trunk_optimiser.check("clip-vil-p.trunk-optimiser.")
 
 
 def check_image_size(size: tuple[int, int], flag: str) -> None:
@@ -163,15 +165,15 @@ def check_start(model: str, start: Path | None, vision: bool) -> None:
     The model multilingual may have a pre-trained run, and has images.
 
     Raises:
-        ValueError: --start is missing or has no effect, or --no-vision is set.
+        ValueError: --start-from is missing or has no effect, or --no-vision is set.
     """
     if model not in FINE_TUNED_MODELS:
         if start is not None:
-            raise ValueError(f"--start {start} has no effect with --model {model}; omit it")
+            raise ValueError(f"--start-from {start} has no effect with --model {model}; omit it")
         return
     if start is None and model == "clip-vil-p":
         raise ValueError(
-            "--model clip-vil-p requires --start RUN; name a run of clipnav pretrain-vl"
+            "--model clip-vil-p requires --start-from RUN; name a run of clipnav pretrain-vl"
         )
     if not vision:
         raise ValueError(f"--no-vision: {model} requires images; choose another --model")

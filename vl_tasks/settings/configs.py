@@ -54,7 +54,7 @@ class GridConfig:
     fit: Fit = "center_crop"
     """Resizing of images: center_crop (as in the encoder's training), stretch or pad (to the input
     size), or native (original size)."""
-    size: tuple[int, int] | None = None
+    image_size: tuple[int, int] | None = None
     """Height and width of the encoder input in pixels; default: the encoder's training size."""
     keep: bool = True
     """Cache of grid features on disk (below $CLIPNAV_CACHE), in half precision."""
@@ -147,7 +147,7 @@ class FineTunableConfig(RunConfig):
     """Preset that sets the defaults."""
     model: str = "mcan"
     """Architecture of the model."""
-    start: Path | None = None
+    start_from: Path | None = None
     """Run of clipnav pretrain-vl that the training starts from, for models that are trained with
     their image tower, such as clip-vil-p."""
     clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
@@ -155,7 +155,7 @@ class FineTunableConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_start(self.model, self.start, self.vision)
+        check_start(self.model, self.start_from, self.vision)
 
 
 @dataclass(frozen=True)
@@ -174,15 +174,15 @@ class QuestionConfig(FineTunableConfig):
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
     openvqa's layer normalisation."""
-    loss: Reduction = "mean"
+    reduction: Reduction = "mean"
     """Reduction of the loss over the questions of a batch: mean (mmf) or sum (openvqa)."""
     tokenizer: Tokenizer = "ours"
     """Tokenizer of the questions: ours, openvqa's or mmf's."""
-    embedding: int = 300
+    embedding_size: int = 300
     """Width of the word embeddings."""
     glove: Path | None = None
     """GloVe text file that initialises the word embeddings."""
-    words: int = 14
+    max_words: int = 14
     """Maximum number of words of a question; longer questions are truncated."""
     answers: Path | None = None
     """Answer vocabulary file, ours or a published one; default: built from the training split."""
@@ -193,7 +193,7 @@ class QuestionConfig(FineTunableConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("embedding", "words", "min_count"))
+        check_counts(self, ("embedding_size", "max_words", "min_count"))
         check_splits(self, ("train_splits",))
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
@@ -214,8 +214,8 @@ class VqaConfig(QuestionConfig):
     """Script that trains such runs."""
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
-    openvqa's layer normalisation, multilingual learns one answer per question and, without --start,
-    has one position for all visual tokens."""
+    openvqa's layer normalisation, multilingual learns one answer per question and, without
+    --start-from, has one position for all visual tokens."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
     languages: tuple[str, ...] = ("en",)
@@ -223,7 +223,7 @@ class VqaConfig(QuestionConfig):
     evaluation_languages: tuple[str, ...] | None = None
     """Languages of the evaluation of --model multilingual; default: those of --languages."""
     multilingual: MultilingualConfig = field(default_factory=MultilingualConfig)
-    """New network of --model multilingual, without --start."""
+    """New network of --model multilingual, without --start-from."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -251,23 +251,23 @@ class EntailmentConfig(FineTunableConfig):
     """Script that trains such runs."""
     model: Literal["fused", "two-tower", "clip-vil-p"] = "fused"
     """Architecture: fused (MCAN over words and grid cells), two-tower (a small network over the
-    CLIP embeddings of image and sentence), or clip-vil-p (see --start)."""
+    CLIP embeddings of image and sentence), or clip-vil-p (see --start-from)."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of the fused model."""
-    hidden: int = 512
+    hidden_size: int = 512
     """Hidden width of the two-tower model."""
-    embedding: int = 300
+    embedding_size: int = 300
     """Width of the word embeddings."""
     glove: Path | None = None
     """GloVe text file that initialises the word embeddings."""
-    words: int = 30
+    max_words: int = 30
     """Maximum number of words of a hypothesis; longer hypotheses are truncated."""
     dropout: float = 0.1
     """Dropout rate of the two-tower model."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("hidden", "embedding", "words"))
+        check_counts(self, ("hidden_size", "embedding_size", "max_words"))
         check_dropout(self, ("dropout",))
 
     @property
@@ -280,7 +280,7 @@ class EntailmentConfig(FineTunableConfig):
 class CaptionConfig(RunConfig):
     """Settings of a captioning training.
 
-    The phase "scst" starts from the weights of the cross-entropy run `start`.
+    The phase "scst" starts from the weights of the cross-entropy run `start_from`.
     """
 
     COMMAND: ClassVar[str] = "clipnav train-captioner"
@@ -289,7 +289,7 @@ class CaptionConfig(RunConfig):
     """Preset that sets the defaults."""
     phase: Literal["xe", "scst"] = "xe"
     """Training objective: xe (cross-entropy) or scst (self-critical sequence training)."""
-    start: Path | None = None
+    start_from: Path | None = None
     """Folder of the cross-entropy run whose weights initialise self-critical training."""
     captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
     """Sizes of the captioner."""
@@ -314,9 +314,10 @@ class CaptionConfig(RunConfig):
         super().__post_init__()
         counts = ("captions_per_image", "max_words", "min_count", "beams", "max_length")
         check_counts(self, counts)
-        if (self.phase == "scst") != (self.start is not None):
+        if (self.phase == "scst") != (self.start_from is not None):
             raise ValueError(
-                "--phase scst and --start RUN (a cross-entropy run) require each other; set both"
+                "--phase scst and --start-from RUN (a cross-entropy run) require each other; set "
+                "both"
             )
 
     @property

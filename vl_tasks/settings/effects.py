@@ -13,11 +13,12 @@ from vl_tasks.settings.configs import (
     RunConfig,
     VqaConfig,
 )
+from vl_tasks.settings.gqa import GqaConfig
 from vl_tasks.settings.pretraining import PretrainConfig
 
 # Settings of models over the features of frozen encoders.
-_OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding", "glove", "words")
-_TEXT_SIZES = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
+_OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding_size", "glove", "max_words")
+_TEXT_SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "feed_forward_size")
 _TRUNK_BUILDING = ("encoder", "pretrained", "random_weights", "positions", "standardise")
 
 
@@ -32,7 +33,7 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     if isinstance(config, EntailmentConfig):
         idle |= _idle_in_entailment(config)
     if isinstance(config, CaptionConfig) and config.phase == "xe":
-        idle["baseline"] = "without --start, which selects self-critical training"
+        idle["baseline"] = "without --start-from, which selects self-critical training"
     if config.vision:
         return idle
     idle["images"] = "with --no-vision"
@@ -45,9 +46,9 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
 def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     """Return the settings of a pre-training without effect; see `idle_settings`."""
     idle = idle_training_settings(config)
-    if config.start is not None:
+    if config.start_from is not None:
         names = ("text", "model", *(f"trunk.{name}" for name in _TRUNK_BUILDING))
-        idle |= dict.fromkeys(names, "with --start, whose run has its own networks")
+        idle |= dict.fromkeys(names, "with --start-from, whose run has its own networks")
     elif config.text.bert is not None:
         idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
     if config.model == "multilingual":
@@ -71,9 +72,10 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     model = f"with --model {config.model}"
     names: tuple[str, ...]
     if config.model in FINE_TUNED_MODELS:
-        names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "loss")
+        names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "reduction")
         names = (*names, *_OF_FROZEN_ENCODERS)
-        if config.model == "multilingual":
+        is_scaled = isinstance(config, GqaConfig) and config.loss == "ce"
+        if config.model == "multilingual" or is_scaled:
             names = tuple(name for name in names if name != "faithful")
     else:
         names = ("mcan" if config.model == "pythia" else "pythia", "clip_vil_p")
@@ -81,7 +83,7 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     if isinstance(config, VqaConfig):
         idle |= _idle_in_languages(config)
     if config.clip_vil_p.frozen_trunk:
-        names = ("clip_vil_p.trunk", "clip_vil_p.frozen_norms")
+        names = ("clip_vil_p.trunk_optimiser", "clip_vil_p.frozen_norms")
         idle |= dict.fromkeys(names, "with --clip-vil-p.frozen-trunk")
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
@@ -96,8 +98,8 @@ def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
     names = ("languages", "evaluation_languages", "multilingual")
     if config.model != "multilingual":
         return dict.fromkeys(names, f"with --model {config.model}")
-    if config.start is not None:
-        return {"multilingual": "with --start, whose run has its own networks"}
+    if config.start_from is not None:
+        return {"multilingual": "with --start-from, whose run has its own networks"}
     idle = {"multilingual.text.pooling": "with --model multilingual"}
     if config.multilingual.text.bert is not None:
         names = tuple(f"multilingual.text.{name}" for name in _TEXT_SIZES)
@@ -106,8 +108,8 @@ def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
 
 
 def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:
-    fused = ("mcan", "embedding", "glove", "words", "standardise")
-    two_tower = ("hidden", "dropout")
+    fused = ("mcan", "embedding_size", "glove", "max_words", "standardise")
+    two_tower = ("hidden_size", "dropout")
     names = {
         "fused": (*two_tower, "clip_vil_p"),
         "two-tower": (*fused, "clip_vil_p"),

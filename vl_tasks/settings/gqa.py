@@ -22,8 +22,12 @@ class GqaConfig(QuestionConfig):
     """Script that trains such runs."""
     model: Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"] = "mcan"
     """Architecture of the model."""
-    objective: Literal["ce", "bce"] = "ce"
+    loss: Literal["ce", "bce"] = "ce"
     """Loss: ce (cross-entropy, as in openvqa) or bce (binary cross-entropy, as in CLIP-ViL_p)."""
+    faithful: bool = False
+    """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
+    openvqa's layer normalisation, clip-vil-p with --loss ce multiplies the loss by the number of
+    answers, and then by --clip-vil-p.loss-scale or again by the number of answers."""
     consistency: bool = True
     """Consistency among the final scores, for splits with a file of all questions: the entailed
     questions are answered, too."""
@@ -68,8 +72,8 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
         mcan=vqa.mcan,
         faithful=True,
         tokenizer="openvqa",
-        loss="sum",
-        words=30,
+        reduction="sum",
+        max_words=30,
         min_count=1,
         standardise=False,
         optimiser=replace(
@@ -97,8 +101,8 @@ _HOUSES = GqaConfig(
     model="mcan",
     mcan=VQA_PRESETS["houses"].mcan,
     pythia=VQA_PRESETS["houses"].pythia,
-    embedding=64,
-    words=20,
+    embedding_size=64,
+    max_words=20,
     min_count=1,
     optimiser=VQA_PRESETS["houses"].optimiser,
     iterations=3000,

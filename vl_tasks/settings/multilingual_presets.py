@@ -1,7 +1,7 @@
 """Presets of multilingual VQA: our own for the houses, and published ones.
 
 The published settings are those of gchhablani/multilingual-vqa (0f43030e) on eight TPU cores. The
-learning rate decayed to 1e-6 there, and to 0 here.
+learning rate of the fine-tuning decayed to 1e-6 there, and to 0 here.
 """
 
 from dataclasses import replace
@@ -28,14 +28,12 @@ _PUBLISHED_TEXT = TextConfig(bert="bert-base-multilingual-uncased")
 _PUBLISHED_TRUNK = TrunkConfig("ViT-B-32-quickgelu", "openai", standardise=False)
 _PUBLISHED_WORDS = 128 - 50  # maximum length of the sequence without the visual tokens
 
-_TEXT = TextConfig(vocabulary=3000, hidden=128, layers=3, heads=4, feed_forward=256)
+_TEXT = TextConfig(vocabulary_size=3000, hidden_size=128, layers=3, heads=4, feed_forward_size=256)
 _TRUNK = TrunkConfig(positions=8, frozen_norms=True, frozen=True)
 
 
-def _optimiser(rate: float, warmup: int, epsilon: float = 1e-8) -> OptimiserConfig:
-    return OptimiserConfig(
-        "adamw", rate, epsilon=epsilon, weight_decay=0.01, schedule="linear", warmup=warmup
-    )
+def _optimiser(rate: float, warmup: int) -> OptimiserConfig:
+    return OptimiserConfig("adamw", rate, weight_decay=0.01, schedule="linear", warmup=warmup)
 
 
 def _clipped(rate: float, warmup: int) -> OptimiserConfig:
@@ -52,7 +50,7 @@ _HOUSES = PretrainConfig(
     trunk=_TRUNK,
     image_size=(128, 128),
     cells=None,
-    words=32,
+    max_words=32,
     optimiser=_clipped(1e-3, 200),
     trunk_optimiser=TrunkOptimiserConfig(5e-4, name="adamw"),
     precision="medium",
@@ -85,10 +83,11 @@ MULTILINGUAL_PRETRAINING = {
         trunk=_PUBLISHED_TRUNK,
         image_size=(224, 224),
         cells=None,
-        words=_PUBLISHED_WORDS,
+        max_words=_PUBLISHED_WORDS,
         faithful=True,
-        optimiser=_optimiser(1e-4, 5000, epsilon=1e-6),
-        trunk_optimiser=TrunkOptimiserConfig(1e-4, name="adamw", weight_decay=0.01),
+        # run.sh leaves weight decay and epsilon at transformers' defaults, 0 and 1e-8.
+        optimiser=replace(_optimiser(1e-4, 5000), weight_decay=0.0),
+        trunk_optimiser=TrunkOptimiserConfig(1e-4, name="adamw", weight_decay=0.0),
         iterations=5 * _CAPTIONS // (64 * _CORES),
         batch_size=64,
         evaluate_every=5000,
@@ -108,7 +107,7 @@ _TUNED_HOUSES = VqaConfig(
         TrunkOptimiserConfig(5e-4, name="adamw"),
         frozen_norms=True,
         frozen_trunk=True,
-        words=32,
+        max_words=32,
         precision="medium",
         sentences_per_image=8,
     ),
@@ -142,14 +141,14 @@ MULTILINGUAL_VQA = {
         data="data/vqa",
         model="multilingual",
         languages=_PUBLISHED_LANGUAGES,
-        start=Path("runs/pretrain-vl-multilingual-cc12m"),
+        start_from=Path("runs/pretrain-vl-multilingual-cc12m"),
         faithful=True,
         clip_vil_p=FineTuningConfig(
             TrunkOptimiserConfig(5e-5, name="adamw", weight_decay=0.01),
-            words=_PUBLISHED_WORDS,
+            max_words=_PUBLISHED_WORDS,
             workers=8,
         ),
-        optimiser=_optimiser(5e-5, 1600, epsilon=1e-6),
+        optimiser=replace(_optimiser(5e-5, 1600), epsilon=1e-6),
         iterations=10 * _QUESTIONS // (128 * _CORES),
         batch_size=128,
         evaluate_every=1000,

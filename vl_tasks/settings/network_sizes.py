@@ -9,19 +9,21 @@ from training.settings import check_counts, check_dropout
 class PythiaConfig:
     """Sizes of Pythia."""
 
-    hidden: int = 1024
+    hidden_size: int = 1024
     """Width of the question LSTM."""
-    attention: int = 512
+    attention_size: int = 512
     """Hidden width of the attention over words."""
-    product: int = 5000
+    product_size: int = 5000
     """Width of the joint image-question embedding (elementwise product)."""
-    text_head: int = 300
+    text_head_size: int = 300
     """Hidden width of the classifier's text branch."""
     dropout: float = 0.1
     """Dropout rate of the joint image-question embedding."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("hidden", "attention", "product", "text_head"), "pythia.")
+        check_counts(
+            self, ("hidden_size", "attention_size", "product_size", "text_head_size"), "pythia."
+        )
         check_dropout(self, ("dropout",), "pythia.")
 
 
@@ -29,17 +31,17 @@ class PythiaConfig:
 class McanConfig:
     """Sizes of MCAN and MoVie+MCAN."""
 
-    hidden: int = 512
+    hidden_size: int = 512
     """Width of words and grid cells."""
-    feed_forward: int = 2048
+    feed_forward_size: int = 2048
     """Hidden width of the feed-forward layers."""
     layers: int = 6
     """Number of self-attention layers over words, and of guided-attention layers over cells."""
     heads: int = 8
     """Number of attention heads."""
-    pooling: int = 512
+    pooling_size: int = 512
     """Hidden width of the attention pooling over words and grid cells."""
-    fused: int = 1024
+    fused_size: int = 1024
     """Width of the fused image-question vector."""
     dropout: float = 0.1
     """Dropout rate of attention, feed-forward layers and pooling."""
@@ -47,19 +49,26 @@ class McanConfig:
     """Position embeddings of the grid cells (off in the original implementations)."""
 
     def __post_init__(self) -> None:
-        names = ("hidden", "feed_forward", "layers", "heads", "pooling", "fused")
+        names = (
+            "hidden_size",
+            "feed_forward_size",
+            "layers",
+            "heads",
+            "pooling_size",
+            "fused_size",
+        )
         check_counts(self, names, "mcan.")
         check_dropout(self, ("dropout",), "mcan.")
-        check_heads(self.hidden, self.heads, "--mcan.hidden", "--mcan.heads")
+        check_heads(self.hidden_size, self.heads, "--mcan.hidden-size", "--mcan.heads")
 
 
 @dataclass(frozen=True)
 class CaptionerConfig:
     """Sizes of the captioner."""
 
-    width: int = 512
+    hidden_size: int = 512
     """Width of words and grid cells."""
-    feed_forward: int = 2048
+    feed_forward_size: int = 2048
     """Hidden width of the feed-forward layers."""
     layers: int = 6
     """Number of layers of the encoder and of the decoder."""
@@ -76,9 +85,9 @@ class CaptionerConfig:
     outside the square root."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("width", "feed_forward", "layers", "heads"), "captioner.")
+        check_counts(self, ("hidden_size", "feed_forward_size", "layers", "heads"), "captioner.")
         check_dropout(self, ("dropout", "input_dropout"), "captioner.")
-        check_heads(self.width, self.heads, "--captioner.width", "--captioner.heads")
+        check_heads(self.hidden_size, self.heads, "--captioner.hidden-size", "--captioner.heads")
 
 
 def check_heads(width: int, heads: int, width_flag: str, heads_flag: str) -> None:

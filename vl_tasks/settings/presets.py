@@ -16,16 +16,22 @@ from vl_tasks.settings.configs import (
 from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 
 _SMALL = McanConfig(
-    hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
+    hidden_size=128,
+    feed_forward_size=256,
+    layers=2,
+    heads=4,
+    pooling_size=128,
+    fused_size=256,
+    positions=True,
 )
 # Of all models, so that --model alone changes to another one that trains in minutes.
 _SMALL_NETWORKS: dict[str, Any] = {
     "mcan": _SMALL,
-    "pythia": PythiaConfig(hidden=128, attention=64, product=512, text_head=64),
+    "pythia": PythiaConfig(hidden_size=128, attention_size=64, product_size=512, text_head_size=64),
 }
-_LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
+_LARGE = McanConfig(hidden_size=1024, feed_forward_size=4096, pooling_size=512, fused_size=2048)
 # CLIP-ViL stretches images to 600 x 1000, which gives 18 x 31 grid cells.
-_CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
+_CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(600, 1000))
 _VQA_V2_TRAIN = 443_757  # questions
 # Default folder of openvqa's bottom-up features of VQA v2.
 _REGIONS = Path("data/vqa/regions")
@@ -70,7 +76,7 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfi
         mcan=mcan,
         faithful=True,
         tokenizer="openvqa",
-        loss="sum",
+        reduction="sum",
         variant="V1",
         standardise=False,
         optimiser=OptimiserConfig(
@@ -106,8 +112,8 @@ VQA_PRESETS = {
         **HOUSE_SPLITS,
         model="mcan",
         **_SMALL_NETWORKS,
-        embedding=64,
-        words=20,
+        embedding_size=64,
+        max_words=20,
         optimiser=_one_cycle(1e-3, 200),
         iterations=3000,
         batch_size=128,
@@ -121,7 +127,7 @@ VQA_PRESETS = {
         # One shape per image: MCAN overfits to this small number of images.
         model="pythia",
         **_SMALL_NETWORKS,
-        embedding=64,
+        embedding_size=64,
         optimiser=_one_cycle(1e-3, 200),
         iterations=1500,
         batch_size=128,
@@ -134,7 +140,7 @@ VQA_PRESETS = {
         **HELD_OUT_ALONE,
         model="pythia",
         **_SMALL_NETWORKS,
-        embedding=64,
+        embedding_size=64,
         min_count=1,
         optimiser=_one_cycle(1e-3, 50),
         iterations=600,
@@ -202,7 +208,7 @@ _HOUSE_ENTAILMENT = EntailmentConfig(
     preset="houses",
     **HOUSE_SPLITS,
     mcan=_SMALL,
-    embedding=64,
+    embedding_size=64,
     optimiser=_one_cycle(1e-3, 200),
     iterations=3000,
     batch_size=128,
@@ -218,7 +224,7 @@ ENTAILMENT_PRESETS = {
         data="data/snli_ve",
         select_by="dev",
         evaluation_splits=("dev", "test"),
-        grids=GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448)),
+        grids=GridConfig("RN50x4", "openai", fit="stretch", image_size=(448, 448)),
         optimiser=_one_cycle(1e-4, 2000),
         iterations=60_000,
         batch_size=64,
@@ -240,10 +246,10 @@ ENTAILMENT_PRESETS = {
 }
 
 _SMALL_CAPTIONER = CaptionerConfig(
-    width=128, feed_forward=256, layers=2, heads=4, input_dropout=0.1, positions=True
+    hidden_size=128, feed_forward_size=256, layers=2, heads=4, input_dropout=0.1, positions=True
 )
 _XE_IMAGES = 113_287  # train and restval of Karpathy's split
-_COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448))
+_COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(448, 448))
 
 # The house captions use Karpathy's split names: val is val_seen, test is val_unseen.
 _HOUSE_CAPTIONS = CaptionConfig(

@@ -46,7 +46,7 @@ class PretrainConfig:
     folders languages/LANGUAGE of the data."""
     train_splits: tuple[str, ...] = ("train",)
     """Training splits."""
-    start: Path | None = None
+    start_from: Path | None = None
     """Folder of a run of clipnav pretrain-vl whose weights and word pieces are used, such as that
     of the first stage. Answers that both runs have keep their weights."""
     text: TextConfig = field(default_factory=TextConfig)
@@ -54,11 +54,12 @@ class PretrainConfig:
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     """Visual trunk."""
     image_size: tuple[int, int] = (384, 640)
-    """Shorter and longer side in pixels of the images: they are resized to fit, and padded."""
+    """Shorter and longer side in pixels of the images: they are resized to fit, and padded.
+    multilingual with --faithful: the shorter side is resized, and the centre is cut out."""
     cells: int | None = 100
     """Number of grid cells drawn at random per image and iteration; "None": all cells. Evaluation
     uses all cells."""
-    words: int = 20
+    max_words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     exchanged: float = 0.5
     """Fraction of the pairs that get a sentence of another image, for the matching objective, which
@@ -74,9 +75,10 @@ class PretrainConfig:
     min_count: int = 9
     """Minimum number of occurrences of an answer (without --answers)."""
     faithful: bool = False
-    """Exact computation of the published code: padding counts as image; clip-vil-p has no tanh in
-    the pooler and also learns masked words from pairs that do not match; multilingual has one
-    position for all visual tokens, which include the class token of a ViT."""
+    """Exact computation of the published code: padding counts as image, and images are resized and
+    padded or cut as there; clip-vil-p has no tanh in the pooler and also learns masked words from
+    pairs that do not match; multilingual has one position for all visual tokens, which include the
+    class token of a ViT."""
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig("adamw"))
     """Optimiser of the transformer, and gradient clipping over all weights."""
     trunk_optimiser: TrunkOptimiserConfig = field(default_factory=TrunkOptimiserConfig)
@@ -136,7 +138,7 @@ class PretrainConfig:
         )
         counts = ("iterations", "accumulate", "evaluate_every", "min_count", "threads")
         check_counts(self, (*sizes, *counts))
-        check_counts(self, ("words",), least=3)
+        check_counts(self, ("max_words",), least=3)
         check_counts(self, ("workers", "seed"), least=0)
         check_minutes(self.minutes)
         check_held_out(self.select_by, self.evaluation_splits)

@@ -69,11 +69,11 @@ _HOUSES = PretrainConfig(
     **HOUSE_SPLITS,
     # Dropout slows the training of so small a network, and it does not overfit in this time.
     text=TextConfig(
-        vocabulary=600,
-        hidden=128,
+        vocabulary_size=600,
+        hidden_size=128,
         layers=3,
         heads=4,
-        feed_forward=256,
+        feed_forward_size=256,
         dropout=0.0,
         pooling="means",
     ),
@@ -81,7 +81,7 @@ _HOUSES = PretrainConfig(
     # The cells of smaller images do not show the colour of small things.
     image_size=(192, 192),
     cells=None,
-    words=32,
+    max_words=32,
     exchanged=0.2,
     masked_questions=False,
     min_count=2,
@@ -115,7 +115,7 @@ PRETRAIN_PRESETS = {
         image_size=(192, 288),
     ),
     # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
-    # Ctrl-C. Stage 2 starts from it with --start.
+    # Ctrl-C. Stage 2 starts from it with --start-from.
     "rn50-stage-1": _published("rn50-stage-1", "RN50", 32, 1e-4, 20, (12, 17), False),
     "rn50-stage-2": _published("rn50-stage-2", "RN50", 32, 5e-5, 11, (4, 8), True),
     "rn50x4-stage-1": _published("rn50x4-stage-1", "RN50x4", 30, 5e-5, 20, (12, 17), False),
@@ -127,29 +127,25 @@ _VQA_UPDATES = (443_757 + 214_354 - 25_994) // 256  # an epoch
 _SMALL_RUN = Path("runs/pretrain-vl-house")
 
 
-def _small_optimiser(rate: float, warmup: int) -> OptimiserConfig:
-    return OptimiserConfig(
-        "adamw",
-        rate,
-        weight_decay=0.01,
-        schedule="linear",
-        warmup=warmup,
-        clip="norm",
-        clip_at=1.0,
-    )
-
-
 _SMALL: dict[str, Any] = {
     "model": "clip-vil-p",
-    "start": _SMALL_RUN,
+    "start_from": _SMALL_RUN,
     "clip_vil_p": FineTuningConfig(
         TrunkOptimiserConfig(1e-4, name="adamw"),
         frozen_norms=True,
-        words=32,
+        max_words=32,
         sentences_per_image=8,
         precision="medium",
     ),
-    "optimiser": _small_optimiser(5e-4, 100),
+    "optimiser": OptimiserConfig(
+        "adamw",
+        5e-4,
+        weight_decay=0.01,
+        schedule="linear",
+        warmup=100,
+        clip="norm",
+        clip_at=1.0,
+    ),
     "iterations": 2500,
     "batch_size": 64,
     "evaluate_every": 500,
@@ -164,7 +160,7 @@ CLIP_VIL_P_VQA = {
         preset="clip-vil-p",
         data="data/vqa",
         model="clip-vil-p",
-        start=Path("runs/rn50x4-stage-2"),
+        start_from=Path("runs/rn50x4-stage-2"),
         clip_vil_p=FineTuningConfig(
             TrunkOptimiserConfig(0.001, milestones=(2 * _VQA_UPDATES,)),
             loss_scale=500.0,
@@ -191,8 +187,25 @@ CLIP_VIL_P_VQA = {
         device="cuda",
     ),
 }
-_GQA_UPDATES = GQA_TRAIN // 256  # an epoch
 _PUBLISHED_VQA = CLIP_VIL_P_VQA["clip-vil-p"]
+
+
+def _as_vqa(epoch: int) -> dict[str, Any]:
+    """Return the published settings of VQA for epochs of other lengths, but for its loss scale."""
+    tuning, optimiser = _PUBLISHED_VQA.clip_vil_p, _PUBLISHED_VQA.optimiser
+    trunk = replace(tuning.trunk_optimiser, milestones=(2 * epoch,))
+    return {
+        "model": "clip-vil-p",
+        "start_from": _PUBLISHED_VQA.start_from,
+        "clip_vil_p": replace(tuning, trunk_optimiser=trunk, loss_scale=None),
+        "optimiser": replace(optimiser, warmup=round(0.05 * 5 * epoch)),
+        "iterations": 5 * epoch,
+        "batch_size": _PUBLISHED_VQA.batch_size,
+        "evaluate_every": epoch,
+        "device": "cuda",
+    }
+
+
 CLIP_VIL_P_GQA = {
     "houses-clip-vil-p": GqaConfig(
         preset="houses-clip-vil-p", **HOUSE_SPLITS, **_SMALL, min_count=1
@@ -206,22 +219,11 @@ CLIP_VIL_P_GQA = {
     "clip-vil-p": GqaConfig(
         preset="clip-vil-p",
         data="data/gqa",
-        model="clip-vil-p",
-        objective="bce",
+        **_as_vqa(GQA_TRAIN // 256),
+        loss="bce",
         min_count=1,
-        start=_PUBLISHED_VQA.start,
-        clip_vil_p=replace(
-            _PUBLISHED_VQA.clip_vil_p,
-            trunk=TrunkOptimiserConfig(0.001, milestones=(2 * _GQA_UPDATES,)),
-            loss_scale=None,
-        ),
-        optimiser=replace(_PUBLISHED_VQA.optimiser, warmup=round(0.05 * 5 * _GQA_UPDATES)),
-        iterations=5 * _GQA_UPDATES,
-        batch_size=8,
-        evaluate_every=_GQA_UPDATES,
         select_by="testdev",
         evaluation_splits=("testdev",),
-        device="cuda",
     ),
 }
 CLIP_VIL_P_ENTAILMENT = {
@@ -229,19 +231,14 @@ CLIP_VIL_P_ENTAILMENT = {
     "small-clip-vil-p": EntailmentConfig(
         preset="small-clip-vil-p", data="photos", **HELD_OUT_ALONE, **_SMALL
     ),
-    # Our own: the authors published no settings for SNLI-VE; those of VQA, with cross-entropy.
+    # The published code (CLIP-ViL-Pretrain/src/tasks/snli.py) fixes the loss, cross-entropy, and
+    # shares the optimisers of VQA. The authors published no other settings for SNLI-VE; these are
+    # those of VQA, with 2,000 updates for an epoch.
     "clip-vil-p": EntailmentConfig(
         preset="clip-vil-p",
         data="data/snli_ve",
-        model="clip-vil-p",
-        start=Path("runs/rn50x4-stage-2"),
-        clip_vil_p=FineTuningConfig(accumulate=32, precision="fp16", workers=8),
-        optimiser=_small_optimiser(5e-5, 500),
-        iterations=10_000,
-        batch_size=8,
-        evaluate_every=1000,
+        **_as_vqa(2000),
         select_by="dev",
         evaluation_splits=("dev", "test"),
-        device="cuda",
     ),
 }

@@ -136,7 +136,10 @@ CALIBRATION_EPOCHS = 100
 SELECTOR_PRESETS: dict[Method, SelectorConfig] = {
     "maxprob": SelectorConfig(method="maxprob"),
     "calibration": SelectorConfig(
-        method="calibration", optimiser=CALIBRATION_OPTIMISER, epochs=CALIBRATION_EPOCHS
+        method="calibration",
+        optimiser=CALIBRATION_OPTIMISER,
+        epochs=CALIBRATION_EPOCHS,
+        seed=4321,
     ),
     "selector": SelectorConfig(method="selector", optimiser=SELECTOR_OPTIMISER),
 }

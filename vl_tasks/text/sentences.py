@@ -71,7 +71,7 @@ def initialise_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocab
     if vectors.shape[1] != embedding.embedding_dim:
         raise ValueError(
             f"{path}: vectors have {vectors.shape[1]} dimensions, not {embedding.embedding_dim}; "
-            f"set --embedding {vectors.shape[1]} or use another file"
+            f"set --embedding-size {vectors.shape[1]} or use another file"
         )
     with torch.no_grad():
         embedding.weight.copy_(torch.from_numpy(vectors))

@@ -51,7 +51,7 @@ class OpenedRun:
         cross-entropy (GQA).
         """
         logits = self.logits(questions)
-        is_exclusive = isinstance(self.config, GqaConfig) and self.config.objective == "ce"
+        is_exclusive = isinstance(self.config, GqaConfig) and self.config.loss == "ce"
         return logits.softmax(1) if is_exclusive else logits.sigmoid()
 
 

@@ -71,5 +71,5 @@ def _explain_features(inputs: FeatureInputs, image: Any, question: str, number: 
         features = Grids(grid.flatten(1, 2).float(), grids.mask, grids.shape)
         return inputs.network(features, tokens)[0, number]
 
-    sizes = (config.grids.size, config.grids.fit)
+    sizes = (config.grids.image_size, config.grids.fit)
     return explain(inputs.source.encoder, image, score, "grid", *sizes)

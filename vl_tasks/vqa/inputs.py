@@ -70,7 +70,7 @@ class FeatureInputs:
 
     def encode(self, questions: Sequence[ImageQuestion]) -> Sentences:
         """Convert questions to token ids."""
-        return Sentences([one.text for one in questions], self.words, self.config.words)
+        return Sentences([one.text for one in questions], self.words, self.config.max_words)
 
     def compute(
         self, questions: Sequence[ImageQuestion], encoded: Sentences, rows: np.ndarray

@@ -80,7 +80,7 @@ def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) 
     scale = config.clip_vil_p.loss_scale
     if config.model in FINE_TUNED_MODELS and scale is not None:
         return scale * F.binary_cross_entropy_with_logits(logits, targets)
-    return answer_loss(logits, targets, config.loss)
+    return answer_loss(logits, targets, config.reduction)
 
 
 def no_answers(folder: Path) -> ValueError:

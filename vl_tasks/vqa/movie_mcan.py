@@ -99,7 +99,7 @@ class MovieMcan(nn.Module):
         faithful: bool = False,
     ) -> None:
         super().__init__()
-        width, fused = config.hidden, config.fused
+        width, fused = config.hidden_size, config.fused_size
         self.faithful = faithful
         self.reader = QuestionReader(vocabulary, embedding, config)
         self.question_pool = Pooling(config, 2)
@@ -188,7 +188,7 @@ def padded_square(grids: Grids, side: int) -> Grids:
     if height > side or width > side:
         raise ValueError(
             f"grids of {height} x {width} cells do not fit into {side} x {side}; set a smaller "
-            "--grids.size, or --no-faithful"
+            "--grids.image-size, or --no-faithful"
         )
     x = (grids.features * grids.mask[..., None]).unflatten(1, grids.shape)
     x = F.pad(x, (0, 0, 0, side - width, 0, side - height)).flatten(1, 2)

@@ -48,7 +48,7 @@ class VqaNetwork(nn.Module):
 def _reasoner(
     config: QuestionConfig, channels: int, vocabulary: int, classes: int
 ) -> Pythia | Mcan | MovieMcan:
-    sizes = channels, vocabulary, config.embedding, classes
+    sizes = channels, vocabulary, config.embedding_size, classes
     if config.model == "pythia":
         return Pythia(*sizes, config.pythia, config.faithful)
     if config.model == "movie-mcan":

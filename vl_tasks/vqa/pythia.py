@@ -51,13 +51,13 @@ class Pythia(nn.Module):
     ) -> None:
         super().__init__()
         self.faithful = faithful
-        question = _GLIMPSES * config.hidden
-        product = config.product
-        self.words = Words(vocabulary, embedding, config.hidden)
+        question = _GLIMPSES * config.hidden_size
+        product = config.product_size
+        self.words = Words(vocabulary, embedding, config.hidden_size)
         self.glimpses = nn.Sequential(
-            nn.Linear(config.hidden, config.attention),
+            nn.Linear(config.hidden_size, config.attention_size),
             nn.ReLU(),
-            nn.Linear(config.attention, _GLIMPSES),
+            nn.Linear(config.attention_size, _GLIMPSES),
         )
         self.place_key = normed_relu(channels, product)
         self.question_key = normed_relu(question, product)
@@ -65,9 +65,9 @@ class Pythia(nn.Module):
         self.place_value = normed_relu(channels, product)
         self.question_value = normed_relu(question, product)
         self.dropout = nn.Dropout(config.dropout)
-        self.text_head = normed_relu(product, config.text_head)
+        self.text_head = normed_relu(product, config.text_head_size)
         self.place_head = normed_relu(product, product)
-        self.text_classifier = nn.Linear(config.text_head, classes)
+        self.text_classifier = nn.Linear(config.text_head_size, classes)
         self.place_classifier = nn.Linear(product, classes)
 
     @property

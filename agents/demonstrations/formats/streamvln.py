@@ -4,7 +4,8 @@
 "instructions": [str], "actions": [-1, a1, ...]}`; the pictures are `VIDEO/rgb/{number:03d}.jpg`,
 from 001. Actions: 0 stop, 1 forward 25 cm, 2 left 15 degrees, 3 right 15 degrees. There is an
 action for each picture, the one that led to it, so that the first is -1; the stop after the last
-picture is not stored. `summary.json` has the same records as JSON Lines, with `trajectory_id` and
+picture is not stored. Walks of more than 498 actions, the first -1 included, are left out, as by
+StreamVLN's generator. `summary.json` has the same records as JSON Lines, with `trajectory_id` and
 `scene_id`.
 """
 
@@ -31,6 +32,7 @@ from storage import write_text
 from storage.records import RecordError, read_records
 
 SUMMARY = "summary.json"
+_LONGEST = 498
 _NOTHING = -1  # nothing led to the first picture
 
 
@@ -52,7 +54,7 @@ def write(
 ) -> None:
     """Write the records of continuous walks, with links to their pictures; see `Writer`."""
     records, lines = [], []
-    for number, walk in stopping(walks):
+    for number, walk in stopping(walk for walk in walks if len(walk.steps) <= _LONGEST):
         video = f"images/{walk.scan}_{config.dataset}_{number:06d}"
         for index, step in enumerate(walk.steps, start=1):
             link_picture(pictures / step.picture, folder / video / "rgb" / f"{index:03d}.jpg")

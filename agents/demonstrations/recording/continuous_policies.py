@@ -13,6 +13,7 @@ from agents.continuous.tasks import load_continuous_run
 from agents.continuous.walking import NetworkWalker
 from agents.demonstrations.recording.records import Source, Step
 from agents.demonstrations.recording.settings import DemonstrationConfig
+from envs.base.chosen_episodes import start_episodes
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import STOP, ContinuousSettings
 from envs.continuous.walkers import Walker
@@ -89,11 +90,10 @@ def continuous_policy_walks(
         Steps of each walk, and whether it stops near the goal.
     """
     ids = [episode.instr_id for episode in env.episodes]
-    observation, info = env.reset(options={"episode_ids": ids})
+    observation, info, live = start_episodes(env, ids)
     walker.start(observation, info)
     draws = [_draws(seed, instr_id) for instr_id in ids]
     led = np.zeros(len(ids), bool)
-    live = np.arange(len(ids))
     recorded: list[list[Step]] = [[] for _ in ids]
     while live.size:
         labels = env.teacher_actions()

@@ -7,6 +7,7 @@ import numpy as np
 
 from agents.acting.rollout import STOP, Agent
 from agents.demonstrations.recording.records import Candidate, RecordedWalk, Source, Step
+from envs.base.chosen_episodes import start_episodes
 from envs.episodes import Episode
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD
@@ -112,10 +113,9 @@ def policy_walks(
         seed: Random seed of these draws, which also depend on the id of the episode.
     """
     ids = [episode.instr_id for episode in episodes]
-    padded = [*ids, *[ids[0]] * (env.num_envs - len(ids))]
-    observation, info = env.reset(options={"episode_ids": padded})
+    observation, info, live = start_episodes(env, ids)
     draws = [_draws(seed, instr_id) for instr_id in ids]
-    live, led = np.arange(len(ids)), np.zeros(len(ids), bool)
+    led = np.zeros(len(ids), bool)
     agent.begin(observation, info, live)
     recorded: list[list[Step]] = [[] for _ in ids]
     while live.size:

@@ -44,7 +44,7 @@ def continuous_maker(
     """
     if not is_built_in(config.world):
         raise ValueError(
-            f"--continuous: world {config.world} has no floors and no cameras of its own; use a "
+            f"--world {config.world} has no floors and no cameras for continuous walks; use a "
             "built-in world"
         )
     chosen = {episode.instr_id for episode in subset}

@@ -56,7 +56,7 @@ REQUESTS, RESULTS = "requests.jsonl", "results.json"
 _BASELINE_ENVS = 256
 # Settings that change neither the prompts nor the answers are left out of the results, so that a
 # repeated run writes the same file.
-_LEFT_OUT = ("concurrency", "output", "cache", "submission", "baselines", "device", "budget")
+_LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def prepare(
     subset = balanced_subset(split.episodes, config.episodes, config.seed)
     settings = WalkSettings(config.prompt, config.answer_retries, config.on_invalid, config.seed)
     maker: WalkMaker | ContinuousWalkMaker
-    if config.continuous:
+    if config.environment == "continuous":
         maker = continuous_maker(config, split, subset, settings, strategy)
         pictures = Pictures()
     else:
@@ -133,7 +133,7 @@ def prepare(
         maker = WalkMaker(replace(split, episodes=subset), strategy, settings, limit)
         pictures = Pictures(draw or drawing(config))
     name = "".join(c if c.isalnum() or c in "-._" else "-" for c in config.model_name)
-    name += "-continuous" if config.continuous else ""
+    name += "-continuous" if config.environment == "continuous" else ""
     output = config.output or Path("runs") / f"vlm-{name}-{config.split}"
     return Experiment(config, split, maker, pictures, output)
 
@@ -159,9 +159,9 @@ def run_experiment(
         on_end(finished)
         document = _report(experiment, finished)
         write_text(output / RESULTS, json.dumps(document, indent=2) + "\n")
-    if config.submission is not None and finished.walks:
-        _write_submission(experiment, finished)
     failed = [walk for walk in finished.walks.values() if walk.ending == "failed"]
+    if config.submission is not None and len(failed) < len(finished.walks):
+        _write_submission(experiment, finished)
     if failed:
         share = f"{len(failed)} of {len(finished.walks)}"
         print(f"{share} episodes failed and are not scored: {failed[0].error}")
@@ -291,12 +291,12 @@ def _evaluations(
     evaluations: dict[str, EpisodeScores] = {
         config.model_name: score_walks(env, trajectories).scores
     }
-    for run in config.baselines:
+    for run in config.runs:
         settings = replace(read_agent_config(run), device=config.device)
         own = (config.dataset, config.world)
         if (settings.dataset, settings.world) != own:
             raise ValueError(
-                f"--baselines {run}: trained on {settings.dataset} in {settings.world}, but the "
+                f"--runs {run}: trained on {settings.dataset} in {settings.world}, but the "
                 f"evaluation is on {config.dataset} in {config.world}; name another run"
             )
         whole, agent = load_run(run, config.split, settings)
@@ -314,6 +314,9 @@ def graph_walks(finished: Finished) -> dict[str, EpisodeWalk]:
 def _write_submission(experiment: Experiment, finished: Finished) -> None:
     config, split = experiment.config, experiment.split
     assert config.submission is not None
+    # A failed walk would be scored as a stop where the server failed.
+    walks = {name: walk for name, walk in finished.walks.items() if walk.ending != "failed"}
+    finished = replace(finished, walks=walks)
     if isinstance(experiment.maker, ContinuousWalkMaker):
         write_continuous_submission(config.submission, config, split, finished)
     else:

@@ -1,7 +1,8 @@
 """Answers on disk by the content of their requests.
 
 A run that was killed resumes from them without sending a request again, and a complete run can be
-repeated exactly without the server.
+repeated exactly without the server. Prompts that were too long are the exception: the limit is the
+server's, which may be started again with a larger one.
 """
 
 from collections.abc import Callable
@@ -64,7 +65,9 @@ class ReplyCache:
         return reply
 
     def write(self, key: str, reply: Reply) -> None:
-        """Write a reply."""
+        """Write a reply, unless the prompt was too long."""
+        if reply.finish == "too_long":
+            return
         path = self._path(key)
         with self._lock, atomic_write(path) as beside:
             beside.write_bytes(msgspec.json.encode(reply) + b"\n")

@@ -18,17 +18,14 @@ Problem = Literal["temporary", "format", "too_long", "fatal", "failed"]
 
 _RETRIED = (408, 409, 425, 429)
 _REFUSED = (401, 403, 404)
+_CONTEXT = ("context length", "context_length", "maximum context", "context size")
 _TOO_LONG = (
-    "context length",
-    "context_length",
-    "maximum context",
-    "context size",
+    *_CONTEXT,
     "too many images",
     "images may be provided",
     "limit-mm-per-prompt",
     "too large",
     "too long",
-    "at most",
 )
 _FORMAT = ("response_format", "json_schema", "json_object", "guided", "structured output")
 _REMEDIES = {
@@ -67,15 +64,28 @@ def read_response(status: int, headers: Mapping[str, str], content: bytes) -> Re
         return Rejected("temporary", message, retry_after(headers.get("retry-after")))
     if status in _REFUSED:
         return Rejected("fatal", f"{message}; {_REMEDIES[status]}")
-    if status in (400, 422) and any(word in lower for word in _FORMAT):
-        return Rejected("format", message)
-    if status == 413 or (status in (400, 422) and any(word in lower for word in _TOO_LONG)):
+    if status == 413:
         return Rejected("too_long", message)
-    if status in (400, 422) and "max_tokens" in lower:
-        remedy = "send the other field: --token-field max_completion_tokens"
-        return Rejected("fatal", f"{message}; {remedy}")
-    if status in (400, 422) and "temperature" in lower:
-        return Rejected("fatal", f"{message}; send none: --temperature None")
+    if status in (400, 422):
+        return _read_bad_request(message, lower)
+    return Rejected("failed", message)
+
+
+def _read_bad_request(message: str, text: str) -> Rejected:
+    """Return what a server refuses in a request, by its text in lower case."""
+    if any(word in text for word in _FORMAT):
+        return Rejected("format", message)
+    # "max_tokens is too large" is no matter of the prompt, unless both exceed the context together.
+    if not any(word in text for word in _CONTEXT):
+        if "max_tokens" in text or "max_completion_tokens" in text:
+            remedy = "lower --max-answer-tokens, or try --token-field max_completion_tokens"
+            return Rejected("fatal", f"{message}; {remedy}")
+        if "temperature" in text:
+            remedy = "choose another --temperature, or send none: --temperature None"
+            return Rejected("fatal", f"{message}; {remedy}")
+    too_many = "at most" in text and "image" in text
+    if too_many or any(word in text for word in _TOO_LONG):
+        return Rejected("too_long", message)
     return Rejected("failed", message)
 
 

@@ -6,7 +6,9 @@ The first of these steps that applies decides:
 2. The whole text is one JSON value: an object with a key "action" (in any case), or a bare label.
 3. The text between the first `{` and the last `}` is a JSON object with that key.
 4. A bare text that names one option, such as `C`, `C.`, `Place 4` or the words of the option.
-5. The last match of `action`, a few other characters, and a label, for cut or malformed JSON.
+5. The value of the last field "action" of cut or malformed JSON.
+6. In a text without braces, the last match of `action`, a few other characters, and a label: a
+   capital letter, because "a" is an article, or a number behind a colon or an equals sign.
 
 Only the value of "action" counts: words in other fields have no effect.
 """
@@ -23,7 +25,13 @@ Kind = Literal["valid", "invalid", "refused", "truncated"]
 
 _PLACE = re.compile(r"place\s{0,3}(\d{1,4})", re.IGNORECASE | re.ASCII)
 _LABEL_AND_WORDS = re.compile(r"(?:option )?([A-Za-z]|\d{1,3})(?:[.:)](?:\s.*)?)?", re.DOTALL)
-_MALFORMED = re.compile(r"action\W{1,20}([A-Z]|\d{1,3})\b", re.IGNORECASE | re.ASCII)
+# A value in quotes may contain commas.
+_FIELD = re.compile(
+    r"""["']action["']\s*:\s*(?:["']([^"'\n]{1,80})|([^"',}\n]{1,80}))""", re.IGNORECASE
+)
+_SPOKEN = re.compile(
+    r"(?i:action)(?:\W{1,20}(?=[A-Z])|\W{0,19}[:=]\W{0,19}(?=\d))([A-Z]|\d{1,3})\b", re.ASCII
+)
 _LONGEST_BARE = 200  # characters of an answer that is not JSON
 _REFUSALS = re.compile(
     r"\b(?:can't|cannot|can not|unable to|not able to|won't)\s{1,3}(?:help|assist|comply|provide)",
@@ -118,9 +126,11 @@ def _from_text(text: str, options: Sequence[Option]) -> ParsedAnswer:
         option, problem = _resolve(text, options)
         if not problem:
             return ParsedAnswer("valid", option)
-    labels = _MALFORMED.findall(text)
-    if labels:
-        option, problem = _resolve(labels[-1], options)
+    values = ["".join(groups) for groups in _FIELD.findall(text)]
+    if not values and "{" not in text and "}" not in text:
+        values = _SPOKEN.findall(text)
+    if values:
+        option, problem = _resolve(values[-1], options)
         return ParsedAnswer("invalid" if problem else "valid", option, problem=problem)
     return ParsedAnswer("invalid", problem="the answer is not a JSON object with a key 'action'")
 
@@ -129,12 +139,12 @@ def _resolve(value: Any, options: Sequence[Option]) -> tuple[Option | None, str]
     """Return the option that a value names, or the problem."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None, "the action is not a text"
-    text = str(value).strip().strip("\"'`*").strip()
+    text = str(value).strip().strip("\"'`*").strip().rstrip(".")
     labels = {option.label: option for option in options}
     numbers = any(label.isdigit() for label in labels)
     if isinstance(value, int) and not numbers:
         return None, "the action is a number instead of a label"
-    if place := _PLACE.fullmatch(text.rstrip(".")):
+    if place := _PLACE.fullmatch(text):
         named = [option for option in options if option.place == int(place[1])]
     elif (match := _LABEL_AND_WORDS.fullmatch(text)) and match[1].upper() in labels:
         named = [labels[match[1].upper()]]

@@ -71,7 +71,7 @@ def show_outcomes(config: EvaluateConfig) -> None:
     library = Library(env.files, "r2r")
     instr_ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
-        for traces in record_all(env, walkers, instr_ids, split="val_unseen").values():
+        for traces in record_all(env, walkers, instr_ids).values():
             library.add(traces)
     pictures, follower = world_pictures(env.files), next(iter(walkers))
     for outcome, page in export_outcomes(config.run, library, pictures, follower).items():

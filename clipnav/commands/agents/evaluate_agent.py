@@ -3,7 +3,7 @@
 $ clipnav evaluate-agent runs/r2r-houses --splits val_seen val_unseen
 $ clipnav evaluate-agent runs/r2r-houses --instruction-ablation shuffled
 $ clipnav evaluate-agent runs/r2r-houses --search.method frontier
-$ clipnav evaluate-agent runs/r2r-matterport --split test --submission test.json
+$ clipnav evaluate-agent runs/r2r-matterport --splits test --submission test.json
 $ clipnav evaluate-agent runs/r2r-houses --traces traces    # for visualise and plot-results
 
 The agent acts greedily. A follower can search before it walks, or, with --search.method frontier,
@@ -43,7 +43,7 @@ def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
     from agents.experiments.runs import load_walkers
     from viewer.trace import record_all
 
-    settings, env, walkers = load_walkers(config, split)
+    _, env, walkers = load_walkers(config, split)
     ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
-        record_all(env, walkers, ids, folder, split=split, dataset=settings.dataset)
+        record_all(env, walkers, ids, folder)

@@ -1,6 +1,6 @@
 """Validate submission files of any codebase and score them with confidence intervals.
 
-$ clipnav evaluate-submission mine.json --dataset r2r --split val_unseen --data-dir data
+$ clipnav evaluate-submission mine.json --dataset r2r --splits val_unseen --data-dir data
 $ clipnav evaluate-submission baseline.jsonl mine.jsonl --dataset rxr --json scores.json
 $ clipnav evaluate-submission walks.json --dataset r2r-ce --definition etpnav
 

@@ -3,7 +3,7 @@
 $ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --split val_unseen
 $ clipnav evaluate-vlm --local-model FOLDER --episodes 24 --concurrency 4
 $ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --dry-run
-$ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --continuous
+$ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --environment continuous
 
 The model is on a server with OpenAI's chat-completions interface, or a transformers model in this
 process. Answers are cached, so that the same command resumes a broken run without sending a request
@@ -29,6 +29,6 @@ def main(arguments: Sequence[str]) -> int:
     if config.dry_run:
         write_prompts(experiment)
         return 0
-    if config.continuous:  # the viewer shows walks on graphs
+    if config.environment == "continuous":  # the viewer shows walks on graphs
         return run_experiment(experiment)
     return run_experiment(experiment, lambda finished: write_traces(experiment, finished))

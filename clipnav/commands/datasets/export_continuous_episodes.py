@@ -1,7 +1,7 @@
 """Write the episodes of the built-in houses as VLN-CE's files, with ground truth of the expert.
 
-$ clipnav export-continuous-episodes --dataset r2r --split val_unseen
-$ clipnav export-continuous-episodes --dataset rxr --split train --split val_unseen --workers 8
+$ clipnav export-continuous-episodes --dataset r2r --splits val_unseen
+$ clipnav export-continuous-episodes --dataset rxr --splits train val_unseen --workers 8
 
 Writes R2R_VLNCE_v1-3, R2R_VLNCE_v1-3_preprocessed or RxR_VLNCE_v0 into the output folder, which the
 data set classes of VLN-CE read. docs/continuous.md describes the files.
@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
 from clipnav.parsing import parse
-from training.settings import check_counts
+from training.settings import check_counts, check_splits
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,8 @@ class ExportArguments:
 
     dataset: Literal["r2r", "rxr"] = "r2r"
     """Dataset of the instructions."""
-    split: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Split to write, val_unseen by default; repeat the flag for several splits."""
+    splits: tuple[str, ...] = ("val_unseen",)
+    """Splits to write."""
     world: Literal["houses", "houses-standard"] = "houses"
     """World of the built-in houses."""
     output: Path = Path("data/datasets")
@@ -37,6 +35,7 @@ class ExportArguments:
 
     def __post_init__(self) -> None:
         check_counts(self, ("workers",))
+        check_splits(self, ("splits",))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     from envs.continuous.files.writing import export_split
 
     config = parse(ExportArguments, __name__, __doc__, arguments)
-    for split in config.split or ("val_unseen",):
+    for split in config.splits:
         exported = export_split(
             config.dataset,
             split,

@@ -2,7 +2,7 @@
 
 $ clipnav convert-openai-clip --weights RN50.pt --output models/rn50_openai
 $ clipnav convert-openai-clip --weights clip-vit-base-patch32/ --output models/vit_b32
-$ clipnav convert-openai-clip --weights models/vit_b32 --output clip-vit-b32 --to transformers
+$ clipnav convert-openai-clip --weights models/vit_b32 --output clip-vit-b32 --format transformers
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ class ConvertArguments:
 
     weights: Path
     """File of OpenAI (RN50.pt, ViT-B-32.pt: a TorchScript archive or a file of tensors), or folder
-    of a CLIPModel of transformers; with --to transformers, folder in open_clip's format."""
+    of a CLIPModel of transformers; with --format transformers, folder in open_clip's format."""
     output: Path
     """Folder to write; other commands read it with --encoder OUTPUT."""
-    to: Literal["open_clip", "transformers"] = "open_clip"
+    format: Literal["open_clip", "transformers"] = "open_clip"
     """Format to write. transformers supports ViTs only."""
 
 
@@ -34,7 +34,7 @@ def run(arguments: ConvertArguments) -> None:
         write_transformers_clip,
     )
 
-    if arguments.to == "transformers":
+    if arguments.format == "transformers":
         write_transformers_clip(arguments.weights, arguments.output)
         print(f"{arguments.output}: written; load it with CLIPModel.from_pretrained")
         return

@@ -38,12 +38,12 @@ class ExplainArguments:
     fit: Literal["center_crop", "stretch", "pad", "native"] = "stretch"
     """How the image is resized: cropped as in CLIP's training, stretched, padded, or kept at its
     native size."""
-    size: tuple[int, int] | None = None
+    image_size: tuple[int, int] | None = None
     """Height and width of the encoder's input in pixels; by default those of its training. Larger
     images give a finer heat map."""
     question: str | None = None
     """Question that the text answers. The model of --run is explained instead of --encoder, with
-    the encoder, fit and size of the run."""
+    the encoder, fit and image size of the run."""
     run: Path = Path("runs/vqa-mcan-house")
     """Folder of a run of clipnav finetune-vqa or clipnav finetune-gqa; used with --question."""
 
@@ -56,7 +56,9 @@ class ExplainArguments:
             check_effects(self, {"run": "without --question"})
         else:
             reason = "with --question, which explains the model of --run"
-            check_effects(self, dict.fromkeys(("encoder", "pretrained", "fit", "size"), reason))
+            check_effects(
+                self, dict.fromkeys(("encoder", "pretrained", "fit", "image_size"), reason)
+            )
 
 
 def run(arguments: ExplainArguments) -> None:
@@ -93,7 +95,7 @@ def explain_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str
 
     encoder = ClipEncoder.load(arguments.encoder, arguments.pretrained, "fp32")
     score = text_score(encoder, arguments.text)
-    explanation = explain(encoder, image, score, size=arguments.size, fit=arguments.fit)
+    explanation = explain(encoder, image, score, size=arguments.image_size, fit=arguments.fit)
     return f"cosine {explanation.score:.3f}", explanation
 
 

@@ -1,7 +1,7 @@
 r"""Encode all images of a folder and its subfolders into the cache that vl_tasks reads.
 
 $ clipnav extract-image-features --images coco --grids.encoder RN50 --grids.pretrained openai \
-    --grids.fit stretch --grids.size 448 448
+    --grids.fit stretch --grids.image-size 448 448
 $ clipnav extract-image-features --images photos --kind pooled --output features/photos
 $ clipnav extract-image-features --images coco ... --shard 0/4   # and 1/4, 2/4, 3/4
 

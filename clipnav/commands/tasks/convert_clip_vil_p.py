@@ -23,7 +23,7 @@ class ConvertClipVilPConfig:
     answers: Path
     """LXMERT's all_ans.json, whose order is that of the checkpoint's classes."""
     output: Path
-    """Folder to write; other commands use it with --start OUTPUT."""
+    """Folder to write; other commands use it with --start-from OUTPUT."""
     encoder: str = "RN50x4"
     """Name of the image tower in open_clip: RN50 or RN50x4, or a folder in open_clip's format."""
     bert: str = "bert-base-uncased"
@@ -44,4 +44,4 @@ def main(arguments: Sequence[str]) -> None:
     convert_checkpoint(
         config.weights, config.output, config.encoder, config.bert, config.answers, config.heads
     )
-    print(f"{config.output}: written; use it with --start {config.output}")
+    print(f"{config.output}: written; use it with --start-from {config.output}")

@@ -4,7 +4,7 @@ $ clipnav finetune-gqa
 $ clipnav finetune-gqa --no-vision
 $ clipnav finetune-gqa --preset mcan-small --data data/gqa --regions data/gqa/regions
 $ clipnav finetune-gqa --preset mcan-small-grid --data data/gqa --submit submission
-$ clipnav finetune-gqa --model clip-vil-p --start runs/pretrain-vl-house
+$ clipnav finetune-gqa --model clip-vil-p --start-from runs/pretrain-vl-house
 $ clipnav finetune-gqa --resume runs/gqa-mcan-house
 
 --data and --preset choose the defaults of the other flags.

@@ -5,7 +5,7 @@ $ clipnav finetune-vqa --no-vision
 $ clipnav finetune-vqa --data easy-vqa
 $ clipnav finetune-vqa --data my_photos                      # photos and questions.csv
 $ clipnav finetune-vqa --preset movie-mcan-clip-vil --data data/vqa --submit test-dev
-$ clipnav finetune-vqa --model multilingual --languages en fr de es hi te --start RUN
+$ clipnav finetune-vqa --model multilingual --languages en fr de es hi te --start-from RUN
 $ clipnav finetune-vqa --resume runs/vqa-mcan-house
 
 --data and --preset choose the defaults of the other flags.

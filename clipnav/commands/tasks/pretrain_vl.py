@@ -3,7 +3,7 @@ r"""Pre-train a CLIP image tower with a BERT on captions and questions (CLIP-ViL
 $ clipnav pretrain-vl
 $ clipnav pretrain-vl --data my_data                    # captions and questions of your own
 $ clipnav pretrain-vl --preset rn50-stage-1 --data data/lxmert
-$ clipnav pretrain-vl --preset rn50-stage-2 --start runs/pretrain-vl-lxmert
+$ clipnav pretrain-vl --preset rn50-stage-2 --start-from runs/pretrain-vl-lxmert
 $ clipnav pretrain-vl --objective masked-words --languages en fr de es hi te
 $ clipnav pretrain-vl --resume runs/pretrain-vl-house
 

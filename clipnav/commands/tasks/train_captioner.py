@@ -1,7 +1,7 @@
 """Train an image captioner with cross-entropy, then with self-critical training (CIDEr-D reward).
 
 $ clipnav train-captioner
-$ clipnav train-captioner --start runs/captions-xe-house    # self-critical training
+$ clipnav train-captioner --start-from runs/captions-xe-house    # self-critical training
 $ clipnav train-captioner --preset coco --data data/coco
 $ clipnav train-captioner --resume runs/captions-scst-house
 

@@ -38,7 +38,7 @@ def serve(config: VisualiseConfig) -> None:
     with ViewerServer(host=config.host, port=config.port) as server:
         content = load_content(config)
         library, pictures = content.library, content.pictures
-        manual_walks = ManualWalks(library, config.save_to, content.new_continuous)
+        manual_walks = ManualWalks(library, config.traces, content.new_continuous)
         server.site = Routes(library, pictures, manual_walks, content.follow, content.follower)
         print(f"{len(library.rows())} episodes: {server.url} (press Ctrl-C to stop)", flush=True)
         threading.Thread(target=_first_picture, args=(library, pictures), daemon=True).start()

@@ -1,7 +1,7 @@
 """Plot runs and traces: training curves, success by path length, outcomes, languages.
 
 $ clipnav plot-results runs/demo --output figures
-$ clipnav plot-results runs/one runs/other traces/follower traces/random --kind pdf
+$ clipnav plot-results runs/one runs/other traces/follower traces/random --format pdf
 
 Traces come from clipnav evaluate-agent --traces FOLDER, or from clipnav visualise.
 """
@@ -26,7 +26,7 @@ class PlotConfig:
     """Folders of runs of trainings, and files or folders of traces."""
     output: Path = Path("figures")
     """Folder of the figures."""
-    kind: Literal["png", "pdf", "svg"] = "png"
+    format: Literal["png", "pdf", "svg"] = "png"
     """File format of the figures."""
 
 
@@ -68,7 +68,7 @@ def draw(config: PlotConfig) -> list[Path]:
         figures["outcomes"] = plots.outcomes(groups)
         figures["languages"] = plots.languages(groups)
     config.output.mkdir(parents=True, exist_ok=True)
-    paths = [config.output / f"{name}.{config.kind}" for name in figures]
+    paths = [config.output / f"{name}.{config.format}" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
         plots.save(figure, path)
     return paths

@@ -198,11 +198,11 @@ def _walk_run(config: VisualiseConfig, source: Path, run: "Run", ids: list[str])
 
     from viewer.trace import record_all
 
-    settings, env, walkers = run
+    _, env, walkers = run
     names = ", ".join(walkers)
     print(f"{source}: {names}: {len(ids)} episodes of {config.split} ...", flush=True)
     with torch.inference_mode():
-        walked = record_all(env, walkers, ids, split=config.split, dataset=settings.dataset)
+        walked = record_all(env, walkers, ids)
     return [trace for traces in walked.values() for trace in traces]
 
 
@@ -211,14 +211,12 @@ def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
     import torch
 
     from viewer.site.free_walk import walk_freely
-    from viewer.trace.building import Setting
 
-    settings, env, (agent, *_) = run[0], run[1], run[2].values()
-    setting = Setting(name, env.files.world, settings.dataset, "")
+    env, (agent, *_) = run[1], run[2].values()
 
     def follow(episode: "Episode") -> "Trace":
         with torch.inference_mode():
-            return walk_freely(env, agent, setting, episode, env.max_episode_steps)
+            return walk_freely(env, agent, name, episode, env.max_episode_steps)
 
     return follow
 

@@ -51,7 +51,7 @@ class VisualiseConfig:
     """Port to serve the page on; 0 for any free port."""
     browser: bool = True
     """Open the page in the browser."""
-    save_to: Path = Path("traces")
+    traces: Path = Path("traces")
     """Folder for traces of walks by hand."""
     episode: str | None = None
     """instr_id of the episode to write with the options below; the first one by default."""

@@ -124,8 +124,8 @@ def load_continuous_ground_truth(rules: ScoringRules, workers: int = 1) -> Conti
     """
     if len(rules.splits) > 1:
         raise ValueError(
-            f"--split {' --split '.join(rules.splits)}: episode ids of R2R-CE start again in each "
-            "split; score the splits one by one"
+            f"--splits {' '.join(rules.splits)}: episode ids of R2R-CE start again in each split; "
+            "score the splits one by one"
         )
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
     if not files.is_built_in:

@@ -88,7 +88,7 @@ class HousePanoramas:
             raise KeyError(f"no built-in house is named {scan!r}; use one of the house sets")
         spec = self._specs[scan]
         if not is_saved(spec, self._cache_dir):
-            self._announce(f"building {scan} into {self._cache_dir} (about 15 s, once)")
+            self._announce(f"building {scan} into {self._cache_dir} (about 6 s, once)")
             ensure_house(spec, self._cache_dir)
         return load_house(scan, self._cache_dir)
 
@@ -100,21 +100,8 @@ class HousePanoramas:
         return RayTracer(self.house(scan).scene)
 
 
-def panorama(scan: str, viewpoint: str) -> Panorama:
-    """Render the panorama (512, 1024) of a viewpoint; the house is built if it is missing.
-
-    The construction of a house is reported on standard error. Use `HousePanoramas` for another
-    size, cache folder or house set.
-    """
-    return _built_in_houses().panorama(scan, viewpoint)
-
-
-@lru_cache(maxsize=1)
-def _built_in_houses() -> HousePanoramas:
-    return HousePanoramas(announce=_print_to_stderr)
-
-
-def _print_to_stderr(message: str) -> None:
+def print_to_stderr(message: str) -> None:
+    """Report slow work on standard error, without disturbing progress bars."""
     from tqdm import tqdm
 
     tqdm.write(message, file=sys.stderr)

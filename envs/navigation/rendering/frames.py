@@ -1,6 +1,8 @@
 """Frames of an episode: panorama with numbered candidates, map with paths, instruction."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -9,10 +11,14 @@ from envs.episodes import Episode
 from envs.graphs.candidates import candidate_table
 from envs.graphs.nav_graph import NavGraph
 from envs.navigation.rendering.fonts import MissingFontError, font_for
+from envs.pictures.panorama_files import Pictures
+from envs.pictures.world_pictures import world_pictures
 from envs.submissions.files import Trajectory
+from envs.worlds import WorldFiles
 
 WIDTH, STRIP_HEIGHT, PANEL_HEIGHT = 960, 360, 280
 MAP_WIDTH = 400
+_PANORAMA_WIDTH = 1024
 
 PAPER, INK, FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
 REFERENCE, WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
@@ -60,28 +66,35 @@ def draw_frames(
     graphs: Mapping[str, NavGraph],
     episodes: Sequence[Episode],
     trajectories: Sequence[Trajectory],
-    is_built_in: bool,
+    files: WorldFiles,
+    skyboxes: Path | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Draw the current viewpoints of several agents, see `draw_frame`.
+
+    Panoramas are those of the built-in houses, or of Matterport3D's skyboxes if there are some.
 
     Args:
         graphs: Navigation graphs by scan.
         episodes: Episode of each agent.
         trajectories: Trajectory of each agent.
-        is_built_in: Whether the world is the built-in houses, which have panoramas.
+        files: The world.
+        skyboxes: Folder of Matterport3D's scans; the world's own by default.
     """
-    panorama = house_panorama if is_built_in else None
+    pictures = _pictures(files, skyboxes)
+    panorama = None if pictures.note else partial(_panorama, pictures)
     return tuple(
         draw_frame(graphs[episode.scan], episode, trajectory, panorama)
         for episode, trajectory in zip(episodes, trajectories, strict=True)
     )
 
 
-def house_panorama(scan: str, viewpoint: str) -> np.ndarray:
-    """Return the (512, 1024, 3) uint8 RGB panorama of a viewpoint of the built-in houses."""
-    from envs.houses.rendering.house_panoramas import panorama
+@lru_cache(maxsize=4)
+def _pictures(files: WorldFiles, skyboxes: Path | None) -> Pictures:
+    return world_pictures(files, skyboxes)
 
-    return panorama(scan, viewpoint).rgb
+
+def _panorama(pictures: Pictures, scan: str, viewpoint: str) -> np.ndarray:
+    return pictures.rgb(scan, viewpoint, _PANORAMA_WIDTH)
 
 
 def _strip(picture: np.ndarray, heading: float) -> Image.Image:

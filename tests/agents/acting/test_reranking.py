@@ -1,6 +1,8 @@
 import dataclasses
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,6 +70,21 @@ def test_search_walk_visits_expanded_viewpoints(doors_env):
     assert [pose[0] for pose in walk] == [str(world.viewpoint_ids[node]) for node in walked]
     # Door 1 is to the east, so an agent that moves there has a heading of 90 degrees.
     assert walk[3][1] == pytest.approx(torch.pi / 2)
+
+
+def test_search_walk_passes_only_viewpoints_that_it_has_visited():
+    # From 1 to 2, the way over 3 is shorter, but the agent has never been there.
+    neighbours = {0: [1, 2], 1: [0, 3, 4], 2: [0, 3], 3: [1, 2], 4: [1]}
+    metres = {(0, 1): 5.0, (0, 2): 5.0, (1, 3): 1.0, (2, 3): 1.0, (1, 4): 1.0}
+    targets = np.array([[node, *(near + [node] * 3)[:3]] for node, near in neighbours.items()])
+    mask = (targets != np.arange(5)[:, None]) | (np.arange(4) == 0)
+
+    def distance(node, others):
+        return np.array([metres[min(int(node), other), max(int(node), other)] for other in others])
+
+    world = SimpleNamespace(targets=targets, mask=mask, distance=distance)
+    walked = search_walk(world, SearchResult([], [0, 1, 2, 4]), path(0.0, 0))
+    assert walked == [0, 1, 0, 2, 0, 1, 4, 1, 0]
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from gymnasium.wrappers import TimeLimit
 
+from agents.acting.evaluation import evaluate_walks
 from agents.acting.rollout import walk
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.navigation.vln_env import VlnEnv
 
 
 class Recorder:
@@ -56,3 +60,25 @@ def test_walk_returns_rewards_of_live_rows_and_truncated_rows(doors_env):
     assert walked.rewards[0][0] == -2.0
     assert set(walked.rewards[0][1:]) <= {-1.0, 1.0}
     assert walked.cut.tolist() == [2, 3]
+
+
+def test_walk_refuses_an_empty_batch(doors_env):
+    with pytest.raises(ValueError, match="0 episodes for 16 environments; pass 1 to 16 instr_ids"):
+        walk(doors_env, Recorder(), [])
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_walks_and_evaluations_refuse_autoreset(doors_env, mode):
+    env = VlnVectorEnv(doors_env.split, 16, doors_env.settings, mode)
+    with pytest.raises(ValueError, match=f"'{mode}'.*make it with autoreset_mode='Disabled'"):
+        walk(env, Recorder(), instr_ids(env, 3))
+    with pytest.raises(ValueError, match=f"'{mode}'.*make it with autoreset_mode='Disabled'"):
+        evaluate_walks(env, lambda ids: None)
+
+
+def test_walks_and_evaluations_refuse_an_environment_with_one_agent(doors_env):
+    env = TimeLimit(VlnEnv(doors_env.split, doors_env.settings), 5)
+    with pytest.raises(TypeError, match=r"TimeLimit.*no batch of agents; .*gymnasium\.make_vec"):
+        walk(env, Recorder(), instr_ids(doors_env, 3))
+    with pytest.raises(TypeError, match=r"TimeLimit.*no batch of agents; .*gymnasium\.make_vec"):
+        evaluate_walks(env, lambda ids: None)

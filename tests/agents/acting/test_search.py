@@ -12,6 +12,7 @@ from agents.acting.rollout import walk
 from agents.acting.search import (
     Position,
     Searcher,
+    _PartialPath,
     beam_search,
     best_first_search,
     start_positions,
@@ -81,12 +82,64 @@ def test_partial_paths_stop_at_the_maximum_number_of_steps(world, searcher):
     assert math.exp(result.paths[0].log_prob) == pytest.approx(0.6)
 
 
-def test_best_first_search_expands_each_viewpoint_once(world, searcher):
+def test_best_first_search_expands_each_move_once_and_ends_at_each_viewpoint_once(world, searcher):
     result = best_first_search(searcher, 50, 300)[0]
-    assert sorted(world.viewpoint_ids[node] for node in result.expanded) == sorted(POSITIONS)
+    moves = sum(len(choices) - 1 for choices in CHOICES.values())
+    assert len(result.expanded) == 1 + moves + len(POSITIONS)
+    assert sorted(names(world, path)[-1] for path in result.paths) == sorted(POSITIONS)
     assert [names(world, path) for path in result.paths[:4]] == ["sbd", "sa", "sac", "sb"]
     log_probs = [path.log_prob for path in result.paths]
     assert log_probs == sorted(log_probs, reverse=True)
+
+
+def likeliest_ends(choices, start):
+    """Return the likeliest path to each end, by enumeration of all paths of up to nine nodes."""
+    best: dict[str, tuple[float, str]] = {}
+    paths = [(1.0, start)]
+    while paths:
+        chance, path = paths.pop()
+        here = choices[path[-2:]] if len(path) > 1 else choices[path]
+        best[path[-1]] = max(best.get(path[-1], (0.0, "")), (chance * here["stop"], path))
+        if len(path) < 9:
+            paths += [(chance * p, path + to) for to, p in here.items() if to != "stop"]
+    return best
+
+
+def test_best_first_search_finds_the_likeliest_path_over_a_viewpoint_of_other_paths(monkeypatch):
+    # Only those who come to d over b know that they are there.
+    ways = {
+        "s": {"stop": 0.02, "a": 0.6, "b": 0.38},
+        **{arm: {"stop": 0.01, "s": 0.01, "d": 0.98} for arm in ("sa", "sb")},
+        **{arm: {"stop": 0.01, "s": 0.98, "d": 0.01} for arm in ("da", "db")},
+        "ad": {"stop": 0.05, "a": 0.9, "b": 0.05},
+        "bd": {"stop": 0.98, "a": 0.01, "b": 0.01},
+        **{back: {"stop": 0.01, "a": 0.495, "b": 0.495} for back in ("as", "bs")},
+    }
+    neighbours = {"s": "ab", "a": "sd", "b": "sd", "d": "ab"}
+
+    class Toy:
+        starts = (_PartialPath(0, (Position("s", 0),), (), 0.0, None),)
+
+        def expand(self, partials):
+            return [(partial, self.logs(partial)) for partial in partials]
+
+        def logs(self, partial):
+            chances = ways["".join(place.node for place in partial.positions[-2:])]
+            return np.log([chances["stop"], *map(chances.get, neighbours[self.end(partial)])])
+
+        def end(self, partial):
+            return partial.positions[-1].node
+
+        def moves(self, partial, logs):
+            targets = enumerate(neighbours[self.end(partial)], 1)
+            return [(partial.log_prob + logs[k], k, Position(to, 0)) for k, to in targets]
+
+    expected = sorted(likeliest_ends(ways, "s").values(), reverse=True)
+    result = best_first_search(Toy(), 4, 300)[0]
+    found = [("".join(p.node for p in path.positions), path.log_prob) for path in result.paths]
+    assert [path for path, _ in found] == [path for _, path in expected]
+    assert [chance for _, chance in found] == pytest.approx([math.log(p) for p, _ in expected])
+    assert found[0][0] == "sbd"
 
 
 def test_best_first_search_ends_at_the_expansion_limit(world, searcher):

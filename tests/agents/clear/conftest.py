@@ -1,9 +1,7 @@
 """Fixtures: golden outputs of the released code of CLEAR."""
 
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +21,6 @@ from agents.clear.settings import (
 from agents.clear.visual_training import train_visual
 from training.optimiser_settings import OptimiserConfig
 
-_BESIDE = Path(__file__).resolve().parents[4] / "shared" / "golden" / "systems"
-
 
 class Golden(NamedTuple):
     """Settings and tensors of one golden output."""
@@ -38,22 +34,13 @@ class Golden(NamedTuple):
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 
 
-@pytest.fixture(scope="session")
-def golden_folder() -> Path:
-    """Folder of the golden outputs of whole systems."""
-    folder = Path(os.environ.get("CLIPNAV_GOLDEN_SYSTEMS") or _BESIDE)
-    if not folder.is_dir():
-        pytest.skip(f"golden outputs not found: {folder}; set CLIPNAV_GOLDEN_SYSTEMS")
-    return folder
-
-
 @pytest.fixture
-def golden(golden_folder):
+def golden(golden_systems):
     """Function that reads a golden output by name."""
 
     def read(name):
-        tensors = golden_folder / f"{name}.safetensors"
-        settings = json.loads((golden_folder / f"{name}.json").read_text(encoding="utf-8"))
+        tensors = golden_systems / f"{name}.safetensors"
+        settings = json.loads((golden_systems / f"{name}.json").read_text(encoding="utf-8"))
         return Golden(settings, load_file(tensors) if tensors.exists() else {})
 
     return read
@@ -99,7 +86,12 @@ def language_config(doors):
         threads=1,
         max_instruction_length=24,
         encoder=LanguageEncoderConfig(
-            vocabulary_size=300, hidden_size=32, layers=1, heads=2, feedforward=64, dropout=0.0
+            vocabulary_size=300,
+            hidden_size=32,
+            layers=1,
+            heads=2,
+            feed_forward_size=64,
+            dropout=0.0,
         ),
         optimiser=OptimiserConfig(learning_rate=3e-3, clip="norm", clip_at=5.0),
     )

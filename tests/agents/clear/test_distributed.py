@@ -62,7 +62,7 @@ def test_two_ranks_train_a_language_representation_like_one(
         "encoder.hidden-size": encoder.hidden_size,
         "encoder.layers": encoder.layers,
         "encoder.heads": encoder.heads,
-        "encoder.feedforward": encoder.feedforward,
+        "encoder.feed-forward-size": encoder.feed_forward_size,
         "encoder.dropout": 0.0,
         "optimiser.weight-decay": 0.0,
     }

@@ -73,7 +73,7 @@ def test_ranks_share_the_batch(data):
 
 def test_a_split_without_pairs_is_refused(tokenizer):
     single = PathInstructions([e for e in EPISODES if e.language == "hi-IN"], tokenizer, 10)
-    with pytest.raises(ValueError, match=r"--pairs any: 0 paths have two such instructions"):
+    with pytest.raises(ValueError, match=r"--partner any: 0 paths have two such instructions"):
         PairBatches(single, "any", 4, 0)
 
 

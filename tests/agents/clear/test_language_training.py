@@ -69,8 +69,8 @@ def test_languages_and_pairs_restrict_the_training(config):
         *("val_seen", "val_seen/en-te", "val_seen/te-en"),
         *("val_unseen", "val_unseen/en-te", "val_unseen/te-en"),
     }
-    single = dataclasses.replace(config, pairs="same-language", output=config.output / "single")
-    with pytest.raises(ValueError, match="--pairs same-language: 0 paths have two"):
+    single = dataclasses.replace(config, partner="same-language", output=config.output / "single")
+    with pytest.raises(ValueError, match="--partner same-language: 0 paths have two"):
         language_trainer(single)
     missing = dataclasses.replace(config, languages=("fr",), output=config.output / "fr")
     with pytest.raises(ValueError, match="no instruction in language 'fr'"):
@@ -123,7 +123,7 @@ def test_weights_of_another_size_are_refused(config):
     trainer.train()
     trainer.close()
     saved = json.loads((trainer.run / "config.json").read_text())
-    saved["encoder"]["feedforward"] = 32
+    saved["encoder"]["feed_forward_size"] = 32
     (trainer.run / "config.json").write_text(json.dumps(saved))
     with pytest.raises(ValueError, match=r"trained with encoder sizes 32 1 2 64, but here it is"):
         load_language(trainer.run)
@@ -133,11 +133,11 @@ def test_weights_of_another_size_are_refused(config):
 def test_the_preset_has_the_published_values():
     config = parse_language(["--preset", "clear", "--world", "matterport", "--data-dir", "data"])
     assert (config.iterations, config.batch_size, config.temperature) == (100_000, 8, 0.5)
-    assert config.weight == 0.2 / 8
+    assert config.contrastive_weight == 0.2 / 8
     assert not config.symmetric
     assert not config.centre
     assert config.encoder.pooling == "first"
-    assert (config.pairs, config.languages, config.max_instruction_length) == ("any", (), 160)
+    assert (config.partner, config.languages, config.max_instruction_length) == ("any", (), 160)
     assert config.encoder.model == "bert-base-multilingual-cased"
     optimiser = config.optimiser
     assert (optimiser.name, optimiser.learning_rate, optimiser.weight_decay) == (
@@ -155,6 +155,7 @@ def test_the_preset_has_the_published_values():
     [
         (["--batch-size", "1"], "--batch-size 1: must be at least 2"),
         (["--temperature", "0"], "--temperature 0: must be greater than 0"),
+        (["--contrastive-weight", "0"], "--contrastive-weight 0: must be greater than 0"),
         (["--select-by", "test"], "--select-by test: not among --evaluation-splits"),
         (["--dataset", "r2r", "--languages", "hi"], "--languages hi has no effect with --dataset"),
         (["--data-dir", "data"], "--data-dir data has no effect with --world houses"),

@@ -98,7 +98,11 @@ def test_training_finds_what_paired_panoramas_share():
 
 def test_the_loss_of_a_batch_equals_the_loop_of_the_released_code(visual_config, tmp_path):
     config = dataclasses.replace(
-        visual_config, output=tmp_path / "run", input_dropout=0.0, hidden_dropout=0.0, weight=0.2
+        visual_config,
+        output=tmp_path / "run",
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        contrastive_weight=0.2,
     )
     learner = VisualLearner(config)
     figures = learner.backward(0)
@@ -160,7 +164,7 @@ def test_bad_input_is_refused(visual_config, other_features, tmp_path, visual_ru
 def test_the_preset_has_the_published_values():
     config = parse_visual(["--preset", "clear", "--pairs", "pairs"])
     assert (config.iterations, config.batch_size) == (50_000, 32)
-    assert (config.temperature, config.weight) == (0.5, 0.2)
+    assert (config.temperature, config.contrastive_weight) == (0.5, 0.2)
     assert config.object_constraint
     assert not config.standardise
     assert (config.input_dropout, config.hidden_dropout) == (0.3, 0.5)

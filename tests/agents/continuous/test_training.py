@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 
 from agents.continuous.training import continuous_trainer, train_continuous
 from agents.continuous.walking import ForwardWalker, RandomWalker, spread, walk_all
@@ -68,7 +69,9 @@ def test_a_resumed_dagger_run_is_bit_identical(tiny_config, check_same_run, tmp_
 
 
 def test_blind_and_deaf_agents_depend_on_nothing_else(tiny_config, tmp_path):
-    config = replace(tiny_config, vision=False, reads_instructions=False, output=tmp_path / "blind")
+    config = replace(
+        tiny_config, vision=False, instruction_ablation="empty", output=tmp_path / "blind"
+    )
     trainer, learner = continuous_trainer(config)
     trainer.train()
     trainer.close()
@@ -98,6 +101,13 @@ def test_walks_do_not_depend_on_the_batch(make_env):
     results = walk_all(make_env(num_envs=3, observe=()), walker, [0, 1, 2, 3])
     assert len(results) == 4
     assert all(0 < result["path_length"] <= 37 * 0.25 + 1e-6 for result in results)
+
+
+def test_walks_require_an_environment_without_autoreset(make_env):
+    env = make_env(observe=())
+    env.autoreset_mode = AutoresetMode.NEXT_STEP
+    with pytest.raises(ValueError, match="make it with autoreset_mode='Disabled'"):
+        walk_all(env, ForwardWalker(0, 24), [0])
 
 
 def test_episodes_are_spread_over_a_split():

@@ -8,7 +8,7 @@ import torch
 from agents.acting.evaluation import Evaluation, evaluate
 from agents.experiments.runs import evaluate_run, load_walkers, write_submission
 from agents.learning.follower_training import follower_trainer, train
-from agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig
+from agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig, TrainConfig
 from agents.settings.presets import preset
 from envs.episodes import load_episodes
 from envs.worlds import world_files
@@ -53,7 +53,7 @@ def test_traces_contain_the_values_of_the_critic(small_config):
     _, env, agents = load_walkers(evaluation, "val_unseen")
     ids = [episode.instr_id for episode in env.episodes[:8]]
     with torch.inference_mode():
-        traces = record(env, agents["follower"], ids, name="follower", split="val_unseen")
+        traces = record(env, agents["follower"], ids, name="follower")
         agent = learner.agent("val_unseen")
         observation, info = env.reset(options={"episode_ids": ids})
         agent.begin(observation, info, np.arange(8))
@@ -144,6 +144,13 @@ def test_a_search_while_walking_is_tuned_submitted_and_traced(run, tmp_path, cap
 def test_submission_requires_one_split(tmp_path):
     with pytest.raises(ValueError, match="--splits test val_seen"):
         EvaluateConfig(tmp_path, ("test", "val_seen"), submission=tmp_path / "paths.json")
+
+
+def test_a_split_is_evaluated_once(tmp_path):
+    with pytest.raises(ValueError, match="--splits test test: names a split twice"):
+        EvaluateConfig(tmp_path, ("test", "test"))
+    with pytest.raises(ValueError, match="--evaluation-splits val_seen: must be a tuple"):
+        TrainConfig(evaluation_splits="val_seen")
 
 
 def test_submission_creates_its_folder(run, tmp_path):

@@ -144,7 +144,7 @@ def test_traces_contain_the_probabilities_of_all_candidates(history_config, tmp_
     env, agent = load_run(config.output, "val_unseen")
     ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
-        traces = record(env, agent, ids, tmp_path / "traces", name="HAMT", split="val_unseen")
+        traces = record(env, agent, ids, tmp_path / "traces", name="HAMT")
     for trace in traces:
         for step in trace.steps:
             chances = [candidate.probability for candidate in step.candidates]

@@ -1,11 +1,18 @@
 """Fixtures: servers, and small evaluations with them."""
 
+import json
+
 import pytest
 
 from agents.language_models.evaluation.evaluating import prepare, run_experiment
 from agents.settings.language_models import EvaluateVlmConfig, PromptConfig, ServerConfig
 from envs.episodes.splits import load_split
 from tests.agents.language_models.servers import draw_colour, serving
+
+
+def read_results(experiment):
+    """Return the results that an evaluation has written."""
+    return json.loads((experiment.output / "results.json").read_text())
 
 
 @pytest.fixture(scope="session")

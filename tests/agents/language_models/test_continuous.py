@@ -42,7 +42,7 @@ def experiment_of(maker, server, folder, houses, **settings):
     config = EvaluateVlmConfig(
         url=server.url,
         model="oracle",
-        continuous=True,
+        environment="continuous",
         concurrency=2,
         output=folder / "run",
         cache=folder / "cache",
@@ -174,19 +174,23 @@ def test_the_first_option_that_moves_replaces_an_invalid_answer(make_maker):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"dataset": "r4r"}, "no such task of r4r"),
+        ({"dataset": "r4r"}, "r4r has no continuous walks"),
         ({"prompt": PromptConfig("mapgpt")}, "there are no candidates and no map"),
-        ({"baselines": ("runs/x",)}, "agents on graphs"),
+        ({"runs": ("runs/x",)}, "agents on graphs"),
     ],
 )
 def test_settings_of_graphs_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        EvaluateVlmConfig(local_model="x", continuous=True, **settings)
+        EvaluateVlmConfig(local_model="x", environment="continuous", **settings)
 
 
 def test_a_world_without_floors_is_refused(tiny_world):
     config = EvaluateVlmConfig(
-        local_model="x", continuous=True, world="matterport", data_dir=tiny_world, episodes=2
+        local_model="x",
+        environment="continuous",
+        world="matterport",
+        data_dir=tiny_world,
+        episodes=2,
     )
-    with pytest.raises(ValueError, match="no floors and no cameras"):
+    with pytest.raises(ValueError, match="matterport has no floors and no cameras"):
         prepare(config)

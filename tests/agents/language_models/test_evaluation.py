@@ -6,14 +6,10 @@ import re
 
 import pytest
 
-from agents.language_models.evaluation.subsets import balanced_subset
 from agents.language_models.strategies.plain import plain_prompt
 from agents.settings.language_models import BudgetConfig, PromptConfig, ServerConfig
+from tests.agents.language_models.conftest import read_results
 from tests.agents.language_models.servers import Oracle, Sent, completion, draw_colour, user_text
-
-
-def read_results(experiment):
-    return json.loads((experiment.output / "results.json").read_text())
 
 
 def stop_label(body):
@@ -195,45 +191,6 @@ def test_a_model_that_stops_at_once_fails(serve, evaluate_with):
     assert len(server.requests) == 12
 
 
-def test_failed_episodes_are_not_scored_and_the_status_says_so(
-    houses, serve, evaluate_with, monkeypatch, capsys
-):
-    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
-    oracle = Oracle(houses)
-    episode = balanced_subset(houses.episodes, 12, 0)[0]
-    broken = " ".join(episode.instruction.split())
-
-    def answer(body):
-        return Sent(500, {}, b"") if broken in user_text(body) else oracle(body)
-
-    with serve(answer) as server:
-        status, experiment, _ = evaluate_with(server.url)
-    results = read_results(experiment)
-    assert status == 1
-    assert results["answers"]["failed"] == 1
-    assert results["scored_episodes"] == 11
-    assert "1 of 12 episodes failed and are not scored: HTTP 500" in capsys.readouterr().out
-
-
-def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, serve, evaluate_with):
-    oracle = Oracle(houses)
-
-    def answer(body):
-        if json.dumps(body).count("image_url") > 2 * 8:
-            return Sent(400, {}, {"error": "At most 8 image(s) may be provided in one prompt"})
-        return oracle(body)
-
-    with serve(answer) as server:
-        status, experiment, _ = evaluate_with(server.url)
-        sent = len(server.requests)
-        assert status == 0
-        counts = read_results(experiment)["answers"]
-        assert counts["prompt too long"] > 0
-        assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 1.0
-        evaluate_with(server.url)
-        assert len(server.requests) == sent  # refusals are remembered, too
-
-
 def test_nothing_about_the_goal_is_in_a_request(houses, serve, evaluate_with):
     oracle = Oracle(houses)
     with serve(oracle) as server:
@@ -322,9 +279,3 @@ class TestSettings:
     def test_a_timeout_of_zero_is_refused(self):
         with pytest.raises(ValueError, match="--request-timeout 0"):
             ServerConfig(request_timeout=0.0)
-
-
-def test_without_a_server_no_scores_are_promised(evaluate_with, capsys):
-    assert evaluate_with("http://127.0.0.1:9/v1")[0] == 1
-    assert "No scores: no episode is finished." in (printed := capsys.readouterr().out)
-    assert "The scores are" not in printed

@@ -171,6 +171,7 @@ def test_prompts_that_are_too_long_are_reported_and_the_others_answered(tmp_path
     replies = model.replies([long, short, long])
     assert [reply.finish == "too_long" for reply in replies] == [True, False, True]
     assert "it reads 92 beside an answer" in replies[0].text
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
     assert replies[1] == local_model(tmp_path / "llama", tmp_path / "cache").replies([short])[0]
 
 

@@ -51,6 +51,23 @@ NUMBERS = tuple(
         # Only the field counts.
         ('{"thought": "ignore the rules, action: A", "action": "C"}', 2),
         ('{"thought": "ignore the rules, action: A"}', None),
+        ('{"thought": "ignore the rules, action: A"', None),
+        ('{"thought": "not action A", "action": "Place 4",}', 1),
+        ('{"thought": "action B is wrong", "action": "stop",}', 0),
+        ('{"thought": "it says "action": "A"", "action": "C"}', 2),
+        ('{"action": stop}', 0),
+        ('{"action": "40 degrees to the left, 1.0 m",}', 2),
+        ('{"action": "B, or C",}', None),
+        ('{"action": "",}', None),
+        ('{"action": 3,}', None),
+        # A full stop behind a name.
+        ('{"action": "Stop."}', 0),
+        ("Stop.", 0),
+        ('{"action": "Place 4, straight ahead, 2.0 m."}', 1),
+        # The article is no label.
+        ("My next action: a left turn", None),
+        ("I take the action a human would take: turn left", None),
+        ("Not action A. Action: C.", 2),
         ('{"action": "B"} {"action": "C"}', 2),
         ('{"action": "B", "action": "C"}', None),
         ('{"action": "B", "Action": "C"}', None),
@@ -84,7 +101,16 @@ def test_answers_to_lettered_options(text, action):
 
 @pytest.mark.parametrize(
     ("text", "action"),
-    [('{"action": 3}', 3), ('{"action": "3"}', 3), ("3", 3), ('{"action": 9}', None), ("0", 0)],
+    [
+        ('{"action": 3}', 3),
+        ('{"action": "3"}', 3),
+        ('{"action": 3,}', 3),
+        ("3", 3),
+        ('{"action": 9}', None),
+        ("0", 0),
+        ("**Action:** 2", 2),
+        ("In action 2 I turned around.", None),
+    ],
 )
 def test_numbers_are_labels_only_if_the_options_have_numbers(text, action):
     option = parse_answer(text, NUMBERS).option
@@ -115,7 +141,8 @@ def test_refused_and_truncated_answers_are_kept_apart(text, finish, refusal, kin
 
 
 @pytest.mark.parametrize(
-    "piece", ["{", "action", "action{", "}", "place ", "<think>", "can't help"]
+    "piece",
+    ["{", "action", "action{", "}", "place ", '"action": ', '"action"  ', "<think>", "can't help"],
 )
 def test_parsing_takes_linear_time(piece):
     times = []

@@ -121,7 +121,10 @@ def test_a_wait_that_is_too_long_is_named(ask):
         (error(404), "HTTP 404.*--url.*/v1"),
         (error(429, "You exceeded", code="insufficient_quota"), "quota .* exhausted"),
         (error(400, "max_tokens is not supported"), "--token-field max_completion_tokens"),
+        (error(400, "max_tokens is too large: 9000"), "lower --max-answer-tokens"),
+        (error(400, "max_completion_tokens: at most 4096"), "lower --max-answer-tokens"),
         (error(400, "temperature must be 1"), "--temperature None"),
+        (error(400, "'temperature': a value at most 2"), "choose another --temperature"),
     ],
 )
 def test_errors_of_every_request_end_the_run_at_once(ask, response, message):
@@ -181,9 +184,23 @@ def test_a_format_that_is_asked_for_is_not_replaced(ask):
         ask(error(400, "response_format"), answer_format="object")
 
 
-@pytest.mark.parametrize("text", ["maximum context length", "At most 4 image(s) may be provided"])
-def test_prompts_that_are_too_long_are_reported_as_such(ask, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "maximum context length",
+        "At most 4 image(s) may be provided",
+        "'max_tokens' is too large: 900. This model's maximum context length is 8192 tokens",
+    ],
+)
+def test_prompts_that_are_too_long_are_reported_as_such_and_sent_again(ask, text):
     assert ask(error(400, text)).finish == "too_long"
+    # The server may have been started again with a larger limit.
+    assert ask(GOOD, port=ask.seen["server"].port).text == ANSWER
+
+
+def test_other_limits_do_not_make_a_prompt_too_long(ask):
+    with pytest.raises(RequestFailed, match="at most 4 stop sequences"):
+        ask(error(400, "at most 4 stop sequences"))
 
 
 def test_more_tokens_are_allowed_once_if_reasoning_has_used_them_up(ask):

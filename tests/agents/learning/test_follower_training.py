@@ -33,6 +33,14 @@ def assert_equal_weights(one, other):
         assert torch.equal(value, other[name]), name
 
 
+def test_a_run_to_start_from_must_exist(small_config):
+    # A run that has moved: the settings come from a file, so that no flag names it.
+    config = dataclasses.replace(small_config, start_from=small_config.output / "moved")
+    match = rf"vocabulary\.json: no such file; --start-from {config.start_from} \(.*--config\)"
+    with pytest.raises(FileNotFoundError, match=match):
+        make_trainer(config)
+
+
 @pytest.mark.parametrize("feedback", ["teacher", "sample", "mixed"])
 def test_follower_learns_a_trivial_world(doors_config, feedback, capsys):
     config = dataclasses.replace(doors_config, feedback=feedback)

@@ -120,6 +120,11 @@ def test_groups_contain_each_episode_once(short_config):
     assert {len(group) for group in groups} == {1, 2}
 
 
+def test_a_run_to_start_from_must_exist(short_config, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"--start-from {tmp_path / 'moved'} "):
+        MapLearner(dataclasses.replace(short_config, start_from=tmp_path / "moved"))
+
+
 def test_a_run_continues_from_the_network_of_another(short_config, tmp_path):
     first = dataclasses.replace(short_config, output=tmp_path / "first")
     trainer, learner = map_trainer(first)

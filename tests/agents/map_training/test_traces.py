@@ -20,7 +20,7 @@ def recorded(map_config, tree_settings, tmp_path):
     env, agent = learner.evaluation_envs["val_unseen"], learner.agent("val_unseen")
     ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
-        traces = record(env, agent, ids, tmp_path / "traces", name="map agent", split="val_unseen")
+        traces = record(env, agent, ids, tmp_path / "traces", name="map agent")
     return env, traces, tmp_path / "traces"
 
 

@@ -81,7 +81,8 @@ def make_env(world, items, steps):
         )
         for item in items
     ]
-    split = LoadedSplit("r2r", None, episodes, WordTokenizer.build(["go"], 1), world, None, 8)
+    words = WordTokenizer.build(["go"], 1)
+    split = LoadedSplit("r2r", "train", None, episodes, words, world, None, 8)
     settings = EnvSettings(observe="indices", max_episode_steps=steps)
     return VlnVectorEnv(split, len(items), settings, AutoresetMode.DISABLED)
 

@@ -78,13 +78,13 @@ def test_steps_name_the_folders_of_required_experiments(tmp_path):
     page = "p.md"
     columns = ["x"]
     requires = ["first"]
-    steps = ["b --start {first}/run"]
+    steps = ["b --start-from {first}/run"]
     rows = [["y"]]
     budget = "1 s"
     """
     experiments = read_experiments(write(tmp_path, text))
     assert steps_of(experiments["second-one"], FOLDER / "second-one") == [
-        ["b", "--start", "folder/first/run"]
+        ["b", "--start-from", "folder/first/run"]
     ]
     with pytest.raises(ValueError, match="second-one requires zeroth, not declared above"):
         read_experiments(write(tmp_path, text.replace('["first"]', '["zeroth"]')))

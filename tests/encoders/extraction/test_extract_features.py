@@ -194,7 +194,7 @@ def test_the_store_of_the_large_set_is_the_default_of_its_environments(
         "data_dir": None,
         "scan_dir": None,
         "scans": (),
-        "width": 64,
+        "panorama_width": 64,
         "workers": 1,
     }
     with pytest.raises(FileNotFoundError, match=r"clipnav build-houses --set standard"):
@@ -275,7 +275,10 @@ def test_ambiguous_paths_of_stores_are_refused(tmp_path: Path):
         ({"scan_dir": Path("a")}, "--scan-dir a has no effect with --world houses"),
         ({"skip_damaged": True}, "--skip-damaged has no effect with --world houses"),
         ({"gpu_device_id": 1}, "--gpu-device-id 1 has no effect with --world houses"),
-        ({"world": "matterport", "width": 64}, "--width 64 has no effect with --world matterport"),
+        (
+            {"world": "matterport", "panorama_width": 64},
+            "--panorama-width 64 has no effect with --world matterport",
+        ),
         ({"world": "habitat", "full_faces": True}, "--full-faces has no effect with --world habit"),
         ({"merge": True, "shard": "0/2"}, "--shard 0/2 has no effect with --merge"),
     ],

@@ -1,6 +1,7 @@
 """Views and feature stores of a world, for any model."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,6 +79,21 @@ def test_the_houses_are_a_world_of_their_own():
     images = views.read(scan, viewpoint)
     assert images.shape == (36, 16, 16, 3)
     assert images.std() > 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"world": "mars"}, "world 'mars' is not one of houses"),
+        ({"image_size": (0, 1)}, "image_size is 0, but must be a whole number"),
+        ({"image_size": 224}, r"image_size 224 is not \(height, width\)"),
+        ({"image_size": (100_000, 224)}, "image_size is 100000, but must be at most 4096"),
+        ({"scans": "house_00"}, r"must be a tuple: \('house_00',\)"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(changes: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        WorldViews(**changes)
 
 
 def test_missing_folders_are_named(tiny_world: Path):

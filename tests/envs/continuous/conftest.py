@@ -1,8 +1,6 @@
 """Fixtures for the tests of the continuous environments."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,16 +69,9 @@ def random_starts():
 
 
 @pytest.fixture(scope="session")
-def continuous_golden(shared) -> dict:
-    """Golden cases of continuous navigation.
-
-    The environment variable CLIPNAV_GOLDEN_SYSTEMS names another folder.
-    """
-    folder = Path(os.environ.get("CLIPNAV_GOLDEN_SYSTEMS") or shared / "golden" / "systems")
-    path = folder / "ce.json"
-    if not path.is_file():
-        pytest.skip(f"golden cases not found: {path}; set CLIPNAV_GOLDEN_SYSTEMS")
-    return json.loads(path.read_text(encoding="utf-8"))
+def continuous_golden(golden_systems) -> dict:
+    """Golden cases of continuous navigation."""
+    return json.loads((golden_systems / "ce.json").read_text(encoding="utf-8"))
 
 
 class BoxSimulator:

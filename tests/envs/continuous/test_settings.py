@@ -54,7 +54,10 @@ def test_settings_of_a_task_can_be_changed():
         ({"turn_angle": 0}, "divisor of 360"),
         ({"tilt_angle": 0}, "between 0 and 360"),
         ({"hfov": 180}, "between 0 and 180"),
-        ({"rgb_size": (224,)}, "height and width"),
+        ({"rgb_size": (224,)}, r"rgb_size \(224,\) is not \(height, width\)"),
+        ({"depth_size": 256}, r"depth_size 256 is not \(height, width\)"),
+        ({"rgb_size": (224, 100_000)}, "rgb_size is 100000, but must be at most 4096"),
+        ({"tilt_angle": 15}, "tilt_angle has no effect without tilt_actions=True"),
         ({"rgb_size": (0, 224)}, "rgb_size is 0"),
         ({"min_depth": 5, "max_depth": 5}, "min_depth < max_depth"),
         ({"step_size": 0}, "step_size 0"),
@@ -74,6 +77,12 @@ def test_settings_of_a_task_can_be_changed():
 def test_values_out_of_range_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         ContinuousSettings(**changes)
+
+
+def test_a_tilt_without_its_actions_is_refused_even_if_it_is_the_default():
+    with pytest.raises(ValueError, match="tilt_angle has no effect without tilt_actions=True"):
+        task_settings("r2r", tilt_angle=30.0)
+    assert task_settings("r2r", tilt_angle=30.0, tilt_actions=True).num_actions == 6
 
 
 def test_a_dataset_without_a_continuous_task_is_refused():

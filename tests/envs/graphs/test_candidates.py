@@ -6,6 +6,7 @@ import pytest
 
 from envs.graphs.candidates import candidate_table, start_views
 from envs.graphs.nav_graph import NavGraph
+from envs.mattersim.angles import snapped
 
 
 def golden(shared, name):
@@ -107,3 +108,10 @@ def test_equals_a_sweep_on_random_graphs():
 def test_episodes_begin_along_the_nearest_heading_halves_up():
     headings = np.deg2rad([0, 14.9, 15, 45, 345, 344, -20, 359])
     assert start_views(headings).tolist() == [12, 12, 13, 14, 12, 23, 23, 12]
+
+
+def test_start_views_equal_the_simulator_in_every_multiple_of_half_a_step():
+    # Large multiples of the double half step fall on either side of it, by rounding.
+    headings = np.arange(-60, 60) * (np.pi / 12)
+    expected = [snapped(heading, 0.0) for heading in headings]
+    assert start_views(headings).tolist() == expected

@@ -22,10 +22,19 @@ def filled(depth, intensity, mask):
 
 
 def shrunk(image, scale):
-    """Return {(y, x): value} of an image that is halved `scale` times."""
+    """Return {(y, x): value} of an image that is halved `scale` times.
+
+    `cbf.cpp` computes the indices as (int)(((float)y / h) * H).
+    """
     height, width = image.shape
+
+    def source(index, count, source_count):
+        if count == source_count:
+            return index
+        return int(np.float32(index) / np.float32(count) * np.float32(source_count))
+
     return {
-        (y, x): image[y * height // (height >> scale), x * width // (width >> scale)]
+        (y, x): image[source(y, height >> scale, height), source(x, width >> scale, width)]
         for y in range(height >> scale)
         for x in range(width >> scale)
     }
@@ -67,7 +76,9 @@ def filled_pixel_by_pixel(depth, intensity, mask):
     return result
 
 
-@pytest.mark.parametrize(("height", "width", "holes"), [(16, 24, 0.3), (21, 13, 0.9), (4, 4, 0.5)])
+@pytest.mark.parametrize(
+    ("height", "width", "holes"), [(16, 24, 0.3), (21, 13, 0.9), (4, 4, 0.5), (224, 8, 0.5)]
+)
 def test_filled_holes_equal_the_definition(height, width, holes):
     depth, intensity, mask = images(height, width, holes)
     expected = filled_pixel_by_pixel(depth, intensity, mask)

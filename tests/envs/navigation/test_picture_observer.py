@@ -238,13 +238,22 @@ def test_skyboxes_of_matterport_are_observed(tiny_arguments, skyboxes):
         observation, _ = env.reset(seed=seed)
         expected = direction(observation["heading"][0], 0.0)
         assert centre(observation["rgb"]) @ expected > np.cos(0.04)
+    env = gym.make(
+        "R2R-CLIP-v0", observe="rgb", scan_dir=skyboxes, render_mode="rgb_array", **world
+    )
+    env.reset(seed=0)
+    assert np.ptp(env.render()[:40].astype(int), axis=1).max() > 150, "frames show the skybox"
     env = gym.make("R2R-CLIP-v0", observe="rgbd", scan_dir=skyboxes, **world)
     with pytest.raises(NoPictureError, match=r"no distances are known.*depth_to_skybox\.py"):
         env.reset(seed=0)
 
 
 def test_features_are_not_loaded(arguments):
-    assert make_vln_vector_env(1, observe="rgb", **arguments).feature_store is None
+    for given in ({}, {"features": None}, {"features": "none"}):
+        assert make_vln_vector_env(1, observe="rgb", **arguments, **given).feature_store is None
+    for features in ("store.safetensors", np.zeros((4, 36, 8))):
+        with pytest.raises(ValueError, match="features has no effect with observe='rgb'"):
+            make_vln_vector_env(1, observe="rgb", features=features, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +264,11 @@ def test_features_are_not_loaded(arguments):
         ({"observe": "rgb", "max_depth": 3.0}, "it is for observe='rgbd'"),
         ({"observe": "rgbd", "max_depth": 0.0}, "not a positive number of metres"),
         ({"observe": "rgb", "image_size": 0}, "image_size is 0"),
+        (
+            {"observe": "rgb", "image_size": 100_000},
+            "image_size is 100000, but must be at most 4096",
+        ),
+        ({"observe": "rgb", "angle_feature_size": 4}, "for observe='features' or 'indices'"),
         ({"observe": "rgb", "image_size": (1, 2, 3)}, "is not \\(height, width\\)"),
         ({"observe": "rgb", "field_of_view": 180.0}, "not between 0 and 180"),
         ({"observe": "candidate_rgb", "geometry": "near"}, "not one of exact, matterport"),

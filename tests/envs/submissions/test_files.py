@@ -102,6 +102,25 @@ def test_unknown_and_repeated_instructions_are_refused(episodes, walked, files, 
             write_r2r_submission(path, pairs, episodes, files, partial)
 
 
+def test_episodes_of_another_dataset_are_refused(
+    episodes, walked, episodes_of_rxr, stroll, own_files, tmp_path
+):
+    path = tmp_path / "mine"
+    of_rxr = {e.instr_id: stroll(e) for e in episodes_of_rxr}
+    match = f"episode '{episodes_of_rxr[0].instr_id}' of RxR; .* write_rxr_submission"
+    with pytest.raises(ValueError, match=match):
+        write_r2r_submission(path, of_rxr, episodes_of_rxr, own_files, partial=True)
+    with pytest.raises(ValueError, match=r"episode '100_0' of R2R; .* write_r2r_submission"):
+        write_rxr_submission(path, walked, episodes, own_files)
+    assert not path.exists()
+
+
+def test_paths_without_angles_are_refused(episodes, walked, files, tmp_path):
+    paths = {name: [pose[0] for pose in trajectory] for name, trajectory in walked.items()}
+    with pytest.raises(ValueError, match=r"\(viewpoint, heading, elevation\); .*trajectories\(\)"):
+        write_r2r_submission(tmp_path / "r2r.json", paths, episodes, files)
+
+
 def test_rxr_requires_all_three_languages(own_files, episodes_of_rxr, stroll, tmp_path):
     path = tmp_path / "rxr.jsonl"
     hindi = [e for e in episodes_of_rxr if e.language == "hi-IN"]

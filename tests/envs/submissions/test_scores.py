@@ -15,7 +15,20 @@ from envs.worlds import world_files
 
 @pytest.fixture
 def rules(tiny_world):
-    return ScoringRules(split=("train",), data_dir=tiny_world, resamples=400)
+    return ScoringRules(splits=("train",), data_dir=tiny_world, resamples=400)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ("val_seen", r"--splits val_seen: must be a tuple of splits: \('val_seen',\)"),
+        ((), "--splits: names no split; name at least one"),
+        (("train", "val_seen", "train"), "--splits train val_seen train: names a split twice"),
+    ],
+)
+def test_rules_name_different_splits(splits, message):
+    with pytest.raises(ValueError, match=message):
+        ScoringRules(splits=splits)
 
 
 @pytest.fixture
@@ -126,7 +139,7 @@ def test_a_file_of_another_dataset_is_reported_with_a_remedy(ground_truth, rules
     path = tmp_path / "other.json"
     path.write_text(json.dumps([{"instr_id": "other_0", "trajectory": ["a", "b"]}]))
     text = report([score_submission(path, rules, ground_truth)], rules)
-    assert "no record is usable: check --dataset, --split" in text
+    assert "no record is usable: check --dataset, --splits," in text
 
 
 def test_differences_are_over_shared_instructions(submit, ground_truth, rules):
@@ -175,7 +188,7 @@ def test_instructions_per_path_are_limited_within_a_language(rules):
 
 
 def test_results_by_language_and_split(submit, rules, capsys, tmp_path):
-    both = dataclasses.replace(rules, dataset="rxr", split=("train", "val_unseen"))
+    both = dataclasses.replace(rules, dataset="rxr", splits=("train", "val_unseen"))
     ground_truth = load_ground_truth(both)
     path = submit("a.json", shortest, ground_truth)
     assert evaluate_submissions([path], both, tmp_path / "scores.json") == 0
@@ -247,7 +260,7 @@ def test_files_of_our_writers_have_no_faults(dataset, rules, tmp_path):
 
 
 def test_secret_goals_give_checks_without_scores(rules, submit, capsys):
-    secret = dataclasses.replace(rules, split=("test",))
+    secret = dataclasses.replace(rules, splits=("test",))
     ground_truth = load_ground_truth(secret)
     path = submit("a.json", lambda e, g: [e.path[0]], ground_truth)
     assert evaluate_submissions([path], secret) == 0
@@ -273,7 +286,7 @@ def test_built_in_houses_require_no_data_folder(submit):
 
 
 def test_three_instructions_per_path_match_the_original_scorer(shared, submit):
-    rules = ScoringRules(split=("val_seen",), data_dir=shared / "data", instructions_per_path=3)
+    rules = ScoringRules(splits=("val_seen",), data_dir=shared / "data", instructions_per_path=3)
     ground_truth = load_ground_truth(rules)
     assert (len(ground_truth.episodes), len(ground_truth.counted)) == (1021, 1020)
     golden = json.loads((shared / "golden" / "r2r_baseline_metrics.json").read_text())["val_seen"]

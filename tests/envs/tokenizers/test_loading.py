@@ -7,6 +7,7 @@ from envs.tokenizers import (
     PretrainedTokenizer,
     SubwordTokenizer,
     WordTokenizer,
+    load_run_tokenizer,
     load_tokenizer,
 )
 
@@ -53,6 +54,11 @@ def test_damaged_files_are_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"damaged\.json: .*train the run again"):
         load_tokenizer(path)
+
+
+def test_a_run_without_a_vocabulary_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"no such file; {tmp_path} is not the folder of a"):
+        load_run_tokenizer(tmp_path / "vocabulary.json")
 
 
 def test_missing_file_is_named(tmp_path):

@@ -34,6 +34,7 @@ def test_rare_words_are_split_into_pieces(subwords):
 
 
 def test_truncated_sentences_keep_their_end_token(subwords):
+    assert subwords.encode(SENTENCES[0], 1).tolist() == [2], "the end is kept"
     tokens = subwords.encode(SENTENCES[0], 5)
     assert len(tokens) == 5
     assert (tokens[0], tokens[-1]) == (len(subwords) - 1, 2)

@@ -194,7 +194,7 @@ def test_walks_with_a_secret_goal_and_without_reasons_are_filmed(
 ):
     from viewer.trace import record
 
-    (secret,) = record(secret_env, wanderer, ["300_0"], name="w", split="test")
+    (secret,) = record(secret_env, wanderer, ["300_0"], name="w")
     frames = frames_of([secret])
     frame = frames.draw(Phase("card", len(secret.steps) - 1, 3.0), 0.99)
     assert close_to(frame, COLOURS["unknown"]) > 1000

@@ -101,6 +101,6 @@ def test_figures_are_written_whole(groups, tmp_path):
 def test_without_goals_there_is_nothing_to_measure(secret_env, wanderer):
     from viewer.trace import record
 
-    secret = record(secret_env, wanderer, ["300_0"], name="w", split="test")
+    secret = record(secret_env, wanderer, ["300_0"], name="w")
     with pytest.raises(ValueError, match="no trace has a known goal"):
         plots.by_agent(secret)

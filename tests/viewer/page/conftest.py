@@ -76,7 +76,7 @@ def url(make_library, tmp_path_factory, tiny_arguments, traces, grey, make_env, 
     library = make_library()
     hindi = make_env("val_unseen", {**tiny_arguments, "dataset": "rxr"})
     ids = [episode.instr_id for episode in hindi.episodes]
-    library.add(record(hindi, teacher, ids, name="teacher", split="val_unseen", dataset="rxr"))
+    library.add(record(hindi, teacher, ids, name="teacher"))
     pictures = DrawnPictures(grey, lambda scan: folder / scan)
     with served(library, pictures, folder, lambda _: traces[0]) as url:
         yield url

@@ -4,9 +4,6 @@ import numpy as np
 import pytest
 
 from viewer.site.free_walk import walk_freely
-from viewer.trace.building import Setting
-
-MINE = Setting("agent", "matterport", "r2r", "")
 
 
 class ObservingAgent:
@@ -26,7 +23,7 @@ class ObservingAgent:
 def test_observations_are_those_of_the_environment(tiny_env):
     episode = tiny_env.episodes[2]
     agent = ObservingAgent(2)
-    trace = walk_freely(tiny_env, agent, MINE, episode, 6)
+    trace = walk_freely(tiny_env, agent, "agent", episode, 6)
     observation, _ = tiny_env.reset(options={"episode_ids": [episode.instr_id] * 4})
     for number, seen in enumerate(agent.seen):
         for name, array in seen.items():
@@ -43,7 +40,7 @@ def test_an_agent_follows_any_sentence_from_any_viewpoint(tiny_env):
         tiny_env.episodes[0], path=("a4",), instruction="Walk to the purple dragon.", heading=1.6
     )
     agent = ObservingAgent(9)
-    trace = walk_freely(tiny_env, agent, MINE, own, 3)
+    trace = walk_freely(tiny_env, agent, "agent", own, 3)
     assert trace.ending == "cut off"
     assert len(trace.steps) == 4
     assert trace.walked[0] == "a4"
@@ -55,4 +52,4 @@ def test_an_agent_follows_any_sentence_from_any_viewpoint(tiny_env):
     assert [trace.words[place].strip() for place in trace.unknown_words] == unknown
     assert "purple" in unknown
     with pytest.raises(KeyError):
-        walk_freely(tiny_env, agent, MINE, dataclasses.replace(own, path=("b0",)), 3)
+        walk_freely(tiny_env, agent, "agent", dataclasses.replace(own, path=("b0",)), 3)

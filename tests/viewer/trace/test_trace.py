@@ -6,6 +6,9 @@ import pytest
 
 from envs.metrics import score_path
 from envs.metrics.summaries import SUMMARY_METRICS
+from envs.navigation.making import make_vln_vector_env
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.navigation.vln_env import VlnEnv
 from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from viewer.trace import (
     outcome,
@@ -73,14 +76,29 @@ def test_a_walk_that_never_stops_is_cut_off(traces):
 
 def test_several_agents_get_a_folder_each(tiny_env, teacher, wanderer, traces, tmp_path):
     walkers = {"teacher": teacher, "who wanders": wanderer}
-    recorded = record_all(tiny_env, walkers, ["100_0", "101_1"], tmp_path, split="train")
+    recorded = record_all(tiny_env, walkers, ["100_0", "101_1"], tmp_path)
     assert recorded["teacher"] == [traces[0], traces[3]]
     assert read_traces(tmp_path / "who-wanders") == recorded["who wanders"]
     assert recorded["who wanders"][1].agent == "who wanders"
 
 
+def test_a_recording_names_the_dataset_and_split_of_its_environment(tiny_arguments, teacher):
+    arguments = {**tiny_arguments, "dataset": "rxr", "split": "val_unseen", "observe": "indices"}
+    env = make_vln_vector_env(2, "Disabled", **arguments)
+    (trace,) = record(env, teacher, [env.episodes[0].instr_id], name="teacher")
+    assert (trace.dataset, trace.split) == ("rxr", "val_unseen")
+
+
+def test_a_recording_requires_a_batch_without_autoreset(tiny_env, teacher):
+    env = VlnVectorEnv(tiny_env.split, 2, tiny_env.settings)
+    with pytest.raises(ValueError, match="make it with autoreset_mode='Disabled'"):
+        record(env, teacher, ["100_0"], name="teacher")
+    with pytest.raises(TypeError, match="no batch of agents"):
+        record(VlnEnv(tiny_env.split, tiny_env.settings), teacher, ["100_0"], name="teacher")
+
+
 def test_secret_goals_stay_secret(secret_env, wanderer):
-    traces = record(secret_env, wanderer, ["300_0", "301_1"], name="w", split="test")
+    traces = record(secret_env, wanderer, ["300_0", "301_1"], name="w")
     assert all(trace.path == trace.walked[:1] for trace in traces)
     assert all(step.metrics == {} for trace in traces for step in trace.steps)
     assert all(step.distance_to_goal is None for trace in traces for step in trace.steps)
@@ -162,7 +180,7 @@ def test_an_empty_folder_is_no_collection(tmp_path):
 
 
 def test_submissions_of_others(tiny_world, tmp_path):
-    ground_truth = load_ground_truth(ScoringRules(split=("train",), data_dir=tiny_world))
+    ground_truth = load_ground_truth(ScoringRules(splits=("train",), data_dir=tiny_world))
     path = tmp_path / "theirs.json"
     walks = [
         {"instr_id": "100_0", "trajectory": [["a0", 0.7, 0], ["a0", 1.2, 0], ["a1", 1.5, 0]]},

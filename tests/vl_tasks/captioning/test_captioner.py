@@ -14,7 +14,7 @@ from vl_tasks.networks.attention import UnbiasedNorm
 from vl_tasks.settings.network_sizes import CaptionerConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS
 
-SIZES = CaptionerConfig(width=16, feed_forward=24, layers=2, heads=4)
+SIZES = CaptionerConfig(hidden_size=16, feed_forward_size=24, layers=2, heads=4)
 WORDS = 7
 
 

@@ -10,7 +10,7 @@ from vl_tasks.settings.configs import CaptionConfig
 from vl_tasks.settings.network_sizes import CaptionerConfig
 
 WORDS = 8
-SIZES = CaptionerConfig(width=16, feed_forward=24, layers=1, heads=2, input_dropout=0.0)
+SIZES = CaptionerConfig(hidden_size=16, feed_forward_size=24, layers=1, heads=2, input_dropout=0.0)
 REFERENCES = np.array([[1, 2, 0, 0], [1, 2, 3, 0], [4, 5, 0, 0], [4, 5, 6, 0], [6, 1, 0, 0]])
 FIRST = np.array([0, 2, 4, 5])
 

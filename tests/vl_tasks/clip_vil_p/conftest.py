@@ -76,11 +76,13 @@ def tiny(pair_folder, tmp_path) -> PretrainConfig:
 def tiny_config(folder: Path, output: Path) -> PretrainConfig:
     return PretrainConfig(
         data=str(folder),
-        text=TextConfig(vocabulary=120, hidden=32, layers=1, heads=2, feed_forward=48),
+        text=TextConfig(
+            vocabulary_size=120, hidden_size=32, layers=1, heads=2, feed_forward_size=48
+        ),
         trunk=TrunkConfig(positions=3),
         image_size=(64, 96),
         cells=4,
-        words=12,
+        max_words=12,
         min_count=2,
         optimiser=OptimiserConfig(
             "adamw", 1e-3, weight_decay=0.01, schedule="linear", warmup=2, clip="norm", clip_at=1.0

@@ -48,7 +48,7 @@ def tuned(start, data, output, batch_size):
     """Settings of a fine-tuning with still batch norms, from a run without dropout."""
     return VqaConfig(
         model="clip-vil-p",
-        start=start,
+        start_from=start,
         data=str(data),
         clip_vil_p=FineTuningConfig(frozen_norms=True, accumulate=2),
         optimiser=OptimiserConfig("adamw", 1e-3),

@@ -1,10 +1,7 @@
 """The networks against outputs of the original modules, with the original weights."""
 
-import json
-
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
@@ -18,20 +15,9 @@ TOLERANCE = {"atol": 1e-5, "rtol": 0.0}
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    def read(name):
-        path = shared / "golden" / "systems" / f"clipvilp_{name}"
-        return json.loads(path.with_suffix(".json").read_text()), load_file(
-            path.with_suffix(".safetensors")
-        )
-
-    return read
-
-
-@pytest.fixture(scope="module")
-def original(golden):
+def original(golden_system):
     """The pre-training network with the original weights, and the golden tensors."""
-    description, tensors = golden("pretraining")
+    description, tensors = golden_system("clipvilp_pretraining")
     config = description["config"]
     names = BertConfig().to_dict().keys() & config.keys()
     bert = BertModel(BertConfig(**{name: config[name] for name in names}), add_pooling_layer=False)
@@ -121,8 +107,8 @@ def test_losses_and_gradients_equal_the_original(original):
         assert table.weight.grad.any() or table is stream.bert.embeddings.token_type_embeddings
 
 
-def test_fine_tuning_head_equals_the_original(golden):
-    description, tensors = golden("finetune_head")
+def test_fine_tuning_head_equals_the_original(golden_system):
+    description, tensors = golden_system("clipvilp_finetune_head")
     head = AnswerHead(description["hidden"], description["num_answers"])
     head.load_state_dict(
         {name.removeprefix("weight."): t for name, t in tensors.items() if name[:7] == "weight."}

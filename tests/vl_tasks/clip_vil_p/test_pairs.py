@@ -7,18 +7,20 @@ import signal
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from storage import cache_dir
 from tests.vl_tasks.clip_vil_p.conftest import lxmert_record
 from vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
 from vl_tasks.clip_vil_p.data.batch import NONE
+from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
 from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
 from vl_tasks.clip_vil_p.data.pair_files import open_pairs
-from vl_tasks.clip_vil_p.data.pictures import DamagedPictureError, fitted_size, prepare
+from vl_tasks.clip_vil_p.data.pictures import DamagedPictureError
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+
+FRAMING = Framing(64, 96)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def pairs(pair_folder):
 def maker(pairs):
     texts = [pairs[k].text for k in range(len(pairs))]
     classes = AnswerClasses.of_pairs(pairs, 2).of_index(pairs)
-    return PairBatches(pairs, WordPieces.learn(texts, 120), classes, (64, 96), 12, False, 0)
+    return PairBatches(pairs, WordPieces.learn(texts, 120), classes, FRAMING, 12, False, 0)
 
 
 def key(pairs, number=0):
@@ -47,7 +49,7 @@ def test_pairs_of_lxmert_keep_sentences_and_converted_answers(pairs):
     scores = {pairs.answers[a]: s for a, s in zip(first.answers, first.scores, strict=True)}
     assert scores == pytest.approx({"red": 1.0, "dark": 0.3})
     assert len(pairs[0].answers) == 0
-    assert pairs.portrait.sum() == 12
+    assert pairs.portrait(FRAMING).sum() == 12
     assert AnswerClasses.of_pairs(pairs, 16).answers == (
         "circle", "square", "blue", "green", "red"
     )  # fmt: skip
@@ -98,6 +100,23 @@ def test_fine_tuning_records_and_several_splits_are_read(pair_folder, tmp_path):
     assert len(pairs) == 5
 
 
+def test_converted_answers_replace_others_as_in_the_original(pair_folder, tmp_path):
+    # label[converted] = label.pop(answer) of LXMERTDataset, in the order of the file.
+    labels = {
+        (("grey", 0.3), ("gray", 0.6)): {"gray": 0.3},
+        (("gray", 0.6), ("grey", 0.3)): {"gray": 0.3},
+        (("a dog", 1.0), ("The dog.", 0.9), ("no", 0.6)): {"dog": 0.9, "no": 0.6},
+        (("two", 0.0), ("2", 0.6), ("yes", 0.3)): {"yes": 0.3},
+    }
+    records = [{"img_id": "shape_2", "sent": "?", "label": dict(label)} for label in labels]
+    (tmp_path / "a_train.json").write_text(json.dumps(records))
+    pairs = open_pairs(tmp_path, ["train"], pair_folder / "images")
+    for number, expected in enumerate(labels.values()):
+        pair = pairs[number]
+        found = zip(pair.answers, pair.scores.tolist(), strict=True)
+        assert {pairs.answers[answer]: score for answer, score in found} == pytest.approx(expected)
+
+
 def test_karpathy_captions_are_pairs(shapes):
     pairs = open_pairs(shapes, ["val"], shapes / "images")
     assert len(pairs) == 24
@@ -129,9 +148,8 @@ def test_damaged_files_are_named_and_leave_no_index(pair_folder, tmp_path, conte
     assert set((cache_dir() / "pairs").glob("*/index.json")) == known
 
 
-def test_answers_are_converted_as_in_the_golden_file(shared):
-    path = shared / "golden" / "systems" / "clipvilp_answer_init.json"
-    golden = json.loads(path.read_text())
+def test_answers_are_converted_as_in_the_golden_file(golden_system):
+    golden, _ = golden_system("clipvilp_answer_init")
     found = [convert_answer(answer) for answer in golden["fine_tuning_answers"]]
     assert found == golden["converted"]
 
@@ -156,7 +174,7 @@ def test_batches_depend_on_their_key_only(maker):
 
 
 def test_shares_of_masks_exchanges_and_answers(maker, pairs):
-    rows = np.flatnonzero(~pairs.portrait[pairs.images])
+    rows = np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images])
     batches = [maker.make(key(rows[:100], number)) for number in range(30)]
     matching = torch.cat([batch.matching for batch in batches]).float()
     assert 0.45 < matching.mean() < 0.55
@@ -188,7 +206,7 @@ def test_shares_of_masks_exchanges_and_answers(maker, pairs):
 
 
 def test_words_of_questions_are_masked_on_request_only(maker, pairs):
-    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    wide = np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images])
     is_question = np.array([len(pairs[int(row)].answers) > 0 for row in wide])
     settings = {**vars(maker), "exchanged": 0.0}
     masked = PairBatches(**settings).make(key(wide)).words >= 0
@@ -208,7 +226,7 @@ def test_words_of_questions_are_masked_on_request_only(maker, pairs):
 @pytest.mark.parametrize("share", [0.2, 1.0])
 def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
     maker = PairBatches(**{**vars(maker), "exchanged": share})
-    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    wide = np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images])
     batches = [maker.make(key(wide, number)) for number in range(4)]
     matching = torch.cat([batch.matching for batch in batches]).double()
     assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
@@ -216,7 +234,7 @@ def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
 
 def test_without_exchanged_sentences_there_is_nothing_to_match(maker, pairs):
     maker = PairBatches(**{**vars(maker), "exchanged": 0.0})
-    batch = maker.make(key(np.flatnonzero(~pairs.portrait[pairs.images]), 0))
+    batch = maker.make(key(np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images]), 0))
     assert (batch.matching == NONE).all()
 
 
@@ -230,20 +248,6 @@ def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path
     rng = np.random.default_rng(0)
     drawn = {own._other_sentence(pairs[2], rng).text for _ in range(60)}
     assert drawn == {"1 first", "1 second", "3 first", "3 second"}
-
-
-def test_images_keep_their_aspect_ratio_and_are_centred():
-    assert fitted_size(480, 640, 384, 640) == (384, 512)
-    assert fitted_size(640, 480, 384, 640) == (512, 384)
-    assert fitted_size(300, 1000, 384, 640) == (192, 640)
-    assert fitted_size(500, 500, 384, 640) == (384, 384)
-    wide = prepare(Image.new("RGB", (100, 30), (9, 9, 9)), 32, 64)
-    assert wide.pixels.shape == (3, 32, 64)
-    assert wide.box == (6, 0, 19, 64)
-    top, left, height, width = wide.box
-    assert (wide.pixels[:, top : top + height, left : left + width] == 9).all()
-    assert wide.pixels.sum() == 9 * 3 * 19 * 64
-    assert prepare(Image.new("RGB", (30, 100)), 32, 64).pixels.shape == (3, 64, 32)
 
 
 def test_batches_have_one_orientation_and_cover_the_records():

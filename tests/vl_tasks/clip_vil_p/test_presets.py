@@ -34,7 +34,7 @@ def test_pretraining_presets_have_the_published_values(name):
             "train_splits": ("train", "nominival", "vgnococo"),
             "image_size": (384, 640),
             "cells": 100,
-            "words": 20,
+            "max_words": 20,
             "answering": answering,
             "faithful": True,
             "batch_size": batch,
@@ -83,9 +83,13 @@ def test_the_vqa_preset_has_the_published_values():
             "clip_vil_p": {
                 "accumulate": 32,
                 "loss_scale": 500.0,
-                "words": 20,
+                "max_words": 20,
                 "frozen_norms": False,
-                "trunk": {"learning_rate": 0.001, "milestones": (2 * epoch,), "decay": 0.1},
+                "trunk_optimiser": {
+                    "learning_rate": 0.001,
+                    "milestones": (2 * epoch,),
+                    "decay": 0.1,
+                },
             },
             "optimiser": {
                 "name": "adamw",
@@ -106,19 +110,54 @@ def test_the_gqa_preset_has_the_published_loss_and_the_settings_of_vqa():
         dataclasses.asdict(CLIP_VIL_P_GQA["clip-vil-p"]),
         {
             # CLIP-ViL-Pretrain/src/tasks/gqa.py: BCE, averaged and multiplied by the answers.
-            "objective": "bce",
+            "loss": "bce",
             "model": "clip-vil-p",
             "batch_size": 8,
             "iterations": 5 * epoch,
             "clip_vil_p": {
                 **dataclasses.asdict(vqa.clip_vil_p),
                 "loss_scale": None,
-                "words": 20,
-                "trunk": {"learning_rate": 0.001, "milestones": (2 * epoch,), "decay": 0.1},
+                "max_words": 20,
+                "trunk_optimiser": {
+                    "learning_rate": 0.001,
+                    "milestones": (2 * epoch,),
+                    "decay": 0.1,
+                },
             },
             "optimiser": {
                 **dataclasses.asdict(vqa.optimiser),
                 "warmup": round(0.05 * 5 * epoch),
+            },
+        },
+    )
+
+
+def test_the_entailment_preset_has_the_settings_of_vqa():
+    vqa = CLIP_VIL_P_VQA["clip-vil-p"]
+    check(
+        dataclasses.asdict(CLIP_VIL_P_ENTAILMENT["clip-vil-p"]),
+        {
+            "batch_size": 8,
+            "iterations": 10_000,
+            "clip_vil_p": {
+                **dataclasses.asdict(vqa.clip_vil_p),
+                "loss_scale": None,  # CrossEntropyLoss of snli.py
+                "trunk_optimiser": {
+                    "learning_rate": 0.001,
+                    "weight_decay": 4e-4,
+                    "milestones": (4000,),  # --schedule 2 of 5 epochs
+                    "decay": 0.1,
+                },
+            },
+            "optimiser": {
+                "name": "adamw",
+                "learning_rate": 5e-5,
+                "epsilon": 1e-6,  # --adam_epsilon
+                "weight_decay": 0.01,
+                "schedule": "linear",
+                "warmup": 500,
+                "clip": "norm",
+                "clip_at": 1.0,
             },
         },
     )
@@ -129,7 +168,7 @@ def test_presets_have_their_names_and_one_model(presets):
     for name, preset in presets.items():
         assert preset.preset == name
         assert preset.model == "clip-vil-p"
-        assert preset.start is not None
+        assert preset.start_from is not None
 
 
 def test_presets_of_pretraining_have_their_names():

@@ -16,6 +16,7 @@ from training.setup import rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import load_run
 from vl_tasks.clip_vil_p.data.batch import Batch
+from vl_tasks.clip_vil_p.optimisers import JointOptimiser
 from vl_tasks.clip_vil_p.pretraining import PretrainingLearner, pretrain
 from vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
 
@@ -127,6 +128,23 @@ def test_trunk_and_transformer_have_their_own_optimisers(tiny):
     assert before.keys() - moved <= unused
 
 
+def test_adamw_of_the_trunk_is_that_of_the_original(tiny):
+    trunk = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 1), torch.nn.BatchNorm2d(3))
+    network = torch.nn.ModuleDict({"trunk": trunk, "rest": torch.nn.Linear(2, 2)})
+    config = dataclasses.replace(tiny.optimiser, learning_rate=0.1, epsilon=1e-6)
+    adamw = TrunkOptimiserConfig(0.1, weight_decay=0.5, name="adamw")
+    optimiser = JointOptimiser(network, trunk, config, adamw)
+    before = {name: weight.clone() for name, weight in trunk.named_parameters()}
+    for weight in network.parameters():
+        weight.grad = torch.full_like(weight, 1e-6)
+    optimiser.step()
+    for name, weight in trunk.named_parameters():
+        # The first update divides the gradient by its absolute value plus epsilon.
+        decay = 0.0 if "bias" in name else 0.5
+        expected = before[name] * (1 - 0.1 * decay) - 0.1 * 1e-6 / (1e-6 + 1e-6)
+        torch.testing.assert_close(weight.detach(), expected, msg=name)
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_autocast_trains_float32_weights(tiny, precision):
     trainer = make_trainer(dataclasses.replace(tiny, precision=precision))
@@ -153,7 +171,9 @@ def test_a_float16_overflow_skips_the_update_and_lowers_the_scale(tiny):
 
 def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
     data = write_pair_folder(tmp_path / "few", {"train": 12, "val": 12})
-    text = dataclasses.replace(tiny.text, hidden=64, feed_forward=128, layers=2, dropout=0.0)
+    text = dataclasses.replace(
+        tiny.text, hidden_size=64, feed_forward_size=128, layers=2, dropout=0.0
+    )
     config = dataclasses.replace(
         tiny,
         data=str(data),

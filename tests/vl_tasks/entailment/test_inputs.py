@@ -14,7 +14,7 @@ from vl_tasks.settings.configs import EntailmentConfig, GridConfig
 from vl_tasks.text.sentences import build_vocabulary
 
 WORDS = build_vocabulary(["it is red"])
-GRIDS = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
+GRIDS = GridConfig(precision="fp32", fit="stretch", image_size=(64, 96))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SMALL = ("--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1")
+SMALL = ("--mcan.hidden-size", "32", "--mcan.feed-forward-size", "48", "--mcan.layers", "1")
 QUICK = ("--evaluate-every", "60", "--threads", "1", "--optimiser.warmup", "5")
 
 
@@ -81,10 +81,17 @@ def test_runs_on_region_features_answer(run_command, gqa_shapes, tmp_path):
 
 @pytest.mark.parametrize("model", ["pythia", "movie-mcan"])
 def test_other_models_train_and_resume(run_command, gqa_shapes, tmp_path, model):
-    pythia = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
+    pythia = (
+        "--pythia.hidden-size",
+        "16",
+        "--pythia.product-size",
+        "64",
+        "--pythia.attention-size",
+        "8",
+    )
     sizes = pythia if model == "pythia" else SMALL
     run = tmp_path / "run"
-    flags = (*_flags(gqa_shapes)[:-1], "4", *sizes, "--model", model, "--objective", "bce")
+    flags = (*_flags(gqa_shapes)[:-1], "4", *sizes, "--model", model, "--loss", "bce")
     run_command("finetune-gqa", *flags, "--iterations", "2", "--output", run)
     run_command("finetune-gqa", "--resume", run, "--iterations", "3", "--no-consistency")
     results = json.loads((run / "results.json").read_text())

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from vl_tasks.settings.gqa import GQA_PRESETS
 from vl_tasks.settings.network_sizes import McanConfig
 from vl_tasks.vqa.answers import AnswerVocabulary
 
-MCAN = McanConfig(hidden=16, feed_forward=24, layers=1, heads=2, pooling=8, fused=16)
+MCAN = McanConfig(
+    hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
+)
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def config(gqa_shapes):
         GQA_PRESETS["houses"],
         data=str(gqa_shapes),
         mcan=MCAN,
-        embedding=8,
+        embedding_size=8,
         select_by="val",
         evaluation_splits=("val",),
         vision=False,
@@ -46,13 +49,31 @@ def test_answers_are_collected_unchanged_and_by_frequency():
         AnswerVocabulary.of_counts(counts, 3)
 
 
-@pytest.mark.parametrize("objective", ["ce", "bce"])
-def test_the_loss_starts_at_chance(config, objective):
-    learner = GqaLearner(dataclasses.replace(config, objective=objective))
+@pytest.mark.parametrize("name", ["ce", "bce"])
+def test_the_loss_starts_at_chance(config, name):
+    learner = GqaLearner(dataclasses.replace(config, loss=name))
     learner.network.eval()
     loss = learner.loss(np.arange(32))[0].item()
     classes = len(learner.answers)
-    assert loss == pytest.approx(np.log(classes) if objective == "ce" else classes * np.log(2), 0.5)
+    assert loss == pytest.approx(np.log(classes) if name == "ce" else classes * np.log(2), 0.5)
+
+
+@pytest.mark.parametrize(("scale", "factor"), [(None, 5.0), (500.0, 500.0)])
+def test_faithful_cross_entropy_is_scaled_twice_as_published(config, scale, factor):
+    learner = GqaLearner(config)
+    tuned = dataclasses.replace(config.clip_vil_p, loss_scale=scale)
+    changes = {"model": "clip-vil-p", "start_from": Path("run"), "vision": True}
+    learner.config = dataclasses.replace(config, **changes, clip_vil_p=tuned)
+    learner.answers = AnswerVocabulary(list("abcde"))
+    learner._classes = np.array([0, 4, 2, 2])
+    logits, rows = torch.randn(4, 5), np.array([1, 3])
+    # nn.CrossEntropyLoss() * logit.size(1), then * loss_scale or * logit.size(1) of gqa.py.
+    chosen = logits[:2].log_softmax(1)[[0, 1], [4, 2]]
+    clean = -chosen.mean().item()
+    found = learner.loss_of(logits[:2], rows).item()
+    assert found == pytest.approx(clean * (1.0 if scale is None else scale), rel=1e-5)
+    learner.config = dataclasses.replace(learner.config, faithful=True)
+    assert learner.loss_of(logits[:2], rows).item() == pytest.approx(clean * 5 * factor, rel=1e-5)
 
 
 def test_answers_outside_the_vocabulary_are_not_learnt(config, tmp_path):

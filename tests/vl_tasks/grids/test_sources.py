@@ -129,7 +129,7 @@ def test_nothing_is_written_without_disk_space(images, tmp_path, monkeypatch):
 def test_keys_depend_on_weights_size_and_fit(images, tmp_path):
     encoder, other = colour_encoder(), colour_encoder()
     other.weights_sha256 = "d1" * 32
-    configs = [GridConfig(), GridConfig(fit="pad"), GridConfig(size=(64, 96))]
+    configs = [GridConfig(), GridConfig(fit="pad"), GridConfig(image_size=(64, 96))]
     sources = [GridSource(encoder, images, config) for config in configs]
     sources.append(GridSource(other, images, GridConfig()))
     assert len({source.key for source in sources}) == 4

@@ -34,7 +34,7 @@ from vl_tasks.house_tasks import (
 )
 from vl_tasks.house_tasks.folders import split_file
 
-CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, size=48, houses=2)
+CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, image_size=48, houses=2)
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.7, 0.2), "blue": (0.1, 0.2, 0.8)}
 NAMES = ("sofa", "chair", "bed", "desk", "wardrobe", "armchair", "stool", "piano")
 
@@ -78,7 +78,7 @@ def files(tmp_path_factory):
 
 def test_pretraining_finds_the_pairs_with_its_defaults(files, run_command, tmp_path):
     run, folder = tmp_path / "run", files[1].folder
-    sizes = ("--text.hidden", "16", "--text.layers", "1", "--text.heads", "2")
+    sizes = ("--text.hidden-size", "16", "--text.layers", "1", "--text.heads", "2")
     quick = ("--iterations", "2", "--batch-size", "8", "--workers", "0", "--threads", "1")
     printed = run_command("pretrain-vl", "--data", folder, *sizes, *quick, "--output", run)
     assert json.loads((run / "config.json").read_text())["preset"] == "houses"

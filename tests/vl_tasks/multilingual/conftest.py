@@ -16,8 +16,8 @@ PAIRS = {
     "hi": "{} {} आकार",
 }
 SIZES = (
-    "--trunk.random-weights", "--text.vocabulary", 150, "--text.hidden", 32, "--text.layers", 1,
-    "--text.heads", 2, "--text.feed-forward", 48, "--image-size", 64, 64,
+    "--trunk.random-weights", "--text.vocabulary-size", 150, "--text.hidden-size", 32,
+    "--text.layers", 1, "--text.heads", 2, "--text.feed-forward-size", 48, "--image-size", 64, 64,
 )  # fmt: skip
 SMALL = (
     "--threads", 1, "--batch-size", 8, "--evaluate-every", 2, "--iterations", 4,

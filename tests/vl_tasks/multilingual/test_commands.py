@@ -3,10 +3,14 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
 
 from tests.vl_tasks.multilingual.conftest import SIZES, SMALL
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from vl_tasks.command_line import parse_vqa
+from vl_tasks.multilingual.learning import MultilingualLearner
 
 MODEL = ("--model", "multilingual", "--preset", "houses", "--min-count", 1, *SMALL)
 SPLITS = ("--select-by", "val", "--evaluation-splits", "val")
@@ -43,7 +47,7 @@ def tuned(languages, run_folder, pretrained):
     output = run_folder / "tuned"
     arguments = (
         "finetune-vqa", *MODEL, *SPLITS, "--data", languages, "--languages", "en", "fr", "hi",
-        "--start", pretrained, "--output", output, "--submit", "test",
+        "--start-from", pretrained, "--output", output, "--submit", "test",
     )  # fmt: skip
     assert not main([str(one) for one in arguments])
     return output
@@ -100,7 +104,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(languages, pretrained, tuned,
     half = tmp_path / "half"
     arguments = (
         "finetune-vqa", *MODEL, *SPLITS, "--data", languages, "--languages", "en", "fr", "hi",
-        "--start", pretrained, "--output", half, "--iterations", 2,
+        "--start-from", pretrained, "--output", half, "--iterations", 2,
     )  # fmt: skip
     assert not main([str(one) for one in arguments])
     # The learning rate depends on the number of iterations: resume at the saved ones.
@@ -136,6 +140,28 @@ def test_faithful_learns_one_answer_and_scores_unknown_ones(run_command, languag
     assert 0 <= results(tmp_path / "run")["val"]["top_1"] <= 100
 
 
+@pytest.mark.parametrize("as_numbers", [False, True])
+def test_faithful_looks_up_answers_as_they_are(languages, tmp_path, as_numbers):
+    answers = ["<unk>", "0", "t shirt", "2", "red", "none"]
+    labels = ["none", "t-shirt", "two", "red", "t shirt", "0", "a 2", "<unk>"]
+    numbers = {answer: number for number, answer in enumerate(answers)}
+    expected = [numbers.get(label, numbers["<unk>"]) for label in labels]
+    images = sorted((languages / "images" / "train").iterdir())[: len(labels)]
+    for split in ("train", "val"):
+        shown = expected if as_numbers else labels
+        rows = [f"{image.name}\twhat?\t{one}" for image, one in zip(images, shown, strict=True)]
+        lines = ["image_file\tquestion\tanswer_label", *rows]
+        (tmp_path / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "answers_vqa.txt").write_text("\n".join(answers) + "\n")
+    flags = (
+        *MODEL[:4], *SMALL, *SPLITS, *NEW, "--data", tmp_path, "--images", images[0].parent,
+        "--answers", tmp_path / "answers_vqa.txt", "--faithful", "--languages", "en",
+    )  # fmt: skip
+    learner = MultilingualLearner(parse_vqa([str(flag) for flag in flags]))
+    logits = 99 * torch.eye(len(answers))[expected]
+    assert learner.loss_of(logits, np.arange(len(labels))) < 1e-6
+
+
 def refuse(run_command, pattern, *arguments):
     with pytest.raises((ValueError, FileNotFoundError), match=pattern) as caught:
         run_command("finetune-vqa", *arguments)
@@ -164,7 +190,7 @@ def test_wrong_settings_are_refused(run_command, languages, tmp_path, flags, pat
 
 
 def test_runs_of_another_model_are_refused(run_command, languages, pretrained, tmp_path):
-    flags = ("--data", languages, "--start", pretrained, "--output", tmp_path / "run", *SPLITS)
+    flags = ("--data", languages, "--start-from", pretrained, "--output", tmp_path / "run", *SPLITS)
     refuse(run_command, "pre-trained with --model multilingual", "--model", "clip-vil-p", *flags)
     spoken = ("--languages", "en", "fr", "hi")
     refuse(run_command, "pre-trained without --faithful", *MODEL, "--faithful", *spoken, *flags)

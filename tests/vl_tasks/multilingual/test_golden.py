@@ -1,13 +1,9 @@
 """The network against outputs of the original, run in Flax with the original weights."""
 
-import json
-import os
 import re
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
@@ -44,20 +40,6 @@ RENAMED = (
     (r"^cls/predictions/transform/LayerNorm", "words.norm"),
     (r"^cls/predictions/", "words."),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def golden(request):
-    def read(name):
-        folder = os.environ.get("CLIPNAV_GOLDEN_SYSTEMS")
-        if folder is None:
-            folder = request.getfixturevalue("shared") / "golden" / "systems"
-        path = Path(folder) / f"multilingual_vqa_{name}"
-        return json.loads(path.with_suffix(".json").read_text()), load_file(
-            path.with_suffix(".safetensors")
-        )
-
-    return read
 
 
 def our_weights(tensors, visual_tokens):
@@ -129,8 +111,8 @@ def joined(network, tensors):
 
 
 @torch.no_grad()
-def test_answers_of_the_original_classifier(golden):
-    description, tensors = golden("vqa")
+def test_answers_of_the_original_classifier(golden_system):
+    description, tensors = golden_system("multilingual_vqa_vqa")
     network = FineTunedNetwork(network_of(description), tensors["output.logits"].shape[1])
     network, missing = load(network, tensors)
     assert not missing
@@ -147,8 +129,8 @@ def test_answers_of_the_original_classifier(golden):
 
 
 @torch.no_grad()
-def test_masked_words_of_the_original(golden):
-    description, tensors = golden("mlm")
+def test_masked_words_of_the_original(golden_system):
+    description, tensors = golden_system("multilingual_vqa_mlm")
     network, missing = load(network_of(description), tensors)
     assert {name.partition(".")[0] for name in missing} <= {"matching", "stream"}
     assert {name for name in missing if name.startswith("stream")} <= {

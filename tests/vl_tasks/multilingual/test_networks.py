@@ -7,6 +7,7 @@ from transformers import BertConfig, BertModel
 
 from tests.vl_tasks.clip_vil_p.test_networks import RESNET, VIT, pictures, tower
 from vl_tasks.clip_vil_p.data.batch import NONE, Batch
+from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
 from vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
@@ -93,7 +94,7 @@ def test_frozen_trunks_do_not_learn():
 def maker(languages):
     index = open_pairs(languages, ["train"], languages / "images", ("en", "fr", "hi"))
     pieces = WordPieces.learn((index[k].text for k in range(len(index))), 90, keeps_accents=True)
-    return PairBatches(index, pieces, None, (64, 64), 12, False, 0, exchanged=0.0)
+    return PairBatches(index, pieces, None, Framing(64, 64), 12, False, 0, exchanged=0.0)
 
 
 def test_pairs_of_all_languages_are_read(maker):

@@ -15,12 +15,15 @@ def test_the_published_pre_training_has_five_epochs_of_ten_million_captions():
     assert config.faithful
     assert config.objective == "masked-words"
     assert config.image_size == (224, 224)
-    assert config.words == 128 - 50
+    assert config.max_words == 128 - 50
     assert config.batch_size == 64  # on each of eight cores
     assert config.iterations == 97_656
     optimiser = config.optimiser
     assert (optimiser.name, optimiser.learning_rate, optimiser.warmup) == ("adamw", 1e-4, 5000)
-    assert (optimiser.schedule, optimiser.weight_decay, optimiser.clip) == ("linear", 0.01, "none")
+    assert (optimiser.schedule, optimiser.clip) == ("linear", "none")
+    # run.sh sets neither --weight_decay nor --adam_epsilon of transformers' TrainingArguments.
+    assert (optimiser.weight_decay, config.trunk_optimiser.weight_decay) == (0.0, 0.0)
+    assert optimiser.epsilon == 1e-8
 
 
 def test_the_published_fine_tuning_has_ten_epochs_of_vqa_v2_in_four_languages():
@@ -66,7 +69,7 @@ def test_new_and_pre_trained_networks_have_the_same_sizes(name):
 def test_settings_without_effect_are_refused():
     with pytest.raises(ValueError, match="with --objective masked-words"):
         parse_pretraining(["--objective", "masked-words", "--no-answering"])
-    flags = ["--multilingual.text.bert", "bert", "--multilingual.text.hidden", "64"]
+    flags = ["--multilingual.text.bert", "bert", "--multilingual.text.hidden-size", "64"]
     with pytest.raises(ValueError, match=r"multilingual\.text\.hidden.*with --multilingual\.text"):
         parse_vqa(["--model", "multilingual", *flags])
     with pytest.raises(ValueError, match="with --model multilingual"):

@@ -1,17 +1,12 @@
-"""Golden data of reliable_vqa, and a frozen VQA model whose confidence is misleading."""
+"""A frozen VQA model whose confidence is misleading."""
 
 import dataclasses
-import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from clipnav.cli import main
-from tests.conftest import ROOT
 from vl_tasks.data.questions import Question
 from vl_tasks.reliability.outputs import Outputs
 from vl_tasks.reliability.parts import divide_images
@@ -21,22 +16,8 @@ from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.settings.reliability import SELECTOR_PRESETS, SelectorSizes
 from vl_tasks.vqa.answers import AnswerVocabulary
 
-FOLDER = Path(os.environ.get("CLIPNAV_GOLDEN_SYSTEMS", ROOT.parent / "shared/golden/systems"))
 SIZES = SelectorSizes(image=8, question=8, fused=8, scores=8, hidden=(16, 16), dropout=0.0)
 SMALL = {"batch_size": 32, "evaluate_every": 50, "sizes": SIZES, "threads": 1}
-
-
-@pytest.fixture
-def golden_system():
-    """Function that returns description and tensors of a golden file by name."""
-
-    def read(name):
-        path = FOLDER / f"{name}.json"
-        if not path.is_file():
-            pytest.skip(f"golden data not found: {path}; set CLIPNAV_GOLDEN_SYSTEMS")
-        return json.loads(path.read_text()), load_file(path.with_suffix(".safetensors"))
-
-    return read
 
 
 @pytest.fixture
@@ -86,8 +67,8 @@ def blind_run(shapes, tmp_path_factory):
     run = tmp_path_factory.mktemp("vqa") / "blind"
     arguments = (
         "--no-vision --select-by val --evaluation-splits val train --iterations 30 --batch-size 16 "
-        "--pythia.hidden 8 --pythia.attention 8 --pythia.product 16 --pythia.text-head 8 "
-        "--embedding 8 --threads 1 --min-count 1"
+        "--pythia.hidden-size 8 --pythia.attention-size 8 --pythia.product-size 16 "
+        "--pythia.text-head-size 8 --embedding-size 8 --threads 1 --min-count 1"
     )
     main(["finetune-vqa", "--data", str(shapes), *arguments.split(), "--output", str(run)])
     torch.set_float32_matmul_precision("highest")

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ def test_published_settings():
     one = calibration.optimiser
     assert (one.name, one.learning_rate, one.weight_decay) == ("adamw", 0.01, 1e-4)
     assert (one.schedule, one.clip) == ("constant", "none")
-    assert (calibration.epochs, calibration.batch_size) == (100, 256)
+    assert (calibration.epochs, calibration.batch_size, calibration.seed) == (100, 256, 4321)
     other = selector.optimiser
     assert (other.name, other.learning_rate, other.epsilon) == ("adamw", 1e-4, 1e-8)
     assert other.weight_decay == 0
@@ -61,6 +63,25 @@ def test_calibration_error_is_that_of_the_original(golden_system):
     expected = about["val"]["ece of (accuracy >= .6) in 20 bins"]
     found = expected_calibration_error((accuracy >= 0.6).astype(float), confidence)
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("bins", [10, 15, 20, 25])
+def test_bins_have_the_edges_of_the_original(bins):
+    edges = [edge.item() for edge in torch.linspace(0, 1, bins + 1)]
+    rng = np.random.default_rng(bins)
+    cases = [(np.array([1.0, 0.0]), np.array([0.6, 0.2]))]  # at edges of 15 bins
+    for _ in range(40):
+        count = int(rng.integers(5, 80))
+        cases.append((rng.integers(0, 2, count).astype(float), np.round(rng.random(count), 2)))
+    for accuracy, confidence in cases:
+        expected, single = 0.0, confidence.astype(np.float32)
+        for low, high in pairwise(edges):
+            inside = (single > low) & (single <= high)
+            if inside.any():
+                gap = abs(confidence[inside].mean() - accuracy[inside].mean())
+                expected += gap * inside.mean()
+        found = expected_calibration_error(accuracy, confidence, bins)
+        assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_calibration_error_by_hand():

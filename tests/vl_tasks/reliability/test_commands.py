@@ -91,6 +91,8 @@ def test_models_are_compared_in_one_table_and_plot(run_command, selectors, tmp_p
     reports = json.loads(scores.read_text())
     assert list(reports) == ["a", "b", "c"]
     assert reports["c"]["mmf"]["best_auc"] >= 0
+    best = reports["c"]["mmf"]["best_phi_c@10"]
+    assert best == pytest.approx(reports["c"]["accuracy"]["value"] / 100, abs=1e-4)
     assert plot.read_bytes().startswith(b"%PDF")
 
 

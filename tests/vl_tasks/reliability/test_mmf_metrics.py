@@ -7,6 +7,7 @@ from vl_tasks.reliability.scores.mmf_metrics import (
     gain_without_abstention,
     risk_scores,
     select_above,
+    select_best,
 )
 
 
@@ -63,6 +64,37 @@ def test_effective_reliability_is_that_of_the_original(original):
             assert value == pytest.approx(expected[f"{name}_c@{cost:g}"], abs=1e-6)
         always = gain_without_abstention(test, cost)
         assert always == pytest.approx(expected[f"no_abstention_phi_c@{cost:g}"], abs=1e-4)
+
+
+def test_best_possible_effective_reliability_is_that_of_the_original(original):
+    about, val, _ = original
+    found, costs = select_best(val), [cost for cost, _ in about["thresholds_at_costs"]]
+    for cost in costs:
+        for name, value in (
+            ("phi", found.phi),
+            ("cov_phi", found.coverage),
+            ("risk_phi", found.risk),
+        ):
+            assert value == pytest.approx(about["val"][f"best_{name}_c@{cost:g}"], abs=1e-6)
+    assert select_best(Answers(np.zeros(3), np.ones(3))).risk is None
+
+
+def test_cost_thresholds_follow_sums_in_the_order_of_the_original():
+    # 0.3 - 1 + 1 is above 0.3 by one bit, so that the last answer sets the threshold.
+    answers = Answers(np.array([1, 0, 1, 0.3]), np.array([0.25, 0.77, 0.76, 0.85]))
+    assert cost_threshold(answers, 1) == 0.25
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        count = int(rng.integers(1, 60))
+        accuracy = rng.choice([0, 0.3, 0.6, 0.9, 1], count, p=[0.25, 0.1, 0.1, 0.1, 0.45])
+        confidence = np.round(rng.random(count), 2)
+        for cost in (1, 10, 100):
+            total, best, expected = 0.0, -np.inf, None
+            for one in sorted(range(count), key=lambda one: -confidence[one]):
+                if total > best:
+                    best, expected = total, confidence[one]
+                total += accuracy[one] if accuracy[one] else -cost
+            assert cost_threshold(Answers(accuracy, confidence), cost) == expected
 
 
 def test_the_variants_differ_at_the_threshold():

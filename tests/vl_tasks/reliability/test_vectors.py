@@ -17,8 +17,10 @@ from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 from vl_tasks.vqa.networks import VqaNetwork
 
-MCAN = McanConfig(hidden=16, feed_forward=24, layers=2, heads=4, pooling=8, fused=32)
-PYTHIA = PythiaConfig(hidden=12, attention=8, product=20, text_head=5)
+MCAN = McanConfig(
+    hidden_size=16, feed_forward_size=24, layers=2, heads=4, pooling_size=8, fused_size=32
+)
+PYTHIA = PythiaConfig(hidden_size=12, attention_size=8, product_size=20, text_head_size=5)
 WIDTHS = {"pythia": (6, 24, 20), "mcan": (16, 16, 32), "movie-mcan": (32, 16, 32)}
 TOKENS = torch.tensor([[3, 4, 5], [6, 2, 0]])
 QUESTIONS = [Question(1, 1, "what colour is it?"), Question(2, 1, "what shape is it?")]
@@ -27,7 +29,7 @@ QUESTIONS = [Question(1, 1, "what colour is it?"), Question(2, 1, "what shape is
 @pytest.mark.parametrize("model", WIDTHS)
 def test_vectors_are_those_that_the_logits_come_from(model, padded_grids):
     torch.manual_seed(1)
-    config = VqaConfig(model=model, mcan=MCAN, pythia=PYTHIA, embedding=7)
+    config = VqaConfig(model=model, mcan=MCAN, pythia=PYTHIA, embedding_size=7)
     network = VqaNetwork(config, 6, vocabulary=9, classes=5).eval()
     tight, padded = padded_grids()
     with torch.no_grad():

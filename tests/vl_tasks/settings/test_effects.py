@@ -10,7 +10,11 @@ from vl_tasks.settings.presets import VQA_PRESETS
 @pytest.mark.parametrize(
     ("parse", "flags", "complaint"),
     [
-        (parse_vqa, "--pythia.hidden 8", "--pythia.hidden 8 has no effect with --model mcan"),
+        (
+            parse_vqa,
+            "--pythia.hidden-size 8",
+            "--pythia.hidden-size 8 has no effect with --model mcan",
+        ),
         (
             parse_vqa,
             "--preset small --mcan.layers 3",
@@ -22,16 +26,20 @@ from vl_tasks.settings.presets import VQA_PRESETS
             "--no-vision --grids.fit pad",
             "--grids.fit pad has no effect with --no-vision",
         ),
-        (parse_gqa, "--pythia.hidden 8", "--pythia.hidden 8 has no effect with --model mcan"),
+        (
+            parse_gqa,
+            "--pythia.hidden-size 8",
+            "--pythia.hidden-size 8 has no effect with --model mcan",
+        ),
         (parse_gqa, "--answers a.json --min-count 3", "--min-count 3 has no effect with --answers"),
         (
             parse_gqa,
-            "--clip-vil-p.words 9",
-            "--clip-vil-p.words 9 has no effect with --model mcan",
+            "--clip-vil-p.max-words 9",
+            "--clip-vil-p.max-words 9 has no effect with --model mcan",
         ),
         (
             parse_gqa,
-            "--model clip-vil-p --start r --mcan.layers 3",
+            "--model clip-vil-p --start-from r --mcan.layers 3",
             "--mcan.layers 3 has no effect with --model clip-vil-p",
         ),
         (parse_vqa, "--no-vision --images x", "--images x has no effect with --no-vision"),
@@ -46,18 +54,22 @@ from vl_tasks.settings.presets import VQA_PRESETS
             "--preset small --no-vision --regions r",
             "--regions r has no effect with --no-vision",
         ),
-        (parse_entailment, "--hidden 8", "--hidden 8 has no effect with --model fused"),
+        (parse_entailment, "--hidden-size 8", "--hidden-size 8 has no effect with --model fused"),
         (
             parse_entailment,
-            "--model two-tower --words 9",
-            "--words 9 has no effect with --model two-tower",
+            "--model two-tower --max-words 9",
+            "--max-words 9 has no effect with --model two-tower",
         ),
         (
             parse_entailment,
             "--no-vision --grids.fit pad",
             "--grids.fit pad has no effect with --no-vision",
         ),
-        (parse_captions, "--baseline samples", "--baseline samples has no effect without --start"),
+        (
+            parse_captions,
+            "--baseline samples",
+            "--baseline samples has no effect without --start-from",
+        ),
     ],
 )
 def test_flags_without_effect_are_refused(parse, flags, complaint):
@@ -66,7 +78,7 @@ def test_flags_without_effect_are_refused(parse, flags, complaint):
 
 
 def test_flags_with_effect_are_accepted():
-    assert parse_vqa(["--model", "pythia", "--pythia.hidden", "8"]).pythia.hidden == 8
+    assert parse_vqa(["--model", "pythia", "--pythia.hidden-size", "8"]).pythia.hidden_size == 8
     blind = parse_entailment(["--model", "two-tower", "--no-vision", "--grids.precision", "fp32"])
     assert blind.grids.precision == "fp32"
     assert parse_vqa(["--preset", "mcan-small", "--regions", "r"]).regions is not None
@@ -94,6 +106,13 @@ def test_settings_that_contradict_each_other_are_refused(flags, complaint, capsy
     with pytest.raises(SystemExit):
         parse_vqa(flags.split())
     assert complaint in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_faithful_scales_the_cross_entropy_of_clip_vil_p_only():
+    flags = ["--model", "clip-vil-p", "--start-from", "run", "--faithful", "--loss"]
+    assert parse_gqa([*flags, "ce"]).faithful
+    with pytest.raises(ValueError, match="--faithful has no effect with --model clip-vil-p"):
+        parse_gqa([*flags, "bce"])
 
 
 def test_entailment_has_no_faithful_flag(capsys):

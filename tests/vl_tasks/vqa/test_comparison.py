@@ -114,7 +114,7 @@ def test_stores_of_viewpoints_and_trained_towers_are_refused(run_command, traini
             *("--", *training),
         )
     with pytest.raises(ValueError, match="trains its own image tower, so encoders have no effect"):
-        make_job(tmp_path / "run", ["--model", "clip-vil-p", "--start", str(tmp_path)])
+        make_job(tmp_path / "run", ["--model", "clip-vil-p", "--start-from", str(tmp_path)])
 
 
 @pytest.mark.parametrize(

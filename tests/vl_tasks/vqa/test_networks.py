@@ -9,15 +9,17 @@ from vl_tasks.settings.presets import VQA_PRESETS
 from vl_tasks.vqa.movie_mcan import MovieMcan, padded_square
 from vl_tasks.vqa.networks import VqaNetwork
 
-MCAN = McanConfig(hidden=16, feed_forward=24, layers=2, heads=4, pooling=8, fused=32)
-PYTHIA = PythiaConfig(hidden=12, attention=8, product=20, text_head=5)
+MCAN = McanConfig(
+    hidden_size=16, feed_forward_size=24, layers=2, heads=4, pooling_size=8, fused_size=32
+)
+PYTHIA = PythiaConfig(hidden_size=12, attention_size=8, product_size=20, text_head_size=5)
 MODELS = ("pythia", "mcan", "movie-mcan")
 TOKENS = torch.tensor([[3, 4, 5], [6, 2, 0]])
 
 
 def network(model, faithful=False, channels=6):
     torch.manual_seed(1)
-    config = VqaConfig(model=model, mcan=MCAN, pythia=PYTHIA, embedding=7, faithful=faithful)
+    config = VqaConfig(model=model, mcan=MCAN, pythia=PYTHIA, embedding_size=7, faithful=faithful)
     return VqaNetwork(config, channels, vocabulary=9, classes=5).eval()
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from vl_tasks.clip_vil_p.data.batch import NONE, Batch
+from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
 from vl_tasks.clip_vil_p.data.pictures import read_pictures
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
@@ -44,7 +45,7 @@ class PairBatches:
         index: Pairs on disk.
         pieces: Word pieces.
         classes: Class of each answer of the index, -1 for none; None without question answering.
-        image_size: Shorter and longer side of the images in pixels.
+        framing: Sizes of the images.
         words: Largest number of word pieces of a sentence.
         masks_exchanged: Whether masked words of exchanged sentences are targets, as in CLIP-ViL.
         seed: Random seed.
@@ -55,7 +56,7 @@ class PairBatches:
     index: PairIndex
     pieces: WordPieces
     classes: np.ndarray | None
-    image_size: tuple[int, int]
+    framing: Framing
     words: int
     masks_exchanged: bool
     seed: int
@@ -91,7 +92,7 @@ class PairBatches:
         ]
         paths = [self.index.image_path(pair.image) for pair in pairs]
         return Batch(
-            read_pictures(paths, *self.image_size),
+            read_pictures(paths, self.framing),
             torch.from_numpy(pieces),
             torch.from_numpy(words),
             torch.from_numpy(matching if self.exchanged else np.full_like(matching, NONE)),

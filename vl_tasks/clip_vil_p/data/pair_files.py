@@ -26,7 +26,7 @@ from vl_tasks.house_tasks.folders import language_folder
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
 REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
-_FORMAT = 1  # of the index; a change builds all indices again
+_FORMAT = 2  # of the index; a change builds all indices again
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -200,13 +200,17 @@ def _sentences(
 
 
 def _converted(label: dict[str, float] | None) -> dict[str, float]:
-    """Return the converted answers of a sentence that have a score above 0."""
-    scores: dict[str, float] = {}
-    for answer, score in (label or {}).items():
-        if score > 0:
-            name = convert_answer(answer)
-            scores[name] = max(score, scores.get(name, 0.0))
-    return scores
+    """Return the converted answers of a sentence that have a score above 0.
+
+    An answer that is changed replaces one that has the converted form, also with a lower score, as
+    in lxmert_data.py (`LXMERTDataset`).
+    """
+    scores = dict(label or {})
+    for answer in list(scores):
+        name = convert_answer(answer)
+        if name != answer:
+            scores[name] = scores.pop(answer)
+    return {answer: score for answer, score in scores.items() if score > 0}
 
 
 def _stem(image: str) -> str:

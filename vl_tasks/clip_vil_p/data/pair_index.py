@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from storage.json_files import read_json_object
+from vl_tasks.clip_vil_p.data.framing import Framing
 
 META = "index.json"
 _REMEDY = "delete its folder; it is built again"
@@ -84,11 +85,6 @@ class PairIndex:
         return len(self._array("heights"))
 
     @cached_property
-    def portrait(self) -> np.ndarray:
-        """Which images are higher than wide: (images,) bool."""
-        return np.asarray(self._array("heights") > self._array("widths"))
-
-    @cached_property
     def answers(self) -> list[str]:
         """Answers by number."""
         return self._meta["answers"]
@@ -125,9 +121,17 @@ class PairIndex:
         self._check_ends("label_ends", labels)
         self._check_below("images", images)
         self._check_below("label_answers", len(names))
+        for name in ("heights", "widths"):
+            if not self._array(name).all():
+                raise self._damaged(name, "an image has no pixels")
         scores = self._array("label_scores")
         if not bool(np.isfinite(scores).all() and (scores > 0).all()):
             raise self._damaged("label_scores", "a score is not above 0")
+
+    def portrait(self, framing: Framing) -> np.ndarray:
+        """Return which images have a frame that is higher than wide: (images,) bool."""
+        sizes = zip(self._array("heights").tolist(), self._array("widths").tolist(), strict=True)
+        return np.array([framing.is_portrait(*size) for size in sizes], bool)
 
     def image_name(self, image: int) -> str:
         """Return the path of an image below the folder of images."""

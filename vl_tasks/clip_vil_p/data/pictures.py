@@ -1,4 +1,4 @@
-"""Images of CLIP-ViL_p: resized, padded to one of two orientations, and decoded by workers."""
+"""Images of CLIP-ViL_p: decoded by workers, resized, and padded to one of two orientations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from PIL import Image
 
 from storage.pictures import PictureError, picture_header
 from vl_tasks.clip_vil_p.data.batch import Pictures
+from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.data.images import read_image
 
 
@@ -18,7 +19,7 @@ class DamagedPictureError(ValueError):
 
 
 class PreparedPicture(NamedTuple):
-    """A decoded image in the size of its orientation.
+    """A decoded image in the size of its frame.
 
     Attributes:
         pixels: (3, H, W) uint8 RGB; black in the padding.
@@ -29,38 +30,24 @@ class PreparedPicture(NamedTuple):
     box: tuple[int, int, int, int]
 
 
-def is_portrait(height: int, width: int) -> bool:
-    """Return whether an image is higher than wide; square images count as landscape."""
-    return height > width
-
-
-def fitted_size(height: int, width: int, short: int, long: int) -> tuple[int, int]:
-    """Return (height, width) of an image after resizing, with its aspect ratio.
-
-    The shorter side becomes `short`, unless the longer side would exceed `long`.
-    """
-    scale = min(short / min(height, width), long / max(height, width))
-    limits = (long, short) if is_portrait(height, width) else (short, long)
-    sides = zip((height, width), limits, strict=True)
-    fitted = [min(max(round(side * scale), 1), limit) for side, limit in sides]
-    return fitted[0], fitted[1]
-
-
-def prepare(image: Image.Image, short: int, long: int) -> PreparedPicture:
-    """Resize an RGB image and pad it at all sides to short x long or long x short pixels."""
-    height, width = fitted_size(image.height, image.width, short, long)
+def prepare(image: Image.Image, framing: Framing) -> PreparedPicture:
+    """Resize an RGB image, and pad it or cut it to the size of its frame."""
+    height, width = framing.resized(image.height, image.width)
+    rows, columns = framing.frame(image.height, image.width)
     if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    is_upright = is_portrait(image.height, image.width)
-    size = (long, short) if is_upright else (short, long)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    pixels = np.zeros((3, *size), np.uint8)
-    content = np.asarray(image).transpose(2, 0, 1)
-    pixels[:, top : top + height, left : left + width] = content
-    return PreparedPicture(pixels, (top, left, height, width))
+        # CLIP-ViL-Pretrain resizes with torchvision's default filter.
+        kind = "BILINEAR" if framing.rule == "clip-vil" else "BICUBIC"
+        image = image.resize((width, height), Image.Resampling[kind])
+    top, left = framing.start(height, rows), framing.start(width, columns)
+    framed = Image.new("RGB", (columns, rows))
+    framed.paste(image, (left, top))
+    pixels = np.ascontiguousarray(np.asarray(framed).transpose(2, 0, 1))
+    bottom, right = min(top + height, rows), min(left + width, columns)
+    top, left = max(top, 0), max(left, 0)
+    return PreparedPicture(pixels, (top, left, bottom - top, right - left))
 
 
-def read_prepared(path: Path, short: int, long: int) -> PreparedPicture:
+def read_prepared(path: Path, framing: Framing) -> PreparedPicture:
     """Read an image file; see `prepare`.
 
     Raises:
@@ -71,23 +58,22 @@ def read_prepared(path: Path, short: int, long: int) -> PreparedPicture:
         image = read_image(path)
     except ValueError as error:
         raise DamagedPictureError(str(error)) from error
-    return prepare(image, short, long)
+    return prepare(image, framing)
 
 
-def read_pictures(paths: Sequence[Path], short: int, long: int) -> Pictures:
+def read_pictures(paths: Sequence[Path], framing: Framing) -> Pictures:
     """Read the images of pairs, each file once; see `prepare`.
 
     Args:
         paths: Image of each pair; all have one orientation.
-        short: Shorter side of the prepared images in pixels.
-        long: Longer side.
+        framing: Their sizes.
 
     Raises:
         FileNotFoundError: An image is missing.
         DamagedPictureError: A file cannot be read as an image; names it.
     """
     numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
-    pictures = stack([read_prepared(path, short, long) for path in numbers])
+    pictures = stack([read_prepared(path, framing) for path in numbers])
     if len(numbers) == len(paths):
         return pictures
     return pictures._replace(rows=torch.tensor([numbers[path] for path in paths]))

@@ -32,12 +32,12 @@ def make_bert(config: TextConfig, pieces: int) -> BertModel:
     if config.bert is None:
         sizes = BertConfig(
             vocab_size=pieces,
-            hidden_size=config.hidden,
+            hidden_size=config.hidden_size,
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
-            intermediate_size=config.feed_forward,
+            intermediate_size=config.feed_forward_size,
             max_position_embeddings=_POSITIONS,
-            initializer_range=deviation(config.hidden),
+            initializer_range=deviation(config.hidden_size),
             hidden_dropout_prob=config.dropout,
             attention_probs_dropout_prob=config.dropout,
         )

@@ -73,7 +73,8 @@ def cost_threshold(answers: Answers, cost: float) -> float:
     """Return the first confidence above which the total gain is largest."""
     ordered = answers.take(np.argsort(-answers.confidence, kind="stable"))
     gain = _gain(ordered.accuracy, cost)
-    above = np.cumsum(gain) - gain  # gain of the answers before each one
+    # Sums of the gains before each answer, in this order: the last bit decides between equal ones.
+    above = np.concatenate([[0.0], np.cumsum(gain)[:-1]])
     return float(ordered.confidence[np.argmax(above)])
 
 
@@ -85,16 +86,25 @@ def select_above(answers: Answers, threshold: float, cost: float = COSTS[0]) -> 
         threshold: Threshold, chosen on other questions.
         cost: Cost of a wrong answer.
     """
-    answered = answers.confidence > threshold
-    number, count = int(answered.sum()), len(answers.accuracy)
-    risk = float(1 - answers.accuracy[answered].mean()) if number else None
-    gain = _gain(answers.accuracy, cost)
-    return Selected(number / count, risk, float(gain[answered].sum() / count))
+    return _score(answers, answers.confidence > threshold, cost)
+
+
+def select_best(answers: Answers) -> Selected:
+    """Score the best possible selection, which answers whatever is not wrong, at any cost."""
+    return _score(answers, answers.accuracy > 0, COSTS[0])
 
 
 def gain_without_abstention(answers: Answers, cost: float) -> float:
     """Return the effective reliability if every question is answered."""
     return float(_gain(answers.accuracy, cost).mean())
+
+
+def _score(answers: Answers, answered: np.ndarray, cost: float) -> Selected:
+    """Score the answers (N,) that are given."""
+    number, count = int(answered.sum()), len(answers.accuracy)
+    risk = float(1 - answers.accuracy[answered].mean()) if number else None
+    gain = _gain(answers.accuracy, cost)
+    return Selected(number / count, risk, float(gain[answered].sum() / count))
 
 
 def _gain(accuracy: np.ndarray, cost: float) -> np.ndarray:

@@ -123,6 +123,7 @@ def _mmf_report(model: ModelAnswers) -> Report:
             f"cov_precomputed_threshold@{risk}": selected.coverage,
             f"risk_precomputed_threshold@{risk}": selected.risk,
         }
+    oracle = mmf_metrics.select_best(test)
     for cost in COSTS:
         threshold = mmf_metrics.cost_threshold(val, cost)
         selected = mmf_metrics.select_above(test, threshold, cost)
@@ -130,6 +131,9 @@ def _mmf_report(model: ModelAnswers) -> Report:
             f"phi_c@{cost}": selected.phi,
             f"cov_phi_c@{cost}": selected.coverage,
             f"risk_phi_c@{cost}": selected.risk,
+            f"best_phi_c@{cost}": oracle.phi,
+            f"best_cov_phi_c@{cost}": oracle.coverage,
+            f"best_risk_phi_c@{cost}": oracle.risk,
             f"no_abstention_phi_c@{cost}": mmf_metrics.gain_without_abstention(test, cost),
         }
     return report

@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from agents.demonstrations.export import check_export, export_demonstrations
 from agents.demonstrations.formats import navila, streamvln, uni_navid
@@ -15,7 +16,7 @@ from agents.demonstrations.recording.continuous_walks import (
     continuous_settings,
 )
 from agents.demonstrations.recording.pictures import write_jpeg
-from agents.demonstrations.recording.records import Step
+from agents.demonstrations.recording.records import RecordedWalk, Step
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.settings.language_models import PromptConfig
 from envs.continuous.environments.making import make_continuous_vector_env
@@ -110,6 +111,21 @@ def test_streamvln_is_read_back(export_of, walks_of):
     lines = [json.loads(line) for line in (folder / "summary.json").read_text().splitlines()]
     assert [line["trajectory_id"] for line in lines] == [walk.path_id for walk in walks]
     assert "2 walks" in check_export(folder)
+
+
+def test_streamvln_leaves_out_walks_of_more_than_498_actions(tmp_path):
+    write_jpeg(tmp_path / "picture.jpg", np.zeros((8, 8, 3), np.uint8), 90)
+    steps = [replace(step_of(FORWARD), picture="picture.jpg")] * 498
+    stop = replace(step_of(STOP), picture="picture.jpg")
+    walks = [
+        RecordedWalk(name, 1, "house", "en", "Walk on.", (*steps[:moves], stop), True)
+        for name, moves in [("too long", 498), ("long", 497), ("short", 1)]
+    ]
+    streamvln.write(walks, tmp_path, tmp_path / "export", DemonstrationConfig(tmp_path / "export"))
+    records = streamvln.read(tmp_path / "export")
+    assert [(r.instr_id, len(r.actions)) for r in records] == [("long", 498), ("short", 2)]
+    lines = (tmp_path / "export" / "summary.json").read_text().splitlines()
+    assert [json.loads(line)["instr_id"] for line in lines] == ["long", "short"]
 
 
 def test_navila_is_read_back(export_of, walks_of):

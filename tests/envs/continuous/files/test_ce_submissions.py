@@ -204,7 +204,7 @@ def test_rules_without_effect_are_refused(changes, message):
 
 def test_several_splits_and_worlds_without_floors_are_refused(tiny_world):
     with pytest.raises(ValueError, match="one by one"):
-        load_continuous_ground_truth(ScoringRules("r2r-ce", split=("val_seen", "val_unseen")))
+        load_continuous_ground_truth(ScoringRules("r2r-ce", splits=("val_seen", "val_unseen")))
     with pytest.raises(ValueError, match="require the floors"):
         load_continuous_ground_truth(ScoringRules("r2r-ce", data_dir=tiny_world))
 

@@ -11,6 +11,7 @@ from envs.graphs.nav_graph import NavGraph
 from envs.navigation.rendering.fonts import MissingFontError, font_for
 from envs.navigation.rendering.frames import STRIP_HEIGHT, draw_frame
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.pictures.panorama_files import NoPictures
 from envs.worlds import world_files
 
 
@@ -116,11 +117,12 @@ def test_environments_render_only_with_a_render_mode(tiny_arguments):
 def test_built_in_worlds_render_their_panoramas(monkeypatch, world):
     texts = []
 
-    def picture(scan, viewpoint):
-        texts.append((scan, viewpoint))
-        return compass(scan, viewpoint)
+    class Compass(NoPictures):
+        def rgb(self, scan, viewpoint, width):
+            texts.append((scan, viewpoint))
+            return compass(scan, viewpoint)
 
-    monkeypatch.setattr("envs.navigation.rendering.frames.house_panorama", picture)
+    monkeypatch.setattr("envs.pictures.world_pictures.house_pictures", lambda: Compass(""))
     env = gym.make_vec("R2R-CLIP-v0", 1, render_mode="rgb_array")
     core = env.unwrapped
     assert isinstance(core, VlnVectorEnv)

@@ -1,0 +1,49 @@
+"""Start of chosen episodes in a batch of agents that walk each of them once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+
+def check_batch(env: Any) -> None:
+    """Refuse an environment without a batch of agents that stay where their episode ended.
+
+    Raises:
+        TypeError: It has no batch of agents.
+        ValueError: It has autoreset.
+    """
+    mode = getattr(env, "autoreset_mode", None)
+    if mode is None:
+        raise TypeError(
+            f"{env} has no batch of agents; make the environment with "
+            "gymnasium.make_vec(..., autoreset_mode='Disabled') and do not wrap it"
+        )
+    if mode is not AutoresetMode.DISABLED:
+        raise ValueError(
+            f"the environment has autoreset_mode={mode.value!r}, so that another episode replaces "
+            "one that has ended; make it with autoreset_mode='Disabled'"
+        )
+
+
+def start_episodes(env: Any, instr_ids: Sequence[str]) -> tuple[Any, Any, np.ndarray]:
+    """Start episodes in the first agents of a batch; the other agents repeat the first episode.
+
+    Args:
+        env: Environment without autoreset (`AutoresetMode.DISABLED`).
+        instr_ids: Episodes, one to `env.num_envs`.
+
+    Returns:
+        Observation and info of the batch, and the agents (N,) of the episodes.
+
+    Raises:
+        TypeError, ValueError: As in `check_batch`; or the number of episodes does not fit.
+    """
+    check_batch(env)
+    count, size = len(instr_ids), env.num_envs
+    if not 1 <= count <= size:
+        raise ValueError(f"{count} episodes for {size} environments; pass 1 to {size} instr_ids")
+    padded = [*instr_ids, *[instr_ids[0]] * (size - count)]
+    observation, info = env.reset(options={"episode_ids": padded})
+    return observation, info, np.arange(count)

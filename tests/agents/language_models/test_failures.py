@@ -1,0 +1,71 @@
+"""Evaluations with requests that fail or are refused: scores, submissions and resuming."""
+
+import json
+
+from agents.language_models.evaluation.subsets import balanced_subset
+from tests.agents.language_models.conftest import read_results
+from tests.agents.language_models.servers import Oracle, Sent, user_text
+
+
+def test_failed_episodes_are_neither_scored_nor_submitted_and_the_status_says_so(
+    houses, serve, evaluate_with, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    oracle = Oracle(houses)
+    episode = balanced_subset(houses.episodes, 12, 0)[0]
+    broken = " ".join(episode.instruction.split())
+
+    def answer(body):
+        return Sent(500, {}, b"") if broken in user_text(body) else oracle(body)
+
+    submission = tmp_path / "submission.json"
+    with serve(answer) as server:
+        status, experiment, walks = evaluate_with(server.url, submission=submission)
+    results = read_results(experiment)
+    assert status == 1
+    assert results["answers"]["failed"] == 1
+    assert results["scored_episodes"] == 11
+    printed = capsys.readouterr().out
+    assert "1 of 12 episodes failed and are not scored: HTTP 500" in printed
+    submitted = {entry["instr_id"] for entry in json.loads(submission.read_text())}
+    assert submitted == set(walks) - {episode.instr_id}
+    missing = len(houses.episodes) - 11
+    assert f"11 paths: {submission}; {missing} instructions of the split are missing" in printed
+
+
+def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, serve, evaluate_with):
+    oracle = Oracle(houses)
+
+    refused = []
+
+    def answer(body):
+        if json.dumps(body).count("image_url") > 2 * 8:
+            refused.append(body)
+            return Sent(400, {}, {"error": "At most 8 image(s) may be provided in one prompt"})
+        return oracle(body)
+
+    with serve(answer) as server:
+        status, experiment, _ = evaluate_with(server.url)
+        sent, too_long = len(server.requests), len(refused)
+        assert status == 0
+        counts = read_results(experiment)["answers"]
+        assert counts["prompt too long"] == too_long > 0
+        assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 1.0
+        evaluate_with(server.url)
+        # Answers come from the cache, refusals do not.
+        assert len(server.requests) == sent + too_long
+        assert len(refused) == 2 * too_long
+
+
+def test_without_any_answer_no_submission_is_written(serve, evaluate_with, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    with serve(lambda body: Sent(500, {}, b"")) as server:
+        submission = tmp_path / "submission.json"
+        assert evaluate_with(server.url, episodes=2, submission=submission)[0] == 1
+    assert not submission.exists()
+
+
+def test_without_a_server_no_scores_are_promised(evaluate_with, capsys):
+    assert evaluate_with("http://127.0.0.1:9/v1")[0] == 1
+    assert "No scores: no episode is finished." in (printed := capsys.readouterr().out)
+    assert "The scores are" not in printed
