@@ -16,9 +16,9 @@ import msgspec
 
 from storage.json_files import read_json
 from storage.messages import shortened
+from storage.outputs import CONFIG as CONFIG  # within the folder of a run
 
 _REMEDY = "train the run again"
-CONFIG = "config.json"  # within the folder of a run
 
 Config = TypeVar("Config")
 

@@ -9,9 +9,12 @@ import tyro
 
 from agents.settings.runs import AgentConfig, InstructionAblation
 from agents.settings.search import SearchConfig
+from storage.outputs import check_outputs
 from training.settings import check_counts
 
 Config = TypeVar("Config", bound=AgentConfig)
+
+SUBMISSIONS = (".json", ".jsonl")  # suffixes of submission files
 
 
 def check_submitted_splits(splits: tuple[str, ...], submission: Path | None) -> None:
@@ -66,6 +69,8 @@ class EvaluateConfig:
         if self.partial and self.submission is None:
             raise ValueError("--partial has no effect without --submission")
         check_submitted_splits(self.splits, self.submission)
+        files = {"submission": SUBMISSIONS, "json": (".json",)}
+        check_outputs(self, {**files, "traces": ()})
 
     def settings(self, saved: Config) -> Config:
         """Return the settings of a run, overridden by those of this evaluation."""

@@ -15,6 +15,7 @@ import tyro
 
 from clipnav.parsing import parse
 from storage.json_files import read_json_object
+from storage.outputs import check_outputs
 from training.checkpoints import RESULTS
 
 
@@ -28,6 +29,9 @@ class PlotConfig:
     """Folder of the figures."""
     format: Literal["png", "pdf", "svg"] = "png"
     """File format of the figures."""
+
+    def __post_init__(self) -> None:
+        check_outputs(self, {"output": ()})
 
 
 def main(arguments: Sequence[str]) -> None:
