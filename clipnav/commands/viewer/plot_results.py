@@ -15,6 +15,7 @@ import tyro
 
 from clipnav.parsing import parse
 from storage.json_files import read_json_object
+from storage.messages import short_names
 from storage.outputs import check_outputs
 from training.checkpoints import RESULTS
 
@@ -47,7 +48,7 @@ def draw(config: PlotConfig) -> list[Path]:
     """Plot the figures that the sources provide data for; return the files."""
     from training.log import read_log
     from viewer.outputs import plots
-    from viewer.site.opening import kind_of, label_agents, short_names
+    from viewer.site.opening import kind_of, label_agents
     from viewer.trace import read_traces
 
     kinds = {source: kind_of(source) for source in config.sources}
