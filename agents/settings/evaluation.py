@@ -48,7 +48,8 @@ class EvaluateConfig:
     """Allow a submission without all languages, from a run with --instruction-language; test
     servers refuse it."""
     traces: Path | None = None
-    """Folder for traces of all agents, for clipnav visualise and clipnav plot-results."""
+    """Folder for traces of all agents, for clipnav visualise and clipnav plot-results; it must not
+    contain traces of the same agent."""
     json: Path | None = None
     """File for the scores of the table: {"results": {SPLIT: {AGENT: {METRIC: MEAN}}}}."""
     data_dir: Path | None = None

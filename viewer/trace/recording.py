@@ -94,13 +94,18 @@ def record_all(
     """
     return {
         name: record(
-            *(env, walker, instr_ids, folder and folder / name.replace(" ", "-")),
+            *(env, walker, instr_ids, folder and agent_folder(folder, name)),
             name=name,
             split=split,
             dataset=dataset,
         )
         for name, walker in walkers.items()
     }
+
+
+def agent_folder(folder: Path, name: str) -> Path:
+    """Return the subfolder for the traces of an agent."""
+    return folder / name.replace(" ", "-")
 
 
 def _record_batch(
