@@ -18,6 +18,7 @@ from storage.json_files import read_json_object
 from storage.messages import short_names
 from storage.outputs import check_outputs
 from training.checkpoints import RESULTS
+from training.settings import CONFIG
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ def draw(config: PlotConfig) -> list[Path]:
     from viewer.trace import read_traces
 
     kinds = {source: kind_of(source) for source in config.sources}
-    submissions = [str(source) for source, kind in kinds.items() if kind == "submission"]
-    if submissions:
-        raise ValueError(
-            f"{submissions[0]}: neither a run nor traces; score it with clipnav evaluate-submission"
-        )
+    for source in (source for source, kind in kinds.items() if kind == "submission"):
+        remedy = "score it with clipnav evaluate-submission"
+        if (source.parent / CONFIG).is_file():
+            remedy = f"name the folder of the run, {source.parent}"
+        raise ValueError(f"{source}: neither a run nor traces; {remedy}")
     runs = short_names(source for source, kind in kinds.items() if kind == "run")
     logs = {name: read_log(source) for source, name in runs.items()}
     sources = label_agents({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
