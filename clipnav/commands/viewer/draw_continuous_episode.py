@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     episode = config.episode or env.core.episodes[0].instr_id
     picture = draw_episode(env, episode, config.pictures)
-    kind = "PNG" if config.output.suffix == ".png" else "JPEG"
+    kind = "PNG" if config.output.suffix.lower() == ".png" else "JPEG"
     with atomic_write(config.output) as beside:
         Image.fromarray(picture).save(beside, kind)
     print(f"episode {episode} in {config.output}")
