@@ -73,6 +73,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "results": ("reproduce",),
 }
 _GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
+# Commands that continue where they were stopped; trainings and others have messages of their own.
+_CONTINUED = frozenset({"build-houses", "download-data", "evaluate-vlm", "export-demonstrations"})
+_CONTINUE = " Run the same command again to continue."
 _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"
 
 
@@ -98,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     # Outside of friendly_errors: until the modules are imported, a signal ends the process at once.
     command = import_module(f"clipnav.commands.{_GROUPS[name]}.{name.replace('-', '_')}")
-    with friendly_errors():
+    with friendly_errors(_CONTINUE if name in _CONTINUED else ""):
         return command.main(rest) or 0
 
 
@@ -125,3 +128,7 @@ def summary(group: str, name: str = "__init__") -> str:
 def _suggestion(name: str) -> str:
     close = difflib.get_close_matches(name.replace("_", "-"), _GROUPS, n=1)
     return f"; did you mean {close[0]}?" if close else "; clipnav --help lists all commands"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 # Remedies for errors of the operating system, whose own text names none.
 _REMEDIES: dict[type[OSError], str] = {
-    FileNotFoundError: "no such file or folder; check its name, or create its parent folder",
+    FileNotFoundError: "no such file or folder; check its name",
     IsADirectoryError: "is a folder; name a file",
     NotADirectoryError: "its parent is a file; name a folder that exists or can be created",
     FileExistsError: "is a file; name a folder",
@@ -36,14 +36,11 @@ _MOMENT = 0.01  # seconds
 _CONSOLE = ("clipnav", "clipnav.exe", "clipnav-script.py")
 _STOPPED = 130  # exit status, as shells have it for Ctrl-C
 _NOT_STARTED = "Stopped before anything was written."
-_STOPPED_SAFELY = (
-    "Stopped. All written files are complete. Run the same command again to continue; resume a "
-    "training with --resume and the folder of its run."
-)
+_STOPPED_SAFELY = "Stopped. All written files are complete."
 
 
 @contextmanager
-def friendly_errors() -> Iterator[None]:
+def friendly_errors(continuing: str = "") -> Iterator[None]:
     """Print the message of an expected error and exit.
 
     With CLIPNAV_TRACEBACK=1 in the environment, errors keep their traceback. If the reader of the
@@ -51,6 +48,9 @@ def friendly_errors() -> Iterator[None]:
 
     Ctrl-C and SIGTERM end worker processes, then print the message of the KeyboardInterrupt, which
     states what is kept. Training handles these signals itself.
+
+    Args:
+        continuing: How to continue after Ctrl-C, for interrupts without a message of their own.
     """
     requests = _Requests()
     with requests.handled():
@@ -58,7 +58,7 @@ def friendly_errors() -> Iterator[None]:
             yield
         except BaseException as error:
             if requests.received or isinstance(error, KeyboardInterrupt):
-                _stop(error)
+                _stop(error, continuing)
             # Training handles signals itself and raises a subclass of SystemExit.
             if isinstance(error, SystemExit) and type(error) is not SystemExit:
                 print(error, file=sys.stderr)
@@ -115,7 +115,7 @@ def _end_workers() -> None:
         worker.terminate()
 
 
-def _stop(error: BaseException) -> NoReturn:
+def _stop(error: BaseException, continuing: str) -> NoReturn:
     """Print a message and exit; exit at once if another signal arrives."""
     for request in _REQUESTS:
         signal.signal(request, _exit_at_once)
@@ -125,7 +125,7 @@ def _stop(error: BaseException) -> NoReturn:
     cause: BaseException | None = error
     while cause is not None and not (isinstance(cause, KeyboardInterrupt) and cause.args):
         cause = cause.__cause__ or cause.__context__
-    print(cause or _STOPPED_SAFELY, file=sys.stderr)
+    print(cause or _STOPPED_SAFELY + continuing, file=sys.stderr)
     sys.exit(_STOPPED)
 
 
@@ -141,7 +141,10 @@ def _message(error: Exception) -> object:
         remedy = _REMEDIES.get(type(error)) or _REMEDIES_BY_NUMBER.get(
             error.errno or 0, f"{error.strerror} (error {error.errno})"
         )
-        return f"{os.fspath(error.filename)}: {remedy}"
+        path = Path(os.fspath(error.filename))
+        if isinstance(error, FileNotFoundError) and not path.absolute().parent.exists():
+            remedy = f"its folder {path.parent} does not exist; check its name"
+        return f"{path}: {remedy}"
     return error
 
 

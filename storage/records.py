@@ -68,6 +68,8 @@ def read_records(
             raise
         except _DAMAGE as error:
             problem = describe_problem(error)
+            if not records and line.endswith(b"\n") and line.split() == [b"{"]:
+                problem = "an object on several lines, in neither a JSON array nor JSON Lines"
             raise RecordError(path, len(records), problem, remedy, _record_id(line)) from error
     return records
 

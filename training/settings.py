@@ -16,16 +16,17 @@ import msgspec
 
 from storage.json_files import read_json
 from storage.messages import shortened
+from storage.outputs import CONFIG as CONFIG  # within the folder of a run
 
 _REMEDY = "train the run again"
-CONFIG = "config.json"  # within the folder of a run
 
 Config = TypeVar("Config")
 
 
 def to_json(config: Any) -> str:
-    """Return settings as JSON text, which `read_config` reads."""
-    return json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n"
+    """Return settings, with the command of the training, as JSON text for `read_config`."""
+    command = {"command": config.COMMAND} if hasattr(config, "COMMAND") else {}
+    return json.dumps(command | dataclasses.asdict(config), indent=2, default=str) + "\n"
 
 
 def read_config(run: Path, kind: type[Config]) -> Config:
@@ -53,7 +54,14 @@ def read_settings(path: Path, kind: type[Config]) -> Config:
         FileNotFoundError: There is no such file.
         ValueError: As for `read_config`.
     """
-    return _build(kind, read_json(path, _REMEDY, allow_nan=True), str(path))
+    values = read_json(path, _REMEDY, allow_nan=True)
+    if isinstance(values, dict):
+        command = values.pop("command", _command(kind))
+        if command != _command(kind):
+            raise ValueError(
+                f"{path}: is from a run of {shortened(command)}; name a run of {_command(kind)}"
+            )
+    return _build(kind, values, str(path))
 
 
 def _build(kind: Any, values: Any, source: str) -> Any:

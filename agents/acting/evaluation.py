@@ -22,6 +22,7 @@ Results = dict[str, dict[str, Summary]]
 
 _COLUMNS = ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
 _DECIMALS = {"m": 2, "%": 1}
+BASELINES = ("random", "forward", "shortest path", "reference path")
 _ABLATIONS: dict[InstructionAblation, list[str]] = {
     "none": [],
     "empty": ["empty instructions"],
@@ -152,10 +153,11 @@ def compare(env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, split: st
 def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
     """Return the non-learning baselines by name; the random one uses the seed."""
     world = env.nav_world
-    teacher = {"shortest": "shortest path", "reference": "reference path"}[env.teacher]
+    random, forward, shortest, reference = BASELINES
+    teacher = {"shortest": shortest, "reference": reference}[env.teacher]
     return {
-        "random": RandomAgent(world, seed),
-        "forward": ForwardAgent(world),
+        random: RandomAgent(world, seed),
+        forward: ForwardAgent(world),
         teacher: TeacherAgent(),
     }
 

@@ -59,7 +59,8 @@ class RepresentationTrainConfig:
     """Settings file, such as the config.json of a run; its values are the defaults of all other
     flags."""
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    --data-dir, --features, --track, --threads and --device may change."""
     threads: int | None = None
     """Number of CPU threads of torch; torch's default if not given."""
     device: str = "cpu"

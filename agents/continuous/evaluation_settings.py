@@ -5,7 +5,8 @@ from pathlib import Path
 
 import tyro
 
-from agents.settings.evaluation import check_submitted_splits
+from agents.settings.evaluation import SUBMISSIONS, check_submitted_splits
+from storage.outputs import check_outputs
 from training.settings import check_counts
 
 
@@ -40,3 +41,4 @@ class EvaluateContinuousConfig:
                 f"--episodes {self.episodes}: a submission contains all episodes of a split; "
                 "remove it, or --submission"
             )
+        check_outputs(self, {"submission": SUBMISSIONS, "json": (".json",)})

@@ -142,7 +142,8 @@ class ContinuousTrainConfig:
     """Settings file, such as the config.json of a run; its values are the defaults of all other
     flags."""
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    """Folder of a run to resume, with its settings; only --minutes, --evaluate-every,
+    --demonstrations, --results-episodes, --track, --threads and --device may change."""
     threads: int | None = None
     """Number of CPU threads of torch; torch's default if not given."""
     device: str = "cpu"

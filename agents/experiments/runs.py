@@ -99,7 +99,6 @@ def prepare_evaluation(config: EvaluateConfig) -> EvaluateConfig:
                 f"{config.run} has --instruction-language {settings.instruction_language}; "
                 "evaluate a run of all languages, or add --partial"
             )
-        config.submission.parent.mkdir(parents=True, exist_ok=True)
     _check_data(config, settings)
     return _tune_frontier(config, settings)
 

@@ -9,9 +9,12 @@ import tyro
 
 from agents.settings.runs import AgentConfig, InstructionAblation
 from agents.settings.search import SearchConfig
+from storage.outputs import check_outputs
 from training.settings import check_counts, check_splits
 
 Config = TypeVar("Config", bound=AgentConfig)
+
+SUBMISSIONS = (".json", ".jsonl")  # suffixes of submission files
 
 
 def check_submitted_splits(config: Any) -> None:
@@ -46,7 +49,8 @@ class EvaluateConfig:
     """Allow a submission without all languages, from a run with --instruction-language; test
     servers refuse it."""
     traces: Path | None = None
-    """Folder for traces of all agents, for clipnav visualise and clipnav plot-results."""
+    """Folder for traces of all agents, for clipnav visualise and clipnav plot-results; it must not
+    contain traces of the same agent."""
     json: Path | None = None
     """File for the scores of the table: {"results": {SPLIT: {AGENT: {METRIC: MEAN}}}}."""
     data_dir: Path | None = None
@@ -67,6 +71,8 @@ class EvaluateConfig:
         if self.partial and self.submission is None:
             raise ValueError("--partial has no effect without --submission")
         check_submitted_splits(self)
+        files = {"submission": SUBMISSIONS, "json": (".json",)}
+        check_outputs(self, {**files, "traces": ()})
 
     def settings(self, saved: Config) -> Config:
         """Return the settings of a run, overridden by those of this evaluation."""

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 import tyro
 
+from agents.settings.evaluation import SUBMISSIONS
 from envs.worlds import Dataset, World
+from storage.outputs import check_outputs
 from training.settings import check_counts, check_numbers
 
 StrategyName = Literal["plain", "mapgpt", "navgpt"]
@@ -214,6 +216,7 @@ class EvaluateVlmConfig:
             raise ValueError("--url: must not contain a password; use --api-key-file")
         if self.environment == "continuous":
             self._check_continuous()
+        check_outputs(self, {"submission": SUBMISSIONS, "output": ()})
 
     def _check_continuous(self) -> None:
         if self.dataset == "r4r":

@@ -80,7 +80,8 @@ class RunConfig:
     """Settings file, such as the config.json of a run; its values are the defaults of all other
     flags."""
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    --evaluation-batch-size, --data-dir, --features, --track, --threads and --device may change."""
     threads: int | None = None
     """Number of CPU threads of torch; torch's default if not given."""
     matmul_precision: Literal["highest", "high", "medium"] = "highest"

@@ -29,7 +29,7 @@ class SearchConfig:
     per_action: bool = False
     """Divide the follower's log-probability by the number of actions of the path."""
     metre_cost: float = 0.2
-    """What a metre of the walk costs frontier, in log-probability of the follower."""
+    """Cost per metre of the walk with frontier, in log-probability of the follower."""
     sharpness: float = 2.0
     """Factor of the follower's logits in frontier."""
     tune: str | None = None

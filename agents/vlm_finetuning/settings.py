@@ -64,7 +64,8 @@ class FinetuneVlmConfig:
     """Settings file, such as the config.json of a run; its values are the defaults of all other
     flags."""
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    --track, --threads and --device may change."""
     threads: int | None = None
     """Number of CPU threads of torch; torch's default if not given."""
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from storage.outputs import check_outputs
 from training.settings import check_counts, check_splits
 
 
@@ -34,3 +35,4 @@ class WaypointConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("episodes", "batch_size", "threads"))
         check_splits(self, ("splits",))
+        check_outputs(self, {"json": (".json",)})

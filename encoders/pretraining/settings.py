@@ -73,7 +73,8 @@ class PretrainConfig:
     """Settings file, such as the config.json of a run; its values are the defaults of all other
     flags."""
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    """Folder of a run to resume, with its settings; only --export, --iterations, --minutes,
+    --save-every, --workers, --track and --threads may change."""
     export: Path | None = None
     """Folder of open_clip_config.json and open_clip_model.safetensors; by default a folder in the
     run that is named after set and objective."""

@@ -65,8 +65,10 @@ def bootstrap_intervals(
     values = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
     if not values.size or not np.isfinite(values).all():
         raise ValueError("a bootstrap interval needs at least one value, and all must be finite")
-    if not 0 < confidence < 1 or resamples < 1:
-        raise ValueError(f"confidence {confidence} or resamples {resamples} out of range")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence}: must be between 0 and 1, such as 0.95")
+    if resamples < 1:
+        raise ValueError(f"resamples {resamples}: must be at least 1")
     labels = range(len(values)) if clusters is None else clusters
     if len(labels) != len(values):
         raise ValueError(f"{len(labels)} clusters for {len(values)} values")

@@ -57,7 +57,11 @@ class ScoringRules:
     """Random seed of the bootstrap."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("instructions_per_path",))
+        check_counts(self, ("instructions_per_path", "resamples"))
+        if not 0 < self.confidence < 1:
+            raise ValueError(
+                f"--confidence {self.confidence:g}: must be between 0 and 1, such as 0.95"
+            )
         check_splits(self, ("splits",))
         kind, ineffective = "continuous environments", _ONLY_ON_GRAPHS
         if not self.is_continuous:

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_train_resume_and_evaluate(command, arguments, tmp_path):
     evaluated = command("evaluate-agent", run, "--splits", "test", "--submission", submission)
     assert evaluated.returncode == 0, evaluated.stderr
     assert len(json.loads(submission.read_text())) == 4
+
+    traces = ("--traces", tmp_path / "traces", "--no-baselines")
+    evaluated = command("evaluate-agent", run, "--splits", "train", "val_unseen", *traces)
+    assert evaluated.returncode == 0, evaluated.stderr
+    recorded = {path: path.read_text() for path in (tmp_path / "traces").rglob("*.json")}
+    assert {json.loads(text)["split"] for text in recorded.values()} == {"train", "val_unseen"}
+    other = shutil.copytree(run, tmp_path / "other")
+    refused = command("evaluate-agent", other, *traces)
+    assert f"--traces {tmp_path / 'traces' / 'follower'}: already exists; name" in refused.stderr
+    assert not refused.stdout
+    assert {path: path.read_text() for path in recorded} == recorded
 
 
 def test_speaker_back_translation_and_search(arguments, tmp_path, run_command):

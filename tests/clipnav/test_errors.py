@@ -40,7 +40,12 @@ def refuse(path: Path, *_, **__) -> None:
 @pytest.mark.parametrize(
     ("fail", "name", "remedy"),
     [
-        (lambda folder: (folder / "gone").read_text(), "gone", "no such file or folder; check"),
+        (
+            lambda folder: (folder / "gone").read_text(),
+            "gone",
+            "no such file or folder; check its name\n",
+        ),
+        (lambda folder: (folder / "no" / "x").touch(), "no/x", "its folder "),
         (lambda folder: folder.read_text(), "", "is a folder; name a file"),
         (lambda folder: (folder / "file").mkdir(), "file", "is a file; name a folder"),
         (lambda folder: (folder / "file" / "in").mkdir(), "file/in", "its parent is a file; name"),

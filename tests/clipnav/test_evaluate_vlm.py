@@ -2,11 +2,16 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from agents.settings import TrainConfig
 from tests.agents.language_models.servers import serving, user_text
+from training.settings import to_json
 from viewer.trace.format import read_traces
 
 
@@ -93,6 +98,33 @@ def test_trained_agents_are_evaluated_on_the_same_episodes(
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["results"]["val_unseen"]["follower"]["episodes"] == 6
     assert "SR" in results["differences"]["val_unseen"]["follower"]
+
+    other = shutil.copytree(run, tmp_path / "other" / "follower")
+    with serving(stop_at_the_third_place) as server:
+        run_command("evaluate-vlm", "--url", server.url, *arguments, "--runs", run, other)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())["results"]["val_unseen"]
+    assert list(results)[1:3] == [f"{tmp_path.name}/follower", "other/follower"]
+
+
+def test_runs_are_read_before_the_first_request(arguments, tmp_path, run_command):
+    def refuse(body):
+        raise AssertionError("a request was sent")
+
+    random, settings = tmp_path / "random", TrainConfig(world="matterport")
+    random.mkdir()
+    with serving(refuse) as server:
+        evaluate = ("evaluate-vlm", "--url", server.url, *arguments, "--runs")
+        with pytest.raises(FileNotFoundError, match=r"nope/config\.json: no such file; name a run"):
+            run_command(*evaluate, tmp_path / "nope")
+        (random / "config.json").write_text(to_json(settings))
+        with pytest.raises(FileNotFoundError, match=r"random/model\.safetensors: no such file"):
+            run_command(*evaluate, random)
+        save_file({}, random / "model.safetensors")
+        with pytest.raises(ValueError, match="random is the name of another row; rename the"):
+            run_command(*evaluate, random)
+        (random / "config.json").write_text(to_json(replace(settings, dataset="rxr")))
+        with pytest.raises(ValueError, match="trained on rxr in matterport, but the evaluation is"):
+            run_command(*evaluate, random)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,15 @@
 import ast
 import re
+import subprocess
+import sys
 
 import pytest
 
+import agents.clear.command_line
+import agents.command_line
+import agents.continuous.command_line
+import agents.vlm_finetuning.settings
+import encoders.pretraining.command_line
 from clipnav.cli import COMMANDS, help_text, main, summary
 from tests.conftest import ROOT
 
@@ -80,3 +87,36 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert re.fullmatch(r"clipnav \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("module", ["clipnav", "clipnav.cli"])
+def test_both_modules_are_the_command(module):
+    words = [sys.executable, "-m", module, "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert re.fullmatch(r"clipnav \d+\.\d+\.\d+\n", done.stdout), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    {
+        "train-agent": agents.command_line,
+        "train-continuous-agent": agents.continuous.command_line,
+        "train-language-representation": agents.clear.command_line,
+        "finetune-vlm": agents.vlm_finetuning.settings,
+        "pretrain-house-clip": encoders.pretraining.command_line,
+    }.items(),
+)
+def test_help_lists_the_flags_that_may_change(name, module, run_command, capsys):
+    with pytest.raises(SystemExit):
+        run_command(name, "--help")
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    (listed,) = re.findall(r"with its settings; only (.*?) may change", shown)
+    flags = {name.replace("_", "-") for name in module._MAY_CHANGE - {"resume"}}
+    assert set(re.findall(r"--([a-z-]+)", listed)) == flags
+
+
+def test_documented_torchrun_commands_start_the_package():
+    pages = "\n".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    started = re.findall(r"^ +torchrun (.*)", pages, re.MULTILINE)
+    assert len(started) >= 4
+    assert all(re.match(r"--nproc-per-node \d -m clipnav [a-z-]+ ", words) for words in started)

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import tyro
 
+from clipnav.cli import main
 from clipnav.errors import friendly_errors
 from training.interruption import Stopped, interruption_message
 
@@ -94,6 +96,21 @@ def test_the_message_states_what_is_kept(monkeypatch, capsys):
         raise Stopped("after 3 iterations")
     assert end.value.code == 130
     assert capsys.readouterr().err == "after 3 iterations\n"
+
+
+@pytest.mark.parametrize(("name", "continues"), [("evaluate-agent", False), ("evaluate-vlm", True)])
+def test_only_commands_that_continue_say_so(name, continues, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
+    monkeypatch.setattr(tyro, "cli", interrupt)
+    with pytest.raises(SystemExit):
+        main([name])
+    message = capsys.readouterr().err
+    assert message.startswith("Stopped. All written files are complete.")
+    assert ("Run the same command again to continue." in message) == continues
+    assert "--resume" not in message
 
 
 def test_signals_within_destructors_are_not_lost(monkeypatch, capsys):

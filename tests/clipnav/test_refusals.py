@@ -38,3 +38,64 @@ def test_an_explanation_needs_a_text_and_a_png_file(run_command, tmp_path, capsy
             run_command("explain-image", tmp_path / "photo.jpg", *arguments)
         assert ended.value.code == 2
         assert complaint in shown(capsys.readouterr().err)
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch):
+    """Working folder with a run and other files, all with the same content."""
+    (tmp_path / "run").mkdir()
+    names = ("run/config.json", "run/model.safetensors", "a.json", "a.safetensors", "a.png")
+    for name in names:
+        (tmp_path / name).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    assert {name: (tmp_path / name).read_text() for name in names} == dict.fromkeys(names, "{}")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("evaluate-submission a.json --json a.json", "is also an input; name another file"),
+        ("evaluate-submission a.json --confidence 95", "--confidence 95: must be between 0 and 1"),
+        ("evaluate-submission a.json --resamples 0", "--resamples 0: must be at least 1"),
+        ("evaluate-submission a.json --json run", "choose a name that ends in .json"),
+        ("evaluate-agent run --json run/model.safetensors", "choose a name that ends in .json"),
+        ("evaluate-agent run --submission run/config.json", "is a file of the run run; name"),
+        ("evaluate-agent run --json run/config.json/x.json", "run/config.json is a file; name"),
+        ("evaluate-agent run --traces a.json", "--traces a.json: is a file; name a folder"),
+        ("evaluate-continuous-agent run --json run/config.json", "is a file of the run run"),
+        ("evaluate-waypoint-agent run --json run/config.json", "is a file of the run run"),
+        ("evaluate-vlm --local-model m --submission run/config.json", "is a file of the run run"),
+        ("evaluate-vlm --local-model m --output run", "--output run: is a run; name another"),
+        ("visualise run --export run/config.json", "choose a name that ends in .html"),
+        ("visualise run --rerun a.json", "choose a name that ends in .rrd"),
+        ("plot-results run --output a.json", "--output a.json: is a file; name a folder"),
+        ("explain-image a.png word --output a.png", "is also an input"),
+        ("convert-features --features a.tsv --output a.json", "ends in .tsv or .h5"),
+        ("convert-features --features a.safetensors --output a.safetensors", "is also an input"),
+        ("evaluate-answers a.json --questions q --annotations b --json a.json", "also an input"),
+        ("evaluate-gqa a.json --questions q --json a.json", "is also an input"),
+        ("evaluate-captions a.json --references r --json a.json", "is also an input"),
+        ("evaluate-reliability a.json --json a.json", "is also an input"),
+        ("split-questions --output run/config.json", "is a file of the run run"),
+        ("habitat-server --compare --json run/config.json", "is a file of the run run"),
+    ],
+)
+def test_an_output_replaces_no_input(words, complaint, inputs, run_command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_command(*words.split())
+    assert ended.value.code == 2
+    assert complaint in shown(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "convert-features --features b.tsv --output a.safetensors",
+        "convert-openai-clip --weights RN50.pt --output run",
+        "convert-openai-clip --weights run --output run --format transformers",
+    ],
+)
+def test_a_conversion_replaces_no_output(words, inputs, run_command):
+    with pytest.raises(FileExistsError, match=r"--output .* already exists; name another one"):
+        run_command(*words.split())

@@ -108,6 +108,8 @@ def test_figures_of_a_run(command, tmp_path):
     done = command("plot-results", run, "--output", tmp_path / "figures", "--format", "svg")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "training.svg").read_text().count("<path") > 3
+    refused = command("plot-results", run / "metrics.jsonl", "--output", tmp_path / "figures")
+    assert f"nor traces; name the folder of the run, {run}\n" in refused.stderr
 
 
 def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny_world, tmp_path):

@@ -1,4 +1,6 @@
-from storage.messages import in_one_line, shortened
+from pathlib import Path
+
+from storage.messages import in_one_line, short_names, shortened
 
 
 def test_shortened_values_are_one_short_line():
@@ -11,3 +13,9 @@ def test_errors_are_described_in_one_line_with_their_type():
     assert in_one_line(OSError("no\n network")) == "OSError: no network"
     assert in_one_line(KeyError()) == "KeyError"
     assert len(in_one_line(ValueError("x" * 1000))) == len("ValueError: ") + 240
+
+
+def test_short_names_are_the_shortest_distinct_ends():
+    paths = [Path("/a/run"), Path("/b/run"), Path("/b/other"), Path("/c/b/deep"), Path("/d/b/deep")]
+    names = ["a/run", "b/run", "other", "c/b/deep", "d/b/deep"]
+    assert list(short_names(paths).values()) == names

@@ -53,6 +53,7 @@ def test_arrays_and_lines_are_distinguished_by_content(read, text):
         ('["a"]', "record 0: expected object, got str"),
         ("{}", "record 0: field 'path_id' is missing"),
         ("[", "record 0: not valid JSON"),
+        ('{\n  "path_id": 1\n}\n', "record 0: an object on several lines, in neither a JSON array"),
         ("[]]", "record 0: text follows the end"),
         (
             '[{"path_id": 1}, {"path_id": 2} {}]',

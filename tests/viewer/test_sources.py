@@ -110,14 +110,14 @@ def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
     run = make_run("one", agent)
     film = ("--video", tmp_path / "film.gif")
     for complaint, arguments in {
-        r"\.gif or \.mp4": ("--video", tmp_path / "film.avi"),
         "write width and height": (*film, "--size", "large"),
         "even number": (*film, "--size", "101x100"),
         "need a wide frame": (*film, "--size", "720x1280", "--agent", "a", "b"),
     }.items():
         with pytest.raises(ValueError, match=complaint):
             run_command("visualise", run, "--split", "train", *arguments)
-    for arguments in ((*film, "--agent", "a", "b", "c"), ("--size", "640x360")):
+    refused = (*film, "--agent", "a", "b", "c"), ("--size", "640x360"), ("--video", "film.avi")
+    for arguments in refused:
         with pytest.raises(SystemExit):
             run_command("visualise", run, "--split", "train", *arguments)
     assert agent.walks == 0

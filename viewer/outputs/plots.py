@@ -242,15 +242,16 @@ def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
 
 
 def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
-    """Return the traces whose goal is known, by agent.
+    """Return the traces whose goal is known, by agent; by agent and split if there are several.
 
     Raises:
         ValueError: No trace has a known goal.
     """
     groups: dict[str, list[Trace]] = defaultdict(list)
-    for trace in traces:
-        if trace.has_goal:
-            groups[trace.agent].append(trace)
+    known = [trace for trace in traces if trace.has_goal]
+    has_splits = len({trace.split for trace in known}) > 1
+    for trace in known:
+        groups[f"{trace.agent}, {trace.split}" if has_splits else trace.agent].append(trace)
     if not groups:
         raise ValueError("no trace has a known goal; record traces of a split with public goals")
     return dict(groups)

@@ -1,13 +1,14 @@
 """Sources given on the command line: runs, traces or submission files."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from storage.gzip_files import DAMAGE, open_maybe_packed
+from storage.messages import short_names
 from training.settings import CONFIG
 from viewer.trace.format import FORMAT, Trace
 
@@ -35,20 +36,6 @@ def kind_of(path: Path) -> Kind:
         except DAMAGE as error:
             raise ValueError(f"{path}: the compressed data is damaged ({error})") from error
     return "traces" if json.dumps(FORMAT).encode() in head else "submission"
-
-
-def short_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the shortest distinct ends of paths: `a/run` and `b/run`, but `one` and `two`."""
-    parts = {path: path.resolve().parts for path in paths}
-
-    def short(path: Path) -> str:
-        others = [other for other in parts.values() if other != parts[path]]
-        length = 1
-        while any(other[-length:] == parts[path][-length:] for other in others):
-            length += 1
-        return "/".join(parts[path][-length:])
-
-    return {path: short(path) for path in parts}
 
 
 def label_agents(

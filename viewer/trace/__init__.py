@@ -12,7 +12,7 @@ from viewer.trace.format import (
 )
 from viewer.trace.outcomes import Outcome, outcome
 from viewer.trace.paths import trace_of_path, traces_of_submission
-from viewer.trace.recording import record, record_all
+from viewer.trace.recording import agent_folder, record, record_all
 
 __all__ = [
     "Candidate",
@@ -21,6 +21,7 @@ __all__ = [
     "Outcome",
     "Step",
     "Trace",
+    "agent_folder",
     "outcome",
     "read_traces",
     "record",

@@ -88,11 +88,14 @@ def record_all(
         Traces by name of the agent.
     """
     return {
-        name: record(
-            *(env, walker, instr_ids, folder and folder / name.replace(" ", "-")), name=name
-        )
+        name: record(*(env, walker, instr_ids, folder and agent_folder(folder, name)), name=name)
         for name, walker in walkers.items()
     }
+
+
+def agent_folder(folder: Path, name: str) -> Path:
+    """Return the subfolder for the traces of an agent."""
+    return folder / name.replace(" ", "-")
 
 
 def _record_batch(

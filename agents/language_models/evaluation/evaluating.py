@@ -9,6 +9,7 @@ from typing import Any
 
 from agents.acting.evaluation import baselines, evaluate, score_walks
 from agents.experiments.runs import load_run
+from agents.language_models.evaluation.compared_runs import compared_runs
 from agents.language_models.evaluation.continuous import (
     continuous_evaluations,
     continuous_maker,
@@ -42,7 +43,6 @@ from agents.language_models.walks.running import (
     walk_in_batches,
 )
 from agents.language_models.walks.walking import EpisodeWalk
-from agents.settings import read_agent_config
 from agents.settings.language_models import EvaluateVlmConfig
 from envs.continuous.measures import CONTINUOUS_METRICS
 from envs.episodes.splits import LoadedSplit, load_split
@@ -111,8 +111,10 @@ def prepare(
             of the built-in houses.
 
     Raises:
-        FileNotFoundError, ValueError: Data is missing, or settings do not fit it.
+        FileNotFoundError, ValueError: Data or a run to compare with is missing, or settings do not
+            fit it.
     """
+    compared_runs(config)  # before the first request, which may cost money
     split = load_split(
         config.dataset,
         config.split,
@@ -291,16 +293,9 @@ def _evaluations(
     evaluations: dict[str, EpisodeScores] = {
         config.model_name: score_walks(env, trajectories).scores
     }
-    for run in config.runs:
-        settings = replace(read_agent_config(run), device=config.device)
-        own = (config.dataset, config.world)
-        if (settings.dataset, settings.world) != own:
-            raise ValueError(
-                f"--runs {run}: trained on {settings.dataset} in {settings.world}, but the "
-                f"evaluation is on {config.dataset} in {config.world}; name another run"
-            )
+    for name, (run, settings) in compared_runs(config).items():
         whole, agent = load_run(run, config.split, settings)
-        evaluations[run.name] = evaluate(whole, agent, run.name).scores
+        evaluations[name] = evaluate(whole, agent, name).scores
     for name, agent in baselines(env, config.seed).items():
         evaluations[name] = evaluate(env, agent).scores
     return evaluations

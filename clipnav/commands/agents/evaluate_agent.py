@@ -13,8 +13,9 @@ turn back to any viewpoint that it has seen. Flags override the settings of the 
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.settings import EvaluateConfig
+from agents.settings import EvaluateConfig, read_agent_config
 from clipnav.parsing import parse
+from storage.outputs import check_new
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,8 +27,13 @@ def main(arguments: Sequence[str]) -> None:
             f"without --search.method {config.search.method}"
         )
     # Imported here so that --help answers without loading torch.
+    from agents.acting.evaluation import agent_name
     from agents.experiments.runs import evaluate_run, prepare_evaluation
+    from viewer.trace import agent_folder
 
+    if config.traces is not None:  # traces of another run or split would be mixed with these
+        name = agent_name(config.settings(read_agent_config(config.run)))
+        check_new(agent_folder(config.traces, name), "--traces")
     config = prepare_evaluation(config)  # so that traces are walked as tuned for the scores
     evaluate_run(config)
     if config.traces is not None:

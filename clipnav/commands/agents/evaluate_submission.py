@@ -19,6 +19,7 @@ import tyro
 
 from clipnav.parsing import parse
 from envs.submissions.ground_truth import ScoringRules
+from storage.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class EvaluateSubmissionConfig:
     rules: tyro.conf.OmitArgPrefixes[ScoringRules]
     json: Path | None = None
     """JSON file to write all findings and scores to."""
+
+    def __post_init__(self) -> None:
+        check_outputs(self, {"json": (".json",)})
 
 
 def main(arguments: Sequence[str]) -> int:

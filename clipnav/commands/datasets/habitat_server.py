@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipnav.parsing import parse
+from storage.outputs import check_outputs
 from training.settings import check_counts, check_effects
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class HabitatServerArguments:
         if self.check:
             names = ("scans", "viewpoints", "pairs", "seed", "json")
             check_effects(self, dict.fromkeys(names, "with --check"))
+        check_outputs(self, {"json": (".json",)})
 
 
 def main(arguments: Sequence[str]) -> int:

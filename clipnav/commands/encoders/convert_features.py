@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from clipnav.parsing import parse
+from storage.outputs import check_new, check_outputs
 from training.settings import check_counts, check_effects
 
 
@@ -26,7 +27,7 @@ class ConvertArguments:
     features: Path
     """File to read: .tsv, .h5, .hdf5, .lmdb or .safetensors."""
     output: Path
-    """File to write, with one of these suffixes."""
+    """File to write, with one of these suffixes; it must not exist."""
     width: int | None = None
     """Width of a view's features to keep. By default all, except for the 1000 logits that HAMT's
     files append."""
@@ -42,6 +43,7 @@ class ConvertArguments:
         if self.features.suffix == ".safetensors":
             reason = f"with {self.features}, whose views have one width"
             check_effects(self, {"width": reason})
+        check_outputs(self, {"output": (".tsv", ".h5", ".hdf5", ".lmdb", ".safetensors")})
 
 
 def run(arguments: ConvertArguments) -> None:
@@ -51,6 +53,7 @@ def run(arguments: ConvertArguments) -> None:
     from storage.locks import sole_writer
     from storage.progress import progress_bar
 
+    check_new(arguments.output)
     keys, rows, metadata = read_features(arguments.features, arguments.width)
     metadata = {**metadata, **_given_metadata(arguments)}
     if arguments.view_order == "top_first":

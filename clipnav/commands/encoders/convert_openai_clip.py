@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
+from storage.outputs import check_new
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ConvertArguments:
     """File of OpenAI (RN50.pt, ViT-B-32.pt: a TorchScript archive or a file of tensors), or folder
     of a CLIPModel of transformers; with --format transformers, folder in open_clip's format."""
     output: Path
-    """Folder to write; other commands read it with --encoder OUTPUT."""
+    """New folder to write; other commands read it with --encoder OUTPUT."""
     format: Literal["open_clip", "transformers"] = "open_clip"
     """Format to write. transformers supports ViTs only."""
 
@@ -34,6 +35,7 @@ def run(arguments: ConvertArguments) -> None:
         write_transformers_clip,
     )
 
+    check_new(arguments.output)
     if arguments.format == "transformers":
         write_transformers_clip(arguments.weights, arguments.output)
         print(f"{arguments.output}: written; load it with CLIPModel.from_pretrained")

@@ -15,6 +15,7 @@ from pathlib import Path
 import tyro
 
 from clipnav.parsing import parse
+from storage.outputs import check_outputs
 from vl_tasks.vqa.normalising import Variant
 
 
@@ -32,6 +33,9 @@ class EvaluateAnswersConfig:
     """Variant of the evaluator; V2 is the official evaluator since 2021."""
     json: Path | None = None
     """Output file of all scores."""
+
+    def __post_init__(self) -> None:
+        check_outputs(self, {"json": (".json",)})
 
 
 def main(arguments: Sequence[str]) -> None:

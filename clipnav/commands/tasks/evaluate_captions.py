@@ -17,6 +17,7 @@ from typing import Literal
 import tyro
 
 from clipnav.parsing import parse
+from storage.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class EvaluateCaptionsConfig:
     """SPICE score, which also requires a parser, see docs/vl_tasks.md."""
     json: Path | None = None
     """Output file of all scores."""
+
+    def __post_init__(self) -> None:
+        check_outputs(self, {"json": (".json",)})
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import tyro
 
 from clipnav.parsing import parse
+from storage.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class EvaluateGqaConfig:
     """Consistency; requires predictions for all questions of the file."""
     json: Path | None = None
     """Output file of all scores."""
+
+    def __post_init__(self) -> None:
+        check_outputs(self, {"json": (".json",)})
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from clipnav.parsing import parse
+from storage.outputs import check_outputs
 from training.settings import check_counts, check_effects
 from vl_tasks.vqa.normalising import Variant
 
@@ -80,8 +81,7 @@ class EvaluateReliabilityConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("resamples", "seed"), least=0)
-        if self.plot is not None and self.plot.suffix not in (".png", ".pdf", ".svg"):
-            raise ValueError(f"--plot {self.plot}: choose a name that ends in .png, .pdf or .svg")
+        check_outputs(self, {"json": (".json",), "plot": (".png", ".pdf", ".svg")})
         if self.names and len(self.names) != len(self.models):
             raise ValueError(f"--names: {len(self.names)} names for {len(self.models)} models")
         if len(set(self.names or self.models)) < len(self.models):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
+from storage.outputs import check_outputs
 from training.settings import check_counts
 from vl_tasks.settings.reliability import PART_SEED
 
@@ -37,6 +38,7 @@ class SplitQuestionsConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("seed",), least=0)
+        check_outputs(self, {"output": (".json",)})
 
     @property
     def images(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
+from storage.outputs import check_outputs
 from training.settings import check_counts
 
 
@@ -33,8 +34,7 @@ class DrawArguments:
     """Number of moments to show in colour and depth, at least 2."""
 
     def __post_init__(self) -> None:
-        if self.output.suffix not in (".png", ".jpg"):
-            raise ValueError(f"--output {self.output}: must be a .png or .jpg file")
+        check_outputs(self, {"output": (".png", ".jpg")})
         check_counts(self, ("pictures",), least=2)
 
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     episode = config.episode or env.core.episodes[0].instr_id
     picture = draw_episode(env, episode, config.pictures)
-    kind = "PNG" if config.output.suffix == ".png" else "JPEG"
+    kind = "PNG" if config.output.suffix.lower() == ".png" else "JPEG"
     with atomic_write(config.output) as beside:
         Image.fromarray(picture).save(beside, kind)
     print(f"episode {episode} in {config.output}")

@@ -15,7 +15,10 @@ import tyro
 
 from clipnav.parsing import parse
 from storage.json_files import read_json_object
+from storage.messages import short_names
+from storage.outputs import check_outputs
 from training.checkpoints import RESULTS
+from training.settings import CONFIG
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class PlotConfig:
     """Folder of the figures."""
     format: Literal["png", "pdf", "svg"] = "png"
     """File format of the figures."""
+
+    def __post_init__(self) -> None:
+        check_outputs(self, {"output": ()})
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -43,15 +49,15 @@ def draw(config: PlotConfig) -> list[Path]:
     """Plot the figures that the sources provide data for; return the files."""
     from training.log import read_log
     from viewer.outputs import plots
-    from viewer.site.opening import kind_of, label_agents, short_names
+    from viewer.site.opening import kind_of, label_agents
     from viewer.trace import read_traces
 
     kinds = {source: kind_of(source) for source in config.sources}
-    submissions = [str(source) for source, kind in kinds.items() if kind == "submission"]
-    if submissions:
-        raise ValueError(
-            f"{submissions[0]}: neither a run nor traces; score it with clipnav evaluate-submission"
-        )
+    for source in (source for source, kind in kinds.items() if kind == "submission"):
+        remedy = "score it with clipnav evaluate-submission"
+        if (source.parent / CONFIG).is_file():
+            remedy = f"name the folder of the run, {source.parent}"
+        raise ValueError(f"{source}: neither a run nor traces; {remedy}")
     runs = short_names(source for source, kind in kinds.items() if kind == "run")
     logs = {name: read_log(source) for source, name in runs.items()}
     sources = label_agents({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})

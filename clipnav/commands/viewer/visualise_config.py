@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 
 from envs.worlds import Dataset, World, is_built_in
+from storage.outputs import check_outputs
 from training.settings import check_counts
 
 
@@ -85,6 +86,8 @@ class VisualiseConfig:
             raise ValueError("--frontier applies to runs: name the run of a follower")
         if self.environment == "continuous":
             self._check_continuous()
+        files = {"export": (".html",), "video": (".gif", ".mp4"), "rerun": (".rrd",)}
+        check_outputs(self, files)
 
     def _check_continuous(self) -> None:
         if self.world is not None and not is_built_in(self.world):

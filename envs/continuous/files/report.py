@@ -9,6 +9,7 @@ from envs.continuous.files.scores import (
     load_continuous_ground_truth,
     score_continuous_submission,
 )
+from envs.continuous.files.submissions import submitted_records
 from envs.submissions.comparison import differences, evaluate_files
 from envs.submissions.ground_truth import ScoringRules
 from envs.submissions.report import (
@@ -34,6 +35,8 @@ def evaluate_continuous_submissions(
     """
     if not files:
         raise ValueError("no submission file; pass at least one, before the other arguments")
+    for path in files:  # the walks of the expert take longer
+        submitted_records(path, "rxr" if rules.dataset == "rxr-ce" else "r2r")
     truth = load_continuous_ground_truth(rules)
     return evaluate_files(
         files,

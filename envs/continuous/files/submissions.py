@@ -6,7 +6,7 @@ are in habitat's axes; "heading" is the yaw in radians counter-clockwise.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -138,7 +138,7 @@ def check_continuous_submission(
         ValueError: The file is not JSON.
     """
     findings = _Findings()
-    records = list(_records(path, dataset))
+    records = submitted_records(path, dataset)
     by_id = {episode.episode_id: episode for episode in episodes}
     walks: dict[str, SubmittedWalk] = {}
     for name, record in records:
@@ -214,16 +214,19 @@ def _check_complete(
         )
 
 
-def _records(path: Path, dataset: ContinuousDataset) -> Iterator[tuple[str, Any]]:
-    """Yield the name of each record for messages, and its content."""
+def submitted_records(path: Path, dataset: ContinuousDataset) -> list[tuple[str, Any]]:
+    """Return the name of each record of a file, for messages, and its content.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not JSON, or of another format.
+    """
     if dataset == "rxr":
-        for number, record in enumerate(read_submission(path)):
-            yield f"record {number}", record
-        return
+        return [(f"record {k}", record) for k, record in enumerate(read_submission(path))]
     document = read_json(path, REMEDY)
     if not isinstance(document, dict):
         raise ValueError(f"{path}: not a JSON object from episode_id to poses; {REMEDY}")
-    yield from document.items()
+    return list(document.items())
 
 
 def _read_record(dataset: ContinuousDataset, name: str, record: Any) -> tuple[str, SubmittedWalk]:

@@ -229,10 +229,26 @@ def test_damaged_settings_name_the_file(tmp_path):
 
 def test_errors_name_the_command_of_a_run_of_another_kind(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(SpeakerTrainConfig()))
-    with pytest.raises(ValueError, match=r"config\.json: .*speaker; .* clipnav train-agent"):
+    problem = r"config\.json: is from a run of clipnav train-speaker; name a run of clipnav"
+    with pytest.raises(ValueError, match=problem):
         read_config(tmp_path, TrainConfig)
     (tmp_path / CONFIG).write_text(to_json(TrainConfig()))
-    with pytest.raises(ValueError, match=r"name a run of clipnav train-speaker"):
+    with pytest.raises(ValueError, match=r"train-agent; name a run of clipnav train-speaker"):
+        read_config(tmp_path, SpeakerTrainConfig)
+    for command, problem in {
+        3: "is from a run of 3; name a run of",
+        "": "is from a run of",
+    }.items():
+        values = {"command": command, **dataclasses.asdict(TrainConfig())}
+        (tmp_path / CONFIG).write_text(json.dumps(values, default=str))
+        with pytest.raises(ValueError, match=problem):
+            read_config(tmp_path, TrainConfig)
+
+
+def test_settings_without_their_command_are_told_by_their_names(tmp_path):
+    (tmp_path / CONFIG).write_text(json.dumps(dataclasses.asdict(TrainConfig()), default=str))
+    assert read_config(tmp_path, TrainConfig) == TrainConfig()
+    with pytest.raises(ValueError, match=r"missing or unknown settings .*; name a run of clip"):
         read_config(tmp_path, SpeakerTrainConfig)
 
 
@@ -278,5 +294,5 @@ def test_a_settings_file_gives_the_defaults(tmp_path):
         parse_train(["--config", str(tmp_path), "--preset", "envdrop"])
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         parse_train(["--config", str(tmp_path / "none.json")])
-    with pytest.raises(ValueError, match=r"missing or unknown settings.*name a run of clipnav"):
+    with pytest.raises(ValueError, match="from a run of clipnav train-agent; name a run of"):
         parse_speaker(["--config", str(tmp_path / "mine.json")])

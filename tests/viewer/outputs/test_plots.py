@@ -1,5 +1,6 @@
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from matplotlib.container import BarContainer
@@ -96,6 +97,15 @@ def test_figures_are_written_whole(groups, tmp_path):
         path = tmp_path / f"outcomes.{kind}"
         plots.save(plots.outcomes(groups), path)
         assert path.read_bytes().startswith(head)
+
+
+def test_splits_are_not_pooled(traces):
+    (split,) = {trace.split for trace in traces}
+    other = [msgspec.structs.replace(trace, split="other") for trace in traces[:2]]
+    groups = plots.by_agent([*traces, *other])
+    agents = list(plots.by_agent(traces))
+    assert set(groups) >= {*(f"{agent}, {split}" for agent in agents), f"{agents[0]}, other"}
+    assert sum(map(len, groups.values())) == len(traces) + 2
 
 
 def test_without_goals_there_is_nothing_to_measure(secret_env, wanderer):

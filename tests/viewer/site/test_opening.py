@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from viewer.site.opening import kind_of, label_agents, short_names
+from viewer.site.opening import kind_of, label_agents
 from viewer.trace import write_trace
 
 
@@ -26,12 +26,6 @@ def test_tells_what_was_named(traces, tmp_path):
         kind_of(tmp_path / "cut.json.gz")
     with pytest.raises(FileNotFoundError, match="name a run"):
         kind_of(tmp_path / "nothing")
-
-
-def test_short_names_are_the_shortest_distinct_ends():
-    paths = [Path("/a/run"), Path("/b/run"), Path("/b/other"), Path("/c/b/deep"), Path("/d/b/deep")]
-    names = ["a/run", "b/run", "other", "c/b/deep", "d/b/deep"]
-    assert list(short_names(paths).values()) == names
 
 
 def test_agents_of_one_name_get_distinct_names_if_they_walked_differently(traces):

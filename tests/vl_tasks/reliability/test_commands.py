@@ -105,9 +105,9 @@ def test_foreign_predictions_give_the_same_scores(run_command, selectors, shapes
         *("--annotations", shapes / "v2_shapes_train_annotations.json"),
     )
     for name, models in (("one", files), ("other", (folder,))):
-        arguments = ("--resamples", 0, "--names", "m", "--json", tmp_path / name)
+        arguments = ("--resamples", 0, "--names", "m", "--json", tmp_path / f"{name}.json")
         run_command("evaluate-reliability", *models, *arguments)
-    assert (tmp_path / "one").read_text() == (tmp_path / "other").read_text()
+    assert (tmp_path / "one.json").read_text() == (tmp_path / "other.json").read_text()
     with pytest.raises(ValueError, match="requires --questions"):
         run_command("evaluate-reliability", folder / "predictions_test.json")
 

@@ -1,0 +1,33 @@
+"""Runs of trained agents that a model is compared with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from agents.acting.evaluation import BASELINES
+from agents.settings import AnyTrainConfig, read_agent_config
+from agents.settings.language_models import EvaluateVlmConfig
+from storage.messages import short_names
+from training.checkpoints import model_metadata
+
+
+def compared_runs(config: EvaluateVlmConfig) -> dict[str, tuple[Path, AnyTrainConfig]]:
+    """Return folder and settings of the runs to compare with, by the name of their row.
+
+    Raises:
+        FileNotFoundError: A run does not exist, or has no weights.
+        ValueError: A run is of another dataset or world, or has the name of another row.
+    """
+    runs = {}
+    for run, name in short_names(config.runs).items():
+        settings = replace(read_agent_config(run), device=config.device)
+        model_metadata(run)
+        own = (config.dataset, config.world)
+        if (settings.dataset, settings.world) != own:
+            raise ValueError(
+                f"--runs {run}: trained on {settings.dataset} in {settings.world}, but the "
+                f"evaluation is on {config.dataset} in {config.world}; name another run"
+            )
+        if name in (config.model_name, *BASELINES):
+            raise ValueError(f"--runs {run}: {name} is the name of another row; rename the folder")
+        runs[name] = run, settings
+    return runs

@@ -1,0 +1,86 @@
+"""Checks of the outputs of a command before its work, which can take hours."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+CONFIG = "config.json"
+# Files of a run, as `training.checkpoints`, `vl_tasks.clip_vil_p` and `vl_tasks.reliability` write.
+RUN_FILES = (CONFIG, "model.safetensors", "trainer.pt", "vocabulary.json", "metrics.jsonl")
+RUN_FILES += ("results.json", "trackers.json", "bert.json", "tokenizer.json")
+RUN_FILES += ("selector.json", "parts.json", "predictions_val.json", "predictions_test.json")
+
+
+def check_outputs(settings: Any, outputs: Mapping[str, tuple[str, ...]]) -> None:
+    """Check that the outputs of a command can be written and replace nothing that it reads.
+
+    Args:
+        settings: A dataclass; all paths in it that are not outputs are inputs.
+        outputs: Suffixes of an output file by name of the setting; () for a folder. Outputs that
+            are None are not written.
+
+    Raises:
+        ValueError: An output has another suffix, cannot be written, or is an input, a file of a run
+            or another output; names its flag and the remedy.
+    """
+    flags: dict[Path, str] = {path.resolve(): "an input" for path in _inputs(settings, outputs)}
+    for name, suffixes in outputs.items():
+        path = getattr(settings, name)
+        if path is None:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        problem = _obstacle(path, suffixes)
+        if suffixes and problem is None:
+            if path.resolve() in flags:
+                problem = f"is also {flags[path.resolve()]}; name another file"
+            elif path.name in RUN_FILES and (path.parent / CONFIG).is_file():
+                problem = f"is a file of the run {path.parent}; name another file"
+        if problem:
+            raise ValueError(f"{flag} {path}: {problem}")
+        flags[path.resolve()] = flag
+
+
+def check_new(path: Path, flag: str = "--output") -> None:
+    """Check that nothing exists at the path of an output, except an empty folder.
+
+    Raises:
+        FileExistsError: Something exists.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise FileExistsError(f"{flag} {path}: already exists; name another one, or delete it")
+
+
+def _inputs(settings: Any, outputs: Mapping[str, object]) -> Iterator[Path]:
+    for item in dataclasses.fields(settings):
+        value = getattr(settings, item.name)
+        if item.name in outputs:
+            continue
+        if dataclasses.is_dataclass(value):
+            yield from _inputs(value, {})
+        yield from (
+            one
+            for one in (value if isinstance(value, tuple) else (value,))
+            if isinstance(one, Path)
+        )
+
+
+def _obstacle(path: Path, suffixes: tuple[str, ...]) -> str | None:
+    """Return why an output cannot be written, with the remedy; None if it can."""
+    if suffixes and path.suffix.lower() not in suffixes:
+        return f"choose a name that ends in {' or '.join(suffixes)}"
+    if suffixes and path.is_dir():
+        return "is a folder; name a file"
+    if not suffixes and path.is_file():
+        return "is a file; name a folder"
+    if not suffixes and (path / CONFIG).is_file():
+        return "is a run; name another folder"
+    folder = path if path.is_dir() else path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"{folder} is a file; name a folder that exists or can be created"
+    if not os.access(folder, os.W_OK):
+        return f"writing in {folder} is not permitted; change its permissions, or name another path"
+    return None
