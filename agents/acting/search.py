@@ -63,8 +63,7 @@ class SearchResult:
 
     Attributes:
         paths: Complete paths, the most probable first.
-        expanded: Nodes at which the search looked, in order: the last ones of the paths that it
-            expanded or, best-first, found complete.
+        expanded: Last nodes of the paths that were expanded or, best-first, found complete.
     """
 
     paths: list[FoundPath] = field(default_factory=list)
@@ -272,12 +271,9 @@ def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> li
     counters = [1] * len(frontiers)  # break ties in favour of the path that was found first
     done: list[set[tuple[int, int]]] = [set() for _ in frontiers]
     while True:
-        chosen = [
-            partial
-            for row, (result, frontier) in enumerate(zip(results, frontiers, strict=True))
-            if (partial := _next_path(result, frontier, done[row], count, max_expansions))
-            is not None
-        ]
+        searches = zip(results, frontiers, done, strict=True)
+        following = [_next_path(*search, count, max_expansions) for search in searches]
+        chosen = [partial for partial in following if partial is not None]
         if not chosen:
             return [_sorted(result) for result in results]
         for partial, log_probs in searcher.expand(chosen):
@@ -310,8 +306,7 @@ def _next_path(
         if len(result.expanded) == max_expansions:
             # The most probable path counts as complete if there is none.
             if not result.paths:
-                found = item if isinstance(item, FoundPath) else item.stopped(0.0)
-                result.paths.append(found)
+                result.paths.append(item if isinstance(item, FoundPath) else item.stopped(0.0))
             break
         done.add(move)
         result.expanded.append(item.positions[-1].node)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from storage import atomic_write
 
@@ -80,7 +80,8 @@ class DemonstrationStore:
         arrays["episodes"] = np.array([walk.episode for walk in walks])
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(self._path(name)) as beside:
-            save_file(arrays, beside, {_KEY: self._key})
+            # save_file writes to a file of its own, which stays if the process is killed.
+            beside.write_bytes(save(arrays, {_KEY: self._key}))
         self._offsets.pop(name, None)
 
     def check_disk_space(self, names: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ def write_local_dir(
         model_config: open_clip's `model_cfg`.
         preprocess_config: open_clip's `preprocess_cfg`.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,8 @@ def write_local_dir(
     # safetensors refuses tensors that share memory.
     copies = {name: tensor.detach().contiguous().clone() for name, tensor in weights.items()}
     with atomic_write(folder / WEIGHTS_FILE) as temporary:
-        save_file(copies, temporary, metadata={"format": "pt"})
+        # save_file writes to a file of its own, which stays if the process is killed.
+        temporary.write_bytes(save(copies, metadata={"format": "pt"}))
         write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
 
 

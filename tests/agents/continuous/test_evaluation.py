@@ -47,8 +47,8 @@ def test_a_submission_contains_the_walks_of_the_whole_split(trained, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"splits": ()}, "at least one split"),
-        ({"splits": ("a", "b"), "submission": "x"}, "exactly one with --submission"),
+        ({"splits": ()}, "names no split"),
+        ({"splits": ("a", "b"), "submission": "x"}, "exactly one split with --submission"),
         ({"episodes": 3, "submission": "x"}, "all episodes"),
         ({"batch_size": 0}, "--batch-size 0"),
     ],

@@ -1,4 +1,6 @@
 import dataclasses
+import heapq
+import itertools
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import torch
 from agents.acting.environments import make_env, make_follower
 from agents.acting.evaluation import evaluate
 from agents.acting.rollout import walk
-from agents.acting.search import Searcher, best_first_search, start_positions
+from agents.acting.search import Searcher, start_positions
 from agents.maps.frontier_agent import FrontierAgent
 from agents.maps.geometry import MapGeometry
 from envs.navigation.device_features import DeviceFeatures
@@ -113,7 +115,26 @@ def test_the_choice_is_explained_where_it_is_made():
     assert walks.agent.explain() == {}
 
 
-def test_without_a_cost_it_ends_where_best_first_search_does(doors_config, doors_env):
+def viewpoint_search(searcher):
+    """Return the nodes of a best-first search that expands each node once, and its last node."""
+    frontier, visited, number = [(0.0, 0, searcher.starts[0], False)], [], itertools.count(1)
+    while True:
+        _, _, partial, ends = heapq.heappop(frontier)
+        node = partial.positions[-1].node
+        if ends:
+            return visited, node
+        if node in visited:
+            continue
+        visited.append(node)
+        ((partial, log_probs),) = searcher.expand([partial])
+        stop = partial.log_prob + float(log_probs[0])
+        heapq.heappush(frontier, (-stop, next(number), partial, True))
+        for log_prob, action, position in searcher.moves(partial, log_probs):
+            moved = partial.extended(log_prob, action, position)
+            heapq.heappush(frontier, (-log_prob, next(number), moved, False))
+
+
+def test_without_a_cost_it_walks_as_a_best_first_search_over_viewpoints(doors_config, doors_env):
     torch.manual_seed(0)
     settings = dataclasses.replace(doors_config.follower, visit_features=True)
     follower = make_follower(dataclasses.replace(doors_config, follower=settings), doors_env).eval()
@@ -122,15 +143,17 @@ def test_without_a_cost_it_ends_where_best_first_search_does(doors_config, doors
     observation, _ = doors_env.reset(options={"episode_ids": ids})
     starts = start_positions(observation)
     with torch.inference_mode():
-        searcher = Searcher(follower, features, world, observation["instruction"], starts)
-        results = best_first_search(searcher, 1, 300)
+        tokens = observation["instruction"]
+        results = [
+            viewpoint_search(Searcher(follower, features, world, tokens[row : row + 1], [start]))
+            for row, start in enumerate(starts)
+        ]
         agent = FrontierAgent(follower, features, MapGeometry.of(world), 20, 0.0, 1.0)
         walk(doors_env, agent, ids)
     ends = [path[-1] for path in doors_env.paths()]
-    found = [result.paths[0].positions[-1].node for result in results]
-    assert ends == [world.viewpoint_ids[node] for node in found]
+    assert ends == [world.viewpoint_ids[last] for _, last in results]
     visited = [list(dict.fromkeys(path)) for path in doors_env.paths()]
-    expanded = [[world.viewpoint_ids[node] for node in r.expanded] for r in results]
+    expanded = [[world.viewpoint_ids[node] for node in nodes] for nodes, _ in results]
     assert visited == expanded
     assert any(len(path) > 2 for path in visited)
 
