@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.vl_tasks.small_networks import MCAN, PYTHIA
 from training.checkpoints import MODEL
 from training.settings import CONFIG
 from vl_tasks.captioning.writing import LoadedCaptioner
@@ -16,7 +17,6 @@ from vl_tasks.captioning.writing import LoadedCaptioner
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
 QUICK = ("--evaluate-every", "40", "--threads", "1", "--optimiser.warmup", "5")
-SMALL = ("--mcan.hidden-size", "32", "--mcan.feed-forward-size", "48", "--mcan.layers", "1")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def data_flags(shapes):
 
 def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     run = runs / "vqa"
-    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL)
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *MCAN)
     flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.003")
     printed = command(
         "finetune-vqa", *flags, "--iterations", "120", "--output", run, "--submit", "test"
@@ -67,7 +67,7 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
 
 
 def test_blind_models_stay_near_chance(command, shapes, runs, caplog):
-    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL, "--no-vision")
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *MCAN, "--no-vision")
     command("finetune-vqa", *flags, "--iterations", "40", "--output", runs / "blind")
     assert results(runs / "blind")["val"]["overall"] < 60
     assert not caplog.messages
@@ -81,15 +81,7 @@ def test_blind_models_stay_near_chance(command, shapes, runs, caplog):
 def test_other_vqa_models_train_and_resume(command, shapes, runs, model):
     run = runs / model
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK)
-    pythia = (
-        "--pythia.hidden-size",
-        "16",
-        "--pythia.product-size",
-        "64",
-        "--pythia.attention-size",
-        "8",
-    )
-    sizes = pythia if model == "pythia" else SMALL
+    sizes = PYTHIA if model == "pythia" else MCAN
     flags = (*flags, *sizes, "--model", model, "--faithful", "--batch-size", "4")
     command("finetune-vqa", *flags, "--iterations", "2", "--output", run)
     command("finetune-vqa", "--resume", run, "--iterations", "3")
@@ -100,7 +92,7 @@ def test_other_vqa_models_train_and_resume(command, shapes, runs, model):
 def test_entailment_models_learn(command, shapes, runs, model):
     run = runs / model
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, "--model", model)
-    flags = (*flags, *(SMALL if model == "fused" else ()))
+    flags = (*flags, *(MCAN if model == "fused" else ()))
     flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.001")
     command("finetune-snli-ve", *flags, "--iterations", "400", "--output", run)
     assert results(run)["val"]["accuracy"] > 0.8

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SMALL = ("--mcan.hidden-size", "32", "--mcan.feed-forward-size", "48", "--mcan.layers", "1")
+from tests.vl_tasks.small_networks import MCAN, PYTHIA
+
 QUICK = ("--evaluate-every", "60", "--threads", "1", "--optimiser.warmup", "5")
 
 
@@ -17,7 +18,7 @@ def _flags(folder):
 
 def test_training_learns_scores_and_submits(run_command, gqa_shapes, tmp_path):
     run = tmp_path / "run"
-    flags = (*_flags(gqa_shapes), *SMALL, "--optimiser.learning-rate", "0.003")
+    flags = (*_flags(gqa_shapes), *MCAN, "--optimiser.learning-rate", "0.003")
     printed = run_command(
         *("finetune-gqa", *flags, "--iterations", "120", "--output", run, "--submit", "test")
     )
@@ -69,7 +70,7 @@ def test_runs_on_region_features_answer(run_command, gqa_shapes, tmp_path):
     rng = np.random.default_rng(0)
     for path in (gqa_shapes / "images").glob("*/*.png"):
         np.savez(regions / f"{path.stem}.npz", x=rng.normal(size=(4, 6)))  # regions in rows
-    flags = (*_flags(gqa_shapes), *SMALL, "--regions", regions, "--mcan.no-positions")
+    flags = (*_flags(gqa_shapes), *MCAN, "--regions", regions, "--mcan.no-positions")
     run_command("finetune-gqa", *flags, "--iterations", "1", "--output", run)
     image = next((gqa_shapes / "images" / "val").iterdir())
     features = regions / f"{image.stem}.npz"
@@ -81,15 +82,7 @@ def test_runs_on_region_features_answer(run_command, gqa_shapes, tmp_path):
 
 @pytest.mark.parametrize("model", ["pythia", "movie-mcan"])
 def test_other_models_train_and_resume(run_command, gqa_shapes, tmp_path, model):
-    pythia = (
-        "--pythia.hidden-size",
-        "16",
-        "--pythia.product-size",
-        "64",
-        "--pythia.attention-size",
-        "8",
-    )
-    sizes = pythia if model == "pythia" else SMALL
+    sizes = PYTHIA if model == "pythia" else MCAN
     run = tmp_path / "run"
     flags = (*_flags(gqa_shapes)[:-1], "4", *sizes, "--model", model, "--loss", "bce")
     run_command("finetune-gqa", *flags, "--iterations", "2", "--output", run)

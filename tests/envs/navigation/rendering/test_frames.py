@@ -8,6 +8,7 @@ import envs  # noqa: F401  (registers the environments)
 from envs.episodes import load_episodes
 from envs.graphs.candidates import candidate_table
 from envs.graphs.nav_graph import NavGraph
+from envs.navigation.rendering import frames
 from envs.navigation.rendering.fonts import MissingFontError, font_for
 from envs.navigation.rendering.frames import STRIP_HEIGHT, draw_frame
 from envs.navigation.vector_env import VlnVectorEnv
@@ -123,6 +124,8 @@ def test_built_in_worlds_render_their_panoramas(monkeypatch, world):
             return compass(scan, viewpoint)
 
     monkeypatch.setattr("envs.pictures.world_pictures.house_pictures", lambda: Compass(""))
+    # Neither reads pictures that other tests have left, nor leaves these to them.
+    monkeypatch.setattr(frames, "_pictures", frames._pictures.__wrapped__)
     env = gym.make_vec("R2R-CLIP-v0", 1, render_mode="rgb_array")
     core = env.unwrapped
     assert isinstance(core, VlnVectorEnv)
