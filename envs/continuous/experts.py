@@ -147,14 +147,8 @@ class GreedyFollower:
             actions[k] = self._pending[rows[k]].pop()
         walking = np.isfinite(distances) & (distances >= self.goal_radius) & ~waiting
         chosen = np.flatnonzero(walking)
-        turns = best_turns(
-            floor,
-            self.settings,
-            positions[chosen],
-            headings[chosen],
-            goals[chosen],
-            distances[chosen],
-        )
+        agents = positions[chosen], headings[chosen], goals[chosen], distances[chosen]
+        turns = best_turns(floor, self.settings, *agents)
         actions[chosen] = np.where(turns == 0, FORWARD, np.where(turns > 0, LEFT, RIGHT))
         actions[chosen[turns == _ERROR]] = STOP
         for k in chosen[self._is_thrashing(rows[chosen]) & (turns != _ERROR)]:
@@ -189,8 +183,10 @@ class Teacher:
         kind: PathTeacher = "path",
         follower: Follower = "greedy",
     ):
-        is_greedy, compat = follower == "greedy", CompatFollower(settings, GOAL_RADIUS)
-        self._follower = GreedyFollower(count, settings) if is_greedy else compat
+        if follower == "greedy":
+            self._follower = GreedyFollower(count, settings)
+        else:
+            self._follower = CompatFollower(settings, GOAL_RADIUS)
         self._kind = kind
         self._floors: list[Floor | None] = [None] * count
         self._nodes: list[np.ndarray] = [np.empty((0, 3))] * count
