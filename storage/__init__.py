@@ -32,7 +32,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     The temporary file is in the same folder with the same suffix, and its name contains host and
     process id, so that several processes can write the same file. The folder is created if it is
     missing. After an error `path` is unchanged and the temporary file is deleted. Temporary files
-    of killed processes in the folder are deleted, too.
+    of killed processes in the folder are deleted, too. Write the bytes of `safetensors.*.save`:
+    `save_file` has a temporary file of its own, which stays if the process is killed.
 
     Raises:
         IsADirectoryError: The path is a folder.

@@ -49,7 +49,6 @@ def save_model(run: Path, network: Network, metadata: dict[str, str]) -> None:
     """Write the weights of a network, with its architecture and further metadata."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_write(run / MODEL) as beside:
-        # save_file writes to a file of its own, which stays if the process is killed.
         beside.write_bytes(save(weights, {**network.architecture, **metadata}))
         sort_metadata(beside)
 

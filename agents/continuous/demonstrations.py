@@ -80,7 +80,6 @@ class DemonstrationStore:
         arrays["episodes"] = np.array([walk.episode for walk in walks])
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(self._path(name)) as beside:
-            # save_file writes to a file of its own, which stays if the process is killed.
             beside.write_bytes(save(arrays, {_KEY: self._key}))
         self._offsets.pop(name, None)
 

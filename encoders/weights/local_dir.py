@@ -36,7 +36,6 @@ def write_local_dir(
     # safetensors refuses tensors that share memory.
     copies = {name: tensor.detach().contiguous().clone() for name, tensor in weights.items()}
     with atomic_write(folder / WEIGHTS_FILE) as temporary:
-        # save_file writes to a file of its own, which stays if the process is killed.
         temporary.write_bytes(save(copies, metadata={"format": "pt"}))
         write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
 

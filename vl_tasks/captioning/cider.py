@@ -199,7 +199,7 @@ class CiderD:
             path: Output file.
             vocabulary: Identifier of the vocabulary, which `load` compares.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         tensors = {
             "bigrams": self.table.bigrams,
@@ -213,7 +213,8 @@ class CiderD:
             "vocabulary": vocabulary,
         }
         with atomic_write(path) as beside:
-            save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, beside, metadata)
+            arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+            beside.write_bytes(save(arrays, metadata))
             sort_metadata(beside)
 
     @classmethod
