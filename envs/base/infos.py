@@ -90,7 +90,7 @@ def batch_info(
     Args:
         known: Entries with their arrays.
         makers: Functions that compute the other entries, see `LazyInfo`.
-        num_agents: Number of agents, all of which have a value in every entry.
+        num_agents: Number of agents; every entry has a value for each of them.
     """
     everyone = partial(np.ones, num_agents, dtype=bool)
     masks = {f"_{name}": everyone for name in (*known, *makers)}

@@ -51,8 +51,7 @@ class CompatFollower:
         """Return the action that leads from the first corner to the second of (M, 3)."""
         x, y, z = corners[1] - corners[0]
         x -= _EPSILON  # so that the way back has a direction
-        # The rotation from the axis of heading 0 to the way, of which only the turn about the
-        # vertical axis counts.
+        # Heading of the rotation from the axis of heading 0 to the way; its tilt is ignored.
         wanted = 2 * np.arctan2(x, np.linalg.norm([x, y, z]) + y)
         off = _wrapped(wanted - heading)
         if abs(off) <= self._turn + _EPSILON:
