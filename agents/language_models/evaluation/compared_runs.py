@@ -9,8 +9,10 @@ from agents.settings.language_models import EvaluateVlmConfig
 from storage.messages import short_names
 from training.checkpoints import model_metadata
 
+ComparedRun = tuple[Path, AnyTrainConfig]  # folder and settings
 
-def compared_runs(config: EvaluateVlmConfig) -> dict[str, tuple[Path, AnyTrainConfig]]:
+
+def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:
     """Return folder and settings of the runs to compare with, by the name of their row.
 
     Raises:

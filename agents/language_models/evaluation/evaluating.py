@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agents.acting.evaluation import baselines, evaluate, score_walks
 from agents.experiments.runs import load_run
-from agents.language_models.evaluation.compared_runs import compared_runs
+from agents.language_models.evaluation.compared_runs import ComparedRun, compared_runs
 from agents.language_models.evaluation.continuous import (
     continuous_evaluations,
     continuous_maker,
@@ -69,6 +69,7 @@ class Experiment:
         maker: Starts the walks of the chosen episodes.
         pictures: Pictures of the prompts.
         output: Folder of the results.
+        runs: Runs to compare with, see `compared_runs`.
     """
 
     config: EvaluateVlmConfig
@@ -76,6 +77,7 @@ class Experiment:
     maker: WalkMaker | ContinuousWalkMaker
     pictures: Pictures
     output: Path
+    runs: Mapping[str, ComparedRun] = field(default_factory=dict)
 
 
 def evaluate_vlm(config: EvaluateVlmConfig, strategy: Strategy | None = None) -> int:
@@ -114,7 +116,7 @@ def prepare(
         FileNotFoundError, ValueError: Data or a run to compare with is missing, or settings do not
             fit it.
     """
-    compared_runs(config)  # before the first request, which may cost money
+    runs = compared_runs(config)  # before the first request, which may cost money
     split = load_split(
         config.dataset,
         config.split,
@@ -137,7 +139,7 @@ def prepare(
     name = "".join(c if c.isalnum() or c in "-._" else "-" for c in config.model_name)
     name += "-continuous" if config.environment == "continuous" else ""
     output = config.output or Path("runs") / f"vlm-{name}-{config.split}"
-    return Experiment(config, split, maker, pictures, output)
+    return Experiment(config, split, maker, pictures, output, runs)
 
 
 def run_experiment(
@@ -250,7 +252,7 @@ def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
             evaluations = continuous_evaluations(experiment.maker, config, finished, scored)
             metrics = CONTINUOUS_METRICS
         else:
-            evaluations = _evaluations(experiment.maker, config, finished, scored)
+            evaluations = _evaluations(experiment.maker, experiment, finished, scored)
             metrics = SUMMARY_METRICS
         scores = score_agents(evaluations, scored, metrics)
         print(score_table(config.split, scores))
@@ -284,16 +286,16 @@ def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
 
 
 def _evaluations(
-    maker: WalkMaker, config: EvaluateVlmConfig, finished: Finished, scored: Sequence[Any]
+    maker: WalkMaker, experiment: Experiment, finished: Finished, scored: Sequence[Any]
 ) -> dict[str, EpisodeScores]:
     """Return the scores of the model, of trained agents and of baselines."""
-    split = replace(maker.split, episodes=scored)
+    config, split = experiment.config, replace(maker.split, episodes=scored)
     env = replace(maker, split=split, _free=[]).make_env(min(_BASELINE_ENVS, len(scored)))
     trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
     evaluations: dict[str, EpisodeScores] = {
         config.model_name: score_walks(env, trajectories).scores
     }
-    for name, (run, settings) in compared_runs(config).items():
+    for name, (run, settings) in experiment.runs.items():
         whole, agent = load_run(run, config.split, settings)
         evaluations[name] = evaluate(whole, agent, name).scores
     for name, agent in baselines(env, config.seed).items():
