@@ -25,6 +25,7 @@ from agents.settings.map_presets import map_preset, pretraining_preset
 from agents.settings.presets import preset, speaker_preset
 from agents.settings.reading import AgentName, settings_kind
 from envs.worlds import Dataset, World
+from storage.errors import UserError
 from training.resuming import early_value, parse_run, with_hyphens
 from training.settings import read_config
 
@@ -66,7 +67,7 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Any
     The agent is that of the run to resume, that of the file --config, or --agent.
 
     Raises:
-        ValueError: --agent is not the name of an agent; and as in `_parse`.
+        UserError: --agent is not the name of an agent; and as in `_parse`.
     """
     source = early_value(arguments, "resume") or early_value(arguments, "config")
     if source is not None:
@@ -75,7 +76,7 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Any
         agent = early_value(arguments, "agent")
         names = get_args(AgentName)
         if agent not in (None, *names):
-            raise ValueError(f"--agent {agent}: no such agent; choose one of {', '.join(names)}")
+            raise UserError(f"--agent {agent}: no such agent; choose one of {', '.join(names)}")
         kind = settings_kind(agent)
     if kind is MapTrainConfig:
         return _parse(MapTrainConfig, _map_defaults, arguments, description)
@@ -147,7 +148,7 @@ def _parse(
 
     Raises:
         FileNotFoundError: --resume or --start-from does not name a run.
-        ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
+        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
     arguments = [with_hyphens(word) for word in arguments]
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

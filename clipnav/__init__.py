@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from envs.submissions.scores import score_submission
     from envs.tokenizers import load_tokenizer
     from envs.worlds import world_files
+    from storage.errors import UnknownNameError, UserError
     from storage.features.opening import open_store
     from storage.features.store import FeatureStore
     from viewer.trace import Trace, read_traces, record
@@ -79,6 +80,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "envs.submissions.scores": ("score_submission",),
     "envs.tokenizers": ("load_tokenizer",),
     "envs.worlds": ("world_files",),
+    "storage.errors": ("UnknownNameError", "UserError"),
     "storage.features.opening": ("open_store",),
     "storage.features.store": ("FeatureStore",),
     "viewer.trace": ("Trace", "read_traces", "record"),
@@ -102,6 +104,8 @@ __all__ = [
     "RolloutResult",
     "ScoringRules",
     "Trace",
+    "UnknownNameError",
+    "UserError",
     "VlnEnv",
     "VlnVectorEnv",
     "WorldViews",

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from clipnav.errors import friendly_errors
+from storage.errors import UserError
 
 # Sub-commands by the folder in clipnav/commands that contains their modules.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -121,7 +122,7 @@ def summary(group: str, name: str = "__init__") -> str:
     path = Path(__file__).parent / "commands" / group / f"{name.replace('-', '_')}.py"
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     if docstring is None:
-        raise ValueError(f"{path}: has no docstring")
+        raise UserError(f"{path}: has no docstring")
     return docstring.partition("\n")[0]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.errors import UserError
 from training.settings import check_counts, check_splits
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def split_command_line(
             set, and the flags of the comparison that determine them.
 
     Raises:
-        ValueError: A word after it is a flag that the comparison sets for each training.
+        UserError: A word after it is a flag that the comparison sets for each training.
     """
     words = list(words)
     index = words.index("--") if "--" in words else len(words)
@@ -80,7 +81,7 @@ def split_command_line(
     own_flags = {**_OWN_FLAGS, **(own_flags or {})}
     for flag in (word.partition("=")[0] for word in training):
         if flag in own_flags:
-            raise ValueError(
+            raise UserError(
                 f"{flag} after --: the comparison sets it for each training; omit it, or set "
                 f"{own_flags[flag]} before --"
             )

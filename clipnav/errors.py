@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 # Remedies for errors of the operating system, whose own text names none.
 _REMEDIES: dict[type[OSError], str] = {
@@ -29,8 +29,6 @@ _REMEDIES_BY_NUMBER = {
     errno.ENOSPC: "no space is left on its disk; make room, or name another path",
 }
 
-# Errors that the packages raise for missing or wrong input, with messages for users.
-_EXPECTED = (OSError, ValueError, KeyError, ModuleNotFoundError, FloatingPointError)
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)
 _MOMENT = 0.01  # seconds
 _CONSOLE = ("clipnav", "clipnav.exe", "clipnav-script.py")
@@ -41,7 +39,9 @@ _STOPPED_SAFELY = "Stopped. All written files are complete."
 
 @contextmanager
 def friendly_errors(continuing: str = "") -> Iterator[None]:
-    """Print the message of an expected error and exit.
+    """Print the message of an error that the user can correct, and exit.
+
+    All other errors are errors of the program and keep their traceback.
 
     With CLIPNAV_TRACEBACK=1 in the environment, errors keep their traceback. If the reader of the
     output has closed the pipe, the program exits silently.
@@ -63,7 +63,7 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
             if isinstance(error, SystemExit) and type(error) is not SystemExit:
                 print(error, file=sys.stderr)
                 sys.exit(_STOPPED)
-            if not isinstance(error, _EXPECTED):
+            if not _is_expected(error):
                 raise
             if isinstance(error, BrokenPipeError) and _reader_has_gone():
                 sys.exit(1)
@@ -133,10 +133,16 @@ def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
     os._exit(_STOPPED)
 
 
+def _is_expected(error: BaseException) -> TypeGuard[Exception]:
+    """Whether the user can correct the error; a FloatingPointError is a training that diverged."""
+    # Not at the top: clipnav first checks that no other package has the name `storage`.
+    from storage.errors import UserError
+
+    return isinstance(error, UserError | OSError | ModuleNotFoundError | FloatingPointError)
+
+
 def _message(error: Exception) -> object:
     """Return the message of an error for the user."""
-    if isinstance(error, KeyError) and error.args:
-        return error.args[0]  # the text of a KeyError is the representation of its message
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
         remedy = _REMEDIES.get(type(error)) or _REMEDIES_BY_NUMBER.get(
             error.errno or 0, f"{error.strerror} (error {error.errno})"

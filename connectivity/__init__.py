@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from storage.errors import UserError
 from storage.json_files import read_bytes, read_json
 
 CONNECTIVITY_DIR = Path(__file__).resolve().parent
@@ -33,7 +34,7 @@ def read_connectivity(scan: str, directory: str | Path | None = None) -> list[di
 
     Raises:
         FileNotFoundError: There is no graph of the scan.
-        ValueError: The file is damaged; the message names file, record, field and remedy.
+        UserError: The file is damaged; the message names file, record, field and remedy.
     """
     path = Path(directory or CONNECTIVITY_DIR) / f"{scan}_connectivity.json"
     try:
@@ -43,14 +44,14 @@ def read_connectivity(scan: str, directory: str | Path | None = None) -> list[di
             f"{path}: no navigation graph of scan '{scan}'; {_REMEDY}"
         ) from None
     if not isinstance(records, list) or not records:
-        raise ValueError(f"{path}: expected a non-empty list of viewpoint records; {_REMEDY}")
+        raise UserError(f"{path}: expected a non-empty list of viewpoint records; {_REMEDY}")
     for number, record in enumerate(records):
         problem = _record_problem(record, len(records))
         if problem:
-            raise ValueError(f"{path}: record {number}: {problem}; {_REMEDY}")
+            raise UserError(f"{path}: record {number}: {problem}; {_REMEDY}")
     problem = _graph_problem(records)
     if problem:
-        raise ValueError(f"{path}: {problem}; {_REMEDY}")
+        raise UserError(f"{path}: {problem}; {_REMEDY}")
     return records
 
 
@@ -62,7 +63,7 @@ def read_scans(directory: str | Path | None = None) -> list[str]:
 
     Raises:
         FileNotFoundError: The folder has no `scans.txt`.
-        ValueError: The list is empty or names a scan twice.
+        UserError: The list is empty or names a scan twice.
     """
     path = Path(directory or CONNECTIVITY_DIR) / "scans.txt"
     try:
@@ -70,11 +71,11 @@ def read_scans(directory: str | Path | None = None) -> list[str]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: the list of scans is missing; {_REMEDY}") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not valid UTF-8 ({error.reason}); {_REMEDY}") from error
+        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); {_REMEDY}") from error
     repeated = _first_repeated(scans)
     if not scans or repeated:
         problem = f"scan '{repeated}' is listed twice" if repeated else "no scan is listed"
-        raise ValueError(f"{path}: {problem}; {_REMEDY}")
+        raise UserError(f"{path}: {problem}; {_REMEDY}")
     return scans
 
 

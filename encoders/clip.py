@@ -18,6 +18,7 @@ from encoders.precision import (
 from encoders.preparation import Fit, Images, Preparation, PreparedBatch
 from encoders.towers.tower import Tower, image_tower
 from encoders.weights.loading import load_model, weights_sha256
+from storage.errors import UserError
 
 _SENTENCES = 64
 # Takes images (N, 3, H, W) and a mask, see `encoders.towers.tower.Tower`.
@@ -117,7 +118,7 @@ class ClipEncoder:
         Raises:
             FileNotFoundError: A folder or file is missing.
             ModuleNotFoundError: The package with the weights is not installed.
-            ValueError: Model, weights or precision are unknown, or a file is damaged.
+            UserError: Model, weights or precision are unknown, or a file is damaged.
             ConnectionError: The weights cannot be downloaded.
         """
         model, tokenizer, name = load_model(name_or_path, pretrained, random_weights)
@@ -168,12 +169,12 @@ class ClipEncoder:
         """Return unit vectors of sentences: (N, D).
 
         Raises:
-            ValueError: The encoder has no text tower.
+            UserError: The encoder has no text tower.
         """
         if isinstance(sentences, str):
-            raise ValueError("text() takes a list of sentences, not one string")
+            raise UserError("text() takes a list of sentences, not one string")
         if getattr(self.model, "images_only", False):
-            raise ValueError(
+            raise UserError(
                 f"{self.name} encodes images only; use an encoder that is trained with sentences, "
                 "such as house_clip"
             )

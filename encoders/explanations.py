@@ -18,6 +18,7 @@ from encoders.clip import ClipEncoder
 from encoders.precision import matmul_precision
 from encoders.preparation import Fit, PreparedBatch
 from encoders.towers.vit_tower import ViTTower, run_block
+from storage.errors import UserError
 
 # Maps features, pooled (1, D) or grid (1, h, w, C), to the scalar that is explained.
 Score = Callable[[torch.Tensor], torch.Tensor]
@@ -64,7 +65,7 @@ def explain(
         fit: As in `ClipEncoder.pooled`.
 
     Raises:
-        ValueError: The tower does not expose its attention probabilities.
+        UserError: The tower does not expose its attention probabilities.
     """
     (batch,) = encoder.preparation.batches([image], size, fit)
     pixels, mask, real = encoder.prepared(batch, fit)
@@ -122,7 +123,7 @@ def _relevance(
     """Return the unscaled relevance map (h, w) of a ViT and the score."""
     visual = tower.visual
     if visual.attn_pool is not None:
-        raise ValueError(
+        raise UserError(
             "explanations of a tower with an attentional pooler (CoCa) are not supported; use a "
             "plain ViT, or a ResNet"
         )
@@ -137,7 +138,7 @@ def _relevance(
     x = tower.embed(pixels).detach().requires_grad_()
     for block in visual.transformer.resblocks:
         if not isinstance(block.attn, nn.MultiheadAttention):
-            raise ValueError(
+            raise UserError(
                 "this ViT does not expose its attention probabilities; use a plain ViT, or a ResNet"
             )
         x = run_block(block, x, attention=recorded)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.errors import UserError
 from storage.features.store_file import OTHER_FORMATS
 
 if TYPE_CHECKING:
@@ -74,12 +75,12 @@ class NamedEncoder:
         """Load the encoder, see `encoders.clip.ClipEncoder.load`.
 
         Raises:
-            ValueError: It is a feature store, which cannot encode pictures.
+            UserError: It is a feature store, which cannot encode pictures.
         """
         from encoders.clip import ClipEncoder
 
         if self.is_store:
-            raise ValueError(
+            raise UserError(
                 f"{self.source}: a feature store cannot encode pictures; give an encoder, such as "
                 "house_clip"
             )
@@ -96,11 +97,11 @@ def named_encoders(texts: Sequence[str]) -> list[NamedEncoder]:
     """Parse the encoders of a command line.
 
     Raises:
-        ValueError: There are no encoders, or two have the same name.
+        UserError: There are no encoders, or two have the same name.
     """
     named = [NamedEncoder.parse(text) for text in texts]
     if not named or len({encoder.file for encoder in named}) < len(named):
-        raise ValueError(
+        raise UserError(
             f"--encoders {' '.join(texts)}: no encoder, or two of one name; give at least one, and "
             "different names with NAME=ENCODER"
         )

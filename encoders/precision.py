@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from storage.errors import UserError
+
 Precision = Literal["fp32", "medium", "bf16", "fp16"]
 DTYPES: dict[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -25,14 +27,14 @@ def choose_precision(precision: str, device: torch.device) -> Precision:
     a run make the same choice.
 
     Raises:
-        ValueError: The precision is unknown.
+        UserError: The precision is unknown.
     """
     if precision == "auto":
         if device.type != "cpu":
             return "fp16"
         return "bf16" if _cpu_computes_bf16() else "medium"
     if precision not in get_args(Precision):
-        raise ValueError(f"precision {precision!r} is unknown; use auto, {', '.join(DTYPES)}")
+        raise UserError(f"precision {precision!r} is unknown; use auto, {', '.join(DTYPES)}")
     return precision  # pyright: ignore[reportReturnType]
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from storage.errors import UserError
+
 Images = np.ndarray | Sequence[Image.Image | np.ndarray]
 Fit = Literal["center_crop", "stretch", "pad", "native"]
 Size = tuple[int, int]
@@ -67,11 +69,11 @@ class Preparation:
                   and rounded to the multiples that the tower requires.
 
         Raises:
-            ValueError: There are no images, an image is not RGB, or `fit` or `size` is invalid.
+            UserError: There are no images, an image is not RGB, or `fit` or `size` is invalid.
         """
         check_images(images)
         if fit not in get_args(Fit):
-            raise ValueError(f"fit {fit!r} is unknown; use one of {', '.join(get_args(Fit))}")
+            raise UserError(f"fit {fit!r} is unknown; use one of {', '.join(get_args(Fit))}")
         if fit != "native":
             size = size or tuple(self._config.size)
         if size is not None:
@@ -119,7 +121,7 @@ class Preparation:
     def _check_size(self, size: Size) -> None:
         for side, multiple, stride in zip(size, self._multiple, self._stride, strict=True):
             if side % multiple or side < stride:
-                raise ValueError(
+                raise UserError(
                     f"size {size[0]} x {size[1]} does not fit this tower; give multiples of "
                     f"{self._multiple[0]} x {self._multiple[1]} pixels, at least {stride}"
                 )
@@ -129,17 +131,17 @@ def check_images(images: Images) -> None:
     """Check that images are uint8 RGB.
 
     Raises:
-        ValueError: An image is not, or there are no images.
+        UserError: An image is not, or there are no images.
     """
     if len(images) == 0:
-        raise ValueError("no images to encode; give at least one")
+        raise UserError("no images to encode; give at least one")
     if isinstance(images, np.ndarray) and images.ndim != 4:
-        raise ValueError(f"images must be (N, H, W, 3), not {images.shape}; add a leading axis")
+        raise UserError(f"images must be (N, H, W, 3), not {images.shape}; add a leading axis")
     for image in images:
         if isinstance(image, Image.Image):
             continue
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(
+            raise UserError(
                 f"images must be uint8 RGB (H, W, 3), not {image.dtype} {image.shape}; convert them"
             )
 

@@ -4,6 +4,8 @@ from typing import Any, get_args
 
 import numpy as np
 
+from storage.errors import UserError
+
 MAX_PICTURE_SIZE = 4096  # pixels; the finest panoramas have as many columns
 
 
@@ -11,10 +13,10 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     """Return an argument that must be an integer of at least `least`.
 
     Raises:
-        ValueError: The value is not an integer, or too small.
+        UserError: The value is not an integer, or too small.
     """
     if not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} is {value!r}, but must be a whole number, at least {least}")
+        raise UserError(f"{name} is {value!r}, but must be a whole number, at least {least}")
     return int(value)
 
 
@@ -22,13 +24,13 @@ def picture_size(name: str, size: Any) -> tuple[int, int]:
     """Return an argument that must be the height and width of a picture in pixels.
 
     Raises:
-        ValueError: It is not a pair of whole numbers in 1..`MAX_PICTURE_SIZE`.
+        UserError: It is not a pair of whole numbers in 1..`MAX_PICTURE_SIZE`.
     """
     if not isinstance(size, tuple | list) or len(size) != 2:
-        raise ValueError(f"{name} {size} is not (height, width)")
+        raise UserError(f"{name} {size} is not (height, width)")
     height, width = (whole_number(name, value) for value in size)
     if max(height, width) > MAX_PICTURE_SIZE:
-        raise ValueError(
+        raise UserError(
             f"{name} is {max(height, width)}, but must be at most {MAX_PICTURE_SIZE} pixels"
         )
     return height, width
@@ -38,11 +40,11 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
     """Refuse a value that is not one of the strings of a `Literal` type.
 
     Raises:
-        ValueError: The value is not one of them; the message lists them.
+        UserError: The value is not one of them; the message lists them.
     """
     known = get_args(choices)
     if value not in known:
-        raise ValueError(f"{name} {value!r} is not one of {', '.join(known)}")
+        raise UserError(f"{name} {value!r} is not one of {', '.join(known)}")
 
 
 def action_array(actions: Any, count: int, num_actions: int) -> np.ndarray:
@@ -54,12 +56,12 @@ def action_array(actions: Any, count: int, num_actions: int) -> np.ndarray:
         num_actions: Number of actions K.
 
     Raises:
-        ValueError: There are not B integers, or some are outside of 0..K - 1.
+        UserError: There are not B integers, or some are outside of 0..K - 1.
     """
     actions = np.asarray(actions)
     if actions.shape != (count,) or actions.dtype.kind not in "iu":
-        raise ValueError(f"actions must be {count} integers, not {actions!r}")
+        raise UserError(f"actions must be {count} integers, not {actions!r}")
     # Converted to unsigned integers, negative actions are the largest.
     if np.maximum.reduce(actions.astype(np.uint64)) >= num_actions:
-        raise ValueError(f"actions {actions} are not all in 0..{num_actions - 1}")
+        raise UserError(f"actions {actions} are not all in 0..{num_actions - 1}")
     return actions

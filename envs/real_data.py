@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from storage.downloads.archives import unpack_zip
 from storage.downloads.checksums import Checksums
 from storage.downloads.download import DownloadError, fetch
+from storage.errors import UserError
 
 # A fixed commit, whose graphs have the checksums below.
 _SIMULATOR = (
@@ -181,13 +182,13 @@ def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Fai
         Files that could not be downloaded; all other files exist and match their checksums.
 
     Raises:
-        ValueError: There is no such group, or `checksums.json` is damaged.
+        UserError: There is no such group, or `checksums.json` is damaged.
         OSError: The folder cannot be created.
     """
     groups = catalogue()
     for name in names:
         if name not in groups:
-            raise ValueError(f"group {name!r} is not one of {', '.join(groups)}")
+            raise UserError(f"group {name!r} is not one of {', '.join(groups)}")
     data_dir.mkdir(parents=True, exist_ok=True)
     files = [file for name in names for file in groups[name].files]
     checksums = Checksums(data_dir)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from connectivity import CONNECTIVITY_DIR
 from envs.arguments import check_choice
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from storage.features.memory import Arrays
@@ -46,7 +47,7 @@ class WorldFiles:
         from R2R, whose file is returned.
 
         Raises:
-            ValueError: There is no such dataset.
+            UserError: There is no such dataset.
             FileNotFoundError: The file does not exist; the message names the command that makes it.
         """
         check_choice("dataset", dataset, Dataset)
@@ -98,7 +99,7 @@ class WorldFiles:
                 in memory.
 
         Raises:
-            ValueError: The world comes without features, the file is damaged, or arrays do not fit.
+            UserError: The world comes without features, the file is damaged, or arrays do not fit.
             FileNotFoundError: The file does not exist.
         """
         from storage.features.memory import store_of_arrays
@@ -116,13 +117,13 @@ class WorldFiles:
         """Return the file of a feature store, or None for "none".
 
         Raises:
-            ValueError: No file is given and the world comes without features.
+            UserError: No file is given and the world comes without features.
         """
         if features == "none":
             return None
         path = features or self.features
         if path is None:
-            raise ValueError(
+            raise UserError(
                 f"world '{self.world}' comes without features; extract a feature store with "
                 "clipnav extract-features and pass it, or pass 'none' for direction features "
                 "only"
@@ -195,13 +196,13 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
             required for "matterport" only.
 
     Raises:
-        ValueError: There is no such world, "matterport" has no data folder, or a built-in world
+        UserError: There is no such world, "matterport" has no data folder, or a built-in world
             has one.
         FileNotFoundError: The data folder contains no navigation graphs.
     """
     check_choice("world", world, World)
     if is_built_in(world) and data_dir is not None:
-        raise ValueError(
+        raise UserError(
             f"data_dir {data_dir} is for world 'matterport', but the world is '{world}'; use world "
             "'matterport' (--world matterport), or leave data_dir (--data-dir) out"
         )
@@ -214,7 +215,7 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
         home = STANDARD.data_dir
         return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)
     if data_dir is None:
-        raise ValueError(
+        raise UserError(
             "world 'matterport' requires data_dir, the folder that contains its data (--data-dir); "
             "get the public part of the data with clipnav download-data"
         )

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from storage.errors import UserError
+
 MOST_EXPANSION = 100
 ALWAYS_ALLOWED = 1 << 24
 MOST_BYTES = 1 << 33
@@ -51,7 +53,7 @@ def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[Bina
             yield io.BufferedReader(_Bounded(path, unpacked, most), 1 << 20)
 
 
-class ExpansionError(ValueError):
+class ExpansionError(UserError):
     """A file exceeds the size limit; the message names file, limit and remedy."""
 
 

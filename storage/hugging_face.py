@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from storage.errors import UserError, in_one_line
 from storage.json_files import read_json_object
-from storage.messages import in_one_line
 from storage.reachability import is_in_hub_cache, is_reachable
 
 _CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
@@ -33,7 +33,7 @@ def load_text_model(name: str) -> Any:
 
     Raises:
         FileNotFoundError: A file of the folder is missing.
-        ValueError: The folder is damaged, requires its own code, or lacks weights.
+        UserError: The folder is damaged, requires its own code, or lacks weights.
         ConnectionError: A model on Hugging Face cannot be downloaded.
     """
     from transformers import AutoModel
@@ -46,14 +46,14 @@ def load_translation_model(name: str) -> Any:
 
     Raises:
         FileNotFoundError: A file of the folder is missing.
-        ValueError: The folder is damaged, or contains another model.
+        UserError: The folder is damaged, or contains another model.
         ConnectionError: A model on Hugging Face cannot be downloaded.
     """
     from transformers import AutoModelForSeq2SeqLM
 
     config = text_model_config(name)
     if config.model_type != "marian":
-        raise ValueError(
+        raise UserError(
             f"{name}: a model of type {config.model_type!r}, not 'marian'; give a Marian model, "
             "such as Helsinki-NLP/opus-mt-en-fr"
         )
@@ -75,7 +75,7 @@ def _load(name: str, config: Any, kind: Any) -> Any:
         )
     missing = sorted(key for key in info["missing_keys"] if not key.startswith(_UNUSED))
     if missing:
-        raise ValueError(
+        raise UserError(
             f"{name}: {len(missing)} weights are missing and would be random, the first is "
             f"{missing[0]}; {_REMEDY}"
         )
@@ -112,7 +112,7 @@ def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
 
     Raises:
         ConnectionError: A model on Hugging Face cannot be downloaded.
-        ValueError: transformers raised any other exception.
+        UserError: transformers raised any other exception.
     """
     try:
         yield
@@ -125,7 +125,7 @@ def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
                 f"{name}: cannot be downloaded ({in_one_line(error)}); download it on a machine "
                 "with network access and name its folder"
             ) from error
-        raise ValueError(
+        raise UserError(
             f"{name}: transformers cannot read it ({in_one_line(error)}); {remedy}"
         ) from error
 
@@ -139,7 +139,7 @@ def check_folder(name: str, *needed: str) -> None:
 
     Raises:
         FileNotFoundError: One of these files is missing.
-        ValueError: A configuration is damaged, names code, or has an implausible size.
+        UserError: A configuration is damaged, names code, or has an implausible size.
         ConnectionError: The model is not on this machine, and Hugging Face cannot be reached.
     """
     folder = Path(name)
@@ -153,7 +153,7 @@ def check_folder(name: str, *needed: str) -> None:
             )
         return
     if not folder.is_dir():
-        raise ValueError(f"{name}: a file, not a folder of transformers; name the folder")
+        raise UserError(f"{name}: a file, not a folder of transformers; name the folder")
     for file in (_CONFIG, _TOKENIZER_CONFIG):
         if file in needed or (folder / file).exists():
             _check_entries(read_json_object(folder / file, _REMEDY), folder / file)
@@ -162,16 +162,16 @@ def check_folder(name: str, *needed: str) -> None:
 def _check_entries(config: Any, path: Path) -> None:
     for name, value in _entries(config):
         if name == "auto_map" and value:
-            raise ValueError(
+            raise UserError(
                 f"{path}: names Python code (auto_map), which is not run; use a model that "
                 "transformers implements, or remove auto_map if it does"
             )
         if name in _KERNELS and isinstance(value, str) and "/" in value:
-            raise ValueError(f"{path}: {name} names code to download, which is not run; remove it")
+            raise UserError(f"{path}: {name} names code to download, which is not run; remove it")
         if isinstance(value, (int, float)) and name not in _UNBOUNDED:
             counted = [most for part, most in _COUNTED.items() if part in name]
             if not abs(value) <= min(counted, default=_LARGEST):
-                raise ValueError(f"{path}: {name} is {value}, an implausible size; {_REMEDY}")
+                raise UserError(f"{path}: {name} is {value}, an implausible size; {_REMEDY}")
 
 
 def _entries(config: Any) -> Iterator[tuple[str, Any]]:
@@ -195,7 +195,7 @@ def _check_size(folder: Path, model: Any) -> None:
     )
     size = sum(file.stat().st_size for file in files)
     if count > size:
-        raise ValueError(
+        raise UserError(
             f"{folder / _CONFIG}: describes a model of {count} weights, but the files of weights "
             f"have only {size} bytes; {_REMEDY}"
         )

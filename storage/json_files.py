@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 
 MOST_BYTES = 1 << 28
 MOST_DEPTH = 64
@@ -30,7 +30,7 @@ def read_json(path: str | Path, remedy: str, allow_nan: bool = False) -> Any:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is larger than `MOST_BYTES` or not strict JSON; the message names
+        UserError: The file is larger than `MOST_BYTES` or not strict JSON; the message names
             file, problem and remedy.
     """
     return parse_json(read_bytes(path, remedy), str(path), remedy, allow_nan)
@@ -43,13 +43,13 @@ def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file; the message names the remedy.
-        ValueError: The file is not JSON, or not an object; names file and remedy.
+        UserError: The file is not JSON, or not an object; names file and remedy.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: missing; {remedy}")
     document = parse_json(read_bytes(path, remedy), str(path), remedy, any_number=True)
     if not isinstance(document, dict):
-        raise ValueError(f"{path}: not a JSON object; {remedy}")
+        raise UserError(f"{path}: not a JSON object; {remedy}")
     return document
 
 
@@ -58,11 +58,11 @@ def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> b
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is larger; the message names file, limit and remedy.
+        UserError: The file is larger; the message names file, limit and remedy.
     """
     with Path(path).open("rb") as file:
         if os.fstat(file.fileno()).st_size > most_bytes:
-            raise ValueError(
+            raise UserError(
                 f"{path}: larger than {most_bytes:,} bytes, the limit for such a file; {remedy}"
             )
         return file.read()
@@ -85,7 +85,7 @@ def parse_json(
         any_number: Accept NaN, infinities and numbers of any size.
 
     Raises:
-        ValueError: The text is not strict JSON; the message names source, problem and remedy.
+        UserError: The text is not strict JSON; the message names source, problem and remedy.
     """
     try:
         text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
@@ -104,32 +104,32 @@ def parse_json(
         if _depth_is_bounded(document):
             return document
         problem = f"nested deeper than {MOST_DEPTH} levels"
-    raise ValueError(f"{source}: not valid JSON ({problem}); {remedy}")
+    raise UserError(f"{source}: not valid JSON ({problem}); {remedy}")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         name, count = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"key {shortened(name)!r} occurs {count} times in one object")
+        raise UserError(f"key {shortened(name)!r} occurs {count} times in one object")
     return values
 
 
 def _integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise ValueError(f"an integer of {len(text)} digits")
+        raise UserError(f"an integer of {len(text)} digits")
     return int(text)
 
 
 def _number(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ValueError(f"the number {shortened(text)} is out of range")
+        raise UserError(f"the number {shortened(text)} is out of range")
     return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    raise UserError(f"{name} is not a JSON number")
 
 
 def _depth_is_bounded(document: Any) -> bool:

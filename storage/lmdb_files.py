@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from storage.errors import UserError
+
 _PAGE = struct.Struct("<QHHHH")  # number, pad, flags, lower, upper
 _OVERFLOW_PAGE = struct.Struct("<QHHI")  # number, pad, flags, number of pages
 # Magic, version, address, map size; pad, flags, depth, 3 numbers of pages, entries and root of the
@@ -70,7 +72,7 @@ class LmdbFile:
 
         Raises:
             OSError: The file cannot be opened.
-            ValueError: The file is damaged, truncated, or not a supported LMDB file.
+            UserError: The file is damaged, truncated, or not a supported LMDB file.
         """
         self.path = path / "data.mdb" if path.is_dir() else path
         self._file: BinaryIO = self.path.open("rb", buffering=0)
@@ -94,7 +96,7 @@ class LmdbFile:
         """Return the value of a key; None if the key does not exist.
 
         Raises:
-            ValueError: The value is damaged.
+            UserError: The value is damaged.
         """
         location = self._locations.get(key)
         if location is None:
@@ -126,21 +128,21 @@ class LmdbFile:
             raise self._damaged("its two meta pages contradict each other")
         meta = max(first, second, key=lambda meta: meta.transaction)
         if meta.flags & 0x04:  # MDB_DUPSORT
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: LMDB files with several values per key are not supported"
             )
         return meta
 
     def _meta_at(self, offset: int) -> _Meta:
         if self._size < offset + _PAGE.size + _META.size:
-            raise ValueError(f"{self.path}: truncated, or not an LMDB file")
+            raise UserError(f"{self.path}: truncated, or not an LMDB file")
         raw = self._read(offset, _PAGE.size + _META.size)
         flags = _PAGE.unpack_from(raw)[2]
         magic, version, _, _, page_size, *rest = _META.unpack_from(raw, _PAGE.size)
         if magic != _MAGIC or flags & _PAGE_TYPES != _META_PAGE:
-            raise ValueError(f"{self.path}: not an LMDB file, or damaged at byte {offset}")
+            raise UserError(f"{self.path}: not an LMDB file, or damaged at byte {offset}")
         if version != _VERSION or page_size not in _PAGE_SIZES:
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: LMDB file of version {version} with pages of {page_size} bytes, but "
                 f"only version {_VERSION} with {_PAGE_SIZES[0]} to {_PAGE_SIZES[-1]} is supported"
             )
@@ -203,7 +205,7 @@ class LmdbFile:
         for low, high, flags, start, end in self._nodes(page, number):
             size = low | high << 16
             if flags & _NESTED_DATA:
-                raise ValueError(f"{self.path}: LMDB files with named databases are not supported")
+                raise UserError(f"{self.path}: LMDB files with named databases are not supported")
             if flags & _BIG_DATA:
                 if end + _NUMBER.size > len(page):
                     raise self._damaged(f"a node of page {number} is longer than the page")
@@ -220,14 +222,14 @@ class LmdbFile:
         if number > self._meta.last_page:
             raise self._damaged(f"it refers to page {number}, but has {self._meta.last_page + 1}")
         if offset >= self._size:
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: truncated, {self._size:,} bytes, but byte {offset:,} is referenced"
             )
         return offset
 
     def _read(self, offset: int, size: int) -> bytes:
         if offset + size > self._size:
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: truncated, {self._size:,} bytes of at least {offset + size:,}"
             )
         self._file.seek(offset)
@@ -235,9 +237,9 @@ class LmdbFile:
         while len(raw) < size:
             more = self._file.read(size - len(raw))
             if not more:
-                raise ValueError(f"{self.path}: another process truncated the file during reading")
+                raise UserError(f"{self.path}: another process truncated the file during reading")
             raw += more
         return raw
 
-    def _damaged(self, problem: str) -> ValueError:
-        return ValueError(f"{self.path}: damaged LMDB file, {problem}")
+    def _damaged(self, problem: str) -> UserError:
+        return UserError(f"{self.path}: damaged LMDB file, {problem}")

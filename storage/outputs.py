@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from storage.errors import UserError
+
 CONFIG = "config.json"
 # Files of a run, as `training.checkpoints`, `vl_tasks.clip_vil_p` and `vl_tasks.reliability` write.
 RUN_FILES = (CONFIG, "model.safetensors", "trainer.pt", "vocabulary.json", "metrics.jsonl")
@@ -22,7 +24,7 @@ def check_outputs(settings: Any, outputs: Mapping[str, tuple[str, ...]]) -> None
             are None are not written.
 
     Raises:
-        ValueError: An output has another suffix, cannot be written, or is an input, a file of a run
+        UserError: An output has another suffix, cannot be written, or is an input, a file of a run
             or another output; names its flag and the remedy.
     """
     flags: dict[Path, str] = {path.resolve(): "an input" for path in _inputs(settings, outputs)}
@@ -38,7 +40,7 @@ def check_outputs(settings: Any, outputs: Mapping[str, tuple[str, ...]]) -> None
             elif path.name in RUN_FILES and (path.parent / CONFIG).is_file():
                 problem = f"is a file of the run {path.parent}; name another file"
         if problem:
-            raise ValueError(f"{flag} {path}: {problem}")
+            raise UserError(f"{flag} {path}: {problem}")
         flags[path.resolve()] = flag
 
 

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,7 +17,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MOST_PIXELS = 89_478_485
 
 
-class PictureError(ValueError):
+class PictureError(UserError):
     """An image cannot be read.
 
     Attributes:
@@ -68,7 +68,7 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
         with Image.open(file, "r", FORMATS) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
-                raise ValueError(f"{width} x {height} pixels, more than {MOST_PIXELS:,}")
+                raise UserError(f"{width} x {height} pixels, more than {MOST_PIXELS:,}")
             image.load()
             if upright:
                 ImageOps.exif_transpose(image, in_place=True)

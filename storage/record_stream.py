@@ -7,6 +7,7 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
+from storage.errors import UserError
 from storage.gzip_files import DAMAGE, MOST_BYTES, ExpansionError, open_maybe_packed
 from storage.records import RecordError, describe_problem
 
@@ -32,7 +33,7 @@ def stream_records(
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged or too large; names file, record, field and remedy.
+        UserError: The file is damaged or too large; names file, record, field and remedy.
     """
     decode = msgspec.json.Decoder(kind).decode
     number = 0
@@ -58,7 +59,7 @@ class _Scanner:
     def elements(self) -> Iterator[bytes]:
         """Yield the text of each element."""
         if self._next() != "[":
-            raise ValueError("the file is not a JSON array")
+            raise UserError("the file is not a JSON array")
         self._start += 1
         following = self._next()
         while following != "]":
@@ -67,13 +68,13 @@ class _Scanner:
             self._start = end
             following = self._next()
             if following not in (",", "]"):
-                raise ValueError("a comma or the end of the list is missing after it")
+                raise UserError("a comma or the end of the list is missing after it")
             if following == ",":
                 self._start += 1
                 self._next()
         self._start += 1
         if self._next():
-            raise ValueError("text follows the end of the list")
+            raise UserError("text follows the end of the list")
 
     def _next(self) -> str:
         """Skip white space; return the next character, "" at the end of the file."""
@@ -96,7 +97,7 @@ class _Scanner:
                     return end
             except ValueError as error:
                 if len(self._text) - self._start > _MOST_RECORD:
-                    raise ValueError(f"it is longer than {_MOST_RECORD:,} bytes") from error
+                    raise UserError(f"it is longer than {_MOST_RECORD:,} bytes") from error
                 if not self._read(size):
                     raise
                 size *= 2  # each attempt scans the element from its start

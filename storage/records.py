@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import msgspec
 
+from storage.errors import UserError, shortened
 from storage.gzip_files import DAMAGE as GZIP_DAMAGE
 from storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
-from storage.messages import shortened
 
 Record = TypeVar("Record")
 
@@ -50,7 +50,7 @@ def read_records(
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged or too large; names file, record, field and remedy.
+        UserError: The file is damaged or too large; names file, record, field and remedy.
     """
     decode = msgspec.json.Decoder(kind).decode
     records: list[Record] = []
@@ -74,7 +74,7 @@ def read_records(
     return records
 
 
-class RecordError(ValueError):
+class RecordError(UserError):
     """A record of a file is invalid; the message names file, record, problem and remedy."""
 
     def __init__(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from storage.errors import UserError
 from storage.json_files import parse_json
 
 # Bits per number of each dtype of safetensors (tensor.rs).
@@ -71,7 +72,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged, truncated or not a safetensors file; names the file.
+        UserError: The file is damaged, truncated or not a safetensors file; names the file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -81,15 +82,15 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
     try:
         header = parse_json(raw, str(path), "")
         if len(raw) < length or not isinstance(header, dict):
-            raise ValueError("no header")
+            raise UserError("no header")
         tensors = {name: entry for name, entry in header.items() if name != _METADATA}
         end = _check_entries(tensors)
         _check_metadata(header.get(_METADATA, {}))
     except ValueError as error:
-        raise ValueError(f"{path}: not a safetensors file, or damaged") from error
+        raise UserError(f"{path}: not a safetensors file, or damaged") from error
     if size != 8 + length + end:
         problem = "truncated" if size < 8 + length + end else "too long"
-        raise ValueError(f"{path}: {problem}, {size:,} bytes of {8 + length + end:,}")
+        raise UserError(f"{path}: {problem}, {size:,} bytes of {8 + length + end:,}")
     return header, 8 + length
 
 
@@ -97,25 +98,25 @@ def _check_entries(tensors: Mapping[str, Any]) -> int:
     """Return the total size of the tensors of a header in bytes.
 
     Raises:
-        ValueError: An entry is invalid, or the tensors are not contiguous.
+        UserError: An entry is invalid, or the tensors are not contiguous.
     """
     ranges = []
     for name, entry in tensors.items():
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-            raise ValueError(f"'{name}' lacks dtype, shape or offsets")
+            raise UserError(f"'{name}' lacks dtype, shape or offsets")
         shape, offsets = entry["shape"], entry["data_offsets"]
         if not (_are_sizes(shape) and _are_sizes(offsets) and len(offsets) == 2):
-            raise ValueError(f"'{name}' has a shape or offsets that are not a list of sizes")
+            raise UserError(f"'{name}' has a shape or offsets that are not a list of sizes")
         dtype = entry["dtype"]
         is_known = isinstance(dtype, str) and dtype in _BITS
         size = _BITS[dtype] * math.prod(shape) if is_known else None
         if size is None or 8 * (offsets[1] - offsets[0]) != size:
-            raise ValueError(f"'{name}' has inconsistent dtype, shape and offsets")
+            raise UserError(f"'{name}' has inconsistent dtype, shape and offsets")
         ranges.append(tuple(offsets))
     end = 0
     for start, stop in sorted(ranges):
         if start != end:
-            raise ValueError("tensors overlap, or there is a gap between them")
+            raise UserError("tensors overlap, or there is a gap between them")
         end = stop
     return end
 
@@ -126,4 +127,4 @@ def _are_sizes(values: Any) -> bool:
 
 def _check_metadata(metadata: Any) -> None:
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise ValueError("the metadata is not an object of strings")
+        raise UserError("the metadata is not an object of strings")

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from storage.errors import UserError
+
 # Streams of random numbers, separate from all other random numbers of a run.
 _BUCKETED, _SHUFFLED = 21, 29
 
@@ -24,7 +26,7 @@ class BucketedBatchOrder:
         multiple: The batch size is rounded down to a multiple of this.
 
     Raises:
-        ValueError: There are fewer records than `multiple`.
+        UserError: There are fewer records than `multiple`.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class BucketedBatchOrder:
         multiple: int = 1,
     ) -> None:
         if len(names) < multiple:
-            raise ValueError(f"{len(names)} episodes, but a batch needs at least {multiple}")
+            raise UserError(f"{len(names)} episodes, but a batch needs at least {multiple}")
         self._names = list(names)
         self._lengths = np.asarray(lengths)
         self._batch_size = min(batch_size, len(self._names)) // multiple * multiple

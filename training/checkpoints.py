@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from storage import atomic_write
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 from storage.tensor_files import sort_metadata
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
@@ -66,7 +66,7 @@ def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict
 
     Raises:
         FileNotFoundError: The run has no weights.
-        ValueError: The file is damaged, or its metadata differs; names both values.
+        UserError: The file is damaged, or its metadata differs; names both values.
     """
     path = run / MODEL
     with _opened(path) as file:
@@ -77,9 +77,7 @@ def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict
         network.load_state_dict(weights)
     except RuntimeError as error:
         problem = shortened(str(error), 400)
-        raise ValueError(
-            f"{path}: does not fit the settings here ({problem}); {_REMEDY}"
-        ) from error
+        raise UserError(f"{path}: does not fit the settings here ({problem}); {_REMEDY}") from error
     return saved
 
 
@@ -88,7 +86,7 @@ def model_metadata(run: Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: The run has no weights.
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     with _opened(run / MODEL) as file:
         return file.metadata() or {}
@@ -104,7 +102,7 @@ def check_metadata(run: Path, metadata: Mapping[str, str], remedy: str = _REMEDY
 
     Raises:
         FileNotFoundError: The run has no weights.
-        ValueError: The file is damaged, or its metadata differs; names both values.
+        UserError: The file is damaged, or its metadata differs; names both values.
     """
     _compare(run / MODEL, model_metadata(run), metadata, remedy)
 
@@ -121,7 +119,7 @@ def load_trainer(run: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: The run has no state to resume from.
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     path = run / TRAINER
     if not path.is_file():
@@ -133,9 +131,9 @@ def load_trainer(run: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises different types for different damage
         # torch's message has many lines about trusting the file.
         problem = shortened(str(error) or type(error).__name__, 200)
-        raise ValueError(f"{path}: damaged ({problem}); train the run again") from error
+        raise UserError(f"{path}: damaged ({problem}); train the run again") from error
     if not isinstance(state, dict):
-        raise ValueError(f"{path}: not the state of a training run; train the run again")
+        raise UserError(f"{path}: not the state of a training run; train the run again")
     return state
 
 
@@ -144,7 +142,7 @@ def _compare(
 ) -> None:
     for name, value in expected.items():
         if saved.get(name, _ABSENT) != value:
-            raise ValueError(
+            raise UserError(
                 f"{path}: trained with {name} {saved.get(name, _ABSENT)}, but here it is {value}; "
                 f"{remedy}"
             )
@@ -159,4 +157,4 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except SafetensorError as error:
-        raise ValueError(f"{path}: damaged ({error}); train the run again") from error
+        raise UserError(f"{path}: damaged ({error}); train the run again") from error

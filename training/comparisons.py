@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from storage.errors import UserError
 from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import run_jobs
@@ -77,7 +78,7 @@ def train_rows(
         The scores of each seed, by name of the row.
 
     Raises:
-        ValueError: Two names give the same folder; or a run in the folder has other settings or
+        UserError: Two names give the same folder; or a run in the folder has other settings or
             was trained on other features.
         ChildProcessError: A training failed or was killed; the message names its log.
         OutputInUseError: Another comparison writes to the folder.
@@ -117,7 +118,7 @@ def resumable_job(
         metadata: Function that returns the metadata of the features; called for existing runs.
 
     Raises:
-        ValueError: The folder contains another training, or one on other features.
+        UserError: The folder contains another training, or one on other features.
     """
     config = replace(config, output=run)
     if not (run / CONFIG).is_file():
@@ -153,7 +154,7 @@ def logged(run: Path) -> Iterator[None]:
 def _folders(names: Sequence[str]) -> Mapping[str, str]:
     folders = {name: re.sub(r"[^\w.+-]+", "-", name) for name in names}
     if len(set(folders.values())) < len(names):
-        raise ValueError(f"two of {', '.join(names)} give the same folder; rename one of the rows")
+        raise UserError(f"two of {', '.join(names)} give the same folder; rename one of the rows")
     return folders
 
 
@@ -162,7 +163,7 @@ def _read_scores(run: Path) -> Scores:
     remedy = "delete it to score the run again"
     scores = read_json(path, remedy, allow_nan=True)
     if not _are_scores(scores):
-        raise ValueError(f"{path}: not the scores of a run; {remedy}")
+        raise UserError(f"{path}: not the scores of a run; {remedy}")
     return scores
 
 

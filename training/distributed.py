@@ -11,6 +11,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from storage.errors import UserError
+
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
 
@@ -21,7 +23,7 @@ def join(device: str) -> None:
     With device "cuda", each process uses the GPU of its local rank.
 
     Raises:
-        ValueError: The device names one GPU for all processes, or there are too few GPUs.
+        UserError: The device names one GPU for all processes, or there are too few GPUs.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or distributed.is_initialized():
         return
@@ -39,11 +41,11 @@ def check_joined(shared_trainings: str) -> None:
         shared_trainings: Trainings that several processes can share, for the message.
 
     Raises:
-        ValueError: It did.
+        UserError: It did.
     """
     count = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if count > world_size():
-        raise ValueError(
+        raise UserError(
             f"torchrun started {count} processes, but this training uses one; start it without "
             f"torchrun. Several processes can share: {shared_trainings}"
         )
@@ -119,12 +121,12 @@ def _take_gpu(device: str) -> None:
     """Make "cuda" the GPU of this process's local rank."""
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if device != "cuda":
-        raise ValueError(
+        raise UserError(
             f"--device {device}: each process of torchrun uses its own GPU; use --device cuda, and "
             "select GPUs with CUDA_VISIBLE_DEVICES"
         )
     if number >= count:
-        raise ValueError(
+        raise UserError(
             f"--device cuda: local rank {number} has no GPU, as this machine has {count}; "
             "start torchrun with a lower --nproc-per-node"
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from storage import write_text
 from storage.appending import append_bytes
+from storage.errors import UserError
 from storage.json_files import parse_json, read_bytes
 from training.checkpoints import METRICS
 from training.tracking import Tracker
@@ -55,7 +56,7 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     An incomplete last line, which a killed run can leave, is ignored.
 
     Raises:
-        ValueError: A line is damaged; the message names file and line.
+        UserError: A line is damaged; the message names file and line.
     """
     path = run / METRICS
     if not path.is_file():
@@ -65,6 +66,6 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         event = parse_json(line, f"{path}, line {number}", _REMEDY, allow_nan=True)
         if not isinstance(event, dict) or type(event.get("iteration")) is not int:
-            raise ValueError(f"{path}, line {number}: not an event of a training run; {_REMEDY}")
+            raise UserError(f"{path}, line {number}: not an event of a training run; {_REMEDY}")
         events.append(event)
     return events

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from storage.errors import UserError
 from training.settings import check_counts, check_numbers
 
 
@@ -49,14 +50,14 @@ class OptimiserConfig:
         check_numbers(self, ("warmup_start",), "optimiser.", most=1)
         check_counts(self, ("warmup",), "optimiser.", least=0)
         if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"--optimiser.betas {self.betas}: each must be at least 0 and below 1")
+            raise UserError(f"--optimiser.betas {self.betas}: each must be at least 0 and below 1")
         if self.weight_decay and self.name != "adamw":
-            raise ValueError(
+            raise UserError(
                 f"--optimiser.weight-decay {self.weight_decay:g} has no effect with "
                 f"--optimiser.name {self.name}; choose adamw, or use 0"
             )
         if self.schedule == "steps" and not self.milestones:
-            raise ValueError(
+            raise UserError(
                 "--optimiser.schedule steps requires --optimiser.milestones; name the iterations, "
                 "or choose constant"
             )

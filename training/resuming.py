@@ -8,6 +8,7 @@ from typing import Any
 
 import tyro
 
+from storage.errors import UserError
 from training.run_folder import has_saved
 from training.settings import (
     CONFIG,
@@ -50,14 +51,14 @@ def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged or of another training, or a flag contradicts --config.
+        UserError: The file is damaged or of another training, or a flag contradicts --config.
     """
     given = early_value(arguments, "config")
     if given is None:
         return None
     for flag in ("resume", "preset"):
         if early_value(arguments, flag) is not None:
-            raise ValueError(f"--{flag} and --config {given} exclude each other; give one of them")
+            raise UserError(f"--{flag} and --config {given} exclude each other; give one of them")
     path = Path(given)
     settings: Any = read_settings(path / CONFIG if path.is_dir() else path, kind)
     return dataclasses.replace(settings, output=None, resume=None)
@@ -88,7 +89,7 @@ def parse_run(
 
     Raises:
         FileNotFoundError: --resume or --config does not name a run or a file.
-        ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
+        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
     given = file_defaults(kind, arguments)
     resumed = early_value(arguments, "resume")
@@ -142,7 +143,7 @@ def parse_resumed(
 
     Raises:
         FileNotFoundError: The folder is not a run.
-        ValueError: The command line changes other settings; the message names both values.
+        UserError: The command line changes other settings; the message names both values.
     """
     config: Any = parse_settings(kind, read_config(run, kind), arguments, description)
     remedy = "omit these flags to resume the run, or start another one without --resume"

@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from storage.errors import UserError, shortened
 from storage.json_files import read_json
-from storage.messages import shortened
 from storage.outputs import CONFIG as CONFIG  # within the folder of a run
 
 _REMEDY = "train the run again"
@@ -38,7 +38,7 @@ def read_config(run: Path, kind: type[Config]) -> Config:
 
     Raises:
         FileNotFoundError: The folder is not a run.
-        ValueError: The file is damaged, of another training or of another version; the message
+        UserError: The file is damaged, of another training or of another version; the message
             names file and setting.
     """
     path = run / CONFIG
@@ -52,13 +52,13 @@ def read_settings(path: Path, kind: type[Config]) -> Config:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: As for `read_config`.
+        UserError: As for `read_config`.
     """
     values = read_json(path, _REMEDY, allow_nan=True)
     if isinstance(values, dict):
         command = values.pop("command", _command(kind))
         if command != _command(kind):
-            raise ValueError(
+            raise UserError(
                 f"{path}: is from a run of {shortened(command)}; name a run of {_command(kind)}"
             )
     return _build(kind, values, str(path))
@@ -66,7 +66,7 @@ def read_settings(path: Path, kind: type[Config]) -> Config:
 
 def _build(kind: Any, values: Any, source: str) -> Any:
     if not isinstance(values, dict):
-        raise ValueError(f"{source}: {shortened(values)} is not a group of settings; {_REMEDY}")
+        raise UserError(f"{source}: {shortened(values)} is not a group of settings; {_REMEDY}")
     hints = get_type_hints(kind)
     known = {item.name: hints[item.name] for item in dataclasses.fields(kind)}
     ignored = getattr(kind, "WITHOUT_EFFECT", ())
@@ -75,7 +75,7 @@ def _build(kind: Any, values: Any, source: str) -> Any:
     wrong = sorted((values.keys() - known.keys()) | (required - values.keys()))
     if wrong:
         listed = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise ValueError(
+        raise UserError(
             f"{source}: missing or unknown settings {listed}; name a run of {_command(kind)}, or "
             "train it again if it is of another version of clipnav"
         )
@@ -83,7 +83,7 @@ def _build(kind: Any, values: Any, source: str) -> Any:
     try:
         return kind(**settings)
     except ValueError as error:
-        raise ValueError(f"{source}: {error}; {_REMEDY}") from error
+        raise UserError(f"{source}: {error}; {_REMEDY}") from error
 
 
 def _command(kind: Any) -> str:
@@ -94,7 +94,7 @@ def _path(kind: type, value: Any) -> Any:
     """Convert a string to a Path for `msgspec.convert`, which does not know the type."""
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise ValueError(f"expected {kind.__name__}")
+    raise UserError(f"expected {kind.__name__}")
 
 
 def _has_default(item: dataclasses.Field[Any]) -> bool:
@@ -107,14 +107,14 @@ def _value(kind: Any, value: Any, source: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _build(kind, value, source)
     if get_origin(kind) is Literal and value not in get_args(kind):
-        raise ValueError(
+        raise UserError(
             f"{source} is {value!r}, none of {', '.join(map(str, get_args(kind)))}; another "
             "version of clipnav made the run: train it again"
         )
     try:
         return msgspec.convert(value, kind, strict=True, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{source} is {shortened(value)}: {error}; {_REMEDY}") from error
+        raise UserError(f"{source} is {shortened(value)}: {error}; {_REMEDY}") from error
 
 
 def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int = 1) -> None:
@@ -127,12 +127,12 @@ def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int
         least: Minimum.
 
     Raises:
-        ValueError: A setting is less than the minimum; names its flag.
+        UserError: A setting is less than the minimum; names its flag.
     """
     for name in names:
         count = getattr(settings, name)
         if count is not None and count < least:
-            raise ValueError(f"--{part}{name.replace('_', '-')} {count}: must be at least {least}")
+            raise UserError(f"--{part}{name.replace('_', '-')} {count}: must be at least {least}")
 
 
 def check_effects(
@@ -148,7 +148,7 @@ def check_effects(
         part: Prefix of the flags, such as "search.".
 
     Raises:
-        ValueError: A setting without effect differs from its default; names flag and reason.
+        UserError: A setting without effect differs from its default; names flag and reason.
     """
     given = flattened(dataclasses.asdict(settings))
     if defaults is None:
@@ -158,7 +158,7 @@ def check_effects(
     for idle_name, reason in idle.items():
         for name in _settings_of(idle_name, given):
             if given[name] != default_values[name]:
-                raise ValueError(f"{_flag(part + name, given[name])} has no effect {reason}")
+                raise UserError(f"{_flag(part + name, given[name])} has no effect {reason}")
 
 
 def _settings_of(name: str, settings: Mapping[str, Any]) -> list[str]:
@@ -204,30 +204,30 @@ def check_numbers(
         most: Maximum; None for no maximum.
 
     Raises:
-        ValueError: A setting is out of range; names its flag.
+        UserError: A setting is out of range; names its flag.
     """
     limit = "a finite number that is at least 0" if most is None else f"a number from 0 to {most:g}"
     for name in names:
         value = getattr(settings, name)
         if not (math.isfinite(value) and 0 <= value <= (value if most is None else most)):
             flag = f"--{part}{name.replace('_', '-')}"
-            raise ValueError(f"{flag} {value:g}: must be {limit}")
+            raise UserError(f"{flag} {value:g}: must be {limit}")
 
 
 def check_splits(settings: Any, names: Iterable[str]) -> None:
     """Check that settings are tuples of one or more different splits.
 
     Raises:
-        ValueError: One is not; names its flag.
+        UserError: One is not; names its flag.
     """
     for name in names:
         splits, flag = getattr(settings, name), f"--{name.replace('_', '-')}"
         if isinstance(splits, str):
-            raise ValueError(f"{flag} {splits}: must be a tuple of splits: ({splits!r},)")
+            raise UserError(f"{flag} {splits}: must be a tuple of splits: ({splits!r},)")
         if not splits:
-            raise ValueError(f"{flag}: names no split; name at least one")
+            raise UserError(f"{flag}: names no split; name at least one")
         if len(set(splits)) < len(splits):
-            raise ValueError(f"{flag} {' '.join(splits)}: names a split twice; name it once")
+            raise UserError(f"{flag} {' '.join(splits)}: names a split twice; name it once")
 
 
 def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
@@ -239,23 +239,23 @@ def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
         part: Prefix of the flags, such as "follower.".
 
     Raises:
-        ValueError: A rate is out of range; names its flag.
+        UserError: A rate is out of range; names its flag.
     """
     for name in names:
         rate = getattr(settings, name)
         if not 0 <= rate < 1:
             flag = f"--{part}{name.replace('_', '-')}"
-            raise ValueError(f"{flag} {rate:g}: must be at least 0 and below 1")
+            raise UserError(f"{flag} {rate:g}: must be at least 0 and below 1")
 
 
 def check_minutes(minutes: float | None) -> None:
     """Check that the training time, if given, is positive.
 
     Raises:
-        ValueError: It is not positive.
+        UserError: It is not positive.
     """
     if minutes is not None and not minutes > 0:
-        raise ValueError(f"--minutes {minutes:g}: must be greater than 0")
+        raise UserError(f"--minutes {minutes:g}: must be greater than 0")
 
 
 def check_same_run(
@@ -271,11 +271,11 @@ def check_same_run(
         remedy: What to do if they differ, for the message.
 
     Raises:
-        ValueError: Settings differ; names them and the remedy.
+        UserError: Settings differ; names them and the remedy.
     """
     contradictions = differences(read_config(run, type(settings)), settings, may_change)
     if contradictions:
-        raise ValueError(
+        raise UserError(
             f"{run / CONFIG} and {whose} differ in {'; '.join(contradictions)}; {remedy}"
         )
 

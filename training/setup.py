@@ -16,7 +16,7 @@ def set_up_torch(device: str, threads: int | None, matmul_precision: str, seed: 
         seed: Random seed for initial weights.
 
     Raises:
-        ValueError: torch cannot compute on the device.
+        UserError: torch cannot compute on the device.
     """
     check_device(device)
     if threads:

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from storage import UnwritableError, write_text
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 from storage.progress import ProgressBar, progress_bar
 from training import distributed
 from training.checkpoints import (
@@ -57,7 +57,7 @@ class Trainer:
     Raises:
         FileNotFoundError: The run to resume has no saved state.
         OutputInUseError: Another process is training in the folder.
-        ValueError: The run to resume has other metadata, such as other features.
+        UserError: The run to resume has other metadata, such as other features.
     """
 
     def __init__(
@@ -255,12 +255,12 @@ class Trainer:
             self._saved = self.iteration
         except (KeyError, RuntimeError, ValueError) as error:
             problem = shortened(str(error), 400)
-            raise ValueError(
+            raise UserError(
                 f"{self.run / TRAINER}: does not fit the data or the settings ({problem}); "
                 "resume with the data and settings of the run"
             ) from error
         if self.config.minutes is None and self.config.iterations < self.iteration:
-            raise ValueError(
+            raise UserError(
                 f"--iterations {self.config.iterations}: {self.run} already has {self.iteration} "
                 "iterations; give at least this number"
             )

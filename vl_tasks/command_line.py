@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from storage.errors import UserError
 from training.resuming import early_value, parse_run, parse_settings
 from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
@@ -89,7 +90,7 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
 
     Raises:
         FileNotFoundError: The folder --start-from is not a run.
-        ValueError: A flag is incompatible with the weights of that run; names both values.
+        UserError: A flag is incompatible with the weights of that run; names both values.
     """
     start = early_value(arguments, "start-from")
     others = (early_value(arguments, name) for name in ("resume", "config"))
@@ -135,7 +136,7 @@ def _parse(
 
     Raises:
         FileNotFoundError: The folder --resume is not a run.
-        ValueError: The preset does not exist, a flag has no effect, or a flag contradicts the
+        UserError: The preset does not exist, a flag has no effect, or a flag contradicts the
             resumed run; names both values.
     """
     kind: Any = type(presets["houses"])
@@ -172,7 +173,7 @@ def _preset(arguments: Sequence[str], presets: Mapping[str, Config]) -> Config:
     if model in FINE_TUNED_MODELS and f"{preset}-{model}" in presets:
         preset = f"{preset}-{model}"
     if preset not in presets:
-        raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
+        raise UserError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
     return presets[preset]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from storage.errors import UserError
 from training import distributed
 from training.batches import ShuffledBatchOrder
 from training.checkpoints import Network, load_model, save_model
@@ -151,7 +152,7 @@ def train_task(
     Raises:
         FileExistsError: The output already contains a run.
         ModuleNotFoundError: A package is missing.
-        ValueError: torchrun started several processes for a training in a single one.
+        UserError: torchrun started several processes for a training in a single one.
     """
     distributed.check_joined("pre-training, and questions or entailment with --model clip-vil-p")
     prepare(config)
@@ -193,7 +194,7 @@ def prepare(config: TorchSettings) -> None:
     """Set up torch before the network is built.
 
     Raises:
-        ValueError: torch does not support the device.
+        UserError: torch does not support the device.
     """
     # On CPUs, "medium" is up to twice as fast through oneDNN. It is exact on CPUs without bf16
     # instructions; with them, factors of matrix products are rounded to bf16.
@@ -223,11 +224,11 @@ def parted(
         picture: Function from a record to its image id.
 
     Raises:
-        ValueError: All records belong to one image.
+        UserError: All records belong to one image.
     """
     ids = {picture(record) for record in records}
     if len(ids) < 2:
-        raise ValueError(
+        raise UserError(
             "--select-by held-out: all training records belong to one image; add further images"
         )
     held = {image_id for image_id in ids if is_held_out(image_id)}

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.acting.rollout import Observation, RolloutResult
+from storage.errors import UserError
 
 
 class Draws:
@@ -59,7 +60,7 @@ class ActionSource:
 
     def __post_init__(self) -> None:
         if self.draws is None and (self.sampled_steps or not self.teacher_forced.all()):
-            raise ValueError("sampled actions require draws")
+            raise UserError("sampled actions require draws")
 
 
 class Decisions(NamedTuple):

@@ -17,6 +17,7 @@ from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
 from envs.worlds import world_files
+from storage.errors import UserError
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
@@ -136,11 +137,11 @@ def feature_store(config: RunConfig) -> FeatureStore:
     """Open the visual features of a run.
 
     Raises:
-        ValueError: The world has no features of its own and --features is not given.
+        UserError: The world has no features of its own and --features is not given.
     """
     path = config.features or world_files(config.world, config.data_dir).features
     if path is None:
-        raise ValueError(
+        raise UserError(
             f"--world {config.world} has no features of its own; name a store with --features, "
             "or train with --no-vision"
         )

@@ -66,7 +66,7 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
         name: Label of the progress bar; without it there is no bar.
 
     Raises:
-        TypeError, ValueError: The environment has no batch of agents, or autoreset.
+        TypeError, UserError: The environment has no batch of agents, or autoreset.
     """
     return evaluate_walks(env, lambda instr_ids: walk(env, agent, instr_ids), name)
 

@@ -55,7 +55,7 @@ def walk(
         max_steps: Maximum number of actions; that of the environment by default.
 
     Raises:
-        TypeError, ValueError: The environment or the number of episodes does not fit, see
+        TypeError, UserError: The environment or the number of episodes does not fit, see
             `start_episodes`.
     """
     observation, info, live = start_episodes(env, instr_ids)

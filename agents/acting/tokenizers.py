@@ -17,6 +17,7 @@ from envs.tokenizers import (
 )
 from envs.tokenizers.subwords import WORD_START
 from envs.worlds import world_files
+from storage.errors import UserError
 from training.checkpoints import VOCABULARY
 
 
@@ -54,10 +55,10 @@ def shared_words(first: Tokenizer, second: Tokenizer) -> np.ndarray:
     The order is that of the second. A piece that is a whole word equals that word.
 
     Raises:
-        ValueError: The vocabularies belong to different Hugging Face models, or only one does.
+        UserError: The vocabularies belong to different Hugging Face models, or only one does.
     """
     if first != second and any(isinstance(v, PretrainedTokenizer) for v in (first, second)):
-        raise ValueError(
+        raise UserError(
             "a follower with a Hugging Face model (--text.model) shares no words with a follower "
             "that has another model or none; choose the same --text.model"
         )

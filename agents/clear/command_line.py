@@ -13,6 +13,7 @@ from agents.clear.settings import (
     visual_defaults,
 )
 from envs.worlds import World
+from storage.errors import UserError
 from training.resuming import early_value, parse_run
 
 Config = TypeVar("Config", bound=RepresentationTrainConfig)
@@ -32,11 +33,11 @@ def parse_visual(arguments: Sequence[str], description: str | None = None) -> Vi
     """Return the settings of a visual representation from its command line; see `_parse`.
 
     Raises:
-        ValueError: As in `_parse`, or --pairs is missing.
+        UserError: As in `_parse`, or --pairs is missing.
     """
     config = _parse(VisualConfig, visual_defaults, arguments, description)
     if config.pairs is None:
-        raise ValueError(
+        raise UserError(
             "--pairs is missing; name a folder of paired paths, made with clipnav pair-paths"
         )
     return config
@@ -61,7 +62,7 @@ def _parse(
 
     Raises:
         FileNotFoundError: --resume does not name a run.
-        ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
+        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
 
     def chosen() -> Config:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from envs.episodes import Episode, base_language
 from envs.tokenizers import Tokenizer
+from storage.errors import UserError
 from training.batches import BucketedBatchOrder
 
 PairRule = Literal["any", "same-language", "other-language"]
@@ -57,13 +58,13 @@ class PathInstructions:
             languages: Languages to keep, such as "en" or "en-US"; all by default.
 
         Raises:
-            ValueError: The split has no instruction in one of the languages.
+            UserError: The split has no instruction in one of the languages.
         """
         self.episodes = [e for e in episodes if not languages or _has_language(e, languages)]
         present = {tag for e in self.episodes for tag in (e.language, base_language(e.language))}
         if missing := [language for language in languages if language not in present]:
             known = ", ".join(sorted({base_language(episode.language) for episode in episodes}))
-            raise ValueError(f"--languages {missing[0]}: no such instruction; choose from {known}")
+            raise UserError(f"--languages {missing[0]}: no such instruction; choose from {known}")
         texts = [tokenizer.encode(episode.instruction, length) for episode in self.episodes]
         self.tokens = torch.from_numpy(np.stack(texts))
         groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
@@ -125,7 +126,7 @@ class PairBatches:
         world_size: Number of ranks; the batch is divided evenly.
 
     Raises:
-        ValueError: Fewer than two paths have a pair of instructions.
+        UserError: Fewer than two paths have a pair of instructions.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class PairBatches:
                 self._choices[str(path)] = options
                 lengths.append(max(int((data.tokens[i] != 0).sum()) for i in indices))
         if len(self._choices) < max(2, world_size):
-            raise ValueError(
+            raise UserError(
                 f"--partner {rule}: {len(self._choices)} paths have two such instructions, but a "
                 f"batch requires {max(2, world_size)}; choose another rule, or more --languages"
             )
@@ -181,7 +182,7 @@ class PartnerInstructions:
         tokens: (E, L) token ids of their instructions.
 
     Raises:
-        ValueError: No path has two instructions.
+        UserError: No path has two instructions.
     """
 
     def __init__(self, episodes: Sequence[Episode], tokens: np.ndarray) -> None:
@@ -195,7 +196,7 @@ class PartnerInstructions:
             for index in group
         }
         if len(groups) == len(episodes):
-            raise ValueError(
+            raise UserError(
                 "--clear.contrastive-weight requires paths with two instructions, but every path "
                 "has one; use 0, or omit --instruction-language"
             )

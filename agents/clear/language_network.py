@@ -13,6 +13,7 @@ from agents.clear.settings import LanguageConfig, LanguageEncoderConfig
 from agents.envdrop.encoders import PAD
 from agents.envdrop.pretrained import TextModel, hugging_face_model
 from envs.tokenizers import Tokenizer
+from storage.errors import UserError
 
 Pooling = Literal["mean", "first"]
 
@@ -63,7 +64,7 @@ def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> Langu
         tokenizer: Tokenizer of the run.
 
     Raises:
-        FileNotFoundError, ValueError, ConnectionError: The Hugging Face model cannot be read.
+        FileNotFoundError, UserError, ConnectionError: The Hugging Face model cannot be read.
     """
     encoder = config.encoder
     if encoder.model is not None:
@@ -74,7 +75,7 @@ def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> Langu
             pooler.requires_grad_(False)
         longest = getattr(text.network.config, "max_position_embeddings", None)
         if longest is not None and longest < config.max_instruction_length:
-            raise ValueError(
+            raise UserError(
                 f"--max-instruction-length {config.max_instruction_length}: {encoder.model} reads "
                 f"at most {longest} tokens; lower it"
             )

@@ -16,6 +16,7 @@ from agents.clear.settings import LanguageConfig
 from envs.episodes import Episode, load_episodes
 from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, Tokenizer, load_run_tokenizer
 from envs.worlds import WorldFiles, world_files
+from storage.errors import UserError
 from training import distributed
 from training.checkpoints import VOCABULARY, load_model, save_model
 from training.learners import Selection, Summary
@@ -34,7 +35,7 @@ class LanguageLearner:
 
     Raises:
         FileNotFoundError: A split does not exist.
-        ValueError: Instructions or settings do not fit.
+        UserError: Instructions or settings do not fit.
     """
 
     def __init__(self, config: LanguageConfig) -> None:
@@ -98,7 +99,7 @@ def split_episodes(config: LanguageConfig, files: WorldFiles, split: str) -> lis
 
     Raises:
         FileNotFoundError: The split does not exist.
-        ValueError: The file is damaged, or the split lacks one of the languages.
+        UserError: The file is damaged, or the split lacks one of the languages.
     """
     if not config.languages:
         return load_episodes(config.dataset, split, files)
@@ -116,7 +117,7 @@ def retrieval(
     is the negative contrastive loss in batches of the size of the training.
 
     Raises:
-        ValueError: No two paths of the split have two instructions.
+        UserError: No two paths of the split have two instructions.
     """
     embeddings = embed(network, data.tokens, config.centre)
     figures: dict[str, Summary] = {}
@@ -135,7 +136,7 @@ def retrieval(
             "log_prob": -sum(losses) / len(queries),
         }
     if not figures:
-        raise ValueError(
+        raise UserError(
             f"split {split} has no two paths with two instructions each; choose other "
             "--evaluation-splits, or more --languages"
         )

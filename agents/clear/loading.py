@@ -13,6 +13,7 @@ from agents.envdrop.visual import PanoramaView, ViewEncoder
 from agents.settings import ClearConfig, RepresentationConfig
 from envs.tokenizers import Tokenizer, load_run_tokenizer
 from storage import file_sha256
+from storage.errors import UserError
 from storage.features.store import FeatureStore
 from training.checkpoints import MODEL, VOCABULARY, load_model
 from training.settings import read_config
@@ -73,7 +74,7 @@ def load_language(
 
     Raises:
         FileNotFoundError: The folder does not contain a run.
-        ValueError: Files are damaged.
+        UserError: Files are damaged.
     """
     settings = read_config(run, LanguageConfig)
     tokenizer = load_run_tokenizer(run / VOCABULARY)
@@ -90,11 +91,11 @@ def load_text_model(run: Path, max_instruction_length: int) -> TextModel:
         max_instruction_length: Maximum number of tokens that the agent reads.
 
     Raises:
-        FileNotFoundError, ValueError: As in `load_language`, or the agent reads more tokens.
+        FileNotFoundError, UserError: As in `load_language`, or the agent reads more tokens.
     """
     network, _, settings = load_language(run)
     if max_instruction_length > settings.max_instruction_length:
-        raise ValueError(
+        raise UserError(
             f"--max-instruction-length {max_instruction_length}: {run} reads at most "
             f"{settings.max_instruction_length} tokens; lower it, or train the representation "
             "with a higher one"
@@ -114,7 +115,7 @@ def load_view_encoder(
 
     Raises:
         FileNotFoundError: The folder does not contain a run.
-        ValueError: Files are damaged, or the representation belongs to another feature encoder.
+        UserError: Files are damaged, or the representation belongs to another feature encoder.
     """
     config = read_config(run, VisualConfig)
     network = VisualRepresentation(

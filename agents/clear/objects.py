@@ -12,9 +12,9 @@ import numpy as np
 
 from envs.houses.views.view_facts import THING_MAY, UNMENTIONED
 from storage import atomic_write
+from storage.errors import UnknownNameError, UserError, shortened
 from storage.features.view_grid import NUM_VIEWS
 from storage.json_files import read_bytes
-from storage.messages import shortened
 
 OBJECTS_FILE = "objects_27.json"
 _MOST_BYTES = 1 << 31
@@ -76,7 +76,7 @@ def house_objects(viewpoints: Iterable[tuple[str, str]], width: int = 384) -> Ob
         width: Number of columns of the panoramas that are rendered.
 
     Raises:
-        KeyError: A scan is not a built-in house, or has no such viewpoint.
+        UnknownNameError: A scan is not a built-in house, or has no such viewpoint.
     """
     from envs.houses.rendering.house_panoramas import HousePanoramas
     from envs.panoramas.views import views36_nearest
@@ -153,7 +153,7 @@ def read_objects(path: Path) -> ObjectClasses:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, or a viewpoint has not 36 views of equally many classes.
+        UserError: The file is damaged, or a viewpoint has not 36 views of equally many classes.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -163,17 +163,17 @@ def read_objects(path: Path) -> ObjectClasses:
     try:
         document = msgspec.json.decode(read_bytes(path, _REMEDY, _MOST_BYTES), type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: {shortened(str(error), 240)}; {_REMEDY}") from error
+        raise UserError(f"{path}: {shortened(str(error), 240)}; {_REMEDY}") from error
     counts = {len(row) for scan in document.values() for v in scan.values() for row in v.values()}
     if len(counts) != 1:
         problem = f"views have different numbers of classes {sorted(counts)[:3]}"
-        raise ValueError(f"{path}: {problem if counts else 'contains no view'}; {_REMEDY}")
+        raise UserError(f"{path}: {problem if counts else 'contains no view'}; {_REMEDY}")
     views = [str(view) for view in range(NUM_VIEWS)]
     classes: ObjectClasses = {}
     for scan, viewpoints in document.items():
         for viewpoint, rows in viewpoints.items():
             if rows.keys() != set(views):
-                raise ValueError(
+                raise UserError(
                     f"{path}: viewpoint {viewpoint} of scan {scan} has {len(rows)} views, not the "
                     f"views 0 to {NUM_VIEWS - 1}; {_REMEDY}"
                 )
@@ -188,11 +188,11 @@ def objects_of_viewpoint(
     """Return the classes (36, C) bool of a viewpoint.
 
     Raises:
-        KeyError: The file lacks the viewpoint; names the file.
+        UnknownNameError: The file lacks the viewpoint; names the file.
     """
     shown = classes.get(scan, {}).get(viewpoint)
     if shown is None:
-        raise KeyError(
+        raise UnknownNameError(
             f"{path}: no viewpoint {viewpoint} of scan {scan}; use the file of these paths, or "
             "train with --no-object-constraint"
         )

@@ -17,6 +17,7 @@ from envs.episodes.annotations import GuideRecord
 from envs.episodes.paths import path_problems
 from envs.worlds import WorldFiles
 from storage import atomic_write
+from storage.errors import UserError
 from storage.records import RecordError, read_records
 
 _REMEDY = "write it again with clipnav pair-paths"
@@ -70,7 +71,7 @@ def write_multi_file(
         Number of records.
 
     Raises:
-        ValueError: The guide file is damaged.
+        UserError: The guide file is damaged.
     """
     # Raw values are copied as they are; the times of words would take gigabytes as objects.
     raw_records = read_records(source, dict[str, msgspec.Raw], remedy)
@@ -100,7 +101,7 @@ def read_multi_file(path: Path) -> list[MultiRecord]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A record is damaged; names file, record, field and remedy.
+        UserError: A record is damaged; names file, record, field and remedy.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {_REMEDY}, or name its folder with --pairs")
@@ -120,7 +121,7 @@ def read_pairs(path: Path, files: WorldFiles) -> list[PathPair]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A record is damaged, a path does not fit its graph, both paths are in the same
+        UserError: A record is damaged, a path does not fit its graph, both paths are in the same
             scan or have different lengths, or no record has a pair.
     """
     records = read_multi_file(path)
@@ -135,7 +136,7 @@ def read_pairs(path: Path, files: WorldFiles) -> list[PathPair]:
         pair = PathPair(record.scan, record.path, record.pair_scan, record.pair_path)
         pairs.setdefault(pair, number)
     if not pairs:
-        raise ValueError(f"{path}: no record has the fields 'pair_scan' and 'pair_path'; {_REMEDY}")
+        raise UserError(f"{path}: no record has the fields 'pair_scan' and 'pair_path'; {_REMEDY}")
     scans = [name for pair in pairs for name in (pair.scan, pair.pair_scan)]
     paths = [part for pair in pairs for part in (pair.path, pair.pair_path)]
     if problems := path_problems(scans, paths, files.connectivity_dir):

@@ -23,6 +23,7 @@ from agents.clear.settings import PairPathsConfig
 from envs.episodes import load_episodes
 from envs.worlds import world_files
 from storage import write_text
+from storage.errors import UserError
 from storage.locks import sole_writer
 from storage.progress import progress_bar
 from training.checkpoints import RESULTS
@@ -34,7 +35,7 @@ def pair_paths(config: PairPathsConfig) -> None:
 
     Raises:
         FileNotFoundError: The run or a split does not exist.
-        ValueError: The run or an annotation file is damaged, or no path of a split has a
+        UserError: The run or an annotation file is damaged, or no path of a split has a
             counterpart.
     """
     if config.threads:
@@ -53,7 +54,7 @@ def pair_paths(config: PairPathsConfig) -> None:
             pairs = similar_paths(network, data, settings.centre)
             target = multi_path(config.output, split)
             if not pairs:
-                raise ValueError(
+                raise UserError(
                     f"{source}: no path has a counterpart of the same length in another building; "
                     "leave the split out of --splits"
                 )

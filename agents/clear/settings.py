@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World, is_built_in
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
@@ -75,11 +76,11 @@ class RepresentationTrainConfig:
         check_numbers(self, positive)
         for name in positive:
             if not getattr(self, name):
-                raise ValueError(f"--{name.replace('_', '-')} 0: must be greater than 0")
+                raise UserError(f"--{name.replace('_', '-')} 0: must be greater than 0")
         check_minutes(self.minutes)
         check_splits(self, ("evaluation_splits",))
         if self.select_by not in self.evaluation_splits:
-            raise ValueError(
+            raise UserError(
                 f"--select-by {self.select_by}: not among --evaluation-splits "
                 f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
             )
@@ -115,12 +116,12 @@ class LanguageEncoderConfig:
         check_counts(self, ("vocabulary_size", *sizes), "encoder.")
         check_dropout(self, ("dropout",), "encoder.")
         if (self.tokens == "pretrained") != (self.model is not None):
-            raise ValueError(
+            raise UserError(
                 "--encoder.tokens pretrained requires --encoder.model, and the other way round; "
                 "give both or neither"
             )
         if self.hidden_size % self.heads:
-            raise ValueError(
+            raise UserError(
                 f"--encoder.hidden-size {self.hidden_size}: must be a multiple of --encoder.heads "
                 f"{self.heads}"
             )

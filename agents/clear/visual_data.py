@@ -14,6 +14,7 @@ from torch import Tensor
 from agents.clear.objects import ObjectClasses, objects_of_viewpoint
 from agents.clear.pair_files import PathPair
 from agents.clear.visual_network import shared_objects
+from storage.errors import UserError
 from storage.features.store import FeatureStore
 from training.batches import BucketedBatchOrder
 
@@ -50,8 +51,8 @@ class PairedPaths:
         objects_file: File of the classes, for error messages.
 
     Raises:
-        KeyError: The store or the classes lack a viewpoint.
-        ValueError: Features are not finite.
+        UnknownNameError: The store or the classes lack a viewpoint.
+        UserError: Features are not finite.
     """
 
     def __init__(
@@ -138,12 +139,12 @@ class PairedPathBatches:
         world_size: Number of ranks; the batch is divided evenly.
 
     Raises:
-        ValueError: There are fewer than two pairs, or fewer than ranks.
+        UserError: There are fewer than two pairs, or fewer than ranks.
     """
 
     def __init__(self, data: PairedPaths, batch_size: int, seed: int, world_size: int = 1) -> None:
         if len(data.pairs) < 2:
-            raise ValueError("a contrastive loss requires at least two pairs of paths")
+            raise UserError("a contrastive loss requires at least two pairs of paths")
         names = [str(number) for number in range(len(data.pairs))]
         lengths = data.lengths()
         self._data = data

@@ -15,6 +15,7 @@ from agents.clear.settings import VisualConfig
 from agents.clear.visual_data import PairedPathBatches, PairedPaths
 from agents.clear.visual_network import VisualRepresentation
 from envs.worlds import world_files
+from storage.errors import UserError
 from storage.features.store import FeatureStore
 from training import distributed
 from training.checkpoints import load_model, save_model
@@ -35,8 +36,8 @@ class VisualLearner:
 
     Raises:
         FileNotFoundError: A file does not exist.
-        KeyError: The features or the objects lack a viewpoint.
-        ValueError: A file is damaged, or there are too few pairs.
+        UnknownNameError: The features or the objects lack a viewpoint.
+        UserError: A file is damaged, or there are too few pairs.
     """
 
     def __init__(self, config: VisualConfig) -> None:
@@ -45,7 +46,7 @@ class VisualLearner:
         files = world_files(config.world, config.data_dir)
         store = files.open_features(config.features)
         if store is None or config.pairs is None:
-            raise ValueError("a visual representation requires --features and --pairs")
+            raise UserError("a visual representation requires --features and --pairs")
         self.store = store
         self.metadata = {"encoder": store.encoder}
         objects = config.pairs / OBJECTS_FILE

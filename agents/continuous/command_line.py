@@ -28,7 +28,7 @@ def parse_continuous(
 
     Raises:
         FileNotFoundError: --resume does not name a run.
-        ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
+        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
 
     def defaults() -> ContinuousTrainConfig:

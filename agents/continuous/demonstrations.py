@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from storage import atomic_write
+from storage.errors import UserError
 
 FORMAT_VERSION = "1"
 _KEY = "key"  # entry of a file's metadata
@@ -62,7 +63,7 @@ class DemonstrationStore:
         """Return whether a part has been written.
 
         Raises:
-            ValueError: The file is damaged or of other settings.
+            UserError: The file is damaged or of other settings.
         """
         if not self._path(name).is_file():
             return False
@@ -136,8 +137,8 @@ class DemonstrationStore:
             with safe_open(path, framework="numpy") as file:
                 key = (file.metadata() or {}).get(_KEY)
                 if key != self._key:
-                    raise ValueError(f"{path}: demonstrations of other settings; {remedy}")
+                    raise UserError(f"{path}: demonstrations of other settings; {remedy}")
                 self._episodes[name] = file.get_tensor("episodes")
                 self._offsets[name] = file.get_tensor("offsets")
         except SafetensorError as error:
-            raise ValueError(f"{path}: damaged ({error}); {remedy}") from error
+            raise UserError(f"{path}: damaged ({error}); {remedy}") from error

@@ -37,7 +37,7 @@ def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
         Mean measures by split and agent.
 
     Raises:
-        FileNotFoundError, ValueError: As in `load_continuous_run`, or a split does not exist.
+        FileNotFoundError, UserError: As in `load_continuous_run`, or a split does not exist.
     """
     if config.threads:
         torch.set_num_threads(config.threads)

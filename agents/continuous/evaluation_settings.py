@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from agents.settings.evaluation import SUBMISSIONS, check_submitted_splits
+from storage.errors import UserError
 from storage.outputs import check_outputs
 from training.settings import check_counts
 
@@ -37,7 +38,7 @@ class EvaluateContinuousConfig:
         check_counts(self, ("episodes", "batch_size", "threads"))
         check_submitted_splits(self)
         if self.submission is not None and self.episodes is not None:
-            raise ValueError(
+            raise UserError(
                 f"--episodes {self.episodes}: a submission contains all episodes of a split; "
                 "remove it, or --submission"
             )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from envs.worlds import World
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
@@ -54,7 +55,7 @@ class ContinuousNetworkConfig:
         check_counts(self, (*names, "position_size", "action_size"), "network.")
         check_numbers(self, ("progress_weight",), "network.")
         if self.state_size % 2:
-            raise ValueError(
+            raise UserError(
                 f"--network.state-size {self.state_size}: must be even, because attention uses half"
             )
 
@@ -165,13 +166,13 @@ class ContinuousTrainConfig:
         check_minutes(self.minutes)
         check_splits(self, ("evaluation_splits",))
         if self.depth_pixels < 16 or self.depth_pixels % 16:
-            raise ValueError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
+            raise UserError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
         if self.rounds > 1 and self.minutes is not None:
-            raise ValueError(
+            raise UserError(
                 "--minutes and --rounds: rounds divide --iterations; give --iterations instead"
             )
         if self.select_by not in self.evaluation_splits:
-            raise ValueError(
+            raise UserError(
                 f"--select-by {self.select_by}: not among --evaluation-splits "
                 f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
             )

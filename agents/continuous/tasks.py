@@ -31,7 +31,7 @@ class ContinuousTask:
 
     Raises:
         FileNotFoundError: A file, a split or the encoder does not exist.
-        ValueError: A file is damaged, or settings do not fit.
+        UserError: A file is damaged, or settings do not fit.
     """
 
     def __init__(self, config: ContinuousTrainConfig, run: Path | None = None) -> None:
@@ -114,7 +114,7 @@ def load_continuous_run(
 
     Raises:
         FileNotFoundError: The folder is not a run, or data is missing.
-        ValueError: Files are damaged, or the weights fit neither the settings nor the encoder.
+        UserError: Files are damaged, or the weights fit neither the settings nor the encoder.
     """
     config = read_config(run, ContinuousTrainConfig)
     task = ContinuousTask(replace(config, device=device or config.device), run)

@@ -36,7 +36,7 @@ class ContinuousLearner:
 
     Raises:
         FileNotFoundError: A split or an encoder does not exist.
-        ValueError: A file is damaged, or settings do not fit.
+        UserError: A file is damaged, or settings do not fit.
     """
 
     def __init__(self, config: ContinuousTrainConfig) -> None:

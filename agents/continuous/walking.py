@@ -156,7 +156,7 @@ def walk_all(
             those of the first agents of `env.traces()`.
 
     Raises:
-        TypeError, ValueError: The environment has no batch of agents, or autoreset.
+        TypeError, UserError: The environment has no batch of agents, or autoreset.
     """
     results: list[dict[str, float]] = []
     size = env.num_envs

@@ -49,7 +49,7 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
     Raises:
         FileNotFoundError: Data, pictures or the policy are missing.
         FileExistsError: The output contains something else.
-        ValueError: Settings do not fit, or an unfinished export has other settings.
+        UserError: Settings do not fit, or an unfinished export has other settings.
         ModuleNotFoundError: A package of the format is missing.
     """
     writer = writer_of(config.format)  # checks its packages first
@@ -84,7 +84,7 @@ def check_export(folder: Path) -> str:
 
     Raises:
         FileNotFoundError: The folder is not an export, or a file is missing.
-        ValueError: A file is damaged; the message names file, record and remedy.
+        UserError: A file is damaged; the message names file, record and remedy.
     """
     manifest = read_manifest(folder)
     settings = manifest["settings"]

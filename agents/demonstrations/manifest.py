@@ -16,6 +16,7 @@ from agents.demonstrations.recording.settings import DemonstrationConfig, Format
 from envs.episodes import Episode
 from envs.worlds import is_built_in
 from storage import file_sha256, write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 from storage.records import describe_problem
 from training.checkpoints import MODEL
@@ -172,7 +173,7 @@ def read_manifest(folder: Path) -> Json:
 
     Raises:
         FileNotFoundError: The folder is not an export.
-        ValueError: The manifest is damaged.
+        UserError: The manifest is damaged.
     """
     path = folder / MANIFEST
     remedy = "export it again with clipnav export-demonstrations"
@@ -182,7 +183,7 @@ def read_manifest(folder: Path) -> Json:
     try:
         msgspec.convert(manifest, _Manifest)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{path}: {describe_problem(error)}; {remedy}") from error
+        raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error
     return manifest
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from agents.envdrop.collected_uses import CollectedUses
+from storage.errors import UserError
 
 
 class _Collect(torch.autograd.Function):
@@ -102,7 +103,7 @@ class KeyGradient:
     def rows(self, index: Tensor) -> "KeyGradient":
         """Return the same for the keys of the rows at `index` (N,), which must be distinct."""
         if len(index.unique()) < len(index):
-            raise ValueError("the rows of collected keys must be distinct")
+            raise UserError("the rows of collected keys must be distinct")
         chosen = object.__new__(KeyGradient)
         chosen._uses, chosen._token = self._uses, self._token
         chosen._rows = self._rows.index_select(0, index)

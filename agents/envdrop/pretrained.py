@@ -60,7 +60,7 @@ def hugging_face_model(name: str) -> TextModel:
         name: Folder, or name on Hugging Face.
 
     Raises:
-        FileNotFoundError, ValueError, ConnectionError: As in `load_text_model`.
+        FileNotFoundError, UserError, ConnectionError: As in `load_text_model`.
     """
     return TextModel(load_text_model(name), 1, {"text model": name})
 

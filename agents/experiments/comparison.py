@@ -14,6 +14,7 @@ from agents.experiments.training import train_any
 from envs.metrics import SUMMARY_METRICS
 from envs.navigation.vector_env import VlnVectorEnv
 from storage import write_text
+from storage.errors import UserError
 from training.comparisons import (
     SCORES,
     ComparisonRow,
@@ -47,7 +48,7 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
     """Return the job of a training in a folder, which is new, interrupted or finished.
 
     Raises:
-        ValueError: The folder contains another training.
+        UserError: The folder contains another training.
     """
     config = parse_agent(arguments)
     return resumable_job(run, config, _MAY_CHANGE, lambda: feature_metadata(config))
@@ -91,7 +92,7 @@ def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict
     """Return the metrics and the path of each episode of a split, see `Scores`."""
     evaluation = evaluate(env, agent, name)
     if not evaluation.scores:
-        raise ValueError(
+        raise UserError(
             f"{name}: the goals of the split are not published; compare on another split"
         )
     return {

@@ -50,6 +50,7 @@ from envs.submissions.files import write_r2r_submission, write_rxr_submission
 from envs.tokenizers import load_run_tokenizer
 from envs.worlds import world_files
 from storage import write_text
+from storage.errors import UserError
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
@@ -64,7 +65,7 @@ def evaluate_run(config: EvaluateConfig) -> Results:
         Summaries by split and agent; splits with unpublished goals are left out.
 
     Raises:
-        FileNotFoundError, ValueError: As in `load_run`; or the submission would be incomplete.
+        FileNotFoundError, UserError: As in `load_run`; or the submission would be incomplete.
     """
     config = prepare_evaluation(config)
     settings = config.settings(read_agent_config(config.run))
@@ -86,7 +87,7 @@ def prepare_evaluation(config: EvaluateConfig) -> EvaluateConfig:
         nothing.
 
     Raises:
-        FileNotFoundError, ValueError: As in `evaluate_run`.
+        FileNotFoundError, UserError: As in `evaluate_run`.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -94,7 +95,7 @@ def prepare_evaluation(config: EvaluateConfig) -> EvaluateConfig:
     if config.submission is not None:
         # Problems of the submission are reported before the evaluation, which takes minutes.
         if settings.dataset == "rxr" and settings.instruction_language and not config.partial:
-            raise ValueError(
+            raise UserError(
                 f"--submission {config.submission}: the test server requires all languages, but "
                 f"{config.run} has --instruction-language {settings.instruction_language}; "
                 "evaluate a run of all languages, or add --partial"
@@ -122,7 +123,7 @@ def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
 
     Raises:
         FileNotFoundError: A split or the run of the speaker does not exist.
-        ValueError: The run is not that of a speaker, or only followers can search.
+        UserError: The run is not that of a speaker, or only followers can search.
     """
     _check_search(config, settings)
     files = world_files(settings.world, settings.data_dir)
@@ -136,7 +137,7 @@ def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
 def _check_search(config: EvaluateConfig, settings: AgentConfig) -> None:
     """Check that the agent of a run can search, if a search is requested."""
     if config.search.method != "none" and not isinstance(settings, TrainConfig):
-        raise ValueError(
+        raise UserError(
             f"--search.method {config.search.method}: {config.run} is a run of another agent "
             f"({agent_name(settings)}), but only followers can search; evaluate it without a search"
         )
@@ -227,7 +228,7 @@ def load_run(
 
     Raises:
         FileNotFoundError: The folder does not contain a run, or data is missing.
-        ValueError: Files are damaged, the weights do not match the settings or the data, or torch
+        UserError: Files are damaged, the weights do not match the settings or the data, or torch
             cannot compute on the device.
         OSError: The hidden states of a frozen instruction encoder do not fit on the disk.
     """
@@ -268,7 +269,7 @@ def load_walkers(
     baselines if `config.baselines`.
 
     Raises:
-        FileNotFoundError, ValueError: As in `load_run`; or the agent cannot search.
+        FileNotFoundError, UserError: As in `load_run`; or the agent cannot search.
     """
     settings = config.settings(read_agent_config(config.run))
     _check_search(config, settings)
@@ -300,7 +301,7 @@ def write_submission(
         partial: Allow missing instructions and languages.
 
     Raises:
-        ValueError: An instruction of the split has no trajectory.
+        UserError: An instruction of the split has no trajectory.
     """
     files = world_files(settings.world, settings.data_dir)
     episodes = load_episodes(settings.dataset, split, files)

@@ -23,7 +23,7 @@ def make_history_transformer(
 
     Raises:
         FileNotFoundError: The run of a representation does not exist.
-        ValueError: A text model or a representation cannot be read or does not match the settings.
+        UserError: A text model or a representation cannot be read or does not match the settings.
     """
     width = 0 if env.feature_store is None else env.feature_store.width
     text, views = make_encoders(config, env)

@@ -23,7 +23,7 @@ def convert_hamt_run(
         heads: Number of attention heads.
 
     Raises:
-        FileNotFoundError, FileExistsError, ValueError, ConnectionError: As in `write_run`, or the
+        FileNotFoundError, FileExistsError, UserError, ConnectionError: As in `write_run`, or the
             file is damaged or contains more than tensors.
     """
     checkpoint = Checkpoint(

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from agents.transformer.released import Renaming, read_state, renamed
+from storage.errors import UserError
 
 _PARTS: tuple[Renaming, ...] = (
     (r"^encoder\.layer\.", "text.layers."),
@@ -39,7 +40,7 @@ def convert_hamt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the weights of HAMT to those of `HistoryTransformer`.
 
     Raises:
-        ValueError: Two names collide.
+        UserError: Two names collide.
     """
     converted = renamed(weights, _PARTS, "observation.type_embedding")
     # A table with one row, and a token with leading axes.
@@ -54,10 +55,10 @@ def read_hamt(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is damaged, or is not such a file.
+        UserError: The file is damaged, or is not such a file.
     """
     weights = read_state(path, "HAMT")
     try:
         return convert_hamt(weights)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; give a checkpoint of HAMT") from error
+        raise UserError(f"{path}: {error}; give a checkpoint of HAMT") from error

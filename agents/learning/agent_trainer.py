@@ -31,7 +31,7 @@ def prepare(config: RunConfig) -> None:
     """Set up torch and join the other ranks, before anything else is built.
 
     Raises:
-        ValueError: torch cannot compute on the device.
+        UserError: torch cannot compute on the device.
     """
     set_up_torch(config.device, config.threads, config.matmul_precision, config.seed)
     distributed.join(config.device)

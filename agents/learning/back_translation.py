@@ -22,6 +22,7 @@ from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
+from storage.errors import UserError
 from training.batches import BucketedBatchOrder
 
 _PATHS, _LANGUAGES = 51, 52
@@ -42,7 +43,7 @@ class BackTranslator:
         group: Rows that must stay on the same rank.
 
     Raises:
-        ValueError: The run has shuffled instructions; the speaker does not match the run; or there
+        UserError: The run has shuffled instructions; the speaker does not match the run; or there
             are too few paths to sample.
     """
 
@@ -59,7 +60,7 @@ class BackTranslator:
         settings = config.back_translation
         assert settings.speaker is not None
         if config.instruction_ablation == "shuffled":
-            raise ValueError(
+            raise UserError(
                 "--instruction-ablation shuffled and --back-translation.speaker exclude each "
                 "other, because generated instructions describe their own paths; leave one out"
             )
@@ -73,7 +74,7 @@ class BackTranslator:
         paths = sample_paths(graphs, train.episodes, held_out, settings.paths, seed)
         multiple = group * world_size
         if len(paths) < multiple:
-            raise ValueError(
+            raise UserError(
                 f"--back-translation.paths {settings.paths}: {len(paths)} paths could be sampled "
                 f"in the training scans, but a batch requires {multiple}; set a higher number, or "
                 "train without --back-translation.speaker"

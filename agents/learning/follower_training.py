@@ -125,7 +125,7 @@ class FollowerLearner(WalkingLearner):
         Words that both vocabularies contain keep the embedding of that run.
 
         Raises:
-            ValueError: The runs have different Hugging Face models, or only one has a model.
+            UserError: The runs have different Hugging Face models, or only one has a model.
         """
         source = load_run_tokenizer(run / VOCABULARY, "--start-from")
         target = self.env.tokenizer

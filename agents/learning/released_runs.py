@@ -15,6 +15,7 @@ from agents.transformer.network import TransformerNetwork
 from agents.transformer.released import load_strictly
 from agents.transformer.text import PretrainedTextEncoder, pretrained_text_encoder
 from storage import write_text
+from storage.errors import UserError
 from training.checkpoints import VOCABULARY, save_model
 from training.settings import CONFIG, to_json
 
@@ -65,10 +66,10 @@ class Checkpoint:
         """Return a weight.
 
         Raises:
-            ValueError: It is missing.
+            UserError: It is missing.
         """
         if name not in self.weights:
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: the weight {name} is missing; give a checkpoint of {self.model}, "
                 "and the BERT with which it was trained"
             )
@@ -78,11 +79,11 @@ class Checkpoint:
         """Return the sizes of the network as settings of a `TransformerConfig`.
 
         Raises:
-            ValueError: A weight is missing, or the width cannot be divided into the heads.
+            UserError: A weight is missing, or the width cannot be divided into the heads.
         """
         feed_forward, width = self.weight("text.layers.0.feed_forward.inner.weight").shape
         if width % heads:
-            raise ValueError(f"--heads {heads}: must divide the width {width} of {self.path}")
+            raise UserError(f"--heads {heads}: must divide the width {width} of {self.path}")
         return {
             "hidden_size": width,
             "heads": heads,
@@ -141,7 +142,7 @@ def write_run(
     Raises:
         FileNotFoundError: Data or features do not exist.
         FileExistsError: The folder already contains a run.
-        ValueError: A weight is missing, unknown or of another shape; names it.
+        UserError: A weight is missing, unknown or of another shape; names it.
         ConnectionError: BERT cannot be downloaded.
     """
     if (output / CONFIG).exists():
@@ -157,7 +158,7 @@ def write_run(
     tokenizer, store = make_tokenizer(config), feature_store(config)
     width = checkpoint.weight(checkpoint.features).shape[1]
     if store.width != width:
-        raise ValueError(
+        raise UserError(
             f"{checkpoint.path} reads features of width {width}, but the store has width "
             f"{store.width}; extract the features with the encoder of the checkpoint"
         )

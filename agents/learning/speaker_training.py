@@ -27,6 +27,7 @@ from envs.metrics.bleu import corpus_bleu
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer, load_run_tokenizer, split_words
+from storage.errors import UserError
 from training import distributed
 from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model, model_metadata
@@ -172,11 +173,11 @@ def language_ids(known: Sequence[str], languages: Sequence[str]) -> Tensor:
     """Return the indices (B,) of languages among those of a speaker.
 
     Raises:
-        ValueError: The speaker was not trained on one of the languages.
+        UserError: The speaker was not trained on one of the languages.
     """
     unknown = set(languages) - set(known)
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"the speaker was trained on {' '.join(known)}, not on {' '.join(sorted(unknown))}; "
             "train one on these languages"
         )
@@ -234,7 +235,7 @@ class LoadedSpeaker(NamedTuple):
         """Return the ids (B,) of languages, on the device of the speaker.
 
         Raises:
-            ValueError: The speaker was not trained on one of the languages.
+            UserError: The speaker was not trained on one of the languages.
         """
         device = self.network.decoder.word.weight.device
         return language_ids(self.languages, languages).to(device)
@@ -253,7 +254,7 @@ def load_speaker(
 
     Raises:
         FileNotFoundError: The folder does not contain a run.
-        ValueError: Files are damaged, or do not match the environment or its features.
+        UserError: Files are damaged, or do not match the environment or its features.
     """
     config = read_config(run, SpeakerTrainConfig)
     languages = model_metadata(run).get(_LANGUAGES, "").split()

@@ -28,6 +28,7 @@ from agents.transformer.text import (
 )
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer, load_run_tokenizer
+from storage.errors import UserError
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
@@ -46,7 +47,7 @@ def make_encoders(
 
     Raises:
         FileNotFoundError: The run of a representation does not exist.
-        ValueError: A text model or a representation cannot be read or does not match the settings.
+        UserError: A text model or a representation cannot be read or does not match the settings.
     """
     text = views = None
     if config.language_representation is not None:
@@ -79,7 +80,7 @@ def load_network(
 
     Raises:
         FileNotFoundError: The folder does not contain a run, or data is missing.
-        ValueError: Files are damaged, the weights do not match the settings or the data, or torch
+        UserError: Files are damaged, the weights do not match the settings or the data, or torch
             cannot compute on the device.
     """
     check_device(config.device)
@@ -114,7 +115,7 @@ def start_from(
 
     Raises:
         FileNotFoundError: The folder does not contain a run.
-        ValueError: The run has another agent, another size, or another text model.
+        UserError: The run has another agent, another size, or another text model.
     """
     source = load_run_tokenizer(run / VOCABULARY, "--start-from")
     target = env.tokenizer
@@ -123,7 +124,7 @@ def start_from(
     if agent == "follower":
         weights = _follower_words(run, config, model, env, source)
     elif agent != config.agent:
-        raise ValueError(
+        raise UserError(
             f"--start-from {run}: its agent is {agent}; choose a run of --agent {config.agent}, or "
             "of a follower"
         )
@@ -149,7 +150,7 @@ def _follower_words(
     """Return the word encoder of a follower's run under the names of a transformer.
 
     Raises:
-        ValueError: The text encoder is not an LSTM of the same size.
+        UserError: The text encoder is not an LSTM of the same size.
     """
     settings = dataclasses.replace(
         read_config(run, TrainConfig), device=config.device, resume=None, start_from=None
@@ -162,12 +163,12 @@ def _follower_words(
     if not isinstance(model.text, RecurrentTextEncoder) or not isinstance(
         encoder, InstructionEncoder
     ):
-        raise ValueError(
+        raise UserError(
             f"--start-from {run}: it is a follower, which gives its LSTM over words to an agent "
             "with --network.text-encoder lstm; neither can have a text model"
         )
     if sizes != (width, 2 * width):
-        raise ValueError(
+        raise UserError(
             f"--start-from {run}: its word encoder has widths {sizes[0]} and {sizes[1]}, but "
             f"--network.hidden-size {width} requires {width} and {2 * width}; choose another run"
         )

@@ -140,7 +140,7 @@ class MinibatchesLearner(WalkingLearner):
         """Build everything from the settings of a run.
 
         Raises:
-            FileNotFoundError, ValueError: As in `start_from` and in the making of the environments.
+            FileNotFoundError, UserError: As in `start_from` and in the making of the environments.
         """
         self.config = config
         self.selection = Selection(config.select_by, config.select_metric)

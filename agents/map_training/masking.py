@@ -3,6 +3,7 @@
 import numpy as np
 
 from envs.tokenizers import PretrainedTokenizer, Tokenizer
+from storage.errors import UserError
 
 NOT_MASKED = -1
 # Shares of masked words that are replaced by the mask token and by a random word (BERT); the others
@@ -17,12 +18,12 @@ def mask_id(tokenizer: Tokenizer) -> int:
     It is the mask token of a Hugging Face model, and the unknown word of other vocabularies.
 
     Raises:
-        ValueError: The vocabulary has neither.
+        UserError: The vocabulary has neither.
     """
     number = tokenizer.mask_id if isinstance(tokenizer, PretrainedTokenizer) else None
     number = tokenizer.unknown_id if number is None else number
     if number is None:
-        raise ValueError(
+        raise UserError(
             "--masked-words: the vocabulary of --text.model has neither a mask token nor an "
             "unknown word; give --masked-words 0"
         )

@@ -90,7 +90,7 @@ def _class_scores(config: MapPretrainConfig, env: VlnVectorEnv) -> Tensor | None
     """Return the logits (V, 36, C) of the classes of all views of the training world.
 
     Raises:
-        KeyError: The store lacks a viewpoint.
+        UnknownNameError: The store lacks a viewpoint.
     """
     if config.class_scores is None:
         return None

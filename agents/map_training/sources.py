@@ -17,6 +17,7 @@ from envs.episodes import base_language
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.references import ReferencePaths
 from envs.navigation.vector_env import VlnVectorEnv
+from storage.errors import UserError
 from training import distributed
 from training.batches import BucketedBatchOrder
 
@@ -70,7 +71,7 @@ class GeneratedPaths:
         env: Environment of the training split.
 
     Raises:
-        ValueError: The speaker does not match the run, or there are too few paths to sample.
+        UserError: The speaker does not match the run, or there are too few paths to sample.
     """
 
     def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:
@@ -82,7 +83,7 @@ class GeneratedPaths:
         graphs = env.nav_world.graphs
         paths = sample_paths(graphs, env.episodes, held_out, config.paths, seed)
         if len(paths) < distributed.world_size():
-            raise ValueError(
+            raise UserError(
                 f"--paths {config.paths}: {len(paths)} paths could be sampled in the training "
                 "scans; set a higher number, or train without --speaker"
             )

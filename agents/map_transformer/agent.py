@@ -24,6 +24,7 @@ from agents.maps.known_maps import KnownMaps
 from agents.maps.route_walker import Choice, RouteWalker
 from envs.base.chosen_episodes import start_episodes
 from envs.navigation.vector_env import VlnVectorEnv
+from storage.errors import UserError
 
 
 class Decision(NamedTuple):
@@ -102,7 +103,7 @@ class MapAgent(RouteWalker):
         reads_instructions: bool = True,
     ) -> None:
         if not 1 <= max_decisions < model.config.max_steps:
-            raise ValueError(
+            raise UserError(
                 f"max_decisions {max_decisions}: must be in 1..{model.config.max_steps - 1}, the "
                 "size of the table of steps"
             )
@@ -137,7 +138,7 @@ class MapAgent(RouteWalker):
             instr_ids: Episodes, at most `env.num_envs`.
 
         Raises:
-            TypeError, ValueError: The environment or the number of episodes does not fit, or the
+            TypeError, UserError: The environment or the number of episodes does not fit, or the
                 policy chose an impossible map token.
         """
         observation, info, live = start_episodes(env, instr_ids)
@@ -217,7 +218,7 @@ class MapAgent(RouteWalker):
         chosen = np.where(allowed[:, 1:].any(1), chosen, STOP_TOKEN)
         wrong = np.flatnonzero(~allowed[np.arange(len(chosen)), chosen])
         if wrong.size:
-            raise ValueError(
+            raise UserError(
                 f"episode {state.rows[wrong[0]]}: the policy chose map token {chosen[wrong[0]]}, "
                 "which is padding or cannot be visited; choose among the finite scores"
             )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.transformer.released import Renaming, read_state, renamed
+from storage.errors import UserError
 
 _WORDS = "text.words.weight"
 _TIED = "word_head.decoder.weight"
@@ -60,12 +61,12 @@ def convert_duet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         Weights of `MapTransformer`, and those of `PretrainingModel` outside its network.
 
     Raises:
-        ValueError: Two names collide, or the decoder differs from the word embeddings.
+        UserError: Two names collide, or the decoder differs from the word embeddings.
     """
     converted = renamed(weights, _PARTS, "panorama.type_embedding")
     decoder = converted.pop(_TIED, None)
     if decoder is not None and not torch.equal(decoder, converted.get(_WORDS, decoder)):
-        raise ValueError("the decoder of masked words differs from the word embeddings")
+        raise UserError("the decoder of masked words differs from the word embeddings")
     return converted
 
 
@@ -81,10 +82,10 @@ def read_duet(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is damaged, or is not such a file.
+        UserError: The file is damaged, or is not such a file.
     """
     weights = read_state(path, "DUET")
     try:
         return convert_duet(weights)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; give a checkpoint of DUET") from error
+        raise UserError(f"{path}: {error}; give a checkpoint of DUET") from error

@@ -17,6 +17,7 @@ from agents.maps.experts import path_targets
 from agents.maps.geometry import MapGeometry
 from agents.maps.known_maps import KnownMaps
 from envs.graphs.nav_world import route_moves
+from storage.errors import UserError
 
 
 class KnownPaths(NamedTuple):
@@ -54,11 +55,11 @@ class KnownPaths(NamedTuple):
             hidden: (P, V) bool, views whose features are zero.
 
         Raises:
-            ValueError: A path has more steps than the table of steps.
+            UserError: A path has more steps than the table of steps.
         """
         longest = int(self.steps.max()) + 1
         if longest >= model.config.max_steps:
-            raise ValueError(
+            raise UserError(
                 f"a path has {longest} steps, but --network.max-steps is "
                 f"{model.config.max_steps}; give a larger table of steps"
             )
@@ -119,7 +120,7 @@ def known_paths(
         revisits: Whether visited nodes can be chosen, which paths with a second visit require.
 
     Raises:
-        ValueError: A path leaves the edges of the graph.
+        UserError: A path leaves the edges of the graph.
     """
     maps = KnownMaps(geometry, len(nodes))
     panoramas = np.full((len(nodes), int(geometry.world.locals.max()) + 2), -1)

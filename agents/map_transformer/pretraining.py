@@ -28,6 +28,7 @@ from agents.transformer.layers import (
     SelfAttentionLayer,
     padding_bias,
 )
+from storage.errors import UserError
 
 
 class WordHead(nn.Module):
@@ -88,7 +89,7 @@ class PretrainingModel(nn.Module):
             num_classes: Number of classes of the views; 0 without masked region classification.
 
         Raises:
-            ValueError: The word embeddings of the text model do not have the width of the network.
+            UserError: The word embeddings of the text model do not have the width of the network.
         """
         super().__init__()
         config = network.config
@@ -98,7 +99,7 @@ class PretrainingModel(nn.Module):
         self.local_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
         words = network.text.word_table()
         if words.shape[1] != width:
-            raise ValueError(
+            raise UserError(
                 f"--network.hidden-size {width}: masked words require the width of the text "
                 f"model's word embeddings; give --network.hidden-size {words.shape[1]}"
             )
@@ -152,10 +153,10 @@ class PretrainingModel(nn.Module):
             (M, classes) logits, row by row.
 
         Raises:
-            ValueError: The model was built without classes.
+            UserError: The model was built without classes.
         """
         if self.class_head is None:
-            raise ValueError("the model was built without classes; give num_classes")
+            raise UserError("the model was built without classes; give num_classes")
         tokens = self.network.local_branch(views, text)[:, 1:]
         return self.class_head(tokens[masked])
 

@@ -12,6 +12,7 @@ from agents.maps.known_maps import KnownMaps, MapTokens
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.metrics.path_scores import next_dtw_rows
+from storage.errors import UserError
 
 NO_TARGET = -100  # ignored by PyTorch's cross-entropy
 STOP_TOKEN = 0
@@ -160,11 +161,11 @@ def path_targets(
         nodes: (R,) next nodes in the world; -1 at the end of a path, for [stop].
 
     Raises:
-        ValueError: A node was never seen.
+        UserError: A node was never seen.
     """
     slots = maps.slots_of(rows, nodes)
     # Both [stop] and padding have slot -1; [stop] comes first.
     same = tokens.slots == slots[:, None]
     if ((nodes >= 0) & (slots < 0)).any():
-        raise ValueError("a path leaves the known map; give paths along edges of the graph")
+        raise UserError("a path leaves the known map; give paths along edges of the graph")
     return same.argmax(1)

@@ -9,6 +9,7 @@ import tyro
 
 from agents.settings.runs import AgentConfig, InstructionAblation
 from agents.settings.search import SearchConfig
+from storage.errors import UserError
 from storage.outputs import check_outputs
 from training.settings import check_counts, check_splits
 
@@ -21,11 +22,11 @@ def check_submitted_splits(config: Any) -> None:
     """Check that there are splits, and only one if a submission is to be written.
 
     Raises:
-        ValueError: Names the flag.
+        UserError: Names the flag.
     """
     check_splits(config, ("splits",))
     if config.submission is not None and len(config.splits) > 1:
-        raise ValueError(
+        raise UserError(
             f"--splits {' '.join(config.splits)}: name exactly one split with --submission, "
             "because a submission file contains one split"
         )
@@ -69,7 +70,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("batch_size", "threads"))
         if self.partial and self.submission is None:
-            raise ValueError("--partial has no effect without --submission")
+            raise UserError("--partial has no effect without --submission")
         check_submitted_splits(self)
         files = {"submission": SUBMISSIONS, "json": (".json",)}
         check_outputs(self, {**files, "traces": ()})

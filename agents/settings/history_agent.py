@@ -13,6 +13,7 @@ from agents.settings.losses import ReinforcementConfig
 from agents.settings.networks import TextConfig
 from agents.settings.transformer_agents import MinibatchesConfig
 from envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 
 
@@ -45,7 +46,7 @@ class HistoryTrainConfig(MinibatchesConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.step_limit > self.network.max_steps:
-            raise ValueError(
+            raise UserError(
                 f"--max-episode-steps {self.step_limit}: at most --network.max-steps "
                 f"{self.network.max_steps}, the size of the table of steps"
             )

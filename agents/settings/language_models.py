@@ -9,6 +9,7 @@ import tyro
 
 from agents.settings.evaluation import SUBMISSIONS
 from envs.worlds import Dataset, World
+from storage.errors import UserError
 from storage.outputs import check_outputs
 from training.settings import check_counts, check_numbers
 
@@ -56,17 +57,17 @@ class PromptConfig:
         check_counts(self, ("image_size", "egocentric_views", "most_repeats"))
         check_counts(self, ("history_pictures", "stop_after"), least=0)
         if self.strategy == "navgpt" and self.pictures not in (None, "none"):
-            raise ValueError(
+            raise UserError(
                 f"--pictures {self.pictures}: navgpt describes views in words; leave the "
                 "flag out, or choose another --strategy"
             )
         if self.captioner is not None and self.strategy != "navgpt":
-            raise ValueError(
+            raise UserError(
                 f"--captioner {self.captioner} has no effect with --strategy {self.strategy}; add "
                 "--strategy navgpt, or leave it out"
             )
         if self.strategy == "mapgpt" and self.pictures not in (None, "candidates"):
-            raise ValueError(
+            raise UserError(
                 f"--pictures {self.pictures}: mapgpt shows a picture of each known place; "
                 "leave the flag out, or choose another --strategy"
             )
@@ -102,7 +103,7 @@ class ServerConfig:
         check_counts(self, ("max_retries",), least=0)
         check_numbers(self, ("request_timeout", "longest_wait"))
         if not self.request_timeout:
-            raise ValueError("--request-timeout 0: must be greater than 0")
+            raise UserError("--request-timeout 0: must be greater than 0")
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class BudgetConfig:
         prices = [name for name in ("max_cost", "price_in", "price_out") if getattr(self, name)]
         check_numbers(self, prices)
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
-            raise ValueError("--max-cost requires --price-in and --price-out")
+            raise UserError("--max-cost requires --price-in and --price-out")
 
 
 @dataclass(frozen=True)
@@ -204,32 +205,30 @@ class EvaluateVlmConfig:
         check_counts(self, ("episodes", "concurrency", "max_episode_steps"))
         check_counts(self, ("seed", "answer_retries"), least=0)
         if (self.url is None) == (self.local_model is None):
-            raise ValueError("name either a server with --url and --model, or a --local-model")
+            raise UserError("name either a server with --url and --model, or a --local-model")
         if (self.url is None) != (self.model is None):
-            raise ValueError("--url and --model belong together: name the model on the server")
+            raise UserError("--url and --model belong together: name the model on the server")
         if self.local_model is not None and self.server.answer_format == "object":
-            raise ValueError("--answer-format object: a local model has schema or text; name one")
+            raise UserError("--answer-format object: a local model has schema or text; name one")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"--url {self.url}: must start with http:// or https://")
+            raise UserError(f"--url {self.url}: must start with http:// or https://")
         if self.url is not None and "@" in urlsplit(self.url).netloc:
             # The address is part of the results.
-            raise ValueError("--url: must not contain a password; use --api-key-file")
+            raise UserError("--url: must not contain a password; use --api-key-file")
         if self.environment == "continuous":
             self._check_continuous()
         check_outputs(self, {"submission": SUBMISSIONS, "output": ()})
 
     def _check_continuous(self) -> None:
         if self.dataset == "r4r":
-            raise ValueError("--dataset r4r has no continuous walks; use r2r or rxr")
+            raise UserError("--dataset r4r has no continuous walks; use r2r or rxr")
         if self.prompt.strategy != "plain" or self.prompt.pictures == "candidates":
-            raise ValueError(
+            raise UserError(
                 "--environment continuous: there are no candidates and no map; leave --strategy "
                 "and --pictures out, or use --pictures none"
             )
         if self.runs:
-            raise ValueError(
-                "--environment continuous: --runs are agents on graphs; leave them out"
-            )
+            raise UserError("--environment continuous: --runs are agents on graphs; leave them out")
 
     @property
     def model_name(self) -> str:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from agents.settings.map_transformer import MapRecipe, MapTransformerConfig
 from agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
+from storage.errors import UserError
 from training.settings import check_counts, check_numbers
 
 
@@ -34,7 +35,7 @@ class MapAgentConfig(TransformerAgentConfig):
         super().__post_init__()
         check_counts(self, ("max_decisions",))
         if self.max_decisions >= self.network.max_steps:
-            raise ValueError(
+            raise UserError(
                 f"--max-decisions {self.max_decisions}: must be below --network.max-steps "
                 f"{self.network.max_steps}, the size of the table of steps"
             )
@@ -58,7 +59,7 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
         super().__post_init__()
         check_numbers(self, ("sampled_steps",), most=1)
         if self.sampled_steps < 1 and self.reinforcement.weight:
-            raise ValueError(
+            raise UserError(
                 f"--sampled-steps {self.sampled_steps:g}: reinforcement requires walks of the "
                 "agent alone; set it to 1, or --reinforcement.weight to 0"
             )
@@ -98,12 +99,12 @@ class MapPretrainConfig(MapAgentConfig):
         check_numbers(self, ("masked_words", "actions", "masked_views"))
         check_numbers(self, ("mask_rate", "generated_share"), most=1)
         if not any((self.masked_words, self.actions, self.masked_views)):
-            raise ValueError(
+            raise UserError(
                 "--masked-words 0, --actions 0 and --masked-views 0: the run has no task; set one "
                 "of them above 0"
             )
         if bool(self.masked_views) != (self.class_scores is not None):
-            raise ValueError(
+            raise UserError(
                 "--masked-views requires --class-scores, and the other way round; give both or "
                 "neither"
             )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from storage.errors import UserError
 from training.settings import check_counts, check_dropout, check_effects, check_numbers
 
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
@@ -94,7 +95,7 @@ class TextConfig:
         check_counts(self, ("vocabulary_size",), "text.")
         check_numbers(self, ("learning_rate",), "text.")
         if (self.tokens == "pretrained") != (self.model is not None):
-            raise ValueError(
+            raise UserError(
                 "--text.tokens pretrained requires --text.model, and the other way round; give "
                 "both or neither"
             )
@@ -140,12 +141,12 @@ class ClearConfig(RepresentationConfig):
         super().__post_init__()
         check_numbers(self, ("contrastive_weight", "temperature"), "clear.")
         if not self.temperature:
-            raise ValueError("--clear.temperature 0: must be greater than 0")
+            raise UserError("--clear.temperature 0: must be greater than 0")
 
 
 def _check_even(hidden_size: int, part: str) -> None:
     """Check that the width can be divided between the two reading directions of an LSTM."""
     if hidden_size % 2:
-        raise ValueError(
+        raise UserError(
             f"--{part}.hidden-size {hidden_size}: must be even, half of it per reading direction"
         )

@@ -22,6 +22,7 @@ from agents.settings import (
     TrainConfig,
 )
 from envs.worlds import Dataset, World
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 
 # Settings that followers and speakers share, without those that have other defaults in speakers.
@@ -195,10 +196,10 @@ def preset(
         continued: Whether the run starts from the follower of a run on the same data.
 
     Raises:
-        ValueError: The recipe has no back-translation.
+        UserError: The recipe has no back-translation.
     """
     if recipe == "clear" and translated:
-        raise ValueError(
+        raise UserError(
             "--preset clear has no back-translation; omit --back-translation.speaker, or choose "
             "another preset"
         )
@@ -233,10 +234,10 @@ def speaker_preset(
     """Return the default settings of a speaker; arguments are those of `preset`.
 
     Raises:
-        ValueError: The recipe has no speaker.
+        UserError: The recipe has no speaker.
     """
     if recipe == "clear":
-        raise ValueError("--preset clear has no speaker; choose another preset")
+        raise UserError("--preset clear has no speaker; choose another preset")
     if recipe is not None:
         data = {name: value for name, value in RECIPES[recipe].items() if name in _SHARED}
         return SpeakerTrainConfig(

@@ -47,6 +47,6 @@ def read_agent_config(run: Path) -> AnyTrainConfig:
     """Read the settings of a run of clipnav train-agent.
 
     Raises:
-        FileNotFoundError, ValueError: As for `training.settings.read_config`.
+        FileNotFoundError, UserError: As for `training.settings.read_config`.
     """
     return read_config(run, agent_kind(run))

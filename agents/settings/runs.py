@@ -13,6 +13,7 @@ from agents.settings.networks import (
     TextConfig,
 )
 from envs.worlds import Dataset, World
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes, check_numbers, check_splits
 from training.tracking import TrackerName
@@ -98,14 +99,14 @@ class RunConfig:
         check_counts(self, (*sizes, "max_episode_steps", "max_instruction_length", "threads"))
         check_counts(self, ("seed",), least=0)
         if self.angle_feature_size < 4 or self.angle_feature_size % 4:
-            raise ValueError(
+            raise UserError(
                 f"--angle-feature-size {self.angle_feature_size}: must be a multiple of 4, the "
                 "sines and cosines of two angles"
             )
         check_minutes(self.minutes)
         check_splits(self, ("evaluation_splits",))
         if self.select_by not in self.evaluation_splits:
-            raise ValueError(
+            raise UserError(
                 f"--select-by {self.select_by}: not among --evaluation-splits "
                 f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
             )
@@ -206,7 +207,7 @@ class TrainConfig(AgentConfig):
         check_numbers(self, ("sampled_steps",), most=1)
         losses = self.imitation_weight, self.reinforcement.weight
         if not any(losses) and self.back_translation.speaker is None:
-            raise ValueError(
+            raise UserError(
                 "--imitation-weight 0 and --reinforcement.weight 0: the run has no loss; set one "
                 "of them above 0"
             )
@@ -241,7 +242,7 @@ class SpeakerTrainConfig(RunConfig):
         super().__post_init__()
         check_counts(self, ("max_decoded_length",), least=2)
         if self.text.tokens == "pretrained":
-            raise ValueError(
+            raise UserError(
                 "--text.tokens pretrained: a speaker generates words or subwords; choose one of "
                 "these"
             )

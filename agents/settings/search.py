@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from storage.errors import UserError
 from training.settings import check_counts, check_effects, check_numbers
 
 _WEIGHTING = "alpha", "per_word", "per_action"
@@ -41,12 +42,12 @@ class SearchConfig:
         check_numbers(self, ("alpha",), "search.", most=1)
         check_numbers(self, ("metre_cost", "sharpness"), "search.")
         if self.speaker is not None and self.method in {"none", "frontier"}:
-            raise ValueError(
+            raise UserError(
                 f"--search.speaker {self.speaker} requires a search before the walk: add "
                 "--search.method beam or best-first"
             )
         if self.tune is not None and self.speaker is None and self.method != "frontier":
-            raise ValueError(
+            raise UserError(
                 f"--search.tune {self.tune} requires a speaker to weight: add --search.speaker"
             )
         check_effects(self, self._idle(), part="search.")

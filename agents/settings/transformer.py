@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from storage.errors import UserError
 from training.settings import check_counts, check_effects
 
 _PART = "network."  # prefix of the flags
@@ -50,7 +51,7 @@ class TransformerConfig:
         sizes = ("hidden_size", "heads", "feed_forward_size", "text_layers", "panorama_layers")
         check_counts(self, (*sizes, "cross_layers", "max_text_length", "max_steps"), _PART)
         if self.hidden_size % self.heads:
-            raise ValueError(
+            raise UserError(
                 f"--network.hidden-size {self.hidden_size}: must be divisible by --network.heads "
                 f"{self.heads}"
             )
@@ -63,4 +64,4 @@ class TransformerConfig:
             rate = getattr(self, name)
             if not 0 <= rate < 1:
                 flag = name.replace("_", "-")
-                raise ValueError(f"--{_PART}{flag} {rate:g}: must be at least 0 and below 1")
+                raise UserError(f"--{_PART}{flag} {rate:g}: must be at least 0 and below 1")

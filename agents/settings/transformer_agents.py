@@ -7,6 +7,7 @@ from typing import Literal
 from agents.settings.losses import ReinforcementConfig
 from agents.settings.runs import AgentConfig
 from agents.settings.transformer import TransformerConfig
+from storage.errors import UserError
 from training.settings import check_counts, check_numbers
 
 
@@ -23,7 +24,7 @@ class TransformerAgentConfig(AgentConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.text.model != self.network.text_model:
-            raise ValueError(
+            raise UserError(
                 f"--text.model {self.text.model} and --network.text-model "
                 f"{self.network.text_model}: the tokenizer and the text encoder require the same "
                 "model; give both"
@@ -32,7 +33,7 @@ class TransformerAgentConfig(AgentConfig):
         own_text = self.text.model is None and self.language_representation is None
         has_table = own_text and self.network.text_encoder == "transformer"
         if has_table and self.max_instruction_length > longest:
-            raise ValueError(
+            raise UserError(
                 f"--max-instruction-length {self.max_instruction_length}: at most "
                 f"--network.max-text-length, {longest}"
             )
@@ -70,12 +71,12 @@ class MinibatchesConfig(TransformerAgentConfig):
         check_counts(self, ("cloning_iterations",), least=0)
         check_counts(self, ("instructions_per_path",))
         if self.instructions_per_path > self.batch_size:
-            raise ValueError(
+            raise UserError(
                 f"--instructions-per-path {self.instructions_per_path}: at most --batch-size "
                 f"{self.batch_size}"
             )
         if not self.teacher_weight and not self.walks:
-            raise ValueError(
+            raise UserError(
                 "--teacher-weight 0, --sampled-weight 0 and --reinforcement.weight 0: the run has "
                 "no loss; set one of them above 0"
             )

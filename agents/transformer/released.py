@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from storage.errors import UserError
+
 Renaming = tuple[str, str]  # regular expression of a name without prefix, and its replacement
 
 # Prefixes of DistributedDataParallel, of the agent, and of the pre-training model.
@@ -58,7 +60,7 @@ def renamed(
         second_type: New name of the second row of the table of token types.
 
     Raises:
-        ValueError: Two names collide.
+        UserError: Two names collide.
     """
     table = (*_EMBEDDINGS, *parts, *_LAYERS)
     converted: dict[str, Tensor] = {}
@@ -74,7 +76,7 @@ def renamed(
             for pattern, replacement in table:
                 new = re.sub(pattern, replacement, new)
             if new in converted:
-                raise ValueError(f"two weights have the name {new}; the file mixes models")
+                raise UserError(f"two weights have the name {new}; the file mixes models")
             converted[new] = part
     return converted
 
@@ -88,7 +90,7 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], source: str) 
         source: File or description for messages.
 
     Raises:
-        ValueError: Weights are missing, superfluous, or of another shape.
+        UserError: Weights are missing, superfluous, or of another shape.
     """
     own = model.state_dict()
     problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
@@ -98,7 +100,7 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], source: str) 
         if ours != theirs:
             problems.append(f"{name} has shape {theirs} instead of {ours}")
     if problems:
-        raise ValueError(
+        raise UserError(
             f"{source}: {len(problems)} weights do not fit the settings, the first: "
             f"{min(problems)}; use the settings of the published model"
         )
@@ -117,7 +119,7 @@ def read_state(path: str | Path, model: str) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is damaged, or is not such a file.
+        UserError: The file is damaged, or is not such a file.
     """
     path = Path(path)
     if not path.is_file():
@@ -129,7 +131,7 @@ def read_state(path: str | Path, model: str) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
     )
     if not tensors or not weights:
-        raise ValueError(f"{path}: not a state dictionary; give a checkpoint of {model}")
+        raise UserError(f"{path}: not a state dictionary; give a checkpoint of {model}")
     return weights
 
 
@@ -145,12 +147,12 @@ def _read(path: Path) -> Any:
             warnings.simplefilter("ignore")  # torch also warns of files that it then refuses
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: contains objects other than tensors, which are not loaded; save its state "
             "dictionary again"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, KeyError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: damaged, or not a file of weights; copy it again") from error
+        raise UserError(f"{path}: damaged, or not a file of weights; copy it again") from error
 
 
 def _without_prefix(name: str) -> str:

@@ -11,6 +11,7 @@ from agents.envdrop.pretrained import FrozenStates, TextModel, hugging_face_mode
 from agents.envdrop.recurrent import BidirectionalLSTM
 from agents.settings.transformer import TransformerConfig
 from agents.transformer.layers import EPS, SelfAttentionLayer, padding_bias
+from storage.errors import UserError
 
 PAD = 0
 
@@ -54,10 +55,10 @@ class TextEncoder(nn.Module):
         """Encode instructions (E, L), padded with 0 at the end.
 
         Raises:
-            ValueError: L exceeds the table of positions.
+            UserError: L exceeds the table of positions.
         """
         if tokens.shape[1] > self.positions.num_embeddings:
-            raise ValueError(
+            raise UserError(
                 f"{tokens.shape[1]} tokens, but --network.max-text-length is "
                 f"{self.positions.num_embeddings}; shorten the instructions or raise it"
             )
@@ -146,7 +147,7 @@ def _keep_layers(model: Any, name: str, count: int) -> None:
     layers = getattr(getattr(model, "encoder", None), "layer", None)
     if not isinstance(layers, nn.ModuleList) or len(layers) < count:
         size = f"{len(layers)} layers" if isinstance(layers, nn.ModuleList) else "no layers of BERT"
-        raise ValueError(
+        raise UserError(
             f"{name}: the model has {size}, so {count} cannot be kept; lower or omit "
             "--network.text-model-layers"
         )
@@ -164,7 +165,7 @@ def make_text_encoder(
         vocabulary_size: Number of token ids, without `config.text_model`.
 
     Raises:
-        FileNotFoundError, ValueError, ConnectionError: As in `pretrained_text_encoder`.
+        FileNotFoundError, UserError, ConnectionError: As in `pretrained_text_encoder`.
     """
     if config.text_model is not None:
         return pretrained_text_encoder(config)
@@ -181,7 +182,7 @@ def pretrained_text_encoder(config: TransformerConfig, tune: bool = True) -> Pre
         tune: Whether to fine-tune the model.
 
     Raises:
-        FileNotFoundError, ValueError, ConnectionError: The model cannot be read, see
+        FileNotFoundError, UserError, ConnectionError: The model cannot be read, see
             `storage.hugging_face.load_text_model`, or has fewer layers than the settings keep.
     """
     assert config.text_model is not None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from agents.demonstrations.formats.conversations import Conversation
 from agents.vlm_finetuning.records import answer_scores, check_fit, model_inputs, read_records
 from agents.vlm_finetuning.settings import FinetuneVlmConfig
+from storage.errors import UserError
 from storage.extras import import_extra
 from storage.hugging_face import reading
 from training.batches import ShuffledBatchOrder
@@ -67,7 +68,7 @@ class VlmLearner:
         config: Settings.
 
     Raises:
-        FileNotFoundError, ValueError: As for `read_records`, or the model has no chat template.
+        FileNotFoundError, UserError: As for `read_records`, or the model has no chat template.
         OSError: There is no such model.
         ModuleNotFoundError: peft is not installed.
     """
@@ -83,7 +84,7 @@ class VlmLearner:
         with reading(config.model):
             self.processor: Any = AutoProcessor.from_pretrained(config.model)
         if not getattr(self.processor, "chat_template", None):
-            raise ValueError(f"{config.model}: has no chat template; choose a model for dialogues")
+            raise UserError(f"{config.model}: has no chat template; choose a model for dialogues")
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         with reading(config.model):
             base: Any = AutoModelForImageTextToText.from_pretrained(config.model, dtype=dtype)

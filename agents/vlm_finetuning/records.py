@@ -8,6 +8,7 @@ import torch
 
 from agents.demonstrations.formats.conversations import Conversation, read
 from agents.demonstrations.manifest import read_manifest
+from storage.errors import UserError
 from storage.pictures import load_picture
 
 _IGNORED = -100  # label of tokens without a loss, in transformers
@@ -18,11 +19,11 @@ def read_records(folder: Path) -> list[Conversation]:
 
     Raises:
         FileNotFoundError: The folder is not an export, or a file is missing.
-        ValueError: The export has another format, or a record is damaged.
+        UserError: The export has another format, or a record is damaged.
     """
     name = read_manifest(folder)["settings"].get("format")
     if name != "messages":
-        raise ValueError(
+        raise UserError(
             f"{folder}: has the format {name}, but fine-tuning reads messages; export it again "
             "with --format messages"
         )
@@ -93,7 +94,7 @@ def check_fit(records: Sequence[Conversation], folder: Path) -> None:
     """Check that an export has records.
 
     Raises:
-        ValueError: It has none.
+        UserError: It has none.
     """
     if not records:
-        raise ValueError(f"{folder}: has no records; export more episodes")
+        raise UserError(f"{folder}: has no records; export more episodes")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.resuming import parse_run
 from training.settings import (
@@ -81,7 +82,7 @@ class FinetuneVlmConfig:
         check_numbers(self, ("lora_dropout",), most=1)
         check_minutes(self.minutes)
         if not self.lora_rank and self.precision == "bf16":
-            raise ValueError(
+            raise UserError(
                 "--precision bf16 with --lora-rank 0: weights that are trained require fp32; use "
                 "adapters (--lora-rank 16)"
             )
@@ -97,7 +98,7 @@ def parse_finetuning(arguments: Sequence[str], description: str | None = None) -
 
     Raises:
         FileNotFoundError: --resume does not name a run.
-        ValueError: A flag is missing, contradicts the run to resume, or has no effect.
+        UserError: A flag is missing, contradicts the run to resume, or has no effect.
     """
     config = parse_run(
         FinetuneVlmConfig,
@@ -109,7 +110,7 @@ def parse_finetuning(arguments: Sequence[str], description: str | None = None) -
     )
     for name in ("data", "model"):
         if getattr(config, name) is None:
-            raise ValueError(
+            raise UserError(
                 f"--{name} is missing; give an export of clipnav export-demonstrations --format "
                 "messages with --data, and a model with --model"
             )

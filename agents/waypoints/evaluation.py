@@ -36,6 +36,7 @@ from envs.metrics import summarise
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import is_built_in
 from storage import write_text
+from storage.errors import UserError
 from storage.progress import progress_bar
 
 Results = dict[str, dict[str, dict[str, float]]]
@@ -50,7 +51,7 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
 
     Raises:
         FileNotFoundError: The run or a split does not exist.
-        ValueError: The run has other features than those of the encoder, or no continuous task.
+        UserError: The run has other features than those of the encoder, or no continuous task.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -68,20 +69,20 @@ def check_run(config: WaypointConfig, settings: AnyTrainConfig) -> Settings:
     """Return the settings of a run whose agent can walk among places.
 
     Raises:
-        ValueError: The agent cannot, or the task has no continuous version.
+        UserError: The agent cannot, or the task has no continuous version.
     """
     if isinstance(settings, HistoryTrainConfig):
-        raise ValueError(
+        raise UserError(
             f"{config.run}: a run of --agent hamt, which does not walk among places; name a run of "
             "a follower or a map agent"
         )
     if not is_built_in(settings.world):
-        raise ValueError(
+        raise UserError(
             f"{config.run}: trained with --world {settings.world}, which has no floors; name a run "
             "in built-in houses"
         )
     if settings.dataset == "r4r":
-        raise ValueError(f"{config.run}: there is no continuous R4R; name a run of r2r or rxr")
+        raise UserError(f"{config.run}: there is no continuous R4R; name a run of r2r or rxr")
     return settings
 
 
@@ -89,7 +90,7 @@ def open_encoder(config: WaypointConfig, settings: Settings) -> ClipEncoder | No
     """Open the encoder of a run's features, None for a blind agent.
 
     Raises:
-        ValueError: The features of the run are of another encoder.
+        UserError: The features of the run are of another encoder.
     """
     if not settings.vision:
         return None
@@ -97,7 +98,7 @@ def open_encoder(config: WaypointConfig, settings: Settings) -> ClipEncoder | No
     store = feature_store(settings)
     digest = store.metadata.get("weights_sha256")
     if digest != encoder.weights_sha256:
-        raise ValueError(
+        raise UserError(
             f"--encoder {config.encoder}: {config.run} has features of another encoder "
             f"({store.encoder}); name that one"
         )

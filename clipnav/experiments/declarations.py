@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from storage.errors import UserError
+
 DECLARATIONS = "experiments.toml"  # in the folder of the records
 _REMEDY = "correct the file, or restore it with git checkout"
 
@@ -55,11 +57,11 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         parts = self.steps, self.rows, self.budget
         if self.archived is None and not all(parts):
-            raise ValueError("steps, rows and budget are required unless it is archived")
+            raise UserError("steps, rows and budget are required unless it is archived")
         if self.archived is not None and any(parts):
-            raise ValueError("an archived experiment has no steps, rows or budget")
+            raise UserError("an archived experiment has no steps, rows or budget")
         if not self.seeds:
-            raise ValueError("seeds is empty")
+            raise UserError("seeds is empty")
 
     def column_list(self) -> list[Column]:
         """Return all columns as `Column`."""
@@ -74,7 +76,7 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
 
     Raises:
         FileNotFoundError: The folder does not contain declarations.
-        ValueError: The file is invalid; the message names the experiment and the setting.
+        UserError: The file is invalid; the message names the experiment and the setting.
     """
     path = folder / DECLARATIONS
     if not path.is_file():
@@ -85,12 +87,12 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
     try:
         experiments = msgspec.toml.decode(path.read_bytes(), type=dict[str, Experiment])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {error}; {_REMEDY}") from error
+        raise UserError(f"{path}: {error}; {_REMEDY}") from error
     earlier: set[str] = set()
     for name, experiment in experiments.items():
         unknown = ", ".join(sorted({*experiment.requires} - earlier))
         if unknown:
-            raise ValueError(f"{path}: {name} requires {unknown}, not declared above; {_REMEDY}")
+            raise UserError(f"{path}: {name} requires {unknown}, not declared above; {_REMEDY}")
         if experiment.archived is None:
             earlier.add(name)
     return experiments

@@ -12,6 +12,7 @@ from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import Cell, Difference, Record, Uncertain, read_record
 from envs.metrics import SUMMARY_METRICS
 from storage import write_text
+from storage.errors import UserError
 
 _BLOCK = re.compile(r"^<!-- table: (\S+) -->$\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 _DECIMALS = {"m": ".2f", "%": ".1f"}
@@ -31,7 +32,7 @@ def render_pages(docs: Path, experiments: Mapping[str, Experiment]) -> list[Path
         experiments: Experiments by name.
 
     Raises:
-        ValueError: As in `render`.
+        UserError: As in `render`.
     """
     changed = []
     for page in pages_of(docs):
@@ -53,16 +54,16 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
         source: Name of the page, for messages.
 
     Raises:
-        ValueError: A table has no experiment, an archived one has no record, or a marker has no
+        UserError: A table has no experiment, an archived one has no record, or a marker has no
             end.
     """
     if len(_BLOCK.findall(text)) != text.count("<!-- table: "):
-        raise ValueError(f"{source}: a table has no end; add a line <!-- end --> below it")
+        raise UserError(f"{source}: a table has no end; add a line <!-- end --> below it")
 
     def block(match: re.Match[str]) -> str:
         name = match[1]
         if name not in experiments:
-            raise ValueError(f"{source}: table {name!r} has no experiment; declare it")
+            raise UserError(f"{source}: table {name!r} has no experiment; declare it")
         record, experiment = read_record(folder, name), experiments[name]
         if record is not None:
             body = f"{render_table(record, experiment)}\n\n{provenance(record, experiment)}"
@@ -70,7 +71,7 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
             command = f"`clipnav reproduce {name}` ({experiment.budget})"
             body = f"*{name}: not measured yet; {command} measures it.*"
         else:
-            raise ValueError(
+            raise UserError(
                 f"{source}: table {name!r} has no record, and its experiment is archived; restore "
                 "the record with git checkout"
             )
@@ -83,11 +84,11 @@ def render_table(record: Record, experiment: Experiment) -> str:
     """Return a record as a Markdown table, with left-aligned columns before the first number.
 
     Raises:
-        ValueError: The columns of the record are not those of the declaration.
+        UserError: The columns of the record are not those of the declaration.
     """
     columns = experiment.column_list()
     if record.columns != tuple(column.name for column in columns):
-        raise ValueError(
+        raise UserError(
             f"{record.experiment}: the columns of the record and of the declaration differ; run "
             "clipnav reproduce again, or correct the declaration"
         )

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from storage.errors import UserError
+
 PACKAGES = ("numpy", "torch", "gymnasium")
 
 
@@ -33,7 +35,7 @@ def commit(checkout: Path) -> str:
     Pages and records are not counted as changes, because they do not affect figures.
 
     Raises:
-        ValueError: The folder is not a git checkout, or git is not installed.
+        UserError: The folder is not a git checkout, or git is not installed.
     """
     name = _git(checkout, "rev-parse", "--short", "HEAD")
     changed = _git(
@@ -53,7 +55,7 @@ def _git(checkout: Path, *arguments: str) -> str:
             ["git", "-C", checkout, *arguments], capture_output=True, text=True, check=True
         )
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        raise ValueError(
+        raise UserError(
             f"{checkout}: git cannot name the commit of this folder; run clipnav reproduce in a "
             "git checkout of clipnav, with git installed"
         ) from error

@@ -8,6 +8,7 @@ import msgspec
 
 from clipnav.experiments.provenance import Machine
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 
 _REMEDY = "restore it with git checkout, or run clipnav reproduce with its name"
@@ -63,7 +64,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"a row does not have {len(self.columns)} cells")
+            raise UserError(f"a row does not have {len(self.columns)} cells")
 
 
 def record_path(folder: Path, name: str) -> Path:
@@ -75,7 +76,7 @@ def read_record(folder: Path, name: str) -> Record | None:
     """Read the record of an experiment; None if there is none.
 
     Raises:
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     path = record_path(folder, name)
     if not path.is_file():
@@ -83,7 +84,7 @@ def read_record(folder: Path, name: str) -> Record | None:
     try:
         return msgspec.convert(read_json(path, _REMEDY), Record)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{path}: {error}; {_REMEDY}") from error
+        raise UserError(f"{path}: {error}; {_REMEDY}") from error
 
 
 def write_record(folder: Path, record: Record) -> None:

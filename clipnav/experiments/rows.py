@@ -7,6 +7,7 @@ from typing import Any
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import Cell, Difference, Uncertain
 from envs.metrics import SUMMARY_METRICS, seed_interval
+from storage.errors import UserError
 from storage.json_files import read_json
 
 _REMEDY = "correct the declaration, or remove the folder of the experiment to run it again"
@@ -31,7 +32,7 @@ def read_rows(experiment: Experiment, folder: Path) -> tuple[tuple[Cell, ...], .
 
     Raises:
         FileNotFoundError: A file does not exist.
-        ValueError: A file is damaged or lacks a key.
+        UserError: A file is damaged or lacks a key.
     """
     reader = _Reader(experiment, folder)
     columns = experiment.column_list()
@@ -78,7 +79,7 @@ class _Reader:
         name = " / ".join(keys)
         for key in keys:
             if not isinstance(value, dict) or key not in value:
-                raise ValueError(f"{path}: there is no {name!r}; {_REMEDY}")
+                raise UserError(f"{path}: there is no {name!r}; {_REMEDY}")
             value = value[key]
         if isinstance(value, dict):
             value = value.get("over_seeds", value.get("value", value))
@@ -91,7 +92,7 @@ def _to_cell(value: Any, factor: float, is_difference: bool, source: str) -> Cel
     if isinstance(value, int | float):
         return factor * value
     if not isinstance(value, dict) or value.keys() != {"mean", "low", "high"}:
-        raise ValueError(f"{source} is neither a number nor an interval; {_REMEDY}")
+        raise UserError(f"{source} is neither a number nor an interval; {_REMEDY}")
     mean, low, high = (value[name] for name in ("mean", "low", "high"))
     if high is None:  # a single seed
         return factor * mean

@@ -23,6 +23,7 @@ from clipnav.experiments.provenance import Machine, commit, machine, today
 from clipnav.experiments.records import Record
 from clipnav.experiments.rows import read_rows
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import run_jobs
@@ -81,7 +82,7 @@ def finished_steps(folder: Path) -> list[FinishedStep]:
     """Return the finished steps in the folder of an experiment.
 
     Raises:
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     path = folder / FINISHED
     if not path.is_file():
@@ -90,7 +91,7 @@ def finished_steps(folder: Path) -> list[FinishedStep]:
     try:
         return msgspec.convert(read_json(path, remedy), list[FinishedStep])
     except msgspec.ValidationError as error:
-        raise ValueError(f"{path}: {error}; {remedy}") from error
+        raise UserError(f"{path}: {error}; {remedy}") from error
 
 
 def run_experiment(
@@ -107,13 +108,13 @@ def run_experiment(
         output: Folder that contains the folder of the outputs of each experiment.
 
     Raises:
-        ValueError: The experiment is archived, or the results lack a value.
+        UserError: The experiment is archived, or the results lack a value.
         ChildProcessError: A step failed; the message contains its error.
         OutputInUseError: Another process runs the experiment in this folder.
     """
     experiment, folder = experiments[name], output / name
     if experiment.archived is not None:
-        raise ValueError(
+        raise UserError(
             f"{name}: the current code cannot rerun this experiment: {experiment.archived}; check "
             "out the commit that its page names"
         )

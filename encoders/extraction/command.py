@@ -20,6 +20,7 @@ from encoders.extraction.encoding import (
 from encoders.extraction.ray_engine import ray_rows
 from encoders.extraction.view_sources import ViewSource
 from encoders.extraction.world_views import Viewpoints, load_views, view_source
+from storage.errors import UserError
 from storage.features.opening import open_store
 from storage.features.shards import Shard, is_finished, merge_shards
 from storage.locks import sole_writer
@@ -48,31 +49,31 @@ def store_paths(arguments: ExtractArguments) -> list[Path]:
     """Return the path of each encoder's store.
 
     Raises:
-        ValueError: The path is missing or ambiguous, or two stores have the same path.
+        UserError: The path is missing or ambiguous, or two stores have the same path.
     """
     from envs.worlds import world_files
 
     output, folder = arguments.output, arguments.output_dir
     if output is not None and folder is not None:
-        raise ValueError("--output and --output-dir exclude each other; give one of them")
+        raise UserError("--output and --output-dir exclude each other; give one of them")
     if folder is not None:
         suffix = "-random" if arguments.random_weights else ""
         paths = [folder / f"{Path(name).name}{suffix}.safetensors" for name in arguments.encoder]
         repeated = {path for path in paths if paths.count(path) > 1}
         if repeated:
-            raise ValueError(
+            raise UserError(
                 f"{min(repeated)}: two encoders have this name; run the command for each"
             )
         return paths
     if len(arguments.encoder) != 1:
-        raise ValueError(
+        raise UserError(
             f"{len(arguments.encoder)} encoders require a folder for their stores; give "
             "--output-dir"
         )
     if output is None and arguments.world == "houses-standard":
         output = world_files("houses-standard").features
     if output is None:
-        raise ValueError("the path of the feature store is missing; give it with --output")
+        raise UserError("the path of the feature store is missing; give it with --output")
     return [output]
 
 
@@ -108,10 +109,10 @@ def extract_with_ray(
     """Encode viewpoints with one encoder on a Ray cluster.
 
     Raises:
-        ValueError: There are several encoders.
+        UserError: There are several encoders.
     """
     if len(arguments.encoder) > 1:
-        raise ValueError("--engine ray supports one encoder only; run the command for each")
+        raise UserError("--engine ray supports one encoder only; run the command for each")
     ((path, encoder),) = encoders.items()
     # Workers may have other CPUs: they use the precision that "auto" selected here, which the store
     # records.
@@ -126,11 +127,11 @@ def load_encoders(arguments: ExtractArguments) -> list[ClipEncoder]:
     """Load the encoders that the command selects.
 
     Raises:
-        ValueError: The number of weights differs from the number of encoders.
+        UserError: The number of weights differs from the number of encoders.
     """
     names, tags = arguments.encoder, arguments.pretrained
     if tags and len(tags) != len(names):
-        raise ValueError(
+        raise UserError(
             f"--pretrained has {len(tags)} weights for {len(names)} encoders; give one for each, "
             '"none" for a folder'
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from encoders.clip import ClipEncoder
+from storage.errors import UserError
 from storage.features.partial_store import PartialStore
 from storage.features.view_grid import NUM_VIEWS
 from storage.locks import sole_writer
@@ -59,7 +60,7 @@ def encode_viewpoints_with(
         metadata: Additional metadata of the stores, such as the field of view.
 
     Raises:
-        ValueError: Input sizes differ, there are no encoders, a partial file belongs to another
+        UserError: Input sizes differ, there are no encoders, a partial file belongs to another
             run, or the shape or number of views is wrong.
         OutputInUseError: Another process writes one of the stores.
     """
@@ -80,12 +81,12 @@ def common_image_size(encoders: Mapping[Any, ClipEncoder]) -> tuple[int, int]:
     """Return the input size (height, width) in pixels that all encoders share.
 
     Raises:
-        ValueError: Input sizes differ, or there are no encoders.
+        UserError: Input sizes differ, or there are no encoders.
     """
     sizes = {encoder.image_size: encoder.name for encoder in encoders.values()}
     if len(sizes) != 1:
         listed = ", ".join(f"{name} {size[0]} x {size[1]}" for size, name in sizes.items())
-        raise ValueError(
+        raise UserError(
             f"encoders that share views must have one input size, but there are: "
             f"{listed or 'none'}; run the command for each encoder"
         )
@@ -96,10 +97,10 @@ def view_features(key: str, views: np.ndarray, encoder: ClipEncoder) -> np.ndarr
     """Encode a viewpoint's views (36, H, W, 3) as features (36, D) float32.
 
     Raises:
-        ValueError: The number of views is not 36.
+        UserError: The number of views is not 36.
     """
     if views.ndim != 4 or views.shape[0] != NUM_VIEWS:
-        raise ValueError(f"{key}: views have shape {views.shape}, not ({NUM_VIEWS}, H, W, 3)")
+        raise UserError(f"{key}: views have shape {views.shape}, not ({NUM_VIEWS}, H, W, 3)")
     return encoder.pooled(views)
 
 
@@ -113,7 +114,7 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
         stores: Stores to write.
 
     Raises:
-        ValueError: As for `encode_viewpoints_with`.
+        UserError: As for `encode_viewpoints_with`.
         OutputInUseError: Another process writes one of the stores.
     """
     with sole_writer(*(store.path for store in stores)), ExitStack() as stack:

@@ -15,6 +15,7 @@ import numpy as np
 
 from envs.panoramas.skyboxes import DamagedSkyboxError
 from envs.panoramas.view_geometry import VFOV, Geometry, cut_views, geometry_metadata
+from storage.errors import UserError
 from storage.processes import WorkerPool
 
 _LOG = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class ViewSource:
         """Return the views (36, height, width, 3) uint8 of a viewpoint, of `image_size`.
 
         Raises:
-            KeyError: The scan or the viewpoint is unknown.
+            UnknownNameError: The scan or the viewpoint is unknown.
             FileNotFoundError: The image or the scan's navigation graph is missing.
             DamagedSkyboxError: A file of the skybox is damaged.
         """
@@ -71,7 +72,7 @@ class ViewSource:
         """Return the views of a (scan, viewpoint), or None to skip one with a damaged skybox.
 
         Raises:
-            KeyError, FileNotFoundError, DamagedSkyboxError: As for `views`.
+            UnknownNameError, FileNotFoundError, DamagedSkyboxError: As for `views`.
         """
         try:
             return self.views(*viewpoint)
@@ -109,9 +110,9 @@ def _cutter(source: ViewSource) -> _WorldCutter:
         return _house_cutter(source)
     if source.world not in get_args(SourceWorld):
         worlds = ", ".join(get_args(SourceWorld))
-        raise ValueError(f"world {source.world!r} is unknown; use one of {worlds}")
+        raise UserError(f"world {source.world!r} is unknown; use one of {worlds}")
     if source.scan_dir is None:
-        raise ValueError(f"world '{source.world}' requires the folder of its scans; give scan_dir")
+        raise UserError(f"world '{source.world}' requires the folder of its scans; give scan_dir")
     if source.world == "habitat":
         from envs.habitat.client import shared_server
         from envs.panoramas.habitat_panoramas import HabitatPanoramas
@@ -119,7 +120,7 @@ def _cutter(source: ViewSource) -> _WorldCutter:
         server = shared_server(gpu_device_id=source.gpu_device_id)
         return HabitatPanoramas(source.scan_dir, source.connectivity_dir, drawer=server).views36
     if source.connectivity_dir is None:
-        raise ValueError(
+        raise UserError(
             "world 'matterport' requires the folder of its navigation graphs; give connectivity_dir"
         )
     from envs.panoramas.matterport_panoramas import MatterportPanoramas

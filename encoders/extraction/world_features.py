@@ -12,6 +12,7 @@ from encoders.extraction.encoding import StoreToFill, fill_stores
 from encoders.extraction.view_sources import SourceWorld, ViewSource
 from encoders.extraction.world_views import Viewpoints, load_views, view_source
 from envs.arguments import check_choice, picture_size
+from storage.errors import UserError
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
@@ -34,7 +35,7 @@ class WorldViews:
         scans: Scans to list; all scans of the world if empty.
 
     Raises:
-        ValueError: A value is out of range.
+        UserError: A value is out of range.
     """
 
     world: SourceWorld = "houses"
@@ -48,7 +49,7 @@ class WorldViews:
         check_choice("world", self.world, SourceWorld)
         picture_size("image_size", self.image_size)
         if isinstance(self.scans, str):
-            raise ValueError(f"scans {self.scans!r} must be a tuple: ({self.scans!r},)")
+            raise UserError(f"scans {self.scans!r} must be a tuple: ({self.scans!r},)")
 
     @cached_property
     def viewpoints(self) -> list[tuple[str, str]]:
@@ -56,7 +57,7 @@ class WorldViews:
 
         Raises:
             FileNotFoundError: The navigation graph of a scan is missing.
-            ValueError: The world requires a folder that is not given.
+            UserError: The world requires a folder that is not given.
         """
         return list(self._located[1].values())
 
@@ -64,9 +65,9 @@ class WorldViews:
         """Return the views of a viewpoint, (36, height, width, 3) uint8 RGB.
 
         Raises:
-            KeyError: The scan or the viewpoint is unknown.
+            UnknownNameError: The scan or the viewpoint is unknown.
             FileNotFoundError: An image, a 3D model or the navigation graph is missing.
-            ValueError: An image is damaged.
+            UserError: An image is damaged.
         """
         return self._located[0].views(scan, viewpoint)
 
@@ -92,7 +93,7 @@ class WorldViews:
                 `if __name__ == "__main__":`, as for any use of `multiprocessing`.
 
         Raises:
-            ValueError: `encode` returns another shape, features are not finite, or the partial file
+            UserError: `encode` returns another shape, features are not finite, or the partial file
                 was written with other settings.
         """
         source, viewpoints = self._located
@@ -126,7 +127,7 @@ class WorldViews:
 def _checked(features: np.ndarray, key: str) -> np.ndarray:
     features = np.asarray(features)
     if features.ndim != 2 or len(features) != NUM_VIEWS:
-        raise ValueError(
+        raise UserError(
             f"{key}: encode returned features of shape {features.shape}; it must return "
             f"({NUM_VIEWS}, D)"
         )

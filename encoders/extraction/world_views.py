@@ -9,6 +9,7 @@ import numpy as np
 from encoders.extraction.arguments import ExtractArguments
 from encoders.extraction.prefetch import prefetched
 from encoders.extraction.view_sources import ViewSource
+from storage.errors import UserError
 
 # (scan, viewpoint) by the key of a feature store's row.
 Viewpoints = Mapping[str, tuple[str, str]]
@@ -70,7 +71,7 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
     """Return the folder of the skyboxes or 3D models; build the built-in houses' models if needed.
 
     Raises:
-        ValueError: --scan-dir is required.
+        UserError: --scan-dir is required.
         ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
         FileNotFoundError: The named Python does not exist.
     """
@@ -79,7 +80,7 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
     if arguments.world == "matterport" and arguments.data_dir is not None:
         return arguments.data_dir / "matterport" / "v1" / "scans"
     if arguments.data_dir is not None:
-        raise ValueError(
+        raise UserError(
             "--world habitat with --data-dir requires 3D models; give their folder with --scan-dir"
         )
     from envs.habitat.interpreter import habitat_python

@@ -30,6 +30,7 @@ from encoders.pretraining.zero_shot import ZeroShotScores, zero_shot_scores
 from envs.houses.rendering.training_panoramas import HousePictures
 from envs.houses.views.view_facts import ViewFacts
 from storage import write_text
+from storage.errors import UserError
 from storage.locks import sole_writer
 from training.run_folder import run_folder
 from training.settings import CONFIG, to_json
@@ -64,7 +65,7 @@ def main(config: PretrainConfig) -> None:
     Raises:
         FileExistsError: --output already contains a run.
         OutputInUseError: Another process writes the run or the exported model.
-        ValueError: No house remains to train on, or the set has fewer houses.
+        UserError: No house remains to train on, or the set has fewer houses.
     """
     scans = training_scans(config)
     run = run_folder(config)
@@ -100,19 +101,19 @@ def training_scans(config: PretrainConfig) -> Sequence[str]:
     """Return the houses that are used, held-out ones included.
 
     Raises:
-        ValueError: The set has fewer houses, or no house remains to train on.
+        UserError: The set has fewer houses, or no house remains to train on.
     """
     from envs.houses.building.sets import HOUSE_SETS
 
     scans = HOUSE_SETS[config.set].scans["train"]
     if config.houses is not None and config.houses > len(scans):
-        raise ValueError(
+        raise UserError(
             f"--houses {config.houses}: the set {config.set} has only {len(scans)} houses to train "
             "on; give a smaller number"
         )
     scans = scans[: config.houses]
     if not 0 <= config.held_out < len(scans):
-        raise ValueError(
+        raise UserError(
             f"--held-out {config.held_out} of {len(scans)} houses is negative or leaves no "
             f"house to train on; give 0 to {len(scans) - 1}, or more --houses"
         )

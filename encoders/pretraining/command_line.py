@@ -23,7 +23,7 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
 
     Raises:
         FileNotFoundError: --resume does not name a run.
-        ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
+        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
 
     def defaults() -> PretrainConfig:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes, idle_training_settings
 from training.tracking import TrackerName
@@ -112,12 +113,12 @@ class PretrainConfig:
         check_counts(self, ("extra_positions", "seed"), least=0)
         check_minutes(self.minutes)
         if not 0 < self.labelled_fraction <= 1:
-            raise ValueError(
+            raise UserError(
                 f"--labelled-fraction {self.labelled_fraction:g}: must be greater than 0 and at "
                 "most 1"
             )
         if self.labelled_fraction < 1 and self.minutes is not None:
-            raise ValueError(
+            raise UserError(
                 "--labelled-fraction and --minutes exclude each other, because the number of views "
                 "is unknown until the end of the run; give --iterations"
             )

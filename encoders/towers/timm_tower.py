@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from storage.errors import UserError
+
 # Poolings that can be applied to a single cell.
 _LOCAL_POOLS = ("", "avg", "map")
 _KEPT_SIZES = 16
@@ -62,12 +64,12 @@ class TimmTower:
         """Apply the head to each cell alone and return unit vectors (N, h, w, D).
 
         Raises:
-            ValueError: The head reads a class token.
+            UserError: The head reads a class token.
         """
         trunk = self.visual.trunk
         pool = getattr(trunk, "global_pool", "")
         if "pool" in dict(self.visual.head.named_children()) or pool not in _LOCAL_POOLS:
-            raise ValueError(
+            raise UserError(
                 f"a {type(trunk).__name__} with pooling '{pool}' has no dense features; "
                 "use grid features, or a ResNet or ViT of open_clip"
             )
@@ -105,7 +107,7 @@ class TimmTower:
 
     def _refuse(self, mask: torch.Tensor | None) -> None:
         if mask is not None:
-            raise ValueError(
+            raise UserError(
                 f"a {type(self.visual.trunk).__name__} does not support masked padding; use fit "
                 "'stretch' or 'native'"
             )

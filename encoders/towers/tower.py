@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import torch
 
+from storage.errors import UserError
+
 
 class Tower(Protocol):
     """An image tower.
@@ -53,7 +55,7 @@ def image_tower(visual: Any, trained: bool = False) -> Tower:
         trained: Train the position embeddings of a VisionTransformer for images of any size.
 
     Raises:
-        ValueError: The class of the module is not supported.
+        UserError: The class of the module is not supported.
     """
     from open_clip.modified_resnet import ModifiedResNet
     from open_clip.timm_model import TimmModel
@@ -68,6 +70,6 @@ def image_tower(visual: Any, trained: bool = False) -> Tower:
         if isinstance(visual, kind):
             return tower(visual, trained) if kind is VisionTransformer else tower(visual)
     names = ", ".join(kind.__name__ for kind in kinds)
-    raise ValueError(
+    raise UserError(
         f"image towers of class {type(visual).__name__} are not supported; use one of {names}"
     )

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from encoders.towers.attention import self_attention, value_projection
 from encoders.towers.positions import Positions
+from storage.errors import UserError
 
 # Computes the attention of a block over tokens (N, L, C) after its first layer norm.
 Attention = Callable[[Any, torch.Tensor], torch.Tensor]
@@ -99,7 +100,7 @@ class ViTTower:
             return visual._pool(x)[0]
         if self._pooler is not None:
             if visual.attn_pool_contrastive is not None:
-                raise ValueError(
+                raise UserError(
                     "a tower with two poolers does not support masked padding; use fit 'stretch' "
                     "or 'native'"
                 )

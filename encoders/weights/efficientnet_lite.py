@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.errors import UserError
 from storage.extras import check_extra
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def imagenet_weights() -> "dict[str, torch.Tensor]":
 
     Raises:
         ModuleNotFoundError: The package with the weights is not installed.
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     from encoders.weights.weight_files import read_weights
 
@@ -90,15 +91,13 @@ def timm_name(name: str) -> str:
     """Return timm's name of a weight.
 
     Raises:
-        ValueError: The network has no such weight.
+        UserError: The network has no such weight.
     """
     match = _BLOCK.fullmatch(name)
     if match is None:
         outer, _, weight = name.partition(".")
         if outer not in _OUTER:
-            raise ValueError(
-                f"{NAME}: {name} is not part of the network; install the package again"
-            )
+            raise UserError(f"{NAME}: {name} is not part of the network; install the package again")
         return f"{_OUTER[outer]}.{weight}"
     number, layer, weight = int(match[1]), match[2], match[3]
     layers = _OTHER if number else _FIRST
@@ -107,5 +106,5 @@ def timm_name(name: str) -> str:
         number -= _STAGES[stage]
         stage += 1
     if stage == len(_STAGES) or layer not in layers:
-        raise ValueError(f"{NAME}: {name} is not part of the network; install the package again")
+        raise UserError(f"{NAME}: {name} is not part of the network; install the package again")
     return f"blocks.{stage}.{number}.{layers[layer]}.{weight}"

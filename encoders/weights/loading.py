@@ -14,8 +14,8 @@ from encoders.weights.model_config import (
     check_preprocess_config,
 )
 from encoders.weights.origins import LOCAL, Origin, find_origin
+from storage.errors import UserError, in_one_line
 from storage.hugging_face import check_folder, reading, text_model_config
-from storage.messages import in_one_line
 
 _SEED = 0  # fixed, so that an interrupted command with random weights resumes with the same ones
 
@@ -40,12 +40,12 @@ def load_model(
     Raises:
         FileNotFoundError: A folder or file is missing.
         ModuleNotFoundError: The package with the weights of "efficientnet-lite0" is not installed.
-        ValueError: Model or weights are unknown to open_clip, a file is damaged, or neither weights
+        UserError: Model or weights are unknown to open_clip, a file is damaged, or neither weights
             nor random weights are requested.
         ConnectionError: The weights cannot be downloaded.
     """
     if random_weights and pretrained is not None:
-        raise ValueError(
+        raise UserError(
             f"random weights and the weights {pretrained!r} exclude each other; give one of them"
         )
     origin = find_origin(name_or_path, pretrained, random_weights)
@@ -116,7 +116,7 @@ def _check_towers(model: Any, tokenizer: Any, origin: Origin) -> None:
         with torch.inference_mode():
             model.eval().encode_text(tokenizer(["a room"]))
     except Exception as error:  # open_clip and transformers raise many types for a wrong size
-        raise ValueError(
+        raise UserError(
             f"{origin.file}: the text tower does not accept the tokens of its tokenizer "
             f"({in_one_line(error)}); {REMEDY}"
         ) from error
@@ -128,7 +128,7 @@ def _check_towers(model: Any, tokenizer: Any, origin: Origin) -> None:
         and fixed is not None
         and tuple(fixed) != ((size, size) if isinstance(size, int) else tuple(size))
     ):
-        raise ValueError(
+        raise UserError(
             f"{origin.file}: the image tower requires images of {tuple(fixed)} pixels, not of "
             f"{size}; {REMEDY}"
         )
@@ -165,7 +165,7 @@ def build_image_tower(description: dict[str, Any], source: str) -> Any:
         source: File of the description, for error messages.
 
     Raises:
-        ValueError: The description is damaged.
+        UserError: The description is damaged.
     """
     config = check_model_config(description.get("model_cfg"), source)
     preprocessing = check_preprocess_config(description.get("preprocess_cfg") or {}, source)

@@ -9,6 +9,7 @@ import torch
 
 from encoders.weights.model_config import REMEDY, check_model_config, check_preprocess_config
 from storage import atomic_write, write_text
+from storage.errors import UserError
 from storage.json_files import read_json_object
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
@@ -45,7 +46,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Raises:
         FileNotFoundError: The configuration or the weights are missing.
-        ValueError: The configuration is damaged.
+        UserError: The configuration is damaged.
     """
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / file).is_file():
@@ -61,14 +62,14 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     config = read_json_object(path, REMEDY)
     unknown = sorted(config.keys() - {"model_cfg", "preprocess_cfg"})
     if unknown or "model_cfg" not in config:
         field = repr(unknown[0]) if unknown else "'model_cfg'"
         problem = "is not a field of open_clip's configurations" if unknown else "is missing"
-        raise ValueError(f"{path}: {field} {problem}; {REMEDY}")
+        raise UserError(f"{path}: {field} {problem}; {REMEDY}")
     preprocessing = config.get("preprocess_cfg") or {}
     return (
         check_model_config(config["model_cfg"], str(path)),

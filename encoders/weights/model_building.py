@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from encoders.weights.model_config import REMEDY
-from storage.messages import in_one_line
+from storage.errors import UserError, in_one_line
 
 _MATCH_REMEDY = "give the model that they were trained with, or the weights of this model"
 _POSITIONS = {"visual.positional_embedding", "positional_embedding", "text.positional_embedding"}
@@ -35,14 +35,14 @@ def build_model(
             as open_clip does.
 
     Raises:
-        ValueError: The model cannot be built, or the weights do not match it.
+        UserError: The model cannot be built, or the weights do not match it.
     """
     with torch.device("meta"):
         probe = _build(config, source)
     if weights is None:
         count = sum(weight.numel() for weight in probe.parameters())
         if count > _MOST_WEIGHTS:
-            raise ValueError(f"{source}: describes {count} weights, more than any CLIP; {REMEDY}")
+            raise UserError(f"{source}: describes {count} weights, more than any CLIP; {REMEDY}")
         return _build(config, source)
     state = _converted(weights, probe, source, resize_positions)
     _check_shapes(state, probe, source)
@@ -55,7 +55,7 @@ def check_fit(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], so
     """Check that weights match a checked configuration exactly.
 
     Raises:
-        ValueError: The model cannot be built, or the weights do not match it.
+        UserError: The model cannot be built, or the weights do not match it.
     """
     with torch.device("meta"):
         _check_shapes(weights, _build(config, source), source)
@@ -74,7 +74,7 @@ def _check_shapes(weights: Mapping[str, torch.Tensor], model: nn.Module, source:
         problem = f"{name} is not part of the model"
     else:
         problem = f"{name} has shape {actual[name]}, not {expected[name]}"
-    raise ValueError(
+    raise UserError(
         f"{source}: the weights do not match the model: {problem} ({len(wrong)} mismatches in "
         f"all); {_MATCH_REMEDY}"
     )
@@ -97,7 +97,7 @@ def _build(config: Mapping[str, Any], source: str) -> nn.Module:
     try:
         return kind(**own)
     except Exception as error:  # open_clip, timm and transformers raise many types
-        raise ValueError(
+        raise UserError(
             f"{source}: open_clip cannot build a model from this configuration "
             f"({in_one_line(error)}); {REMEDY}"
         ) from error
@@ -134,7 +134,7 @@ def _converted(
             resize_pos_embed(state, untyped)
             resize_text_pos_embed(state, untyped)
     except Exception as error:  # open_clip's functions expect weights of the right shapes
-        raise ValueError(
+        raise UserError(
             f"{source}: the weights do not match the model ({in_one_line(error)}); {_MATCH_REMEDY}"
         ) from error
     # transformers saved position indices among the weights until version 4.31.

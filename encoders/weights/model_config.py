@@ -10,6 +10,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from storage.errors import UserError
+
 # Bounds of the fields that determine the size of a model; far beyond those of all known models.
 _RANGES = {
     "embed_dim": (1, 1 << 16),
@@ -66,7 +68,7 @@ def check_model_config(config: Any, source: str) -> dict[str, Any]:
         source: File or model name, for error messages.
 
     Raises:
-        ValueError: A field is unknown, missing, of a wrong type or out of range.
+        UserError: A field is unknown, missing, of a wrong type or out of range.
     """
     from open_clip.coca_model import MultimodalCfg
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg
@@ -74,7 +76,7 @@ def check_model_config(config: Any, source: str) -> dict[str, Any]:
     checked = _fields(config, "model_cfg", source)
     for name in ("embed_dim", *_PARTS[:2]):
         if name not in checked:
-            raise ValueError(f"{source}: model_cfg.{name} is missing; {REMEDY}")
+            raise UserError(f"{source}: model_cfg.{name} is missing; {REMEDY}")
     top = {name: value for name, value in checked.items() if name not in _PARTS}
     _check_types(top, _TOP, "model_cfg", source)
     kinds = zip(_PARTS, (CLIPVisionCfg, CLIPTextCfg, MultimodalCfg), strict=True)
@@ -93,7 +95,7 @@ def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
     """Validate open_clip's `preprocess_cfg` and return a copy.
 
     Raises:
-        ValueError: A field is unknown, of a wrong type or out of range.
+        UserError: A field is unknown, of a wrong type or out of range.
     """
     from open_clip.transform import PreprocessCfg
 
@@ -102,7 +104,7 @@ def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
     for name in ("mean", "std"):
         values = checked.get(name, (1, 1, 1))
         if len(values) != 3 or (name == "std" and min(values) <= 0):
-            raise ValueError(
+            raise UserError(
                 f"{source}: preprocess_cfg.{name} is {values}, not one number "
                 f"{'above 0 ' if name == 'std' else ''}for each of red, green and blue; {REMEDY}"
             )
@@ -112,7 +114,7 @@ def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
 def _fields(value: Any, name: str, source: str) -> dict[str, Any]:
     """Copy a JSON object without its null values, which mean the default."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"{source}: {name} is not a JSON object; {REMEDY}")
+        raise UserError(f"{source}: {name} is not a JSON object; {REMEDY}")
     return {key: entry for key, entry in value.items() if entry is not None}
 
 
@@ -122,17 +124,17 @@ def _check_types(
     for name, value in values.items():
         field = f"{source}: {part}.{name}"
         if name not in kinds:
-            raise ValueError(f"{field} is not a field of open_clip; {REMEDY}")
+            raise UserError(f"{field} is not a field of open_clip; {REMEDY}")
         try:
             msgspec.convert(value, kinds[name])
         except msgspec.ValidationError as error:
-            raise ValueError(f"{field} is {_shortened(value)}: {error}; {REMEDY}") from error
+            raise UserError(f"{field} is {_shortened(value)}: {error}; {REMEDY}") from error
         low, high = _RANGES.get(name, (-_LARGEST, _LARGEST))
         if not all(low <= number <= high for number in _numbers(value)):
-            raise ValueError(f"{field} is {_shortened(value)}, not from {low} to {high}; {REMEDY}")
+            raise UserError(f"{field} is {_shortened(value)}, not from {low} to {high}; {REMEDY}")
         if value not in _CHOICES.get(name, (value,)):
             known = ", ".join(_CHOICES[name])
-            raise ValueError(f"{field} is {_shortened(value)}, not one of {known}; {REMEDY}")
+            raise UserError(f"{field} is {_shortened(value)}, not one of {known}; {REMEDY}")
 
 
 def _numbers(value: Any) -> Iterator[float]:
@@ -160,7 +162,7 @@ def _check_vision(values: Mapping[str, Any], field: str) -> None:
 
         # Any other name, such as one with "hf-hub:", would be downloaded.
         if not timm.is_model(config["timm_model_name"]):
-            raise ValueError(f"{field}.timm_model_name: timm has no such model; {REMEDY}")
+            raise UserError(f"{field}.timm_model_name: timm has no such model; {REMEDY}")
         return
     size = config["image_size"]
     height, width = (size, size) if isinstance(size, int) else size
@@ -170,12 +172,12 @@ def _check_vision(values: Mapping[str, Any], field: str) -> None:
         stride, channels = _RESNET_STRIDE, _RESNET_STRIDE * config["width"]
     heads = channels // config["head_width"]
     if heads < 1 or channels % heads:
-        raise ValueError(
+        raise UserError(
             f"{field}: width {config['width']} cannot be divided into heads of head_width "
             f"{config['head_width']}; {REMEDY}"
         )
     if min(height, width) < stride or (height // stride) * (width // stride) > _MOST_CELLS:
-        raise ValueError(
+        raise UserError(
             f"{field}: image_size {size} has no or too many grid cells of {stride} x {stride} "
             f"pixels; {REMEDY}"
         )
@@ -186,7 +188,7 @@ def _check_text(values: Mapping[str, Any], field: str) -> None:
 
     config = {**vars(CLIPTextCfg()), **values}
     if not config["hf_model_name"] and config["width"] % config["heads"]:
-        raise ValueError(
+        raise UserError(
             f"{field}: width {config['width']} cannot be divided among {config['heads']} heads; "
             f"{REMEDY}"
         )

@@ -12,6 +12,7 @@ from encoders.weights.local_dir import write_local_dir
 from encoders.weights.model_building import check_fit
 from encoders.weights.model_config import check_model_config
 from encoders.weights.weight_files import read_weights
+from storage.errors import UserError
 
 # Sizes that OpenAI's files store among the weights; open_clip refuses them.
 _EXTRAS = ("input_resolution", "context_length", "vocab_size")
@@ -30,7 +31,7 @@ def read_openai_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], bool
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: The file contains more than tensors, or is damaged.
+        UserError: The file contains more than tensors, or is damaged.
     """
     weights, archive = read_weights(Path(path), _EXTRAS)
     marked = archive or bool(set(_EXTRAS) & set(weights))
@@ -47,7 +48,7 @@ def openai_model_config(
         source: File of the weights, for error messages.
 
     Raises:
-        ValueError: A tensor that every CLIP has is missing or has a wrong shape.
+        UserError: A tensor that every CLIP has is missing or has a wrong shape.
     """
     shapes = _Shapes(weights, source)
     vision = _vit_config(shapes) if "visual.proj" in weights else _resnet_config(shapes)
@@ -85,7 +86,7 @@ def write_clip(
         source: File of the weights, for error messages.
 
     Raises:
-        ValueError: The weights do not match the configuration.
+        UserError: The weights do not match the configuration.
     """
     from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
@@ -113,12 +114,12 @@ class _Shapes:
         """Return the shape of a tensor.
 
         Raises:
-            ValueError: The tensor is missing, or has another number of dimensions.
+            UserError: The tensor is missing, or has another number of dimensions.
         """
         shape = self._shapes.get(name)
         if shape is None or len(shape) != dimensions:
             problem = "is missing" if shape is None else f"has shape {shape}"
-            raise ValueError(
+            raise UserError(
                 f"{self._source}: not a CLIP in OpenAI's layout: {name!r} {problem}; give a file "
                 "of OpenAI's CLIP, or a folder with a CLIPModel of transformers"
             )

@@ -14,7 +14,7 @@ from encoders.weights.model_config import check_model_config
 from encoders.weights.openai_weights import read_openai_weights
 from encoders.weights.reachability import is_downloaded, source_of
 from encoders.weights.weight_files import read_weights
-from storage.messages import in_one_line
+from storage.errors import UserError, in_one_line
 from storage.reachability import is_reachable
 
 HOUSE_CLIP = "house_clip"
@@ -50,7 +50,7 @@ def find_origin(name_or_path: str, pretrained: str | None, random_weights: bool)
     folder = _folder(name_or_path)
     hub = name_or_path.startswith(_HUB)
     if (folder or hub) and pretrained is not None:
-        raise ValueError(f"{name_or_path} contains its own weights; leave out {pretrained!r}")
+        raise UserError(f"{name_or_path} contains its own weights; leave out {pretrained!r}")
     if folder:
         return _from_folder(folder, random_weights)
     if name_or_path == efficientnet_lite.NAME:
@@ -105,7 +105,7 @@ def _from_hub(source: str, random_weights: bool) -> Origin:
 def _efficientnet(pretrained: str | None, random_weights: bool) -> Origin:
     name = efficientnet_lite.NAME
     if pretrained is not None:
-        raise ValueError(f"{name} has its own weights; leave out {pretrained!r}")
+        raise UserError(f"{name} has its own weights; leave out {pretrained!r}")
     return Origin(
         check_model_config(efficientnet_lite.CONFIG, name),
         efficientnet_lite.PREPROCESSING,
@@ -121,7 +121,7 @@ def check_source(name_or_path: str, pretrained: str | None, random_weights: bool
     """Check that a name is one of open_clip and has weights; folders and other sources pass.
 
     Raises:
-        ValueError: It is not, or it has none.
+        UserError: It is not, or it has none.
     """
     others = name_or_path == efficientnet_lite.NAME or name_or_path.startswith(_HUB)
     if not others and _folder(name_or_path) is None:
@@ -134,12 +134,12 @@ def _named_config(name: str, pretrained: str | None, random_weights: bool) -> di
 
     config = open_clip.get_model_config(name.replace("/", "-"))
     if config is None:
-        raise ValueError(
+        raise UserError(
             f"{name!r} is neither a folder nor a model of open_clip; give a folder, "
             f"{efficientnet_lite.NAME}, or a name that open_clip.list_models() lists"
         )
     if pretrained is None and not random_weights:
-        raise ValueError(
+        raise UserError(
             f"{name} has no weights of its own; give a tag of {_tags(name)} or a file as "
             "`pretrained` (--pretrained), or request random weights (--random-weights, "
             "random_weights=True)"
@@ -157,7 +157,7 @@ def _from_name(name: str, pretrained: str | None, random_weights: bool) -> Origi
     file, tag = Path(pretrained), open_clip.get_pretrained_cfg(name, pretrained)
     if not file.is_file():
         if not tag:
-            raise ValueError(
+            raise UserError(
                 f"{name} has no weights {pretrained!r}: there is no such file; give a weight file, "
                 f"or one of open_clip's tags {_tags(name)}"
             )

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from encoders.weights.torchscript_pickle import ScriptObject, TensorSpec, read_pickle
-from storage.messages import in_one_line
+from storage.errors import UserError, in_one_line
 
 # Far above the sizes of the largest CLIP, and small enough for the memory of a small machine.
 _MOST_PICKLE_BYTES, _MOST_SOURCE_BYTES = 4 << 20, 32 << 20
@@ -46,7 +46,7 @@ def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
     All tensors are on the CPU, and tensors that share storage in the archive share memory.
 
     Raises:
-        ValueError: The archive is damaged, or requires code of its own to be read.
+        UserError: The archive is damaged, or requires code of its own to be read.
     """
     with path.open("rb") as file:
         try:
@@ -56,7 +56,7 @@ def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
                 described = _State(archive).collect(root)
                 return {name: archive.tensor(tensor) for name, tensor in described.items()}
         except _DAMAGE as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}: not a valid TorchScript archive ({in_one_line(error)}); download it "
                 "again, or save its state_dict as safetensors on a machine that may run its code"
             ) from error
@@ -70,24 +70,24 @@ class _Archive:
         self._members = {member.filename: member for member in archive.infolist()}
         roots = [name.removesuffix("/data.pkl") for name in self._members if _is_pickle(name)]
         if len(roots) != 1 or len(self._members) < len(archive.infolist()):
-            raise ValueError("it must contain one data.pkl, and no two files of one name")
+            raise UserError("it must contain one data.pkl, and no two files of one name")
         self._root = roots[0]
         self._storages: dict[str, tuple[torch.dtype, torch.Tensor]] = {}
         prefix = f"{roots[0]}/data/"
         data = [member for name, member in self._members.items() if name.startswith(prefix)]
         packed = [member for member in data if member.compress_type != zipfile.ZIP_STORED]
         if packed or sum(member.file_size for member in data) > file_bytes:
-            raise ValueError("its tensors are compressed, or larger than the file")
+            raise UserError("its tensors are compressed, or larger than the file")
         if self._root + "/byteorder" in self._members and self.read("byteorder", 16) != b"little":
-            raise ValueError("its byte order is not little-endian")
+            raise UserError("its byte order is not little-endian")
 
     def read(self, name: str, most: int) -> bytes:
         """Return the bytes of a member; more than `most` bytes are refused."""
         member = self._members.get(f"{self._root}/{name}")
         if member is None:
-            raise ValueError(f"{name} is missing")
+            raise UserError(f"{name} is missing")
         if member.flag_bits & 1 or member.file_size > most:
-            raise ValueError(f"{name} is encrypted, or too large: {member.file_size} bytes")
+            raise UserError(f"{name} is encrypted, or too large: {member.file_size} bytes")
         return self._archive.read(member)
 
     def tensor(self, described: TensorSpec) -> torch.Tensor:
@@ -96,12 +96,12 @@ class _Archive:
         if key not in self._storages:
             raw = bytearray(self.read(f"data/{key}", count * dtype.itemsize))
             if len(raw) != count * dtype.itemsize:
-                raise ValueError(f"data/{key} has {len(raw)} bytes, not {count * dtype.itemsize}")
+                raise UserError(f"data/{key} has {len(raw)} bytes, not {count * dtype.itemsize}")
             empty = torch.empty(0, dtype=dtype)
             self._storages[key] = dtype, torch.frombuffer(raw, dtype=dtype) if raw else empty
         stored, storage = self._storages[key]
         if stored != dtype:
-            raise ValueError(f"data/{key} has two types")
+            raise UserError(f"data/{key} has two types")
         return storage.as_strided(described.size, described.stride, described.offset)
 
 
@@ -121,7 +121,7 @@ class _State:
     def collect(self, root: Any) -> dict[str, TensorSpec]:
         """Return the descriptions of all tensors of a module's state, by name."""
         if not isinstance(root, ScriptObject):
-            raise ValueError("its pickle does not contain a module")
+            raise UserError("its pickle does not contain a module")
         return dict(self._walk(root, "", 0))
 
     def _walk(
@@ -129,12 +129,12 @@ class _State:
     ) -> Iterator[tuple[str, TensorSpec]]:
         self._modules += 1
         if level > _MOST_LEVELS or self._modules > _MOST_MODULES:
-            raise ValueError("it contains too many modules, or they are nested too deeply")
+            raise UserError("it contains too many modules, or they are nested too deeply")
         names = self._state_names(module.type)
         if names is None:  # not a module, hence not part of the state
             return
         if module.attributes is None:
-            raise ValueError(
+            raise UserError(
                 f"{prefix or module.type} requires code of the archive, which is not run"
             )
         for name, value in module.attributes.items():

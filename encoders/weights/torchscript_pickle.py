@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from storage.errors import UserError
+
 _DTYPES = {
     "Float": torch.float32,
     "Half": torch.float16,
@@ -68,7 +70,7 @@ def read_pickle(raw: bytes) -> Any:
     """Parse a pickle into dictionaries, lists, numbers, `ScriptObject` and `TensorSpec`.
 
     Raises:
-        ValueError: The pickle is damaged, or PyTorch does not write such pickles.
+        UserError: The pickle is damaged, or PyTorch does not write such pickles.
     """
     return _Machine().run(raw)
 
@@ -114,21 +116,21 @@ class _Machine:
         """Return the object that a pickle describes."""
         for opcode, argument, _ in pickletools.genops(raw):
             if opcode.name not in self._opcodes:
-                raise ValueError(f"its pickle has opcode {opcode.name}, which is not supported")
+                raise UserError(f"its pickle has opcode {opcode.name}, which is not supported")
             self._opcodes[opcode.name](argument)
         return self._pop()
 
     def _pop(self, kind: type | tuple[type, ...] = object) -> Any:
         if len(self._stack) <= (self._marks[-1] if self._marks else 0):
-            raise ValueError("its pickle pops from an empty stack")
+            raise UserError("its pickle pops from an empty stack")
         value = self._stack.pop()
         if not isinstance(value, kind):
-            raise ValueError(f"its pickle has an unexpected {type(value).__name__}")
+            raise UserError(f"its pickle has an unexpected {type(value).__name__}")
         return value
 
     def _marked(self) -> list[Any]:
         if not self._marks:
-            raise ValueError("its pickle pops from an empty stack")
+            raise UserError("its pickle pops from an empty stack")
         start = self._marks.pop()
         values = self._stack[start:]
         del self._stack[start:]
@@ -147,7 +149,7 @@ class _Machine:
 
     def _get(self, number: int) -> None:
         if number not in self._memo:
-            raise ValueError(f"its pickle refers to memo {number}, which is not set")
+            raise UserError(f"its pickle refers to memo {number}, which is not set")
         self._stack.append(self._memo[number])
 
     def _extend(self, values: list[Any]) -> None:
@@ -156,7 +158,7 @@ class _Machine:
     def _update(self, values: list[Any]) -> None:
         keys = values[::2]
         if len(values) % 2 or not all(isinstance(key, (str, int, float)) for key in keys):
-            raise ValueError("its pickle has a dictionary with invalid keys")
+            raise UserError("its pickle has a dictionary with invalid keys")
         self._top(dict).update(zip(keys, values[1::2], strict=True))
 
     def _new(self, _: Any) -> None:
@@ -179,7 +181,7 @@ class _Machine:
         elif function.startswith("torch.jit._pickle."):
             self._stack.append(_Opaque())
         else:
-            raise ValueError(f"its pickle calls {function}, which is not allowed")
+            raise UserError(f"its pickle calls {function}, which is not allowed")
 
 
 def _storage(identity: tuple[Any, ...]) -> StorageSpec:
@@ -188,26 +190,26 @@ def _storage(identity: tuple[Any, ...]) -> StorageSpec:
         _, kind, key, _, count = identity
         if kind.text in _STORAGE_TYPES and isinstance(key, str) and _is_count(count):
             return StorageSpec(key, _STORAGE_TYPES[kind.text], count)
-    raise ValueError("a storage has an unknown type")
+    raise UserError("a storage has an unknown type")
 
 
 def _tensor_spec(arguments: tuple[Any, ...]) -> TensorSpec:
     """Check the arguments of a tensor, which must be contained in its storage."""
     if len(arguments) < 4 or not isinstance(arguments[0], StorageSpec):
-        raise ValueError("a tensor has an unknown type")
+        raise UserError("a tensor has an unknown type")
     storage, offset, size, stride = arguments[:4]
     shapes = (size, stride)
     if not all(isinstance(shape, tuple) and all(map(_is_count, shape)) for shape in shapes):
-        raise ValueError("a tensor has an invalid size")
+        raise UserError("a tensor has an invalid size")
     if not _is_count(offset) or not len(size) == len(stride) <= _MOST_DIMENSIONS:
-        raise ValueError("a tensor has an invalid size")
+        raise UserError("a tensor has an invalid size")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     # A tensor larger than its storage repeats elements; a copy of it could fill the memory.
     if max(size, default=0) >= 2**31 or (
         count and (last >= storage.count or count > storage.count)
     ):
-        raise ValueError(f"a tensor of size {size} exceeds its storage of {storage.count} elements")
+        raise UserError(f"a tensor of size {size} exceeds its storage of {storage.count} elements")
     return TensorSpec(storage, offset, size, stride)
 
 

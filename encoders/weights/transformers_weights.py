@@ -11,6 +11,7 @@ from encoders.weights.local_dir import WEIGHTS_FILE, read_config
 from encoders.weights.model_building import check_fit
 from encoders.weights.model_config import check_model_config, check_preprocess_config
 from encoders.weights.weight_files import read_weights
+from storage.errors import UserError
 from storage.hugging_face import check_folder, reading
 from storage.json_files import read_json_object
 
@@ -45,7 +46,7 @@ def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     """Convert the weights of a CLIPModel to open_clip's names.
 
     Raises:
-        ValueError: Some weights of an attention module are missing.
+        UserError: Some weights of an attention module are missing.
     """
     converted: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():
@@ -55,7 +56,7 @@ def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Te
             names = [name.replace("q_proj", part) for part in _QUERY_KEY_VALUE]
             parts = [weights[part] for part in names if part in weights]
             if len({part.shape for part in parts}) > 1 or len(parts) < len(names):
-                raise ValueError(
+                raise UserError(
                     f"{' or '.join(names[1:])} is missing, or its shape differs from {name}"
                 )
             tensor, name = torch.cat(parts), name.replace("q_proj.", "in_proj_")
@@ -88,7 +89,7 @@ def read_transformers_clip(
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The model is not a CLIP, or open_clip does not support its activation.
+        UserError: The model is not a CLIP, or open_clip does not support its activation.
     """
     folder = Path(folder)
     for file in (_CONFIG, _WEIGHTS):
@@ -97,7 +98,7 @@ def read_transformers_clip(
     check_folder(str(folder), _CONFIG)
     config = read_json_object(folder / _CONFIG, _REMEDY)
     if config.get("model_type") != "clip":
-        raise ValueError(
+        raise UserError(
             f"{folder / _CONFIG}: model_type is {config.get('model_type')!r}, not 'clip'; give the "
             "folder of a CLIPModel"
         )
@@ -106,7 +107,7 @@ def read_transformers_clip(
     try:
         converted = from_transformers(weights)
     except ValueError as error:
-        raise ValueError(f"{folder / _WEIGHTS}: {error}; {_REMEDY}") from error
+        raise UserError(f"{folder / _WEIGHTS}: {error}; {_REMEDY}") from error
     return converted, model_config, _preprocessing(folder)
 
 
@@ -115,20 +116,20 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
 
     Raises:
         FileNotFoundError: A file of the source is missing.
-        ValueError: The source is a file, or its image tower is not a plain ViT.
+        UserError: The source is a file, or its image tower is not a plain ViT.
     """
     from transformers import CLIPConfig, CLIPModel
 
     source = Path(source)
     if source.is_file():
-        raise ValueError(
+        raise UserError(
             f"{source}: a file, not a folder in open_clip's format; convert it to a folder with "
             "clipnav convert-openai-clip --output FOLDER first"
         )
     model, _ = read_config(source)
     weights, _ = read_weights(source / WEIGHTS_FILE)
     if "visual.proj" not in weights or "text_projection" not in weights:
-        raise ValueError(
+        raise UserError(
             f"{source}: transformers does not support these towers; give a CLIP with a plain ViT"
         )
     check_fit(model, weights, str(source))
@@ -186,14 +187,14 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
     vision: Any = full.vision_config
     text: Any = full.text_config
     if vision.hidden_act not in _ACTIVATIONS or vision.hidden_act != text.hidden_act:
-        raise ValueError(
+        raise UserError(
             f"{folder / _CONFIG}: activations {vision.hidden_act!r} and {text.hidden_act!r} are "
             f"not supported; open_clip requires one of {sorted(_ACTIVATIONS)} for both"
         )
     for tower in (vision, text):
         sizes = (tower.hidden_size, tower.intermediate_size, tower.num_attention_heads)
         if min(sizes) < 1 or tower.hidden_size % tower.num_attention_heads:
-            raise ValueError(
+            raise UserError(
                 f"{folder / _CONFIG}: hidden_size, intermediate_size and num_attention_heads "
                 f"{sizes} cannot be divided into heads; {_REMEDY}"
             )

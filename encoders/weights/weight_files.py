@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from encoders.weights.torchscript import is_torchscript, read_torchscript
-from storage.messages import in_one_line
+from storage.errors import UserError, in_one_line
 
 REMEDY = "download the file again, or save the weights as safetensors on the machine they are from"
 # Tied weights are stored once under several names; more than this is an attack on the memory.
@@ -34,7 +34,7 @@ def read_weights(path: Path, ignored: tuple[str, ...] = ()) -> tuple[dict[str, t
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: The file is damaged, or contains more than tensors.
+        UserError: The file is damaged, or contains more than tensors.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the weight file is missing; check its name")
@@ -42,7 +42,7 @@ def read_weights(path: Path, ignored: tuple[str, ...] = ()) -> tuple[dict[str, t
     content: Any = read_torchscript(path) if archive else _load(path)
     weights = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(weights, Mapping) or not weights:
-        raise ValueError(f"{path}: contains no weights by name; {REMEDY}")
+        raise UserError(f"{path}: contains no weights by name; {REMEDY}")
     checked = {name: value for name, value in weights.items() if name not in ignored}
     _check(path, checked)
     if all(name.startswith(_WRAPPER) for name in weights):
@@ -63,7 +63,7 @@ def _load(path: Path) -> Any:
         # The message of pickle's errors advises to load the file without protection.
         is_pickle = isinstance(error, pickle.UnpicklingError)
         problem = "" if is_pickle else f" ({in_one_line(error)})"
-        raise ValueError(
+        raise UserError(
             f"{path}: damaged, or contains more than tensors, such as code, which is refused"
             f"{problem}; {REMEDY}"
         ) from error
@@ -74,9 +74,9 @@ def _check(path: Path, weights: Mapping[Any, Any]) -> None:
     size = 0
     for name, tensor in weights.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise ValueError(f"{path}: {name!r} is not a tensor with a name; {REMEDY}")
+            raise UserError(f"{path}: {name!r} is not a tensor with a name; {REMEDY}")
         if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            raise ValueError(f"{path}: {name} is not a dense CPU tensor; {REMEDY}")
+            raise UserError(f"{path}: {name} is not a dense CPU tensor; {REMEDY}")
         size += math.prod(tensor.shape) * tensor.element_size()
     if size > _MOST_COPIES * path.stat().st_size:
-        raise ValueError(f"{path}: its tensors take {size} bytes, far more than the file; {REMEDY}")
+        raise UserError(f"{path}: its tensors take {size} bytes, far more than the file; {REMEDY}")

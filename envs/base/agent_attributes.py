@@ -11,6 +11,7 @@ import numpy as np
 
 from envs.arguments import whole_number
 from envs.base.episode_sampler import EpisodeSampler
+from storage.errors import UserError
 
 
 class AgentBatch(Protocol):
@@ -87,7 +88,7 @@ def set_attribute(env: AgentBatch, name: str, values: Any) -> None:
 
     Raises:
         AttributeError: There is no such attribute, or it cannot be set.
-        ValueError: The number of values is not B, or a value does not fit.
+        UserError: The number of values is not B, or a value does not fit.
     """
     if name not in _SETTABLE:
         raise AttributeError(
@@ -97,7 +98,7 @@ def set_attribute(env: AgentBatch, name: str, values: Any) -> None:
     if not isinstance(values, list | tuple):
         values = [values] * env.num_envs
     if len(values) != env.num_envs:
-        raise ValueError(f"{name}: {len(values)} values for {env.num_envs} agents")
+        raise UserError(f"{name}: {len(values)} values for {env.num_envs} agents")
     if name == "np_random":
         _set_generators(env, values)
     else:
@@ -106,13 +107,13 @@ def set_attribute(env: AgentBatch, name: str, values: Any) -> None:
 
 def _set_generators(env: AgentBatch, values: Sequence[Any]) -> None:
     if not all(isinstance(value, np.random.Generator) for value in values):
-        raise ValueError("np_random must be numpy.random.Generator objects, one for each agent")
+        raise UserError("np_random must be numpy.random.Generator objects, one for each agent")
     if len({id(value) for value in values}) < len(values):
-        raise ValueError("np_random must be a different generator for each agent")
+        raise UserError("np_random must be a different generator for each agent")
     env.sampler.generators = list(values)
 
 
 def _set_limit(env: AgentBatch, values: Sequence[Any]) -> None:
     if any(value != values[0] for value in values):
-        raise ValueError(f"max_episode_steps must be the same for all agents, not {values}")
+        raise UserError(f"max_episode_steps must be the same for all agents, not {values}")
     env.max_episode_steps = whole_number("max_episode_steps", values[0])

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from storage.errors import UserError
+
 
 def check_batch(env: Any) -> None:
     """Refuse an environment without a batch of agents that stay where their episode ended.
 
     Raises:
         TypeError: It has no batch of agents.
-        ValueError: It has autoreset.
+        UserError: It has autoreset.
     """
     mode = getattr(env, "autoreset_mode", None)
     if mode is None:
@@ -21,7 +23,7 @@ def check_batch(env: Any) -> None:
             "gymnasium.make_vec(..., autoreset_mode='Disabled') and do not wrap it"
         )
     if mode is not AutoresetMode.DISABLED:
-        raise ValueError(
+        raise UserError(
             f"the environment has autoreset_mode={mode.value!r}, so that another episode replaces "
             "one that has ended; make it with autoreset_mode='Disabled'"
         )
@@ -38,12 +40,12 @@ def start_episodes(env: Any, instr_ids: Sequence[str]) -> tuple[Any, Any, np.nda
         Observation and info of the batch, and the agents (N,) of the episodes.
 
     Raises:
-        TypeError, ValueError: As in `check_batch`; or the number of episodes does not fit.
+        TypeError, UserError: As in `check_batch`; or the number of episodes does not fit.
     """
     check_batch(env)
     count, size = len(instr_ids), env.num_envs
     if not 1 <= count <= size:
-        raise ValueError(f"{count} episodes for {size} environments; pass 1 to {size} instr_ids")
+        raise UserError(f"{count} episodes for {size} environments; pass 1 to {size} instr_ids")
     padded = [*instr_ids, *[instr_ids[0]] * (size - count)]
     observation, info = env.reset(options={"episode_ids": padded})
     return observation, info, np.arange(count)

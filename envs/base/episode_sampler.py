@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from gymnasium.utils import seeding
 
+from storage.errors import UserError
+
 # Number of draws per call of a generator: one call costs as much as a hundred draws.
 _AHEAD = 256
 
@@ -57,13 +59,13 @@ class EpisodeSampler:
                 one agent) keeps the generator, or seeds a new one from system entropy.
 
         Raises:
-            ValueError: The number of seeds is not B.
+            UserError: The number of seeds is not B.
         """
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + agent for agent in range(self._num_agents)]
         seeds = [None] * self._num_agents if seed is None else list(seed)
         if len(seeds) != self._num_agents:
-            raise ValueError(f"{len(seeds)} seeds for {self._num_agents} agents")
+            raise UserError(f"{len(seeds)} seeds for {self._num_agents} agents")
         if not self._generators:
             self._generators = [seeding.np_random(s)[0] for s in seeds]
         for agent, own_seed in enumerate(seeds):
@@ -76,7 +78,7 @@ class EpisodeSampler:
     def draw_from(self, generator: np.random.Generator) -> None:
         """Use a generator of the caller for the only agent."""
         if self._num_agents != 1:
-            raise ValueError(f"one generator cannot serve {self._num_agents} agents")
+            raise UserError(f"one generator cannot serve {self._num_agents} agents")
         self._generators = [generator]
 
     def draw(self, agents: np.ndarray) -> np.ndarray:
@@ -101,10 +103,10 @@ class EpisodeSampler:
             instr_ids: B ids, one per agent; ids of other agents are ignored.
 
         Raises:
-            ValueError: The number of ids is not B, or there is no such episode.
+            UserError: The number of ids is not B, or there is no such episode.
         """
         if isinstance(instr_ids, str) or len(instr_ids) != self._num_agents:
-            raise ValueError(
+            raise UserError(
                 f"episode_ids must contain one instr_id for each of {self._num_agents} agents, "
                 f"but is {instr_ids!r}"
             )
@@ -112,7 +114,7 @@ class EpisodeSampler:
         numbers = [self._numbers.get(instr_id, -1) for instr_id in chosen]
         if -1 in numbers:
             unknown = chosen[numbers.index(-1)]
-            raise ValueError(
+            raise UserError(
                 f"no episode {unknown!r} among the {len(self._numbers)} loaded episodes, which "
                 f"start with {next(iter(self._numbers))!r}; use one of these, or load another split"
             )
@@ -129,13 +131,13 @@ def reset_options(
         num_agents: Number of agents B.
 
     Raises:
-        ValueError: An option is unknown, or the mask does not fit the batch.
+        UserError: An option is unknown, or the mask does not fit the batch.
     """
     options = dict(options or {})
     episode_ids = options.pop("episode_ids", None)
     mask = options.pop("reset_mask", None)
     if options:
-        raise ValueError(
+        raise UserError(
             f"options must be 'episode_ids', one instr_id for each of {num_agents} agents, "
             f"and 'reset_mask', not {sorted(options)}"
         )
@@ -143,7 +145,7 @@ def reset_options(
         return np.arange(num_agents), episode_ids
     chosen = np.asarray(mask)
     if chosen.shape != (num_agents,) or chosen.dtype != bool or not chosen.any():
-        raise ValueError(
+        raise UserError(
             f"reset_mask must be {num_agents} bools, at least one of them true, not {mask}"
         )
     return np.flatnonzero(chosen), episode_ids

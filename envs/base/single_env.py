@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.base.infos import LazyInfo, only_agent_info
 from envs.base.vector_env import BatchEnv, Observation
+from storage.errors import UserError
 
 # With a spec, Gymnasium's TimeLimit truncates instead of the core.
 _UNLIMITED = sys.maxsize
@@ -42,11 +43,11 @@ class SingleAgentEnv(gym.Env):
             options: `episode_id`, the `instr_id` of the episode to start.
 
         Raises:
-            ValueError: An option is unknown, or there is no such episode.
+            UserError: An option is unknown, or there is no such episode.
         """
         super().reset(seed=seed)
         if unknown := sorted(set(options or {}) - {"episode_id"}):
-            raise ValueError(
+            raise UserError(
                 "the only option of an environment with one agent is 'episode_id', the instr_id of "
                 f"an episode, not {unknown}; environments with several agents "
                 "(gymnasium.make_vec) take 'episode_ids' and 'reset_mask'"
@@ -62,13 +63,13 @@ class SingleAgentEnv(gym.Env):
         """Take an action.
 
         Raises:
-            ValueError: The action is not an integer of the action space.
+            UserError: The action is not an integer of the action space.
         """
         try:
             number = operator.index(action)
         except TypeError as error:
             last = self.core.num_actions - 1
-            raise ValueError(f"action {action!r} is not an integer in 0..{last}") from error
+            raise UserError(f"action {action!r} is not an integer in 0..{last}") from error
         observation, reward, terminated, truncated, info = self.core.step(np.array([number]))
         return (
             self._only(observation),

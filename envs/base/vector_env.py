@@ -12,6 +12,7 @@ from envs.arguments import action_array, whole_number
 from envs.base import agent_attributes
 from envs.base.episode_sampler import EpisodeSampler, reset_options
 from envs.base.infos import LazyInfo, finals
+from storage.errors import UserError
 
 Observation = dict[str, np.ndarray]
 
@@ -61,11 +62,11 @@ class BatchEnv(VectorEnv):
             max_episode_steps: Number of actions after which an episode is truncated.
 
         Raises:
-            ValueError: The number of agents or the mode is wrong.
+            UserError: The number of agents or the mode is wrong.
         """
         if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
             known = ", ".join(mode.value for mode in AutoresetMode)
-            raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")
+            raise UserError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")
         self.num_envs = whole_number("num_envs", num_envs)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
@@ -93,7 +94,7 @@ class BatchEnv(VectorEnv):
                 restart while the others continue.
 
         Raises:
-            ValueError: An option is unknown or does not fit the batch.
+            UserError: An option is unknown or does not fit the batch.
             ResetNeeded: `reset_mask` excludes agents that have no episode yet.
         """
         agents, episode_ids = reset_options(options, self.num_envs)
@@ -121,7 +122,7 @@ class BatchEnv(VectorEnv):
             Observations, rewards (B,) float64, terminated (B,), truncated (B,) and info.
 
         Raises:
-            ValueError: An action is outside the action space.
+            UserError: An action is outside the action space.
         """
         self._check_reset("reset the environment before the first step")
         actions = action_array(actions, self.num_envs, self.num_actions)

@@ -8,6 +8,7 @@ from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Simulator
 from envs.worlds import World, is_built_in
+from storage.errors import UserError
 
 Backend = Literal["houses", "habitat"]
 
@@ -33,7 +34,7 @@ def open_simulator(
         gpu_device_id: CUDA device of "habitat", -1 for software.
 
     Raises:
-        ValueError: The backend has no models of the world, or an argument has no effect.
+        UserError: The backend has no models of the world, or an argument has no effect.
         ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
         FileNotFoundError: The named Python does not exist.
     """
@@ -45,19 +46,19 @@ def open_simulator(
     }
     if backend == "houses":
         if not is_built_in(world):
-            raise ValueError(
+            raise UserError(
                 f"world {world!r} has no floors and no cameras of its own; use the world 'houses' "
                 "or 'houses-standard', backend='habitat' with a scan_dir, or pass a simulator"
             )
         if unused := [name for name, value in given.items() if value is not None]:
-            raise ValueError(f"{' and '.join(unused)} has no effect without backend='habitat'")
+            raise UserError(f"{' and '.join(unused)} has no effect without backend='habitat'")
         return HouseSimulator(settings)
     from envs.continuous.habitat_simulator import HabitatSimulator, folder_files, house_files
     from envs.habitat.client import shared_server
     from envs.habitat.interpreter import habitat_python as interpreter
 
     if scan_dir is None and not is_built_in(world):
-        raise ValueError(f"world {world!r} with backend='habitat' requires scan_dir, its 3D models")
+        raise UserError(f"world {world!r} with backend='habitat' requires scan_dir, its 3D models")
     python = interpreter(habitat_python)  # reported before a house is built
     files = house_files if scan_dir is None else folder_files(Path(scan_dir))
     return HabitatSimulator(settings, files, shared_server(python, gpu_device_id))

@@ -142,7 +142,7 @@ def load_continuous_split(
 
     Raises:
         FileNotFoundError: A file of the world is missing.
-        ValueError: A file is damaged, or arguments do not fit each other.
+        UserError: A file is damaged, or arguments do not fit each other.
     """
     check_choice("dataset", dataset, ContinuousDataset)
     loaded = load_split(

@@ -203,7 +203,7 @@ def house_files(scan: str) -> SceneFiles:
     """Return the files of a built-in house, which is built and exported first.
 
     Raises:
-        KeyError: There is no such house.
+        UnknownNameError: There is no such house.
     """
     from envs.houses.rendering.habitat_export import export_houses
 

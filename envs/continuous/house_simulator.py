@@ -39,7 +39,7 @@ class HouseSimulator:
         """Return the floor of a house for the radius of the agent.
 
         Raises:
-            KeyError: No built-in house has that name.
+            UnknownNameError: No built-in house has that name.
         """
         return _floor(scan, self._settings.agent_radius)
 

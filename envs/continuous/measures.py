@@ -14,6 +14,7 @@ from envs.arguments import check_choice
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.metrics.path_scores import warping_distance
 from envs.metrics.summaries import Metric
+from storage.errors import UserError
 from storage.extras import import_extra
 
 Definition = Literal["vlnce", "etpnav"]
@@ -78,7 +79,7 @@ def measure_walk(
         `steps_taken`, the number of actions; `collisions` if known, with `etpnav` per position.
 
     Raises:
-        ValueError: The walk or the reference is empty, or a choice is unknown.
+        UserError: The walk or the reference is empty, or a choice is unknown.
         ModuleNotFoundError: The package fastdtw is missing.
     """
     check_choice("definition", definition, Definition)
@@ -131,10 +132,10 @@ def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]
     walks.
 
     Raises:
-        ValueError: There are no walks.
+        UserError: There are no walks.
     """
     if not measures:
-        raise ValueError("no walk to summarise")
+        raise UserError("no walk to summarise")
     columns = {
         short: np.array([walk[metric.column] for walk in measures])
         for short, metric in CONTINUOUS_METRICS.items()
@@ -155,14 +156,14 @@ def _mean(column: np.ndarray) -> float:
 def _points(points: Any, kind: str) -> np.ndarray:
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise ValueError(f"the {kind} must have shape (T, 3) with T >= 1, not {points.shape}")
+        raise UserError(f"the {kind} must have shape (T, 3) with T >= 1, not {points.shape}")
     return points
 
 
 def _checked_distances(walk: Walk) -> np.ndarray:
     distances = np.asarray(walk.distances, np.float64)
     if distances.shape != (len(walk.positions),):
-        raise ValueError(f"{len(walk.positions)} positions with {distances.shape} distances")
+        raise UserError(f"{len(walk.positions)} positions with {distances.shape} distances")
     return distances
 
 

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from envs.continuous.coordinates import heading_to_yaw, to_habitat
 from envs.continuous.settings import PANORAMA_VIEWS, ContinuousSettings, Size
 from envs.continuous.simulator import Simulator
+from storage.errors import UserError
 
 Observation = dict[str, np.ndarray]
 
@@ -51,14 +52,14 @@ class Sensors:
             encoder: Encoder of the sensors "clip" and "clip_panorama".
 
         Raises:
-            ValueError: An encoder is missing, or no sensor uses it.
+            UserError: An encoder is missing, or no sensor uses it.
         """
         if settings.needs_encoder and encoder is None:
-            raise ValueError(
+            raise UserError(
                 "observe contains 'clip' or 'clip_panorama': pass encoder=ClipEncoder.load(...)"
             )
         if encoder is not None and not settings.needs_encoder:
-            raise ValueError("encoder has no effect, because observe contains no 'clip' sensor")
+            raise UserError("encoder has no effect, because observe contains no 'clip' sensor")
         self._settings, self._simulator, self._encoder = settings, simulator, encoder
         self._poses = np.full((num_agents, _POSE), np.nan)
         self._last = self._buffers(num_agents)

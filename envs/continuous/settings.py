@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from envs.arguments import check_choice, picture_size, whole_number
 from envs.continuous.measures import Definition, Dtw
 from envs.metrics import SUCCESS_THRESHOLD
+from storage.errors import UserError
 
 Camera = Literal["rgb", "depth", "clip", "rgb_panorama", "depth_panorama", "clip_panorama"]
 Sensor = Literal[Camera, "globalgps", "heading"]
@@ -68,7 +69,7 @@ class ContinuousSettings:
         render_mode: None or "rgb_array".
 
     Raises:
-        ValueError: A value is out of range, or a setting has no effect.
+        UserError: A value is out of range, or a setting has no effect.
     """
 
     turn_angle: float = 15.0
@@ -109,7 +110,7 @@ class ContinuousSettings:
             _check_positive(name, getattr(self, name))
         _check_positive("success_distance", self.success_distance)
         if not 0 <= self.min_depth < self.max_depth < math.inf:
-            raise ValueError(
+            raise UserError(
                 f"min_depth {self.min_depth} and max_depth {self.max_depth} must be metres with "
                 "0 <= min_depth < max_depth"
             )
@@ -118,28 +119,28 @@ class ContinuousSettings:
 
     def _check_angles(self) -> None:
         if not _divides(self.turn_angle, 360):
-            raise ValueError(f"turn_angle {self.turn_angle}: must be a divisor of 360 degrees")
+            raise UserError(f"turn_angle {self.turn_angle}: must be a divisor of 360 degrees")
         if not 0 < self.tilt_angle < 360:
-            raise ValueError(f"tilt_angle {self.tilt_angle}: must be between 0 and 360 degrees")
+            raise UserError(f"tilt_angle {self.tilt_angle}: must be between 0 and 360 degrees")
         if not self.tilt_actions and self.tilt_angle != ContinuousSettings.tilt_angle:
-            raise ValueError(_IDLE_TILT)
+            raise UserError(_IDLE_TILT)
         if not 0 < self.hfov < 180:
-            raise ValueError(f"hfov {self.hfov}: must be between 0 and 180 degrees")
+            raise UserError(f"hfov {self.hfov}: must be between 0 and 180 degrees")
 
     def _check_choices(self) -> None:
         for sensor in self.observe:
             check_choice("observe", sensor, Sensor)
         if len(set(self.observe)) < len(self.observe):
-            raise ValueError(f"observe {self.observe} names a sensor twice")
+            raise UserError(f"observe {self.observe} names a sensor twice")
         check_choice("teacher", self.teacher, Teacher)
         check_choice("follower", self.follower, Follower)
         if self.follower != "greedy" and self.teacher == "none":
-            raise ValueError(f"follower {self.follower!r} has no effect with teacher='none'")
+            raise UserError(f"follower {self.follower!r} has no effect with teacher='none'")
         check_choice("reward", self.reward, Reward)
         check_choice("definition", self.definition, Definition)
         check_choice("dtw", self.dtw, Dtw)
         if self.render_mode not in (None, *RENDER_MODES):
-            raise ValueError(f"render_mode {self.render_mode!r} is neither None nor 'rgb_array'")
+            raise UserError(f"render_mode {self.render_mode!r} is neither None nor 'rgb_array'")
 
     @property
     def num_actions(self) -> int:
@@ -164,7 +165,7 @@ def _divides(angle: float, whole: int) -> bool:
 
 def _check_positive(name: str, value: float) -> None:
     if not 0 < value < math.inf:
-        raise ValueError(f"{name} {value}: must be a positive number of metres")
+        raise UserError(f"{name} {value}: must be a positive number of metres")
 
 
 R2R_CE = ContinuousSettings()
@@ -188,15 +189,15 @@ def task_settings(dataset: ContinuousDataset, **changes: Any) -> ContinuousSetti
     """Return the settings of R2R-CE ("r2r") or RxR-CE ("rxr") with changes.
 
     Raises:
-        ValueError: There is no such dataset, or a value is out of range.
+        UserError: There is no such dataset, or a value is out of range.
     """
     check_choice("dataset", dataset, ContinuousDataset)
     if isinstance(changes.get("observe"), str):
         sensors = ", ".join(get_args(Sensor))
-        raise ValueError(
+        raise UserError(
             f"observe must be a tuple of sensors ({sensors}), not {changes['observe']!r}"
         )
     settings = replace(PRESETS[dataset], **changes)
     if "tilt_angle" in changes and not settings.tilt_actions:
-        raise ValueError(_IDLE_TILT)
+        raise UserError(_IDLE_TILT)
     return settings

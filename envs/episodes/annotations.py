@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from envs.episodes.episode import Episode, TimedWord
+from storage.errors import UserError
 
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Meta(min_length=1)]
@@ -34,11 +35,11 @@ class PathRecord(msgspec.Struct, frozen=True, gc=False):
         """Yield one episode per instruction.
 
         Raises:
-            ValueError: An instruction is blank.
+            UserError: An instruction is blank.
         """
         for k, text in enumerate(self.instructions):
             if not text.strip():
-                raise ValueError(f"field 'instructions': instruction {k} is blank")
+                raise UserError(f"field 'instructions': instruction {k} is blank")
             instr_id = f"{self.path_id}_{k}"
             yield Episode(instr_id, self.path_id, self.scan, self.path, self.heading, text, "en")
 
@@ -73,10 +74,10 @@ class GuideRecord(msgspec.Struct, frozen=True, gc=False):
         """Yield the episode of the instruction.
 
         Raises:
-            ValueError: The instruction is blank.
+            UserError: The instruction is blank.
         """
         if not self.instruction.strip():
-            raise ValueError("field 'instruction' is blank")
+            raise UserError("field 'instruction' is blank")
         yield Episode(
             instr_id=str(self.instruction_id),
             path_id=self.instruction_id if self.path_id is None else self.path_id,

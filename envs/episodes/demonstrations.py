@@ -69,7 +69,7 @@ def load_demonstrations(split: str, files: WorldFiles) -> list[Demonstration]:
 
     Raises:
         FileNotFoundError: The follower file or the guide file does not exist.
-        ValueError: A record is damaged, does not fit the graphs, or belongs to an unknown
+        UserError: A record is damaged, does not fit the graphs, or belongs to an unknown
             instruction; the message names the file, the record, the field and the remedy.
     """
     path = files.followers(split)

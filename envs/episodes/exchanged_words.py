@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from envs.episodes import Episode, base_language
+from storage.errors import UserError
 
 _EXCHANGE = 71
 
@@ -29,7 +30,7 @@ def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:
         The episodes in the same order, with exchanged instructions.
 
     Raises:
-        ValueError: More than half of the instructions in a language describe the same path.
+        UserError: More than half of the instructions in a language describe the same path.
     """
     exchanged = list(episodes)
     languages = np.array([base_language(episode.language) for episode in episodes])
@@ -40,7 +41,7 @@ def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:
         try:
             givers = receivers[_permutation_across_groups(paths, rng)]
         except ValueError as error:
-            raise ValueError(f"instructions in language '{language}': {error}") from error
+            raise UserError(f"instructions in language '{language}': {error}") from error
         for receiver, giver in zip(receivers.tolist(), givers.tolist(), strict=True):
             exchanged[receiver] = replace(
                 episodes[receiver],
@@ -54,7 +55,7 @@ def _permutation_across_groups(groups: np.ndarray, rng: np.random.Generator) -> 
     """Return a random permutation (N,) that maps no row to a row of the same group (N,)."""
     count = len(groups)
     if 2 * np.unique(groups, return_counts=True)[1].max() > count:
-        raise ValueError(
+        raise UserError(
             f"more than half of the {count} instructions describe the same path, so they cannot be "
             "exchanged; use a larger split"
         )

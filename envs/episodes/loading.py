@@ -7,6 +7,7 @@ from envs.episodes.episode import Episode, base_language
 from envs.episodes.paths import path_problems
 from envs.episodes.r4r import joined_records
 from envs.worlds import Dataset, WorldFiles
+from storage.errors import UserError
 from storage.records import RecordError, read_records
 
 _LANGUAGES = "use one of these languages, or leave the language out to load all"
@@ -34,7 +35,7 @@ def load_episodes(
 
     Raises:
         FileNotFoundError: There is no such split.
-        ValueError: A record is damaged or does not fit the graphs, or no episode is left; the
+        UserError: A record is damaged or does not fit the graphs, or no episode is left; the
             message names the file, the record, the field and the remedy.
     """
     path = files.annotations(dataset, split)
@@ -46,7 +47,7 @@ def load_episodes(
     else:
         records = read_records(path, PathRecord, files.remedy)
     if not records:
-        raise ValueError(f"{path}: the file contains no episode; {files.remedy}")
+        raise UserError(f"{path}: the file contains no episode; {files.remedy}")
     problems = path_problems(
         [record.scan for record in records],
         [record.path for record in records],
@@ -58,7 +59,7 @@ def load_episodes(
     for number, record in enumerate(records):
         try:
             if number in problems:
-                raise ValueError(problems[number])
+                raise UserError(problems[number])
             _add_episodes(record, secret, episodes)
         except ValueError as error:
             raise RecordError(path, number, str(error), files.remedy, record.name) from error
@@ -66,7 +67,7 @@ def load_episodes(
     if not kept:
         languages = ", ".join(sorted({episode.language for episode in episodes.values()}))
         remedy = _LANGUAGES if dataset == "rxr" else _ONE_LANGUAGE
-        raise ValueError(
+        raise UserError(
             f"{path}: no instruction in language '{language}', only {languages}; {remedy}"
         )
     return kept
@@ -86,15 +87,15 @@ def _add_episodes(
     """Add the episodes of a record to those of the split.
 
     Raises:
-        ValueError: The goal is missing, an instruction is blank, or an id is repeated.
+        UserError: The goal is missing, an instruction is blank, or an id is repeated.
     """
     if len(record.path) == 1 and not secret:
-        raise ValueError(
+        raise UserError(
             "field 'path' contains only the start, which is allowed in test splits only"
         )
     for episode in record.episodes():
         if episode.instr_id in episodes:
-            raise ValueError(f"episode {episode.instr_id} occurs twice")
+            raise UserError(f"episode {episode.instr_id} occurs twice")
         episodes[episode.instr_id] = episode
 
 

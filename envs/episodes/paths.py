@@ -36,7 +36,7 @@ def path_problems(
         Descriptions of problems by index of the path; valid paths are absent.
 
     Raises:
-        ValueError: A graph is damaged.
+        UserError: A graph is damaged.
     """
     numbers_of: dict[str, list[int]] = defaultdict(list)
     for number, scan in enumerate(scans):

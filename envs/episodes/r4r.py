@@ -17,6 +17,7 @@ from envs.episodes.paths import path_problems
 from envs.graphs.nav_graph import NavGraph
 from envs.worlds import WorldFiles
 from storage import atomic_write
+from storage.errors import UserError
 from storage.records import RecordError, read_records
 
 JOIN_DISTANCE = 3.0
@@ -44,12 +45,12 @@ def write_r4r(split: str, files: WorldFiles) -> Path:
 
     Raises:
         FileNotFoundError: The R2R file does not exist.
-        ValueError: The R2R file is damaged, or no two of its paths can be joined.
+        UserError: The R2R file is damaged, or no two of its paths can be joined.
     """
     source = files.annotations("r2r", split)
     joined = join_paths(split, files)
     if not joined:
-        raise ValueError(f"{source}: no two paths can be joined; {files.remedy}")
+        raise UserError(f"{source}: no two paths can be joined; {files.remedy}")
     path = files.annotations_dir / "r4r" / f"R4R_{split}.json"
     with atomic_write(path) as temporary:
         temporary.write_bytes(msgspec.json.encode(joined))
@@ -68,11 +69,11 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: The R2R file does not exist.
-        ValueError: The R2R file is damaged.
+        UserError: The R2R file is damaged.
     """
     source = files.annotations("r2r", split)
     if split.startswith("test"):
-        raise ValueError(
+        raise UserError(
             f"{source}: R4R has no split '{split}', because the ends of these paths are secret; "
             "use train, val_seen or val_unseen"
         )

@@ -126,7 +126,7 @@ def load_split(
 
     Raises:
         FileNotFoundError: A file of the world is missing.
-        ValueError: A file is damaged, or files or arguments do not fit each other.
+        UserError: A file is damaged, or files or arguments do not fit each other.
     """
     check_choice("dataset", dataset, Dataset)
     if max_instruction_length is not None:

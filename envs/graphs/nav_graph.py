@@ -11,6 +11,7 @@ import numpy as np
 from connectivity import CONNECTIVITY_DIR, read_connectivity
 from envs.graphs.graph_cache import read_tables, table_path, write_tables
 from envs.graphs.shortest_paths import all_pairs
+from storage.errors import UnknownNameError, UserError
 
 if TYPE_CHECKING:
     import networkx
@@ -79,7 +80,7 @@ class NavGraph:
 
         Raises:
             FileNotFoundError: The folder has no graph of that scan.
-            ValueError: The file is damaged.
+            UserError: The file is damaged.
         """
         directory = Path(connectivity_dir or CONNECTIVITY_DIR).resolve()
         path = directory / f"{scan}_connectivity.json"
@@ -102,10 +103,10 @@ class NavGraph:
         """Return the row of a viewpoint in `viewpoint_ids`.
 
         Raises:
-            KeyError: The scan has no such viewpoint, or excludes it from navigation.
+            UnknownNameError: The scan has no such viewpoint, or excludes it from navigation.
         """
         if viewpoint not in self._indices:
-            raise KeyError(f"scan '{self.scan}' has no navigable viewpoint '{viewpoint}'")
+            raise UnknownNameError(f"scan '{self.scan}' has no navigable viewpoint '{viewpoint}'")
         return self._indices[viewpoint]
 
     def neighbours(self, viewpoint: str) -> tuple[str, ...]:
@@ -121,18 +122,18 @@ class NavGraph:
         """Return the next viewpoint on the shortest path; the goal itself if already there.
 
         Raises:
-            ValueError: There is no path.
+            UserError: There is no path.
         """
         hop = self.next_hops[self.index(viewpoint), self.index(goal)]
         if hop < 0:
-            raise ValueError(f"scan '{self.scan}': no path from '{viewpoint}' to '{goal}'")
+            raise UserError(f"scan '{self.scan}': no path from '{viewpoint}' to '{goal}'")
         return self.viewpoint_ids[hop]
 
     def shortest_path(self, start: str, goal: str) -> list[str]:
         """Return the viewpoints of the shortest path, both ends included.
 
         Raises:
-            ValueError: There is no path.
+            UserError: There is no path.
         """
         path = [start]
         while path[-1] != goal:

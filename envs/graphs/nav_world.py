@@ -12,6 +12,7 @@ import numpy as np
 
 from envs.graphs.candidates import candidate_edges
 from envs.graphs.nav_graph import NavGraph
+from storage.errors import UnknownNameError, UserError
 from storage.features.store_file import feature_key
 from storage.features.view_grid import NUM_HEADINGS, STEP
 
@@ -47,13 +48,13 @@ class NavWorld:
             num_actions: K; None for one more than the largest number of neighbours.
 
         Raises:
-            ValueError: A viewpoint has more neighbours than K - 1.
+            UserError: A viewpoint has more neighbours than K - 1.
         """
         self.graphs = {graph.scan: graph for graph in graphs}
         needed = 1 + max_neighbours(graphs)
         self.num_actions = needed if num_actions is None else num_actions
         if self.num_actions < needed:
-            raise ValueError(f"{needed} actions are needed, but num_actions is {num_actions}")
+            raise UserError(f"{needed} actions are needed, but num_actions is {num_actions}")
         sizes = [len(graph) for graph in graphs]
         self._offsets = dict(zip(self.graphs, np.cumsum([0, *sizes]).tolist(), strict=False))
         self.viewpoint_ids = np.array([v for g in graphs for v in g.viewpoint_ids], dtype=object)
@@ -73,7 +74,7 @@ class NavWorld:
 
         Raises:
             FileNotFoundError: The folder lacks the graph of a scan.
-            ValueError: A file in the folder is damaged.
+            UserError: A file in the folder is damaged.
         """
         suffix = "_connectivity.json"
         present = {path.name.removesuffix(suffix) for path in connectivity_dir.glob(f"*{suffix}")}
@@ -134,17 +135,17 @@ class NavWorld:
         """Return the node of a viewpoint.
 
         Raises:
-            KeyError: The scan is not loaded or has no such viewpoint.
+            UnknownNameError: The scan is not loaded or has no such viewpoint.
         """
         if scan not in self.graphs:
-            raise KeyError(f"scan '{scan}' is not loaded")
+            raise UnknownNameError(f"scan '{scan}' is not loaded")
         return self._offsets[scan] + self.graphs[scan].index(viewpoint)
 
     def store_rows(self, store: "FeatureStore") -> np.ndarray:
         """Return the (V,) rows of all viewpoints in a feature store.
 
         Raises:
-            KeyError: The store lacks a viewpoint.
+            UnknownNameError: The store lacks a viewpoint.
         """
         keys = zip(self.scan_names, self.viewpoint_ids, strict=True)
         return np.array([store.row(scan, viewpoint) for scan, viewpoint in keys])
@@ -208,7 +209,7 @@ def route_moves(world: NavWorld, nodes: np.ndarray, routes: np.ndarray) -> np.nd
         routes: (B, H) next nodes, padded with -1 at the end.
 
     Raises:
-        ValueError: A route contains a node that is not a neighbour of the one before.
+        UserError: A route contains a node that is not a neighbour of the one before.
     """
     starts = np.column_stack([nodes, routes])[:, :-1]  # (B, H)
     moves = np.full(routes.shape, -1)
@@ -218,7 +219,7 @@ def route_moves(world: NavWorld, nodes: np.ndarray, routes: np.ndarray) -> np.nd
     wrong = np.flatnonzero((start < 0) | ~possible.any(1))
     if wrong.size:
         first = wrong[0]
-        raise ValueError(
+        raise UserError(
             f"route of agent {row[first]}: node {end[first]} is not a neighbour of node "
             f"{start[first]}; give routes along the edges of the graph"
         )

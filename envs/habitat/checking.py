@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from envs.habitat.client import HabitatRequestError, HabitatServer
 from envs.habitat.interpreter import habitat_python
+from storage.errors import UserError
 
 
 class Check(NamedTuple):
@@ -59,7 +60,7 @@ def _versions(server: HabitatServer) -> str:
 
 def _names(server: HabitatServer) -> str:
     if missing := server.call("missing"):
-        raise ValueError(f"this habitat-sim lacks {', '.join(missing)}; install 0.2.2 to 0.3.4")
+        raise UserError(f"this habitat-sim lacks {', '.join(missing)}; install 0.2.2 to 0.3.4")
     return "complete"
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from envs.habitat.interpreter import INSTALL, habitat_python
 from envs.habitat.server import Camera, layout
+from storage.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 SERVER = Path(__file__).with_name("server.py")
@@ -29,7 +30,7 @@ _LINES = 6  # of the log in an error
 
 # Errors of a request that the user can correct, by name; others are errors of the program.
 _ERRORS: dict[str, type[Exception]] = {
-    "ValueError": ValueError,
+    "ValueError": UserError,
     "FileNotFoundError": FileNotFoundError,
 }
 
@@ -81,7 +82,7 @@ class HabitatServer:
         Raises:
             HabitatProcessError: The process ended twice, or does not answer.
             ModuleNotFoundError: habitat-sim is not installed there.
-            FileNotFoundError, ValueError: habitat-sim refuses a file or a value.
+            FileNotFoundError, UserError: habitat-sim refuses a file or a value.
             HabitatRequestError: Another error of habitat-sim.
         """
         with self._lock:

@@ -20,6 +20,7 @@ from envs.houses.instructions.annotation_files import (
     r2r_path,
 )
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import run_jobs
@@ -76,13 +77,13 @@ def build_set(
             the set.
 
     Raises:
-        ValueError: A scan is not in the set, or a file in the cache or a folder is damaged.
+        UserError: A scan is not in the set, or a file in the cache or a folder is damaged.
         ChildProcessError: A worker process was killed.
     """
     scans = tuple(scans) or tuple(house_set.specs)
     unknown = [scan for scan in scans if scan not in house_set.specs]
     if unknown:
-        raise ValueError(_unknown(unknown[0], house_set))
+        raise UserError(_unknown(unknown[0], house_set))
     connectivity_dir = connectivity_dir or house_set.connectivity_dir
     data_dir = data_dir or house_set.data_dir
     built = _build_all([house_set.specs[scan] for scan in scans], workers, rebuild)
@@ -181,7 +182,7 @@ def navigate(house: House) -> Json:
     """Place viewpoints in a house and write its episodes; see `build_navigation`.
 
     Raises:
-        ValueError: The house has too few viewpoints.
+        UserError: The house has too few viewpoints.
     """
     from envs.houses.graph.viewpoints import place_viewpoints
     from envs.houses.instructions.rxr_episodes import rxr_records
@@ -195,7 +196,7 @@ def navigate(house: House) -> Json:
     records = place_viewpoints(house, tracer)
     count = sum(record["included"] for record in records)
     if count < house_set.fewest_viewpoints:
-        raise ValueError(
+        raise UserError(
             f"{scan}: only {count} viewpoints; replace its plan seed {house.spec.plan_seed} in "
             "sets.py"
         )
@@ -259,7 +260,7 @@ def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
     """Expand names and ranges such as "house_00-house_03" into names of houses of a set.
 
     Raises:
-        ValueError: A name is not in the set, or a range ends before it begins.
+        UserError: A name is not in the set, or a range ends before it begins.
     """
     known = list(house_set.specs)
     scans: list[str] = []
@@ -268,10 +269,10 @@ def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
         last = last or first
         for end in (first, last):
             if end not in known:
-                raise ValueError(_unknown(end, house_set))
+                raise UserError(_unknown(end, house_set))
         expanded = known[known.index(first) : known.index(last) + 1]
         if not expanded:
-            raise ValueError(f"'{name}' ends before it begins; write {last}-{first}")
+            raise UserError(f"'{name}' ends before it begins; write {last}-{first}")
         scans += expanded
     return list(dict.fromkeys(scans))
 

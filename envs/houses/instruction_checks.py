@@ -229,7 +229,7 @@ def check_set(
 
     Raises:
         FileNotFoundError: A house, its graph or an annotation file is missing.
-        ValueError: One of these files is damaged.
+        UserError: One of these files is damaged.
     """
     data_dir, graphs = data_dir or house_set.data_dir, house_set.connectivity_dir
     splits = dict.fromkeys(split for scan in scans for split in house_set.splits_of(scan))

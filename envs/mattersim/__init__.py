@@ -50,6 +50,7 @@ from envs.mattersim.depth_filling import cbf
 from envs.mattersim.pictures import Mat
 from envs.mattersim.v02 import SimState, Simulator
 from envs.mattersim.viewpoints import ViewPoint
+from storage.errors import UserError
 
 __all__ = ["Mat", "SimState", "Simulator", "ViewPoint", "cbf", "install", "v01"]
 
@@ -64,11 +65,11 @@ def install(version: str = "0.2") -> ModuleType:
         The module that `import MatterSim` imports now.
 
     Raises:
-        ValueError: There is no such version.
+        UserError: There is no such version.
     """
     versions = {"0.2": sys.modules[__name__], "0.1": v01}
     if version not in versions:
-        raise ValueError(
+        raise UserError(
             f"MatterSim has no version '{version}', only {' and '.join(versions)}; use one of these"
         )
     sys.modules["MatterSim"] = versions[version]

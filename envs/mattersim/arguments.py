@@ -7,6 +7,8 @@ from collections.abc import Sized
 from operator import index as integer
 from typing import Any
 
+from storage.errors import UserError
+
 _TEXT = str, bytes
 
 
@@ -72,11 +74,11 @@ def picture_size(value: Any) -> int:
 
     Raises:
         TypeError: The value is not an integer.
-        ValueError: The value is less than 1.
+        UserError: The value is less than 1.
     """
     pixels = integer(value)
     if pixels < 1:
-        raise ValueError(f"MatterSim: an image cannot be {pixels} pixels wide or high")
+        raise UserError(f"MatterSim: an image cannot be {pixels} pixels wide or high")
     return pixels
 
 
@@ -85,9 +87,9 @@ def field_of_view(value: Any) -> float:
 
     Raises:
         TypeError: The value is not a number.
-        ValueError: The value is not finite.
+        UserError: The value is not finite.
     """
     vfov = real(value)
     if not math.isfinite(vfov):
-        raise ValueError(f"MatterSim: the field of view cannot be {vfov}")
+        raise UserError(f"MatterSim: the field of view cannot be {vfov}")
     return vfov

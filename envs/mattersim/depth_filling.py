@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from storage.errors import UserError
+
 _RADIUS = 5
 # Widths of the filter at full, half and quarter size: in pixels, and as shares of full intensity.
 _SPACE = 12.0, 5.0, 8.0
@@ -41,13 +43,13 @@ def cbf(depth: ArrayLike, intensity: ArrayLike, mask: ArrayLike, result: np.ndar
         result: (H, W) uint8, overwritten.
 
     Raises:
-        ValueError: The images differ in size.
+        UserError: The images differ in size.
     """
     depth, intensity = np.asarray(depth), np.asarray(intensity)
     missing = np.asarray(mask) != 0
     shapes = {depth.shape, intensity.shape, missing.shape, np.shape(result)}
     if len(shapes) > 1 or depth.ndim != 2:
-        raise ValueError(f"cbf(): images must have one size (H, W), not {sorted(shapes)}")
+        raise UserError(f"cbf(): images must have one size (H, W), not {sorted(shapes)}")
     full = _Level(
         (depth / 255.0).astype(np.float32),
         (intensity / 255.0).astype(np.float32),

@@ -14,9 +14,10 @@ from envs.mattersim.arguments import check_batch, natural, real, text
 from envs.mattersim.random_engine import RandomEngine
 from envs.mattersim.settings import SimulatorSettings
 from envs.mattersim.viewpoints import NOWHERE, AgentPose, Building, BuildingViewpoint, building
+from storage.errors import UserError
 
 
-class InvalidActionError(ValueError):
+class InvalidActionError(UserError):
     """The index of an action is not in the list of navigable locations."""
 
     def __init__(self, index: int, environment: int, batch_size: int) -> None:
@@ -60,7 +61,7 @@ class Engine:
         Raises:
             IndexError: An argument is too short, or a scan is not listed.
             TypeError: An argument has the wrong type.
-            ValueError: There is no such viewpoint, graph or list of scans.
+            UserError: There is no such viewpoint, graph or list of scans.
         """
         size = self._settings.batch_size
         check_batch("newEpisode", size, scans, viewpoints, headings, elevations)
@@ -119,14 +120,14 @@ class Engine:
 
         Raises:
             IndexError: The scan is not listed.
-            ValueError: There is no graph, or it excludes all viewpoints.
+            UserError: There is no graph, or it excludes all viewpoints.
         """
         records = self._scan_records(scan)
         drawn = generator.index(len(records))
         for name, included in records[drawn:] + records[:drawn]:
             if included:
                 return name
-        raise ValueError(f"MatterSim: ScanId: {scan} has no included viewpoints!")
+        raise UserError(f"MatterSim: ScanId: {scan} has no included viewpoints!")
 
     def _make_pose(
         self, viewpoint: BuildingViewpoint, heading: float, elevation: float
@@ -152,10 +153,10 @@ class Engine:
         if viewpoint in scan_building.graph:
             return scan_building.find(viewpoint)
         if (viewpoint, False) in self._scan_records(scan):
-            raise ValueError(
+            raise UserError(
                 f"MatterSim: ViewpointId: {viewpoint}, is excluded from the connectivity graph."
             )
-        raise ValueError(
+        raise UserError(
             f"MatterSim: Could not find viewpointId: {viewpoint}, is viewpoint id valid?"
         )
 
@@ -167,7 +168,7 @@ class Engine:
             except FileNotFoundError as error:
                 path = f"{self._settings.nav_graph_path}/{scan}_connectivity.json"
                 suspect = "path" if self._listed else "scan id"
-                raise ValueError(
+                raise UserError(
                     f"MatterSim: Could not open navigation graph file: {path}, is {suspect} valid?"
                 ) from error
             self._buildings[scan] = building(graph, self._min_cosine)
@@ -189,7 +190,7 @@ class Engine:
             try:
                 self._scans = frozenset(read_scans(self._settings.connectivity_dir))
             except FileNotFoundError as error:
-                raise ValueError(
+                raise UserError(
                     f"MatterSim: Could not open list of scans at: {path}, is path valid?"
                 ) from error
         if scan not in self._scans:

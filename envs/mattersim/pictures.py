@@ -70,7 +70,7 @@ class Camera:
         """Return colours and depth; zeros without rendering or before the first episode.
 
         Raises:
-            ValueError: The skybox of the viewpoint cannot be opened.
+            UserError: The skybox of the viewpoint cannot be opened.
         """
         location = pose.viewpoint.location
         if not self.rendering or location is None:

@@ -13,6 +13,7 @@ from connectivity import read_scans
 from envs.panoramas.cameras import camera_turn, perspective_camera
 from envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_cube
 from envs.panoramas.skyboxes import DamagedSkyboxError, read_depth, read_skybox, skybox_axes
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ class Renderer:
             skyboxes.
 
     Raises:
-        ValueError: A skybox cannot be opened (with `preload`).
+        UserError: A skybox cannot be opened (with `preload`).
         FileNotFoundError: `scans.txt` or a navigation graph does not exist (with `preload`).
     """
 
@@ -88,9 +89,9 @@ class Renderer:
             Colours (H, W, 3) uint8 BGR and depth (H, W, 1) uint16, both new arrays.
 
         Raises:
-            ValueError: The skybox cannot be opened; the message names the file.
+            UserError: The skybox cannot be opened; the message names the file.
             FileNotFoundError: The scan has no navigation graph.
-            KeyError: The graph lacks the viewpoint.
+            UnknownNameError: The graph lacks the viewpoint.
         """
         axes = self._scan_axes(scan_id)[viewpoint_id]
         colours, distances = self._strips((scan_id, viewpoint_id))
@@ -140,5 +141,5 @@ class Renderer:
         except (FileNotFoundError, DamagedSkyboxError) as error:
             # The type and the beginning of the message are those of MatterSim.
             message = f"MatterSim: Could not open skybox {kind} files at: {error}"
-            raise ValueError(message) from error
+            raise UserError(message) from error
         return _Skybox(rgb, depth)

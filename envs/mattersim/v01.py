@@ -23,6 +23,7 @@ from envs.mattersim.random_engine import RandomEngine
 from envs.mattersim.settings import SimulatorSettings
 from envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
 from envs.mattersim.viewpoints import NOWHERE, AgentPose
+from storage.errors import UserError
 
 __all__ = ["SimState", "Simulator", "ViewPoint"]
 
@@ -140,7 +141,7 @@ class Simulator(ConfiguredSimulator):
 
         Raises:
             TypeError: An argument has the wrong type.
-            ValueError: There is no such viewpoint, or the scan has no graph.
+            UserError: There is no such viewpoint, or the scan has no graph.
         """
         self.init()
         assert self._engine is not None
@@ -165,7 +166,7 @@ class Simulator(ConfiguredSimulator):
             elevation: Radians up; discretised angles use only the sign.
 
         Raises:
-            ValueError: There is no such location, or no episode has started.
+            UserError: There is no such location, or no episode has started.
             TypeError: An argument has the wrong type.
         """
         index = integer(index)
@@ -174,7 +175,7 @@ class Simulator(ConfiguredSimulator):
                 raise InvalidActionError(index, 0, 1)
             (pose,) = self._engine.act((self._pose,), (index,), (heading,), (elevation,))
         except InvalidActionError:
-            raise ValueError(f"MatterSim: Invalid action index: {index}") from None
+            raise UserError(f"MatterSim: Invalid action index: {index}") from None
         self._pose = pose
         self._step += 1
 

@@ -132,7 +132,7 @@ class Simulator(ConfiguredSimulator):
         Raises:
             IndexError: A list is shorter than the batch, or a scan is not in scans.txt ("map::at").
             TypeError: An argument has the wrong type.
-            ValueError: There is no such viewpoint, graph or list of scans.
+            UserError: There is no such viewpoint, graph or list of scans.
         """
         began = self._timers.begin()
         poses = self._initialized_engine().start(scanIds, viewpointIds, headings, elevations)
@@ -148,7 +148,7 @@ class Simulator(ConfiguredSimulator):
         Raises:
             IndexError: The list is shorter than the batch, or a scan is not in scans.txt.
             TypeError: The argument has the wrong type.
-            ValueError: A scan has no graph or no included viewpoint.
+            UserError: A scan has no graph or no included viewpoint.
         """
         engine = self._initialized_engine()
         check_batch("newRandomEpisode", self._settings.batch_size, scanIds)
@@ -179,7 +179,7 @@ class Simulator(ConfiguredSimulator):
 
         Raises:
             RuntimeError: The simulator is not initialised.
-            ValueError: There is no such location, or no episode has started.
+            UserError: There is no such location, or no episode has started.
             IndexError: A list is shorter than the batch.
             TypeError: An argument has the wrong type.
         """

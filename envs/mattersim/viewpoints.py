@@ -178,7 +178,7 @@ class Building:
         """Return the viewpoint of a record of the connectivity file.
 
         Raises:
-            KeyError: There is no such record, or it is excluded from navigation.
+            UnknownNameError: There is no such record, or it is excluded from navigation.
         """
         if ix not in self._viewpoints:
             row = self._rows[ix]
@@ -191,7 +191,7 @@ class Building:
         """Return the viewpoint with an id.
 
         Raises:
-            KeyError: There is no such viewpoint, or it is excluded from navigation.
+            UnknownNameError: There is no such viewpoint, or it is excluded from navigation.
         """
         return self.viewpoint(self._records[self.graph.index(viewpoint_id)])
 

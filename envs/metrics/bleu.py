@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from storage.errors import UserError
+
 Words = Sequence[str]
 
 # Constants of coco-caption (`bleu_scorer.py`) that keep its divisions and roots finite.
@@ -41,10 +43,10 @@ def count_matches(
         order: Longest n-gram to count.
 
     Raises:
-        ValueError: A candidate has no references.
+        UserError: A candidate has no references.
     """
     if len(candidates) != len(references) or not all(references):
-        raise ValueError(f"{len(candidates)} candidates, but references for {len(references)}")
+        raise UserError(f"{len(candidates)} candidates, but references for {len(references)}")
     matched, possible = [0] * order, [0] * order
     length = closest = 0
     for candidate, others in zip(candidates, references, strict=True):

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from storage.errors import UserError
+
 _CHUNK = 250  # resamples per chunk, to bound memory
 
 
@@ -42,7 +44,7 @@ def bootstrap_interval(
         resamples: Number of bootstrap resamples.
 
     Raises:
-        ValueError: There are no values, one is not finite, or arguments do not fit each other.
+        UserError: There are no values, one is not finite, or arguments do not fit each other.
     """
     columns = {"values": np.asarray(values, dtype=np.float64)}
     return bootstrap_intervals(
@@ -64,14 +66,14 @@ def bootstrap_intervals(
     """
     values = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
     if not values.size or not np.isfinite(values).all():
-        raise ValueError("a bootstrap interval needs at least one value, and all must be finite")
+        raise UserError("a bootstrap interval needs at least one value, and all must be finite")
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence {confidence}: must be between 0 and 1, such as 0.95")
+        raise UserError(f"confidence {confidence}: must be between 0 and 1, such as 0.95")
     if resamples < 1:
-        raise ValueError(f"resamples {resamples}: must be at least 1")
+        raise UserError(f"resamples {resamples}: must be at least 1")
     labels = range(len(values)) if clusters is None else clusters
     if len(labels) != len(values):
-        raise ValueError(f"{len(labels)} clusters for {len(values)} values")
+        raise UserError(f"{len(labels)} clusters for {len(values)} values")
     means = _resampled_means(values, labels, np.random.default_rng(seed), resamples)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
@@ -104,10 +106,10 @@ def paired_difference(
         resamples: Number of bootstrap resamples.
 
     Raises:
-        ValueError: The two have different lengths, or as in `bootstrap_interval`.
+        UserError: The two have different lengths, or as in `bootstrap_interval`.
     """
     if len(first) != len(second):
-        raise ValueError(f"cannot pair {len(first)} values with {len(second)}")
+        raise UserError(f"cannot pair {len(first)} values with {len(second)}")
     return bootstrap_interval(
         np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64),
         seed,

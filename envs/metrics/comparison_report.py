@@ -10,6 +10,7 @@ import numpy as np
 from envs.metrics.bootstrap import Interval, bootstrap_interval, paired_difference
 from envs.metrics.seeds import seed_interval
 from envs.metrics.tables import aligned
+from storage.errors import UserError
 
 # By split and id of the item (an episode or a question): its metrics, and its cluster.
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -59,7 +60,7 @@ def make_report(
         cluster: Name of the cluster in the scores: "path" or "image".
 
     Raises:
-        ValueError: The rows were not scored on the same items.
+        UserError: The rows were not scored on the same items.
     """
     first, *_ = rows
     figures = {}
@@ -88,7 +89,7 @@ def _values(
     """Return the values (runs, items) of a metric."""
     for scores in runs:
         if scores[split].keys() != set(ids):
-            raise ValueError(
+            raise UserError(
                 f"{name} was scored on other items of {split} than the first row; remove its "
                 "runs and train them again"
             )

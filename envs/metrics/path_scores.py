@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
+from storage.errors import UserError
 
 SUCCESS_THRESHOLD = 3.0  # metres; success is strictly less (R2R eval.py)
 _SHORTEST = 0.01  # metres; EnvDrop's lower bound of the path length in SPL
@@ -44,16 +45,16 @@ def score_path(
         and DUET; the two differ on RxR) are in 0..1.
 
     Raises:
-        ValueError: A path is empty, the reference is not connected, or the threshold is not
+        UserError: A path is empty, the reference is not connected, or the threshold is not
             positive.
-        KeyError: The graph has no such viewpoint.
+        UnknownNameError: The graph has no such viewpoint.
     """
     check_threshold(threshold)
     walked = _rows(graph, prediction, "prediction")
     described = _rows(graph, reference, "reference")
     reference_length = _length(graph, described)
     if math.isinf(reference_length):
-        raise ValueError(
+        raise UserError(
             f"scan '{graph.scan}': no path connects the reference viewpoints {list(reference)}"
         )
     between = graph.distances[walked[:, None], described].tolist()
@@ -153,10 +154,10 @@ def check_threshold(threshold: float) -> None:
     """Check that a success radius is a positive, finite number of metres.
 
     Raises:
-        ValueError: It is not.
+        UserError: It is not.
     """
     if not 0 < threshold < math.inf:
-        raise ValueError(f"threshold {threshold}: must be a positive number of metres")
+        raise UserError(f"threshold {threshold}: must be a positive number of metres")
 
 
 def _metrics(
@@ -197,7 +198,7 @@ def _metrics(
 
 def _rows(graph: NavGraph, path: Sequence[str], kind: str) -> np.ndarray:
     if not path:
-        raise ValueError(f"the {kind} is empty: it needs at least one viewpoint")
+        raise UserError(f"the {kind} is empty: it needs at least one viewpoint")
     return np.array([graph.index(viewpoint) for viewpoint in path])
 
 

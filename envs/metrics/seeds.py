@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.metrics.bootstrap import Interval
+from storage.errors import UserError
 
 
 def seed_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
@@ -19,13 +20,13 @@ def seed_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
         confidence: Confidence level in (0, 1).
 
     Raises:
-        ValueError: There are no values, or one is not finite.
+        UserError: There are no values, or one is not finite.
     """
     from scipy.stats import t
 
     figures = np.asarray(values, dtype=np.float64)
     if not figures.size or not np.isfinite(figures).all():
-        raise ValueError("a seed interval needs at least one value, and all must be finite")
+        raise UserError("a seed interval needs at least one value, and all must be finite")
     mean, count = float(figures.mean()), len(figures)
     if count == 1:
         return Interval(mean, math.nan, math.nan)

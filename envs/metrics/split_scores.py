@@ -7,6 +7,7 @@ import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
 from envs.metrics.path_scores import SUCCESS_THRESHOLD, check_threshold, path_metrics
+from storage.errors import UnknownNameError, UserError
 
 # Paths per batch: the tables fit in the processor's cache. Paths are sorted by size beforehand, so
 # that little is padded.
@@ -31,14 +32,14 @@ def score_paths(
         The metrics of `score_path`, each a float64 array (B,) in the order of the paths.
 
     Raises:
-        ValueError: There are no paths, a path is empty, a reference is not connected, the
+        UserError: There are no paths, a path is empty, a reference is not connected, the
             threshold is not positive, or arguments have different lengths.
-        KeyError: A graph has no such viewpoint; the message contains the index of the path.
+        UnknownNameError: A graph has no such viewpoint; the message contains the index of the path.
     """
     check_threshold(threshold)
     buildings = [graphs] * len(predictions) if isinstance(graphs, NavGraph) else list(graphs)
     if not buildings or not len(buildings) == len(predictions) == len(references):
-        raise ValueError(
+        raise UserError(
             f"{len(predictions)} predictions, {len(references)} references and {len(buildings)} "
             "graphs: the numbers must be equal and at least 1"
         )
@@ -95,12 +96,12 @@ class _Tables:
         columns_of_all: list[int] = []
         for number, (graph, path) in enumerate(zip(graphs, paths, strict=True)):
             if not path:
-                raise ValueError(f"{kind} {number} is empty: it needs at least one viewpoint")
+                raise UserError(f"{kind} {number} is empty: it needs at least one viewpoint")
             rows = self._rows[id(graph)]
             try:
                 columns_of_all.extend(map(rows.__getitem__, path))
             except KeyError as error:
-                raise KeyError(
+                raise UnknownNameError(
                     f"{kind} {number}: scan '{graph.scan}' has no navigable viewpoint "
                     f"'{error.args[0]}'"
                 ) from None
@@ -126,7 +127,7 @@ def _score_batch(
     reference_lengths = flat[rows[:-1] + columns[1:]].sum(axis=0)
     apart = paths[np.isinf(reference_lengths)]
     if apart.size:
-        raise ValueError(f"reference {apart[0]}: no path connects its viewpoints")
+        raise UserError(f"reference {apart[0]}: no path connects its viewpoints")
     dtw, nearest = _warp(flat, walked_rows, columns, sizes, reference_sizes)
     return path_metrics(
         trajectory_length=flat[walked_rows[:-1] + walked_columns[1:]].sum(axis=0),

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from storage.errors import UserError
+
 
 class Metric(NamedTuple):
     """Column of a metric, and how tables print it.
@@ -41,12 +43,12 @@ def summarise(scores: Scores) -> dict[str, float]:
     """Return the mean of each metric under its short name, and the number of `episodes`.
 
     Raises:
-        ValueError: There are no episodes.
+        UserError: There are no episodes.
     """
     columns = _columns(scores)
     episodes = len(columns["success"])
     if not episodes:
-        raise ValueError("no episode to summarise")
+        raise UserError("no episode to summarise")
     return {short: float(column.mean()) for short, column in columns_named(columns).items()} | {
         "episodes": episodes
     }
@@ -60,12 +62,12 @@ def summarise_groups(scores: Scores, groups: Sequence[str]) -> dict[str, dict[st
         groups: Group of each path.
 
     Raises:
-        ValueError: The numbers of groups and paths differ.
+        UserError: The numbers of groups and paths differ.
     """
     columns = _columns(scores)
     paths = len(columns["success"])
     if len(groups) != paths:
-        raise ValueError(f"{len(groups)} groups for {paths} paths")
+        raise UserError(f"{len(groups)} groups for {paths} paths")
     labels = np.asarray(groups)
     return {
         str(group): summarise({name: column[labels == group] for name, column in columns.items()})

@@ -21,8 +21,8 @@ class BatchObserver:
             num_agents: Number of agents B.
 
         Raises:
-            ValueError: The settings do not fit the world.
-            KeyError: The feature store lacks a viewpoint.
+            UserError: The settings do not fit the world.
+            UnknownNameError: The feature store lacks a viewpoint.
         """
         self._observer = _make_observer(split, settings, num_agents)
         self._tokens = split.tokens

@@ -52,8 +52,8 @@ class DeviceFeatures:
             device: Device of the network.
 
         Raises:
-            KeyError: The feature store lacks a viewpoint.
-            ValueError: The environment's `angle_feature_size` is not a positive multiple of 4, or
+            UnknownNameError: The feature store lacks a viewpoint.
+            UserError: The environment's `angle_feature_size` is not a positive multiple of 4, or
                 features of a viewpoint are not finite.
         """
         world, size = env.nav_world, env.angle_feature_size

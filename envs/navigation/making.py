@@ -14,6 +14,7 @@ from envs.episodes.splits import LoadedSplit, load_split
 from envs.navigation.settings import PICTURES, EnvSettings
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.navigation.vln_env import VlnEnv
+from storage.errors import UserError
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
 _OF_SPLIT = tuple(inspect.signature(load_split).parameters)
@@ -29,8 +30,8 @@ def make_vln_env(**arguments: Any) -> VlnEnv:
     Raises:
         TypeError: There is no such argument; the message names the closest one.
         FileNotFoundError: A file of the world is missing.
-        ValueError: A file is damaged, or files or arguments do not fit each other.
-        KeyError: The feature store lacks a viewpoint.
+        UserError: A file is damaged, or files or arguments do not fit each other.
+        UnknownNameError: The feature store lacks a viewpoint.
     """
     for name in _OF_VECTOR_ENV:
         if name in arguments:
@@ -54,7 +55,7 @@ def make_vln_vector_env(
         arguments: As listed in the docstring of `VlnVectorEnv`.
 
     Raises:
-        TypeError, FileNotFoundError, ValueError, KeyError: As for `make_vln_env`.
+        TypeError, FileNotFoundError, UserError, UnknownNameError: As for `make_vln_env`.
     """
     split, settings = _load("VlnVectorEnv", arguments)
     return VlnVectorEnv(split, num_envs, settings, autoreset_mode)
@@ -79,7 +80,7 @@ def _load(env: str, arguments: dict[str, Any]) -> tuple[LoadedSplit, EnvSettings
     if settings.observe in PICTURES:
         features = of_split.get("features")
         if not (features is None or (isinstance(features, str) and features == "none")):
-            raise ValueError(
+            raise UserError(
                 f"features has no effect with observe={settings.observe!r}, because pictures "
                 "replace features; leave it out"
             )

@@ -9,6 +9,7 @@ from gymnasium import spaces
 from envs.graphs.nav_world import NavWorld, angles4
 from envs.navigation.stored_features import WideningReader
 from envs.sharing import SharedObjects
+from storage.errors import UserError
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, VIEW_ELEVATIONS, VIEW_HEADINGS
 
@@ -31,10 +32,10 @@ def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.n
         (..., size) float32.
 
     Raises:
-        ValueError: `size` is not a positive multiple of 4.
+        UserError: `size` is not a positive multiple of 4.
     """
     if size < 4 or size % 4:
-        raise ValueError(f"angle_feature_size {size} is not a positive multiple of 4")
+        raise UserError(f"angle_feature_size {size} is not a positive multiple of 4")
     return np.tile(angles4(heading, elevation), size // 4)
 
 
@@ -159,8 +160,8 @@ class FeatureObserver:
             num_agents: Number of agents B.
 
         Raises:
-            ValueError: `angle_size` is not a positive multiple of 4.
-            KeyError: The store lacks a viewpoint.
+            UserError: `angle_size` is not a positive multiple of 4.
+            UnknownNameError: The store lacks a viewpoint.
         """
         self._world = world
         self._num_agents = num_agents

@@ -23,7 +23,7 @@ def observed_pictures(files: WorldFiles, settings: EnvSettings) -> ViewPictures:
     Environments of one process with equal settings share them.
 
     Raises:
-        ValueError: The world has no pictures.
+        UserError: The world has no pictures.
     """
     vfov = float(np.deg2rad(settings.field_of_view))
     return shared_pictures(files, settings.pictures, settings.scan_dir, settings.image_shape, vfov)

@@ -78,7 +78,7 @@ def path_views(world: NavWorld, nodes: np.ndarray, start_views: np.ndarray) -> n
         (B, T) views; 0 for padding.
 
     Raises:
-        ValueError: A path leaves the edges of the graph.
+        UserError: A path leaves the edges of the graph.
     """
     moves = route_moves(world, nodes[:, 0], nodes[:, 1:])
     faced = world.views[nodes[:, :-1], moves]  # (B, T - 1)

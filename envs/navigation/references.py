@@ -36,7 +36,7 @@ class ReferencePaths:
         """Build the paths of episodes in a world.
 
         Raises:
-            KeyError: The world lacks a viewpoint.
+            UnknownNameError: The world lacks a viewpoint.
         """
         # Several instructions describe the same path, which is converted once.
         rows = {key: row for row, key in enumerate({(e.scan, e.path): None for e in episodes})}

@@ -8,6 +8,7 @@ from envs.arguments import check_choice, picture_size, whole_number
 from envs.navigation.observations import Observe
 from envs.navigation.reference_teacher import Teacher
 from envs.navigation.rewards import Reward
+from storage.errors import UserError
 
 RENDER_MODES = ("rgb_array",)
 PICTURES = ("rgb", "rgbd", "candidate_rgb", "panorama_rgb")  # values of `observe`
@@ -53,7 +54,7 @@ class EnvSettings:
             arrays of the step before.
 
     Raises:
-        ValueError: A value is out of range.
+        UserError: A value is out of range.
     """
 
     max_episode_steps: int | None = None
@@ -76,7 +77,7 @@ class EnvSettings:
         if self.max_episode_steps is not None:
             whole_number("max_episode_steps", self.max_episode_steps)
         if self.render_mode not in (None, *RENDER_MODES):
-            raise ValueError(f"render_mode {self.render_mode!r} is neither None nor 'rgb_array'")
+            raise UserError(f"render_mode {self.render_mode!r} is neither None nor 'rgb_array'")
         check_choice("teacher", self.teacher, Teacher)
         check_choice("reward", self.reward, Reward)
         check_choice("observe", self.observe, Observe)
@@ -93,18 +94,18 @@ class EnvSettings:
         for field in fields(self):
             users = _OF_OBSERVATIONS.get(field.name, (self.observe,))
             if self.observe not in users and getattr(self, field.name) != field.default:
-                raise ValueError(
+                raise UserError(
                     f"{field.name} has no effect with observe={self.observe!r}; it is for "
                     f"observe={' or '.join(map(repr, users))}"
                 )
         _ = self.image_shape
         if not 0 < self.field_of_view < 180:
-            raise ValueError(f"field_of_view {self.field_of_view} is not between 0 and 180 degrees")
+            raise UserError(f"field_of_view {self.field_of_view} is not between 0 and 180 degrees")
         if self.max_depth <= 0:
-            raise ValueError(f"max_depth {self.max_depth} is not a positive number of metres")
+            raise UserError(f"max_depth {self.max_depth} is not a positive number of metres")
         check_choice("geometry", self.geometry, Geometry)
         if isinstance(self.pictures, str) and self.pictures not in ("world", "habitat"):
-            raise ValueError(
+            raise UserError(
                 f"pictures {self.pictures!r} is neither 'world', 'habitat' nor a source of "
                 "panoramas; pass folders of skyboxes or 3D models as scan_dir"
             )

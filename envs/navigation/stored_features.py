@@ -61,7 +61,7 @@ class WideningReader:
             target: (B, 36, W) float32 with W >= D; the first D numbers are overwritten.
 
         Raises:
-            ValueError: The features of a row are not finite; each row is checked on first use.
+            UserError: The features of a row are not finite; each row is checked on first use.
         """
         import torch
 

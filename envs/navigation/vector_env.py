@@ -147,8 +147,8 @@ class VlnVectorEnv(BatchEnv):
             autoreset_mode: What happens after the end of an episode, see Gymnasium.
 
         Raises:
-            ValueError: The arguments do not fit each other.
-            KeyError: The feature store lacks a viewpoint.
+            UserError: The arguments do not fit each other.
+            UnknownNameError: The feature store lacks a viewpoint.
         """
         limit = settings.max_episode_steps or MAX_EPISODE_STEPS[split.dataset]
         super().__init__(
@@ -182,7 +182,7 @@ class VlnVectorEnv(BatchEnv):
             stop: (B,) bool, agents that stop after their route.
 
         Raises:
-            ValueError: A route leaves the edges of the graph, or the environment has autoreset.
+            UserError: A route leaves the edges of the graph, or the environment has autoreset.
         """
         self._check_reset("reset the environment before the first step")
         check_batch(self)

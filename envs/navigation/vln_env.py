@@ -104,7 +104,7 @@ class VlnEnv(SingleAgentEnv):
             settings: How the environment behaves.
 
         Raises:
-            ValueError, KeyError: As for `VlnVectorEnv`.
+            UserError, UnknownNameError: As for `VlnVectorEnv`.
         """
         super().__init__(VlnVectorEnv(split, 1, settings, AutoresetMode.DISABLED))
 

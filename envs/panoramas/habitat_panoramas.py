@@ -16,6 +16,7 @@ from envs.habitat.client import shared_server
 from envs.panoramas.cameras import equirectangular_camera
 from envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_distance
 from envs.panoramas.panorama import Panorama
+from storage.errors import UnknownNameError
 from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 _RGB, _DEPTH = "rgb", "depth"
@@ -90,7 +91,7 @@ class HabitatPanoramas:
         Raises:
             FileNotFoundError: The scan has no 3D model or no navigation graph, or the interpreter
                 that `CLIPNAV_HABITAT_PYTHON` names does not exist.
-            KeyError: The graph has no such viewpoint.
+            UnknownNameError: The graph has no such viewpoint.
             ModuleNotFoundError: habitat-sim is not installed.
             HabitatProcessError: The process of habitat-sim ended.
         """
@@ -154,7 +155,7 @@ class HabitatPanoramas:
                 for record in read_connectivity(scan, self._connectivity_dir)
             }
         if viewpoint not in self._positions[scan]:
-            raise KeyError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
+            raise UnknownNameError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
         x, y, z = self._positions[scan][viewpoint]
         return np.array([x, z, -y], np.float32)
 

@@ -24,6 +24,7 @@ from envs.panoramas.skyboxes import (
     read_skybox,
     skybox_axes,
 )
+from storage.errors import UnknownNameError
 from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 
@@ -53,7 +54,7 @@ class MatterportPanoramas:
         Object ids are unknown (-1).
 
         Raises:
-            KeyError: The navigation graph of the scan has no such viewpoint.
+            UnknownNameError: The navigation graph of the scan has no such viewpoint.
             FileNotFoundError: The navigation graph or the skybox does not exist.
             DamagedSkyboxError: A file of the skybox is damaged.
         """
@@ -85,7 +86,7 @@ class MatterportPanoramas:
             `envs.panoramas.views.views36`.
 
         Raises:
-            KeyError, FileNotFoundError, DamagedSkyboxError: As for `panorama`.
+            UnknownNameError, FileNotFoundError, DamagedSkyboxError: As for `panorama`.
         """
         shape = (size, size) if isinstance(size, int) else size
         axes = self._viewpoint_axes(scan, viewpoint)
@@ -109,7 +110,7 @@ class MatterportPanoramas:
         if scan not in self._axes:
             self._axes[scan] = skybox_axes(scan, self._connectivity_dir)
         if viewpoint not in self._axes[scan]:
-            raise KeyError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
+            raise UnknownNameError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
         return self._axes[scan][viewpoint]
 
 

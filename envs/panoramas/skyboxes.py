@@ -15,6 +15,7 @@ import numpy as np
 
 from connectivity import read_connectivity
 from envs.panoramas.cube_maps import FACES
+from storage.errors import UserError
 from storage.pictures import PictureError, load_picture
 
 # Depth images are in quarters of a millimetre, see README.md of the Matterport3D Simulator.
@@ -25,7 +26,7 @@ _SINGLE = ("{viewpoint}_skybox{face}_small.jpg", "{viewpoint}_skybox{face}_sami.
 _DEPTH = "{viewpoint}_skybox_depth_small.png"
 
 
-class DamagedSkyboxError(ValueError):
+class DamagedSkyboxError(UserError):
     """A file of a skybox exists but cannot be used.
 
     Attributes:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from storage.errors import UserError
+
 # Bit positions of red, green and blue in a packed texel.
 _SHIFTS = np.array([0, 8, 16], np.uint32)
 _BYTE = np.uint32(255)
@@ -14,7 +16,7 @@ class TextureAtlas:
         textures: RGB images (H, W, 3) uint8 whose sides are powers of two.
 
     Raises:
-        ValueError: A side of a texture is not a power of two.
+        UserError: A side of a texture is not a power of two.
     """
 
     def __init__(self, textures: tuple[np.ndarray, ...]):
@@ -92,7 +94,7 @@ def _pack(image: np.ndarray) -> np.ndarray:
 def _mip_levels(number: int, texture: np.ndarray) -> list[np.ndarray]:
     height, width = texture.shape[:2]
     if height & (height - 1) or width & (width - 1):
-        raise ValueError(
+        raise UserError(
             f"texture {number} is {width}x{height}; make both sides a power of two (256, 512, ...)"
         )
     level = texture.astype(np.float32)

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
+from storage.errors import UserError
 from storage.features.view_grid import VFOV
 
 Geometry = Literal["square", "clip_vil"]
@@ -42,11 +43,11 @@ def cut_views(cut: Cutter, geometry: Geometry, image_size: tuple[int, int]) -> n
         (36, height, width, 3) uint8.
 
     Raises:
-        ValueError: There is no such geometry.
+        UserError: There is no such geometry.
     """
     if geometry not in get_args(Geometry):
         known = ", ".join(get_args(Geometry))
-        raise ValueError(f"view geometry {geometry!r} is not one of {known}")
+        raise UserError(f"view geometry {geometry!r} is not one of {known}")
     if geometry == "square":
         return cut(image_size, VFOV)
     frames = cut(MATTERSIM_SIZE, VFOV)

@@ -10,6 +10,7 @@ from envs.pictures.view_pictures import ViewPictures
 from envs.sharing import SharedObjects, files_digest
 from envs.worlds import WorldFiles
 from storage import cache_dir
+from storage.errors import UserError
 from storage.features.view_grid import VFOV
 
 
@@ -53,7 +54,7 @@ def shared_pictures(
         vfov: Vertical field of view in radians.
 
     Raises:
-        ValueError: The world has no pictures, or a folder is missing or has no effect.
+        UserError: The world has no pictures, or a folder is missing or has no effect.
         ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
     folder = None if scan_dir is None else Path(scan_dir)
@@ -71,10 +72,10 @@ def _named_source(files: WorldFiles, name: str, folder: Path | None) -> Panorama
     if name == "habitat":
         return habitat_pictures(files, folder)
     if files.is_built_in and folder is not None:
-        raise ValueError(f"scan_dir {folder} has no effect in world '{files.world}'; leave it out")
+        raise UserError(f"scan_dir {folder} has no effect in world '{files.world}'; leave it out")
     pictures = world_pictures(files, folder)
     if pictures.note:
-        raise ValueError(f"world '{files.world}' has no pictures to observe: {pictures.note}")
+        raise UserError(f"world '{files.world}' has no pictures to observe: {pictures.note}")
     return pictures
 
 
@@ -132,7 +133,7 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
             houses, which are built on first request.
 
     Raises:
-        ValueError: The world is not built in and no folder is given.
+        UserError: The world is not built in and no folder is given.
         ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
     from envs.habitat.interpreter import habitat_python
@@ -142,7 +143,7 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
 
     habitat_python()  # before houses are built, which takes minutes
     if folder is None and not files.is_built_in:
-        raise ValueError(
+        raise UserError(
             f"world '{files.world}' requires the folder of its 3D models for habitat; give scan_dir"
         )
     scenes = folder or house_cache_dir()

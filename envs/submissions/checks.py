@@ -17,6 +17,7 @@ import numpy as np
 
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
+from storage.errors import UserError
 from storage.records import read_records
 
 _MAX_NESTING = 3  # DUET: trajectory, decision, pose
@@ -125,7 +126,7 @@ def read_submission(path: Path) -> list[Any]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is not JSON or too large; the message names the record.
+        UserError: The file is not JSON or too large; the message names the record.
     """
     return read_records(path, object, REMEDY, _MOST_BYTES)
 
@@ -199,17 +200,17 @@ def _names(episodes: Sequence[Episode]) -> dict[str, str]:
 def _read_record(record: Any) -> tuple[str, tuple[str, ...]]:
     """Return the id as written and the viewpoints of a record."""
     if not isinstance(record, dict):
-        raise ValueError(f"expected an object but found {_short(record)}")
+        raise UserError(f"expected an object but found {_short(record)}")
     instr_id = _field(record, "instr_id", "instruction_id")
     if not isinstance(instr_id, str | int) or isinstance(instr_id, bool):
-        raise ValueError(f"the id is {_short(instr_id)}, which is neither a string nor an integer")
+        raise UserError(f"the id is {_short(instr_id)}, which is neither a string nor an integer")
     trajectory = _field(record, "trajectory", "path")
     try:
         if not isinstance(trajectory, list):
-            raise ValueError(f"the path is {_short(trajectory)}, which is not a list")
+            raise UserError(f"the path is {_short(trajectory)}, which is not a list")
         return str(instr_id), tuple(v for entry in trajectory for v in _viewpoints(entry, 1))
     except ValueError as error:
-        raise ValueError(f"{_short(instr_id)}: {error}") from None
+        raise UserError(f"{_short(instr_id)}: {error}") from None
 
 
 def _field(record: dict[str, Any], *names: str) -> Any:
@@ -217,7 +218,7 @@ def _field(record: dict[str, Any], *names: str) -> Any:
         if name in record:
             return record[name]
     fields = ", ".join(map(_short, list(record)[:_NAMED])) or "none"
-    raise ValueError(f"it has no field {' or '.join(map(repr, names))}; its fields are {fields}")
+    raise UserError(f"it has no field {' or '.join(map(repr, names))}; its fields are {fields}")
 
 
 def _viewpoints(entry: Any, nesting: int) -> Iterator[str]:
@@ -225,9 +226,9 @@ def _viewpoints(entry: Any, nesting: int) -> Iterator[str]:
     if isinstance(entry, str):
         yield entry
     elif not isinstance(entry, list) or nesting > _MAX_NESTING:
-        raise ValueError(f"{_short(entry)} is neither a viewpoint nor a pose")
+        raise UserError(f"{_short(entry)} is neither a viewpoint nor a pose")
     elif _all_numbers(entry) and entry:
-        raise ValueError(
+        raise UserError(
             f"{_short(entry)} is a position in space, as in the continuous RxR-Habitat; paths of "
             "the discrete task consist of viewpoint ids"
         )

@@ -10,6 +10,7 @@ from envs.episodes.episode import Episode, base_language
 from envs.episodes.paths import path_problems, without_turns
 from envs.worlds import WorldFiles
 from storage import write_text
+from storage.errors import UserError
 
 Trajectory = Sequence[tuple[str, float, float]]
 Trajectories = Mapping[str, Trajectory] | Iterable[tuple[str, Trajectory]]
@@ -36,7 +37,7 @@ def write_r2r_submission(
         partial: Write the file even if instructions are missing, which the server refuses.
 
     Raises:
-        ValueError: The episodes are of RxR; instructions are missing, unknown or repeated; or a
+        UserError: The episodes are of RxR; instructions are missing, unknown or repeated; or a
             trajectory does not follow the graph from its start. Nothing is written.
     """
     _check_dataset(path, episodes, "R2R")
@@ -67,13 +68,13 @@ def write_rxr_submission(
         partial: Write the file even if instructions or languages are missing.
 
     Raises:
-        ValueError: As for `write_r2r_submission`; also if `episodes` lack a language or are of R2R.
+        UserError: As for `write_r2r_submission`; also if `episodes` lack a language or are of R2R.
     """
     _check_dataset(path, episodes, "RxR")
     languages = {base_language(episode.language) for episode in episodes}
     missing = sorted(_RXR_LANGUAGES - languages)
     if missing and not partial:
-        raise ValueError(
+        raise UserError(
             f"{path}: a submission to RxR requires en, hi and te, but the episodes lack "
             f"{', '.join(missing)}; run the agent on the split in all languages, or write a "
             "partial file with partial=True"
@@ -97,7 +98,7 @@ def _check_dataset(path: str | Path, episodes: Sequence[Episode], dataset: str) 
     for episode in episodes:
         found = "R2R" if "_" in episode.instr_id else "RxR"
         if found != dataset:
-            raise ValueError(
+            raise UserError(
                 f"{path}: a submission to {dataset} cannot contain episode {episode.instr_id!r} of "
                 f"{found}; write it with write_{found.lower()}_submission"
             )
@@ -116,21 +117,21 @@ def _checked(
     checked: dict[str, Trajectory] = {}
     for instr_id, trajectory in trajectories:
         if instr_id in checked:
-            raise ValueError(f"{path}: instruction {instr_id} has two trajectories; keep one")
+            raise UserError(f"{path}: instruction {instr_id} has two trajectories; keep one")
         if any(isinstance(pose, str) or len(pose) != 3 for pose in trajectory):
-            raise ValueError(
+            raise UserError(
                 f"{path}: trajectory of instruction {instr_id}: a step is not (viewpoint, heading, "
                 "elevation); pass env.trajectories(), not env.paths()"
             )
         checked[instr_id] = trajectory
     unknown = [instr_id for instr_id in checked if instr_id not in episode_of]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{path}: {_count_with_names(unknown)} not in the split; remove these trajectories"
         )
     missing = [instr_id for instr_id in episode_of if instr_id not in checked]
     if missing and not partial:
-        raise ValueError(
+        raise UserError(
             f"{path}: a submission requires a path for each of {len(episode_of)} instructions, but "
             f"{_count_with_names(missing)} missing; run the agent on the whole split, or write a "
             "partial file with partial=True"
@@ -157,7 +158,7 @@ def _check_walks(
         elif not all(math.isfinite(angle) for pose in trajectory for angle in pose[1:]):
             problem = "a heading or elevation is not finite"
         if problem:
-            raise ValueError(
+            raise UserError(
                 f"{path}: trajectory of instruction {episode.instr_id} is not valid in scan "
                 f"{episode.scan!r}: {problem}; run the agent with the graphs of this world"
             )

@@ -10,6 +10,7 @@ from envs.episodes import Episode, base_language, load_episodes
 from envs.graphs.nav_graph import NavGraph
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.worlds import Dataset, World, named_world, world_files
+from storage.errors import UserError
 from training.settings import check_counts, check_splits
 
 Task = Literal["r2r", "rxr", "r4r", "r2r-ce", "rxr-ce"]
@@ -59,7 +60,7 @@ class ScoringRules:
     def __post_init__(self) -> None:
         check_counts(self, ("instructions_per_path", "resamples"))
         if not 0 < self.confidence < 1:
-            raise ValueError(
+            raise UserError(
                 f"--confidence {self.confidence:g}: must be between 0 and 1, such as 0.95"
             )
         check_splits(self, ("splits",))
@@ -68,7 +69,7 @@ class ScoringRules:
             kind, ineffective = "navigation graphs", _ONLY_CONTINUOUS
         for name, default in ineffective.items():
             if getattr(self, name) != default:
-                raise ValueError(
+                raise UserError(
                     f"--{name} {getattr(self, name)} has no effect on walks in {kind} (--dataset "
                     f"{self.dataset}); leave it out"
                 )
@@ -110,7 +111,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
 
     Raises:
         FileNotFoundError: There is no such split or data folder.
-        ValueError: The data is damaged, two splits share an instruction, or no instruction is
+        UserError: The data is damaged, two splits share an instruction, or no instruction is
             left to score.
     """
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
@@ -120,7 +121,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
         for episode in load_episodes(rules.instructions_dataset, split, files):
             other = split_of.setdefault(episode.instr_id, split)
             if other != split:
-                raise ValueError(
+                raise UserError(
                     f"instruction {episode.instr_id} is in both {other} and {split}; score these "
                     "splits separately"
                 )
@@ -135,7 +136,7 @@ def counted_ids(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
     """Return the ids that match the language and the number of instructions per path.
 
     Raises:
-        ValueError: There is none.
+        UserError: There is none.
     """
     language = rules.instruction_language
 
@@ -152,7 +153,7 @@ def counted_ids(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
     }
     if not counted:
         known = ", ".join(sorted({episode.language for episode in episodes}))
-        raise ValueError(
+        raise UserError(
             f"--instruction-language {language}: no instruction in this language, only {known}; "
             "choose one of these, or leave the flag out"
         )

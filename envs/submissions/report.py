@@ -10,6 +10,7 @@ from envs.submissions.checks import FileCheck
 from envs.submissions.comparison import differences, evaluate_files
 from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from envs.submissions.scores import ScoredSubmission, score_submission, submission_results
+from storage.errors import UserError
 
 
 class ScoredEpisode(Protocol):
@@ -44,10 +45,10 @@ def evaluate_submissions(
 
     Raises:
         FileNotFoundError: A file or the data is missing.
-        ValueError: No file is given, a file is not JSON, or the data is damaged.
+        UserError: No file is given, a file is not JSON, or the data is damaged.
     """
     if not files:
-        raise ValueError("no submission file; pass at least one, before the other arguments")
+        raise UserError("no submission file; pass at least one, before the other arguments")
     ground_truth = load_ground_truth(rules)
     return evaluate_files(
         files,

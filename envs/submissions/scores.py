@@ -122,7 +122,7 @@ def score_submission(
 
     Raises:
         FileNotFoundError: The file or the data does not exist.
-        ValueError: The file is not JSON, and the message names the record; or the data is damaged.
+        UserError: The file is not JSON, and the message names the record; or the data is damaged.
     """
     path = Path(path)
     records = read_submission(path)

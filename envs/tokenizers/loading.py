@@ -8,6 +8,7 @@ from envs.tokenizers.pretrained import PretrainedTokenizer
 from envs.tokenizers.protocol import Tokenizer
 from envs.tokenizers.subwords import SubwordTokenizer
 from envs.tokenizers.words import WordTokenizer
+from storage.errors import UserError
 from storage.json_files import read_json
 
 _REMEDY = "train the run again"
@@ -21,7 +22,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file does not contain a vocabulary; or the Hugging Face model that it names
+        UserError: The file does not contain a vocabulary; or the Hugging Face model that it names
             cannot be read.
     """
     try:
@@ -33,16 +34,16 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         ) from error
     if isinstance(saved, dict) and "pretrained" in saved:
         if not isinstance(saved["pretrained"], str):
-            raise ValueError(f"{path}: 'pretrained' is not the name of a model; {_REMEDY}")
+            raise UserError(f"{path}: 'pretrained' is not the name of a model; {_REMEDY}")
         return PretrainedTokenizer(saved["pretrained"])
     if isinstance(saved, dict) and "subwords" in saved:
         return _read_subwords(saved["subwords"], path)
     try:
         if not all(isinstance(word, str) for word in saved["words"]):
-            raise ValueError("a word is not a string")
+            raise UserError("a word is not a string")
         return WordTokenizer(saved["words"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error
+        raise UserError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error
 
 
 def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:
@@ -54,7 +55,7 @@ def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:
 
     Raises:
         FileNotFoundError: The folder is not a run; names it and the flag.
-        ValueError: As in `load_tokenizer`.
+        UserError: As in `load_tokenizer`.
     """
     if not path.is_file():
         source = f"{flag} {path.parent} (given or set by --config)" if flag else path.parent
@@ -71,4 +72,4 @@ def _read_subwords(saved: Any, path: str | Path) -> SubwordTokenizer:
     try:
         return SubwordTokenizer(HuggingFaceTokenizer.from_str(json.dumps(saved)))
     except Exception as error:  # tokenizers raises no exception of its own
-        raise ValueError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error
+        raise UserError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error

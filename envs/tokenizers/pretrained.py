@@ -20,7 +20,7 @@ class PretrainedTokenizer:
         name: Name of the model on Hugging Face, or its local folder.
 
     Raises:
-        ValueError: The model does not exist or cannot be read.
+        UserError: The model does not exist or cannot be read.
     """
 
     def __init__(self, name: str) -> None:

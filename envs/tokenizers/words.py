@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import write_text
+from storage.errors import UserError
 
 PAD, UNK, EOS, BOS = "<PAD>", "<UNK>", "<EOS>", "<BOS>"
 
@@ -39,10 +40,10 @@ def check_vocabulary(words: Sequence[str]) -> tuple[str, ...]:
     """Return a vocabulary if its special tokens are in their places and its words are distinct.
 
     Raises:
-        ValueError: They are not.
+        UserError: They are not.
     """
     if list(words[:3]) != [PAD, UNK, EOS] or words[-1] != BOS or len(set(words)) != len(words):
-        raise ValueError(
+        raise UserError(
             f"a vocabulary is {PAD}, {UNK}, {EOS}, distinct words and {BOS}, "
             f"but this one is {list(words[:4])} ... {list(words[-2:])}"
         )

@@ -10,8 +10,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from storage.errors import UserError, shortened
 from storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
-from storage.messages import shortened
 
 # Exceptions that zipfile and its decompressors raise on damaged archives.
 _DAMAGE = (
@@ -28,7 +28,7 @@ _DAMAGE = (
 )
 
 
-class UntrustedArchiveError(ValueError):
+class UntrustedArchiveError(UserError):
     """An archive is intact but unsafe; the message names the archive and the reason."""
 
 
@@ -37,7 +37,7 @@ def unpack_zip(archive: Path, folder: Path) -> None:
 
     Raises:
         FileExistsError: The folder exists.
-        ValueError: The archive is damaged or encrypted; a member would be written outside the
+        UserError: The archive is damaged or encrypted; a member would be written outside the
             folder or is a link; or the members do not fit on the disk, or expand to more than
             `MOST_EXPANSION` times the size of the archive. The folder is not created.
     """
@@ -56,7 +56,7 @@ def unpack_zip(archive: Path, folder: Path) -> None:
         # Other numbers are disk errors.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        raise ValueError(
+        raise UserError(
             f"{archive}: cannot be unpacked ({shortened(str(error), 200)}); move it away and "
             "download it again"
         ) from error

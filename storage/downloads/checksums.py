@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from storage import file_sha256, write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 
 MANIFEST = "checksums.json"
@@ -24,7 +25,7 @@ class Checksums:
         """Read the manifest of a folder, if there is one.
 
         Raises:
-            ValueError: The manifest is damaged.
+            UserError: The manifest is damaged.
         """
         self.path = folder / MANIFEST
         self._entries: dict[str, dict[str, str]] = {}
@@ -36,7 +37,7 @@ class Checksums:
                     for name, entry in entries.items()
                 }
             except (AttributeError, KeyError, TypeError) as error:
-                raise ValueError(f"{self.path}: not a list of checksums; {_REMEDY}") from error
+                raise UserError(f"{self.path}: not a list of checksums; {_REMEDY}") from error
 
     def recorded(self, name: str) -> str | None:
         """Return the recorded SHA-256 of a file; None if there is none.
@@ -63,14 +64,14 @@ class Checksums:
             SHA-256 of the file.
 
         Raises:
-            ValueError: The SHA-256 is not the expected or the recorded one.
+            UserError: The SHA-256 is not the expected or the recorded one.
         """
         file = self.path.parent / name
         digest = file_sha256(file)
         expected = known or self.recorded(name)
         if expected is not None and digest != expected:
             source = "was expected" if known else f"is recorded in {self.path}"
-            raise ValueError(
+            raise UserError(
                 f"{file}: its SHA-256 is {digest}, but {expected} {source}; move it away to "
                 "download it again"
                 f"{'' if known else f', or delete its entry in {self.path} to keep it'}"

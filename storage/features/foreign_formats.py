@@ -12,11 +12,11 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 
+from storage.errors import UserError, shortened
 from storage.features.hdf5_rows import Hdf5Rows
 from storage.features.view_grid import NUM_VIEWS
 from storage.json_files import parse_json
 from storage.lmdb_files import LmdbFile
-from storage.messages import shortened
 
 LMDB_METADATA = b"__metadata__"
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")
@@ -44,7 +44,7 @@ def read_tsv(path: Path) -> FeatureRows:
     """Read a TSV file as written by the scripts of MatterSim and CLIP-ViL.
 
     Raises:
-        ValueError: A line is damaged; the message names file and line.
+        UserError: A line is damaged; the message names file and line.
     """
     keys: list[str] = []
     metadata: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def read_tsv(path: Path) -> FeatureRows:
                     field.decode() for field in line.split(b"\t", 5)[:5]
                 )
                 if number == 1 and scan == _TSV_FIELDS[0]:
-                    raise ValueError(f"{path}: the first line is a header; remove it")
+                    raise UserError(f"{path}: the first line is a header; remove it")
                 if number == 1:
                     size = [int(height), int(width)]
                     metadata = {"view_size": size, "vfov_degrees": float(vfov)}
@@ -77,7 +77,7 @@ def read_hdf5(path: Path) -> FeatureRows:
     """Read an HDF5 file as used by HAMT and DUET.
 
     Raises:
-        ValueError: The file is damaged or not an HDF5 file.
+        UserError: The file is damaged or not an HDF5 file.
     """
     rows = Hdf5Rows(path)
     return FeatureRows(rows.keys, iter(rows), _metadata(path, rows.metadata))
@@ -87,7 +87,7 @@ def read_lmdb(path: Path) -> FeatureRows:
     """Read an LMDB file of msgpack-numpy arrays, or of raw numbers whose type a record contains.
 
     Raises:
-        ValueError: The file is damaged or not an LMDB file.
+        UserError: The file is damaged or not an LMDB file.
     """
     file = LmdbFile(path)
     names = [key for key in file.keys() if not key.startswith(b"__")]
@@ -97,13 +97,13 @@ def read_lmdb(path: Path) -> FeatureRows:
         metadata = _metadata(path, recorded)
         dtype = metadata.pop("dtype", None)
         if dtype is not None and not (isinstance(dtype, str) and _DTYPE.fullmatch(dtype)):
-            raise ValueError(
+            raise UserError(
                 f"{path}: record {LMDB_METADATA.decode()} has dtype {shortened(dtype)}, but a "
                 "floating-point type is expected; create the file again"
             )
     except UnicodeDecodeError as error:
         file.close()
-        raise ValueError(f"{path}: a key is not valid UTF-8; {_REMEDY}") from error
+        raise UserError(f"{path}: a key is not valid UTF-8; {_REMEDY}") from error
     except ValueError:
         file.close()
         raise
@@ -116,7 +116,7 @@ def _metadata(path: Path, recorded: str | bytes | None) -> dict[str, Any]:
         return {}
     metadata = parse_json(recorded, f"{path}: metadata", _REMEDY)
     if not isinstance(metadata, dict):
-        raise ValueError(f"{path}: its metadata is not a JSON object; {_REMEDY}")
+        raise UserError(f"{path}: its metadata is not a JSON object; {_REMEDY}")
     return metadata
 
 
@@ -130,7 +130,7 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _refuse_line(path: Path, number: int, problem: str) -> NoReturn:
-    raise ValueError(f"{path}, line {number}: {problem}; {_REMEDY}")
+    raise UserError(f"{path}, line {number}: {problem}; {_REMEDY}")
 
 
 def _tsv_rows(path: Path) -> Iterator[np.ndarray]:
@@ -159,7 +159,7 @@ def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.nda
         try:
             return np.frombuffer(value, dtype).reshape(NUM_VIEWS, -1)
         except ValueError as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}: the value of {shortened(key)} is not a {dtype} array (36, width), but "
                 f"{len(value)} bytes; {_REMEDY}"
             ) from error
@@ -168,7 +168,7 @@ def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.nda
         kind = packed[b"type"]
         kind = kind.decode() if isinstance(kind, bytes) else kind
         if not (isinstance(kind, str) and _DTYPE.fullmatch(kind)):
-            raise ValueError(f"type {shortened(kind)}")
+            raise UserError(f"type {shortened(kind)}")
         return np.frombuffer(packed[b"data"], kind).reshape(packed[b"shape"])
     except (
         msgspec.DecodeError,
@@ -178,7 +178,7 @@ def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.nda
         OverflowError,
         RecursionError,
     ) as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: the value of {shortened(key)} is not a msgpack-numpy array; if the values "
             f"are raw numbers, add a record {LMDB_METADATA.decode()} with their type, such as "
             '{"dtype": "<f2"}'

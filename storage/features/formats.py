@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from storage import atomic_write
+from storage.errors import UserError, shortened
 from storage.extras import import_extra
 from storage.features.foreign_formats import (
     LMDB_METADATA,
@@ -30,7 +31,6 @@ from storage.features.hdf5_writing import write_hdf5
 from storage.features.store import FeatureStore
 from storage.features.store_file import FORMAT_FIELDS
 from storage.features.view_grid import NUM_VIEWS
-from storage.messages import shortened
 
 _LMDB_BYTES = 1 << 40  # maximum size of a written file
 _LOGITS = 1000
@@ -49,17 +49,17 @@ def read_foreign_features(path: Path, width: int | None = None) -> FeatureRows:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The format is unknown, or a record is damaged or does not fit; the message names
+        UserError: The format is unknown, or a record is damaged or does not fit; the message names
             it.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such feature file; check its name")
     keys, rows, metadata = _reader(path)(path)
     if not keys:
-        raise ValueError(f"{path}: contains no features; download it again, or create it again")
+        raise UserError(f"{path}: contains no features; download it again, or create it again")
     if len(set(keys)) < len(keys):
         repeated = next(key for key, count in Counter(keys).items() if count > 1)
-        raise ValueError(
+        raise UserError(
             f"{path}: contains features of {shortened(repeated)} twice; create it again"
         )
     first = next(rows)
@@ -90,7 +90,7 @@ def write_features(
 
     Raises:
         ModuleNotFoundError: LMDB is not installed.
-        ValueError: The format is unknown, or the numbers of rows and keys differ.
+        UserError: The format is unknown, or the numbers of rows and keys differ.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
@@ -104,7 +104,7 @@ def write_features(
         ".lmdb": _write_lmdb,
     }
     if path.suffix not in writers:
-        raise ValueError(f"{path}: unknown format; name a .safetensors, {', '.join(writers)} file")
+        raise UserError(f"{path}: unknown format; name a .safetensors, {', '.join(writers)} file")
     with atomic_write(path) as beside:
         writers[path.suffix](beside, zip(keys, rows, strict=True), metadata)
 
@@ -112,7 +112,7 @@ def write_features(
 def _reader(path: Path) -> Callable[[Path], FeatureRows]:
     readers = {".tsv": read_tsv, ".h5": read_hdf5, ".hdf5": read_hdf5, ".lmdb": read_lmdb}
     if path.suffix not in readers:
-        raise ValueError(f"{path}: unknown format; name a .safetensors, {', '.join(readers)} file")
+        raise UserError(f"{path}: unknown format; name a .safetensors, {', '.join(readers)} file")
     return readers[path.suffix]
 
 
@@ -125,13 +125,13 @@ def _cut(
 ) -> Iterator[np.ndarray]:
     def check(key: str, row: np.ndarray) -> np.ndarray:
         if row.ndim != 2 or len(row) != NUM_VIEWS or row.shape[1] < width:
-            raise ValueError(
+            raise UserError(
                 f"{path}: features of {key} have shape {row.shape}, not ({NUM_VIEWS}, {width}) or "
                 "wider"
             )
         kept = row[:, :width]
         if not np.isfinite(kept).all():
-            raise ValueError(
+            raise UserError(
                 f"{path}: features of {key} are not all finite; download the file again, or create "
                 "it again"
             )

@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
+from storage.errors import UserError, shortened
 from storage.extras import check_extra
 from storage.features.view_grid import NUM_VIEWS
-from storage.messages import shortened
 
 _PATIENCE = 60.0  # seconds; the child process is killed after twice as long without a message
 _MEMORY = 4 << 30  # bytes that the child process may map in addition to its imports
@@ -44,7 +44,7 @@ class Hdf5Rows:
 
         Raises:
             ModuleNotFoundError: h5py is not installed.
-            ValueError: The file is damaged or not an HDF5 file.
+            UserError: The file is damaged or not an HDF5 file.
         """
         check_extra("h5py", "formats", f"{path}: reading HDF5")
         self._path = path
@@ -74,7 +74,7 @@ class Hdf5Rows:
         """Yield the features of each key; works only once.
 
         Raises:
-            ValueError: A data set is damaged or does not contain features; the message names it.
+            UserError: A data set is damaged or does not contain features; the message names it.
         """
         try:
             for _ in self.keys:
@@ -106,7 +106,7 @@ class Hdf5Rows:
             self._raise_lost()
         message = json.loads(line)
         if "error" in message:
-            raise ValueError(f"{self._path}: {message['error']}; {_REMEDY}")
+            raise UserError(f"{self._path}: {message['error']}; {_REMEDY}")
         return message
 
     def _watch(self) -> None:
@@ -125,13 +125,13 @@ class Hdf5Rows:
             target = target[count:]
 
     def _raise_lost(self) -> NoReturn:
-        raise ValueError(
+        raise UserError(
             f"{self._path}: damaged, as the HDF5 library crashed or did not respond within "
             f"{2 * _PATIENCE:g} s; {_REMEDY}"
         )
 
 
-class _ContentError(ValueError):
+class _ContentError(UserError):
     """A file is intact but does not contain features as expected."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import cache_dir
+from storage.errors import UserError
 from storage.features.foreign_formats import FeatureRows
 from storage.features.formats import read_foreign_features
 from storage.features.shards import shard_paths
@@ -28,7 +29,7 @@ def open_store(path: str | Path, expected_width: int | None = None) -> FeatureSt
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, or its format, view order or width does not fit.
+        UserError: The file is damaged, or its format, view order or width does not fit.
     """
     path = Path(path)
     if path.suffix in OTHER_FORMATS and path.exists():
@@ -42,7 +43,7 @@ def open_store(path: str | Path, expected_width: int | None = None) -> FeatureSt
             f"{path}: no such feature store; make it with clipnav extract-features"
         )
     if expected_width is not None and store.width != expected_width:
-        raise ValueError(
+        raise UserError(
             f"{path}: features are {store.width} wide, but {expected_width} are expected; "
             "encode the views again with the encoder that the run was trained with"
         )
@@ -53,7 +54,7 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     """Return the feature store of a file in another format; the first call writes it to the cache.
 
     Raises:
-        ValueError: As `read_features`.
+        UserError: As `read_features`.
     """
     stat = path.stat()
     identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {width}"
@@ -81,7 +82,7 @@ def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The format is unknown, or a record is damaged or does not fit; the message names
+        UserError: The format is unknown, or a record is damaged or does not fit; the message names
             it.
     """
     path = Path(path)

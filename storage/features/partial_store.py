@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from storage import UnwritableError, atomic_write
+from storage.errors import UserError, shortened
 from storage.features.store import FeatureStore
 from storage.features.store_file import SKIPPED, check_store_name
 from storage.features.view_grid import NUM_VIEWS
-from storage.messages import shortened
 
 SUFFIX = ".partial"
 _LONGEST_HEADER = 1 << 20  # bytes
@@ -37,7 +37,7 @@ class PartialStore:
         metadata: Metadata of the finished store.
 
     Raises:
-        ValueError: The file belongs to another run, or the store is not a .safetensors file.
+        UserError: The file belongs to another run, or the store is not a .safetensors file.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class PartialStore:
         """Write the store; `remove` deletes the partial file.
 
         Raises:
-            ValueError: Rows are missing or damaged, or all viewpoints were skipped.
+            UserError: Rows are missing or damaged, or all viewpoints were skipped.
         """
         self._file.close()
         kept = [bool(np.isfinite(row[0, 0])) for row in self._rows()]
         if len(kept) != len(self._keys) or not any(kept):
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: {sum(kept)} of {len(self._keys)} viewpoints have features; "
                 "run the same command again"
             )
@@ -101,9 +101,9 @@ class PartialStore:
     def _check(self, row: np.ndarray) -> None:
         where = f"{self._store}: features of {self._keys[self.done]}"
         if row.shape != self._shape:
-            raise ValueError(f"{where} have shape {row.shape}, not {self._shape}")
+            raise UserError(f"{where} have shape {row.shape}, not {self._shape}")
         if not np.isfinite(row).all():
-            raise ValueError(f"{where} are not all finite in float16")
+            raise UserError(f"{where} are not all finite in float16")
 
     def _rows_done(self) -> int:
         """Create the file, or truncate it after its last intact row; return the number of rows."""
@@ -116,7 +116,7 @@ class PartialStore:
         if header != self._header:
             headers = (header, self._header)
             other, own = (shortened(raw.decode(errors="replace"), 600) for raw in headers)
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: belongs to another run, {other!r}, but this run is {own!r}; finish "
                 "that run, or move the file away to start again"
             )

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from storage.errors import UserError
+
 
 class ShardedViews:
     """Arrays (V_i, 36, D) that are read like one array (V, 36, D).
@@ -40,7 +42,7 @@ class ShardedViews:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
-            raise ValueError("views in several files cannot be one array without copying them")
+            raise UserError("views in several files cannot be one array without copying them")
         return np.concatenate(self.parts, dtype=dtype)
 
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from storage.errors import UserError
 from storage.features.store import FeatureStore, common_metadata, own_metadata
 from storage.features.store_file import SKIPPED
 from storage.locks import sole_writer
@@ -30,7 +31,7 @@ class Shard:
         """Parse "i/n", or "auto" for the rank that torchrun or Slurm gave this process.
 
         Raises:
-            ValueError: The text is neither, i is not less than n, or no launcher set a rank.
+            UserError: The text is neither, i is not less than n, or no launcher set a rank.
         """
         if text == "auto":
             for rank, world_size in _LAUNCHERS:
@@ -38,22 +39,22 @@ class Shard:
                     text = f"{environ[rank]}/{environ[world_size]}"
                     break
             else:
-                raise ValueError(
+                raise UserError(
                     "shard auto: neither torchrun nor Slurm started this process; name i/n instead"
                 )
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         if match is None or int(match[1]) >= int(match[2]):
-            raise ValueError(f"shard {text!r}: must be i/n with i from 0 to n - 1")
+            raise UserError(f"shard {text!r}: must be i/n with i from 0 to n - 1")
         return cls(int(match[1]), int(match[2]))
 
     def part(self, keys: Sequence[str]) -> Sequence[str]:
         """Return consecutive keys, so that as few processes as possible load each building.
 
         Raises:
-            ValueError: There are fewer keys than shards.
+            UserError: There are fewer keys than shards.
         """
         if len(keys) < self.count:
-            raise ValueError(f"{len(keys)} viewpoints cannot be split into {self.count} shards")
+            raise UserError(f"{len(keys)} viewpoints cannot be split into {self.count} shards")
         start, stop = (len(keys) * i // self.count for i in (self.index, self.index + 1))
         return keys[start:stop]
 
@@ -76,7 +77,7 @@ def merge_shards(output: str | Path) -> None:
 
     Raises:
         FileNotFoundError: There is no shard, or some are missing.
-        ValueError: The folder contains shards of different counts, or their metadata differs.
+        UserError: The folder contains shards of different counts, or their metadata differs.
         OutputInUseError: Another process is writing the store.
     """
     output = Path(output)
@@ -98,13 +99,13 @@ def shard_paths(output: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: Some are missing.
-        ValueError: The folder contains shards of different counts.
+        UserError: The folder contains shards of different counts.
     """
     pattern = re.compile(re.escape(output.stem) + r"-(\d{5})-of-(\d{5})" + re.escape(output.suffix))
     names = (path.name for path in output.parent.glob("*"))
     counts = {int(match[2]) for name in names if (match := pattern.fullmatch(name))}
     if len(counts) > 1:
-        raise ValueError(
+        raise UserError(
             f"{output}: the folder contains shards of {sorted(counts)} parts; delete the old ones"
         )
     if not counts:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from storage import atomic_write
+from storage.errors import UnknownNameError, UserError
 from storage.features.sharded_views import ShardedViews
 from storage.features.store_file import (
     FORMAT_FIELDS,
@@ -59,7 +60,7 @@ class FeatureStore:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file is damaged, or its format or view order does not fit.
+            UserError: The file is damaged, or its format or view order does not fit.
         """
         return cls(path, *map_store_file(path))
 
@@ -72,7 +73,7 @@ class FeatureStore:
             files: All shards, in order.
 
         Raises:
-            ValueError: A shard is damaged, or the shards are from different runs.
+            UserError: A shard is damaged, or the shards are from different runs.
         """
         stores = [cls.from_file(file) for file in files]
         format_metadata = {name: stores[0].metadata[name] for name in FORMAT_FIELDS}
@@ -96,13 +97,13 @@ class FeatureStore:
             metadata: Further values to record; JSON must be able to represent them.
 
         Raises:
-            ValueError: The file has another suffix than .safetensors, shapes or counts do not fit,
+            UserError: The file has another suffix than .safetensors, shapes or counts do not fit,
                 or a feature is not a finite float16.
         """
         path = Path(path)
         check_store_name(path)
         if len(set(keys)) != len(keys):
-            raise ValueError(f"{path}: the keys of a feature store must be distinct")
+            raise UserError(f"{path}: the keys of a feature store must be distinct")
         with atomic_write(path) as beside:
             write_store_file(beside, path, iter(views), list(keys), dict(metadata or {}))
 
@@ -121,11 +122,11 @@ class FeatureStore:
         """Return the row of a viewpoint.
 
         Raises:
-            KeyError: The store lacks that viewpoint.
+            UnknownNameError: The store lacks that viewpoint.
         """
         key = feature_key(scan, viewpoint)
         if key not in self._rows:
-            raise KeyError(
+            raise UnknownNameError(
                 f"{self.path}: no features of viewpoint {viewpoint} of scan {scan}; encode that "
                 "scan with clipnav extract-features"
             )
@@ -138,7 +139,7 @@ class FeatureStore:
             rows: (N,) integers.
 
         Raises:
-            ValueError: A feature is infinite or NaN; names the viewpoint.
+            UserError: A feature is infinite or NaN; names the viewpoint.
         """
         known = self._known_finite[rows]
         if known.all():
@@ -148,7 +149,7 @@ class FeatureStore:
         for row in dict.fromkeys(rows[~known].tolist()):
             if (views[row].view(np.uint16) & _EXPONENT).max() == _EXPONENT:
                 scan, _, viewpoint = self.keys[row].rpartition("_")
-                raise ValueError(
+                raise UserError(
                     f"{self._file_of(row)}: features of viewpoint {viewpoint} of scan {scan} are "
                     f"not all finite; {REMEDY}"
                 )
@@ -164,7 +165,7 @@ class FeatureStore:
             (N, 36, D) float32.
 
         Raises:
-            ValueError: They are not all finite.
+            UserError: They are not all finite.
         """
         import torch  # converts sixteen float16 numbers at once; numpy converts one at a time
 
@@ -198,7 +199,7 @@ def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
     """Return the metadata of a sharded store, without its format version and view order.
 
     Raises:
-        ValueError: The metadata of two shards differs.
+        UserError: The metadata of two shards differs.
     """
     metadata = own_metadata(stores[0])
     for store in stores[1:]:
@@ -206,7 +207,7 @@ def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
         differing = [k for k in {**metadata, **other} if metadata.get(k) != other.get(k)]
         if differing:
             key = differing[0]
-            raise ValueError(
+            raise UserError(
                 f"{store.path} and {stores[0].path} are from different runs: '{key}' is "
                 f"{other.get(key)!r} and {metadata.get(key)!r}; encode one of them again"
             )

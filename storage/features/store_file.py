@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from storage.errors import UserError, shortened
 from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
 from storage.json_files import parse_json
-from storage.messages import shortened
 from storage.tensor_files import header_bytes, read_header
 
 FORMAT_VERSION = 1
@@ -37,10 +37,10 @@ def check_store_name(path: Path) -> None:
     """Check that a new store will be read as one.
 
     Raises:
-        ValueError: The suffix is that of another format, or none.
+        UserError: The suffix is that of another format, or none.
     """
     if path.suffix != _SUFFIX:
-        raise ValueError(
+        raise UserError(
             f"{path}: a feature store is a {_SUFFIX} file; name it so, and convert it to another "
             "format with clipnav convert-features"
         )
@@ -53,7 +53,7 @@ def map_store_file(path: Path) -> tuple[list[str], dict[str, Any], np.memmap]:
         Key of each row, metadata, and features (V, 36, D) float16.
 
     Raises:
-        ValueError: The file is damaged, or its format or view order does not fit.
+        UserError: The file is damaged, or its format or view order does not fit.
     """
     header, data_start = _read_header(path)
     views = _map_views(path, header, data_start)
@@ -76,11 +76,11 @@ def write_store_file(
         metadata: Values that JSON can represent.
 
     Raises:
-        ValueError: Shapes or counts do not fit, or a feature is not a finite float16.
+        UserError: Shapes or counts do not fit, or a feature is not a finite float16.
     """
     first = np.asarray(next(views, np.zeros((NUM_VIEWS, 0))))
     if first.ndim != 2 or first.shape[0] != NUM_VIEWS:
-        raise ValueError(
+        raise UserError(
             f"{path}: features of {keys[:1]} have shape {first.shape}, not ({NUM_VIEWS}, width)"
         )
     with file.open("wb") as stream:
@@ -94,7 +94,7 @@ def write_store_file(
                 stream.write(_row_bytes(path, keys[written], np.asarray(row), first.shape))
             written += 1
     if written != len(keys):
-        raise ValueError(f"{path}: {written} viewpoints were given for {len(keys)} keys")
+        raise UserError(f"{path}: {written} viewpoints were given for {len(keys)} keys")
 
 
 def _header_bytes(count: int, width: int, keys: list[str], metadata: dict[str, Any]) -> bytes:
@@ -111,11 +111,11 @@ def _header_bytes(count: int, width: int, keys: list[str], metadata: dict[str, A
 
 def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) -> bytes:
     if row.shape != shape:
-        raise ValueError(f"{path}: features of {key} have shape {row.shape}, not {shape}")
+        raise UserError(f"{path}: features of {key} have shape {row.shape}, not {shape}")
     with np.errstate(over="ignore"):
         half = row.astype("<f2")
     if not np.isfinite(half).all():
-        raise ValueError(
+        raise UserError(
             f"{path}: features of {key} are not all finite in float16; check the file or the "
             "encoder that they come from"
         )
@@ -129,26 +129,26 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     except ValueError as error:
         if path.suffix != _SUFFIX:
             kinds = ", ".join((_SUFFIX, *OTHER_FORMATS))
-            raise ValueError(f"{path}: not a feature file; use a {kinds} file") from error
-        raise ValueError(f"{error}; download it again, or {REMEDY}") from error
+            raise UserError(f"{path}: not a feature file; use a {kinds} file") from error
+        raise UserError(f"{error}; download it again, or {REMEDY}") from error
 
 
 def _map_views(path: Path, header: dict[str, Any], data_start: int) -> np.memmap:
     entry = header.get(_TENSOR)
     if entry is None:
         tensors = sorted(name for name in header if name != "__metadata__")
-        raise ValueError(
+        raise UserError(
             f"{path}: no tensor named '{_TENSOR}' but {shortened(tensors, 200)}: this is not a "
             "feature store"
         )
     dtype, shape = entry["dtype"], tuple(entry["shape"])
     if dtype != "F16" or len(shape) != 3 or shape[1] != NUM_VIEWS:
-        raise ValueError(
+        raise UserError(
             f"{path}: '{_TENSOR}' is {dtype} {shortened(shape)}, but F16 (viewpoints, "
             f"{NUM_VIEWS}, width) is expected; {REMEDY}"
         )
     if 0 in shape:
-        raise ValueError(f"{path}: '{_TENSOR}' is empty, {shape}; {REMEDY}")
+        raise UserError(f"{path}: '{_TENSOR}' is empty, {shape}; {REMEDY}")
     start = data_start + entry["data_offsets"][0]
     return np.memmap(path, dtype="<f2", mode="r", offset=start, shape=shape)
 
@@ -158,20 +158,20 @@ def _check_metadata(
 ) -> None:
     version = metadata.get("format_version")
     if version != FORMAT_VERSION:
-        raise ValueError(
+        raise UserError(
             f"{path}: format version {shortened(version)} of a feature store, but version "
             f"{FORMAT_VERSION} is expected; {REMEDY}"
         )
     order = metadata.get("view_order")
     if order != VIEW_ORDER:
-        raise ValueError(
+        raise UserError(
             f"{path}: view order is {shortened(order)!r}, but {VIEW_ORDER!r} is expected; {REMEDY}"
         )
     if not isinstance(keys, list) or len(keys) != shape[0]:
         count = len(keys) if isinstance(keys, list) else "no"
-        raise ValueError(f"{path}: {count} keys for {shape[0]} viewpoints; {REMEDY}")
+        raise UserError(f"{path}: {count} keys for {shape[0]} viewpoints; {REMEDY}")
     if not all(isinstance(key, str) for key in keys) or len(set(keys)) != len(keys):
-        raise ValueError(f"{path}: its keys are not distinct strings; {REMEDY}")
+        raise UserError(f"{path}: its keys are not distinct strings; {REMEDY}")
 
 
 def _decode(text: str) -> Any:

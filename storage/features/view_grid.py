@@ -7,6 +7,8 @@ looks 30 degrees down, band 1 is level, band 2 looks 30 degrees up; headings inc
 
 import numpy as np
 
+from storage.errors import UserError
+
 NUM_HEADINGS, NUM_BANDS = 12, 3
 NUM_VIEWS = NUM_HEADINGS * NUM_BANDS
 STEP = np.pi / 6  # radians between neighbouring headings, and between neighbouring elevations
@@ -24,8 +26,8 @@ def view_direction(view: int) -> tuple[float, float]:
     """Return the heading and elevation of a view in radians.
 
     Raises:
-        ValueError: `view` is not in 0..35.
+        UserError: `view` is not in 0..35.
     """
     if not 0 <= view < NUM_VIEWS:
-        raise ValueError(f"view {view} does not exist; views are 0 to {NUM_VIEWS - 1}")
+        raise UserError(f"view {view} does not exist; views are 0 to {NUM_VIEWS - 1}")
     return float(VIEW_HEADINGS[view]), float(VIEW_ELEVATIONS[view])

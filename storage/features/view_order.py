@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from storage.errors import UserError
 from storage.features.store import FeatureStore
 from storage.features.view_grid import (
     NUM_BANDS,
@@ -76,11 +77,11 @@ def reference_matches(store: FeatureStore, reference: FeatureStore) -> list[Orde
             width may differ.
 
     Raises:
-        ValueError: The stores have no viewpoint in common.
+        UserError: The stores have no viewpoint in common.
     """
     shared = [key for key in store.keys if key in reference]
     if not shared:
-        raise ValueError(
+        raise UserError(
             f"{store.path} and {reference.path} have no viewpoint in common; name another reference"
         )
     shared = shared[:: max(1, len(shared) // _SAMPLE)][:_SAMPLE]

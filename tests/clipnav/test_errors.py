@@ -2,12 +2,15 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tyro
 
 from clipnav.errors import friendly_errors
+from storage.errors import UnknownNameError, UserError
 from tests.clipnav.test_help import NAMES
 
 
@@ -62,6 +65,19 @@ def test_errors_of_the_system_name_the_file_and_a_remedy(
     assert str(ended.value).startswith(f"{tmp_path / name}: {remedy}")
 
 
+@pytest.mark.parametrize(
+    "fail", [lambda: {}["name"], lambda: int("word"), lambda: np.zeros(2).reshape(3)]
+)
+def test_errors_of_the_program_keep_their_traceback(fail: Callable[[], object]) -> None:
+    with pytest.raises((KeyError, ValueError)), friendly_errors():
+        fail()
+
+
+def test_unknown_names_are_reported_without_quotation_marks() -> None:
+    with pytest.raises(SystemExit, match=r"^no scan 'x'\n"), friendly_errors():
+        raise UnknownNameError("no scan 'x'")
+
+
 def test_a_closed_pipe_ends_a_command_silently() -> None:
     arguments = [sys.executable, "-m", "clipnav", "train-agent", "--help"]
     reading, writing = os.pipe()
@@ -80,7 +96,7 @@ def test_other_broken_pipes_are_reported() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_prints_errors_in_one_line(name: str, run_command, monkeypatch) -> None:
     def complain(*_, **__):
-        raise ValueError("this is wrong")
+        raise UserError("this is wrong")
 
     monkeypatch.setattr(tyro, "cli", complain)
     monkeypatch.delenv("CLIPNAV_TRACEBACK")

@@ -10,9 +10,9 @@ from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from storage import write_text
+from storage.errors import UserError, shortened
 from storage.extras import check_extra, import_extra
 from storage.json_files import read_json
-from storage.messages import shortened
 from training.tracking.tensorboard import EventFile
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
@@ -56,7 +56,7 @@ def start_trackers(
 
     Raises:
         ModuleNotFoundError: See `check_trackers`.
-        ValueError: The file with the ids of the trackers is damaged, or a tracker cannot start.
+        UserError: The file with the ids of the trackers is damaged, or a tracker cannot start.
     """
     makers = {"tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio}
     return [makers[name](run, first, settings) for name in dict.fromkeys(names)]
@@ -95,7 +95,7 @@ def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
             config=dict(settings),
         )
     except wandb.Error as error:
-        raise ValueError(
+        raise UserError(
             f"--track wandb: {shortened(str(error).rstrip('.'), 200)}; or set WANDB_MODE=offline "
             "in the environment"
         ) from error
@@ -108,7 +108,7 @@ def _wandb_id(run: Path) -> str:
     if path.exists():
         ids = read_json(path, _REMEDY)
         if not isinstance(ids, dict) or not isinstance(ids.get("wandb"), str):
-            raise ValueError(f"{path}: does not contain the id of a run; {_REMEDY}")
+            raise UserError(f"{path}: does not contain the id of a run; {_REMEDY}")
         return ids["wandb"]
     new = uuid4().hex[:8]
     write_text(path, f'{{"wandb": "{new}"}}\n')

@@ -57,7 +57,7 @@ def film_walks(
         settings: Settings of the film.
 
     Raises:
-        ValueError: The file has another suffix, or the size is not allowed.
+        UserError: The file has another suffix, or the size is not allowed.
         ModuleNotFoundError: An mp4 needs the extra "video".
         MissingFontError: No font on this machine has all characters of the instruction.
     """

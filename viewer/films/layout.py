@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from storage.errors import UserError
+
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 Kind = Literal["view", "figures", "words", "around", "choices"]
 
@@ -33,11 +35,11 @@ def parse_size(text: str) -> tuple[int, int]:
     """Return width and height from a text such as 1280x720.
 
     Raises:
-        ValueError: The text has another form.
+        UserError: The text has another form.
     """
     match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
     if not match:
-        raise ValueError(f"'{text}' is not a film size; write width and height: 1280x720")
+        raise UserError(f"'{text}' is not a film size; write width and height: 1280x720")
     return int(match[1]), int(match[2])
 
 
@@ -49,11 +51,11 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
         agents: 1 or 2.
 
     Raises:
-        ValueError: The frame is too small or too large, odd, or too narrow for two.
+        UserError: The frame is too small or too large, odd, or too narrow for two.
     """
     width, height = size
     if not all(_LEAST <= side <= _MOST and side % 2 == 0 for side in size):
-        raise ValueError(
+        raise UserError(
             f"a film of {width}x{height}: each side must be an even number of {_LEAST} to {_MOST} "
             "pixels; use for example 1280x720"
         )
@@ -62,7 +64,7 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
     if agents == 1:
         return (_wide if wide else _tall)(size, unit)
     if not wide:
-        raise ValueError(
+        raise UserError(
             f"a film of {width}x{height}: two agents side by side need a wide frame; use for "
             "example 1280x720, or name one --agent"
         )

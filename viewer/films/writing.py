@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from PIL import GifImagePlugin, Image
 
+from storage.errors import UserError
 from storage.extras import check_extra
 from viewer.films.canvas import NAMED
 
@@ -37,12 +38,12 @@ def check_kind(path: Path) -> str:
     """Return the suffix of a film's file.
 
     Raises:
-        ValueError: It is not one of `KINDS`.
+        UserError: It is not one of `KINDS`.
         ModuleNotFoundError: FFmpeg for mp4 is not installed; the message contains the remedy.
     """
     kind = path.suffix.lower()
     if kind not in KINDS:
-        raise ValueError(f"{path}: not a film; name a .gif or .mp4 file")
+        raise UserError(f"{path}: not a film; name a .gif or .mp4 file")
     if kind == ".mp4":
         check_extra("imageio_ffmpeg", "video", f"{path}: writing mp4")
     return kind

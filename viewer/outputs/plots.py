@@ -13,6 +13,7 @@ import numpy as np
 from envs.episodes import base_language
 from envs.metrics import Interval
 from storage import atomic_write
+from storage.errors import UserError
 from viewer.trace import Outcome, Trace, outcome
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
         logs: Events of `metrics.jsonl` by name of the run.
 
     Raises:
-        ValueError: The logs contain neither losses nor metrics.
+        UserError: The logs contain neither losses nor metrics.
     """
     figure, (losses, successes) = _panels(2)
     for place, (run, events) in enumerate(logs.items()):
@@ -65,7 +66,7 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
                 label=f"{run}, {split}" if len(logs) > 1 else split,
             )
     if not losses.lines and not successes.lines:
-        raise ValueError("the logs contain neither losses nor metrics; name a run that logged some")
+        raise UserError("the logs contain neither losses nor metrics; name a run that logged some")
     for axes, content in ((losses, "losses"), (successes, "metrics")):
         if not axes.lines:
             axes.text(0.5, 0.5, f"no {content} logged", ha="center", transform=axes.transAxes)
@@ -245,7 +246,7 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     """Return the traces whose goal is known, by agent; by agent and split if there are several.
 
     Raises:
-        ValueError: No trace has a known goal.
+        UserError: No trace has a known goal.
     """
     groups: dict[str, list[Trace]] = defaultdict(list)
     known = [trace for trace in traces if trace.has_goal]
@@ -253,7 +254,7 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     for trace in known:
         groups[f"{trace.agent}, {trace.split}" if has_splits else trace.agent].append(trace)
     if not groups:
-        raise ValueError("no trace has a known goal; record traces of a split with public goals")
+        raise UserError("no trace has a known goal; record traces of a split with public goals")
     return dict(groups)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from envs.continuous.settings import RIGHT, STOP
+from storage.errors import UserError
 from viewer.site.library import Entry
 from viewer.trace import Step, Trace
 from viewer.trace.continuous import ACTIONS, MOTIONS, ContinuousRecorder, after_action
@@ -94,12 +95,12 @@ class ContinuousManualWalk:
         """Return the walk after an action: 0 stop, 1 forward, 2 left, 3 right.
 
         Raises:
-            ValueError: The walk is over, or there is no such action.
+            UserError: The walk is over, or there is no such action.
         """
         if self.over:
-            raise ValueError("this walk is over; start another one")
+            raise UserError("this walk is over; start another one")
         if not STOP <= action <= RIGHT:
-            raise ValueError(f"action {action} is not in {STOP}..{RIGHT}")
+            raise UserError(f"action {action} is not in {STOP}..{RIGHT}")
         motion: Motion = MOTIONS[action]
         step = self._driver.act(self._instr_id, self._motions, motion)
         ending: Ending = "stopped" if motion == "stop" else "under way"

@@ -11,6 +11,7 @@ import msgspec
 
 from envs.pictures.panorama_files import NoPictureError, Pictures
 from storage import write_text
+from storage.errors import UserError
 from storage.progress import progress_bar
 from viewer.scene.scenes import scene
 from viewer.site.library import Json, Library
@@ -36,11 +37,11 @@ def export_page(
 
     Raises:
         KeyError: There is no such episode.
-        ValueError: No agent has walked one of them.
+        UserError: No agent has walked one of them.
     """
     for key in keys:
         if not library.walks(key):
-            raise ValueError(f"episode {key}: nobody has walked it, so there is nothing to export")
+            raise UserError(f"episode {key}: nobody has walked it, so there is nothing to export")
     write_text(path, page(bundle(library, pictures, keys, width)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from envs.episodes import Episode, base_language
 from envs.graphs.nav_graph import NavGraph
 from envs.worlds import Dataset, WorldFiles
+from storage.errors import UserError
 from viewer.trace import Trace, outcome
 from viewer.trace.positions import position_of
 
@@ -58,7 +59,7 @@ class Library:
         """Add traces; a trace replaces an older one of the same agent and episode.
 
         Raises:
-            ValueError: See `check`.
+            UserError: See `check`.
         """
         traces = list(traces)
         self.check(traces)
@@ -74,7 +75,7 @@ class Library:
         """Check that traces can be added.
 
         Raises:
-            ValueError: A trace is of another world, or has viewpoints that the graph lacks.
+            UserError: A trace is of another world, or has viewpoints that the graph lacks.
         """
         for trace in traces:
             self._check(trace)
@@ -147,18 +148,18 @@ class Library:
     def _check(self, trace: Trace) -> None:
         name = f"trace of {trace.instr_id} by {trace.agent}"
         if trace.world != self.files.world:
-            raise ValueError(
+            raise UserError(
                 f"{name}: its world is '{trace.world}', but '{self.files.world}' is shown; set "
                 f"--world {trace.world}"
             )
         try:
             graph = self.graph(trace.scan)
         except FileNotFoundError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise UserError(f"{name}: {error}") from error
         places = (*trace.path, *trace.walked)
         unknown = [v for v in places if v not in graph and position_of(v) is None]
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f"{name}: scan '{trace.scan}' has no viewpoint '{unknown[0]}'; the graphs in "
                 f"{self.files.connectivity_dir} are not those that it was recorded with"
             )

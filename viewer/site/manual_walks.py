@@ -9,6 +9,7 @@ from typing import Protocol
 
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
+from storage.errors import UserError
 from viewer.site.library import Entry, Library
 from viewer.trace import Trace, read_traces, trace_of_path, write_trace
 from viewer.trace.building import Setting, candidates
@@ -41,7 +42,7 @@ class HandWalk(Protocol):
         """Return the walk after another action; 0 stops.
 
         Raises:
-            ValueError: The walk is over, or there is no such action.
+            UserError: The walk is over, or there is no such action.
         """
         ...
 
@@ -80,13 +81,13 @@ class ManualWalk:
         """Return the walk after stopping (0) or moving to candidate `action` (1, 2, ...).
 
         Raises:
-            ValueError: The walk is over, or there is no such candidate.
+            UserError: The walk is over, or there is no such candidate.
         """
         if self.over:
-            raise ValueError("this walk is over; start another one")
+            raise UserError("this walk is over; start another one")
         places = self._neighbours()
         if not 0 <= action <= len(places):
-            raise ValueError(f"action {action} is not in 0..{len(places)}")
+            raise UserError(f"action {action} is not in 0..{len(places)}")
         return self._longer([places[action - 1]] if action else [], stopped=action == 0)
 
     def repeating(self, trace: Trace, steps: int) -> "ManualWalk":
@@ -157,7 +158,7 @@ class ManualWalks:
 
         Raises:
             KeyError: There is no such episode, or the agent has not walked it.
-            ValueError: The saved walk cannot be resumed; the message names the file.
+            UserError: The saved walk cannot be resumed; the message names the file.
         """
         entry = self._library.entry(key)
         followed = None if agent is None else self._library.trace(key, agent)
@@ -184,7 +185,7 @@ class ManualWalks:
 
         Raises:
             KeyError: The episode has no walk.
-            ValueError: The action is not possible.
+            UserError: The action is not possible.
         """
         entry = self._library.entry(key)
         with self._lock:
@@ -232,7 +233,7 @@ class ManualWalks:
         (saved,) = read_traces(path)
         walk = self._new(entry).repeating(saved, len(saved.steps))
         if walk.trace != saved:
-            raise ValueError(
+            raise UserError(
                 f"{path}: this walk is of another episode or graph than {key}; move the file to "
                 "another folder to start a new walk"
             )

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from storage.errors import UserError, short_names
 from storage.gzip_files import DAMAGE, open_maybe_packed
-from storage.messages import short_names
 from training.settings import CONFIG
 from viewer.trace.format import FORMAT, Trace
 
@@ -22,7 +22,7 @@ def kind_of(path: Path) -> Kind:
 
     Raises:
         FileNotFoundError: It does not exist.
-        ValueError: It is compressed, and damaged.
+        UserError: It is compressed, and damaged.
     """
     if path.is_dir():
         return "run" if (path / CONFIG).is_file() else "traces"
@@ -34,7 +34,7 @@ def kind_of(path: Path) -> Kind:
         try:
             head = file.read(_HEAD)
         except DAMAGE as error:
-            raise ValueError(f"{path}: the compressed data is damaged ({error})") from error
+            raise UserError(f"{path}: the compressed data is damaged ({error})") from error
     return "traces" if json.dumps(FORMAT).encode() in head else "submission"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from envs.episodes import Episode
 from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
+from storage.errors import UserError
 from viewer.scene.scenes import scene
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks, Progress
@@ -251,7 +252,7 @@ def _saving() -> Iterator[None]:
     """Turn invalid steps of a walk, and a full disk, into request errors with the reason."""
     try:
         yield
-    except ValueError as error:
+    except UserError as error:
         raise RequestError(400, str(error)) from error
     except OSError as error:
         raise RequestError(507, f"your walk cannot be saved: {error}") from error

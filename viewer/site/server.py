@@ -13,6 +13,7 @@ from threading import Condition
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from storage.errors import UserError
 from storage.json_files import parse_json
 from viewer.site.routes import Answer, RequestError, Routes
 
@@ -195,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise RequestError(413, f"the body is longer than {_LARGEST_BODY} bytes")
         try:
             body = parse_json(self.rfile.read(int(length)), "the body", "send a JSON object")
-        except ValueError as error:
+        except UserError as error:
             raise RequestError(400, str(error)) from error
         if not isinstance(body, dict):
             raise RequestError(400, "the body is not a JSON object")

@@ -183,7 +183,7 @@ def read_traces(path: str | Path) -> list[Trace]:
 
     Raises:
         FileNotFoundError: The file does not exist, or the folder contains none.
-        ValueError: A trace is damaged; the message names file, record, field and remedy.
+        UserError: A trace is damaged; the message names file, record, field and remedy.
     """
     path = Path(path)
     files = [path]

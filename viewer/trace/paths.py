@@ -10,6 +10,7 @@ from envs.graphs.nav_graph import NavGraph
 from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
 from envs.submissions.ground_truth import GroundTruth
 from envs.worlds import Dataset, World
+from storage.errors import UserError
 from storage.features.view_grid import NUM_HEADINGS, STEP
 from viewer.trace.building import Decision, Setting, build_trace, candidate_views, candidates
 from viewer.trace.format import Trace
@@ -60,7 +61,7 @@ def traces_of_submission(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not JSON, or contains no usable walk; the message names the fault.
+        UserError: The file is not JSON, or contains no usable walk; the message names the fault.
     """
     records = read_submission(path)
     checked = check_submission(
@@ -69,7 +70,7 @@ def traces_of_submission(
     walked = checked.trajectories
     if not walked:
         found = "; ".join(map(str, checked.findings)) or "it is empty"
-        raise ValueError(f"{path}: no walk that can be shown: {found}")
+        raise UserError(f"{path}: no walk that can be shown: {found}")
     return [
         trace_of_path(
             Setting(agent or path.stem, world, dataset, ground_truth.split_of[episode.instr_id]),

@@ -57,7 +57,7 @@ def record(
         The trace of each episode, in the same order.
 
     Raises:
-        TypeError, ValueError: The environment has no batch of agents, or autoreset.
+        TypeError, UserError: The environment has no batch of agents, or autoreset.
     """
     check_batch(env)
     setting = Setting(name, env.files.world, env.split.dataset, env.split.name)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import atomic_write
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 from storage.tensor_files import sort_metadata
 from vl_tasks.text.ngrams import ORDERS, GramTable
 
@@ -63,11 +63,11 @@ class CiderD:
             end_counts: Count the 0 that ends a caption as a word, as self-critical training does.
 
         Raises:
-            ValueError: There is no image, an image has no caption, or an id is out of range.
+            UserError: There is no image, an image has no caption, or an id is out of range.
         """
         per_image = np.diff(first)
         if len(per_image) == 0 or per_image.min() < 1 or first[-1] != len(captions):
-            raise ValueError("CIDEr-D requires at least one reference for each image")
+            raise UserError("CIDEr-D requires at least one reference for each image")
         _check_range(captions, words)
         lengths = caption_lengths(captions, end_counts)
         table = GramTable.build(captions, lengths, words)
@@ -109,7 +109,7 @@ class CiderD:
             (B,) float64 scores, 0..10.
 
         Raises:
-            ValueError: An id is out of range.
+            UserError: An id is out of range.
         """
         _check_range(captions, self.table.words)
         lengths = caption_lengths(captions, self.end_counts)
@@ -223,7 +223,7 @@ class CiderD:
 
         Raises:
             FileNotFoundError: The file does not exist.
-            ValueError: The file is damaged or belongs to another vocabulary.
+            UserError: The file is damaged or belongs to another vocabulary.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -232,11 +232,11 @@ class CiderD:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except SafetensorError as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}: damaged ({error}); delete it, and it will be written again"
             ) from error
         if metadata.get("format") != FORMAT or metadata.get("vocabulary") != vocabulary:
-            raise ValueError(
+            raise UserError(
                 f"{path}: not the reference statistics of this vocabulary; delete it, and it will "
                 "be written again"
             )
@@ -248,7 +248,7 @@ class CiderD:
                 **{name: tensors[name] for name in _ARRAYS},
             )
         except (KeyError, ValueError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}: damaged ({shortened(str(error))} is missing); delete it, and it will be "
                 "written again"
             ) from error
@@ -266,7 +266,7 @@ def caption_lengths(captions: np.ndarray, end_counts: bool = False) -> np.ndarra
 
 def _check_range(captions: np.ndarray, words: int) -> None:
     if captions.size and not 0 <= captions.min() <= captions.max() < words:
-        raise ValueError(
+        raise UserError(
             f"captions contain token ids from {captions.min()} to {captions.max()}, but the "
             f"vocabulary of the references has {words}; use the same vocabulary for both"
         )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from storage.errors import UserError
 from training.checkpoints import VOCABULARY, load_model
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.captioning.metrics import evaluate_captions, score_captions
@@ -38,7 +39,7 @@ class CaptionLearner:
     Raises:
         FileNotFoundError: The data folder contains no captions file, or `tokenizer` is "java" and
             Java is not installed.
-        ValueError: The data folder contains several captions files, or `select_by` is "held-out",
+        UserError: The data folder contains several captions files, or `select_by` is "held-out",
             which captions do not support.
     """
 
@@ -46,9 +47,7 @@ class CaptionLearner:
 
     def __init__(self, config: CaptionConfig) -> None:
         if config.select_by == HELD_OUT:
-            raise ValueError(
-                "--select-by held-out: not supported for captions; set --select-by val"
-            )
+            raise UserError("--select-by held-out: not supported for captions; set --select-by val")
         if config.tokenizer == "java" and not java_ready():
             raise FileNotFoundError(f"--tokenizer java: {REMEDY}; or set --tokenizer python")
         self.config = config
@@ -162,7 +161,7 @@ def train_captioner(config: CaptionConfig) -> None:
 
     Raises:
         OSError: A data file cannot be read.
-        ValueError: A data file is invalid; names file and record.
+        UserError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
         FloatingPointError: All rewards of a batch are 0; contains the reason.
     """
@@ -177,5 +176,5 @@ def _captions_file(folder: Path) -> Path:
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise ValueError(f"{folder}: there are several captions files, {names}; keep one of them")
+        raise UserError(f"{folder}: there are several captions files, {names}; keep one of them")
     return found[0]

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from envs.metrics.bleu import coco_bleu
+from storage.errors import UserError
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.text.java import java_ready, meteor, spice
 from vl_tasks.text.ptb import Tokenizer, tokenize
@@ -54,7 +55,7 @@ def evaluate_captions(
         with_spice: Compute SPICE, which also requires a parser (see `vl_tasks.text.java.spice`).
 
     Raises:
-        ValueError: There is no caption, or an image has no reference.
+        UserError: There is no caption, or an image has no reference.
         FileNotFoundError: Java, pycocoevalcap or the parser is missing.
         ChildProcessError: Java fails.
     """
@@ -88,7 +89,7 @@ def score_captions(
         of these references.
 
     Raises:
-        ValueError: There is no caption, or an image has no reference.
+        UserError: There is no caption, or an image has no reference.
     """
     _check(predictions, references)
     hypotheses = list(predictions.values())
@@ -131,10 +132,10 @@ def cider_d(captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.
 
 def _check(predictions: Mapping[Key, str], references: Mapping[Key, Sequence[str]]) -> None:
     if not predictions:
-        raise ValueError("no caption to score")
+        raise UserError("no caption to score")
     without = [key for key in predictions if not references.get(key)]
     if without:
-        raise ValueError(
+        raise UserError(
             f"image {without[0]!r} and {len(without) - 1} others have no reference; add references "
             "or remove the captions"
         )

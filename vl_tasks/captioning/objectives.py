@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from storage.errors import UserError
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
 from vl_tasks.captioning.networks import CaptionNetwork
@@ -79,11 +80,11 @@ def mean_of_others(rewards: np.ndarray) -> np.ndarray:
     """Return, for each sample (P, S), the mean reward of the image's other samples.
 
     Raises:
-        ValueError: There is only one sample per image.
+        UserError: There is only one sample per image.
     """
     samples = rewards.shape[1]
     if samples < 2:
-        raise ValueError(
+        raise UserError(
             "--baseline samples requires several samples per image; set --captions-per-image 2 or "
             "more"
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from storage import write_text
+from storage.errors import UserError
 from storage.records import RecordError, read_records
 from vl_tasks.data.captions import read_captions
 from vl_tasks.data.documents import AnnotationError, read_document
@@ -29,7 +30,7 @@ def read_results(path: Path) -> dict[int, str]:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged or empty, or an image has two captions; names file and
+        UserError: The file is damaged or empty, or an image has two captions; names file and
             record.
     """
     captions: dict[int, str] = {}
@@ -39,7 +40,7 @@ def read_results(path: Path) -> dict[int, str]:
             raise RecordError(path, number, problem, REMEDY, f"image_id {record.image_id}")
         captions[record.image_id] = record.caption
     if not captions:
-        raise ValueError(f"{path}: it contains no caption; {REMEDY}")
+        raise UserError(f"{path}: it contains no caption; {REMEDY}")
     return captions
 
 
@@ -54,7 +55,7 @@ def read_references(path: Path) -> dict[int, list[str]]:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged or empty; names file and record.
+        UserError: The file is damaged or empty; names file and record.
     """
     references: dict[int, list[str]] = {}
     for record in read_document(path, _Annotations, ANNOTATIONS_REMEDY).annotations:

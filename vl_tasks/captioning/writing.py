@@ -24,7 +24,7 @@ class LoadedCaptioner:
 
     Raises:
         FileNotFoundError: The folder is not a run.
-        ValueError: The run belongs to another task or is damaged.
+        UserError: The run belongs to another task or is damaged.
     """
 
     def __init__(self, run: Path, beams: int | None = None, device: str = "cpu") -> None:
@@ -40,7 +40,7 @@ class LoadedCaptioner:
 
         Raises:
             FileNotFoundError: An image file does not exist.
-            ValueError: An image cannot be read, or the run is damaged.
+            UserError: An image cannot be read, or the run is damaged.
         """
         source = self._source_of(dict(enumerate(images)))
         network = self._network = self._network or self._load(source)
@@ -75,6 +75,6 @@ def caption_pictures(
         device: Device of the model.
 
     Raises:
-        FileNotFoundError, ValueError: As for `LoadedCaptioner` and its `captions`.
+        FileNotFoundError, UserError: As for `LoadedCaptioner` and its `captions`.
     """
     return LoadedCaptioner(run, beams, device).captions(images)

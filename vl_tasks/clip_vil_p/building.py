@@ -11,6 +11,7 @@ from transformers import BertModel
 
 from encoders.weights.loading import build_image_tower, load_image_tower
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json_object
 from training.checkpoints import load_model
 from training.settings import read_config
@@ -46,7 +47,7 @@ def make_network(
 
     Raises:
         FileNotFoundError: A file of the encoder or of the BERT is missing.
-        ValueError: A folder is damaged, the tower cannot be trained, or the images are too large
+        UserError: A folder is damaged, the tower cannot be trained, or the images are too large
             for the position embeddings.
         ConnectionError: Weights cannot be downloaded.
     """
@@ -68,7 +69,7 @@ def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
 
     Raises:
         FileNotFoundError: A file of the folder --text.bert is missing.
-        ValueError: The folder is damaged.
+        UserError: The folder is damaged.
         ConnectionError: The files cannot be downloaded.
     """
     if config.text.bert is not None:
@@ -112,7 +113,7 @@ def load_run(run: Path) -> tuple[PretrainConfig, PretrainingNetwork, WordPieces,
 
     Raises:
         FileNotFoundError: The folder is not a run, or a file is missing.
-        ValueError: A file is damaged, or of another version.
+        UserError: A file is damaged, or of another version.
     """
     config = read_config(run, PretrainConfig)
     pieces = WordPieces.load(run)
@@ -177,19 +178,19 @@ def _check_size(config: PretrainConfig, trunk: Trunk, positions: int) -> None:
     """Check that images of the given size have whole cells, with position embeddings.
 
     Raises:
-        ValueError: They have not; names the flag.
+        UserError: They have not; names the flag.
     """
     short, long = config.image_size
     flag = f"--image-size {short} {long}"
     stride = trunk.tower.stride
     if short % stride[0] or long % stride[1] or long % stride[0] or short % stride[1]:
-        raise ValueError(
+        raise UserError(
             f"{flag}: the cells of the encoder have {stride[0]} x {stride[1]} pixels; give "
             "multiples"
         )
     rows, columns = trunk.tower.grid_shape(torch.empty(1, 3, long, short, device="meta"))
     if positions and max(rows, columns) > positions:
-        raise ValueError(
+        raise UserError(
             f"{flag}: {max(rows, columns)} cells along a side, but only {positions} "
             "position embeddings; raise --trunk.positions, or set it to 0"
         )

@@ -10,6 +10,7 @@ from transformers import BertConfig
 from encoders.weights.loading import load_image_tower
 from encoders.weights.weight_files import read_weights
 from storage import write_text
+from storage.errors import UserError
 from training.checkpoints import save_model
 from training.settings import CONFIG, to_json
 from vl_tasks.clip_vil_p.building import save_description
@@ -42,7 +43,7 @@ def convert_checkpoint(
     Raises:
         FileNotFoundError: A file is missing.
         FileExistsError: The folder already contains a run.
-        ValueError: The file contains more than tensors, or a weight is missing, unknown or of
+        UserError: The file contains more than tensors, or a weight is missing, unknown or of
             another shape; names it.
         ConnectionError: The tokenizer cannot be downloaded.
     """
@@ -56,7 +57,7 @@ def convert_checkpoint(
     _check_answers(renamed, classes, answers, source)
     sizes = _bert_config(renamed, heads, source)
     if pieces.size > sizes.vocab_size:
-        raise ValueError(
+        raise UserError(
             f"{bert}: {pieces.size} word pieces, but {source} has {sizes.vocab_size}; {_REMEDY}"
         )
     visual, tower = load_image_tower(encoder, random_weights=True)
@@ -76,7 +77,7 @@ def convert_checkpoint(
 
 def _of(weights: Mapping[str, Tensor], name: str, source: str) -> Tensor:
     if name not in weights:
-        raise ValueError(f"{source}: the weight {name} is missing; {_REMEDY}")
+        raise UserError(f"{source}: the weight {name} is missing; {_REMEDY}")
     return weights[name]
 
 
@@ -85,7 +86,7 @@ def _check_tied(weights: Mapping[str, Tensor], source: str) -> None:
     decoder = weights.get("cls.predictions.decoder.weight")
     embeddings = weights.get("bert.embeddings.word_embeddings.weight")
     if decoder is not None and embeddings is not None and not torch.equal(decoder, embeddings):
-        raise ValueError(
+        raise UserError(
             f"{source}: cls.predictions.decoder.weight differs from the word embeddings, to which "
             f"it is tied in CLIP-ViL_p; {_REMEDY}"
         )
@@ -95,12 +96,12 @@ def _check_answers(
     weights: Mapping[str, Tensor], classes: AnswerClasses, answers: Path, source: str
 ) -> None:
     if "answers.3.bias" in weights and len(weights["answers.3.bias"]) != len(classes):
-        raise ValueError(
+        raise UserError(
             f"{answers}: {len(classes)} answers, but {source} has "
             f"{len(weights['answers.3.bias'])}; {_REMEDY}"
         )
     if "answers.3.bias" not in weights:
-        raise ValueError(
+        raise UserError(
             f"{source}: has no answer head (first stage of the pre-training); convert a checkpoint "
             "of the second stage"
         )
@@ -114,7 +115,7 @@ def _bert_config(weights: Mapping[str, Tensor], heads: int, source: str) -> Bert
     dense = f"{prefix}encoder.layer.0.intermediate.dense.weight"
     layers = {name.split(".")[4] for name in weights if name.startswith(f"{prefix}encoder.layer.")}
     if hidden % heads:
-        raise ValueError(f"{source}: width {hidden} is not divisible by --heads {heads}")
+        raise UserError(f"{source}: width {hidden} is not divisible by --heads {heads}")
     return BertConfig(
         vocab_size=pieces,
         hidden_size=hidden,
@@ -141,7 +142,7 @@ def _load(network: PretrainingNetwork, weights: dict[str, Tensor], source: str) 
             problem = f"has shape {shapes[0]}, not {shapes[1]}"
         else:
             continue
-        raise ValueError(f"{source}: the weight {name} {problem}; {_REMEDY}")
+        raise UserError(f"{source}: the weight {name} {problem}; {_REMEDY}")
     network.load_state_dict(weights)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from encoders.explanations import Explanation
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json_object
 from training import distributed
 from training.settings import CONFIG, read_config, to_json
@@ -134,15 +135,15 @@ def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -
     """Check that a pre-trained network is that of --model.
 
     Raises:
-        ValueError: It is another one, or --faithful differs.
+        UserError: It is another one, or --faithful differs.
     """
     if base.model != config.model:
-        raise ValueError(
+        raise UserError(
             f"{start}: pre-trained with --model {base.model}, but --model {config.model} was "
             f"given; change it, or name another run as --start-from"
         )
     if config.model == "multilingual" and base.faithful != getattr(config, "faithful", False):
-        raise ValueError(
+        raise UserError(
             f"{start}: pre-trained {'with' if base.faithful else 'without'} --faithful; "
             f"{'add' if base.faithful else 'omit'} this flag"
         )
@@ -162,7 +163,7 @@ class FineTuning:
 
     Raises:
         FileNotFoundError: A folder is not a run.
-        ValueError: A file is damaged, or `start_from` is a run of another model.
+        UserError: A file is damaged, or `start_from` is a run of another model.
     """
 
     def __init__(
@@ -219,7 +220,7 @@ class FineTuning:
 
         Raises:
             FileNotFoundError: An image is missing.
-            ValueError: An image is damaged; names it.
+            UserError: An image is damaged; names it.
         """
         numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
         framing = framing_of(self._base)

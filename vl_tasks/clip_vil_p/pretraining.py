@@ -248,7 +248,7 @@ def pretrain(config: PretrainConfig) -> None:
 
     Raises:
         OSError: A data file cannot be read.
-        ValueError: A data file is invalid; names file and record.
+        UserError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
     distributed.join(config.device)

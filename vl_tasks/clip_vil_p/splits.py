@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from storage.errors import UserError
 from vl_tasks.clip_vil_p.data.framing import Framing, framing_of
 from vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex
@@ -57,7 +58,7 @@ class Splits:
 
     Raises:
         OSError: A data file cannot be read.
-        ValueError: A data file is invalid, or --select-by held-out leaves no pair.
+        UserError: A data file is invalid, or --select-by held-out leaves no pair.
     """
 
     def __init__(self, config: PretrainConfig) -> None:
@@ -86,7 +87,7 @@ def _parted(split: PairSplit, folder: Path) -> tuple[PairSplit, PairSplit]:
     held = np.fromiter((is_held_out(Path(name).stem) for name in names), bool)
     is_held = held[pairs.images]
     if is_held.all() or not is_held.any():
-        raise ValueError(
+        raise UserError(
             f"{folder}: {pairs.image_count} images are too few for --select-by held-out; add "
             "images, or name a validation split"
         )

@@ -69,7 +69,7 @@ def read_captions(
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged, the split is empty, an image has no id or no caption, or an
+        UserError: The file is damaged, the split is empty, an image has no id or no caption, or an
             id occurs twice. The message names file and record.
     """
     wanted = _TRAIN if split == "train" else (split,)

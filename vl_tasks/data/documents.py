@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import msgspec
 
+from storage.errors import UserError, shortened
 from storage.gzip_files import MOST_BYTES
 from storage.json_files import read_bytes
-from storage.messages import shortened
 
 Document = TypeVar("Document")
 
@@ -17,7 +17,7 @@ _LOCATION = re.compile(r" - at `\$\.(\w+)\[(\d+)\]\.?([^`]*)`$")
 _NAMES = ("question_id", "cocoid", "imgid", "image_id", "id")
 
 
-class AnnotationError(ValueError):
+class AnnotationError(UserError):
     """Error in an annotation file; the message contains file, record, problem and remedy."""
 
     def __init__(self, path: Path, record: str, problem: str, remedy: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from storage import atomic_write
+from storage.errors import UserError
 from vl_tasks.data.question_files import write_questions
 from vl_tasks.data.questions import Question
 
@@ -58,7 +59,7 @@ def convert_easy_vqa(
 
     Raises:
         FileNotFoundError: The package or the image of a question is missing.
-        ValueError: A questions file is damaged; the message names it.
+        UserError: A questions file is damaged; the message names it.
     """
     source = source or _installed()
     files = EasyVqaFiles(folder)
@@ -80,7 +81,7 @@ def _questions(path: Path, split: str) -> Iterator[Question]:
     try:
         rows = msgspec.json.decode(path.read_bytes(), type=list[tuple[str, str, int]])
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not the questions of easy-vqa ({error}); {REMEDY}") from error
+        raise UserError(f"{path}: not the questions of easy-vqa ({error}); {REMEDY}") from error
     last_index: dict[int, int] = {}
     for text, answer, number in rows:
         image_id = number + _FIRST_IMAGE[split]

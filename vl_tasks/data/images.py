@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from storage.errors import UserError
 from storage.pictures import PictureError, load_picture
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def find_numbered(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
 
     Raises:
         FileNotFoundError: The folder or an image does not exist.
-        ValueError: Two files have the same image id.
+        UserError: Two files have the same image id.
     """
     files: dict[int, list[Path]] = {}
     for path in _image_files(folder):
@@ -71,7 +72,7 @@ def read_image(path: Path) -> "Image.Image":
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is damaged, truncated or too large; the message names it.
+        UserError: The file is damaged, truncated or too large; the message names it.
     """
     import numpy as np
     from PIL import Image
@@ -81,7 +82,7 @@ def read_image(path: Path) -> "Image.Image":
     try:
         image = load_picture(path, upright=True)
     except PictureError as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: cannot be read as an image ({error.problem}); download it again"
         ) from error
     if image.mode.startswith("I;16"):
@@ -108,7 +109,7 @@ def _select(
     ambiguous = next((key for key in wanted if len(files[key]) > 1), None)
     if ambiguous is not None:
         first, second = sorted(files[ambiguous])[:2]
-        raise ValueError(
+        raise UserError(
             f"{first} and {second} are both image {ambiguous} of {wanted[ambiguous]}; set --images "
             "to the folder of one of them"
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from storage.errors import UserError
 from storage.records import RecordError, read_records
 from vl_tasks.data.questions import Question
 
@@ -68,11 +69,11 @@ def find_own_questions(folder: Path) -> Path | None:
     """Return the questions file of the user in a folder, or None if it has none.
 
     Raises:
-        ValueError: The folder has both a CSV and a JSON file.
+        UserError: The folder has both a CSV and a JSON file.
     """
     files = [folder / name for name in NAMES if (folder / name).is_file()]
     if len(files) > 1:
-        raise ValueError(f"{folder}: contains both {' and '.join(NAMES)}; keep one of them")
+        raise UserError(f"{folder}: contains both {' and '.join(NAMES)}; keep one of them")
     return files[0] if files else None
 
 
@@ -81,12 +82,12 @@ def read_own_questions(path: Path) -> OwnQuestions:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged or empty, or a field is missing or blank; the message names
+        UserError: The file is damaged or empty, or a field is missing or blank; the message names
             file and record.
     """
     records = _read_csv(path) if path.suffix == ".csv" else read_records(path, _Record, REMEDY)
     if not records:
-        raise ValueError(f"{path}: it contains no question; {REMEDY}")
+        raise UserError(f"{path}: it contains no question; {REMEDY}")
     image_ids: dict[str, int] = {}
     questions = []
     for number, record in enumerate(records):
@@ -111,7 +112,7 @@ def _read_csv(path: Path) -> list[_Record]:
             reader = csv.DictReader(file, skipinitialspace=True, strict=True)
             missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise ValueError(f"{path}: its first line lacks {', '.join(missing)}; {REMEDY}")
+                raise UserError(f"{path}: its first line lacks {', '.join(missing)}; {REMEDY}")
             records = []
             for number, row in enumerate(reader):
                 values = [row[name] for name in _COLUMNS]
@@ -121,4 +122,4 @@ def _read_csv(path: Path) -> list[_Record]:
                 records.append(_Record(*values))
             return records
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a CSV file in UTF-8 ({error}); {REMEDY}") from error
+            raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); {REMEDY}") from error

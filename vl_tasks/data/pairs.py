@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from storage.errors import UserError
 from storage.records import RecordError, read_records
 from vl_tasks.data.images import SUFFIXES, find_named
 from vl_tasks.data.uniter_texts import DATABASE, read_uniter_texts
@@ -69,7 +70,7 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
     Raises:
         ModuleNotFoundError: A text database requires the package lz4.
         OSError: The file cannot be opened.
-        ValueError: The file is damaged or empty, a record lacks image, sentence or label, or a pair
+        UserError: The file is damaged or empty, a record lacks image, sentence or label, or a pair
             id occurs twice. The message names file and record.
     """
     hypotheses: dict[str, Hypothesis] = {}
@@ -77,13 +78,13 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
         try:
             hypothesis = _hypothesis(record, number, secret)
             if hypothesis.pair_id in hypotheses:
-                raise ValueError("its pairID occurs twice")
+                raise UserError("its pairID occurs twice")
         except ValueError as error:
             name = None if record.pair_id is None else f"pairID {record.pair_id}"
             raise RecordError(path, number, str(error), REMEDY, name) from None
         hypotheses[hypothesis.pair_id] = hypothesis
     if not hypotheses:
-        raise ValueError(f"{path}: it contains no hypothesis; {REMEDY}")
+        raise UserError(f"{path}: it contains no hypothesis; {REMEDY}")
     return list(hypotheses.values())
 
 
@@ -100,11 +101,11 @@ def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict
         predictions: Indices into `LABELS`, predicted by the model.
 
     Raises:
-        ValueError: The lengths differ, or no hypothesis is labelled.
+        UserError: The lengths differ, or no hypothesis is labelled.
     """
     pairs = [(t, p) for t, p in zip(labels, predictions, strict=True) if t != UNLABELLED]
     if not pairs:
-        raise ValueError("no labelled hypothesis to score")
+        raise UserError("no labelled hypothesis to score")
     total = Counter(truth for truth, _ in pairs)
     correct = Counter(truth for truth, predicted in pairs if truth == predicted)
     classes = {name: correct[k] / total[k] for k, name in enumerate(LABELS) if total[k]}
@@ -133,11 +134,11 @@ def _hypothesis(record: _Record, number: int, secret: bool) -> Hypothesis:
     if secret:
         label = _UNDECIDED
     if image is None or not _stem(str(image)):
-        raise ValueError("field 'Flickr30K_ID' (or 'image') is missing")
+        raise UserError("field 'Flickr30K_ID' (or 'image') is missing")
     if text is None or not text.strip():
-        raise ValueError("field 'sentence2' (or 'sentence') is missing or blank")
+        raise UserError("field 'sentence2' (or 'sentence') is missing or blank")
     if label is None:
-        raise ValueError("field 'gold_label' (or 'label') is missing")
+        raise UserError("field 'gold_label' (or 'label') is missing")
     pair_id = str(number) if record.pair_id is None else str(record.pair_id)
     return Hypothesis(pair_id, _stem(str(image)), text, _label(label), record.premise)
 
@@ -149,7 +150,7 @@ def _label(value: str | int) -> int:
         return LABELS.index(value)
     if isinstance(value, int) and 0 <= value < len(LABELS):
         return value
-    raise ValueError(f"label {value!r} is not one of {', '.join(LABELS)}")
+    raise UserError(f"label {value!r} is not one of {', '.join(LABELS)}")
 
 
 def _stem(image: str) -> str:

@@ -82,7 +82,7 @@ def read_questions(
 
     Raises:
         OSError: A file cannot be opened.
-        ValueError: A file is damaged or contains no question; a question id occurs twice or has no
+        UserError: A file is damaged or contains no question; a question id occurs twice or has no
             annotation; or an annotation has no question or another image id. The message names file
             and record.
     """

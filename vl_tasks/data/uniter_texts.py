@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from storage.errors import UserError, in_one_line
 from storage.extras import import_extra
 from storage.lmdb_files import LmdbFile
-from storage.messages import in_one_line
 from storage.records import RecordError
 
 # utils/misc.py of UNITER (`VE_ENT2IDX`), which differs from the order of LAVIS.
@@ -63,7 +63,7 @@ def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
     Raises:
         ModuleNotFoundError: The package lz4 is missing.
         OSError: The file cannot be opened.
-        ValueError: The file or a record is damaged; names file, record and remedy.
+        UserError: The file or a record is damaged; names file, record and remedy.
     """
     lz4 = import_extra("lz4.frame", "formats", f"the text database {path}")
     decode = msgspec.msgpack.Decoder(_Text).decode
@@ -86,15 +86,15 @@ def _unpack(lz4: Any, raw: bytes) -> bytes:
     """Decompress a record.
 
     Raises:
-        ValueError: It is damaged or too large.
+        UserError: It is damaged or too large.
     """
     frame = lz4.LZ4FrameDecompressor()
     try:
         unpacked = frame.decompress(raw, max_length=_MOST_BYTES)
     except RuntimeError as error:
-        raise ValueError(f"the compressed data is damaged ({in_one_line(error)})") from None
+        raise UserError(f"the compressed data is damaged ({in_one_line(error)})") from None
     if not frame.eof:
-        raise ValueError(f"it is truncated, or has more than {_MOST_BYTES} bytes")
+        raise UserError(f"it is truncated, or has more than {_MOST_BYTES} bytes")
     return unpacked
 
 
@@ -102,15 +102,15 @@ def _label(text: _Text) -> str | None:
     """Return the label by name.
 
     Raises:
-        ValueError: The number of the label is unknown, or contradicts its name.
+        UserError: The number of the label is unknown, or contradicts its name.
     """
     if text.target is None or not text.target.labels:
         return text.gold_label
     number = text.target.labels[0]
     if not 0 <= number < len(UNITER_LABELS):
-        raise ValueError(f"field 'target.labels': {number} is not one of 0, 1, 2")
+        raise UserError(f"field 'target.labels': {number} is not one of 0, 1, 2")
     if text.gold_label not in (None, UNITER_LABELS[number]):
-        raise ValueError(
+        raise UserError(
             f"field 'target.labels': {number} ({UNITER_LABELS[number]}) contradicts the field "
             f"'gold_label' ({text.gold_label})"
         )

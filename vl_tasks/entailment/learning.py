@@ -133,7 +133,7 @@ def train_entailment(config: EntailmentConfig) -> None:
 
     Raises:
         OSError: A data file cannot be read.
-        ValueError: A data file is invalid; names file and record.
+        UserError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
     train = fine_tune if config.model == "clip-vil-p" else train_task

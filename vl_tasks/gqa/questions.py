@@ -72,7 +72,7 @@ def read_gqa_questions(path: Path) -> dict[str, GqaQuestion]:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     return read_table(path, GqaQuestion, REMEDY)
 
@@ -109,7 +109,7 @@ def image_questions(
     """Return the questions of a file for a network.
 
     Raises:
-        ValueError: There are no questions, or a question is blank or has no image; the message
+        UserError: There are no questions, or a question is blank or has no image; the message
             names file and question.
     """
     if not questions:

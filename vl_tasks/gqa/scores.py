@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 from vl_tasks.gqa.questions import Choices, GqaQuestion
 
 Name = TypeVar("Name", str, int)
@@ -82,13 +82,13 @@ def score_gqa(
     them for consistency only.
 
     Raises:
-        ValueError: A required prediction or an entailed question is missing (the message names
+        UserError: A required prediction or an entailed question is missing (the message names
             it), or no question is balanced.
     """
     check_answered(questions, predictions, lambda one: with_consistency or one.balanced)
     balanced = {key: one for key, one in questions.items() if one.balanced}
     if not balanced:
-        raise ValueError("no balanced question to score")
+        raise UserError("no balanced question to score")
     right = {key: predictions[key] == one.answer for key, one in balanced.items()}
     is_open = {key: one.types.structural == "query" for key, one in balanced.items()}
     return GqaScores(
@@ -153,11 +153,11 @@ def check_answered(
     """Check that all questions that `needed` selects have an answer.
 
     Raises:
-        ValueError: Some have none; names the first one and their number.
+        UserError: Some have none; names the first one and their number.
     """
     missing = [key for key, one in questions.items() if needed(one) and key not in predictions]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"question {shortened(missing[0])} and {len(missing) - 1} others have no answer; add "
             "the answers"
         )
@@ -191,7 +191,7 @@ def _consistency(
         entailed = [other for other in questions[key].entailed if other != key]
         unknown = next((other for other in entailed if other not in questions), None)
         if unknown is not None:
-            raise ValueError(
+            raise UserError(
                 f"question {key} entails {unknown}, which is missing; consistency requires the "
                 "file of all questions, not only the balanced ones"
             )
@@ -212,7 +212,7 @@ def _fitting(
         return None
     missing = next((key for key in balanced if key not in choices), None)
     if missing is not None:
-        raise ValueError(f"question {missing} has no choices; take the choices file of this split")
+        raise UserError(f"question {missing} has no choices; take the choices file of this split")
     return _percent(
         predictions[key]
         in (_COMMON if "Common" in one.types.detailed else getattr(choices[key], which))

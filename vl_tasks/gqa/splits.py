@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from storage.errors import UserError
 from vl_tasks.gqa.questions import (
     Choices,
     GqaQuestion,
@@ -64,7 +65,7 @@ def read_split(folder: Path, split: str) -> GqaSplit:
 
     Raises:
         OSError: The file does not exist or cannot be opened.
-        ValueError: The file is damaged or contains no balanced question.
+        UserError: The file is damaged or contains no balanced question.
     """
     path = split_file(folder, split, _BALANCED)
     questions = read_gqa_questions(path)
@@ -83,7 +84,7 @@ def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSp
 
     Raises:
         OSError: A file cannot be opened, or there is no file of balanced questions.
-        ValueError: A file is damaged, or a question entails one that is missing.
+        UserError: A file is damaged, or a question entails one that is missing.
     """
     part = read_split(folder, split)
     all_path = _find(folder, split, _ALL) if with_consistency else None
@@ -101,7 +102,7 @@ def read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
 
     Raises:
         OSError: There is no file of questions, or it cannot be opened.
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     path = _find(folder, split, _ALL) or split_file(folder, split, _BALANCED)
     return image_questions(path, read_secret_questions(path))
@@ -112,7 +113,7 @@ def _entailed(path: Path, balanced: Mapping[str, GqaQuestion]) -> dict[str, GqaQ
     needed = {other: key for key, one in balanced.items() for other in one.entailed}
     missing = next((other for other in needed if other not in questions), None)
     if missing is not None:
-        raise ValueError(
+        raise UserError(
             f"{path}: question {missing}, which question {needed[missing]} entails, is missing; "
             "take the file of all questions of this split, or set --no-consistency"
         )

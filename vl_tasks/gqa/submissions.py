@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from storage import write_text
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 from storage.records import read_records
 from vl_tasks.gqa.questions import GqaQuestion
 from vl_tasks.gqa.scores import check_answered
@@ -32,18 +32,18 @@ def read_gqa_predictions(
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged, a question is answered twice, an answered question does
+        UserError: The file is damaged, a question is answered twice, an answered question does
             not exist, or a required answer is missing; the message names the question.
     """
     predictions: dict[str, str] = {}
     for record in read_records(path, _Prediction, _REMEDY):
         if record.questionId in predictions:
-            raise ValueError(
+            raise UserError(
                 f"{path}: question {shortened(record.questionId)} is answered twice; remove one "
                 "of the answers"
             )
         if record.questionId not in questions:
-            raise ValueError(
+            raise UserError(
                 f"{path}: question {shortened(record.questionId)} is not in the questions file; "
                 "use the file of all questions of the split, or remove the answer"
             )
@@ -51,7 +51,7 @@ def read_gqa_predictions(
     try:
         check_answered(questions, predictions, lambda one: for_all or one.balanced)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error
     return predictions
 
 

@@ -31,7 +31,7 @@ def check_encoder(config: RunConfig) -> None:
         ConnectionError: They are not local, and the server cannot be reached; the message lists
             encoders that work offline.
         ModuleNotFoundError: The package that contains them is not installed.
-        ValueError: There is no such encoder.
+        UserError: There is no such encoder.
     """
     grids = config.grids
     uses_encoder = config.vision and getattr(config, "regions", None) is None

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import atomic_write
+from storage.errors import UserError
 from storage.json_files import parse_json
 from storage.locks import sole_maker
 from storage.tensor_files import header_bytes, read_header
@@ -34,7 +35,7 @@ class GridCache:
         prefix: Prefix of the names of new shards, so that several processes can fill one cache.
 
     Raises:
-        ValueError: A shard is damaged or has another description; names the file.
+        UserError: A shard is damaged or has another description; names the file.
     """
 
     def __init__(self, folder: Path, description: str, prefix: str = "") -> None:
@@ -57,7 +58,7 @@ class GridCache:
         """Open the shards that other processes have written in the meantime.
 
         Raises:
-            ValueError: As for the constructor.
+            UserError: As for the constructor.
         """
         for path in sorted(self.folder.glob("*.safetensors")):
             if path not in self._opened and not path.stem.endswith(".writing"):
@@ -82,12 +83,12 @@ class GridCache:
             mask: (n, h, w) bool.
 
         Raises:
-            ValueError: A feature is out of the range of float16.
+            UserError: A feature is out of the range of float16.
         """
         with np.errstate(over="ignore"):
             halves = grids.astype("<f2")
         if not np.isfinite(halves).all():
-            raise ValueError(f"{self.folder}: a feature is too large for float16; {_DISABLE}")
+            raise UserError(f"{self.folder}: a feature is too large for float16; {_DISABLE}")
         self.folder.mkdir(parents=True, exist_ok=True)
         metadata = {
             "format": FORMAT,
@@ -157,13 +158,13 @@ class GridCache:
             file_format, description = metadata["format"], metadata["description"]
             grids, mask = (_map(path, header[name], start) for name in ("grids", "mask"))
             if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-                raise ValueError("its keys are not strings")
+                raise UserError("its keys are not strings")
             if grids.ndim != 4 or grids.shape[:3] != mask.shape or len(keys) != len(grids):
-                raise ValueError("keys, grids and mask differ in length or shape")
+                raise UserError("keys, grids and mask differ in length or shape")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: damaged ({error!r}); {_REMEDY}") from error
+            raise UserError(f"{path}: damaged ({error!r}); {_REMEDY}") from error
         if (file_format, description) != (FORMAT, self.description):
-            raise ValueError(
+            raise UserError(
                 f"{path}: contains '{description}' ({file_format}), not '{self.description}'; "
                 f"{_REMEDY}"
             )
@@ -179,5 +180,5 @@ def _map(path: Path, entry: dict, start: int) -> np.memmap:
     dtype = {"F16": np.float16, "U8": np.uint8}[entry["dtype"]]
     first, end = entry["data_offsets"]
     if end - first != math.prod(entry["shape"]) * np.dtype(dtype).itemsize:
-        raise ValueError("the shape does not match the number of bytes")
+        raise UserError("the shape does not match the number of bytes")
     return np.memmap(path, dtype, "r", start + first, tuple(entry["shape"]))

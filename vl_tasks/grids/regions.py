@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from storage.errors import UserError
 from vl_tasks.grids.grids import Grids
 
 Key = TypeVar("Key", int, str)
@@ -51,13 +52,13 @@ class RegionSource:
 
         Raises:
             OSError: A file cannot be opened.
-            ValueError: A file is damaged, or two files differ in the number of features.
+            UserError: A file is damaged, or two files differ in the number of features.
         """
         by_id = {one: read_regions(self.files[one], self._in_rows) for one in dict.fromkeys(ids)}
         width = next(iter(by_id.values())).shape[1]
         for image_id, regions in by_id.items():
             if regions.shape[1] != width:
-                raise ValueError(
+                raise UserError(
                     f"{self.files[image_id]}: {regions.shape[1]} features per region, but other "
                     f"files have {width}; {_REMEDY}"
                 )
@@ -75,22 +76,20 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged or contains no features; the message names it.
+        UserError: The file is damaged or contains no features; the message names it.
     """
     if path.suffix != ".npz":
-        raise ValueError(
-            f"{path}: this model uses region features; name the .npz file of the image"
-        )
+        raise UserError(f"{path}: this model uses region features; name the .npz file of the image")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the file of regions does not exist; check its name")
     try:
         with np.load(path) as file:
             features = np.asarray(file["x"], np.float32)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be read as features ({error}); {_REMEDY}") from error
+        raise UserError(f"{path}: cannot be read as features ({error}); {_REMEDY}") from error
     if features.ndim != 2 or not features.size or not np.isfinite(features).all():
         form = "regions, features" if in_rows else "features, regions"
-        raise ValueError(f"{path}: 'x' is not a finite matrix ({form}); {_REMEDY}")
+        raise UserError(f"{path}: 'x' is not a finite matrix ({form}); {_REMEDY}")
     return (features if in_rows else features.T)[:MAX_REGIONS]
 
 
@@ -103,7 +102,7 @@ def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
 
     Raises:
         FileNotFoundError: The folder or the file of an image does not exist.
-        ValueError: Two files have the same image id.
+        UserError: Two files have the same image id.
     """
     return _find(folder, wanted, _number)
 
@@ -136,7 +135,7 @@ def _find(
         if image_id is None or image_id not in wanted:
             continue
         if image_id in found:
-            raise ValueError(
+            raise UserError(
                 f"{found[image_id]} and {path} both belong to image {image_id}; keep one of them"
             )
         found[image_id] = path

@@ -106,7 +106,7 @@ class GridSource:
         Raises:
             KeyError: An id is unknown.
             FileNotFoundError: An image file does not exist.
-            ValueError: An image cannot be read.
+            UserError: An image cannot be read.
         """
         if self._cache is None:
             grids, mask = self._computed(ids)
@@ -128,7 +128,7 @@ class GridSource:
             The files that were skipped.
 
         Raises:
-            ValueError: An image cannot be read; names it. Features encoded before are kept.
+            UserError: An image cannot be read; names it. Features encoded before are kept.
             OSError: The free disk space is too small for the missing features.
         """
         if self._cache is None:
@@ -243,7 +243,7 @@ def uncached_source(
     """Return the features of any images for the model of a run, without the cache.
 
     Raises:
-        ValueError: The device does not exist.
+        UserError: The device does not exist.
     """
     check_device(device)
     if not config.vision:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from storage import cache_dir, write_text
+from storage.errors import UserError
 from storage.locks import sole_maker, sole_writer
 from storage.processes import run_jobs
 from storage.progress import progress_bar
@@ -119,7 +120,7 @@ def make_house_tasks(
         workers: Number of worker processes; the result does not depend on it.
 
     Raises:
-        ValueError: A split has no images, or too few for questions and hypotheses.
+        UserError: A split has no images, or too few for questions and hypotheses.
         ChildProcessError: A worker was killed.
         OutputInUseError: Another process writes to the folder.
     """
@@ -257,8 +258,8 @@ def _words_rng(config: HouseTasksConfig, split: str, number: int) -> np.random.G
     return np.random.default_rng([config.seed, _WORDS_TAG, SPLITS.index(split), number])
 
 
-def _too_few_images(split: str, count: int, kinds: str) -> ValueError:
-    return ValueError(
+def _too_few_images(split: str, count: int, kinds: str) -> UserError:
+    return UserError(
         f"{split}: {count} images are too few for balanced {kinds}; set a larger "
         f"--{split.replace('_', '-')}, or more questions and hypotheses per image"
     )
@@ -302,7 +303,7 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     """Distribute the images of a split evenly over its houses.
 
     Raises:
-        ValueError: The number of images is below one, or the number of houses is out of range.
+        UserError: The number of images is below one, or the number of houses is out of range.
     """
     from envs.houses.building.sets import HOUSE_SETS
     from vl_tasks.house_tasks.images import ImagePlan
@@ -310,7 +311,7 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     scans = _scans(split, config.houses, HOUSE_SETS[config.set].scans)
     count = int(getattr(config, split))
     if count < 1:
-        raise ValueError(f"--{split.replace('_', '-')} {count}: must be at least 1")
+        raise UserError(f"--{split.replace('_', '-')} {count}: must be at least 1")
     seen = {"train": False, "val_seen": True, "val_unseen": None}[split]
     bounds = [count * k // len(scans) for k in range(len(scans) + 1)]
     return [
@@ -324,6 +325,6 @@ def _scans(split: str, houses: int, scans: Mapping[str, Sequence[str]]) -> Seque
     train, unseen_scans = scans["train"], scans["val_unseen"]
     most = min(len(train) * 5 // 4, len(unseen_scans) * 5)
     if not 2 <= houses <= most:
-        raise ValueError(f"--houses {houses}: must be from 2 to {most}")
+        raise UserError(f"--houses {houses}: must be from 2 to {most}")
     unseen = max(1, houses // 5)
     return unseen_scans[:unseen] if split == "val_unseen" else train[: houses - unseen]

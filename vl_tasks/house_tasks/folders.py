@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from storage import cache_dir
+from storage.errors import UserError
 from storage.locks import sole_maker
 from vl_tasks.house_tasks.languages.lexicons import (
     ENGLISH,
@@ -123,7 +124,7 @@ def split_file(
 
     Raises:
         FileNotFoundError: No file matches.
-        ValueError: Several files match.
+        UserError: Several files match.
     """
     ending = f"({'|'.join(map(re.escape, endings))})"
     name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{ending}")
@@ -137,7 +138,7 @@ def split_file(
             f"{' or '.join(split + ending for ending in endings)}); {remedy}"
         )
     if len(found) > 1:
-        raise ValueError(
+        raise UserError(
             f"{folder}: several files of split {split!r} "
             f"({', '.join(path.name for path in found)}); keep one of them"
         )

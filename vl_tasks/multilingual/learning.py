@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.questions import Question
@@ -43,7 +44,7 @@ class MultilingualLearner(VqaLearner):
         self._photos: dict[str, int] = {}  # ids of the images of TSV files by name
         self._listed = None if config.answers is None else AnswerVocabulary.load(config.answers)
         if config.select_by == HELD_OUT and config.asked_languages != config.languages:
-            raise ValueError(
+            raise UserError(
                 f"--select-by {HELD_OUT} evaluates training questions, which are in the languages "
                 "of --languages; omit --evaluation-languages, or name a validation split"
             )
@@ -124,7 +125,7 @@ class MultilingualLearner(VqaLearner):
         languages = config.languages if training else config.asked_languages
         if self._own is not None:
             if len({*config.languages, *config.asked_languages}) > 1:
-                raise ValueError(
+                raise UserError(
                     f"{self._own.path}: its questions have no language; give one of --languages, "
                     "or a TSV file with the column lang"
                 )
@@ -138,7 +139,7 @@ class MultilingualLearner(VqaLearner):
         present = by_language(questions)
         for language in languages:
             if language not in present:
-                raise ValueError(
+                raise UserError(
                     f"{path}: it has no question in the language {language}, only in "
                     f"{', '.join(present)}; change --languages or --evaluation-languages"
                 )
@@ -194,7 +195,7 @@ def train_multilingual(config: VqaConfig) -> None:
 
     Raises:
         OSError: A data file cannot be read.
-        ValueError: A data file is invalid; names file and record.
+        UserError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
     fine_tune(config, MultilingualLearner)

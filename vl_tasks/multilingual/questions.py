@@ -48,7 +48,7 @@ def read_language_questions(
 
     Raises:
         OSError: A file or folder is missing.
-        ValueError: A file is damaged; names file and record.
+        UserError: A file is damaged; names file and record.
     """
     questions: list[LanguageQuestion] = []
     for language in languages:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from storage.errors import UserError
 from vl_tasks.multilingual.questions import LanguageQuestion, by_language
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.normalising import Variant
@@ -58,11 +59,11 @@ def score_languages(
         variant: Variant of the official evaluator.
 
     Raises:
-        ValueError: There is no question, or one without a predicted or annotated answer.
+        UserError: There is no question, or one without a predicted or annotated answer.
     """
     groups = by_language(questions)
     if not groups:
-        raise ValueError("no question to score")
+        raise UserError("no question to score")
     languages = {
         name: score_predictions(own, predictions.get(name, {}), variant)
         for name, own in groups.items()

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from storage import cache_dir, write_text
+from storage.errors import UserError
 from storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
 from storage.json_files import read_json_object
 from storage.locks import sole_maker
@@ -33,7 +34,7 @@ class Translator:
 
     Raises:
         FileNotFoundError: A file of the model's folder is missing.
-        ValueError: The folder is damaged, or not a Marian model.
+        UserError: The folder is damaged, or not a Marian model.
         ConnectionError: The model cannot be downloaded.
     """
 
@@ -47,7 +48,7 @@ class Translator:
         """Translate texts with a progress bar; an interrupted translation is resumed.
 
         Raises:
-            ValueError: The file in the cache is damaged.
+            UserError: The file in the cache is damaged.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with sole_maker(self.path):
@@ -111,7 +112,7 @@ class Translator:
                 text, translation = json.loads(line)
                 known[str(text)] = str(translation)
             except (ValueError, TypeError) as error:
-                raise ValueError(
+                raise UserError(
                     f"{self.path}: line {number + 1} is damaged ({error}); delete the file"
                 ) from error
         return known
@@ -132,7 +133,7 @@ def translate_questions(config: TranslationConfig) -> list[Path]:
 
     Raises:
         OSError: A file is missing.
-        ValueError: A file or the model is damaged; names it.
+        UserError: A file or the model is damaged; names it.
         ConnectionError: The model cannot be downloaded.
     """
     check_device(config.device)

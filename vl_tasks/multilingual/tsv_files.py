@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 from storage.records import RecordError
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from vl_tasks.multilingual.questions import LanguageQuestion
@@ -34,13 +34,13 @@ def read_tsv(
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: A column is missing, a field is blank, or a label is not the number of an
+        UserError: A column is missing, a field is blank, or a label is not the number of an
             answer; names file and record.
     """
     rows = _read_rows(path)
     are_numbers = all(row["answer_label"].strip().isdigit() for row in rows)
     if are_numbers and answers is None:
-        raise ValueError(
+        raise UserError(
             f"{path}: its answer_label contains numbers of answers; set --answers to the file with "
             "the list of these answers"
         )
@@ -77,7 +77,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(file, delimiter="\t", strict=True)
             missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
             if missing:
-                raise ValueError(f"{path}: its first line lacks {', '.join(missing)}; {REMEDY}")
+                raise UserError(f"{path}: its first line lacks {', '.join(missing)}; {REMEDY}")
             rows = []
             for number, row in enumerate(reader):
                 if None in row or None in row.values():
@@ -89,9 +89,9 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
                 rows.append(row)
         except (csv.Error, UnicodeDecodeError) as error:
             problem = shortened(str(error), 200)
-            raise ValueError(f"{path}: not a TSV file in UTF-8 ({problem}); {REMEDY}") from error
+            raise UserError(f"{path}: not a TSV file in UTF-8 ({problem}); {REMEDY}") from error
     if not rows:
-        raise ValueError(f"{path}: it contains no question; {REMEDY}")
+        raise UserError(f"{path}: it contains no question; {REMEDY}")
     return rows
 
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from storage.errors import UserError
+
 
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention.
@@ -17,7 +19,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(
+            raise UserError(
                 f"width {width} is not divisible by {heads} heads; set another number of heads"
             )
         self.heads, self.dropout = heads, dropout

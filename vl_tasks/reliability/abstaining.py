@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from storage.errors import UserError
 from vl_tasks.reliability.folder import DESCRIPTION, Description, RiskThreshold, open_selector
 from vl_tasks.reliability.methods import predict_rows
 from vl_tasks.reliability.outputs import compute_outputs
@@ -65,7 +66,7 @@ def answer_or_abstain(
 
     Raises:
         FileNotFoundError: A folder is not a run, or the image does not exist.
-        ValueError: The selector was made for another model, has no threshold for the risk, or is
+        UserError: The selector was made for another model, has no threshold for the risk, or is
             damaged; or the image cannot be read.
     """
     opened = open_selector(selector, run, device)
@@ -85,7 +86,7 @@ def _threshold(folder: Path, description: Description, max_risk: float) -> RiskT
         if one.risk == max_risk:
             return one
     stored = ", ".join(f"{one.risk:g}" for one in description.thresholds)
-    raise ValueError(
+    raise UserError(
         f"{folder / DESCRIPTION}: no threshold for a risk of {max_risk:g} %; choose one of "
         f"{stored}, or train a selector with other --risks"
     )

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 from training.checkpoints import load_model
 from training.settings import read_config
@@ -110,7 +111,7 @@ def read_description(folder: Path) -> Description:
 
     Raises:
         FileNotFoundError: The folder is not that of an estimator.
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -121,7 +122,7 @@ def read_description(folder: Path) -> Description:
     try:
         return msgspec.convert(read_json(path, _REMEDY), Description)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{path}: {error}; {_REMEDY}") from error
+        raise UserError(f"{path}: {error}; {_REMEDY}") from error
 
 
 def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") -> OpenedSelector:
@@ -134,13 +135,13 @@ def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") ->
 
     Raises:
         FileNotFoundError: A folder is not a run.
-        ValueError: A file is damaged, or the estimator was made for another model.
+        UserError: A file is damaged, or the estimator was made for another model.
     """
     description = read_description(folder)
     run = run or Path(description.run)
     config, vqa = read_config(folder, SelectorConfig), read_config(run, VqaConfig)
     if model_digest(run) != description.model:
-        raise ValueError(
+        raise UserError(
             f"{folder / DESCRIPTION}: made for another model than {run}, that of "
             f"{description.run}; train a selector for this run with clipnav train-selector"
         )

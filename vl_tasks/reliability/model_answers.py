@@ -54,7 +54,7 @@ def read_divided(questions: Path, annotations: Path, parts: Path) -> Divided:
 
     Raises:
         OSError: A file cannot be opened.
-        ValueError: A file is damaged, or the division is not one of these questions.
+        UserError: A file is damaged, or the division is not one of these questions.
     """
     return questions_of_parts(read_questions(questions, annotations), read_parts(parts), str(parts))
 
@@ -66,7 +66,7 @@ def answers_of_file(
 
     Raises:
         OSError: A file cannot be opened.
-        ValueError: A file is damaged, has no confidence, or does not answer each question once.
+        UserError: A file is damaged, has no confidence, or does not answer each question once.
     """
     scored = {
         part: score_predictions_file(path, divided[part], variant)
@@ -82,7 +82,7 @@ def answers_of_selector(
 
     Raises:
         OSError: A file cannot be opened.
-        ValueError: A file is damaged, or the model of the VQA run has changed.
+        UserError: A file is damaged, or the model of the VQA run has changed.
     """
     description = read_description(folder)
     files = Path(description.questions), Path(description.annotations)

@@ -92,7 +92,7 @@ def outputs_of(
 
     Raises:
         FileNotFoundError: The run has no weights, or an image does not exist.
-        ValueError: A file is damaged.
+        UserError: A file is damaged.
     """
     path = cache_dir() / "vqa_outputs" / f"{_key(run, config, questions, images)}.safetensors"
     if not path.is_file():

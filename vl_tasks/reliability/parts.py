@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json_object
 from vl_tasks.data.questions import Question
 from vl_tasks.reliability.published_parts import read_published_ids
@@ -34,12 +35,12 @@ def divide_images(
         seed: Random seed; the published division has 1234.
 
     Raises:
-        ValueError: The shares are invalid, or a part has no image.
+        UserError: The shares are invalid, or a part has no image.
     """
     is_division = len(shares) == len(PARTS) and all(share > 0 for share in shares)
     if not (is_division and abs(sum(shares) - 1) < 1e-9):  # False for NaN
         given = " ".join(map(str, shares))
-        raise ValueError(f"--shares {given}: give three positive shares that add up to 1")
+        raise UserError(f"--shares {given}: give three positive shares that add up to 1")
     images = list(dict.fromkeys(question.image_id for question in questions))
     random.Random(seed).shuffle(images)
     ends = [0, round(shares[0] * len(images))]
@@ -47,7 +48,7 @@ def divide_images(
     parts = {name: sorted(images[a:b]) for name, a, b in zip(PARTS, ends, ends[1:], strict=False)}
     empty = [name for name, ids in parts.items() if not ids]
     if empty:
-        raise ValueError(
+        raise UserError(
             f"{len(images)} images are too few: part {empty[0]} has none; use a split with more "
             "images, or other --shares"
         )
@@ -61,7 +62,7 @@ def read_parts(path: Path) -> dict[str, list[int]]:
 
     Raises:
         OSError: A file cannot be opened.
-        ValueError: A file is damaged, or an image is in it twice; names file, image and remedy.
+        UserError: A file is damaged, or an image is in it twice; names file, image and remedy.
     """
     if path.is_dir():
         parts = {name: read_published_ids(path / f"imdb_val2014-{name}.npy") for name in PARTS}
@@ -70,11 +71,11 @@ def read_parts(path: Path) -> dict[str, list[int]]:
         wrong = [name for name in PARTS if not _are_ids(parts.get(name))]
         if wrong or len(parts) > len(PARTS):
             problem = f"{wrong[0]!r} is not a list of image ids" if wrong else "has other keys"
-            raise ValueError(f"{path}: {problem}; {_REMEDY}")
+            raise UserError(f"{path}: {problem}; {_REMEDY}")
     counts = Counter(image for ids in parts.values() for image in ids)
     twice = [image for image, count in counts.items() if count > 1]
     if twice:
-        raise ValueError(f"{path}: image {twice[0]} occurs twice; {_REMEDY}")
+        raise UserError(f"{path}: image {twice[0]} occurs twice; {_REMEDY}")
     return parts
 
 
@@ -95,7 +96,7 @@ def questions_of_parts(
         source: Name of the division, for messages.
 
     Raises:
-        ValueError: An image has no part, a part has an image that the split does not have, or a
+        UserError: An image has no part, a part has an image that the split does not have, or a
             part has no question; names the image.
     """
     part_of = {image: name for name in PARTS for image in parts[name]}
@@ -103,7 +104,7 @@ def questions_of_parts(
     for question in questions:
         name = part_of.get(question.image_id)
         if name is None:
-            raise ValueError(
+            raise UserError(
                 f"{source}: image {question.image_id} of question_id {question.question_id} is in "
                 "no part; divide this split with clipnav split-questions"
             )
@@ -111,7 +112,7 @@ def questions_of_parts(
     used = {question.image_id for rows in divided.values() for question in rows}
     foreign = part_of.keys() - used
     if foreign:
-        raise ValueError(
+        raise UserError(
             f"{source}: image {min(foreign)} has no question in this split; divide this split with "
             "clipnav split-questions"
         )

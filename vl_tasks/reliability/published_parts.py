@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 
 _REMEDY = (
     "use a file imdb_val2014-PART.npy of reliable_vqa, or divide the split with clipnav "
@@ -63,18 +63,18 @@ def read_published_ids(path: Path) -> list[int]:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged, or has other content; names it.
+        UserError: The file is damaged, or has other content; names it.
     """
     raw = path.read_bytes()
     try:
         records = _records(raw)
     except Exception as error:  # a damaged pickle raises any type
         problem = shortened(str(error) or type(error).__name__, 200)
-        raise ValueError(f"{path}: not a published division ({problem}); {_REMEDY}") from error
+        raise UserError(f"{path}: not a published division ({problem}); {_REMEDY}") from error
     # The first record describes the file and has no image.
     ids = {one["image_id"] for one in records if isinstance(one, dict) and "image_id" in one}
     if not ids or not all(type(one) is int for one in ids):
-        raise ValueError(f"{path}: no record has an 'image_id' that is a number; {_REMEDY}")
+        raise UserError(f"{path}: no record has an 'image_id' that is a number; {_REMEDY}")
     return sorted(ids)
 
 
@@ -87,8 +87,8 @@ def _records(raw: bytes) -> list[Any]:
         read = np.lib.format.read_array_header_2_0
     _, _, dtype = read(file)
     if not dtype.hasobject:
-        raise ValueError("an array of numbers")
+        raise UserError("an array of numbers")
     array = _Unpickler(file).load()
     if not isinstance(array, _Array) or not isinstance(array.items, list):
-        raise ValueError("not an array of records")
+        raise UserError("not an array of records")
     return array.items

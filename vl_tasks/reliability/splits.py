@@ -35,7 +35,7 @@ def read_split(folder: Path, split: str, flag: str = "--split") -> QuestionSplit
 
     Raises:
         FileNotFoundError: The split does not exist.
-        ValueError: A file is damaged.
+        UserError: A file is damaged.
     """
     questions = split_file(folder, split, "_questions.json", flags=flag)
     annotations = split_file(folder, split, "_annotations.json", flags=flag)

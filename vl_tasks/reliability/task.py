@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from storage.errors import UserError
 from training.settings import read_config
 from vl_tasks.data.questions import Question
 from vl_tasks.house_tasks.folders import data_folder
@@ -84,11 +85,11 @@ def split_name(config: SelectorConfig, vqa: VqaConfig) -> str:
     """Return the name of the split to divide.
 
     Raises:
-        ValueError: It is the held-out part of the training images.
+        UserError: It is the held-out part of the training images.
     """
     name = config.split or vqa.evaluation_splits[-1]
     if name == HELD_OUT:
-        raise ValueError(
+        raise UserError(
             f"{config.run}: its evaluation split {HELD_OUT} is a part of the training images; name "
             "another split with answers with --split"
         )
@@ -100,10 +101,10 @@ def open_task(config: SelectorConfig) -> SelectionTask:
 
     Raises:
         FileNotFoundError: The run, the split or a file does not exist.
-        ValueError: A file is damaged, or the division is not one of the split.
+        UserError: A file is damaged, or the division is not one of the split.
     """
     if config.run is None:
-        raise ValueError("no run given; write clipnav train-selector RUN --method selector")
+        raise UserError("no run given; write clipnav train-selector RUN --method selector")
     vqa = read_config(config.run, VqaConfig)
     split = read_split(data_folder(vqa), split_name(config, vqa))
     path = config.parts if config.resume is None else config.resume / PARTS_FILE

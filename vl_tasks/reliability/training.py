@@ -45,7 +45,7 @@ def train_selector(config: SelectorConfig) -> Path:
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: A file is invalid; the message names it.
+        UserError: A file is invalid; the message names it.
         DivergedError: The training diverged.
     """
     prepare(config)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from storage.errors import UserError
 from training.settings import check_counts, check_dropout, check_numbers
 from vl_tasks.settings.network_sizes import check_heads
 
@@ -44,7 +45,7 @@ class TextConfig:
             part: Prefix of their flags, such as "text.".
 
         Raises:
-            ValueError: A setting is out of range; names its flag.
+            UserError: A setting is out of range; names its flag.
         """
         names = ("vocabulary_size", "hidden_size", "layers", "heads", "feed_forward_size")
         check_counts(self, names, part)
@@ -102,11 +103,11 @@ class TrunkOptimiserConfig:
             part: Prefix of their flags, such as "trunk-optimiser.".
 
         Raises:
-            ValueError: A setting is out of range or has no effect; names its flag.
+            UserError: A setting is out of range or has no effect; names its flag.
         """
         check_numbers(self, ("learning_rate", "weight_decay", "decay"), part)
         if self.name == "adamw" and self.milestones:
-            raise ValueError(
+            raise UserError(
                 f"--{part}milestones have no effect with --{part}name adamw, which follows the "
                 "schedule of the transformer; omit them"
             )
@@ -152,11 +153,11 @@ def check_image_size(size: tuple[int, int], flag: str) -> None:
     """Check the shorter and the longer side of images.
 
     Raises:
-        ValueError: The order is wrong, or a side is not above 0.
+        UserError: The order is wrong, or a side is not above 0.
     """
     short, long = size
     if not 0 < short <= long:
-        raise ValueError(f"{flag} {short} {long}: give the shorter side first, both above 0")
+        raise UserError(f"{flag} {short} {long}: give the shorter side first, both above 0")
 
 
 def check_start(model: str, start: Path | None, vision: bool) -> None:
@@ -165,30 +166,30 @@ def check_start(model: str, start: Path | None, vision: bool) -> None:
     The model multilingual may have a pre-trained run, and has images.
 
     Raises:
-        ValueError: --start-from is missing or has no effect, or --no-vision is set.
+        UserError: --start-from is missing or has no effect, or --no-vision is set.
     """
     if model not in FINE_TUNED_MODELS:
         if start is not None:
-            raise ValueError(f"--start-from {start} has no effect with --model {model}; omit it")
+            raise UserError(f"--start-from {start} has no effect with --model {model}; omit it")
         return
     if start is None and model == "clip-vil-p":
-        raise ValueError(
+        raise UserError(
             "--model clip-vil-p requires --start-from RUN; name a run of clipnav pretrain-vl"
         )
     if not vision:
-        raise ValueError(f"--no-vision: {model} requires images; choose another --model")
+        raise UserError(f"--no-vision: {model} requires images; choose another --model")
 
 
 def check_codes(languages: tuple[str, ...], flag: str) -> None:
     """Check the codes of languages, which are names of folders.
 
     Raises:
-        ValueError: There is none, one is not a code, or one occurs twice.
+        UserError: There is none, one is not a code, or one occurs twice.
     """
     if not languages:
-        raise ValueError(f"{flag}: give at least one language, such as en")
+        raise UserError(f"{flag}: give at least one language, such as en")
     for number, language in enumerate(languages):
         if not re.fullmatch(r"[a-z]{2,3}([_-][A-Za-z]{2,8})?", language):
-            raise ValueError(f"{flag}: '{language}' is not the code of a language, such as en")
+            raise UserError(f"{flag}: '{language}' is not the code of a language, such as en")
         if language in languages[:number]:
-            raise ValueError(f"{flag}: '{language}' occurs twice; remove one of them")
+            raise UserError(f"{flag}: '{language}' occurs twice; remove one of them")

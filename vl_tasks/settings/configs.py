@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_dropout, check_minutes, check_splits
 from training.tracking import TrackerName
@@ -28,10 +29,10 @@ def check_held_out(select_by: str, splits: Sequence[str | None]) -> None:
     """Check that the split "held-out" is the one that selects the checkpoint, if it is used.
 
     Raises:
-        ValueError: It is not.
+        UserError: It is not.
     """
     if HELD_OUT in splits and select_by != HELD_OUT:
-        raise ValueError(
+        raise UserError(
             f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; set that, or name "
             "other splits with --evaluation-splits and --submit"
         )
@@ -122,7 +123,7 @@ class RunConfig(ABC):
         check_counts(self, ("seed",), least=0)
         check_minutes(self.minutes)
         if self.optimiser.warmup_stairs and not self.optimiser.warmup:
-            raise ValueError(
+            raise UserError(
                 "--optimiser.warmup-stairs has no effect without --optimiser.warmup; set both"
             )
         check_held_out(self.select_by, (*self.evaluation_splits, self.submit))
@@ -196,12 +197,12 @@ class QuestionConfig(FineTunableConfig):
         check_counts(self, ("embedding_size", "max_words", "min_count"))
         check_splits(self, ("train_splits",))
         if self.regions is not None and self.model == "movie-mcan":
-            raise ValueError(
+            raise UserError(
                 "--regions: movie-mcan requires grid features for its convolutions; set --model "
                 "mcan or pythia, or omit --regions"
             )
         if self.regions is not None and self.model == "mcan" and self.mcan.positions:
-            raise ValueError(
+            raise UserError(
                 "--regions: regions have no position in a grid; add --mcan.no-positions"
             )
 
@@ -315,7 +316,7 @@ class CaptionConfig(RunConfig):
         counts = ("captions_per_image", "max_words", "min_count", "beams", "max_length")
         check_counts(self, counts)
         if (self.phase == "scst") != (self.start_from is not None):
-            raise ValueError(
+            raise UserError(
                 "--phase scst and --start-from RUN (a cross-entropy run) require each other; set "
                 "both"
             )

@@ -43,7 +43,7 @@ def read_question_config(run: Path) -> VqaConfig | GqaConfig:
 
     Raises:
         FileNotFoundError: The folder is not a run.
-        ValueError: The file is damaged, or of another training.
+        UserError: The file is damaged, or of another training.
     """
     path = run / CONFIG
     if path.is_file():

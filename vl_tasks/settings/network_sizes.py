@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from storage.errors import UserError
 from training.settings import check_counts, check_dropout
 
 
@@ -94,9 +95,9 @@ def check_heads(width: int, heads: int, width_flag: str, heads_flag: str) -> Non
     """Check that a width can be divided among attention heads.
 
     Raises:
-        ValueError: It cannot; names both flags.
+        UserError: It cannot; names both flags.
     """
     if width % heads:
-        raise ValueError(
+        raise UserError(
             f"{width_flag} {width} is not divisible by {heads_flag} {heads}; change one of them"
         )

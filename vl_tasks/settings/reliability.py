@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import tyro
 
+from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_dropout, check_minutes, check_numbers
 from training.tracking import TrackerName
@@ -38,7 +39,7 @@ class SelectorSizes:
     def __post_init__(self) -> None:
         check_counts(self, ("image", "question", "fused", "scores"), "sizes.")
         if min(self.hidden) < 1:
-            raise ValueError(
+            raise UserError(
                 f"--sizes.hidden {self.hidden[0]} {self.hidden[1]}: both must be at least 1"
             )
         check_dropout(self, ("dropout",), "sizes.")
@@ -109,10 +110,10 @@ class SelectorConfig:
         check_minutes(self.minutes)
         check_numbers(self, ("threshold",), most=1)
         if self.epochs is not None and not self.epochs > 0:
-            raise ValueError(f"--epochs {self.epochs:g}: must be greater than 0")
+            raise UserError(f"--epochs {self.epochs:g}: must be greater than 0")
         if not self.risks or not all(0 < risk < 100 for risk in self.risks):
             given = " ".join(f"{risk:g}" for risk in self.risks)
-            raise ValueError(f"--risks {given}: each must be between 0 and 100 percent")
+            raise UserError(f"--risks {given}: each must be between 0 and 100 percent")
 
     @property
     def run_name(self) -> str:

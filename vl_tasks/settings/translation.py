@@ -7,6 +7,7 @@ returns at once.
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.errors import UserError
 from training.settings import check_counts, check_splits
 from vl_tasks.settings.clip_vil_p import check_codes
 
@@ -42,4 +43,4 @@ class TranslationConfig:
         check_splits(self, ("splits",))
         check_codes((self.language,), "--language")
         if self.language == "en":
-            raise ValueError("--language en: the questions are in English; give another language")
+            raise UserError("--language en: the questions are in English; give another language")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 from vl_tasks.text.vocabulary import Vocabulary
 
 _MAX_LINE = 1 << 20  # bytes; 40,000 numbers
@@ -28,7 +28,7 @@ def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.nd
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: A line has another number of dimensions or is not numeric, or the file contains
+        UserError: A line has another number of dimensions or is not numeric, or the file contains
             no word of the vocabulary; the message names file and line.
     """
     rows = {word: row for row, word in enumerate(vocabulary.words, start=1)}
@@ -40,7 +40,7 @@ def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.nd
             width = width or len(fields) - 1
             if len(fields) - 1 < width or width < 1:
                 found = f"{len(fields) - 1} numbers, not {width}" if width else "no numbers"
-                raise ValueError(
+                raise UserError(
                     f"{path}: line {number} has {found}; the file is truncated or not a GloVe text "
                     f"file, {_REMEDY}"
                 )
@@ -48,7 +48,7 @@ def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.nd
             if row is not None:
                 vector_of_row[row] = _numbers(path, number, fields[-width:])
     if not vector_of_row:
-        raise ValueError(
+        raise UserError(
             f"{path}: contains none of the {len(rows)} words of the vocabulary; {_REMEDY}"
         )
     known = np.stack(list(vector_of_row.values()))
@@ -63,21 +63,21 @@ def _numbers(path: Path, line: int, fields: list[str]) -> np.ndarray:
         numbers = np.array(fields, dtype=np.float64)
     except ValueError as error:
         problem = shortened(str(error))
-        raise ValueError(
+        raise UserError(
             f"{path}: line {line} is not a word with numbers ({problem}); {_REMEDY}"
         ) from error
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{path}: line {line} has a number that is not finite; {_REMEDY}")
+        raise UserError(f"{path}: line {line} has a number that is not finite; {_REMEDY}")
     return numbers
 
 
 def _fields(path: Path, line: int, raw: bytes) -> list[str]:
     """Split a line at its spaces."""
     if len(raw) == _MAX_LINE:
-        raise ValueError(f"{path}: line {line} is longer than {_MAX_LINE:,} bytes; {_REMEDY}")
+        raise UserError(f"{path}: line {line} is longer than {_MAX_LINE:,} bytes; {_REMEDY}")
     try:
         return raw.decode("utf-8").rstrip("\n").split(" ")
     except UnicodeDecodeError as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: line {line} is not UTF-8 text ({error.reason}); {_REMEDY}"
         ) from error

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from storage.errors import UserError
 from training.checkpoints import VOCABULARY
 from vl_tasks.text.glove import read_glove
 from vl_tasks.text.vocabulary import UNKNOWN, Vocabulary
@@ -65,11 +66,11 @@ def initialise_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocab
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is damaged, or its vectors have another width.
+        UserError: The file is damaged, or its vectors have another width.
     """
     vectors, count = read_glove(path, vocabulary)
     if vectors.shape[1] != embedding.embedding_dim:
-        raise ValueError(
+        raise UserError(
             f"{path}: vectors have {vectors.shape[1]} dimensions, not {embedding.embedding_dim}; "
             f"set --embedding-size {vectors.shape[1]} or use another file"
         )

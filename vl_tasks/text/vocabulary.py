@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 from vl_tasks.text.words import Tokenizer
 
@@ -28,7 +29,7 @@ class Vocabulary:
 
     def __init__(self, words: Sequence[str], tokenizer: Tokenizer = "ours") -> None:
         if len(set(words)) != len(words) or "" in words or UNKNOWN in words:
-            raise ValueError(f"its words must be distinct, not empty and not {UNKNOWN}")
+            raise UserError(f"its words must be distinct, not empty and not {UNKNOWN}")
         self.words = tuple(words)
         self.tokenizer: Tokenizer = tokenizer
         self._ids = {word: token_id for token_id, word in enumerate(self.words, start=1)}
@@ -58,19 +59,19 @@ class Vocabulary:
 
         Raises:
             FileNotFoundError: The file does not exist.
-            ValueError: The file is not a vocabulary, or is one of another tokenizer.
+            UserError: The file is not a vocabulary, or is one of another tokenizer.
         """
         saved = read_json(path, _REMEDY)
         try:
             if not all(isinstance(word, str) for word in saved["words"]):
-                raise ValueError("a word is not a string")
+                raise UserError("a word is not a string")
             vocabulary = cls(saved["words"], saved.get("tokenizer", "ours"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}: not a vocabulary that Vocabulary.save wrote ({error}); {_REMEDY}"
             ) from error
         if vocabulary.tokenizer != tokenizer:
-            raise ValueError(
+            raise UserError(
                 f"{path}: its words are those of the tokenizer {vocabulary.tokenizer!r}, not "
                 f"{tokenizer!r}; set --tokenizer {vocabulary.tokenizer}, or train the run again"
             )

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from storage.errors import UserError
 from vl_tasks.data.questions import Question
 from vl_tasks.vqa.normalising import Variant, normalise, strip_answer, without_marks
 
@@ -51,14 +52,14 @@ def vqa_accuracy(prediction: str, answers: Sequence[str], variant: Variant = "V2
         variant: Variant of the evaluator; see the module.
 
     Raises:
-        ValueError: There is no annotated answer, or the variant does not exist.
+        UserError: There is no annotated answer, or the variant does not exist.
     """
     if variant not in VARIANTS:
-        raise ValueError(
+        raise UserError(
             f"no variant {variant!r} of VQA accuracy; choose one of {', '.join(VARIANTS)}"
         )
     if not answers:
-        raise ValueError("an answer cannot be scored: no annotator answered the question")
+        raise UserError("an answer cannot be scored: no annotator answered the question")
     given, annotated = compared(prediction, answers, variant)
     return agreement(annotated.count(given), len(annotated))
 
@@ -102,17 +103,17 @@ def score_predictions(
         variant: Variant of the evaluator.
 
     Raises:
-        ValueError: There is no question, or a question without a predicted or annotated answer.
+        UserError: There is no question, or a question without a predicted or annotated answer.
     """
     if not questions:
-        raise ValueError("no question to score")
+        raise UserError("no question to score")
     question_types, answer_types = defaultdict[str, list[float]](list), defaultdict(list)
     accuracies = []
     for question in questions:
         if question.question_id not in predictions:
-            raise ValueError(f"question_id {question.question_id} has no predicted answer")
+            raise UserError(f"question_id {question.question_id} has no predicted answer")
         if not question.answers:
-            raise ValueError(f"question_id {question.question_id} has no annotated answer")
+            raise UserError(f"question_id {question.question_id} has no annotated answer")
         prediction = predictions[question.question_id]
         accuracies.append(vqa_accuracy(prediction, question.answers, variant))
         question_types[question.question_type].append(accuracies[-1])

@@ -73,7 +73,7 @@ def open_run(
 
     Raises:
         FileNotFoundError: The folder is not a run.
-        ValueError: The run belongs to another task or is damaged.
+        UserError: The run belongs to another task or is damaged.
     """
     return open_run_on(run, {0: image}, device, precision)
 
@@ -96,7 +96,7 @@ def open_run_on(
 
     Raises:
         FileNotFoundError: The folder is not a run.
-        ValueError: The run belongs to another task or is damaged.
+        UserError: The run belongs to another task or is damaged.
     """
     config = replace(read_question_config(run), device=device)
     if precision is not None:
@@ -140,7 +140,7 @@ def answer_questions(
 
     Raises:
         FileNotFoundError: The folder is not a run, or the image file does not exist.
-        ValueError: The run belongs to another task or is damaged, or the image cannot be read.
+        UserError: The run belongs to another task or is damaged, or the image cannot be read.
     """
     opened = open_run(Path(run), Path(image), device)
     answers = opened.answers

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from storage import write_text
+from storage.errors import UserError, shortened
 from storage.json_files import parse_json, read_bytes
-from storage.messages import shortened
 from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import agreement
 from vl_tasks.vqa.normalising import normalise
@@ -51,7 +51,7 @@ class AnswerVocabulary:
 
     def __init__(self, answers: Sequence[str]) -> None:
         if not answers or len(set(answers)) != len(answers):
-            raise ValueError("an answer vocabulary requires at least one answer and no duplicates")
+            raise UserError("an answer vocabulary requires at least one answer and no duplicates")
         self.answers = tuple(answers)
         self.classes = {answer: number for number, answer in enumerate(self.answers)}
 
@@ -60,7 +60,7 @@ class AnswerVocabulary:
         """Collect the normalised majority answers with `min_count` occurrences, by frequency.
 
         Raises:
-            ValueError: No answer is frequent enough; names the largest count.
+            UserError: No answer is frequent enough; names the largest count.
         """
         answers = (normalised(one.majority_answer or _most_frequent(one)) for one in questions)
         return cls.of_counts(Counter(answers), min_count)
@@ -70,12 +70,12 @@ class AnswerVocabulary:
         """Collect the answers with `min_count` occurrences, by frequency, unchanged.
 
         Raises:
-            ValueError: No answer is frequent enough; names the largest count.
+            UserError: No answer is frequent enough; names the largest count.
         """
         frequent = sorted((-n, answer) for answer, n in counts.items() if n >= min_count)
         if not frequent:
             most = max(counts.values(), default=0)
-            raise ValueError(
+            raise UserError(
                 f"no answer occurs {min_count} times, the most frequent answer {most} times; "
                 "lower --min-count, or check that the questions have answers"
             )
@@ -91,7 +91,7 @@ class AnswerVocabulary:
 
         Raises:
             FileNotFoundError: The file does not exist.
-            ValueError: The file has none of these formats.
+            UserError: The file has none of these formats.
         """
         path = Path(path)
         raw = read_bytes(path, _REMEDY)
@@ -100,7 +100,7 @@ class AnswerVocabulary:
             return cls(raw.decode().splitlines() if content is None else _listed(content))
         except (ValueError, TypeError, KeyError) as error:
             problem = shortened(str(error), 200)
-            raise ValueError(f"{path}: not an answer vocabulary ({problem}); {_REMEDY}") from error
+            raise UserError(f"{path}: not an answer vocabulary ({problem}); {_REMEDY}") from error
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary as a JSON list."""
@@ -134,8 +134,8 @@ def _listed(content: object) -> list[str]:
     if isinstance(content, dict):
         classes = {int(number): answer for answer, number in content.items()}
         if sorted(classes) != list(range(len(content))):
-            raise ValueError("the classes are not numbered from 0 without gaps")
+            raise UserError("the classes are not numbered from 0 without gaps")
         content = [classes[number] for number in range(len(classes))]
     if not isinstance(content, list) or not all(isinstance(answer, str) for answer in content):
-        raise ValueError("expected a list of answers, or a dictionary from answers to classes")
+        raise UserError("expected a list of answers, or a dictionary from answers to classes")
     return content

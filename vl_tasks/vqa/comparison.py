@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from storage import write_text
+from storage.errors import UserError
 from training.comparisons import (
     SCORES,
     ComparisonRow,
@@ -42,11 +43,11 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
 
     Raises:
         ConnectionError: The weights of the encoder cannot be downloaded.
-        ValueError: The folder contains another training, or the model trains its own encoder.
+        UserError: The folder contains another training, or the model trains its own encoder.
     """
     config = parse_vqa(arguments)
     if config.model == "clip-vil-p":
-        raise ValueError(
+        raise UserError(
             "--model clip-vil-p trains its own image tower, so encoders have no effect on it; give "
             "another --model"
         )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from encoders.explanations import Explanation, explain
+from storage.errors import UserError
 from vl_tasks.data.images import read_image
 from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.sources import GridSource
@@ -33,24 +34,24 @@ def explain_answer(
 
     Raises:
         FileNotFoundError: The folder is not a run, or the image file does not exist.
-        ValueError: The run belongs to another task, is damaged, uses no grid features, or its
+        UserError: The run belongs to another task, is damaged, uses no grid features, or its
             answer vocabulary does not contain the answer.
     """
     if read_question_config(run).regions is not None:
-        raise ValueError(
+        raise UserError(
             f"{run}: this model uses region features; choose a run that uses grid features"
         )
     # Gradients in lower precision are too coarse.
     opened = open_run(run, image, device, precision="fp32")
     inputs = opened.inputs
     if isinstance(inputs, FeatureInputs) and not isinstance(inputs.source, GridSource):
-        raise ValueError(
+        raise UserError(
             f"{run}: this model was trained with --no-vision; choose a run that uses images"
         )
     if answer is None:
         answer = opened.answers.answers[int(opened.logits([question])[0].argmax())]
     if answer not in opened.answers.answers:
-        raise ValueError(
+        raise UserError(
             f"{run}: the answer {answer!r} is not in {run / ANSWERS}; choose an answer of this file"
         )
     number = opened.answers.answers.index(answer)

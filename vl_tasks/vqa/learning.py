@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
@@ -83,9 +84,9 @@ def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) 
     return answer_loss(logits, targets, config.reduction)
 
 
-def no_answers(folder: Path) -> ValueError:
+def no_answers(folder: Path) -> UserError:
     """Return the error of a data folder whose answers are not in the answer vocabulary."""
-    return ValueError(
+    return UserError(
         f"{folder}: no training question has an answer of the answer vocabulary; omit --answers, "
         "or use the vocabulary of this data set"
     )
@@ -177,7 +178,7 @@ class VqaLearner:
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:
             if split != "train" or secret:
-                raise ValueError(
+                raise UserError(
                     f"{self.folder}: a questions.csv or questions.json has no split {split!r}; set "
                     "--select-by held-out --evaluation-splits held-out, and omit --submit"
                 )
@@ -230,7 +231,7 @@ def train_vqa(config: VqaConfig) -> None:
 
     Raises:
         OSError: A data file cannot be read.
-        ValueError: A data file is invalid; names file and record.
+        UserError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
     train = fine_tune if config.model == "clip-vil-p" else train_task

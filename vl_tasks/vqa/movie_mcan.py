@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from storage.errors import UserError
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.joint import JointVectors
 from vl_tasks.networks.mcan import GuidedCells, Pooling, QuestionReader
@@ -182,11 +183,11 @@ def padded_square(grids: Grids, side: int) -> Grids:
     """Pad grids with zeros to side x side cells and mark all cells as real.
 
     Raises:
-        ValueError: The grids are larger.
+        UserError: The grids are larger.
     """
     height, width = grids.shape
     if height > side or width > side:
-        raise ValueError(
+        raise UserError(
             f"grids of {height} x {width} cells do not fit into {side} x {side}; set a smaller "
             "--grids.image-size, or --no-faithful"
         )

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from storage import write_text
+from storage.errors import UserError
 from storage.records import read_records
 from vl_tasks.data.questions import Question
 
@@ -39,7 +40,7 @@ def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged, answers a question twice, answers a question outside the
+        UserError: The file is damaged, answers a question twice, answers a question outside the
             split, or misses a question; the message lists the question ids.
     """
     records = _read(path, questions, _Record, REMEDY)
@@ -85,7 +86,7 @@ def _read(
     }
     listed = [f"{fault}: {len(ids)} {_listed(ids)}" for fault, ids in faults.items() if ids]
     if listed:
-        raise ValueError(
+        raise UserError(
             f"{path}: questions {'; '.join(listed)}; answer each question of the split once"
         )
     return {key: records[key] for key in expected}

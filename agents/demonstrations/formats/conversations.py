@@ -28,6 +28,7 @@ from agents.demonstrations.recording.pictures import decision_limit, picture_nam
 from agents.demonstrations.recording.records import RecordedWalk, Source
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.messages import Message
+from storage.errors import UserError
 from storage.json_files import parse_json
 from storage.records import RecordError, read_records
 
@@ -168,7 +169,7 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A record or a picture is damaged; the message names file, record and remedy.
+        UserError: A record or a picture is damaged; the message names file, record and remedy.
     """
     path = folder / ANNOTATIONS
     records = read_records(path, msgspec.Raw, REMEDY)
@@ -178,7 +179,7 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation
         try:
             decision = _conversation(record, folder)
             if decision.id in seen:
-                raise ValueError("its id occurs twice")
+                raise UserError("its id occurs twice")
             _check(decision, size)
         except ValueError as error:
             raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
@@ -197,7 +198,7 @@ def _conversation(record: LlavaRecord | MessagesRecord, folder: Path) -> Convers
         texts = [message.content for message in record.messages]
         expected, images = ["system", "user", "assistant"], record.images
     if roles != expected:
-        raise ValueError(f"the turns are {', '.join(roles)} instead of {', '.join(expected)}")
+        raise UserError(f"the turns are {', '.join(roles)} instead of {', '.join(expected)}")
     *system, prompt, answer = texts
     pictures = [inside(folder, name) for name in images]
     texts = "".join(system), prompt, answer
@@ -207,12 +208,12 @@ def _conversation(record: LlavaRecord | MessagesRecord, folder: Path) -> Convers
 def _check(decision: Conversation, size: tuple[int, int] | None) -> None:
     markers = (decision.system + decision.prompt).count(IMAGE)
     if markers != len(decision.pictures):
-        raise ValueError(f"{markers} markers {IMAGE} for {len(decision.pictures)} pictures")
+        raise UserError(f"{markers} markers {IMAGE} for {len(decision.pictures)} pictures")
     if IMAGE in decision.answer:
-        raise ValueError(f"the answer contains {IMAGE}")
+        raise UserError(f"the answer contains {IMAGE}")
     action = parse_json(decision.answer, "the answer", REMEDY)
     label = action.get("action") if isinstance(action, dict) else None
     if label not in decision.options:
-        raise ValueError(f"the answer {decision.answer} is none of {', '.join(decision.options)}")
+        raise UserError(f"the answer {decision.answer} is none of {', '.join(decision.options)}")
     for picture in decision.pictures:
         check_picture(picture, size)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from storage import atomic_write
+from storage.errors import UserError
 from storage.pictures import PictureError, load_picture, picture_header
 
 ANNOTATIONS = "annotations.json"
@@ -52,7 +53,7 @@ def check_picture(path: Path, size: tuple[int, int] | None, decode: bool = False
         decode: Whether to decode the whole picture.
 
     Raises:
-        ValueError: It is missing, is no picture, or has another size.
+        UserError: It is missing, is no picture, or has another size.
     """
     try:
         if decode:
@@ -60,19 +61,19 @@ def check_picture(path: Path, size: tuple[int, int] | None, decode: bool = False
         else:
             width, height, _ = picture_header(path)
     except FileNotFoundError:
-        raise ValueError(f"the picture {path} is missing") from None
+        raise UserError(f"the picture {path} is missing") from None
     except PictureError as error:
-        raise ValueError(str(error)) from error
+        raise UserError(str(error)) from error
     if size is not None and (width, height) != size:
-        raise ValueError(f"{path} has {width} x {height} pixels instead of {size[0]} x {size[1]}")
+        raise UserError(f"{path} has {width} x {height} pixels instead of {size[0]} x {size[1]}")
 
 
 def inside(folder: Path, name: str) -> Path:
     """Return the file of a relative name in a folder.
 
     Raises:
-        ValueError: The name is absolute or leads out of the folder.
+        UserError: The name is absolute or leads out of the folder.
     """
     if Path(name).is_absolute() or ".." in Path(name).parts or not name:
-        raise ValueError(f"{name!r} is not the name of a file inside the export")
+        raise UserError(f"{name!r} is not the name of a file inside the export")
     return folder / name

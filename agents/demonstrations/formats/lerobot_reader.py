@@ -19,6 +19,7 @@ from agents.demonstrations.formats.lerobot_features import (
     data_schema,
 )
 from agents.demonstrations.formats.videos import EXTRA, read_video
+from storage.errors import UserError
 from storage.extras import import_extra
 from storage.json_files import read_json
 from storage.pictures import PictureError, load_picture
@@ -40,7 +41,7 @@ class LeRobotReader:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: Files are damaged or contradict each other; the message names file and remedy.
+        UserError: Files are damaged or contradict each other; the message names file and remedy.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,7 +69,7 @@ class LeRobotReader:
         """Decode all pictures (H, W, 3) uint8, in order.
 
         Raises:
-            ValueError: A picture is damaged, or has another size than the features.
+            UserError: A picture is damaged, or has another size than the features.
         """
         is_video = self.info["features"][RGB]["dtype"] == "video"
         pictures = self._video_frames() if is_video else self._images()
@@ -86,7 +87,7 @@ class LeRobotReader:
         try:
             return self._pq.read_table(path, columns=columns)
         except (self._pa.ArrowException, OSError) as error:
-            raise ValueError(f"{path}: damaged ({error}); {REMEDY}") from error
+            raise UserError(f"{path}: damaged ({error}); {REMEDY}") from error
 
     def _files(self, prefix: str, template: str) -> list[str]:
         """Return the names of the data or video files, in the order of the episodes."""
@@ -167,7 +168,7 @@ class LeRobotReader:
                 try:
                     pictures.append(np.asarray(load_picture(row["bytes"], row["path"])))
                 except PictureError as error:
-                    raise ValueError(f"{self.folder / file}: {error}; {REMEDY}") from error
+                    raise UserError(f"{self.folder / file}: {error}; {REMEDY}") from error
         return pictures
 
     def _video_frames(self) -> "list[np.ndarray]":
@@ -180,17 +181,17 @@ class LeRobotReader:
 
     def _require(self, holds: bool, name: str, problem: str) -> None:
         if not holds:
-            raise ValueError(f"{self.folder / name}: {problem}; {REMEDY}")
+            raise UserError(f"{self.folder / name}: {problem}; {REMEDY}")
 
 
 def check(folder: Path, manifest: dict[str, Any]) -> str:
     """Read an export strictly; return what it contains.
 
     Raises:
-        FileNotFoundError, ValueError: As for `LeRobotReader`, or the manifest contradicts it.
+        FileNotFoundError, UserError: As for `LeRobotReader`, or the manifest contradicts it.
     """
     reader = LeRobotReader(folder)
     frames = reader.frames()
     if len(frames) != manifest["counts"]["steps"]:
-        raise ValueError(f"{folder}: {len(frames)} frames, but the manifest has others; {REMEDY}")
+        raise UserError(f"{folder}: {len(frames)} frames, but the manifest has others; {REMEDY}")
     return f"{len(reader.episodes)} episodes, {len(frames)} frames, {len(reader.tasks)} tasks"

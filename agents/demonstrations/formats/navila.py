@@ -27,6 +27,7 @@ from agents.demonstrations.recording.records import RecordedWalk, Source
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from storage.errors import UserError
 from storage.records import RecordError, read_records
 
 FOLDERS = {"r2r": "R2R", "rxr": "RxR"}
@@ -62,11 +63,11 @@ def actions(text: str) -> tuple[int, int]:
     """Return action and number of repetitions of an answer.
 
     Raises:
-        ValueError: The answer is none of those of NaVILA.
+        UserError: The answer is none of those of NaVILA.
     """
     match = _ANSWER.fullmatch(text)
     if match is None:
-        raise ValueError(f"the answer {text!r} is none of NaVILA's")
+        raise UserError(f"the answer {text!r} is none of NaVILA's")
     centimetres, side, degrees = match.groups()
     if centimetres:
         return FORWARD, int(centimetres) // _CENTIMETRES
@@ -108,7 +109,7 @@ def read(root: Path, size: tuple[int, int] | None = None) -> list[NavilaRecord]:
         size: Width and height that all pictures must have; None for any.
 
     Raises:
-        FileNotFoundError, ValueError: A file is missing or damaged; names file, record and remedy.
+        FileNotFoundError, UserError: A file is missing or damaged; names file, record and remedy.
     """
     path = root / ANNOTATIONS
     records = read_records(path, NavilaRecord, REMEDY)
@@ -119,10 +120,10 @@ def read(root: Path, size: tuple[int, int] | None = None) -> list[NavilaRecord]:
             _, repetitions = actions(record.a)
             starts = not number or records[number - 1].video_id != record.video_id
             if len(record.frames) != (1 if starts else expected):
-                raise ValueError(f"{len(record.frames)} frames do not follow the decision before")
+                raise UserError(f"{len(record.frames)} frames do not follow the decision before")
             expected = len(record.frames) + repetitions
             if not record.q:
-                raise ValueError("it has no instruction")
+                raise UserError("it has no instruction")
             for name in record.frames:
                 if name not in known:
                     check_picture(inside(root, name), size)

@@ -29,6 +29,7 @@ from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from envs.continuous.settings import FORWARD, RIGHT, STOP
 from storage import write_text
+from storage.errors import UserError
 from storage.records import RecordError, read_records
 
 SUMMARY = "summary.json"
@@ -83,7 +84,7 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[StreamVlnRec
         size: Width and height that all pictures must have; None for any.
 
     Raises:
-        FileNotFoundError, ValueError: A file is missing or damaged; names file, record and remedy.
+        FileNotFoundError, UserError: A file is missing or damaged; names file, record and remedy.
     """
     path = folder / ANNOTATIONS
     records = read_records(path, StreamVlnRecord, REMEDY)
@@ -112,17 +113,17 @@ def _check(
     record: StreamVlnRecord, number: int, folder: Path, size: tuple[int, int] | None
 ) -> None:
     if record.id != number:
-        raise ValueError(f"its id is not {number}, its number in the list")
+        raise UserError(f"its id is not {number}, its number in the list")
     files = sorted((inside(folder, record.video) / "rgb").glob("*.jpg"))
     if len(files) != len(record.actions):
-        raise ValueError(f"{len(record.actions)} actions for {len(files)} pictures")
+        raise UserError(f"{len(record.actions)} actions for {len(files)} pictures")
     if not len(record.sources) == len(record.labels) == len(files):
-        raise ValueError(f"sources or labels differ in number from the {len(files)} pictures")
+        raise UserError(f"sources or labels differ in number from the {len(files)} pictures")
     if record.actions[:1] != [_NOTHING]:
-        raise ValueError("the first action is not -1")
+        raise UserError("the first action is not -1")
     if any(not FORWARD <= action <= RIGHT for action in record.actions[1:]):
-        raise ValueError("an action is not 1, 2 or 3")
+        raise UserError("an action is not 1, 2 or 3")
     if not record.instructions or not all(record.instructions):
-        raise ValueError("it has no instruction")
+        raise UserError("it has no instruction")
     for file in files:
         check_picture(file, size)

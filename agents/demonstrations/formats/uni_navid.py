@@ -21,6 +21,7 @@ from agents.demonstrations.formats.videos import read_video, write_beginnings
 from agents.demonstrations.recording.records import RecordedWalk, Source
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
+from storage.errors import UserError
 from storage.pictures import load_picture
 from storage.records import RecordError, read_records
 
@@ -87,7 +88,7 @@ def read(folder: Path, shape: tuple[int, int] | None = None) -> list[UniNavidRec
         shape: Height and width that all videos must have; None for any.
 
     Raises:
-        FileNotFoundError, ValueError: A file is missing or damaged; names file, record and remedy.
+        FileNotFoundError, UserError: A file is missing or damaged; names file, record and remedy.
     """
     path = folder / ANNOTATIONS
     records = read_records(path, UniNavidRecord, REMEDY)
@@ -108,20 +109,20 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
 
 def _check(record: UniNavidRecord, folder: Path, shape: tuple[int, int] | None) -> None:
     if ID_MARK not in record.id:
-        raise ValueError(f"its id does not contain {ID_MARK}")
+        raise UserError(f"its id does not contain {ID_MARK}")
     if [turn.speaker for turn in record.conversations] != ["human", "gpt"]:
-        raise ValueError("the turns are not human, gpt")
+        raise UserError("the turns are not human, gpt")
     prompt = record.conversations[0].value
     if IDENTIFIER not in prompt or prompt.count(IMAGE) != 1:
-        raise ValueError(f"the prompt lacks {IMAGE} or the sentence that marks navigation")
+        raise UserError(f"the prompt lacks {IMAGE} or the sentence that marks navigation")
     words = record.answer
     if not 1 <= len(words) <= ACTIONS_PER_ANSWER or set(words) - set(WORDS.values()):
-        raise ValueError(f"the answer {record.conversations[1].value!r} is no list of actions")
+        raise UserError(f"the answer {record.conversations[1].value!r} is no list of actions")
     if "stop" in words[:-1] or (len(words) < ACTIONS_PER_ANSWER and words[-1] != "stop"):
-        raise ValueError("the answer does not end with its stop")
+        raise UserError("the answer does not end with its stop")
     start = int(record.id.rpartition("_")[2])
     frames = read_video(inside(folder, record.video))
     if len(frames) != start + 1:
-        raise ValueError(f"{record.video} has {len(frames)} frames instead of {start + 1}")
+        raise UserError(f"{record.video} has {len(frames)} frames instead of {start + 1}")
     if shape is not None and frames[0].shape[:2] != shape:
-        raise ValueError(f"{record.video} has the size {frames[0].shape[:2]} instead of {shape}")
+        raise UserError(f"{record.video} has the size {frames[0].shape[:2]} instead of {shape}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from storage.errors import UserError
 from storage.extras import import_extra
 
 EXTRA = "demonstrations"
@@ -93,13 +94,13 @@ def read_video(path: Path) -> list[np.ndarray]:
     """Return the frames (H, W, 3) uint8 of a video.
 
     Raises:
-        ValueError: It is missing or damaged.
+        UserError: It is missing or damaged.
     """
     av = import_extra("av", EXTRA, "reading videos")
     if not path.is_file():
-        raise ValueError(f"the video {path} is missing")
+        raise UserError(f"the video {path} is missing")
     try:
         with av.open(str(path)) as container:
             return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     except av.error.FFmpegError as error:
-        raise ValueError(f"{path}: damaged ({error})") from error
+        raise UserError(f"{path}: damaged ({error})") from error

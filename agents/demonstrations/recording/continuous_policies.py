@@ -18,6 +18,7 @@ from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import STOP, ContinuousSettings
 from envs.continuous.walkers import Walker
 from envs.tokenizers import Tokenizer
+from storage.errors import UserError
 from training.settings import read_config
 
 _TEACHER_STEPS = 33
@@ -36,18 +37,18 @@ def continuous_policy_config(
         turn_angle: Degrees of a turn of its format.
 
     Raises:
-        FileNotFoundError, ValueError: The folder is not a run, or the run does not fit the export.
+        FileNotFoundError, UserError: The folder is not a run, or the run does not fit the export.
     """
     assert config.policy is not None
     saved = read_config(config.policy, ContinuousTrainConfig)
     if saved.dataset != "r2r" or config.dataset != "r2r" or saved.world != config.world:
-        raise ValueError(
+        raise UserError(
             f"--policy {config.policy}: the run has --dataset {saved.dataset} --world "
             f"{saved.world}; policies of continuous walks require runs and exports of r2r in one "
             "world, because those of rxr tilt their cameras"
         )
     if turn_angle != 15:
-        raise ValueError(
+        raise UserError(
             f"--format {config.format}: its turns have {turn_angle:g} degrees, but those of "
             f"{config.policy} 15; export another format, or remove --policy"
         )
@@ -60,7 +61,7 @@ def load_continuous_policy(
     """Return settings with the cameras of a run, its tokenizer and its agent.
 
     Raises:
-        FileNotFoundError, ValueError: Files of the run are missing or damaged.
+        FileNotFoundError, UserError: Files of the run are missing or damaged.
     """
     task, walker = load_continuous_run(run, device)
     names = ("observe", "rgb_size", "depth_size", "hfov")

@@ -53,7 +53,7 @@ def labelled_decisions(
         settings: Contents and wording.
 
     Raises:
-        ValueError: A viewpoint has more options than there are labels.
+        UserError: A viewpoint has more options than there are labels.
     """
     strategy, places = make_strategy(settings), KnownPlaces()
     history: list[PastDecision] = []

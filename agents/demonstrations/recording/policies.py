@@ -7,25 +7,26 @@ from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.experiments.runs import load_run
 from agents.settings import AnyTrainConfig, MapTrainConfig, read_agent_config
 from envs.navigation.vector_env import VlnVectorEnv
+from storage.errors import UserError
 
 
 def policy_settings(config: DemonstrationConfig) -> AnyTrainConfig:
     """Return the settings of the policy's run, changed to those of an export.
 
     Raises:
-        FileNotFoundError, ValueError: The folder is not a run, or the run does not fit the export.
+        FileNotFoundError, UserError: The folder is not a run, or the run does not fit the export.
     """
     assert config.policy is not None
     saved = read_agent_config(config.policy)
     for name in ("dataset", "world"):
         own, wanted = getattr(saved, name), getattr(config, name)
         if own != wanted:
-            raise ValueError(
+            raise UserError(
                 f"--policy {config.policy}: the run has --{name} {own}, but the export "
                 f"--{name} {wanted}; export with --{name} {own}"
             )
     if isinstance(saved, MapTrainConfig) and config.teacher_probability:
-        raise ValueError(
+        raise UserError(
             f"--teacher-probability {config.teacher_probability}: {config.policy} is a map agent, "
             "which plans routes of several steps that the teacher must not interrupt; leave it out"
         )
@@ -44,7 +45,7 @@ def load_policy(config: DemonstrationConfig) -> tuple[VlnVectorEnv, Agent]:
     """Return the environment of an export and the agent of its policy.
 
     Raises:
-        FileNotFoundError, ValueError: As for `policy_settings` and `load_run`.
+        FileNotFoundError, UserError: As for `policy_settings` and `load_run`.
     """
     assert config.policy is not None
     return load_run(config.policy, config.split, policy_settings(config))

@@ -8,6 +8,7 @@ import tyro
 
 from agents.settings.language_models import PromptConfig
 from envs.worlds import Dataset, World, is_built_in
+from storage.errors import UserError
 from training.settings import check_counts, check_effects, check_numbers
 
 Format = Literal["llava", "messages", "lerobot", "streamvln", "navila", "uni-navid"]
@@ -94,17 +95,17 @@ class DemonstrationConfig:
         check_counts(self, ("seed",), least=0)
         check_numbers(self, ("teacher_probability",), most=1)
         if self.jpeg_quality > 95:
-            raise ValueError(f"--jpeg-quality {self.jpeg_quality}: must be at most 95")
+            raise UserError(f"--jpeg-quality {self.jpeg_quality}: must be at most 95")
         if not 10 <= self.vfov <= 120:
-            raise ValueError(f"--vertical-fov {self.vertical_fov}: must be in 10..120 degrees")
+            raise UserError(f"--vertical-fov {self.vertical_fov}: must be in 10..120 degrees")
         if max(self.picture_shape) > 4096:
-            raise ValueError(f"--image-size {self.prompt.image_size}: must be at most 4096 pixels")
+            raise UserError(f"--image-size {self.prompt.image_size}: must be at most 4096 pixels")
         has_video = self.media == "video" or self.format == "uni-navid"
         if has_video and any(side % 2 for side in self.picture_shape):
-            raise ValueError(f"--image-size {self.prompt.image_size}: videos require even numbers")
+            raise UserError(f"--image-size {self.prompt.image_size}: videos require even numbers")
         self._check_environment()
         if self.prompt.strategy == "navgpt":
-            raise ValueError(
+            raise UserError(
                 "--strategy navgpt: its descriptions of views require a captioner; choose plain or "
                 "mapgpt"
             )
@@ -118,21 +119,21 @@ class DemonstrationConfig:
 
     def _check_environment(self) -> None:
         if self.format in PRIMITIVE and self.environment == "graph":
-            raise ValueError(
+            raise UserError(
                 f"--format {self.format} has steps of 25 cm and turns, which a graph lacks; remove "
                 "--environment graph, or export --format llava or lerobot"
             )
         if self.format in CONVERSATIONS and self.environment == "continuous":
-            raise ValueError(
+            raise UserError(
                 f"--format {self.format} has decisions between viewpoints; remove --environment "
                 "continuous, or export --format streamvln, navila, uni-navid or lerobot"
             )
         if self.walks_in == "graph":
             return
         if self.dataset == "r4r":
-            raise ValueError("--dataset r4r has no continuous walks; export r2r or rxr")
+            raise UserError("--dataset r4r has no continuous walks; export r2r or rxr")
         if not is_built_in(self.world):
-            raise ValueError(
+            raise UserError(
                 f"--world {self.world} has no floors for continuous walks; export the built-in "
                 "houses, or walks on a graph (--format llava or lerobot)"
             )

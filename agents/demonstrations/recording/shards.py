@@ -19,6 +19,7 @@ from envs.pictures.view_pictures import ViewPictures
 from envs.pictures.world_pictures import shared_pictures
 from envs.worlds import WorldFiles, world_files
 from storage import atomic_write
+from storage.errors import UserError
 from storage.records import read_records
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def chosen_episodes(config: DemonstrationConfig) -> list[Episode]:
 
     Raises:
         FileNotFoundError: There is no such split.
-        ValueError: It is a test split, or its file is damaged.
+        UserError: It is a test split, or its file is damaged.
     """
     if config.split.startswith("test"):
-        raise ValueError(
+        raise UserError(
             f"--split {config.split}: test splits are for evaluation, and their goals are secret; "
             "export train, val_seen or val_unseen"
         )
@@ -69,7 +70,7 @@ def chosen_episodes(config: DemonstrationConfig) -> list[Episode]:
     episodes = load_episodes(config.dataset, config.split, files, config.instruction_language)
     if config.episodes is not None:
         if config.episodes > len(episodes):
-            raise ValueError(
+            raise UserError(
                 f"--episodes {config.episodes}: {config.split} of {config.dataset} has "
                 f"{len(episodes)} episodes; choose at most as many"
             )
@@ -180,7 +181,7 @@ def world_views(config: DemonstrationConfig) -> ViewPictures:
     """Return the pictures of a world, in the size of an export.
 
     Raises:
-        ValueError: The world has no pictures, or --scan-dir has no effect.
+        UserError: The world has no pictures, or --scan-dir has no effect.
     """
     files = world_files(config.world, config.data_dir)
     size, vfov = config.picture_shape, float(np.deg2rad(config.vfov))

@@ -6,7 +6,7 @@ from pathlib import Path
 from agents.acting.evaluation import BASELINES
 from agents.settings import AnyTrainConfig, read_agent_config
 from agents.settings.language_models import EvaluateVlmConfig
-from storage.messages import short_names
+from storage.errors import UserError, short_names
 from training.checkpoints import model_metadata
 
 ComparedRun = tuple[Path, AnyTrainConfig]  # folder and settings
@@ -17,7 +17,7 @@ def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:
 
     Raises:
         FileNotFoundError: A run does not exist, or has no weights.
-        ValueError: A run is of another dataset or world, or has the name of another row.
+        UserError: A run is of another dataset or world, or has the name of another row.
     """
     runs = {}
     for run, name in short_names(config.runs).items():
@@ -25,11 +25,11 @@ def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:
         model_metadata(run)
         own = (config.dataset, config.world)
         if (settings.dataset, settings.world) != own:
-            raise ValueError(
+            raise UserError(
                 f"--runs {run}: trained on {settings.dataset} in {settings.world}, but the "
                 f"evaluation is on {config.dataset} in {config.world}; name another run"
             )
         if name in (config.model_name, *BASELINES):
-            raise ValueError(f"--runs {run}: {name} is the name of another row; rename the folder")
+            raise UserError(f"--runs {run}: {name} is the name of another row; rename the folder")
         runs[name] = run, settings
     return runs

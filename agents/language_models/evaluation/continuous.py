@@ -19,6 +19,7 @@ from envs.continuous.walkers import Walker
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
 from envs.worlds import is_built_in
+from storage.errors import UserError
 
 _ENVS = 16
 
@@ -40,10 +41,10 @@ def continuous_maker(
         strategy: Strategy; by default a choice among steps and turns.
 
     Raises:
-        ValueError: The world has no floors and cameras of its own.
+        UserError: The world has no floors and cameras of its own.
     """
     if not is_built_in(config.world):
-        raise ValueError(
+        raise UserError(
             f"--world {config.world} has no floors and no cameras for continuous walks; use a "
             "built-in world"
         )

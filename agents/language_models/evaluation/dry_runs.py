@@ -10,6 +10,7 @@ from agents.language_models.models.bodies import BodyMaker
 from agents.language_models.models.replies import Question
 from agents.language_models.prompts.messages import Prompt, prompt_text
 from storage import atomic_write
+from storage.errors import UserError
 from storage.progress import progress_bar
 
 PROMPTS = "prompts.jsonl"
@@ -21,12 +22,12 @@ def write_prompts(experiment: Experiment) -> Path:
     A model that takes wrong turns needs more requests.
 
     Raises:
-        ValueError: The goals of the split are not published, so that there is no teacher.
+        UserError: The goals of the split are not published, so that there is no teacher.
     """
     config, maker = experiment.config, experiment.maker
     episodes = maker.split.episodes
     if not all(episode.has_goal for episode in episodes):
-        raise ValueError(
+        raise UserError(
             f"--split {config.split}: its goals are not published, so that there are no teacher's "
             "paths to write prompts along; name another split for --dry-run"
         )

@@ -92,7 +92,7 @@ def evaluate_vlm(config: EvaluateVlmConfig, strategy: Strategy | None = None) ->
         Exit status, see `run_experiment`.
 
     Raises:
-        FileNotFoundError, ValueError: Data is missing, or settings do not fit it.
+        FileNotFoundError, UserError: Data is missing, or settings do not fit it.
     """
     return run_experiment(prepare(config, strategy))
 
@@ -113,7 +113,7 @@ def prepare(
             of the built-in houses.
 
     Raises:
-        FileNotFoundError, ValueError: Data or a run to compare with is missing, or settings do not
+        FileNotFoundError, UserError: Data or a run to compare with is missing, or settings do not
             fit it.
     """
     runs = compared_runs(config)  # before the first request, which may cost money

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.episodes import Episode
+from storage.errors import UserError
 
 _DRAWS = 31
 
@@ -27,12 +28,12 @@ def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -
         The episodes, in the order of the split.
 
     Raises:
-        ValueError: The split has fewer episodes.
+        UserError: The split has fewer episodes.
     """
     if count is None:
         return list(episodes)
     if count > len(episodes):
-        raise ValueError(
+        raise UserError(
             f"--episodes {count}: the split has {len(episodes)} episodes; name at most as many, or "
             "--episodes None for all"
         )

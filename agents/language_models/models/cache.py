@@ -13,6 +13,7 @@ import msgspec
 
 from agents.language_models.models.replies import Reply
 from storage import atomic_write
+from storage.errors import UserError
 
 
 class ReplyCache:
@@ -49,7 +50,7 @@ class ReplyCache:
         """Return a reply from the cache, or None.
 
         Raises:
-            ValueError: The file is damaged; the message names the file.
+            UserError: The file is damaged; the message names the file.
         """
         path = self._path(key)
         try:
@@ -59,7 +60,7 @@ class ReplyCache:
         try:
             reply = msgspec.json.decode(data, type=Reply)
         except msgspec.MsgspecError as error:
-            raise ValueError(f"{path}: not a cached answer ({error}); delete the file") from error
+            raise UserError(f"{path}: not a cached answer ({error}); delete the file") from error
         with self._lock:
             self.hits += 1
         return reply

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from storage.errors import UserError
 from storage.extras import check_extra
 from storage.hugging_face import reading
 from training.devices import check_device
@@ -64,7 +65,7 @@ def load_model(name: str, device: str) -> LoadedModel:
         FileNotFoundError: There is no such GGUF file.
         ModuleNotFoundError: A package that reads GGUF files is not installed.
         ConnectionError: The model cannot be downloaded.
-        ValueError: The model cannot be read or has no chat template, or torch cannot compute on
+        UserError: The model cannot be read or has no chat template, or torch cannot compute on
             the device.
     """
     from transformers import (
@@ -94,7 +95,7 @@ def load_model(name: str, device: str) -> LoadedModel:
         processor = prepares.from_pretrained(folder, **source)
         model = kind.from_pretrained(folder, dtype="auto", **source)
     if not getattr(processor, "chat_template", None):
-        raise ValueError(f"{name}: has no chat template; choose a model for conversations")
+        raise UserError(f"{name}: has no chat template; choose a model for conversations")
     loaded = LoadedModel(name, model.to(device).eval(), processor, reads_pictures)
     loaded.tokenizer.padding_side = "left"
     if loaded.tokenizer.pad_token is None:

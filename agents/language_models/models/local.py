@@ -15,6 +15,7 @@ from agents.language_models.models.replies import Question, Reply, Usage
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
 from agents.settings.language_models import AnswerFormat, SamplingConfig
+from storage.errors import UserError
 
 
 class LocalModel:
@@ -106,7 +107,7 @@ class LocalModel:
         """Return the padded input of the model for a batch of questions.
 
         Raises:
-            ValueError: A prompt has pictures, which the model does not read.
+            UserError: A prompt has pictures, which the model does not read.
         """
         padding: dict[str, Any] = {"padding": True}
         if self.loaded.reads_pictures:
@@ -147,7 +148,7 @@ class LocalModel:
     def _words(self, part: Any) -> str:
         if isinstance(part, str):
             return part
-        raise ValueError(
+        raise UserError(
             f"{self.loaded.name}: reads no pictures; add --strategy navgpt or --pictures none, or "
             "name a vision-language model"
         )

@@ -12,7 +12,7 @@ from agents.language_models.models.responses import Rejected, read_response
 from agents.language_models.models.transport import Response
 from agents.language_models.prompts.pictures import Pictures
 from envs.pictures.view_pictures import ViewPose
-from storage.messages import shortened
+from storage.errors import shortened
 
 _SHOWN = 10  # names of models in a message
 _SIDE = 56  # pixels; some processors refuse smaller pictures

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from agents.language_models.prompts.messages import Prompt
+from storage.errors import UserError
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -72,7 +73,7 @@ class StopRun(RuntimeError):
     """No further request can succeed or may be sent; the message has reason and remedy."""
 
 
-class ServerRefusal(StopRun, ValueError):
+class ServerRefusal(StopRun, UserError):
     """The server refuses all requests: wrong key, unknown model, exhausted quota."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agents.language_models.models.replies import Reply, Usage
-from storage.messages import shortened
+from storage.errors import shortened
 
 Problem = Literal["temporary", "format", "too_long", "fatal", "failed"]
 

@@ -30,6 +30,7 @@ from agents.language_models.models.replies import (
 from agents.language_models.models.responses import Rejected, read_response
 from agents.language_models.models.transport import Transport
 from agents.settings.language_models import AnswerFormat, ServerConfig
+from storage.errors import UserError
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 8.0, 0.25  # seconds; share of the wait
 _PATH = "chat/completions"
@@ -40,13 +41,13 @@ def read_api_key(path: Path | None) -> str:
     """Return the API key of a file or of OPENAI_API_KEY; "" if there is none.
 
     Raises:
-        ValueError: The file does not contain one line of text.
+        UserError: The file does not contain one line of text.
     """
     if path is None:
         return os.environ.get("OPENAI_API_KEY", "").strip()
     key = path.read_text(encoding="utf-8").strip()
     if not key or len(key.split()) != 1 or not key.isascii():
-        raise ValueError(f"{path}: must contain the API key and nothing else")
+        raise UserError(f"{path}: must contain the API key and nothing else")
     return key
 
 

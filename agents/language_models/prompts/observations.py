@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from agents.language_models.prompts.places import Candidate, KnownPlaces
 from agents.settings.language_models import PromptConfig
 from envs.pictures.view_pictures import ViewPose
+from storage.errors import UserError
 
 MOST_LETTERS = len(string.ascii_uppercase)
 _STEP = 10  # degrees to which the directions of candidates are rounded
@@ -126,7 +127,7 @@ def make_options(
         settings: Order, labels and words of the options.
 
     Raises:
-        ValueError: There are more options than letters.
+        UserError: There are more options than letters.
     """
     ordered = list(candidates)
     if settings.option_order == "clockwise":
@@ -140,7 +141,7 @@ def make_options(
     if settings.labels == "numbers":
         labels = [str(option.action) for option in options]
     elif len(options) > MOST_LETTERS:
-        raise ValueError(
+        raise UserError(
             f"{len(options)} options at a viewpoint of {scan}, but {MOST_LETTERS} letters; use "
             "--labels numbers"
         )

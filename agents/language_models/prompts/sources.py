@@ -7,13 +7,14 @@ from agents.settings.language_models import EvaluateVlmConfig
 from envs.pictures.view_pictures import ViewPose
 from envs.pictures.world_pictures import shared_pictures
 from envs.worlds import is_built_in, world_files
+from storage.errors import UserError
 
 
 def drawing(config: EvaluateVlmConfig) -> Draw | None:
     """Return a function that draws views; None for prompts without pictures.
 
     Raises:
-        ValueError: The world has no pictures.
+        UserError: The world has no pictures.
     """
     return None if config.prompt.picture_kind == "none" else world_drawing(config)
 
@@ -22,7 +23,7 @@ def world_drawing(config: EvaluateVlmConfig) -> Draw:
     """Return a function that draws views of the world.
 
     Raises:
-        ValueError: The world has no pictures.
+        UserError: The world has no pictures.
     """
     files = world_files(config.world, config.data_dir)
     pictures = shared_pictures(files, scan_dir=config.scan_dir, size=config.prompt.image_size)
@@ -33,17 +34,17 @@ def view_descriptions(config: EvaluateVlmConfig) -> Callable[[ViewPose], str] | 
     """Return a function that describes views in words; None unless the strategy needs one.
 
     Raises:
-        ValueError: The world has no object ids.
+        UserError: The world has no object ids.
     """
     if config.prompt.strategy != "navgpt":
         return None
     if config.prompt.captioner is not None:
-        raise ValueError(
+        raise UserError(
             f"--captioner {config.prompt.captioner}: only the command clipnav evaluate-vlm loads "
             "captioners; pass `describe` to `prepare` instead"
         )
     if not is_built_in(config.world):
-        raise ValueError(
+        raise UserError(
             f"--strategy navgpt: world {config.world} has no object ids to describe; name a "
             "--captioner, or use a built-in world or another strategy"
         )

@@ -9,6 +9,7 @@ from agents.language_models.prompts.observations import Option
 from agents.language_models.prompts.pictures import Photo
 from agents.settings.language_models import PromptConfig
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
+from storage.errors import UserError
 
 _CENTIMETRES = 100
 
@@ -76,11 +77,11 @@ def step_options(motions: list[Motion], can_stop: bool, labels: str) -> tuple[Op
     """Return the options of a decision; their actions are indices of motions.
 
     Raises:
-        ValueError: There are more options than letters.
+        UserError: There are more options than letters.
     """
     indices = range(0 if can_stop else 1, len(motions))
     if labels == "letters" and len(indices) > len(string.ascii_uppercase):
-        raise ValueError(
+        raise UserError(
             f"{len(indices)} options, but {len(string.ascii_uppercase)} letters; use --labels "
             "numbers or fewer --most-repeats"
         )

@@ -11,6 +11,7 @@ from agents.language_models.strategies.mapgpt import mapgpt_prompt
 from agents.language_models.strategies.navgpt import Describe, NavGptPrompt
 from agents.language_models.strategies.plain import plain_prompt
 from agents.settings.language_models import PromptConfig
+from storage.errors import UserError
 
 
 def make_strategy(
@@ -23,10 +24,10 @@ def make_strategy(
         describe: Function that describes views in words; navgpt requires it.
 
     Raises:
-        ValueError: navgpt has no descriptions.
+        UserError: navgpt has no descriptions.
     """
     if config.strategy == "navgpt":
         if describe is None:
-            raise ValueError("--strategy navgpt requires descriptions of views")
+            raise UserError("--strategy navgpt requires descriptions of views")
         return NavGptPrompt(describe)
     return {"plain": plain_prompt, "mapgpt": mapgpt_prompt}[config.strategy]

@@ -25,6 +25,7 @@ from pathlib import Path
 from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
 from clipnav.comparisons import split_command_line
 from clipnav.parsing import parse
+from storage.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def parse_row(text: str) -> tuple[str, list[str]]:
     """Return the name and the arguments of a row.
 
     Raises:
-        ValueError: The row has no name or no "=".
+        UserError: The row has no name or no "=".
     """
     name, equals, words = text.partition("=")
     if not name.strip() or not equals:
-        raise ValueError(f"--rows {text!r}: not a row; write NAME=ARGUMENTS, or NAME=")
+        raise UserError(f"--rows {text!r}: not a row; write NAME=ARGUMENTS, or NAME=")
     return name.strip(), shlex.split(words)
 
 

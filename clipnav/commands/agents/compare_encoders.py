@@ -28,6 +28,7 @@ from clipnav.comparisons import split_command_line
 from clipnav.parsing import parse
 from encoders.named_encoder import named_encoders
 from envs.worlds import World
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from encoders.clip import ClipEncoder
@@ -69,7 +70,7 @@ class CompareArguments(AgentComparisonArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(set(self.ablations)) < len(self.ablations):
-            raise ValueError(f"--ablations {' '.join(self.ablations)}: one occurs twice; remove it")
+            raise UserError(f"--ablations {' '.join(self.ablations)}: one occurs twice; remove it")
 
     @property
     def folder(self) -> Path:
@@ -101,7 +102,7 @@ def check_training(arguments: CompareArguments, common: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: There is no such split.
-        ValueError: An argument is wrong, or has no effect.
+        UserError: An argument is wrong, or has no effect.
     """
     from agents.command_line import parse_agent
     from envs.episodes.loading import load_episodes
@@ -138,7 +139,7 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
         Path of the feature store by name of the encoder.
 
     Raises:
-        ValueError: There are no encoders, or two have the same name.
+        UserError: There are no encoders, or two have the same name.
     """
     from encoders.extraction.arguments import ExtractArguments
     from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipnav.comparisons import ComparisonArguments, write_report
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from training.comparisons import ComparisonRow
@@ -36,7 +37,7 @@ def run_comparison(
         common: Arguments of clipnav train-agent for all rows, baselines included.
 
     Raises:
-        ValueError: A row has the name of a baseline. For other errors, see `train_all`.
+        UserError: A row has the name of a baseline. For other errors, see `train_all`.
     """
     from agents.experiments.comparison import METRICS, baseline_scores, train_all
     from envs.metrics.comparison_report import make_report
@@ -44,7 +45,7 @@ def run_comparison(
     named = {f"{name} agent": name for name in arguments.baselines}
     taken = named.keys() & {row.name for row in rows}
     if taken:
-        raise ValueError(f"{min(taken)!r} is the name of a baseline; rename the row")
+        raise UserError(f"{min(taken)!r} is the name of a baseline; rename the row")
     scores = train_all(rows, arguments.seeds, folder / "runs", arguments.workers)
     for row_name, baseline in named.items():
         scores[row_name] = baseline_scores(common, baseline, arguments.seeds)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agents.settings import EvaluateConfig, read_agent_config
 from clipnav.parsing import parse
+from storage.errors import UserError
 from storage.outputs import check_new
 
 
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and evaluate."""
     config = parse(EvaluateConfig, __name__, __doc__, arguments)
     if config.traces is not None and config.search.method in {"beam", "best-first"}:
-        raise ValueError(
+        raise UserError(
             f"--traces {config.traces}: a search before the walk has no traces; record traces "
             f"without --search.method {config.search.method}"
         )

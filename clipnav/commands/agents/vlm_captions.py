@@ -44,7 +44,7 @@ def view_captions(config: EvaluateVlmConfig) -> ViewCaptions | None:
     """Return the descriptions of --captioner; None without it.
 
     Raises:
-        FileNotFoundError, ValueError: There is no such run, or the world has no pictures.
+        FileNotFoundError, UserError: There is no such run, or the world has no pictures.
     """
     if config.prompt.captioner is None:
         return None

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import tyro
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from training.settings import check_counts, check_effects
 
 
@@ -54,7 +55,7 @@ class BuildArguments:
             check_effects(self, {"sheet_houses": "without --contact-sheet"})
         sheet = self.contact_sheet
         if sheet and (sheet.suffix not in (".png", ".jpg") or not sheet.parent.is_dir()):
-            raise ValueError(
+            raise UserError(
                 f"--contact-sheet {sheet}: must be a .png or .jpg file in an existing folder"
             )
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 
 _R4R = "r4r"
 
@@ -38,7 +39,7 @@ def run(arguments: DownloadArguments) -> int:
         Exit status: 1 if a file could not be downloaded, 130 after Ctrl-C.
 
     Raises:
-        ValueError: There is no such group.
+        UserError: There is no such group.
     """
     from envs.real_data import DEFAULT_GROUPS, catalogue, download, explain
 
@@ -49,7 +50,7 @@ def run(arguments: DownloadArguments) -> int:
     known = (*catalogue(), _R4R)
     for name in names:
         if name not in known:
-            raise ValueError(f"--only {name} is not one of {', '.join(known)}")
+            raise UserError(f"--only {name} is not one of {', '.join(known)}")
     fetched = [name for name in names if name != _R4R]
     try:
         failures = download(fetched, arguments.data_dir)

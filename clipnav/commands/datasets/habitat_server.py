@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from storage.outputs import check_outputs
 from training.settings import check_counts, check_effects
 
@@ -51,9 +52,9 @@ class HabitatServerArguments:
 
     def __post_init__(self) -> None:
         if self.check == self.compare:
-            raise ValueError("give either --check or --compare")
+            raise UserError("give either --check or --compare")
         if self.viewpoints < 2 or self.pairs < 1:
-            raise ValueError("--viewpoints must be at least 2, and --pairs at least 1")
+            raise UserError("--viewpoints must be at least 2, and --pairs at least 1")
         check_counts(self, ("seed",), least=0)
         if self.check:
             names = ("scans", "viewpoints", "pairs", "seed", "json")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from storage.outputs import check_outputs
 from training.settings import check_effects
 
@@ -50,7 +51,7 @@ class ExplainArguments:
 
     def __post_init__(self) -> None:
         if not self.text.strip():
-            raise ValueError('the text is empty; write clipnav explain-image IMAGE "a red sofa"')
+            raise UserError('the text is empty; write clipnav explain-image IMAGE "a red sofa"')
         check_outputs(self, {"output": (".png",)})
         if self.question is None:
             check_effects(self, {"run": "without --question"})

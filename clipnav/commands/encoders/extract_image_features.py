@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from vl_tasks.settings.configs import GridConfig
 
 
@@ -51,7 +52,7 @@ def run(arguments: ExtractImagesArguments) -> None:
     from vl_tasks.grids.sources import GridSource
 
     if not arguments.grids.keep:
-        raise ValueError(
+        raise UserError(
             "--grids.no-keep has no effect here, because features are always written; remove it"
         )
     check_device(arguments.device)

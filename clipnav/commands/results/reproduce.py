@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from clipnav.experiments.declarations import Experiment
@@ -41,14 +42,14 @@ class ReproduceArguments:
     def __post_init__(self) -> None:
         actions = [bool(self.names), self.list, self.render]
         if sum(actions) != 1:
-            raise ValueError("give either names, --list or --render")
+            raise UserError("give either names, --list or --render")
 
 
 def run(arguments: ReproduceArguments) -> None:
     """Run the command.
 
     Raises:
-        ValueError: There is no experiment of a name; nothing is run then.
+        UserError: There is no experiment of a name; nothing is run then.
     """
     from clipnav.experiments.declarations import read_experiments
     from clipnav.experiments.pages import render_pages
@@ -62,7 +63,7 @@ def run(arguments: ReproduceArguments) -> None:
         return
     unknown = [name for name in arguments.names if name not in experiments]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{', '.join(unknown)}: no such experiment; clipnav reproduce --list prints the names"
         )
     for name in arguments.names:

@@ -13,6 +13,7 @@ from typing import Annotated
 import tyro
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from training.settings import check_counts
 
 _COUNT = 5  # answers to print per question
@@ -42,9 +43,9 @@ class AnswerConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("count",))
         if self.selector is not None and self.max_risk is None:
-            raise ValueError(f"--selector {self.selector} has no effect without --max-risk; set it")
+            raise UserError(f"--selector {self.selector} has no effect without --max-risk; set it")
         if self.count is not None and self.max_risk is not None:
-            raise ValueError(
+            raise UserError(
                 f"--count {self.count} has no effect with --max-risk, which prints one answer; "
                 "omit one of them"
             )

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 from clipnav.comparisons import ComparisonArguments, split_command_line, write_report
 from clipnav.parsing import parse
 from encoders.named_encoder import NamedEncoder, named_encoders
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from training.comparisons import ComparisonRow
@@ -72,7 +73,7 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
         common: Arguments of clipnav finetune-vqa that all rows share.
 
     Raises:
-        ValueError: There are no encoders, two have the same name, or one does not exist or is a
+        UserError: There are no encoders, two have the same name, or one does not exist or is a
             feature store of viewpoints.
     """
     from training.comparisons import ComparisonRow
@@ -101,7 +102,7 @@ def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:
         has_positions: Whether the model embeds the positions of grid cells, which regions lack.
     """
     if entry.is_store:
-        raise ValueError(
+        raise UserError(
             f"{entry.source}: a feature store contains views of viewpoints, not images of "
             "questions; give a folder with one .npz file of features per image"
         )

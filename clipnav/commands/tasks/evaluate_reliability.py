@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from storage.outputs import check_outputs
 from training.settings import check_counts, check_effects
 from vl_tasks.vqa.normalising import Variant
@@ -42,7 +43,7 @@ class ShiftConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise ValueError(f"--shift.share {self.share:g}: must be above 0 and at most 1")
+            raise UserError(f"--shift.share {self.share:g}: must be above 0 and at most 1")
         if self.data is None:
             reason = "without --shift.data"
             check_effects(self, {"split": reason, "share": reason}, part="shift.")
@@ -83,9 +84,9 @@ class EvaluateReliabilityConfig:
         check_counts(self, ("resamples", "seed"), least=0)
         check_outputs(self, {"json": (".json",), "plot": (".png", ".pdf", ".svg")})
         if self.names and len(self.names) != len(self.models):
-            raise ValueError(f"--names: {len(self.names)} names for {len(self.models)} models")
+            raise UserError(f"--names: {len(self.names)} names for {len(self.models)} models")
         if len(set(self.names or self.models)) < len(self.models):
-            raise ValueError("--names: two models have the same name")
+            raise UserError("--names: two models have the same name")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -125,7 +126,7 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
 
     Raises:
         OSError: A file cannot be opened.
-        ValueError: A file is damaged, or flags are missing or have no effect.
+        UserError: A file is damaged, or flags are missing or have no effect.
     """
     from vl_tasks.reliability.folder import is_selector
     from vl_tasks.reliability.model_answers import (
@@ -143,18 +144,18 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
     files = [path for path in config.models if path not in folders]
     flags = (config.questions, config.annotations, config.parts)
     if files and (None in flags or len(config.val) != len(files)):
-        raise ValueError(
+        raise UserError(
             f"{files[0]}: a predictions file requires --questions, --annotations, --parts, and one "
             "--val file per predictions file"
         )
     if not files and (config.val or any(flags)):
-        raise ValueError(
+        raise UserError(
             "--val, --questions, --annotations and --parts have no effect without predictions files"
         )
     shift = None
     if config.shift.data is not None:
         if files:
-            raise ValueError(f"--shift.data: {files[0]} is a predictions file; name folders only")
+            raise UserError(f"--shift.data: {files[0]} is a predictions file; name folders only")
         shift = Shift(config.shift.data, config.shift.split, config.shift.share, config.seed)
     divided = read_divided(*flags) if files else {}  # pyright: ignore[reportArgumentType]
     val = dict(zip(files, config.val, strict=True))

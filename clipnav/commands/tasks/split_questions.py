@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from storage.outputs import check_outputs
 from training.settings import check_counts
 from vl_tasks.settings.reliability import PART_SEED
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     default = SplitQuestionsConfig()
     is_random = (config.shares, config.seed) != (default.shares, default.seed)
     if config.published is not None and is_random:
-        raise ValueError("--shares and --seed have no effect with --published; omit them")
+        raise UserError("--shares and --seed have no effect with --published; omit them")
     # Imported here so that --help answers without loading the readers.
     from vl_tasks.house_tasks.folders import data_folder
     from vl_tasks.reliability.parts import (

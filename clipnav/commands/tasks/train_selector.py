@@ -12,6 +12,7 @@ computed once and cached. The command prints calibration error and thresholds by
 from collections.abc import Sequence
 from pathlib import Path
 
+from storage.errors import UserError
 from training.resuming import early_value, parse_resumed, parse_settings
 from training.settings import check_effects, read_config
 from vl_tasks.settings.reliability import SELECTOR_PRESETS, SelectorConfig, idle_selector_settings
@@ -37,7 +38,7 @@ def parse_selector(arguments: Sequence[str]) -> SelectorConfig:
 
     Raises:
         FileNotFoundError: The folder --resume is not a run.
-        ValueError: No run is given, the method does not exist, or a flag has no effect or
+        UserError: No run is given, the method does not exist, or a flag has no effect or
             contradicts the resumed run.
     """
     resumed = early_value(arguments, "resume")
@@ -49,10 +50,10 @@ def parse_selector(arguments: Sequence[str]) -> SelectorConfig:
     method = early_value(arguments, "method") or "selector"
     if method not in SELECTOR_PRESETS:
         names = ", ".join(SELECTOR_PRESETS)
-        raise ValueError(f"--method {method} does not exist; choose one of {names}")
+        raise UserError(f"--method {method} does not exist; choose one of {names}")
     default = SELECTOR_PRESETS[method]
     config = parse_settings(SelectorConfig, default, arguments, __doc__)
     if config.run is None:
-        raise ValueError("no run given; write clipnav train-selector RUN --method selector")
+        raise UserError("no run given; write clipnav train-selector RUN --method selector")
     check_effects(config, idle_selector_settings(config), default)
     return config

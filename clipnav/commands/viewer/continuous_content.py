@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from envs.episodes import Episode
@@ -41,7 +42,7 @@ class ContinuousContent:
         """Return the walks of a run's agent, and with --baselines of the agents without training.
 
         Raises:
-            FileNotFoundError, ValueError: The run cannot be loaded.
+            FileNotFoundError, UserError: The run cannot be loaded.
         """
         from agents.continuous.evaluation import baseline_walkers
         from agents.continuous.tasks import load_continuous_run
@@ -66,7 +67,7 @@ class ContinuousContent:
         config, ids = self.config, [episode.instr_id for episode in self.episodes]
         if config.episode is not None:
             if config.episode not in ids:
-                raise ValueError(
+                raise UserError(
                     f"--episode {config.episode}: there is no such episode; "
                     f"the first one is {ids[0]}"
                 )

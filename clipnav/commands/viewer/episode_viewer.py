@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from clipnav.commands.viewer.viewer_content import Content, load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from envs.pictures.panorama_files import Pictures
@@ -100,5 +101,5 @@ def _walks_of(names: tuple[str, ...], walks: "Mapping[str, Trace]", key: str) ->
     """Return the walks of the agents to film."""
     for name in names:
         if name not in walks:
-            raise ValueError(f"'{name}' has not walked {key}; the agents are {', '.join(walks)}")
+            raise UserError(f"'{name}' has not walked {key}; the agents are {', '.join(walks)}")
     return [walks[name] for name in names]

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import tyro
 
 from clipnav.parsing import parse
+from storage.errors import UserError, short_names
 from storage.json_files import read_json_object
-from storage.messages import short_names
 from storage.outputs import check_outputs
 from training.checkpoints import RESULTS
 from training.settings import CONFIG
@@ -57,7 +57,7 @@ def draw(config: PlotConfig) -> list[Path]:
         remedy = "score it with clipnav evaluate-submission"
         if (source.parent / CONFIG).is_file():
             remedy = f"name the folder of the run, {source.parent}"
-        raise ValueError(f"{source}: neither a run nor traces; {remedy}")
+        raise UserError(f"{source}: neither a run nor traces; {remedy}")
     runs = short_names(source for source, kind in kinds.items() if kind == "run")
     logs = {name: read_log(source) for source, name in runs.items()}
     sources = label_agents({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from agents.acting.rollout import Agent
@@ -89,7 +90,7 @@ def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -
 
     for source, kind in kinds.items():
         if kind == "submission":
-            raise ValueError(
+            raise UserError(
                 f"{source}: is a submission, but continuous walks come from traces and runs; "
                 "remove it, or --environment continuous"
             )
@@ -148,10 +149,10 @@ def _all_traces(
 def _episode_to_write(config: VisualiseConfig, ids: list[str]) -> str:
     """Return the instr_id of the episode to write."""
     if not ids:
-        raise ValueError("no agent has walked an episode: name a run, traces or a submission file")
+        raise UserError("no agent has walked an episode: name a run, traces or a submission file")
     if config.episode is not None and config.episode not in ids:
         limit = f" among the first {config.episodes} (--episodes)" if config.episodes else ""
-        raise ValueError(
+        raise UserError(
             f"--episode {config.episode}: there is no such episode{limit}; "
             f"the first one is {ids[0]}"
         )

@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 
 from envs.worlds import Dataset, World, is_built_in
+from storage.errors import UserError
 from storage.outputs import check_outputs
 from training.settings import check_counts
 
@@ -72,18 +73,18 @@ class VisualiseConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("episodes",))
         if not 0 <= self.port <= 65535:
-            raise ValueError(f"--port {self.port}: must be between 0 and 65535")
+            raise UserError(f"--port {self.port}: must be between 0 and 65535")
         if (self.episode or self.agent) and not self.writes:
-            raise ValueError(
+            raise UserError(
                 "--episode and --agent apply to --export, --video and --rerun; on the page, choose "
                 "episode and agent there"
             )
         if len(self.agent) > 2:
-            raise ValueError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
+            raise UserError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
         if self.size and not self.video:
-            raise ValueError("--size applies to films: add --video FILE")
+            raise UserError("--size applies to films: add --video FILE")
         if self.frontier and not self.sources:
-            raise ValueError("--frontier applies to runs: name the run of a follower")
+            raise UserError("--frontier applies to runs: name the run of a follower")
         if self.environment == "continuous":
             self._check_continuous()
         files = {"export": (".html",), "video": (".gif", ".mp4"), "rerun": (".rrd",)}
@@ -91,15 +92,15 @@ class VisualiseConfig:
 
     def _check_continuous(self) -> None:
         if self.world is not None and not is_built_in(self.world):
-            raise ValueError(
+            raise UserError(
                 f"--world {self.world} has no floors for continuous walks; use the built-in houses"
             )
         if self.dataset == "r4r":
-            raise ValueError("--dataset r4r has no continuous walks; use r2r or rxr")
+            raise UserError("--dataset r4r has no continuous walks; use r2r or rxr")
         if self.frontier:
-            raise ValueError("--frontier: continuous walks have no viewpoints to turn back to")
+            raise UserError("--frontier: continuous walks have no viewpoints to turn back to")
         if self.rerun is not None:
-            raise ValueError(
+            raise UserError(
                 f"--rerun {self.rerun}: logs contain walks on graphs only; write a film with "
                 "--video, or a page with --export"
             )

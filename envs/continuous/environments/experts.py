@@ -10,6 +10,7 @@ from envs.continuous.measures import Walk, measure_walk
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Simulator
 from envs.continuous.traces import Trace
+from storage.errors import UserError
 
 
 class ExpertWalks:
@@ -82,10 +83,10 @@ class ExpertWalks:
                 progress along the path; others are followed from their start.
 
         Raises:
-            ValueError: The settings have no teacher.
+            UserError: The settings have no teacher.
         """
         if not self.has_teacher:
-            raise ValueError("teacher='none': choose the teacher 'path' or 'goal'")
+            raise UserError("teacher='none': choose the teacher 'path' or 'goal'")
         self._grow(len(traces))
         teacher, actions = self._teacher, np.zeros(len(traces), np.int64)
         assert teacher is not None

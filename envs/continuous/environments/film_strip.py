@@ -8,6 +8,7 @@ from envs.continuous.environments.single_env import ContinuousEnv
 from envs.continuous.settings import ACTION_NAMES
 from envs.navigation.rendering.fonts import font_for
 from envs.navigation.rendering.frames import INK, PAPER, write_instruction
+from storage.errors import UserError
 
 PLAN_SIZE = 420, 420  # height and width in pixels
 _MARGIN, _CAPTION, _TEXT_HEIGHT, _PICTURE = 12, 22, 96, 156  # pixels
@@ -26,10 +27,10 @@ def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.nda
         left, the instruction and the pictures on the right.
 
     Raises:
-        ValueError: There is no such episode, or fewer than two pictures are requested.
+        UserError: There is no such episode, or fewer than two pictures are requested.
     """
     if pictures < 2:
-        raise ValueError(f"pictures is {pictures}, but must be at least 2")
+        raise UserError(f"pictures is {pictures}, but must be at least 2")
     _, info = env.reset(seed=0, options={"episode_id": instr_id})
     captions = ["start"]
     terminated = truncated = False

@@ -17,6 +17,7 @@ from envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from envs.continuous.sensors import ImageEncoder
 from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
 from envs.continuous.simulator import Simulator
+from storage.errors import UserError
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
 _OF_SPLIT = tuple(inspect.signature(load_continuous_split).parameters)
@@ -40,7 +41,7 @@ def make_continuous_env(
     Raises:
         TypeError: There is no such argument; the message names the closest one.
         FileNotFoundError: A file of the world is missing.
-        ValueError: A file is damaged, or arguments do not fit each other.
+        UserError: A file is damaged, or arguments do not fit each other.
     """
     for name in _OF_VECTOR_ENV:
         if name in arguments:
@@ -69,7 +70,7 @@ def make_continuous_vector_env(
         arguments: As for `make_continuous_env`.
 
     Raises:
-        TypeError, FileNotFoundError, ValueError: As for `make_continuous_env`.
+        TypeError, FileNotFoundError, UserError: As for `make_continuous_env`.
     """
     split, simulator, settings = _load("ContinuousVectorEnv", simulator, arguments)
     return ContinuousVectorEnv(split, simulator, num_envs, settings, autoreset_mode, encoder)
@@ -95,7 +96,7 @@ def _load(
     settings = task_settings(dataset, **own)
     backend = {name: of_split.pop(name) for name in _OF_BACKEND if name in of_split}
     if simulator is not None and backend:
-        raise ValueError(f"{' and '.join(backend)} has no effect, because a simulator is passed")
+        raise UserError(f"{' and '.join(backend)} has no effect, because a simulator is passed")
     if simulator is None:
         simulator = open_simulator(settings, of_split.get("world", "houses"), **backend)
     return load_continuous_split(**of_split), simulator, settings

@@ -76,7 +76,7 @@ class ContinuousEnv(SingleAgentEnv):
             encoder: Encoder of the sensors "clip" and "clip_panorama".
 
         Raises:
-            ValueError: The arguments do not fit each other.
+            UserError: The arguments do not fit each other.
         """
         core = ContinuousVectorEnv(split, simulator, 1, settings, AutoresetMode.DISABLED, encoder)
         super().__init__(core)

@@ -104,7 +104,7 @@ class ContinuousVectorEnv(BatchEnv):
             encoder: Encoder of the sensors "clip" and "clip_panorama".
 
         Raises:
-            ValueError: The arguments do not fit each other.
+            UserError: The arguments do not fit each other.
         """
         self.settings = settings or PRESETS[split.dataset]
         super().__init__(
@@ -133,7 +133,7 @@ class ContinuousVectorEnv(BatchEnv):
         """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the walk.
 
         Raises:
-            ValueError: The settings have no teacher.
+            UserError: The settings have no teacher.
         """
         return self.experts.actions(self._walks.episodes, self._walks.traces())
 

@@ -10,6 +10,7 @@ from envs.continuous.coordinates import from_habitat, rotation_to_heading
 from envs.continuous.episodes import ContinuousEpisode, Point
 from envs.continuous.files.records import EpisodeFile, EpisodeRecord, GroundTruth, read_document
 from envs.continuous.settings import ContinuousDataset
+from storage.errors import UserError
 from storage.records import RecordError
 
 _REMEDY = (
@@ -56,7 +57,7 @@ def read_vlnce_episodes(path: str | Path, dataset: ContinuousDataset = "r2r") ->
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: A record is damaged; the message names the file, the record and the remedy.
+        UserError: A record is damaged; the message names the file, the record and the remedy.
     """
     path = Path(path)
     content = read_document(path, EpisodeFile, _REMEDY)
@@ -68,7 +69,7 @@ def read_vlnce_episodes(path: str | Path, dataset: ContinuousDataset = "r2r") ->
             instr_id = _instr_id(record, dataset, counts[trajectory])
             episode = _episode(record, instr_id)
             if episode.episode_id in ids:
-                raise ValueError("this episode_id occurs twice")
+                raise UserError("this episode_id occurs twice")
         except ValueError as error:
             identity = f"episode_id {record.episode_id}"
             raise RecordError(path, number, str(error), _REMEDY, identity) from error
@@ -76,7 +77,7 @@ def read_vlnce_episodes(path: str | Path, dataset: ContinuousDataset = "r2r") ->
         ids.add(episode.episode_id)
         episodes.append(episode)
     if not episodes:
-        raise ValueError(f"{path}: the file contains no episode; {_REMEDY}")
+        raise UserError(f"{path}: the file contains no episode; {_REMEDY}")
     words = content.instruction_vocab.word_list if content.instruction_vocab else ()
     return VlnceEpisodes(episodes, words)
 
@@ -86,13 +87,13 @@ def read_ground_truth(path: str | Path) -> dict[str, ExpertRecord]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: A record is damaged; the message names the file and the remedy.
+        UserError: A record is damaged; the message names the file and the remedy.
     """
     records = read_document(Path(path), dict[str, GroundTruth], _REMEDY)
     walks = {}
     for episode_id, record in records.items():
         if not record.locations:
-            raise ValueError(f"{path}: episode {episode_id} has no locations; {_REMEDY}")
+            raise UserError(f"{path}: episode {episode_id} has no locations; {_REMEDY}")
         walks[episode_id] = ExpertRecord(
             from_habitat(np.array(record.locations)), np.array(record.actions, np.int64)
         )
@@ -105,7 +106,7 @@ def _instr_id(record: EpisodeRecord, dataset: ContinuousDataset, count: int) -> 
         return own
     if dataset == "rxr":
         if record.instruction.instruction_id is None:
-            raise ValueError("field 'instruction.instruction_id' is missing")
+            raise UserError("field 'instruction.instruction_id' is missing")
         return str(record.instruction.instruction_id)
     return f"{record.trajectory_id}_{count}"
 
@@ -113,7 +114,7 @@ def _instr_id(record: EpisodeRecord, dataset: ContinuousDataset, count: int) -> 
 def _episode(record: EpisodeRecord, instr_id: str) -> ContinuousEpisode:
     parts = record.scene_id.split("/")
     if len(parts) < 2:
-        raise ValueError(f"field 'scene_id' is {record.scene_id!r}, but must be a path of a scene")
+        raise UserError(f"field 'scene_id' is {record.scene_id!r}, but must be a path of a scene")
     instruction = record.instruction
     heading = float(rotation_to_heading(np.array(record.start_rotation)))
     path = record.reference_path or []
@@ -143,4 +144,4 @@ def _number(value: int | str) -> int:
     try:
         return int(value)
     except ValueError:
-        raise ValueError(f"{value!r} is not a whole number") from None
+        raise UserError(f"{value!r} is not a whole number") from None

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from envs.episodes.episode import TimedWord
+from storage.errors import UserError
 from storage.gzip_files import DAMAGE as GZIP_DAMAGE
 from storage.gzip_files import ExpansionError, open_maybe_packed
 from storage.records import describe_problem
@@ -84,7 +85,7 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged; the message names the file, the field and the remedy.
+        UserError: The file is damaged; the message names the file, the field and the remedy.
     """
     try:
         with open_maybe_packed(path) as file:
@@ -97,4 +98,4 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: this file does not exist; {remedy}") from None
     except (ValueError, RecursionError, *GZIP_DAMAGE) as error:
-        raise ValueError(f"{path}: {describe_problem(error)}; {remedy}") from error
+        raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error

@@ -19,6 +19,7 @@ from envs.submissions.report import (
     metric_table,
     missing_line,
 )
+from storage.errors import UserError
 
 
 def evaluate_continuous_submissions(
@@ -31,10 +32,10 @@ def evaluate_continuous_submissions(
 
     Raises:
         FileNotFoundError: A file or the data is missing.
-        ValueError: No file is given, a file is not JSON, or the rules do not fit.
+        UserError: No file is given, a file is not JSON, or the rules do not fit.
     """
     if not files:
-        raise ValueError("no submission file; pass at least one, before the other arguments")
+        raise UserError("no submission file; pass at least one, before the other arguments")
     for path in files:  # the walks of the expert take longer
         submitted_records(path, "rxr" if rules.dataset == "rxr-ce" else "r2r")
     truth = load_continuous_ground_truth(rules)

@@ -23,6 +23,7 @@ from envs.metrics import Interval, Metric, bootstrap_intervals
 from envs.submissions.comparison import results
 from envs.submissions.ground_truth import ScoringRules, counted_ids
 from envs.worlds import named_world, world_files
+from storage.errors import UserError
 
 Measures = dict[str, float]
 
@@ -120,16 +121,16 @@ def load_continuous_ground_truth(rules: ScoringRules, workers: int = 1) -> Conti
 
     Raises:
         FileNotFoundError: There is no such split.
-        ValueError: The rules name several splits, a world without floors, or no instruction.
+        UserError: The rules name several splits, a world without floors, or no instruction.
     """
     if len(rules.splits) > 1:
-        raise ValueError(
+        raise UserError(
             f"--splits {' '.join(rules.splits)}: episode ids of R2R-CE start again in each split; "
             "score the splits one by one"
         )
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
     if not files.is_built_in:
-        raise ValueError(
+        raise UserError(
             f"--dataset {rules.dataset}: scores require the floors of the buildings, which exist "
             "for --world houses and --world houses-standard only"
         )
@@ -161,7 +162,7 @@ def score_continuous_submission(
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is not JSON.
+        UserError: The file is not JSON.
     """
     checked = check_continuous_submission(Path(path), truth.dataset, truth.episodes, truth.counted)
     simulator = HouseSimulator(truth.settings)

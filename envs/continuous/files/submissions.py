@@ -21,8 +21,8 @@ from envs.continuous.settings import ContinuousDataset
 from envs.continuous.traces import Trace
 from envs.submissions.checks import FileCheck, Finding, read_submission
 from storage import write_text
+from storage.errors import UserError, shortened
 from storage.json_files import read_json
-from storage.messages import shortened
 
 REMEDY = "write the file again in the format of docs/continuous.md"
 _START_TOLERANCE = 1e-3  # metres
@@ -73,7 +73,7 @@ def write_r2r_ce_submission(
         partial: Write the file even if episodes are missing, which the server refuses.
 
     Raises:
-        ValueError: Episodes are missing or unknown. Nothing is written.
+        UserError: Episodes are missing or unknown. Nothing is written.
     """
     _check_complete(path, traces, episodes, partial)
     document = {episode_id: _poses(trace) for episode_id, trace in traces.items()}
@@ -97,7 +97,7 @@ def write_rxr_ce_submission(
         partial: Write the file even if episodes are missing.
 
     Raises:
-        ValueError: As for `write_r2r_ce_submission`.
+        UserError: As for `write_r2r_ce_submission`.
     """
     _check_complete(path, traces, episodes, partial)
     lines = [
@@ -135,7 +135,7 @@ def check_continuous_submission(
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is not JSON.
+        UserError: The file is not JSON.
     """
     findings = _Findings()
     records = submitted_records(path, dataset)
@@ -201,13 +201,13 @@ def _check_complete(
     ids = {episode.episode_id for episode in episodes}
     unknown = [name for name in traces if name not in ids]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{path}: {len(unknown)} walks of episodes outside the split, such as {unknown[0]}; "
             "remove them"
         )
     missing = [name for name in ids if name not in traces]
     if missing and not partial:
-        raise ValueError(
+        raise UserError(
             f"{path}: a submission requires a walk for each of {len(ids)} episodes, but "
             f"{len(missing)} are missing; run the agent on the whole split, or write a partial "
             "file with partial=True"
@@ -219,28 +219,28 @@ def submitted_records(path: Path, dataset: ContinuousDataset) -> list[tuple[str,
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is not JSON, or of another format.
+        UserError: The file is not JSON, or of another format.
     """
     if dataset == "rxr":
         return [(f"record {k}", record) for k, record in enumerate(read_submission(path))]
     document = read_json(path, REMEDY)
     if not isinstance(document, dict):
-        raise ValueError(f"{path}: not a JSON object from episode_id to poses; {REMEDY}")
+        raise UserError(f"{path}: not a JSON object from episode_id to poses; {REMEDY}")
     return list(document.items())
 
 
 def _read_record(dataset: ContinuousDataset, name: str, record: Any) -> tuple[str, SubmittedWalk]:
     if dataset == "rxr":
         if not isinstance(record, dict) or not {"instruction_id", "path"} <= set(record):
-            raise ValueError("it has no fields 'instruction_id' and 'path'")
+            raise UserError("it has no fields 'instruction_id' and 'path'")
         return str(record["instruction_id"]), SubmittedWalk(_positions(record["path"]), True)
     if not isinstance(record, list) or not all(isinstance(pose, dict) for pose in record):
-        raise ValueError("it is not a list of poses")
+        raise UserError("it is not a list of poses")
     if not all("position" in pose and isinstance(pose.get("stop"), bool) for pose in record):
-        raise ValueError("a pose has no 'position' or no 'stop' that is true or false")
+        raise UserError("a pose has no 'position' or no 'stop' that is true or false")
     positions = _positions([pose["position"] for pose in record])
     if any(pose["stop"] for pose in record[:-1]):
-        raise ValueError("a pose follows the stop")
+        raise UserError("a pose follows the stop")
     return name, SubmittedWalk(positions, record[-1]["stop"])
 
 
@@ -249,9 +249,9 @@ def _positions(points: Any) -> np.ndarray:
     try:
         array = np.array(points, float)
     except (TypeError, ValueError):
-        raise ValueError("a position is not three numbers") from None
+        raise UserError("a position is not three numbers") from None
     if array.ndim != 2 or array.shape[1] != 3 or not len(array) or not np.isfinite(array).all():
-        raise ValueError("the walk is not a list of positions of three numbers")
+        raise UserError("the walk is not a list of positions of three numbers")
     return from_habitat(array)
 
 

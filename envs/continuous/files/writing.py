@@ -81,7 +81,7 @@ def export_split(
     Raises:
         FileExistsError: The folder is a file.
         FileNotFoundError: There is no such split.
-        ValueError: A file is damaged.
+        UserError: A file is damaged.
     """
     settings = settings or PRESETS[dataset]
     episodes = _episodes(dataset, split, world)

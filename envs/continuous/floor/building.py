@@ -20,6 +20,7 @@ from envs.continuous.floor.grid import (
 from envs.continuous.floor.neighbours import CellGraph, cell_graph
 from envs.continuous.floor.ramps import Ramp
 from envs.houses.graph.clearance import clearance_map
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
@@ -32,7 +33,7 @@ def grid_of_house(house: House, tracer: RayTracer, radius: float) -> FloorGrid:
     """Build the floor of a house from its clearance maps and stairs."""
     plan, ramps = house.plan, tuple(map(Ramp, house.plan.stairs))
     if len(ramps) > 1:
-        raise ValueError(f"{house.spec.scan}: a floor has at most two storeys")
+        raise UserError(f"{house.spec.scan}: a floor has at most two storeys")
     masks, heights = [], []
     for storey in range(plan.storeys):
         clearance = clearance_map(house, tracer, storey)

@@ -18,7 +18,7 @@ from PIL import Image
 from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.panoramas.ray_tracer import GLASS_TEXTURE
 from storage import atomic_write
-from storage.messages import shortened
+from storage.errors import UserError, shortened
 
 if TYPE_CHECKING:
     import trimesh
@@ -79,7 +79,7 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
         objects: The objects that its meshes belong to.
 
     Raises:
-        ValueError: The file is damaged or `write_glb` did not write it.
+        UserError: The file is damaged or `write_glb` did not write it.
     """
     import trimesh
 
@@ -94,7 +94,7 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
         textures = tuple(np.array(images[name].convert("RGB")) for name in names)
         return _join(meshes, names, textures, objects)
     except _DAMAGE as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: not a readable house ({shortened(str(error) or repr(error), 200)}); delete "
             "it, and it is built again"
         ) from error
@@ -185,13 +185,13 @@ def _check_mesh(vertices: int, faces: np.ndarray, block: dict[str, np.ndarray]) 
     """Check that a mesh is consistent: Embree would read out of bounds if a face index did.
 
     Raises:
-        ValueError: The mesh is inconsistent.
+        UserError: The mesh is inconsistent.
     """
     if faces.size and not 0 <= faces.min() <= faces.max() < vertices:
-        raise ValueError("a face refers to a missing vertex")
+        raise UserError("a face refers to a missing vertex")
     for key in ("positions", "normals", "uvs", "colours"):
         if len(block[key]) != vertices or not np.isfinite(block[key]).all():
-            raise ValueError(f"the number of finite {key} differs from the number of vertices")
+            raise UserError(f"the number of finite {key} differs from the number of vertices")
 
 
 def _mesh_name(index: int, texture: str) -> str:
@@ -201,7 +201,7 @@ def _mesh_name(index: int, texture: str) -> str:
 def _parse_name(name: str) -> tuple[int, str]:
     index, texture = name.split("|")
     if not index.isdecimal():
-        raise ValueError(f"the name of mesh {shortened(name)!r} has no object index")
+        raise UserError(f"the name of mesh {shortened(name)!r} has no object index")
     return int(index), texture
 
 

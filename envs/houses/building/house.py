@@ -14,9 +14,9 @@ from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.houses.plan.floor_plan import FloorPlan, Outline, make_floor_plan
 from envs.houses.shell.assembly import assemble
 from storage import cache_dir, write_text
+from storage.errors import UserError, shortened
 from storage.json_files import read_json
 from storage.locks import sole_maker
-from storage.messages import shortened
 
 GENERATOR_VERSION = 1  # part of the cache path: increase it when equal seeds give other houses
 
@@ -159,7 +159,7 @@ def load_house(scan: str, directory: Path) -> House:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is damaged.
+        UserError: A file is damaged.
     """
     glb, side_file = _paths(scan, directory)
     for path in (glb, side_file):
@@ -173,7 +173,7 @@ def load_house(scan: str, directory: Path) -> House:
         objects = tuple(map(ObjectInfo.from_dict, record["objects"]))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         problem = shortened(repr(error), 200)
-        raise ValueError(f"{side_file}: damaged ({problem}); {_REMEDY}") from error
+        raise UserError(f"{side_file}: damaged ({problem}); {_REMEDY}") from error
     return House(spec, plan, read_glb(glb, objects))
 
 
@@ -184,8 +184,8 @@ def _paths(scan: str, directory: Path) -> tuple[Path, Path]:
 def _read_side_file(path: Path) -> dict[str, Any]:
     record = read_json(path, _REMEDY)
     if not isinstance(record, dict):
-        raise ValueError(f"{path}: damaged, not a JSON object; {_REMEDY}")
+        raise UserError(f"{path}: damaged, not a JSON object; {_REMEDY}")
     missing = {"generator_version", "spec", "plan", "objects"} - set(record)
     if missing:
-        raise ValueError(f"{path}: {', '.join(sorted(missing))} missing; {_REMEDY}")
+        raise UserError(f"{path}: {', '.join(sorted(missing))} missing; {_REMEDY}")
     return record

@@ -15,6 +15,7 @@ from pathlib import Path
 from connectivity import CONNECTIVITY_DIR
 from envs.houses.building.house import HouseSpec, house_cache_dir
 from envs.houses.plan.floor_plan import Outline
+from storage.errors import UnknownNameError
 
 DATA_DIR = Path(__file__).resolve().parents[1] / "data"
 SPLITS = ("train", "val_seen", "val_unseen", "test")
@@ -176,10 +177,10 @@ def set_of(scan: str) -> HouseSet:
     """Return the set that contains a house.
 
     Raises:
-        KeyError: No set contains it.
+        UnknownNameError: No set contains it.
     """
     for house_set in HOUSE_SETS.values():
         if scan in house_set.specs:
             return house_set
     names = ", ".join(f"{s.name}: {next(iter(s.specs))}, ..." for s in HOUSE_SETS.values())
-    raise KeyError(f"no built-in house is named {scan!r}; use one of {names}")
+    raise UnknownNameError(f"no built-in house is named {scan!r}; use one of {names}")

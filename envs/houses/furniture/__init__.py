@@ -23,6 +23,7 @@ from envs.houses.furniture import (
 )
 from envs.houses.furniture.item import Item
 from envs.houses.materials.style import Style
+from storage.errors import UserError
 
 __all__ = ["CATEGORIES", "Item", "make_item"]
 
@@ -111,9 +112,9 @@ def make_item(category: str, rng: np.random.Generator, style: Style, **options: 
             `width` and `height` for a curtain.
 
     Raises:
-        ValueError: The category or the colour is unknown.
+        UserError: The category or the colour is unknown.
         TypeError: The maker of the category does not accept an option.
     """
     if category not in MAKERS:
-        raise ValueError(f"no furniture named {category!r}; choose from {', '.join(CATEGORIES)}")
+        raise UserError(f"no furniture named {category!r}; choose from {', '.join(CATEGORIES)}")
     return MAKERS[category](rng, style, **options)

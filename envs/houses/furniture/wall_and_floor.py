@@ -27,6 +27,7 @@ from envs.houses.meshes.geometry import (
     transform,
     tube,
 )
+from storage.errors import UserError
 
 PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
 RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))
@@ -45,12 +46,12 @@ def _choose(rng: np.random.Generator, names: list[str], colour: str | None, thin
     """Draw the index of one of several named colours, optionally of a given one.
 
     Raises:
-        ValueError: The house has no `thing` of that colour.
+        UserError: The house has no `thing` of that colour.
     """
     fitting = [k for k, name in enumerate(names) if colour in (None, name)]
     if not fitting:
         known = ", ".join(sorted(set(names)))
-        raise ValueError(f"this house has no {colour} {thing}; use one of {known}")
+        raise UserError(f"this house has no {colour} {thing}; use one of {known}")
     return pick(rng, fitting)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from connectivity import read_scans
 from envs.graphs.nav_graph import NavGraph
+from storage.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ def graph_statistics(graphs: Sequence[NavGraph]) -> GraphStatistics:
     """Return statistics of some buildings; each edge counts once.
 
     Raises:
-        ValueError: `graphs` is empty, or no graph has an edge.
+        UserError: `graphs` is empty, or no graph has an edge.
     """
     from scipy.sparse.csgraph import connected_components
 
     if not graphs:
-        raise ValueError("no graphs to compute statistics of; add some to the folder")
+        raise UserError("no graphs to compute statistics of; add some to the folder")
     lengths, degrees, components, storeys = [], [], [], []
     for graph in graphs:
         first, second = np.nonzero(np.triu(graph.adjacency))
@@ -59,7 +60,7 @@ def graph_statistics(graphs: Sequence[NavGraph]) -> GraphStatistics:
         storeys.append(_floors(heights))
     edge_lengths = np.concatenate(lengths)
     if not len(edge_lengths):
-        raise ValueError("the graphs have no edges")
+        raise UserError("the graphs have no edges")
     low, middle, high = (float(value) for value in np.percentile(edge_lengths, [5, 50, 95]))
     return GraphStatistics(
         buildings=len(graphs),

@@ -22,6 +22,7 @@ from envs.houses.graph.ground import (
 from envs.houses.graph.repair import join_components, thin
 from envs.houses.graph.standing_points import choose_points
 from envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, Stairs
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
@@ -44,7 +45,7 @@ def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
         room; the others could not be connected.
 
     Raises:
-        ValueError: A room is unreachable.
+        UserError: A room is unreachable.
     """
     rule = DENSE if house.spec.dense_graph else SPARSE
     eyes, unobstructed = _join_storeys(house, tracer, rule)
@@ -130,7 +131,7 @@ def _check_rooms(house: House, eyes: np.ndarray) -> None:
         room.kind for room in house.plan.rooms if room.index not in rooms and room.kind != STAIRWELL
     ]
     if unreached:
-        raise ValueError(
+        raise UserError(
             f"{house.spec.scan}: no viewpoint reaches {', '.join(unreached)} (furniture blocks the "
             f"way); replace its plan seed {house.spec.plan_seed} in sets.py"
         )

@@ -33,7 +33,7 @@ def read_annotations(path: Path) -> list[Json]:
 
     Raises:
         FileNotFoundError: The file is missing; the message contains the remedy.
-        ValueError: The file is damaged; the message contains the file, the record and the remedy.
+        UserError: The file is damaged; the message contains the file, the record and the remedy.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {_REMEDY}")

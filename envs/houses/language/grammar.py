@@ -17,6 +17,7 @@ from typing import Any
 
 from envs.houses.language.acts import Act, Mention
 from envs.houses.survey.landmarks import PLURALS
+from storage.errors import UserError
 
 _SLOT = re.compile(r"\{([A-Z])\.([^}]+)\}")
 _TOKEN = re.compile(r"[^\s.,।]+|[.,।]")
@@ -97,13 +98,13 @@ class Language:
         """Return the patterns with exactly the filled fields of an act.
 
         Raises:
-            ValueError: No pattern has these fields.
+            UserError: No pattern has these fields.
         """
         matching = [
             pattern for pattern in self.patterns[act.kind] if pattern_fields(pattern) == act.fields
         ]
         if not matching:
-            raise ValueError(f"{self.tag} has no pattern for {act}")
+            raise UserError(f"{self.tag} has no pattern for {act}")
         return matching
 
     def render(self, act: Act, pattern: str, variant: int, is_final: bool = True) -> str:

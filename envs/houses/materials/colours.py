@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from storage.errors import UserError
+
 RGB = tuple[float, float, float]
 
 
@@ -67,7 +69,7 @@ def _cielab(rgb: np.ndarray) -> np.ndarray:
 def pick_shade(name: str, rng: np.random.Generator) -> Colour:
     """Draw one of the shades of a colour name."""
     if name not in SHADES:
-        raise ValueError(f"no colour named {name!r}; use one of {', '.join(COLOUR_NAMES)}")
+        raise UserError(f"no colour named {name!r}; use one of {', '.join(COLOUR_NAMES)}")
     return Colour(str(name), SHADES[name][int(rng.integers(len(SHADES[name])))])
 
 

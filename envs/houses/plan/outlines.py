@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.houses.plan.room_layout import Rect, random_orientation
+from storage.errors import UserError
 
 WELL_DEPTH = 3.1  # extent of a stairwell along its flights
 RECESS = 0.9  # minimum distance of the wing of a T from both ends
@@ -38,10 +39,10 @@ def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
     """Draw the shell of a house.
 
     Raises:
-        ValueError: The outline or the number of storeys is unknown.
+        UserError: The outline or the number of storeys is unknown.
     """
     if storeys not in (1, 2):
-        raise ValueError(f"a house has 1 or 2 storeys, not {storeys}; choose one of these")
+        raise UserError(f"a house has 1 or 2 storeys, not {storeys}; choose one of these")
     if outline == "rectangle":
         length, depth = _uniform(rng, 11.5, 15.5), _uniform(rng, 9.0, 11.5)
         wing = None
@@ -50,7 +51,7 @@ def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
         length, depth = _uniform(rng, 11.2, 12.8 if storeys > 1 else 14.5), _uniform(rng, 9.3, 10.4)
         wing = _wing(rng, outline, length, 5.0 if storeys > 1 else 6.2)
     else:
-        raise ValueError(f"outline {outline!r} is none of rectangle, l, t; choose one of these")
+        raise UserError(f"outline {outline!r} is none of rectangle, l, t; choose one of these")
     hall_width = _uniform(rng, 2.2, 2.4) if storeys > 1 else _uniform(rng, 1.7, 2.1)
     hall_y = round(_uniform(rng, 0.39, 0.46) * depth, 1)
     # A wing and stairs leave no room for a hall that begins inside.

@@ -15,7 +15,7 @@ def export_houses(scans: Iterable[str]) -> Path:
         scans: Names of built-in houses.
 
     Raises:
-        KeyError: There is no such house.
+        UnknownNameError: There is no such house.
     """
     scans, houses = list(scans), HousePanoramas()
     for scan in scans:

@@ -22,6 +22,7 @@ from envs.houses.building.house import (
 from envs.houses.building.sets import HOUSE_SETS, set_of
 from envs.panoramas.panorama import Panorama, render_panorama
 from envs.panoramas.ray_tracer import RayTracer
+from storage.errors import UnknownNameError
 
 _LOG = logging.getLogger(__name__)
 _TRACERS_KEPT = 2
@@ -60,7 +61,7 @@ class HousePanoramas:
         """Render RGB, depth and object ids at a viewpoint, optionally of some `rows` only.
 
         Raises:
-            KeyError: The scan is unknown, or its navigation graph has no such viewpoint.
+            UnknownNameError: The scan is unknown, or its navigation graph has no such viewpoint.
         """
         position = self.position(scan, viewpoint)
         return render_panorama(self._tracer(scan), position, self._width, rows)
@@ -75,17 +76,19 @@ class HousePanoramas:
                 for record in records
             }
         if viewpoint not in self._poses[scan]:
-            raise KeyError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
+            raise UnknownNameError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
         return self._poses[scan][viewpoint]
 
     def house(self, scan: str) -> House:
         """Return a house from the cache; build it there first if it is missing.
 
         Raises:
-            KeyError: The scan is unknown.
+            UnknownNameError: The scan is unknown.
         """
         if scan not in self._specs:
-            raise KeyError(f"no built-in house is named {scan!r}; use one of the house sets")
+            raise UnknownNameError(
+                f"no built-in house is named {scan!r}; use one of the house sets"
+            )
         spec = self._specs[scan]
         if not is_saved(spec, self._cache_dir):
             self._announce(f"building {scan} into {self._cache_dir} (about 6 s, once)")

@@ -14,6 +14,7 @@ from envs.houses.shell.fine_floor import shadow_floor
 from envs.houses.shell.fixture import Fixture
 from envs.houses.shell.structure import build_structure
 from envs.houses.shell.walls import FEW_TRIANGLES, FULL_DETAIL
+from storage.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from envs.houses.furnishing.rooms import PlacedObject
@@ -47,12 +48,12 @@ def scene_of_fixtures(fixtures: Sequence[Fixture], textures: dict[str, np.ndarra
     """Convert fixtures with parts in world coordinates to a scene; see `assemble`.
 
     Raises:
-        KeyError: A texture is missing.
+        UnknownNameError: A texture is missing.
     """
     names = sorted({part.material.texture for fixture in fixtures for part in fixture.parts})
     missing = [name for name in names if name not in textures]
     if missing:
-        raise KeyError(f"no texture named {missing[0]!r}; use one of {', '.join(textures)}")
+        raise UnknownNameError(f"no texture named {missing[0]!r}; use one of {', '.join(textures)}")
     columns: dict[str, list[np.ndarray]] = {key: [] for key in _COLUMNS}
     objects = []
     vertex_count = 0

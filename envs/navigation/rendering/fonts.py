@@ -6,13 +6,15 @@ from pathlib import Path
 
 from PIL import ImageFont, features
 
+from storage.errors import UserError
+
 # Code point ranges of scripts whose letters change with their neighbours: Hebrew to Tibetan and
 # Burmese, and Khmer. Pillow shapes them with libraqm only, which requires the system's libfribidi.
 _JOINED = ((0x0590, 0x10FF), (0x1780, 0x17FF))
 _REMEDY = "install one (Debian, Ubuntu: apt-get install fonts-noto-core)"
 
 
-class MissingFontError(ValueError):
+class MissingFontError(UserError):
     """No font of this machine can draw a text; the message names what to install."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from storage import write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex
 
@@ -55,13 +56,13 @@ class AnswerClasses:
         """Collect the answers that are the best one of `min_count` pairs, by frequency.
 
         Raises:
-            ValueError: No answer is frequent enough.
+            UserError: No answer is frequent enough.
         """
         counted = zip(pairs.answer_counts, pairs.answers, strict=True)
         frequent = sorted((-count, answer) for count, answer in counted if count >= min_count)
         if not frequent:
             most = max(pairs.answer_counts, default=0)
-            raise ValueError(
+            raise UserError(
                 f"no answer of the training data occurs {min_count} times, the most frequent one "
                 f"{most} times; lower --min-count, or set --no-answering"
             )
@@ -73,7 +74,7 @@ class AnswerClasses:
 
         Raises:
             FileNotFoundError: The file does not exist.
-            ValueError: The file has neither format.
+            UserError: The file has neither format.
         """
         content: Any = read_json(path, _REMEDY)
         entries = content if isinstance(content, list) else []
@@ -81,10 +82,10 @@ class AnswerClasses:
         for number, entry in enumerate(entries):
             answer = entry.get("ans") if isinstance(entry, dict) else entry
             if not isinstance(answer, str):
-                raise ValueError(f"{path}: record {number} is not an answer; {_REMEDY}")
+                raise UserError(f"{path}: record {number} is not an answer; {_REMEDY}")
             answers.append(answer)
         if not answers:
-            raise ValueError(f"{path}: not a list of answers; {_REMEDY}")
+            raise UserError(f"{path}: not a list of answers; {_REMEDY}")
         return cls(answers)
 
     @classmethod
@@ -93,11 +94,11 @@ class AnswerClasses:
 
         Raises:
             FileNotFoundError: The file does not exist.
-            ValueError: The file is damaged.
+            UserError: The file is damaged.
         """
         answers: Any = read_json(run / ANSWERS, _TRAIN_AGAIN)
         if not isinstance(answers, list) or not all(isinstance(x, str) for x in answers):
-            raise ValueError(f"{run / ANSWERS}: not a list of answers; {_TRAIN_AGAIN}")
+            raise UserError(f"{run / ANSWERS}: not a list of answers; {_TRAIN_AGAIN}")
         return cls(answers)
 
     def save(self, run: Path) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from storage.errors import UserError
+
 _GROUPED = 37  # stream of random numbers, separate from all others of a run
 
 
@@ -27,7 +29,7 @@ class GroupedOrder:
         batches_per_epoch: Batches in one pass over the records.
 
     Raises:
-        ValueError: There are too few records for a batch.
+        UserError: There are too few records for a batch.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class GroupedOrder:
         counts = (int(portrait.sum()), int((~portrait).sum()))
         self.batch_size = min(batch_size, max(counts)) // multiple * multiple
         if not self.batch_size:
-            raise ValueError(
+            raise UserError(
                 f"{max(counts)} training records with images of one orientation, but a batch needs "
                 f"at least {multiple}; add data, or start fewer processes"
             )

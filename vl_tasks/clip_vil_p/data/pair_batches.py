@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from storage.errors import UserError
 from vl_tasks.clip_vil_p.data.batch import NONE, Batch
 from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
@@ -105,7 +106,7 @@ class PairBatches:
             number = int(rng.integers(len(self.index)))
             if self.index.images[number] != pair.image:
                 return self.index[number]
-        raise ValueError(
+        raise UserError(
             "almost all sentences of the data belong to one image, so no sentence of another image "
             "was found for the matching objective; add images"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from storage import cache_dir
+from storage.errors import UserError
 from storage.locks import sole_maker
 from storage.record_stream import stream_records
 from storage.records import RecordError
@@ -46,7 +47,7 @@ def lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecor
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged; names file, record, field and remedy.
+        UserError: The file is damaged; names file, record, field and remedy.
         FileNotFoundError: There is no image of that name.
     """
     for number, record in enumerate(stream_records(path, _Record, REMEDY)):
@@ -72,7 +73,7 @@ def karpathy_records(path: Path, split: str, folders: Sequence[Path]) -> Iterato
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged; names file and record.
+        UserError: The file is damaged; names file and record.
     """
     for image in read_captions(path, split):
         source = f"{path}: image {image.image_id}"
@@ -92,7 +93,7 @@ def open_pairs(
 
     Raises:
         FileNotFoundError: A data file or an image is missing.
-        ValueError: A data file, an image or the index is damaged; names file and record.
+        UserError: A data file, an image or the index is damaged; names file and record.
     """
     folders = [language_folder(folder, language) for language in languages]
     sources = [_source(own, split) for own in folders for split in splits]
@@ -123,7 +124,7 @@ def image_files(folder: Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: The folder is missing.
-        ValueError: Two images have the same name.
+        UserError: Two images have the same name.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder of images; set --images")
@@ -135,7 +136,7 @@ def image_files(folder: Path) -> dict[str, str]:
                 continue
             name = str(path.relative_to(folder))
             if path.stem in files:
-                raise ValueError(
+                raise UserError(
                     f"{folder}: {files[path.stem]} and {name} have the same name; keep one of them"
                 )
             files[path.stem] = name
@@ -151,7 +152,7 @@ def _source(folder: Path, split: str) -> Path:
     )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise ValueError(f"{folder}: {names} are all of split {split!r}; keep one of them there")
+        raise UserError(f"{folder}: {names} are all of split {split!r}; keep one of them there")
     captions = sorted(folder.glob("dataset_*.json"))
     if not found and len(captions) == 1:
         return captions[0]

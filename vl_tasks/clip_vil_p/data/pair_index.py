@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from storage.errors import UserError
 from storage.json_files import read_json_object
 from vl_tasks.clip_vil_p.data.framing import Framing
 
@@ -99,7 +100,7 @@ class PairIndex:
 
         Raises:
             OSError: A file is missing.
-            ValueError: A file is damaged; names it.
+            UserError: A file is damaged; names it.
         """
         meta = self._meta
         names: Any = meta.get("answers")
@@ -159,8 +160,8 @@ class PairIndex:
         except UnicodeDecodeError as error:
             raise self._damaged(name, str(error)) from error
 
-    def _damaged(self, name: str, problem: str) -> ValueError:
-        return ValueError(f"{self.folder / name}: damaged ({problem}); {_REMEDY}")
+    def _damaged(self, name: str, problem: str) -> UserError:
+        return UserError(f"{self.folder / name}: damaged ({problem}); {_REMEDY}")
 
     @cached_property
     def _meta(self) -> dict[str, Any]:
@@ -194,11 +195,11 @@ def _mapped(path: Path, kind: Any) -> np.ndarray:
 
     Raises:
         OSError: The file is missing.
-        ValueError: It does not consist of whole numbers.
+        UserError: It does not consist of whole numbers.
     """
     size = path.stat().st_size
     if size == 0:
         return np.empty(0, kind)
     if size % np.dtype(kind).itemsize:
-        raise ValueError(f"{path}: damaged ({size} bytes are no whole numbers); {_REMEDY}")
+        raise UserError(f"{path}: damaged ({size} bytes are no whole numbers); {_REMEDY}")
     return np.memmap(path, kind, "r")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from storage import write_text
+from storage.errors import UserError
 from vl_tasks.clip_vil_p.data.pair_index import ARRAYS, META
 from vl_tasks.clip_vil_p.data.pictures import image_size
 
@@ -37,7 +38,7 @@ def write_index(folder: Path, pictures: Path, records: Iterable[SourceRecord]) -
 
     Raises:
         FileNotFoundError: An image is missing; names the record.
-        ValueError: There is no pair, or an image is damaged.
+        UserError: There is no pair, or an image is damaged.
     """
     writer = _Writer(folder, pictures)
     for record in records:
@@ -75,7 +76,7 @@ class _Writer:
         """Write what is left, and at last the file that marks the index as complete."""
         self._flush()
         if not self._pairs:
-            raise ValueError("the data files contain no pair of image and sentence")
+            raise UserError("the data files contain no pair of image and sentence")
         meta = {"pairs": self._pairs, "answers": list(self._answers), "answer_counts": self._counts}
         write_text(self._folder / META, json.dumps(meta, ensure_ascii=False))
 

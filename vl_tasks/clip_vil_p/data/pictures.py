@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from storage.errors import UserError
 from storage.pictures import PictureError, picture_header
 from vl_tasks.clip_vil_p.data.batch import Pictures
 from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.data.images import read_image
 
 
-class DamagedPictureError(ValueError):
+class DamagedPictureError(UserError):
     """An image cannot be read; the message names the file."""
 
 
@@ -93,14 +94,14 @@ def image_size(path: Path) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not an image; names it.
+        UserError: The file is not an image; names it.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such picture")
     try:
         width, height, turned = picture_header(path)
     except PictureError as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: cannot be read as an image ({error.problem}); download it again"
         ) from error
     return (width, height) if turned else (height, width)

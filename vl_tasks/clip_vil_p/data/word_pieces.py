@@ -8,9 +8,9 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from storage import write_text
+from storage.errors import UserError, in_one_line
 from storage.hugging_face import load_hugging_face_tokenizer
 from storage.json_files import read_bytes
-from storage.messages import in_one_line
 
 TOKENIZER = "tokenizer.json"  # within the folder of a run
 _PAD, _UNKNOWN, _CLS, _SEP, _MASK = MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -33,13 +33,13 @@ class WordPieces:
             source: File or name, for error messages.
 
         Raises:
-            ValueError: A mark is missing, or [PAD] is not 0.
+            UserError: A mark is missing, or [PAD] is not 0.
         """
         vocabulary = tokenizer.get_vocab()
         missing = [mark for mark in MARKS if mark not in vocabulary]
         if missing or vocabulary[_PAD] != 0:
             problem = f"{missing[0]} is missing" if missing else "the id of [PAD] is not 0"
-            raise ValueError(
+            raise UserError(
                 f"{source}: not a tokenizer of BERT: {problem}; give the folder of a BERT"
             )
         tokenizer.no_padding()
@@ -85,15 +85,13 @@ class WordPieces:
 
         Raises:
             FileNotFoundError: A file of the folder is missing.
-            ValueError: The folder is damaged, or its tokenizer is not BERT's.
+            UserError: The folder is damaged, or its tokenizer is not BERT's.
             ConnectionError: The files cannot be downloaded.
         """
         loaded = load_hugging_face_tokenizer(name)
         backend = getattr(loaded, "backend_tokenizer", None)
         if backend is None:
-            raise ValueError(
-                f"{name}: its tokenizer has no fast version; give the folder of a BERT"
-            )
+            raise UserError(f"{name}: its tokenizer has no fast version; give the folder of a BERT")
         return cls(Tokenizer.from_str(backend.to_str()), name)
 
     @classmethod
@@ -102,7 +100,7 @@ class WordPieces:
 
         Raises:
             FileNotFoundError: The file is missing.
-            ValueError: The file is damaged.
+            UserError: The file is damaged.
         """
         path = run / TOKENIZER
         if not path.is_file():
@@ -111,7 +109,7 @@ class WordPieces:
         try:
             tokenizer = Tokenizer.from_str(raw.decode())
         except Exception as error:  # the library raises plain exceptions
-            raise ValueError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
+            raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
         return cls(tokenizer, str(path))
 
     def save(self, run: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 from transformers import BertConfig, BertModel
 
 from storage import write_text
+from storage.errors import UserError, in_one_line
 from storage.hugging_face import load_text_model
 from storage.json_files import read_json_object
-from storage.messages import in_one_line
 from vl_tasks.clip_vil_p.networks.heads import deviation
 from vl_tasks.settings.clip_vil_p import TextConfig
 
@@ -26,7 +26,7 @@ def make_bert(config: TextConfig, pieces: int) -> BertModel:
 
     Raises:
         FileNotFoundError: A file of the folder is missing.
-        ValueError: The folder is damaged, or not a BERT with these word pieces.
+        UserError: The folder is damaged, or not a BERT with these word pieces.
         ConnectionError: The model cannot be downloaded.
     """
     if config.bert is None:
@@ -44,11 +44,11 @@ def make_bert(config: TextConfig, pieces: int) -> BertModel:
         return build_bert(sizes)
     loaded = load_text_model(config.bert)
     if not isinstance(loaded, BertModel):
-        raise ValueError(
+        raise UserError(
             f"{config.bert}: a {type(loaded).__name__}, not a BERT; give the folder or name of one"
         )
     if loaded.config.vocab_size < pieces:
-        raise ValueError(
+        raise UserError(
             f"{config.bert}: its tokenizer has {pieces} word pieces, but the model only "
             f"{loaded.config.vocab_size}; download the folder again"
         )
@@ -70,14 +70,14 @@ def load_bert_config(run: Path) -> BertModel:
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     path = run / BERT
     content: Any = read_json_object(path, _REMEDY)
     try:
         return build_bert(BertConfig.from_dict(content))
     except Exception as error:  # transformers raises many types for invalid values
-        raise ValueError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
+        raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
 
 
 def build_bert(config: BertConfig) -> BertModel:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from storage.errors import UserError
+
 _RENAMED = (
     (r"^bert\.encoder\.layer\.", "stream.bert.encoder.layer."),
     (r"^bert\.embeddings\.", "stream.bert.embeddings."),
@@ -37,7 +39,7 @@ def our_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         source: File of the weights, for error messages.
 
     Raises:
-        ValueError: A name is unknown.
+        UserError: A name is unknown.
     """
     renamed = {}
     for name, tensor in weights.items():
@@ -45,7 +47,7 @@ def our_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
             continue
         ours = next((re.sub(old, new, name) for old, new in _RENAMED if re.match(old, name)), None)
         if ours is None:
-            raise ValueError(
+            raise UserError(
                 f"{source}: {name!r} is not a weight of CLIP-ViL_p; give a checkpoint of the "
                 "pre-training in CLIP-ViL-Pretrain"
             )

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from encoders.towers.resnet_tower import ResNetTower
 from encoders.towers.tower import image_tower
 from encoders.towers.vit_tower import ViTTower
+from storage.errors import UserError
 from vl_tasks.clip_vil_p.data.batch import Pictures
 
 
@@ -30,7 +31,7 @@ class Trunk(nn.Module):
         frozen: Keep all weights and statistics of the trunk; may be changed.
 
     Raises:
-        ValueError: The class of the tower cannot be trained on images of other sizes.
+        UserError: The class of the tower cannot be trained on images of other sizes.
     """
 
     mean: Tensor
@@ -54,7 +55,7 @@ class Trunk(nn.Module):
             self.channels = visual.positional_embedding.shape[1]
             visual.proj = None
         else:
-            raise ValueError(
+            raise UserError(
                 f"an image tower of class {type(visual).__name__} cannot be trained here; choose "
                 "a ResNet or ViT of open_clip without attentional pooling as --trunk.encoder"
             )

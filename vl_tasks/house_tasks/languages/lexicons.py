@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.houses.language.grammars.lexicon import load_lexicon
+from storage.errors import UserError
 
 ENGLISH = "en"
 LANGUAGES_FOLDER = "languages"  # within a data folder: further languages by their code
@@ -50,17 +51,17 @@ def check_languages(languages: tuple[str, ...]) -> None:
     """Check the languages of the house tasks.
 
     Raises:
-        ValueError: There is none, one occurs twice, or one has no lexicon.
+        UserError: There is none, one occurs twice, or one has no lexicon.
     """
     if not languages:
-        raise ValueError(f"--languages: give at least one of {', '.join(LANGUAGES)}")
+        raise UserError(f"--languages: give at least one of {', '.join(LANGUAGES)}")
     for number, language in enumerate(languages):
         if language not in LANGUAGES:
-            raise ValueError(
+            raise UserError(
                 f"--languages: '{language}' has no lexicon; choose from {', '.join(LANGUAGES)}"
             )
         if language in languages[:number]:
-            raise ValueError(f"--languages: '{language}' occurs twice; remove one of them")
+            raise UserError(f"--languages: '{language}' occurs twice; remove one of them")
 
 
 @cache
@@ -71,10 +72,10 @@ def lexicon_of(language: str) -> Lexicon:
     "names" for things that these call by another name, and with further nouns.
 
     Raises:
-        ValueError: The language has no lexicon.
+        UserError: The language has no lexicon.
     """
     if language not in _FILES:
-        raise ValueError(f"'{language}' has no lexicon; choose from {', '.join(_FILES)}")
+        raise UserError(f"'{language}' has no lexicon; choose from {', '.join(_FILES)}")
     content = json.loads((_FOLDER / f"{_FILES[language]}.json").read_text(encoding="utf-8"))
     if "base" in content:
         base = load_lexicon(content.pop("base"))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from storage.errors import UserError
 from vl_tasks.house_tasks.languages.lexicons import Entry
 
 _VOWELS = "aeiouyàâéèêëîïôùûh"
@@ -31,7 +32,7 @@ def french(noun: Entry, colour: Any, form: str) -> str:
         if _elides(noun):
             return f"de l'{phrase}"
         return f"{'de la' if feminine else 'du'} {phrase}"
-    raise ValueError(f"no form {form!r} of French nouns")
+    raise UserError(f"no form {form!r} of French nouns")
 
 
 def spanish(noun: Entry, colour: Any, form: str) -> str:

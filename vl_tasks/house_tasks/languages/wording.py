@@ -67,7 +67,7 @@ def word_questions(
         rng: Random generator of frames and synonyms.
 
     Raises:
-        ValueError: The language has no lexicon.
+        UserError: The language has no lexicon.
     """
     frames = lexicon_of(language).questions
     turns: dict[PlannedQuestion, int] = {}
@@ -104,7 +104,7 @@ def word_caption(
         rng: Random generator of frames and synonyms.
 
     Raises:
-        ValueError: The language has no lexicon.
+        UserError: The language has no lexicon.
     """
     lexicon = lexicon_of(language)
     shown = f"{'room ' if room else ''}{len(things)}" if things else "bare"

@@ -33,7 +33,7 @@ def score_predictions_file(
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file is damaged, has no confidence, or does not answer each question once.
+        UserError: The file is damaged, has no confidence, or does not answer each question once.
     """
     return score_answers(read_sure_submission(path, questions), questions, variant)
 

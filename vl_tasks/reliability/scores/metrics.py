@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from storage.errors import UserError
+
 RISKS = (0.01, 0.05, 0.1, 0.2)
 COSTS = (1, 10, 100)
 DECIMALS = 2
@@ -98,12 +100,12 @@ class Answers:
     def __post_init__(self) -> None:
         shapes = np.shape(self.accuracy), np.shape(self.confidence)
         if shapes[0] != shapes[1] or len(shapes[0]) != 1 or shapes[0][0] == 0:
-            raise ValueError(
+            raise UserError(
                 f"accuracy and confidence have shapes {shapes[0]} and {shapes[1]}; both must be "
                 "(N,) with N > 0"
             )
         if not np.isfinite(self.confidence).all():
-            raise ValueError(f"confidence {np.argmin(np.isfinite(self.confidence))} is not finite")
+            raise UserError(f"confidence {np.argmin(np.isfinite(self.confidence))} is not finite")
 
     def take(self, order: np.ndarray) -> "Answers":
         """Return the answers in another order."""

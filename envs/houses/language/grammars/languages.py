@@ -8,6 +8,7 @@ from envs.houses.language.grammar import Language
 from envs.houses.language.grammars.english import english
 from envs.houses.language.grammars.hindi import hindi
 from envs.houses.language.grammars.telugu import telugu
+from storage.errors import UserError
 
 TAGS = ("en-US", "en-IN", "hi-IN", "te-IN")
 
@@ -17,10 +18,10 @@ def language_of(tag: str) -> Language:
     """Return the grammar of a language.
 
     Raises:
-        ValueError: The tag is not one of `TAGS`.
+        UserError: The tag is not one of `TAGS`.
     """
     if tag not in TAGS:
-        raise ValueError(f"language '{tag}' has no grammar; choose one of {', '.join(TAGS)}")
+        raise UserError(f"language '{tag}' has no grammar; choose one of {', '.join(TAGS)}")
     if tag == "hi-IN":
         return hindi()
     return telugu() if tag == "te-IN" else english(tag)

@@ -1,9 +1,23 @@
-"""Text from files and from errors of other libraries, shortened for messages, and short names."""
+"""Errors that the user can correct, and short texts for their messages."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 _ERROR_WIDTH = 240  # characters
+
+
+class UserError(ValueError):
+    """Input is wrong; the message names file, record and remedy.
+
+    Commands print the message only. All other exceptions are errors of the program, and keep their
+    traceback.
+    """
+
+
+class UnknownNameError(UserError, KeyError):
+    """There is nothing of a name; the message contains the name and the remedy."""
+
+    __str__ = Exception.__str__  # that of KeyError is the representation of the message
 
 
 def shortened(value: object, most: int = 80) -> str:
