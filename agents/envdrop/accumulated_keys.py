@@ -1,8 +1,10 @@
 """Keys of an attention at every step, whose gradient is computed once per backward pass.
 
 Backpropagation through time adds two outer products to the gradient of the keys at every step, and
-copies that gradient where rows of a batch end. Here the factors of all outer products are collected
-and multiplied at the end. Letters in shapes: B rows, N of them at a step, L keys, W width, S uses.
+copies keys and their gradient where rows of a batch end. Here the factors of all outer products are
+collected and multiplied at the end, and keys are copied when a quarter of their rows have ended.
+Letters in shapes: B rows of the batch, M of them with keys, N live ones of these at a step, L keys,
+W width, S uses.
 """
 
 from typing import Any
@@ -13,6 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from agents.envdrop.collected_uses import CollectedUses
 from storage.errors import UserError
+
+_LIVE = 0.75  # share of live rows below which the keys of all others are removed
 
 
 class _Collect(torch.autograd.Function):
@@ -36,45 +40,71 @@ class _Collect(torch.autograd.Function):
 
 
 class _Dot(torch.autograd.Function):
-    """Dot products (N, L) of queries (N, W) and keys (N, L, W)."""
+    """Dot products (N, L) of queries (N, W) and the live rows of keys (M, L, W)."""
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, token: Tensor, keys: Tensor, rows: Tensor, uses: CollectedUses
+        ctx: Any,
+        query: Tensor,
+        token: Tensor,
+        keys: Tensor,
+        rows: Tensor,
+        live: Tensor | None,
+        uses: CollectedUses,
     ) -> Tensor:
-        ctx.save_for_backward(query, keys, rows)
+        ctx.save_for_backward(query, keys, rows, live)
         ctx.uses, ctx.token_type = uses, token.dtype
-        return dot(query, keys)
+        return _taken(dot(_spread(query, live, keys), keys), live)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # type: ignore
-        query, keys, rows = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore
+        query, keys, rows, live = ctx.saved_tensors
         gradient = gradient.to(keys.dtype)
         ctx.uses.add((rows, gradient, query.to(keys.dtype)))
         done = gradient.new_zeros((), dtype=ctx.token_type)
-        return weighted_sum(gradient, keys).to(query.dtype), done, None, None, None
+        queries = _taken(weighted_sum(_spread(gradient, live, keys), keys), live)
+        return queries.to(query.dtype), done, None, None, None, None
 
 
 class _WeightedSum(torch.autograd.Function):
-    """Sums (N, W) of keys (N, L, W) with weights (N, L)."""
+    """Sums (N, W) of the live rows of keys (M, L, W) with weights (N, L)."""
 
     @staticmethod
     def forward(
-        ctx: Any, weights: Tensor, token: Tensor, keys: Tensor, rows: Tensor, uses: CollectedUses
+        ctx: Any,
+        weights: Tensor,
+        token: Tensor,
+        keys: Tensor,
+        rows: Tensor,
+        live: Tensor | None,
+        uses: CollectedUses,
     ) -> Tensor:
-        ctx.save_for_backward(weights, keys, rows)
+        ctx.save_for_backward(weights, keys, rows, live)
         ctx.uses, ctx.token_type = uses, token.dtype
-        return weighted_sum(weights, keys)
+        return _taken(weighted_sum(_spread(weights, live, keys), keys), live)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # type: ignore
-        weights, keys, rows = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore
+        weights, keys, rows, live = ctx.saved_tensors
         gradient = gradient.to(keys.dtype)
         ctx.uses.add((rows, weights.to(keys.dtype), gradient))
         done = gradient.new_zeros((), dtype=ctx.token_type)
-        return dot(gradient, keys).to(weights.dtype), done, None, None, None
+        products = _taken(dot(_spread(gradient, live, keys), keys), live)
+        return products.to(weights.dtype), done, None, None, None, None
+
+
+def _spread(values: Tensor, live: Tensor | None, keys: Tensor) -> Tensor:
+    """Return values (N, X) of live rows as (M, X), zero at rows that have ended."""
+    if live is None:
+        return values
+    return values.new_zeros(len(keys), values.shape[1]).index_copy_(0, live, values)
+
+
+def _taken(values: Tensor, live: Tensor | None) -> Tensor:
+    """Return the live rows (N, X) of values (M, X)."""
+    return values if live is None else values.index_select(0, live)
 
 
 def dot(query: Tensor, keys: Tensor) -> Tensor:
@@ -98,21 +128,34 @@ class KeyGradient:
     def __init__(self, keys: Tensor) -> None:
         self._uses = CollectedUses()
         self._token: Tensor = _Collect.apply(keys, self._uses)  # type: ignore
-        self._rows = torch.arange(len(keys), device=keys.device)
+        self._rows = torch.arange(len(keys), device=keys.device)  # (N,) live rows of the batch
+        self._live: Tensor | None = None  # (N,) their rows in the keys (M, L, W); None for all
+        self._held = len(keys)  # M
 
-    def rows(self, index: Tensor) -> "KeyGradient":
-        """Return the same for the keys of the rows at `index` (N,), which must be distinct."""
+    def rows(self, index: Tensor) -> tuple["KeyGradient", Tensor | None]:
+        """Choose the live rows at `index` (N,), which must be distinct.
+
+        Returns:
+            The same for these rows; and the rows of the keys that it requires from now on, None
+            for all.
+        """
         if len(index.unique()) < len(index):
             raise UserError("the rows of collected keys must be distinct")
+        live = index if self._live is None else self._live.index_select(0, index)
+        is_sparse = len(live) < _LIVE * self._held
         chosen = object.__new__(KeyGradient)
         chosen._uses, chosen._token = self._uses, self._token
         chosen._rows = self._rows.index_select(0, index)
-        return chosen
+        chosen._live = None if is_sparse else live
+        chosen._held = len(live) if is_sparse else self._held
+        return chosen, live if is_sparse else None
 
     def dot(self, query: Tensor, keys: Tensor) -> Tensor:
-        """Return the dot products (N, L) of queries (N, W) and detached keys (N, L, W)."""
-        return _Dot.apply(query, self._token, keys, self._rows, self._uses)  # type: ignore
+        """Return the dot products (N, L) of queries (N, W) and detached keys (M, L, W)."""
+        return _Dot.apply(query, self._token, keys, self._rows, self._live, self._uses)  # type: ignore
 
     def weighted_sum(self, weights: Tensor, keys: Tensor) -> Tensor:
-        """Return the sums (N, W) of detached keys (N, L, W) with weights (N, L)."""
-        return _WeightedSum.apply(weights, self._token, keys, self._rows, self._uses)  # type: ignore
+        """Return the sums (N, W) of detached keys (M, L, W) with weights (N, L)."""
+        return _WeightedSum.apply(  # type: ignore
+            weights, self._token, keys, self._rows, self._live, self._uses
+        )

@@ -21,7 +21,7 @@ class Context(NamedTuple):
     """Encoded instructions.
 
     Attributes:
-        words: (B, L, H) encoded words.
+        words: (B, L, H) encoded words; with a collector also those of other rows, see `rows`.
         mask: (B, L) bool, false on padding.
         collector: Collector of the gradient of detached words, see `collected`; usually None.
     """
@@ -31,9 +31,16 @@ class Context(NamedTuple):
     collector: KeyGradient | None = None
 
     def rows(self, index: Tensor) -> "Context":
-        """Return the instructions at `index` (N,)."""
-        collector = None if self.collector is None else self.collector.rows(index)
-        words, mask = self.words.index_select(0, index), self.mask.index_select(0, index)
+        """Return the instructions at `index` (N,).
+
+        A collector copies the words only if few of them remain, because each copy is kept for the
+        backward pass.
+        """
+        mask = self.mask.index_select(0, index)
+        if self.collector is None:
+            return Context(self.words.index_select(0, index), mask)
+        collector, kept = self.collector.rows(index)
+        words = self.words if kept is None else self.words.index_select(0, kept)
         return Context(words, mask, collector)
 
     def collected(self) -> "Context":

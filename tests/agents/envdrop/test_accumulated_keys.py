@@ -135,3 +135,12 @@ def test_repeated_rows_are_refused():
     context = Context(words(), MASK).collected()
     with pytest.raises(ValueError, match="distinct"):
         context.rows(torch.tensor([0, 0]))
+
+
+def test_words_are_copied_only_when_more_than_a_quarter_of_the_rows_have_ended():
+    context = Context(words(), MASK).collected()
+    most = context.rows(torch.tensor([0, 2, 3]))
+    assert most.words is context.words
+    few = most.rows(torch.tensor([1, 2]))
+    torch.testing.assert_close(few.words, context.words[[2, 3]])
+    torch.testing.assert_close(few.mask, context.mask[[2, 3]])
