@@ -37,31 +37,25 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             {folder} is the folder of the outputs, {NAME} that of a required experiment. A step with
             {seed} runs once per seed.
         rows: Rows of the table, as `clipnav.experiments.rows.read_rows` reads them.
-        seeds: Random seeds.
         budget: Time and hardware that the steps need, without those of required experiments.
+        seeds: Random seeds.
         requires: Experiments whose steps run first.
         base: Prefix of references in `rows` without a file.
-        archived: Reason why the current code cannot rerun the experiment, which then has no steps.
     """
 
     page: str
     columns: tuple[str | Column, ...]
-    steps: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
+    steps: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    budget: str
     seeds: tuple[int, ...] = (0,)
-    budget: str = ""
     base: str = ""
     requires: tuple[str, ...] = ()
-    archived: str | None = None
 
     def __post_init__(self) -> None:
-        parts = self.steps, self.rows, self.budget
-        if self.archived is None and not all(parts):
-            raise UserError("steps, rows and budget are required unless it is archived")
-        if self.archived is not None and any(parts):
-            raise UserError("an archived experiment has no steps, rows or budget")
-        if not self.seeds:
-            raise UserError("seeds is empty")
+        empty = [name for name in ("steps", "rows", "budget", "seeds") if not getattr(self, name)]
+        if empty:
+            raise UserError(f"{' and '.join(empty)} must not be empty")
 
     def column_list(self) -> list[Column]:
         """Return all columns as `Column`."""
@@ -93,6 +87,5 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
         unknown = ", ".join(sorted({*experiment.requires} - earlier))
         if unknown:
             raise UserError(f"{path}: {name} requires {unknown}, not declared above; {_REMEDY}")
-        if experiment.archived is None:
-            earlier.add(name)
+        earlier.add(name)
     return experiments

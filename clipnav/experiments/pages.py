@@ -54,8 +54,7 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
         source: Name of the page, for messages.
 
     Raises:
-        UserError: A table has no experiment, an archived one has no record, or a marker has no
-            end.
+        UserError: A table has no experiment, or a marker has no end.
     """
     if len(_BLOCK.findall(text)) != text.count("<!-- table: "):
         raise UserError(f"{source}: a table has no end; add a line <!-- end --> below it")
@@ -67,14 +66,9 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
         record, experiment = read_record(folder, name), experiments[name]
         if record is not None:
             body = f"{render_table(record, experiment)}\n\n{provenance(record, experiment)}"
-        elif experiment.archived is None:
+        else:
             command = f"`clipnav reproduce {name}` ({experiment.budget})"
             body = f"*{name}: not measured yet; {command} measures it.*"
-        else:
-            raise UserError(
-                f"{source}: table {name!r} has no record, and its experiment is archived; restore "
-                "the record with git checkout"
-            )
         return f"<!-- table: {name} -->\n{body}\n<!-- end -->"
 
     return _BLOCK.sub(block, text)
@@ -135,15 +129,10 @@ def provenance(record: Record, experiment: Experiment) -> str:
     command = f"`clipnav reproduce {record.experiment}`"
     if record.source == "measured":
         source = f"Measured by {command} ({experiment.budget})."
-    elif experiment.archived is None:
+    else:
         source = (
             f"Copied from an earlier version of this page; {command} ({experiment.budget}) has not "
             "rerun it with the current code."
-        )
-    else:
-        source = (
-            "Copied from an earlier version of this page; the current code cannot rerun it: "
-            f"{experiment.archived}."
         )
     return f"*{record.experiment}: {facts}. {source}*"
 

@@ -108,16 +108,11 @@ def run_experiment(
         output: Folder that contains the folder of the outputs of each experiment.
 
     Raises:
-        UserError: The experiment is archived, or the results lack a value.
+        UserError: The results lack a value.
         ChildProcessError: A step failed; the message contains its error.
         OutputInUseError: Another process runs the experiment in this folder.
     """
     experiment, folder = experiments[name], output / name
-    if experiment.archived is not None:
-        raise UserError(
-            f"{name}: the current code cannot rerun this experiment: {experiment.archived}; check "
-            "out the commit that its page names"
-        )
     done: list[FinishedStep] = []
     commands: list[str] = []
     for part in (*_required(name, experiments), name):

@@ -94,8 +94,6 @@ def _state(name: str, experiment: "Experiment", records: Path, folder: Path) -> 
 
     record = read_record(records, name)
     state = "no record" if record is None else f"{record.source} at {record.commit}, {record.date}"
-    if experiment.archived is not None:
-        return f"{state}; archived: {experiment.archived}"
     if not folder.is_dir():
         return state
     steps = steps_of(experiment, folder)

@@ -1,5 +1,6 @@
 import re
 
+import msgspec
 import pytest
 
 from clipnav.experiments.declarations import Column, Experiment, read_experiments
@@ -16,7 +17,13 @@ from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
 EXPERIMENTS = read_experiments(DOCS / "results")
-OLD = Experiment(page="page.md", columns=("agent", "note", "SR", "x"), archived="it is old")
+OLD = Experiment(
+    page="page.md",
+    columns=("agent", "note", "SR", "x"),
+    steps=("demo",),
+    rows=(("a",),),
+    budget="1 hour",
+)
 RECORD = Record(
     experiment="old",
     source="copied",
@@ -48,8 +55,6 @@ def test_a_page_contains_its_experiments_and_no_other_table(name):
 def test_every_record_has_an_experiment():
     records = {path.stem for path in (DOCS / "results").glob("*.json")}
     assert records <= set(EXPERIMENTS)
-    # Figures of archived experiments exist in their records only.
-    assert records >= {name for name, e in EXPERIMENTS.items() if e.archived is not None}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,8 @@ def test_a_table_with_its_provenance(tmp_path):
         "| b | text | 7.0 | |\n"
         "\n"
         "*old: commit 1234567, 2026-01-02, seeds 0, 1, A processor, 2 cores, load 1.5. Copied "
-        "from an earlier version of this page; the current code cannot rerun it: it is old.*\n"
+        "from an earlier version of this page; `clipnav reproduce old` (1 hour) has not rerun it "
+        "with the current code.*\n"
         "<!-- end -->\n\nB\n"
     )
     assert render(rendered, tmp_path, {"old": OLD}, "page.md") == rendered
@@ -99,7 +105,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
 
 
 def test_columns_of_another_declaration_are_refused():
-    other = Experiment(page="page.md", columns=("agent", "SPL"), archived="it is old")
+    other = msgspec.structs.replace(OLD, columns=("agent", "SPL"))
     with pytest.raises(ValueError, match="old: the columns of the record and of the declaration"):
         render_table(RECORD, other)
 
@@ -107,7 +113,6 @@ def test_columns_of_another_declaration_are_refused():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<!-- table: old -->\n<!-- end -->\n", r"page\.md: table 'old' has no record, and its"),
         ("<!-- table: new -->\n<!-- end -->\n", r"page\.md: table 'new' has no experiment"),
         ("<!-- table: old -->\n", r"page\.md: a table has no end"),
     ],

@@ -185,7 +185,3 @@ def test_refusals(reproduce, checkout, capsys):
     with pytest.raises(SystemExit):
         reproduce("speed", "--list")
     assert "give either names, --list or" in capsys.readouterr().err
-    declarations = checkout / "docs/results/experiments.toml"
-    declarations.write_text('[speed]\npage = "page.md"\ncolumns = ["a"]\narchived = "it is old"')
-    with pytest.raises(ValueError, match=r"speed: the current code cannot rerun .*: it is old"):
-        reproduce("speed")
