@@ -1,4 +1,4 @@
-"""Read the vocabulary file of a run with the tokenizer that wrote it."""
+"""Read the vocabulary of a run with the tokenizer that wrote it, or R2R's list of words."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,18 @@ from typing import Any
 from envs.tokenizers.pretrained import PretrainedTokenizer
 from envs.tokenizers.protocol import Tokenizer
 from envs.tokenizers.subwords import SubwordTokenizer
-from envs.tokenizers.words import WordTokenizer
+from envs.tokenizers.words import BOS, WordTokenizer
 from storage.errors import UserError
-from storage.json_files import read_json
+from storage.json_files import read_bytes, read_json
 
 _REMEDY = "train the run again"
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """Read the tokenizer that `Tokenizer.save` wrote: words, subwords or a Hugging Face model's.
+
+    A .txt file is a list of words, one per line, as R2R's `train_vocab.txt`. That file lacks <BOS>,
+    which EnvDrop appends (`r2r_src/utils.py`).
 
     Args:
         path: The file, such as RUN/vocabulary.json.
@@ -26,6 +29,8 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             cannot be read.
     """
     try:
+        if Path(path).suffix == ".txt":
+            return _read_words(path)
         saved = read_json(path, _REMEDY)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise FileNotFoundError(
@@ -64,6 +69,15 @@ def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:
             "name another run"
         )
     return load_tokenizer(path)
+
+
+def _read_words(path: str | Path) -> WordTokenizer:
+    remedy = "download the file again"
+    try:
+        words = read_bytes(path, remedy).decode().split()
+        return WordTokenizer(words if BOS in words else [*words, BOS])
+    except ValueError as error:
+        raise UserError(f"{path}: not a vocabulary ({error}); {remedy}") from error
 
 
 def _read_subwords(saved: Any, path: str | Path) -> SubwordTokenizer:

@@ -10,6 +10,7 @@ from envs.tokenizers import (
     load_run_tokenizer,
     load_tokenizer,
 )
+from storage.errors import UserError
 
 SENTENCES = ["Walk past the red sofa, then stop near the bed.", "दरवाज़े के पास रुकें।"]
 
@@ -43,6 +44,23 @@ def test_environments_read_the_vocabulary_of_any_run(tokenizer, tiny_arguments, 
     space = env.observation_space["instruction"]
     assert space.contains(instruction)
     assert space.high.max() == len(tokenizer) - 1
+
+
+def test_the_published_list_of_words_lacks_the_first_token_of_instructions(tmp_path):
+    tokenizer = WordTokenizer.build(SENTENCES, 1)
+    path = tmp_path / "train_vocab.txt"
+    path.write_text("\n".join(tokenizer.words[:-1]) + "\n", "utf-8")
+    assert load_tokenizer(path) == tokenizer
+    path.write_text("\n".join(tokenizer.words), "utf-8")
+    assert load_tokenizer(path) == tokenizer
+
+
+@pytest.mark.parametrize("content", [b"the\nof\n", b"\xff\xfe", b""])
+def test_damaged_lists_of_words_are_named(tmp_path, content):
+    path = tmp_path / "train_vocab.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"train_vocab\.txt: .*; download the file again"):
+        load_tokenizer(path)
 
 
 @pytest.mark.parametrize(
