@@ -39,72 +39,47 @@ class _Collect(torch.autograd.Function):
         return torch.bmm(lefts.permute(1, 2, 0), rights.transpose(0, 1)).to(ctx.dtype), None
 
 
-class _Dot(torch.autograd.Function):
-    """Dot products (N, L) of queries (N, W) and the live rows of keys (M, L, W)."""
+class _Product(torch.autograd.Function):
+    """`dot` or `weighted_sum` of values (N, X) and the live rows of keys (M, L, W).
+
+    The gradient of either with respect to the values is the other product of its own gradient.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
-        query: Tensor,
+        values: Tensor,
         token: Tensor,
         keys: Tensor,
         rows: Tensor,
         live: Tensor | None,
         uses: CollectedUses,
+        is_dot: bool,
     ) -> Tensor:
-        ctx.save_for_backward(query, keys, rows, live)
-        ctx.uses, ctx.token_type = uses, token.dtype
-        return _taken(dot(_spread(query, live, keys), keys), live)
+        ctx.save_for_backward(values, keys, rows, live)
+        ctx.uses, ctx.token_type, ctx.is_dot = uses, token.dtype, is_dot
+        return _product(values, keys, live, is_dot)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore
-        query, keys, rows, live = ctx.saved_tensors
-        gradient = gradient.to(keys.dtype)
-        ctx.uses.add((rows, gradient, query.to(keys.dtype)))
+        values, keys, rows, live = ctx.saved_tensors
+        gradient, factor = gradient.to(keys.dtype), values.to(keys.dtype)
+        # Factors of the outer products (N, L) x (N, W).
+        ctx.uses.add((rows, gradient, factor) if ctx.is_dot else (rows, factor, gradient))
         done = gradient.new_zeros((), dtype=ctx.token_type)
-        queries = _taken(weighted_sum(_spread(gradient, live, keys), keys), live)
-        return queries.to(query.dtype), done, None, None, None, None
+        mine = _product(gradient, keys, live, not ctx.is_dot).to(values.dtype)
+        return mine, done, None, None, None, None, None
 
 
-class _WeightedSum(torch.autograd.Function):
-    """Sums (N, W) of the live rows of keys (M, L, W) with weights (N, L)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        weights: Tensor,
-        token: Tensor,
-        keys: Tensor,
-        rows: Tensor,
-        live: Tensor | None,
-        uses: CollectedUses,
-    ) -> Tensor:
-        ctx.save_for_backward(weights, keys, rows, live)
-        ctx.uses, ctx.token_type = uses, token.dtype
-        return _taken(weighted_sum(_spread(weights, live, keys), keys), live)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore
-        weights, keys, rows, live = ctx.saved_tensors
-        gradient = gradient.to(keys.dtype)
-        ctx.uses.add((rows, weights.to(keys.dtype), gradient))
-        done = gradient.new_zeros((), dtype=ctx.token_type)
-        products = _taken(dot(_spread(gradient, live, keys), keys), live)
-        return products.to(weights.dtype), done, None, None, None, None
-
-
-def _spread(values: Tensor, live: Tensor | None, keys: Tensor) -> Tensor:
-    """Return values (N, X) of live rows as (M, X), zero at rows that have ended."""
+def _product(values: Tensor, keys: Tensor, live: Tensor | None, is_dot: bool) -> Tensor:
+    """Multiply values (N, X) with the live rows of keys (M, L, W)."""
+    operation = dot if is_dot else weighted_sum
     if live is None:
-        return values
-    return values.new_zeros(len(keys), values.shape[1]).index_copy_(0, live, values)
-
-
-def _taken(values: Tensor, live: Tensor | None) -> Tensor:
-    """Return the live rows (N, X) of values (M, X)."""
-    return values if live is None else values.index_select(0, live)
+        return operation(values, keys)
+    # Products of rows that have ended cost less than copies of the keys of all others.
+    spread = values.new_zeros(len(keys), values.shape[1]).index_copy_(0, live, values)
+    return operation(spread, keys).index_select(0, live)
 
 
 def dot(query: Tensor, keys: Tensor) -> Tensor:
@@ -152,10 +127,13 @@ class KeyGradient:
 
     def dot(self, query: Tensor, keys: Tensor) -> Tensor:
         """Return the dot products (N, L) of queries (N, W) and detached keys (M, L, W)."""
-        return _Dot.apply(query, self._token, keys, self._rows, self._live, self._uses)  # type: ignore
+        return self._product(query, keys, True)
 
     def weighted_sum(self, weights: Tensor, keys: Tensor) -> Tensor:
         """Return the sums (N, W) of detached keys (M, L, W) with weights (N, L)."""
-        return _WeightedSum.apply(  # type: ignore
-            weights, self._token, keys, self._rows, self._live, self._uses
+        return self._product(weights, keys, False)
+
+    def _product(self, values: Tensor, keys: Tensor, is_dot: bool) -> Tensor:
+        return _Product.apply(  # type: ignore
+            values, self._token, keys, self._rows, self._live, self._uses, is_dot
         )
