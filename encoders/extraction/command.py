@@ -78,18 +78,28 @@ def store_paths(arguments: ExtractArguments) -> list[Path]:
 
 
 def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) -> None:
-    """Encode the viewpoints of a shard into the stores at `paths`, one per encoder."""
+    """Encode the viewpoints of a shard into the stores at `paths`, one per encoder.
+
+    Finished stores are kept, so that a cluster can restart all its jobs, and an encoder can be
+    added to others.
+
+    Raises:
+        FileExistsError: A store of other viewpoints or settings exists.
+    """
     encoders = dict(zip(paths, load_encoders(arguments), strict=True))
     source, viewpoints = view_source(arguments, common_image_size(encoders))
     keys = shard.part(list(viewpoints))
-    if arguments.shard or len(paths) > 1:
-        # Finished stores are kept, so that a cluster can restart all its jobs, and an encoder can
-        # be added to others.
-        encoders = {
-            path: encoder
-            for path, encoder in encoders.items()
-            if not is_finished(path, keys, {**encoder_metadata(encoder), **source.metadata})
-        }
+    encoders = {
+        path: encoder
+        for path, encoder in encoders.items()
+        if not is_finished(path, keys, {**encoder_metadata(encoder), **source.metadata})
+    }
+    for path in encoders:
+        if path.exists():
+            raise FileExistsError(
+                f"{path}: already exists, with other viewpoints or settings; name another file, or "
+                "delete it"
+            )
     if not encoders:
         return
     if arguments.engine == "ray":

@@ -81,6 +81,15 @@ def test_rows_are_the_features_of_the_views_in_their_order(
     np.testing.assert_array_equal(store.views[4], expected.astype(np.float16))
 
 
+def test_a_finished_store_is_kept(extract, tmp_path):
+    path = extract(tmp_path / "store.safetensors")
+    written = path.stat().st_mtime_ns
+    extract(path)
+    with pytest.raises(FileExistsError, match=r"store\.safetensors: already exists, with other"):
+        extract(path, views="clip_vil")
+    assert path.stat().st_mtime_ns == written
+
+
 def test_clip_vil_rows_are_the_features_of_bgr_frames_in_clips_preprocessing(
     extract, encoder: ClipEncoder, skyboxes: Path, tiny_world: Path, tmp_path: Path
 ):
