@@ -73,7 +73,9 @@ class RegionSource:
 
 
 def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
-    """Read the first 100 regions of an image, (N, C) float32; for `in_rows` see `RegionSource`.
+    """Read the features of an image, (N, C) float32; for `in_rows` see `RegionSource`.
+
+    Of openvqa's regions, the first 100 are read.
 
     Raises:
         OSError: The file cannot be opened.
@@ -94,6 +96,8 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
     if features.ndim != 2 or not features.size or not np.isfinite(features).all():
         form = "regions, features" if in_rows else "features, regions"
         raise UserError(f"{path}: {name!r} is not a finite matrix ({form}); {_REMEDY}")
+    if name == "features":
+        return features
     return (features if in_rows else features.T)[:MAX_REGIONS]
 
 

@@ -62,8 +62,8 @@ def test_errors_name_damaged_files(tmp_path):
 
 
 def test_grids_of_openai_clip_feature_are_read(tmp_path):
-    """Its `clip_visual_feats.py` writes features (49, C) and g_feature (1, 512)."""
-    cells = np.random.default_rng(0).normal(size=(49, 6)).astype(np.float32)
+    """Its `clip_visual_feats.py` writes features (N, C) and g_feature (1, 512)."""
+    cells = np.random.default_rng(0).normal(size=(196, 6)).astype(np.float32)
     np.savez(tmp_path / "42.npz", features=cells, g_feature=np.zeros((1, 512)))
     files = find_regions(tmp_path, {42: "question_id 1"})
     for in_rows in (False, True):
