@@ -116,6 +116,12 @@ class Trainer:
         except UnwritableError as error:
             self.close()
             raise UnwritableError(f"{error}. Make room. {self._resume_hint()}") from error
+        except (OSError, UserError):  # of data: the state of the last iteration is complete
+            if self.iteration > (self._saved or 0):
+                self.save()
+                tqdm.write(self._resume_hint(), sys.stderr)
+            self.close()
+            raise
 
     def _train(self) -> None:
         with interruption() as interrupted, self._bar() as bar:
@@ -250,14 +256,12 @@ class Trainer:
             self.learner.network.load_state_dict(state["weights"])
             self.learner.optimiser.load_state_dict(state["optimiser"])
             self.iteration, self.seconds = state["iteration"], state["seconds"]
-            self.best = state["best"]
-            self._recent = state["recent"]
+            self.best, self._recent = state["best"], state["recent"]
             self._saved = self.iteration
         except (KeyError, RuntimeError, ValueError) as error:
-            problem = shortened(str(error), 400)
             raise UserError(
-                f"{self.run / TRAINER}: does not fit the data or the settings ({problem}); "
-                "resume with the data and settings of the run"
+                f"{self.run / TRAINER}: does not fit the data or the settings "
+                f"({shortened(str(error), 400)}); resume with the data and settings of the run"
             ) from error
         if self.config.minutes is None and self.config.iterations < self.iteration:
             raise UserError(
@@ -265,8 +269,7 @@ class Trainer:
                 "iterations; give at least this number"
             )
         if self._is_first and not (self.best and (self.run / MODEL).is_file()):
-            # The run may have been killed after saving the state and before saving the same weights
-            # as model.
+            # The run may have been killed between saving the state and the same weights as model.
             if self.best and self.best["iteration"] != self.iteration:
                 raise FileNotFoundError(
                     f"{self.run / MODEL}: no such file, so the best weights, of iteration "
@@ -275,8 +278,7 @@ class Trainer:
             self._save_model()
 
     def _fail(self, loss: float, norms: list[float]) -> None:
-        weights = self.learner.network.state_dict().values()
-        can_save = all(bool(weight.isfinite().all()) for weight in weights)
+        can_save = all(bool(w.isfinite().all()) for w in self.learner.network.state_dict().values())
         if can_save:
             self.save()
         self.close()

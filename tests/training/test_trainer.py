@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from storage import UnwritableError
+from storage.errors import UserError
 from storage.locks import OutputInUseError
 from tests.training.sums import COSINE, Config, Sums, make_trainer
 from training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
@@ -58,6 +59,40 @@ def test_a_run_is_not_resumed_to_fewer_iterations_than_it_has(tmp_path):
     with pytest.raises(ValueError, match=r"--iterations 19: .* already has 20 iterations"):
         make_trainer(None, resume=first.run, iterations=19)
     assert read_config(first.run, Config).iterations == 20
+
+
+@pytest.mark.parametrize("error", [UserError, FileNotFoundError])
+def test_damaged_data_costs_no_finished_iteration(tmp_path, check_same_run, error, capsys):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    reading = Sums()
+    first = make_trainer(tmp_path / "run", reading)
+
+    def read():
+        if first.iteration == 7:
+            raise error("1.npz: damaged")
+
+    reading.before = read
+    with pytest.raises(error, match=r"^1\.npz: damaged$"):
+        first.train()
+    hint = f"The state of iteration 7 is saved; resume with --resume {first.run}"
+    assert hint in capsys.readouterr().err
+    second = make_trainer(None, resume=first.run)
+    second.train()
+    check_same_run(whole, second)
+
+
+def test_damaged_data_of_the_first_iteration_leaves_no_saved_run(tmp_path):
+    reading = Sums()
+    trainer = make_trainer(tmp_path / "run", reading)
+
+    def read():
+        raise UserError("1.npz: damaged")
+
+    reading.before = read
+    with pytest.raises(UserError, match="damaged"):
+        trainer.train()
+    make_trainer(tmp_path / "run").close()  # the folder can be used again
 
 
 @pytest.mark.parametrize("spoilt", [torch.nan, 1e6])

@@ -191,6 +191,13 @@ def test_a_file_to_score_must_be_named(command, what):
         command(f"evaluate-{what}", *(("--references", "r.json") if what == "captions" else flags))
 
 
+def test_captions_of_other_images_are_named_with_their_file(command, shapes, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{"image_id": 9999, "caption": "a dog"}]))
+    with pytest.raises(ValueError, match=r"results\.json: 1 of 1 images have no .* such as 9999"):
+        command("evaluate-captions", path, "--references", shapes / "dataset_shapes.json")
+
+
 def test_errors_name_missing_and_damaged_images(command, shapes, tmp_path):
     images = tmp_path / "images"
     images.mkdir()

@@ -166,14 +166,17 @@ def test_every_caption_of_an_image_is_a_reference(blind, monkeypatch):
         assert learner.evaluate()["Bleu_1"] == pytest.approx(1)
 
 
-def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
-    config = captions({**blind, "output": tmp_path})
+def self_critical_learner(config):
     trainer = make_task_trainer(config, CaptionLearner(config))
     trainer.save()
     trainer.close()
-    assert (tmp_path / CONFIG).is_file()
-    changes = {**SCST_CHANGES["houses"], "phase": "scst", "start_from": tmp_path, "output": None}
-    learner = CaptionLearner(dataclasses.replace(config, **changes))
+    assert (config.output / CONFIG).is_file()
+    changes = {"phase": "scst", "start_from": config.output, "output": None}
+    return CaptionLearner(dataclasses.replace(config, **SCST_CHANGES["houses"], **changes))
+
+
+def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
+    learner = self_critical_learner(captions({**blind, "output": tmp_path}))
     assert learner._statistics is not None
     # "a red circle", with its end and truncated: the end counts as a fourth word.
     images = np.arange(learner.records)
@@ -182,3 +185,25 @@ def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
     ended = learner._statistics.scores(images, first_captions)
     truncated = learner._statistics.scores(images, first_captions[:, :3])
     assert (ended > truncated + 0.1).all()
+
+
+def test_references_of_the_most_words_have_no_end_in_rewards(blind, tmp_path):
+    """In the original, a label of 16 words has no 0 (`get_self_critical_reward`)."""
+    config = captions({**blind, "output": tmp_path, "max_words": 4})
+    statistics = self_critical_learner(config)._statistics
+    assert statistics is not None
+    # "a red circle" has three words and an end; "one circle that is red" is cut to four words.
+    assert (statistics.length == 3).all()
+
+
+def test_splits_without_labels_are_refused_before_training(shapes, blind, tmp_path):
+    for split in ("train", "val"):
+        rows = (shapes / f"snli_ve_{split}.jsonl").read_text().splitlines()
+        rows = [json.dumps({**json.loads(row), "gold_label": "-"}) for row in rows]
+        folder = tmp_path / split
+        folder.mkdir()
+        for other in ("train", "val"):
+            shutil.copy(shapes / f"snli_ve_{other}.jsonl", folder)
+        (folder / f"snli_ve_{split}.jsonl").write_text("\n".join(rows))
+        with pytest.raises(ValueError, match=rf"snli_ve_{split}\.jsonl: no hypothesis has a label"):
+            EntailmentLearner(entailment({**blind, "data": str(folder)}))

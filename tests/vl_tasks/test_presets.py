@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from training.optimisers import learning_rate
 from vl_tasks.settings.gqa import GQA_PRESETS
 from vl_tasks.settings.presets import CAPTION_PRESETS, SCST_CHANGES, VQA_PRESETS
 
@@ -159,7 +160,7 @@ GQA_SMALL = {
     "mcan": MCAN_SMALL["mcan"],
     "optimiser": {
         **MCAN_SMALL["optimiser"],
-        "warmup": 29_468,
+        "warmup": 22_101,
         "warmup_stairs": 2,
         "milestones": (8 * 14_734, 10 * 14_734),
     },
@@ -258,6 +259,19 @@ def test_gqa_recipes_have_the_published_values(size, published):
     assert (twin.regions, twin.grids.encoder) == (None, "RN50x4")
     changes = {"preset": config.preset, "regions": config.regions, "grids": config.grids}
     assert dataclasses.replace(twin, **changes) == config
+
+
+@pytest.mark.parametrize(
+    ("config", "records", "epochs"),
+    [(VQA_PRESETS["mcan-small"], 443_757, 3), (GQA_PRESETS["mcan-small"], 943_000, 2)],
+)
+def test_openvqa_presets_warm_up_as_warmup_optimizer(config, records, epochs):
+    """Compares with `WarmupOptimizer.rate` (openvqa/utils/optim.py), which always has quarters."""
+    ends = [int(records / 64 * (epochs + 1) * share) for share in (0.25, 0.5, 0.75)]
+    for step in {1, *(end + shift for end in ends for shift in (0, 1))}:
+        stair = next((k for k, end in enumerate(ends, 1) if step <= end), epochs + 1)
+        rate = learning_rate(config.optimiser, step - 1, 0.0)
+        assert rate == pytest.approx(1e-4 * stair / (epochs + 1)), step
 
 
 def check(found, published):

@@ -17,8 +17,6 @@ from vl_tasks.networks.attention import Attention, FeedForward, layer_norm
 from vl_tasks.networks.positions import GridPositions
 from vl_tasks.settings.network_sizes import CaptionerConfig
 
-_POSITIONS = 512  # maximum number of words of a caption
-
 
 class EncoderLayer(nn.Module):
     """Self-attention over grid cells and a feed-forward layer."""
@@ -103,11 +101,14 @@ class Captioner(nn.Module):
         channels: Number C of feature channels.
         vocabulary: Number of token ids; 0 starts, ends and pads a caption.
         config: Sizes of the network.
+        longest: Maximum number of words of a caption, including its end.
     """
 
     positions: Tensor
 
-    def __init__(self, channels: int, vocabulary: int, config: CaptionerConfig) -> None:
+    def __init__(
+        self, channels: int, vocabulary: int, config: CaptionerConfig, longest: int = 32
+    ) -> None:
         super().__init__()
         self.width = config.hidden_size
         self.embed = nn.Sequential(
@@ -121,9 +122,7 @@ class Captioner(nn.Module):
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
         self.decoder_norm = layer_norm(config.hidden_size, config.faithful)
         self.generator = nn.Linear(config.hidden_size, vocabulary)
-        self.register_buffer(
-            "positions", sinusoids(_POSITIONS, config.hidden_size), persistent=False
-        )
+        self.register_buffer("positions", sinusoids(longest, config.hidden_size), persistent=False)
         # As in the original, `embed` (`att_embed`) keeps torch's default initialisation.
         for part in (self.encoder, self.words, self.decoder, self.generator):
             draw_xavier(part)

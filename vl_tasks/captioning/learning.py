@@ -70,8 +70,10 @@ class CaptionLearner:
         self._captions, self._first = encode_captions(self.learnt, self.words, config.max_words)
         self._statistics: CiderD | None = None
         if config.phase == "scst":
+            # A reference that fills all columns has no end, as in the original.
+            references = self._captions[:, : config.max_words]
             self._statistics = CiderD.build(
-                self._captions, self._first, len(self.words), end_counts=True
+                references, self._first, len(self.words), end_counts=True
             )
         self._begin()
         self.network.to(config.device)

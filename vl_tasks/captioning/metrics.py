@@ -136,8 +136,8 @@ def _check(predictions: Mapping[Key, str], references: Mapping[Key, Sequence[str
     without = [key for key in predictions if not references.get(key)]
     if without:
         raise UserError(
-            f"image {without[0]!r} and {len(without) - 1} others have no reference; add references "
-            "or remove the captions"
+            f"{len(without)} of {len(predictions)} images have no reference, such as {without[0]}; "
+            "add references or remove the captions"
         )
 
 

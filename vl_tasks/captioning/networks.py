@@ -20,7 +20,8 @@ class CaptionNetwork(nn.Module):
     def __init__(self, config: CaptionConfig, channels: int, vocabulary: int) -> None:
         super().__init__()
         self.scale = GridScale(channels)
-        self.captioner = Captioner(channels, vocabulary, config.captioner)
+        longest = max(config.max_words + 1, config.max_length)
+        self.captioner = Captioner(channels, vocabulary, config.captioner, longest)
         self.max_length = config.max_length
         self.banned = (vocabulary - 1,)  # the unknown word is never generated
         self.architecture = {"feature width": str(channels), "vocabulary size": str(vocabulary)}

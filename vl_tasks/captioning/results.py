@@ -68,8 +68,10 @@ def read_references(path: Path) -> dict[int, list[str]]:
 def read_any_references(path: Path) -> dict[int, list[str]]:
     """Read reference captions from a COCO annotations file or a file in Karpathy's format.
 
-    Errors are those of `read_references` and `vl_tasks.data.captions.read_captions`.
+    Images without captions, such as those of a secret split, have no references. Errors are those
+    of `read_references` and `vl_tasks.data.captions.read_captions`.
     """
     if b'"annotations"' in path.read_bytes():
         return read_references(path)
-    return {image.image_id: list(image.raw) for image in read_captions(path)}
+    images = read_captions(path, secret=True)
+    return {image.image_id: list(image.raw) for image in images if image.raw}

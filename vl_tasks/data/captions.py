@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from storage.errors import UserError
 from vl_tasks.data.documents import AnnotationError, read_document
 from vl_tasks.text.vocabulary import Vocabulary
 
@@ -116,8 +117,15 @@ def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int = MIN_CO
     """Build the vocabulary of captions.
 
     ImageCaptioning.pytorch counts over all splits, which gives its 9,487 words of COCO.
+
+    Raises:
+        UserError: No word is frequent enough.
     """
-    return Vocabulary.build((caption for image in images for caption in image.captions), min_count)
+    captions = (caption for image in images for caption in image.captions)
+    vocabulary = Vocabulary.build(captions, min_count)
+    if not vocabulary.words:
+        raise UserError(f"no word of the captions occurs {min_count} times; lower --min-count")
+    return vocabulary
 
 
 def encode_captions(

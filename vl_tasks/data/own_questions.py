@@ -110,9 +110,12 @@ def _read_csv(path: Path) -> list[_Record]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             reader = csv.DictReader(file, skipinitialspace=True, strict=True)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise UserError(f"{path}: its first line lacks {', '.join(missing)}; {REMEDY}")
+            wrong = [name for name in _COLUMNS if (reader.fieldnames or []).count(name) != 1]
+            if wrong:
+                raise UserError(
+                    f"{path}: its first line must name {', '.join(wrong)} once, separated by "
+                    f"commas; {REMEDY}"
+                )
             records = []
             for number, row in enumerate(reader):
                 values = [row[name] for name in _COLUMNS]

@@ -67,7 +67,7 @@ def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
     """
     lz4 = import_extra("lz4.frame", "formats", f"the text database {path}")
     decode = msgspec.msgpack.Decoder(_Text).decode
-    with LmdbFile(path) as file:
+    with _opened(path, remedy) as file:
         for number, key in enumerate(file.keys()):
             name = key.decode(errors="replace")
             try:
@@ -80,6 +80,13 @@ def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
                 (x for x in (text.id, text.older_id, text.image_id) if x is not None), None
             )
             yield UniterText(name, image, text.sentence1, text.sentence2, label)
+
+
+def _opened(path: Path, remedy: str) -> LmdbFile:
+    try:
+        return LmdbFile(path)
+    except UserError as error:
+        raise UserError(f"{error}; {remedy}") from error
 
 
 def _unpack(lz4: Any, raw: bytes) -> bytes:

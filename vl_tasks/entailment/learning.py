@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage import write_text
+from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.pairs import (
@@ -119,7 +120,14 @@ class EntailmentLearner:
         return inputs
 
     def _read(self, split: str, secret: bool = False) -> list[Hypothesis]:
-        return read_hypotheses(split_file(self.folder, split, ".jsonl", ".json", ".db"), secret)
+        path = split_file(self.folder, split, ".jsonl", ".json", ".db")
+        hypotheses = read_hypotheses(path, secret)
+        if not secret and all(one.label == UNLABELLED for one in hypotheses):
+            raise UserError(
+                f"{path}: no hypothesis has a label; train and evaluate on splits with labels, and "
+                "name a split without labels with --submit only"
+            )
+        return hypotheses
 
     def _pictures(self) -> dict[str, Path]:
         if not self.config.vision:

@@ -1,7 +1,8 @@
 """Region features of images, which openvqa's models use instead of grid features.
 
 A file of openvqa (bottom-up attention, "COCO_val2014_000000000042.jpg.npz") contains `x` (C, N): N
-regions, from 10 to 100, with C = 2048 features each.
+regions, from 10 to 100, with C = 2048 features each. A file of openai-clip-feature ("42.npz")
+contains `features` (N, C): the N = 49 grid cells of CLIP.
 """
 
 import re
@@ -33,8 +34,8 @@ class RegionSource:
 
     Args:
         files: Files by image id.
-        in_rows: Whether the files contain a region per row, as openvqa's files of GQA do; in those
-            of VQA v2, a region is a column.
+        in_rows: Whether `x` contains a region per row, as in openvqa's files of GQA; in those of
+            VQA v2, a region is a column.
     """
 
     metadata: Mapping[str, str] = MappingProxyType({"encoder": "regions"})
@@ -72,7 +73,9 @@ class RegionSource:
 
 
 def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
-    """Read the first 100 regions of an image, (N, C) float32; for `in_rows` see `RegionSource`.
+    """Read the features of an image, (N, C) float32; for `in_rows` see `RegionSource`.
+
+    Of openvqa's regions, the first 100 are read.
 
     Raises:
         OSError: The file cannot be opened.
@@ -84,12 +87,17 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
         raise FileNotFoundError(f"{path}: the file of regions does not exist; check its name")
     try:
         with np.load(path) as file:
-            features = np.asarray(file["x"], np.float32)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            name = "features" if "features" in file.files else "x"
+            features = np.asarray(file[name], np.float32)
+    # A TypeError: the file contains a single array, which is no archive.
+    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read as features ({error}); {_REMEDY}") from error
+    in_rows = in_rows or name == "features"
     if features.ndim != 2 or not features.size or not np.isfinite(features).all():
         form = "regions, features" if in_rows else "features, regions"
-        raise UserError(f"{path}: 'x' is not a finite matrix ({form}); {_REMEDY}")
+        raise UserError(f"{path}: {name!r} is not a finite matrix ({form}); {_REMEDY}")
+    if name == "features":
+        return features
     return (features if in_rows else features.T)[:MAX_REGIONS]
 
 

@@ -170,8 +170,8 @@ class QuestionConfig(FineTunableConfig):
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of MCAN and MoVie+MCAN."""
     regions: Path | None = None
-    """Folder of openvqa's bottom-up region features (one .npz per image), used instead of grid
-    features."""
+    """Folder of openvqa's bottom-up region features, or of openai-clip-feature's grids (one .npz
+    per image), used instead of images."""
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
     openvqa's layer normalisation."""

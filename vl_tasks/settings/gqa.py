@@ -59,7 +59,8 @@ GQA_TRAIN = 943_000  # balanced training questions
 def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
     """Build openvqa's MCAN preset (configs/gqa/mcan_SIZE.yml): 11 epochs, decays after 8 and 10.
 
-    The network and Adam are those of VQA; the warm-up of two epochs is a staircase, see `presets`.
+    The network and Adam are those of VQA. The stairs of the warm-up (openvqa/utils/optim.py) have
+    quarters of WARMUP_EPOCH + 1 = 3 epochs; the third of them already has the full rate.
     """
     vqa, epoch = VQA_PRESETS[f"mcan-{size}"], GQA_TRAIN // 64
     return GqaConfig(
@@ -79,7 +80,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
         optimiser=replace(
             vqa.optimiser,
             learning_rate=learning_rate,
-            warmup=2 * GQA_TRAIN // 64,
+            warmup=6 * GQA_TRAIN // (4 * 64),
             warmup_stairs=2,
             milestones=(8 * epoch, 10 * epoch),
         ),

@@ -132,7 +132,9 @@ def _listed(content: object) -> list[str]:
     if isinstance(content, list) and content and isinstance(content[0], dict):
         content = content[0]
     if isinstance(content, dict):
-        classes = {int(number): answer for answer, number in content.items()}
+        classes = {number: answer for answer, number in content.items()}
+        if not all(type(number) is int for number in classes):
+            raise UserError("a class is not a whole number")
         if sorted(classes) != list(range(len(content))):
             raise UserError("the classes are not numbered from 0 without gaps")
         content = [classes[number] for number in range(len(classes))]

@@ -17,6 +17,7 @@ from typing import Literal
 import tyro
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from storage.outputs import check_outputs
 
 
@@ -59,7 +60,10 @@ def main(arguments: Sequence[str]) -> None:
     results = {}
     for file in config.files:
         captions = read_results(file)
-        scores = evaluate_captions(captions, references, config.tokenizer, meteor, config.spice)
+        try:
+            scores = evaluate_captions(captions, references, config.tokenizer, meteor, config.spice)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from error
         results[str(file)] = asdict(scores)
         print(f"{file}: {scores.images} captions, tokenizer {scores.tokenizer}")
         for name, value in scores.scores.items():

@@ -10,7 +10,10 @@ from vl_tasks.captioning.decoding import (
     sample,
     write_greedily,
 )
+from vl_tasks.captioning.networks import CaptionNetwork
+from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import UnbiasedNorm
+from vl_tasks.settings.configs import CaptionConfig
 from vl_tasks.settings.network_sizes import CaptionerConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS
 
@@ -228,3 +231,13 @@ def test_positions_are_sinusoids():
     table = sinusoids(5, 8)
     assert table[0].tolist() == [0, 1] * 4
     assert table[3, 2].item() == pytest.approx(torch.tensor(3 / 10_000 ** (2 / 8)).sin().item())
+
+
+def test_captions_may_have_any_maximum_length():
+    torch.manual_seed(0)
+    config = CaptionConfig(captioner=CaptionerConfig(8, 8, 1, 2), max_length=600)
+    network = CaptionNetwork(config, 6, 9).eval()
+    with torch.no_grad():
+        network.captioner.generator.bias[0] = -99  # captions never end
+        grids = Grids(torch.zeros(1, 2, 6), torch.ones(1, 2, dtype=torch.bool), (1, 2))
+        assert network.write(grids, 1).shape == (1, 600)

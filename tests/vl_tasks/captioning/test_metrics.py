@@ -44,7 +44,7 @@ def test_known_values():
 def test_gaps_are_named():
     with pytest.raises(ValueError, match="no caption to score"):
         score_captions({}, {})
-    with pytest.raises(ValueError, match="image 7 and 0 others have no reference"):
+    with pytest.raises(ValueError, match="1 of 1 images have no reference, such as 7"):
         score_captions({7: "a dog"}, {8: ["a dog"]})
 
 

@@ -2,7 +2,12 @@ import json
 
 import pytest
 
-from vl_tasks.captioning.results import read_references, read_results, write_results
+from vl_tasks.captioning.results import (
+    read_any_references,
+    read_references,
+    read_results,
+    write_results,
+)
 
 
 def test_results_are_read_back(tmp_path):
@@ -38,3 +43,13 @@ def test_faults_are_named(tmp_path, text, complaint):
     path.write_text(text)
     with pytest.raises(ValueError, match=complaint):
         read_results(path)
+
+
+def test_images_without_captions_have_no_references(tmp_path):
+    path = tmp_path / "dataset_own.json"
+    images = [
+        {"filename": "1.jpg", "cocoid": 1, "split": "val", "sentences": [{"tokens": ["a", "dog"]}]},
+        {"filename": "2.jpg", "cocoid": 2, "split": "test"},
+    ]
+    path.write_text(json.dumps({"images": images}))
+    assert read_any_references(path) == {1: ["a dog"]}

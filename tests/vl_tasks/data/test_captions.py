@@ -104,3 +104,9 @@ def test_captions_are_encoded_as_token_ids(read):
     rows, first = encode_captions(images, vocabulary, max_words=2)
     assert rows.tolist() == [[1, 2, 0], [1, 2, 0], [1, 3, 0]]
     assert first.tolist() == [0, 2, 3]
+
+
+def test_a_vocabulary_without_words_is_refused(read):
+    images = read([_image(1)])
+    with pytest.raises(ValueError, match="no word of the captions occurs 99 times; lower --min-c"):
+        caption_vocabulary(images, 99)

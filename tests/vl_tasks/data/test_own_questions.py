@@ -40,7 +40,9 @@ def test_every_answer_of_a_question_has_the_full_score(tmp_path):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("image,question\na.jpg,why\n", "its first line lacks answer"),
+        ("image,question\na.jpg,why\n", "its first line must name answer once"),
+        ("image,question,answer,answer\na.jpg,a,b,c\n", "its first line must name answer once"),
+        ("image;question;answer\na.jpg;a;b\n", "its first line .*, separated by commas"),
         ("image,question,answer\n", "it contains no question"),
         ("image,question,answer\na.jpg,why?, \n", "record 0: its answer is blank"),
         ("image,question,answer\na.jpg,why?,x|\n", "record 0: one of its answers is blank"),

@@ -84,6 +84,12 @@ def test_damaged_records_are_named(database, value, problem):
 def test_an_empty_or_foreign_folder_is_named(database, tmp_path):
     with pytest.raises(ValueError, match="it contains no hypothesis"):
         read_hypotheses(database({}))
+    damaged = tmp_path / "ve_test.db"
+    damaged.write_bytes(bytes(5000))
+    with pytest.raises(
+        ValueError, match=r"ve_test\.db: not an LMDB file.*; download the file again"
+    ):
+        read_hypotheses(damaged)
     empty = tmp_path / "empty.db"
     empty.mkdir()
     with pytest.raises(FileNotFoundError, match=r"data\.mdb"):

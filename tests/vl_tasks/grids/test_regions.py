@@ -50,11 +50,24 @@ def test_errors_name_damaged_files(tmp_path):
         np.savez(path, **arrays)
         with pytest.raises(ValueError, match=r"1\.npz: 'x' is not a finite matrix"):
             read_regions(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros((3, 2)))
+    with pytest.raises(ValueError, match=r"1\.npz: cannot be read as features"):
+        read_regions(path)
     np.savez(path, y=np.zeros((3, 2)))
     with pytest.raises(ValueError, match=r"1\.npz: cannot be read as features"):
         read_regions(path)
     with pytest.raises(ValueError, match=r"photo\.jpg: this model uses region features"):
         read_regions(tmp_path / "photo.jpg")
+
+
+def test_grids_of_openai_clip_feature_are_read(tmp_path):
+    """Its `clip_visual_feats.py` writes features (N, C) and g_feature (1, 512)."""
+    cells = np.random.default_rng(0).normal(size=(196, 6)).astype(np.float32)
+    np.savez(tmp_path / "42.npz", features=cells, g_feature=np.zeros((1, 512)))
+    files = find_regions(tmp_path, {42: "question_id 1"})
+    for in_rows in (False, True):
+        np.testing.assert_array_equal(RegionSource(files, in_rows).batch([42]).features[0], cells)
 
 
 def test_widths_must_agree(tmp_path):
