@@ -1,5 +1,6 @@
 """Conversion of CLIPs between transformers (CLIPModel, ViT only) and open_clip."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from encoders.weights.local_dir import WEIGHTS_FILE, read_config
 from encoders.weights.model_building import check_fit
 from encoders.weights.model_config import check_model_config, check_preprocess_config
 from encoders.weights.weight_files import read_weights
+from storage import write_text
 from storage.errors import UserError
 from storage.hugging_face import check_folder, reading
 from storage.json_files import read_json_object
@@ -39,6 +41,7 @@ _NAMES = (
 _TRANSPOSED = ("visual.proj", "text_projection")
 _QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
 _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
+_RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records
 _REMEDY = "write the folder again with CLIPModel.save_pretrained"
 
 
@@ -112,11 +115,12 @@ def read_transformers_clip(
 
 
 def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
-    """Convert a folder in open_clip's local-dir format to a CLIPModel of transformers.
+    """Convert a folder in open_clip's local-dir format to a CLIPModel and its image processor.
 
     Raises:
         FileNotFoundError: A file of the source is missing.
-        UserError: The source is a file, or its image tower is not a plain ViT.
+        UserError: The source is a file, or transformers does not support its image tower or its
+            preprocessing.
     """
     from transformers import CLIPConfig, CLIPModel
 
@@ -126,7 +130,7 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
             f"{source}: a file, not a folder in open_clip's format; convert it to a folder with "
             "clipnav convert-openai-clip --output FOLDER first"
         )
-    model, _ = read_config(source)
+    model, preprocessing = read_config(source)
     weights, _ = read_weights(source / WEIGHTS_FILE)
     if "visual.proj" not in weights or "text_projection" not in weights:
         raise UserError(
@@ -134,6 +138,7 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
         )
     check_fit(model, weights, str(source))
     vision, text = model["vision_cfg"], model["text_cfg"]
+    processor = _image_processor(preprocessing, vision["image_size"], source)
     activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
     head_width = vision.get("head_width", 64)
     config = CLIPConfig(
@@ -159,6 +164,7 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
         {name: tensor.float() for name, tensor in to_transformers(weights).items()}
     )
     converted.save_pretrained(folder)
+    write_text(Path(folder) / _PREPROCESSOR, json.dumps(processor, indent=2) + "\n")
 
 
 def _renamed(name: str, old: int, new: int) -> str:
@@ -228,4 +234,37 @@ def _preprocessing(folder: Path) -> dict[str, Any]:
     names = {"image_mean": "mean", "image_std": "std"}
     preprocessor = read_json_object(path, _REMEDY)
     config = {names[key]: value for key, value in preprocessor.items() if key in names}
+    resample = preprocessor.get("resample")
+    if resample is not None:
+        kinds = (kind for kind, number in _RESAMPLING.items() if number == resample)
+        config["interpolation"] = next(kinds, f"resample {resample!r}")
     return check_preprocess_config(config, str(path))
+
+
+def _image_processor(
+    preprocessing: Mapping[str, Any], image_size: int, source: Path
+) -> dict[str, Any]:
+    """Return the configuration of transformers' CLIPImageProcessor."""
+    from open_clip.transform import PreprocessCfg
+
+    config = PreprocessCfg(**preprocessing)
+    if config.resize_mode != "shortest" or config.interpolation not in _RESAMPLING:
+        raise UserError(
+            f"{source}: transformers does not support its preprocessing, resize mode "
+            f"{config.resize_mode!r} with interpolation {config.interpolation!r}; give a CLIP that "
+            "resizes the shorter side"
+        )
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": image_size},
+        "resample": _RESAMPLING[config.interpolation],
+        "do_center_crop": True,
+        "crop_size": {"height": image_size, "width": image_size},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(config.mean),
+        "image_std": list(config.std),
+    }

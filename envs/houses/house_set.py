@@ -168,9 +168,24 @@ def _navigation(spec: HouseSpec, rebuild: Rebuild, cached: Path) -> Json:
     if rebuild == "houses" or not is_saved(spec, cache):
         ensure_house(spec, cache, rebuild=rebuild == "houses")
     elif rebuild == "nothing" and cached.exists() and _is_newer(cached, side_file):
-        return read_json(cached, "delete it; the next run builds it again")
+        return _read_navigation(cached, set_of(spec.scan))
     navigation = navigate(load_house(spec.scan, cache))
     write_text(cached, json_text(navigation))
+    return navigation
+
+
+def _read_navigation(path: Path, house_set: HouseSet) -> Json:
+    """Read the result of `navigate` from the cache.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    remedy = "delete it; the next run builds it again"
+    navigation = read_json(path, remedy)
+    kinds = {"connectivity": list, "rxr": dict, **dict.fromkeys(house_set.splits, list)}
+    for key, kind in kinds.items():
+        if not (isinstance(navigation, dict) and isinstance(navigation.get(key), kind)):
+            raise UserError(f"{path}: damaged, it has no {kind.__name__} '{key}'; {remedy}")
     return navigation
 
 
@@ -265,8 +280,8 @@ def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
     known = list(house_set.specs)
     scans: list[str] = []
     for name in names:
-        first, _, last = name.partition("-")
-        last = last or first
+        first, dash, last = name.partition("-")
+        last = last if dash else first
         for end in (first, last):
             if end not in known:
                 raise UserError(_unknown(end, house_set))

@@ -68,10 +68,10 @@ def centre_cropped(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         (height, width, 3) uint8.
     """
     height, width = picture.shape[:2]
-    scale = max(size) / min(height, width)
+    shorter = min(height, width)
     # Sizes are truncated instead of rounded, as in torchvision.
     resized = Image.fromarray(np.ascontiguousarray(picture)).resize(
-        (int(width * scale), int(height * scale)), Image.Resampling.BICUBIC
+        (width * max(size) // shorter, height * max(size) // shorter), Image.Resampling.BICUBIC
     )
     left, top = round((resized.width - size[1]) / 2), round((resized.height - size[0]) / 2)
     return np.asarray(resized.crop((left, top, left + size[1], top + size[0])))

@@ -18,6 +18,7 @@ from envs.houses.building.house import house_cache_dir, is_saved
 from envs.houses.building.sets import set_of
 from envs.houses.meshes.scene import ObjectInfo
 from storage import atomic_write, write_text
+from storage.errors import UserError, in_one_line
 from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import run_jobs
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "house.json"  # in the folder of a house, written last
 POSITION_TAG = 51
+_REMEDY = "delete its folder; the next run renders it again"
 _FARTHEST = 60.0  # maximum depth in metres, so that the sky's infinite depth is not in means
 
 
@@ -153,21 +155,30 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
 
 
 def read_pictures(folder: Path) -> HousePictures:
-    """Memory-map the arrays that `render_houses` wrote."""
-    description = read_json(
-        folder / DESCRIPTION, "delete its folder; the next run renders it again"
-    )
-    arrays: dict[str, Any] = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r")
-        for name in ("rgb", "object_id", "depth")
-    }
-    return HousePictures(
-        scan=description["scan"],
-        viewpoints=description["viewpoints"],
-        objects=tuple(map(ObjectInfo.from_dict, description["objects"])),
-        room_kinds=tuple(description["room_kinds"]),
-        **arrays,
-    )
+    """Memory-map the arrays that `render_houses` wrote.
+
+    Raises:
+        UserError: A file is damaged or missing.
+    """
+    description = read_json(folder / DESCRIPTION, _REMEDY)
+    try:
+        arrays: dict[str, Any] = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r")
+            for name in ("rgb", "object_id", "depth")
+        }
+        pictures = HousePictures(
+            scan=description["scan"],
+            viewpoints=description["viewpoints"],
+            objects=tuple(map(ObjectInfo.from_dict, description["objects"])),
+            room_kinds=tuple(description["room_kinds"]),
+            **arrays,
+        )
+        shapes = {pictures.rgb.shape[:-1], pictures.object_id.shape, pictures.depth.shape}
+        if len(shapes) > 1:
+            raise UserError(f"arrays of different shapes {sorted(shapes)}")
+    except (AttributeError, EOFError, LookupError, OSError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: damaged ({in_one_line(error)}); {_REMEDY}") from error
+    return pictures
 
 
 def _write_description(folder: Path, house: House, viewpoints: int) -> None:

@@ -22,6 +22,7 @@ from encoders.clip import ClipEncoder
 from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE
 from encoders.weights.openai_weights import read_openai_weights, write_clip
 from encoders.weights.transformers_weights import read_transformers_clip, write_transformers_clip
+from storage.errors import UserError
 from storage.hugging_face import load_hugging_face_tokenizer, load_text_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -74,7 +75,7 @@ def survive(damaged_versions, tmp_path: Path):
             try:
                 read(folder)
                 outcomes["read"] += 1
-            except (ValueError, OSError) as error:
+            except (UserError, OSError) as error:
                 message = str(error)
                 assert str(folder) in message, (damage, message)
                 assert "\n" not in message, (damage, message)
@@ -95,13 +96,13 @@ def encode(folder: Path) -> None:
 @pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
 def test_damaged_open_clip_folders(file: str, survive, tiny_clip: Path):
     outcomes = survive(tiny_clip, file, encode)
-    assert outcomes["ValueError"]
+    assert outcomes["UserError"]
 
 
 @pytest.mark.parametrize("file", ["text/config.json", "tokenizer.json", "tokenizer_config.json"])
 def test_damaged_text_towers(file: str, survive, multilingual_clip: Path):
     outcomes = survive(multilingual_clip, file, encode)
-    assert outcomes["ValueError"]
+    assert outcomes["UserError"]
 
 
 def test_damaged_weights_for_a_name(survive, tiny_transformer: Path, tmp_path: Path):
@@ -113,7 +114,7 @@ def test_damaged_weights_for_a_name(survive, tiny_transformer: Path, tmp_path: P
     def read(folder: Path) -> None:
         ClipEncoder.load("tiny-damaged", str(folder / WEIGHTS_FILE), "fp32", "cpu").pooled(IMAGE)
 
-    assert survive(tiny_transformer, WEIGHTS_FILE, read)["ValueError"]
+    assert survive(tiny_transformer, WEIGHTS_FILE, read)["UserError"]
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_damaged_openai_files(file: str, survive, openai_files: Path):
         weights, _ = read_openai_weights(folder / file)
         write_clip(weights, folder / "out", source=str(folder / file))
 
-    assert survive(openai_files, file, read)["ValueError"]
+    assert survive(openai_files, file, read)["UserError"]
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "preprocessor_config.json"])
@@ -159,7 +160,7 @@ def test_damaged_transformers_clips(file: str, survive, openai_files: Path):
         weights, config, preprocessing = read_transformers_clip(folder)
         write_clip(weights, folder / "out", config, preprocessing, str(folder))
 
-    assert survive(openai_files / "transformers", file, read)["ValueError"]
+    assert survive(openai_files / "transformers", file, read)["UserError"]
 
 
 @pytest.mark.parametrize(
@@ -170,4 +171,4 @@ def test_damaged_text_models(file: str, survive, tiny_text_model: Path):
         ids = load_hugging_face_tokenizer(str(folder))("a red sofa")["input_ids"]
         load_text_model(str(folder))(torch.tensor([ids]))
 
-    assert survive(tiny_text_model, file, read)["ValueError"]
+    assert survive(tiny_text_model, file, read)["UserError"]

@@ -18,6 +18,7 @@ from encoders.weights.transformers_weights import (
     read_transformers_clip,
     write_transformers_clip,
 )
+from storage.errors import UserError
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
 VISION = {
@@ -171,6 +172,32 @@ def test_conversion_to_and_from_transformers_keeps_the_outputs(tmp_path: Path):
     np.testing.assert_array_equal(back.pooled(random_images()), encoder.pooled(random_images()))
     restored = from_transformers(exported.state_dict())
     assert restored.keys() == model.state_dict().keys()
+
+
+def test_conversion_to_and_from_transformers_keeps_the_preprocessing(tmp_path: Path):
+    from transformers import CLIPImageProcessor
+
+    own = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.25], "interpolation": "bilinear"}
+    write_clip(openai_model("vit").state_dict(), tmp_path / "own", preprocessing=own)
+    write_transformers_clip(tmp_path / "own", tmp_path / "transformers")
+    assert read_transformers_clip(tmp_path / "transformers")[2] == own
+    ramp = np.linspace(0, 255, 150 * 100 * 3).reshape(150, 100, 3).astype(np.uint8)
+    processor = CLIPImageProcessor.from_pretrained(tmp_path / "transformers")
+    pixels = processor(ramp, return_tensors="pt")["pixel_values"]
+    preparation = ClipEncoder.load(str(tmp_path / "own"), device="cpu").preparation
+    (batch,) = preparation.batches([ramp], None, "center_crop")
+    torch.testing.assert_close(pixels, batch.pixels, rtol=0, atol=0.05)
+
+    settings = tmp_path / "transformers/preprocessor_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "resample": 1}))
+    with pytest.raises(UserError, match=r"preprocessor_config\.json: .*interpolation is .*1"):
+        read_transformers_clip(tmp_path / "transformers")
+    write_clip(
+        openai_model("vit").state_dict(), tmp_path / "squash", None, {"resize_mode": "squash"}
+    )
+    with pytest.raises(UserError, match="squash"):
+        write_transformers_clip(tmp_path / "squash", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_must_be_converted_to_a_folder_first(tmp_path: Path):

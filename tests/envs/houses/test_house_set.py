@@ -31,6 +31,7 @@ from envs.houses.materials import textures
 from envs.panoramas import ray_tracer
 from envs.worlds import world_files
 from storage import file_sha256
+from storage.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,8 @@ def test_ranges_of_scans_are_expanded():
     ]
     with pytest.raises(ValueError, match="no built-in house 'house_99'"):
         expand_scans(["house_01-house_99"])
+    with pytest.raises(ValueError, match="no built-in house ''"):
+        expand_scans(["house_01-"])
     with pytest.raises(ValueError, match="write house_02-house_04"):
         expand_scans(["house_04-house_02"])
 
@@ -200,6 +203,10 @@ def test_a_run_resumes_an_interrupted_one(tmp_path, monkeypatch):
         ValueError, match=r"house_03\.navigation\.json: not valid JSON .* delete it"
     ):
         build_navigation(spec)
+    for other in ("[]", '{"connectivity": []}', text.replace('"val_seen"', '"test"')):
+        kept.write_text(other)
+        with pytest.raises(UserError, match=r"house_03\.navigation\.json: damaged, .*; delete it"):
+            build_navigation(spec)
     kept.write_text(text)
     # A cached graph that is older than its house is built again.
     side_file = next(tmp_path.rglob("house_03.json"))

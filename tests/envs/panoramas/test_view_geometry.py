@@ -52,12 +52,16 @@ def test_both_geometries_agree_except_for_swapped_channels(cut):
     assert np.abs(right[..., 1].astype(int) - legacy[..., 1]).max() <= 3
 
 
-@pytest.mark.parametrize("shape", [(480, 640), (640, 480), (50, 77), (56, 56)])
-def test_cropping_equals_torchvision(shape: tuple[int, int]):
+# 492 / 480 is rounded down as a float, so that 480 times it is less than 492.
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [((480, 640), 56), ((640, 480), 56), ((50, 77), 56), ((56, 56), 56), ((480, 640), 492)],
+)
+def test_cropping_equals_torchvision(shape: tuple[int, int], side: int):
     picture = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
-    resize = transforms.Resize(SIZE[0], transforms.InterpolationMode.BICUBIC)
-    expected = transforms.CenterCrop(SIZE)(resize(Image.fromarray(picture)))
-    assert np.array_equal(centre_cropped(picture, SIZE), np.asarray(expected))
+    resize = transforms.Resize(side, transforms.InterpolationMode.BICUBIC)
+    expected = transforms.CenterCrop(side)(resize(Image.fromarray(picture)))
+    assert np.array_equal(centre_cropped(picture, (side, side)), np.asarray(expected))
 
 
 def test_metadata_is_empty_for_square_views():

@@ -15,6 +15,7 @@ from envs.houses.rendering import training_panoramas
 from envs.houses.rendering.training_panoramas import DESCRIPTION, render_houses
 from envs.houses.shell.assembly import scene_of_fixtures
 from envs.houses.shell.fixture import Fixture
+from storage.errors import UserError
 
 SCAN = "house_00"
 
@@ -78,3 +79,33 @@ def test_panoramas_are_rendered_again_after_a_change_of_graph_or_house(
     assert isinstance(MINI.specs, dict)
     monkeypatch.setitem(MINI.specs, SCAN, HouseSpec(SCAN, plan_seed=77, style_seed=78))
     assert render()[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rgb.npy", b""),
+        ("rgb.npy", b"not an array"),
+        ("rgb.npy", None),
+        ("depth.npy", 200),
+        ("object_id.npy", np.zeros((1, 4, 8), np.int16)),
+        (DESCRIPTION, b"{}"),
+        (DESCRIPTION, b"[1]"),
+    ],
+)
+def test_damaged_panoramas_are_refused_with_their_folder_and_the_remedy(
+    render, tmp_path, name, content
+):
+    render()
+    (folder,) = (tmp_path / "panoramas").iterdir()
+    path = folder / name
+    if content is None:
+        path.unlink()
+    elif isinstance(content, int):
+        path.write_bytes(path.read_bytes()[:content])
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
+    with pytest.raises(UserError, match=rf"{folder.name}: damaged .*; delete its folder"):
+        render()

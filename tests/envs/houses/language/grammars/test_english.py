@@ -2,6 +2,7 @@ import pytest
 
 from envs.houses.language.acts import Act, Mention
 from envs.houses.language.grammars.english import english
+from envs.houses.language.grammars.lexicon import load_lexicon
 
 
 def _render(tag, act, pattern, variant=0):
@@ -29,6 +30,18 @@ def test_verbs_agree_in_number():
     many = Act("see", mention=Mention("chair", "red", plural=True), side="ahead")
     assert _render("en-US", one, pattern) == "there is a red chair in front of you"
     assert _render("en-US", many, pattern) == "there are red chairs in front of you"
+
+
+def test_plurals_of_nouns_are_spelt_regularly():
+    irregular = {"chest of drawers": "chests of drawers"}
+    endings = (("lf", "lves"), ("ey", "eys"), ("y", "ies"), ("ch", "ches"), ("x", "xes"))
+    for wordings in load_lexicon("english")["nouns"].values():
+        for singular, plural in (pair for pairs in wordings.values() for pair in pairs):
+            ending, replaced = next(
+                ((end, new) for end, new in endings if singular.endswith(end)), ("", "s")
+            )
+            expected = singular.removesuffix(ending) + replaced
+            assert plural == irregular.get(singular, expected)
 
 
 def test_ordinals_precede_colours():
