@@ -13,6 +13,7 @@ from training.settings import (
     check_effects,
     check_minutes,
     check_numbers,
+    check_selection,
     check_splits,
     idle_training_settings,
 )
@@ -78,12 +79,7 @@ class RepresentationTrainConfig:
             if not getattr(self, name):
                 raise UserError(f"--{name.replace('_', '-')} 0: must be greater than 0")
         check_minutes(self.minutes)
-        check_splits(self, ("evaluation_splits",))
-        if self.select_by not in self.evaluation_splits:
-            raise UserError(
-                f"--select-by {self.select_by}: not among --evaluation-splits "
-                f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
-            )
+        check_selection(self)
 
 
 @dataclass(frozen=True)
