@@ -69,10 +69,6 @@ def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> Langu
     encoder = config.encoder
     if encoder.model is not None:
         text = hugging_face_model(encoder.model)
-        pooler = getattr(text.network, "pooler", None)
-        if pooler is not None:
-            # Its output is unused, but DistributedDataParallel waits for every gradient.
-            pooler.requires_grad_(False)
         longest = getattr(text.network.config, "max_position_embeddings", None)
         if longest is not None and longest < config.max_instruction_length:
             raise UserError(
