@@ -8,7 +8,8 @@ import torch
 
 from agents.acting.action_scores import ActionScorer
 from agents.acting.evaluation import Evaluation, Pose, by_length, evaluate, score_walks
-from agents.acting.follower_agent import FollowerAgent, empty_instructions
+from agents.acting.follower_agent import FollowerAgent
+from agents.acting.instructions import empty_instructions
 from agents.acting.reranking import (
     RankedPath,
     Weighting,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from agents.acting.action_scores import ActionScorer
-from agents.acting.follower_agent import empty_instructions
+from agents.acting.instructions import empty_instructions
 from agents.acting.rollout import STOP, Observation
 from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Decision
