@@ -4,18 +4,16 @@ Source: jialuli-luka/CLEAR, `r2r_src/mbert.py`. Letters in shapes: B instruction
 width of an embedding.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from agents.clear.settings import LanguageConfig, LanguageEncoderConfig
+from agents.clear.settings import LanguageConfig, LanguageEncoderConfig, Pooling
 from agents.envdrop.encoders import PAD
 from agents.envdrop.pretrained import TextModel, hugging_face_model
 from envs.tokenizers import Tokenizer
 from storage.errors import UserError
-
-Pooling = Literal["mean", "first"]
 
 
 class LanguageRepresentation(nn.Module):

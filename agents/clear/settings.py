@@ -20,6 +20,8 @@ from training.settings import (
 from training.tracking import TrackerName
 
 ClearRecipe = Literal["clear"]
+PairRule = Literal["any", "same-language", "other-language"]
+Pooling = Literal["mean", "first"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class LanguageEncoderConfig:
     """Width of the feed-forward networks."""
     dropout: float = 0.1
     """Dropout rate of the encoder."""
-    pooling: Literal["mean", "first"] = "mean"
+    pooling: Pooling = "mean"
     """Embedding of an instruction: the mean of its hidden states, or the state of the first token
     (CLEAR: first)."""
 
@@ -137,7 +139,7 @@ class LanguageConfig(RepresentationTrainConfig):
     """Dataset of instructions."""
     languages: tuple[str, ...] = ()
     """Languages of the instructions (rxr: en, hi, te); all languages by default."""
-    partner: Literal["any", "same-language", "other-language"] = "any"
+    partner: PairRule = "any"
     """Partner of an instruction: any other instruction of the path, one in the same language, or
     one in another language."""
     symmetric: bool = True
