@@ -106,9 +106,7 @@ def _measure(config: LanguageModelsConfig, url: str, folder: Path, pictures: str
     bodies = BodyMaker("any", experiment.pictures, settings.sampling)
     with tempfile.TemporaryDirectory(dir=folder) as cache:
         spending = Spending(settings.budget)
-        model = ServerModel(
-            url, "any", bodies, ReplyCache(Path(cache)), spending, settings.server, 1
-        )
+        model = ServerModel(url, bodies, ReplyCache(Path(cache)), spending, settings.server, 1)
         start = time.process_time()
         finished = walk_concurrently(experiment.maker, model, 1, lambda walk: None)
         spent = time.process_time() - start

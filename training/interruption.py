@@ -7,10 +7,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-_SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-)  # schedulers send SIGTERM before SIGKILL
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # schedulers send SIGTERM before SIGKILL
 
 
 class Stopped(SystemExit):

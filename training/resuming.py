@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tyro
 
@@ -30,10 +30,26 @@ def early_value(arguments: Sequence[str], name: str) -> str | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     # nargs="?": the parser of all flags reports a missing value.
     parser.add_argument(f"--{name}", dest="value", nargs="?")
-    return parser.parse_known_args([with_hyphens(word) for word in arguments])[0].value
+    return parser.parse_known_args([_with_hyphens(word) for word in arguments])[0].value
 
 
-def with_hyphens(word: str) -> str:
+def early_choice(
+    arguments: Sequence[str], name: str, choices: Any, default: str | None = None
+) -> Any:
+    """Return the value of a flag that has choices, as `early_value` does.
+
+    Args:
+        arguments: Arguments of the command line.
+        name: Name of the flag, without "--".
+        choices: The choices, a Literal. The parser of all flags refuses any other value, with the
+            list of choices.
+        default: Returned if the flag or its value is missing, or the value is none of the choices.
+    """
+    value = early_value(arguments, name)
+    return value if value in get_args(choices) else default
+
+
+def _with_hyphens(word: str) -> str:
     """Return a word of a command line with hyphens in the name of a flag, as in --help."""
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value if word.startswith("--") else word

@@ -230,6 +230,20 @@ def check_splits(settings: Any, names: Iterable[str]) -> None:
             raise UserError(f"{flag} {' '.join(splits)}: names a split twice; name it once")
 
 
+def check_selection(settings: Any) -> None:
+    """Check the evaluation splits, and that one of them selects the best weights.
+
+    Raises:
+        UserError: As in `check_splits`, or --select-by is none of them.
+    """
+    check_splits(settings, ("evaluation_splits",))
+    if settings.select_by not in settings.evaluation_splits:
+        raise UserError(
+            f"--select-by {settings.select_by}: not among --evaluation-splits "
+            f"{' '.join(settings.evaluation_splits)}; add it there, or select by another split"
+        )
+
+
 def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
     """Check that dropout rates are in [0, 1).
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from agents.acting.decisions import ActionSource, DecisionRecord, Decisions
+from agents.acting.instructions import empty_instructions
 from agents.acting.rollout import STOP, Agent, Observation, RolloutResult, walk
 from agents.acting.visits import add_visits
 from agents.envdrop.critic import Critic
-from agents.envdrop.encoders import PAD, Context, State
+from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Decision, Follower
 from agents.envdrop.visual import PanoramaView, VisualNoise
 from envs.navigation.device_features import DeviceFeatures
@@ -185,9 +186,3 @@ def rollout(
 def scan_indices(scans: np.ndarray) -> np.ndarray:
     """Return an index (B,) for each building of a batch, from 0, given the names (B,)."""
     return np.unique(scans.astype(str), return_inverse=True)[1]
-
-
-def empty_instructions(tokens: np.ndarray) -> np.ndarray:
-    """Return the first (BOS) and last token (EOS) of instructions (B, L) as (B, 2)."""
-    length = (tokens != PAD).sum(1)
-    return np.stack([tokens[:, 0], tokens[np.arange(len(tokens)), length - 1]], 1)

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from envs.base.chosen_episodes import start_episodes
+from envs.base.vector_env import Observation
 from envs.navigation.vector_env import VlnVectorEnv
-
-Observation = dict[str, np.ndarray]
 
 STOP = 0
 

@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from agents.acting.action_scores import ActionScorer
 from agents.acting.rollout import STOP, Observation
-from agents.acting.visits import add_visits, pad_histories
-from agents.envdrop.encoders import Context, State
-from agents.envdrop.follower import Decision, Follower
-from agents.envdrop.visual import PanoramaView
+from agents.envdrop.encoders import State
+from agents.envdrop.follower import Follower
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
 
@@ -124,7 +123,8 @@ class Searcher:
         tokens: np.ndarray,
         starts: Sequence[Position],
     ) -> None:
-        self._follower, self._features, self._world = follower, features, world
+        self._world = world
+        self._scorer = ActionScorer(follower, features, world)
         self._device = next(follower.parameters()).device
         ids = torch.from_numpy(np.ascontiguousarray(tokens)).to(self._device)
         self._context, first = follower.encoder(ids)
@@ -157,10 +157,7 @@ class Searcher:
 
     def _expand(self, partials: Sequence[_PartialPath]) -> list[tuple[_PartialPath, np.ndarray]]:
         rows = torch.tensor([partial.row for partial in partials], device=self._device)
-        log_probs, decision = score_actions(
-            self._follower,
-            self._features,
-            self._world,
+        log_probs, decision = self._scorer.score(
             np.array([partial.positions[-1].node for partial in partials]),
             np.array([partial.positions[-1].view for partial in partials]),
             [[position.node for position in partial.positions] for partial in partials],
@@ -173,44 +170,6 @@ class Searcher:
                 partials, decision.state.split(), log_probs, strict=True
             )
         ]
-
-
-def score_actions(
-    follower: Follower,
-    features: DeviceFeatures,
-    world: NavWorld,
-    nodes: np.ndarray,
-    views: np.ndarray,
-    ways: Sequence[Sequence[int]],
-    context: Context,
-    state: State,
-    sharpness: float = 1.0,
-) -> tuple[np.ndarray, Decision]:
-    """Score the actions of R agents at any nodes, without walking there.
-
-    Args:
-        follower: Follower in evaluation mode.
-        features: Features of the world.
-        world: World of the nodes.
-        nodes: (R,) nodes.
-        views: (R,) views 0..35 that the agents face there.
-        ways: Nodes from the start to each, inclusive.
-        context: Encoded instructions.
-        state: Decoder states on arrival.
-        sharpness: Factor of the logits.
-
-    Returns:
-        (R, K) float64 log-probabilities of the actions, and the decisions, which contain the next
-        states.
-    """
-    width = 1 + int(np.flatnonzero(world.mask[nodes].any(0))[-1])
-    view = PanoramaView(*features.gather(nodes, views, width))
-    if follower.visit_features:
-        view = add_visits(view, pad_histories(ways), world.targets)
-    decision = follower.decide(view, context, state)
-    # float64, so that sums over a path do not depend on the order of a batch.
-    log_probs = torch.log_softmax(sharpness * decision.scores.double(), 1)
-    return log_probs.cpu().numpy(), decision
 
 
 def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[SearchResult]:

@@ -1,7 +1,7 @@
 """Command lines of the trainings of both representations."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from agents.clear.settings import (
     ClearRecipe,
@@ -14,7 +14,7 @@ from agents.clear.settings import (
 )
 from envs.worlds import World
 from storage.errors import UserError
-from training.resuming import early_value, parse_run
+from training.resuming import early_choice, parse_run
 
 Config = TypeVar("Config", bound=RepresentationTrainConfig)
 
@@ -64,20 +64,13 @@ def _parse(
         FileNotFoundError: --resume does not name a run.
         UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-
-    def chosen() -> Config:
-        world, recipe = early_value(arguments, "world"), early_value(arguments, "preset")
-        # The parser of all flags refuses a value outside the choices, with the list of choices.
-        return defaults(
-            world if world in get_args(World) else "houses",  # type: ignore[arg-type]
-            recipe if recipe in get_args(ClearRecipe) else None,  # type: ignore[arg-type]
-        )
-
+    world = early_choice(arguments, "world", World, "houses")
+    recipe = early_choice(arguments, "preset", ClearRecipe)
     return parse_run(
         kind,
         arguments,
         description,
-        defaults=chosen,
+        defaults=lambda: defaults(world, recipe),
         idle=idle_settings,
         may_change=_MAY_CHANGE,
     )

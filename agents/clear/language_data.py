@@ -1,19 +1,18 @@
 """Instructions of one path as pairs, for contrastive learning and for retrieval."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from agents.clear.settings import PairRule
 from envs.episodes import Episode, base_language
 from envs.tokenizers import Tokenizer
 from storage.errors import UserError
 from training.batches import BucketedBatchOrder
-
-PairRule = Literal["any", "same-language", "other-language"]
 
 _BUCKET = 16  # batches among which paths are sorted by length
 _PARTNERS = 61  # stream of random numbers
@@ -67,10 +66,7 @@ class PathInstructions:
             raise UserError(f"--languages {missing[0]}: no such instruction; choose from {known}")
         texts = [tokenizer.encode(episode.instruction, length) for episode in self.episodes]
         self.tokens = torch.from_numpy(np.stack(texts))
-        groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-        for index, episode in enumerate(self.episodes):
-            groups.setdefault((episode.scan, episode.path), []).append(index)
-        self.paths = list(groups.values())
+        self.paths = _by_path(self.episodes)
 
     def partners(self, path: int, anchor: int, rule: PairRule) -> list[int]:
         """Return the instructions of a path that may be the partner of one of them.
@@ -187,12 +183,10 @@ class PartnerInstructions:
 
     def __init__(self, episodes: Sequence[Episode], tokens: np.ndarray) -> None:
         self._tokens = tokens
-        groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-        for index, episode in enumerate(episodes):
-            groups.setdefault((episode.scan, episode.path), []).append(index)
+        groups = _by_path(episodes)
         self._choices = {
             episodes[index].instr_id: [other for other in group if other != index] or [index]
-            for group in groups.values()
+            for group in groups
             for index in group
         }
         if len(groups) == len(episodes):
@@ -220,3 +214,11 @@ class PartnerInstructions:
 
 def _has_language(episode: Episode, languages: Sequence[str]) -> bool:
     return episode.language in languages or base_language(episode.language) in languages
+
+
+def _by_path(episodes: Sequence[Episode]) -> list[list[int]]:
+    """Return the indices of the episodes of each path, in the order of first occurrence."""
+    groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for index, episode in enumerate(episodes):
+        groups.setdefault((episode.scan, episode.path), []).append(index)
+    return list(groups.values())

@@ -4,18 +4,16 @@ Source: jialuli-luka/CLEAR, `r2r_src/mbert.py`. Letters in shapes: B instruction
 width of an embedding.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from agents.clear.settings import LanguageConfig, LanguageEncoderConfig
+from agents.clear.settings import LanguageConfig, LanguageEncoderConfig, Pooling
 from agents.envdrop.encoders import PAD
 from agents.envdrop.pretrained import TextModel, hugging_face_model
 from envs.tokenizers import Tokenizer
 from storage.errors import UserError
-
-Pooling = Literal["mean", "first"]
 
 
 class LanguageRepresentation(nn.Module):
@@ -69,10 +67,6 @@ def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> Langu
     encoder = config.encoder
     if encoder.model is not None:
         text = hugging_face_model(encoder.model)
-        pooler = getattr(text.network, "pooler", None)
-        if pooler is not None:
-            # Its output is unused, but DistributedDataParallel waits for every gradient.
-            pooler.requires_grad_(False)
         longest = getattr(text.network.config, "max_position_embeddings", None)
         if longest is not None and longest < config.max_instruction_length:
             raise UserError(

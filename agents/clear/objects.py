@@ -19,6 +19,7 @@ from storage.json_files import read_bytes
 OBJECTS_FILE = "objects_27.json"
 _MOST_BYTES = 1 << 31
 _REMEDY = "name a file in the form {scan: {viewpoint: {view: [27 numbers]}}}"
+_PANORAMA_WIDTH = 384  # columns of the panoramas that are rendered
 _VIEW_SIZE = 64  # pixels of a view in which objects are counted
 
 # Names in the style of Matterport3D's mpcat40. The released code does not name its 27 classes; only
@@ -66,14 +67,13 @@ def class_of(category: str) -> int | None:
     return _CLASS_OF.get(category, NUM_CLASSES - 1)
 
 
-def house_objects(viewpoints: Iterable[tuple[str, str]], width: int = 384) -> ObjectClasses:
+def house_objects(viewpoints: Iterable[tuple[str, str]]) -> ObjectClasses:
     """Return the classes of the objects in all views of viewpoints of the built-in houses.
 
     They are read from object-id images; houses that are missing in the cache are built.
 
     Args:
         viewpoints: Scan and viewpoint, the viewpoints of a scan one after the other.
-        width: Number of columns of the panoramas that are rendered.
 
     Raises:
         UnknownNameError: A scan is not a built-in house, or has no such viewpoint.
@@ -81,7 +81,7 @@ def house_objects(viewpoints: Iterable[tuple[str, str]], width: int = 384) -> Ob
     from envs.houses.rendering.house_panoramas import HousePanoramas
     from envs.panoramas.views import views36_nearest
 
-    panoramas = HousePanoramas(width=width)
+    panoramas = HousePanoramas(width=_PANORAMA_WIDTH)
     categories: dict[str, list[str]] = {}
     classes: ObjectClasses = {}
     for scan, viewpoint in viewpoints:

@@ -13,12 +13,15 @@ from training.settings import (
     check_effects,
     check_minutes,
     check_numbers,
+    check_selection,
     check_splits,
     idle_training_settings,
 )
 from training.tracking import TrackerName
 
 ClearRecipe = Literal["clear"]
+PairRule = Literal["any", "same-language", "other-language"]
+Pooling = Literal["mean", "first"]
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,7 @@ class RepresentationTrainConfig:
             if not getattr(self, name):
                 raise UserError(f"--{name.replace('_', '-')} 0: must be greater than 0")
         check_minutes(self.minutes)
-        check_splits(self, ("evaluation_splits",))
-        if self.select_by not in self.evaluation_splits:
-            raise UserError(
-                f"--select-by {self.select_by}: not among --evaluation-splits "
-                f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
-            )
+        check_selection(self)
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class LanguageEncoderConfig:
     """Width of the feed-forward networks."""
     dropout: float = 0.1
     """Dropout rate of the encoder."""
-    pooling: Literal["mean", "first"] = "mean"
+    pooling: Pooling = "mean"
     """Embedding of an instruction: the mean of its hidden states, or the state of the first token
     (CLEAR: first)."""
 
@@ -141,7 +139,7 @@ class LanguageConfig(RepresentationTrainConfig):
     """Dataset of instructions."""
     languages: tuple[str, ...] = ()
     """Languages of the instructions (rxr: en, hi, te); all languages by default."""
-    partner: Literal["any", "same-language", "other-language"] = "any"
+    partner: PairRule = "any"
     """Partner of an instruction: any other instruction of the path, one in the same language, or
     one in another language."""
     symmetric: bool = True

@@ -1,6 +1,7 @@
 """Collection of demonstrations: the expert's walks, and those of DAgger."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,11 +91,10 @@ class Collector:
         if batches > 1:  # a batch is padded to its longest walk
             pool = pool[np.argsort([entries[int(k)].steps for k in pool], kind="stable")]
             pool = pool.reshape(batches, count)[rng.integers(batches)]
-        walks = []
-        for entry in (entries[int(k)] for k in pool):
-            walk = entry.store.read(entry.name, entry.row)
-            walks.append(Demonstration(entry.episode, *_arrays(walk)))
-        return walks
+        return [
+            replace(entry.store.read(entry.name, entry.row), episode=entry.episode)
+            for entry in (entries[int(k)] for k in pool)
+        ]
 
     def _round(self, number: int, network: ContinuousNetwork) -> list[_Entry]:
         """Collect a round and return its demonstrations with their episodes."""
@@ -239,7 +239,3 @@ def _demonstration(episode: int, steps: Sequence[tuple[object, ...]]) -> Demonst
         labels.astype(np.int8),
         progress.astype(np.float32),
     )
-
-
-def _arrays(walk: Demonstration) -> tuple[np.ndarray, ...]:
-    return walk.rgb, walk.depth, walk.previous, walk.labels, walk.progress

@@ -1,12 +1,11 @@
 """Command line of the training of continuous agents."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 from agents.continuous.presets import continuous_defaults
 from agents.continuous.settings import ContinuousRecipe, ContinuousTrainConfig, idle_settings
 from envs.worlds import World
-from training.resuming import early_value, parse_run
+from training.resuming import early_choice, early_value, parse_run
 
 # Settings that may change when a run is resumed; any other change would make it another run.
 _MAY_CHANGE = frozenset(
@@ -30,21 +29,14 @@ def parse_continuous(
         FileNotFoundError: --resume does not name a run.
         UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-
-    def defaults() -> ContinuousTrainConfig:
-        world, recipe = early_value(arguments, "world"), early_value(arguments, "preset")
-        # The parser of all flags refuses a value outside the choices, with the list of choices.
-        return continuous_defaults(
-            early_value(arguments, "dataset") or "r2r",
-            world if world in get_args(World) else "houses",  # type: ignore[arg-type]
-            recipe if recipe in get_args(ContinuousRecipe) else None,  # type: ignore[arg-type]
-        )
-
+    dataset = early_value(arguments, "dataset") or "r2r"
+    world = early_choice(arguments, "world", World, "houses")
+    recipe = early_choice(arguments, "preset", ContinuousRecipe)
     return parse_run(
         ContinuousTrainConfig,
         arguments,
         description,
-        defaults=defaults,
+        defaults=lambda: continuous_defaults(dataset, world, recipe),
         idle=idle_settings,
         may_change=_MAY_CHANGE,
     )

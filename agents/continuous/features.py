@@ -7,8 +7,7 @@ import torch
 from torch.nn import functional
 
 from encoders.clip import ClipEncoder
-
-Observation = dict[str, np.ndarray]
+from envs.base.vector_env import Observation
 
 
 class Seen(NamedTuple):

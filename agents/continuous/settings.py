@@ -11,7 +11,7 @@ from training.settings import (
     check_counts,
     check_minutes,
     check_numbers,
-    check_splits,
+    check_selection,
     idle_training_settings,
 )
 from training.tracking import TrackerName
@@ -164,17 +164,12 @@ class ContinuousTrainConfig:
         check_numbers(self, ("expert_probability",), most=1)
         check_numbers(self, ("inflection_weight",))
         check_minutes(self.minutes)
-        check_splits(self, ("evaluation_splits",))
+        check_selection(self)
         if self.depth_pixels < 16 or self.depth_pixels % 16:
             raise UserError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
         if self.rounds > 1 and self.minutes is not None:
             raise UserError(
                 "--minutes and --rounds: rounds divide --iterations; give --iterations instead"
-            )
-        if self.select_by not in self.evaluation_splits:
-            raise UserError(
-                f"--select-by {self.select_by}: not among --evaluation-splits "
-                f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
             )
 
     @property

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from agents.envdrop.accumulated_keys import KeyGradient, dot, weighted_sum
 from agents.envdrop.accumulated_linear import RecurrentLinear
 
+_FILTERS = 16  # convolution filters over the previous attention weights
+_REACH = 20  # words on either side that a filter covers
+
 
 def drop(values: Tensor, rate: float) -> Tensor:
     """Set a random share `rate` of the values to 0 and scale up the others.
@@ -99,14 +102,12 @@ class AttentionHistory(nn.Module):
 
     Args:
         query_size: Q.
-        filters: Number of convolution filters over the previous weights.
-        reach: Words on either side that a filter covers.
     """
 
-    def __init__(self, query_size: int, filters: int = 16, reach: int = 20) -> None:
+    def __init__(self, query_size: int) -> None:
         super().__init__()
-        self.query = RecurrentLinear(query_size, filters)
-        self.shapes = nn.Conv1d(2, filters, 2 * reach + 1, padding=reach, bias=False)
+        self.query = RecurrentLinear(query_size, _FILTERS)
+        self.shapes = nn.Conv1d(2, _FILTERS, 2 * _REACH + 1, padding=_REACH, bias=False)
 
     def forward(self, query: Tensor, history: Tensor) -> Tensor:
         """Return scores (B, N) for a query (B, Q) and a history (B, 2, N), see `State.history`."""

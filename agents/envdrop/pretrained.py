@@ -54,7 +54,7 @@ class TextModel:
 
 
 def hugging_face_model(name: str) -> TextModel:
-    """Load a model for the tokens of `envs.tokenizers.PretrainedTokenizer`.
+    """Load a model for the tokens of `envs.tokenizers.PretrainedTokenizer`; its pooler is frozen.
 
     Args:
         name: Folder, or name on Hugging Face.
@@ -62,7 +62,12 @@ def hugging_face_model(name: str) -> TextModel:
     Raises:
         FileNotFoundError, UserError, ConnectionError: As in `load_text_model`.
     """
-    return TextModel(load_text_model(name), 1, {"text model": name})
+    network = load_text_model(name)
+    pooler = getattr(network, "pooler", None)
+    if pooler is not None:
+        # Its output is unused, but DistributedDataParallel waits for every gradient.
+        pooler.requires_grad_(False)
+    return TextModel(network, 1, {"text model": name})
 
 
 class PretrainedEncoder(nn.Module):
@@ -74,21 +79,20 @@ class PretrainedEncoder(nn.Module):
         text: The transformer; its weights are trained and saved with the follower if `tune`.
         config: Layer sizes of the follower.
         tune: Whether to fine-tune the transformer.
+
+    Attributes:
+        frozen: Hidden states on disk, or None if the model is fine-tuned.
     """
 
     def __init__(self, text: TextModel, config: FollowerConfig, tune: bool = False) -> None:
         super().__init__()
         self.text = text
-        pooler = getattr(text.network, "pooler", None)
-        if pooler is not None:
-            # Its output is unused, but DistributedDataParallel waits for every gradient.
-            pooler.requires_grad_(False)
         self.tuned = text.network if tune else None
         # A frozen model is not a submodule, so it stays in evaluation mode and is not saved.
-        self._frozen = None
+        self.frozen = None
         if not tune:
             text.network.eval().requires_grad_(False)
-            self._frozen = FrozenStates(text)
+            self.frozen = FrozenStates(text)
         projected = text.width != config.hidden_size
         self.words = nn.Linear(text.width, config.hidden_size) if projected else nn.Identity()
         self.initial = nn.Linear(text.width, config.hidden_size)
@@ -98,11 +102,6 @@ class PretrainedEncoder(nn.Module):
     def architecture(self) -> dict[str, str]:
         """Identity of the model, which must match for weights to be loaded."""
         return self.text.identity
-
-    @property
-    def frozen(self) -> "FrozenStates | None":
-        """Hidden states on disk, or None if the model is fine-tuned."""
-        return self._frozen
 
     def forward(self, tokens: Tensor) -> tuple[Context, State]:
         """Encode instructions.
@@ -115,10 +114,8 @@ class PretrainedEncoder(nn.Module):
         """
         tokens = tokens[:, : int((tokens != PAD).sum(1).max())].long()
         mask = tokens != PAD  # (B, L)
-        if self._frozen is None:
-            states = self.text.states(tokens)
-        else:
-            states = self._frozen.states(tokens).to(self.initial.weight.device)  # (B, L, width)
+        source = self.text if self.frozen is None else self.frozen
+        states = source.states(tokens)  # (B, L, width)
         first = torch.tanh(self.initial(states[:, 0]))  # (B, H)
         state = State(first, first, initial_history(mask))
         return Context(self.dropout(self.words(states)), mask), state
@@ -179,7 +176,7 @@ class FrozenStates:
         states = np.zeros((*tokens.shape, self._text.width), np.float32)
         for row, values in enumerate(rows):
             states[row, : len(values)] = values
-        return torch.from_numpy(states)
+        return torch.from_numpy(states).to(tokens.device)
 
     def _read(self, tokens: np.ndarray) -> np.ndarray:
         key = tokens.tobytes()

@@ -21,7 +21,6 @@ from agents.acting.follower_agent import FollowerAgent
 from agents.acting.reranking import Weighting
 from agents.acting.rollout import Agent
 from agents.experiments.search_evaluation import (
-    SplitSearch,
     best_frontier,
     best_weighting,
     evaluate_search,
@@ -31,7 +30,7 @@ from agents.experiments.search_evaluation import (
 from agents.history_training.building import load_history_agent
 from agents.history_transformer.agent import HistoryAgent
 from agents.learning.follower_loss import make_follower_loss
-from agents.learning.speaker_training import LoadedSpeaker, load_speaker
+from agents.learning.speaker_training import load_speaker
 from agents.map_training.building import load_map_agent
 from agents.map_transformer.agent import MapAgent
 from agents.settings import (
@@ -189,31 +188,14 @@ def searches(
     weighting = Weighting(search.alpha, search.per_word, search.per_action)
     if speaker is not None and search.tune is not None:
         tune_env, tune_agent = load_follower(config.run, search.tune, settings)
-        tune_search = _search(tune_env, tune_agent, config, speaker, search.tune)
+        label = f"{search.tune} search"
+        tune_search = search_split(tune_env, tune_agent, search, speaker, label)
         weighting, success = best_weighting(tune_env, tune_search)
         print(f"{search.tune}: success {100 * success:.1f} with {weighting}")
-    split_search = _search(env, agent, config, speaker, split)
+    split_search = search_split(env, agent, search, speaker, f"{split} search")
     alone, whole = evaluate_search(env, split_search, weighting)
     name += "" if speaker is None else " and speaker"
     return {name: alone, f"{name}, whole walk": whole}
-
-
-def _search(
-    env: VlnVectorEnv,
-    agent: FollowerAgent,
-    config: EvaluateConfig,
-    speaker: LoadedSpeaker | None,
-    split: str,
-) -> SplitSearch:
-    return search_split(
-        env,
-        agent.follower,
-        agent.features,
-        config.search,
-        speaker,
-        agent.reads_instructions,
-        name=f"{split} search",
-    )
 
 
 def load_run(

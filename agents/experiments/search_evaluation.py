@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from agents.acting.action_scores import ActionScorer
 from agents.acting.evaluation import Evaluation, Pose, by_length, evaluate, score_walks
-from agents.acting.follower_agent import FollowerAgent, empty_instructions
+from agents.acting.follower_agent import FollowerAgent
+from agents.acting.instructions import empty_instructions
 from agents.acting.reranking import (
     RankedPath,
     Weighting,
@@ -25,7 +27,6 @@ from agents.acting.search import (
     best_first_search,
     start_positions,
 )
-from agents.envdrop.follower import Follower
 from agents.learning.speaker_training import LoadedSpeaker
 from agents.maps.frontier_agent import FrontierAgent
 from agents.maps.geometry import MapGeometry
@@ -58,22 +59,18 @@ class SplitSearch:
 
 def search_split(
     env: VlnVectorEnv,
-    follower: Follower,
-    features: DeviceFeatures,
+    agent: FollowerAgent,
     config: SearchConfig,
     speaker: LoadedSpeaker | None = None,
-    reads_instructions: bool = True,
     name: str = "",
 ) -> SplitSearch:
     """Run a search for each episode of an environment's split.
 
     Args:
         env: Environment without autoreset.
-        follower: Follower in evaluation mode.
-        features: Features of the environment.
+        agent: Follower in evaluation mode, with the features of the environment.
         config: Settings of the search.
         speaker: Speaker that ranks the found paths.
-        reads_instructions: Whether the follower reads whole instructions, or empty ones.
         name: Label of the progress bar; without it there is no bar.
     """
     search = SplitSearch({}, {}, {})
@@ -87,18 +84,18 @@ def search_split(
         for start in range(0, len(episodes), env.num_envs):
             batch = episodes[start : start + env.num_envs]
             tokens = _start_batch(env, batch, search)
-            if not reads_instructions:
+            if not agent.reads_instructions:
                 tokens = empty_instructions(tokens)
             ids = [episode.instr_id for episode in batch]
             starts = [search.starts[instr_id] for instr_id in ids]
-            searcher = Searcher(follower, features, env.nav_world, tokens, starts)
+            searcher = Searcher(agent.follower, agent.features, env.nav_world, tokens, starts)
             if config.method == "beam":
                 results = beam_search(searcher, config.paths, env.max_episode_steps)
             else:
                 results = best_first_search(searcher, config.paths, config.expansions)
             search.results.update(zip(ids, results, strict=True))
             if speaker is not None:
-                ranked = _rank(results, speaker, features, batch)
+                ranked = _rank(results, speaker, agent.features, batch)
                 search.ranked.update(zip(ids, ranked, strict=True))
             bar.update(len(batch))
     return search
@@ -144,12 +141,10 @@ def frontier_agent(
     The tables of the environment's world, `geometry`, are computed if they are not given.
     """
     return FrontierAgent(
-        agent.follower,
-        agent.features,
+        ActionScorer(agent.follower, agent.features, env.nav_world, config.sharpness),
         geometry or MapGeometry.of(env.nav_world),
         env.max_episode_steps,
         config.metre_cost,
-        config.sharpness,
         agent.reads_instructions,
     )
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agents.acting.decisions import ActionSource, DecisionRecord, Decisions
-from agents.acting.follower_agent import empty_instructions
+from agents.acting.instructions import cropped, empty_instructions
 from agents.acting.rollout import STOP, Observation, RolloutResult
 from agents.history_transformer.model import EncodedText, History, HistoryTransformer, Scores
 from agents.history_transformer.observations import HistoryFeatures, rows_of
@@ -46,10 +46,8 @@ class HistoryAgent:
         """Encode the instructions and start empty histories."""
         tokens = observation["instruction"][live]
         tokens = tokens if self.reads_instructions else empty_instructions(tokens)
-        length = int((tokens != 0).sum(1).max())
         device = next(self.model.parameters()).device
-        sent = torch.from_numpy(np.ascontiguousarray(tokens[:, :length])).to(device)
-        self._text = self.model.read(sent.long())
+        self._text = self.model.read(cropped(tokens).to(device))
         self._history = self.model.history.start_tokens(len(live))[:, None]
         self._dropout = self.model.features.episode_dropout(len(live))
         self._rows, self._taken = live, None

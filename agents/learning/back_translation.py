@@ -23,6 +23,7 @@ from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
 from storage.errors import UserError
+from training import distributed
 from training.batches import BucketedBatchOrder
 
 _PATHS, _LANGUAGES = 51, 52
@@ -36,10 +37,9 @@ class BackTranslator:
     Args:
         config: Settings of the run, with the run of the speaker.
         follower: Follower that shares its dropout masks with the speaker.
-        train: Environment of the training split.
+        train: Environment of the training split, with a row for each episode of a batch on this
+            rank.
         held_out: Episodes of validation and test, whose paths are excluded.
-        rows: Rows of a batch on this rank.
-        world_size: Number of ranks that share the batches.
         group: Rows that must stay on the same rank.
 
     Raises:
@@ -53,8 +53,6 @@ class BackTranslator:
         follower: Follower,
         train: VlnVectorEnv,
         held_out: Iterable[Episode],
-        rows: int,
-        world_size: int,
         group: int = 1,
     ) -> None:
         settings = config.back_translation
@@ -72,14 +70,14 @@ class BackTranslator:
         graphs = train.nav_world.graphs
         seed = [config.seed, _PATHS]
         paths = sample_paths(graphs, train.episodes, held_out, settings.paths, seed)
-        multiple = group * world_size
+        multiple = group * distributed.world_size()
         if len(paths) < multiple:
             raise UserError(
                 f"--back-translation.paths {settings.paths}: {len(paths)} paths could be sampled "
                 f"in the training scans, but a batch requires {multiple}; set a higher number, or "
                 "train without --back-translation.speaker"
             )
-        self.env = sampled_environment(train, paths, rows, config.seed)
+        self.env = sampled_environment(train, paths, train.num_envs, config.seed)
         self.features = DeviceFeatures(self.env, config.device)
         ids = [episode.instr_id for episode in self.env.episodes]
         # Languages have the same frequencies as in the training split.
@@ -89,9 +87,8 @@ class BackTranslator:
         self._languages = dict(zip(ids, (languages[index] for index in drawn), strict=True))
         self.speaker.language_ids(sorted(set(languages)))  # raises if the speaker lacks a language
         lengths = [len(episode.path) for episode in self.env.episodes]
-        self._order = BucketedBatchOrder(
-            ids, lengths, rows * world_size, config.bucket, config.seed, multiple
-        )
+        size = train.num_envs * distributed.world_size()
+        self._order = BucketedBatchOrder(ids, lengths, size, config.bucket, config.seed, multiple)
 
     def names(self, iteration: int) -> list[str]:
         """Return the episodes of an iteration (from 0) on all ranks."""

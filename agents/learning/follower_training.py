@@ -63,11 +63,8 @@ class FollowerLearner(WalkingLearner):
             self._start_from(config.start_from)
         self._translator = None
         if config.back_translation.speaker is not None:
-            held_out = held_out_episodes(config)
-            world_size, group = distributed.world_size(), self.network.group
-            self._translator = BackTranslator(
-                config, self.follower, self.env, held_out, rows, world_size, group
-            )
+            held_out, group = held_out_episodes(config), self.network.group
+            self._translator = BackTranslator(config, self.follower, self.env, held_out, group)
         self.clipped: list[nn.Module] = [self.follower.encoder, self.follower.decoder]
         tuned = getattr(self.follower.encoder, "tuned", None)
         rate = config.language_learning_rate

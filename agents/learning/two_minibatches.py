@@ -16,7 +16,7 @@ from agents.acting.environments import (
     make_evaluation_envs,
     reserve_text_states,
 )
-from agents.acting.follower_agent import empty_instructions
+from agents.acting.instructions import cropped, empty_instructions
 from agents.acting.tokenizers import run_tokenizer
 from agents.envdrop.critic import Critic
 from agents.learning.agent_learner import WalkingLearner
@@ -227,9 +227,3 @@ def episode_groups(episodes: Sequence[Episode], size: int) -> list[np.ndarray]:
         for indices in paths.values()
         for start in range(0, len(indices), size)
     ]
-
-
-def cropped(tokens: np.ndarray) -> Tensor:
-    """Return token ids (B, L) as a tensor without columns of padding."""
-    length = int((tokens != 0).sum(1).max())
-    return torch.from_numpy(np.ascontiguousarray(tokens[:, :length])).long()

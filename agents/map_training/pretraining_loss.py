@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.acting.instructions import cropped
 from agents.learning.agent_trainer import mixed_precision
-from agents.learning.two_minibatches import cropped
-from agents.map_training.losses import agreement_share, path_batch
+from agents.map_training.losses import PathBatch, agreement_share, path_batch
 from agents.map_training.masking import NOT_MASKED, choose, mask_words
 from agents.map_training.sources import PathExamples
 from agents.map_transformer.pretraining import PretrainingModel, action_losses
@@ -127,6 +127,6 @@ class PretrainingLoss(nn.Module):
         loss = self.model.masked_view_losses(text, views, masked, probabilities).mean()
         return loss, {"masked_views": loss.item()}
 
-    def _paths(self, examples: PathExamples):
+    def _paths(self, examples: PathExamples) -> PathBatch:
         revisits = self.model.network.config.revisits
         return path_batch(examples.features, examples.references, examples.episodes, revisits)

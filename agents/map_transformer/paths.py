@@ -39,7 +39,6 @@ class KnownPaths(NamedTuple):
         self,
         model: MapTransformer,
         features: WorldFeatures,
-        last_only: bool = False,
         dropout: Tensor | None = None,
         hidden: np.ndarray | None = None,
     ) -> tuple[NodeInputs, ViewInputs]:
@@ -48,8 +47,6 @@ class KnownPaths(NamedTuple):
         Args:
             model: Network.
             features: Visual features of the world.
-            last_only: Return the inputs of the last state of each path only, in the order of the
-                paths, as in pre-training.
             dropout: (B, D) multipliers of the features of each path, see
                 `FeatureInput.episode_dropout`.
             hidden: (P, V) bool, views whose features are zero.
@@ -68,18 +65,7 @@ class KnownPaths(NamedTuple):
             dropout = dropout[torch.from_numpy(self.state.rows).to(dropout.device)]
         nodes, views = self.state.viewpoints, self.state.views
         index = encode_panoramas(model, features, memory, nodes, views, dropout, hidden)
-        if not last_only:
-            return memory.inputs(self.state, index)
-        last = self.last()
-        inputs = memory.inputs(self.state, index)
-        chosen = memory.send(last)
-        return select_states(inputs, chosen)
-
-    def last(self) -> np.ndarray:
-        """Return the (B,) index of the last state of each path."""
-        order = np.lexsort((self.steps, self.state.rows))
-        rows = self.state.rows[order]
-        return order[np.append(rows[1:] != rows[:-1], True)]
+        return memory.inputs(self.state, index)
 
 
 def select_states(

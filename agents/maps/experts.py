@@ -4,11 +4,10 @@ DUET trains on states that the agent reaches by itself; the expert labels them (
 _teacher_action_r4r`). The target of an agent at the goal is [stop].
 """
 
-from typing import Literal
-
 import numpy as np
 
 from agents.maps.known_maps import KnownMaps, MapTokens
+from agents.settings.map_agent import ExpertKind
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.metrics.path_scores import next_dtw_rows
@@ -17,8 +16,6 @@ from storage.errors import UserError
 NO_TARGET = -100  # ignored by PyTorch's cross-entropy
 STOP_TOKEN = 0
 _TIE = 1e-9  # costs closer than this are equal
-
-ExpertKind = Literal["spl", "ndtw"]
 
 
 class Expert:

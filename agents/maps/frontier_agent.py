@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.acting.follower_agent import empty_instructions
+from agents.acting.action_scores import ActionScorer
+from agents.acting.instructions import empty_instructions
 from agents.acting.rollout import STOP, Observation
-from agents.acting.search import score_actions
 from agents.envdrop.encoders import Context, State
-from agents.envdrop.follower import Decision, Follower
+from agents.envdrop.follower import Decision
 from agents.maps.describing import action_probabilities, known_map
 from agents.maps.geometry import MapGeometry
 from agents.maps.known_maps import START, KnownMaps
 from agents.maps.route_walker import Choice, RouteWalker
-from envs.navigation.device_features import DeviceFeatures
 
 
 class FrontierAgent(RouteWalker):
@@ -32,31 +31,26 @@ class FrontierAgent(RouteWalker):
     The follower's state at a node is that after its best way, whatever the agent has walked since.
 
     Args:
-        follower: Follower in evaluation mode.
-        features: Features of the environment.
-        geometry: Tables of its world.
+        scorer: The follower, and the environment's world and features.
+        geometry: Tables of the world.
         max_steps: Number of actions after which the environment ends an episode.
         metre_cost: What a metre of the walk costs, in log-probability.
-        sharpness: Factor of the follower's logits.
         reads_instructions: Whether it reads whole instructions, or empty ones.
     """
 
     def __init__(
         self,
-        follower: Follower,
-        features: DeviceFeatures,
+        scorer: ActionScorer,
         geometry: MapGeometry,
         max_steps: int,
         metre_cost: float,
-        sharpness: float,
         reads_instructions: bool = True,
     ) -> None:
         super().__init__(geometry.world)
-        self._follower, self._features, self._geometry = follower, features, geometry
-        self._max_steps = max_steps
-        self._metre_cost, self._sharpness = metre_cost, sharpness
+        self._scorer, self._geometry = scorer, geometry
+        self._max_steps, self._metre_cost = max_steps, metre_cost
         self._reads_instructions = reads_instructions
-        self._device = next(follower.parameters()).device
+        self._device = next(scorer.follower.parameters()).device
         self._context: Context
         self._states: list[State] = []  # of all decisions, whose rows are numbered throughout
         self._steps_left = np.zeros(0, np.int64)
@@ -73,7 +67,7 @@ class FrontierAgent(RouteWalker):
         if not self._reads_instructions:
             tokens = empty_instructions(tokens)
         sent = torch.from_numpy(np.ascontiguousarray(tokens)).to(self._device)
-        self._context, first = self._follower.encoder(sent)
+        self._context, first = self._scorer.follower.encoder(sent)
         self._states = [first]
         self.start_maps(KnownMaps(self._geometry, len(live)))
         self._steps_left = np.full(len(live), self._max_steps)
@@ -130,10 +124,7 @@ class FrontierAgent(RouteWalker):
         if len(rows) < len(self._moves):
             context = context.rows(self._sent(rows))
         ways = [self._way(row, slot) for row, slot in zip(rows, here, strict=True)]
-        log_probs, self._decision = score_actions(
-            *(self._follower, self._features, self._world),
-            *(nodes, views, ways, context, states, self._sharpness),
-        )
+        log_probs, self._decision = self._scorer.score(nodes, views, ways, context, states)
         first = sum(len(part.cell) for part in self._states)
         self._states.append(self._decision.state)
 

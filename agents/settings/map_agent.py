@@ -9,6 +9,8 @@ from agents.settings.transformer_agents import MinibatchesConfig, TransformerAge
 from storage.errors import UserError
 from training.settings import check_counts, check_numbers
 
+ExpertKind = Literal["spl", "ndtw"]
+
 
 @dataclass(frozen=True)
 class MapAgentConfig(TransformerAgentConfig):
@@ -51,7 +53,7 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
 
     sampled_steps: float = 1.0
     """Probability that a decision of a walk is sampled; otherwise it is the expert's (DUET: 1)."""
-    expert: Literal["spl", "ndtw"] = "spl"
+    expert: ExpertKind = "spl"
     """Expert that labels the states of sampled walks: the unvisited node on the shortest way to the
     goal (spl), or the one whose way agrees best with the reference path (ndtw)."""
 

@@ -15,7 +15,7 @@ from agents.settings.networks import (
 from envs.worlds import Dataset, World
 from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, check_numbers, check_splits
+from training.settings import check_counts, check_minutes, check_numbers, check_selection
 from training.tracking import TrackerName
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
@@ -104,12 +104,7 @@ class RunConfig:
                 "sines and cosines of two angles"
             )
         check_minutes(self.minutes)
-        check_splits(self, ("evaluation_splits",))
-        if self.select_by not in self.evaluation_splits:
-            raise UserError(
-                f"--select-by {self.select_by}: not among --evaluation-splits "
-                f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
-            )
+        check_selection(self)
 
     @property
     def run_name(self) -> str:

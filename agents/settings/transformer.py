@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from storage.errors import UserError
-from training.settings import check_counts, check_effects
+from training.settings import check_counts, check_dropout, check_effects
 
 _PART = "network."  # prefix of the flags
 
@@ -60,8 +60,4 @@ class TransformerConfig:
             check_effects(self, idle, part=_PART)
         elif self.text_model_layers is not None:
             check_counts(self, ("text_model_layers",), _PART)
-        for name in ("dropout", "feature_dropout"):
-            rate = getattr(self, name)
-            if not 0 <= rate < 1:
-                flag = name.replace("_", "-")
-                raise UserError(f"--{_PART}{flag} {rate:g}: must be at least 0 and below 1")
+        check_dropout(self, ("dropout", "feature_dropout"), _PART)

@@ -7,13 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.attention import Dropout
+from agents.envdrop.encoders import PAD
 from agents.envdrop.pretrained import FrozenStates, TextModel, hugging_face_model
 from agents.envdrop.recurrent import BidirectionalLSTM
 from agents.settings.transformer import TransformerConfig
 from agents.transformer.layers import EPS, SelfAttentionLayer, padding_bias
 from storage.errors import UserError
-
-PAD = 0
 
 
 class TextStates(NamedTuple):
@@ -114,10 +113,6 @@ class PretrainedTextEncoder(nn.Module):
     def __init__(self, config: TransformerConfig, text: TextModel, tune: bool = True) -> None:
         super().__init__()
         self.text = text
-        pooler = getattr(text.network, "pooler", None)
-        if pooler is not None:
-            # Its output is unused, but DistributedDataParallel waits for every gradient.
-            pooler.requires_grad_(False)
         # A frozen model is not a submodule, so it stays in evaluation mode and is not saved.
         self.model = text.network if tune else None
         self.frozen = None
@@ -135,11 +130,8 @@ class PretrainedTextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> TextStates:
         """Encode ids (E, L) of the tokenizer of the model, padded with 0 at the end."""
-        if self.frozen is None:
-            states = self.text.states(tokens)
-        else:
-            states = self.frozen.states(tokens.long()).to(tokens.device)
-        return TextStates(self.projection(states), tokens != PAD)
+        source = self.text if self.frozen is None else self.frozen
+        return TextStates(self.projection(source.states(tokens.long())), tokens != PAD)
 
 
 def _keep_layers(model: Any, name: str, count: int) -> None:

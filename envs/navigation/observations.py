@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from gymnasium import spaces
 
+from envs.base.vector_env import Observation
 from envs.graphs.nav_world import NavWorld, angles4
 from envs.navigation.stored_features import WideningReader
 from envs.sharing import SharedObjects
@@ -17,7 +18,6 @@ _HEADINGS = VIEW_HEADINGS.astype(np.float32)
 _ELEVATIONS = VIEW_ELEVATIONS.astype(np.float32)
 
 Observe = Literal["features", "indices", "rgb", "rgbd", "candidate_rgb", "panorama_rgb"]
-Observation = dict[str, np.ndarray]
 
 
 def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.ndarray:
@@ -165,7 +165,6 @@ class FeatureObserver:
         """
         self._world = world
         self._num_agents = num_agents
-        self._angle_size = angle_size
         self._visual_size = store.width if store else 0
         self.width = self._visual_size + angle_size
         self._panorama_angles = panorama_angles(angle_size)

@@ -7,15 +7,14 @@ import numpy as np
 _FULL = 2.5  # times the uniform weight; has full strength if no weight is larger
 
 
-def strengths(weights: Sequence[float] | np.ndarray, count: int | None = None) -> np.ndarray:
-    """Return the display strength of each weight: 0 up to the uniform weight, 1 at the largest.
+def strengths(weights: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return the display strength of attention weights: 0 up to the uniform one, 1 at the largest.
 
     Args:
-        weights: Attention weights.
-        count: Number of items that share the attention; the number of weights by default.
+        weights: Attention weights of all items.
     """
     values = np.asarray(weights, float)
-    uniform = 1 / max(count or len(values), 1)
+    uniform = 1 / max(len(values), 1)
     largest = max(_FULL * uniform, float(values.max(initial=0)))
     return np.clip(values - uniform, 0, None) / (largest - uniform)
 

@@ -77,22 +77,19 @@ class Canvas:
         width: float = 1.0,
     ) -> None:
         """Draw a circle."""
-        (x, y), r = centre, radius
-        box = (*_twice((x - r, y - r)), *_twice((x + r, y + r)))
-        self._draw.ellipse(box, fill, edge, max(1, round(_TWICE * width)) if edge else 0)
+        self._draw.ellipse(
+            _square(centre, radius), fill, edge, max(1, round(_TWICE * width)) if edge else 0
+        )
 
     def arc(self, centre: Point, radius: float, share: float, colour: Colour, width: float) -> None:
         """Draw a share of a circle, clockwise from the top."""
-        (x, y), r = centre, radius
-        box = (*_twice((x - r, y - r)), *_twice((x + r, y + r)))
-        self._draw.arc(box, -90, -90 + 360 * share, colour, round(_TWICE * width))
+        ends = -90, -90 + 360 * share
+        self._draw.arc(_square(centre, radius), *ends, colour, round(_TWICE * width))
 
     def sector(self, centre: Point, radius: float, middle: float, across: float, fill: Colour):
         """Fill a sector of a disc around a heading (radians clockwise from the top)."""
-        (x, y), r = centre, radius
-        box = (*_twice((x - r, y - r)), *_twice((x + r, y + r)))
         start = math.degrees(middle - across / 2) - 90
-        self._draw.pieslice(box, start, start + math.degrees(across), fill)
+        self._draw.pieslice(_square(centre, radius), start, start + math.degrees(across), fill)
 
     def box(self, corners: tuple[float, float, float, float], fill: Colour, radius: float = 0.0):
         """Fill a box (left, top, right, bottom) with round corners."""
@@ -141,3 +138,9 @@ def mixed(one: Colour, other: Colour, share: float) -> tuple[int, int, int]:
 
 def _twice(point: Point) -> Point:
     return _TWICE * point[0], _TWICE * point[1]
+
+
+def _square(centre: Point, radius: float) -> tuple[float, float, float, float]:
+    """Return the square around a circle in pixels of the large picture."""
+    x, y = centre
+    return *_twice((x - radius, y - radius)), *_twice((x + radius, y + radius))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from viewer.films.attention import blended, strengths
+from viewer.films.attention import strengths
 from viewer.films.canvas import (
     ATTENTION,
     CARD,
@@ -77,9 +77,7 @@ class AroundPanel:
         return image.convert("RGB")
 
     def _attention(self, canvas: Canvas, state: FilmState) -> None:
-        steps = self._walk.trace.steps
-        before = steps[state.step - 1].view_attention if state.step else None
-        weights = blended(before, steps[state.step].view_attention, state.blend)
+        weights = self._walk.view_attention(state)
         if weights is None:
             return
         width, height = self._size[0] / 12, self._size[1] / 3

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
+from viewer.films.attention import blended
 from viewer.films.camera import Pose
 from viewer.trace import Trace
 from viewer.trace.positions import position_of
@@ -81,6 +82,12 @@ class Walk:
     def turning(self, step: int) -> float:
         """Return the radians that the camera turns at a step."""
         return abs(self._poses[step + 1].heading - self._poses[step].heading)
+
+    def view_attention(self, state: FilmState) -> np.ndarray | None:
+        """Return the attention over the 36 views, between the previous step's and this step's."""
+        steps = self.trace.steps
+        before = steps[state.step - 1].view_attention if state.step else None
+        return blended(before, steps[state.step].view_attention, state.blend)
 
     def state(self, phase: Phase, share: float) -> FilmState:
         """Return the state at a share of a phase."""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from viewer.films.attention import blended, strengths
+from viewer.films.attention import strengths
 from viewer.films.camera import Camera, Pose
 from viewer.films.canvas import ATTENTION, CARD, DARK, INK, Canvas, text_width
 from viewer.films.outcome_card import draw_card
@@ -56,9 +56,7 @@ class ViewPanel:
         return self.camera.glide((here, there), state.progress, state.pose)
 
     def _frames(self, canvas: Canvas, state: FilmState) -> None:
-        steps = self._walk.trace.steps
-        before = steps[state.step - 1].view_attention if state.step else None
-        weights = blended(before, steps[state.step].view_attention, state.blend)
+        weights = self._walk.view_attention(state)
         if weights is None or state.progress:
             return
         for view in np.flatnonzero(strong := strengths(weights)):

@@ -1,1 +1,1 @@
-"""Files for people: plots, films, logs for the rerun viewer."""
+"""Plots, and logs for the rerun viewer."""

@@ -1,15 +1,19 @@
 """Content of the page's map: the graph of a building, its storeys and, for a house, its plan."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
-from envs.houses.plan.elements import Opening
+from envs.houses.plan.elements import Opening, Room
 from envs.worlds import World, is_built_in
 from viewer.scene.storeys import storeys
 
 Json = dict[str, Any]
+
+_ROOM = ("kind", "x0", "y0", "x1", "y1", "storey")
+_OPENING = ("kind", "axis", "position", "start", "end", "storey")
 
 
 def scene(graph: NavGraph, world: World) -> Json:
@@ -39,25 +43,14 @@ def scene(graph: NavGraph, world: World) -> Json:
         "plan": None
         if plan is None
         else {
-            "rooms": [
-                {
-                    "kind": room.kind,
-                    "x0": room.x0,
-                    "y0": room.y0,
-                    "x1": room.x1,
-                    "y1": room.y1,
-                    "storey": room.storey,
-                }
-                for room in plan.rooms
-            ],
-            "openings": [_opening(opening) for opening in plan.openings],
+            "rooms": [_fields(room, _ROOM) for room in plan.rooms],
+            "openings": [_fields(opening, _OPENING) for opening in plan.openings],
         },
     }
 
 
-def _opening(opening: Opening) -> Json:
-    fields = ("kind", "axis", "position", "start", "end", "storey")
-    return {name: getattr(opening, name) for name in fields}
+def _fields(part: Room | Opening, names: Iterable[str]) -> Json:
+    return {name: getattr(part, name) for name in names}
 
 
 def _plan(scan: str):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 
 from envs.episodes import Episode
@@ -153,15 +154,8 @@ def _with_chances(
     if probabilities is None:
         return places
     return tuple(
-        Candidate(
-            viewpoint=c.viewpoint,
-            heading=c.heading,
-            elevation=c.elevation,
-            floor=c.floor,
-            distance=c.distance,
-            probability=_chance(probabilities, place),
-        )
-        for place, c in enumerate(places, start=1)
+        msgspec.structs.replace(place, probability=_chance(probabilities, action))
+        for action, place in enumerate(places, start=1)
     )
 
 

@@ -109,15 +109,16 @@ def _record_batch(
         actions[live] = agent.act(observation, info, live)
         why = explanation(agent)
         for place, row in enumerate(live.tolist()):
+            own = {key: values[place] for key, values in why.items() if values is not None}
             decisions[row].append(
-                decision_of(env.tokenizer, observation, info, row, int(actions[row]), why, place)
+                decision_of(env.tokenizer, observation, info, row, int(actions[row]), own)
             )
         observation, _, stopped, truncated, info = env.step(actions)
         live = live[~stopped[live]]
         if truncated[live].any():
             break
     for row in live.tolist():  # cut off: nothing was decided where they stand
-        decisions[row].append(decision_of(env.tokenizer, observation, info, row, None, {}, 0))
+        decisions[row].append(decision_of(env.tokenizer, observation, info, row, None, {}))
     cut = set(live.tolist())
     return [
         build_trace(
@@ -143,8 +144,7 @@ def decision_of(
     info: dict[str, Any],
     row: int,
     action: int | None,
-    why: Explanation,
-    place: int,
+    own: Mapping[str, Any],
 ) -> Decision:
     """Return the decision of one row of a batch.
 
@@ -154,10 +154,8 @@ def decision_of(
         info: Infos of the batch before the action.
         row: Row of the agent in both.
         action: Action of the agent; None if it chose none.
-        why: Explanation of the action, empty if the agent did not choose one.
-        place: Row of the explanation.
+        own: Details of the action by name, empty if the agent did not choose one.
     """
-    own = {key: values[place] for key, values in why.items() if values is not None}
     words = own.get("word_attention")
     if words is not None:
         ids = observation["instruction"][row]

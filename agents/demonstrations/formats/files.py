@@ -10,7 +10,7 @@ import msgspec
 
 from storage import atomic_write
 from storage.errors import UserError
-from storage.pictures import PictureError, load_picture, picture_header
+from storage.pictures import PictureError, picture_header
 
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"
@@ -44,22 +44,18 @@ def link_picture(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def check_picture(path: Path, size: tuple[int, int] | None, decode: bool = False) -> None:
+def check_picture(path: Path, size: tuple[int, int] | None) -> None:
     """Check that a picture exists and has a size.
 
     Args:
         path: The picture.
         size: Width and height; None for any.
-        decode: Whether to decode the whole picture.
 
     Raises:
         UserError: It is missing, is no picture, or has another size.
     """
     try:
-        if decode:
-            width, height = load_picture(path).size
-        else:
-            width, height, _ = picture_header(path)
+        width, height, _ = picture_header(path)
     except FileNotFoundError:
         raise UserError(f"the picture {path} is missing") from None
     except PictureError as error:

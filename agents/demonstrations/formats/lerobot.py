@@ -33,6 +33,7 @@ from agents.demonstrations.formats.lerobot_features import (
     Feature,
     data_schema,
     features,
+    file_numbers,
     tasks_schema,
 )
 from agents.demonstrations.formats.lerobot_video import VideoFiles
@@ -161,7 +162,7 @@ class LeRobotWriter:
             self._data, self._file_bytes = None, 0
             self._file += 1
         if self._data is None:
-            path = self._folder / DATA_PATH.format(**_numbers(self._file))
+            path = self._folder / DATA_PATH.format(**file_numbers(self._file))
             path.parent.mkdir(parents=True, exist_ok=True)
             self._data = self._pq.ParquetWriter(path, self._schema)
         self._data.write_table(batch)
@@ -223,10 +224,5 @@ def _candidates(step: Step, most: int) -> list[float]:
     return values + [0.0] * (3 * most - len(values))
 
 
-def _numbers(file: int) -> dict[str, int]:
-    chunk, index = divmod(file, FILES_PER_CHUNK)
-    return {"chunk_index": chunk, "file_index": index}
-
-
 def _place(prefix: str, file: int) -> dict[str, int]:
-    return {f"{prefix}/{name}": number for name, number in _numbers(file).items()}
+    return {f"{prefix}/{name}": number for name, number in file_numbers(file).items()}

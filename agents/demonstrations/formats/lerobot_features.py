@@ -67,6 +67,12 @@ def features(shape: tuple[int, int], media: Media, candidates: int) -> dict[str,
     return table
 
 
+def file_numbers(file: int) -> dict[str, int]:
+    """Return the numbers of a file's chunk, and of the file in it, as the paths contain them."""
+    chunk, index = divmod(file, FILES_PER_CHUNK)
+    return {"chunk_index": chunk, "file_index": index}
+
+
 def _vector(dtype: str, names: list[str] | None) -> Feature:
     return {"dtype": dtype, "shape": [len(names) if names else 1], "names": names}
 

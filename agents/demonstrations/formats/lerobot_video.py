@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from agents.demonstrations.formats.lerobot_features import (
-    FILES_PER_CHUNK,
     FPS,
     RGB,
     VIDEO_FILE_MB,
     VIDEO_PATH,
+    file_numbers,
 )
 from agents.demonstrations.formats.videos import VideoWriter
 
@@ -33,8 +33,7 @@ class VideoFiles:
             self._writer = None
             self._file += 1
         if self._writer is None:
-            chunk, index = divmod(self._file, FILES_PER_CHUNK)
-            name = VIDEO_PATH.format(video_key=RGB, chunk_index=chunk, file_index=index)
+            name = VIDEO_PATH.format(video_key=RGB, **file_numbers(self._file))
             height, width = pictures[0].shape[:2]
             self._writer = VideoWriter(self._folder / name, (height, width), FPS)
         start = self._writer.frames

@@ -3,9 +3,9 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from agents.continuous.settings import ContinuousTrainConfig
@@ -23,8 +23,8 @@ from training.settings import read_config
 
 _TEACHER_STEPS = 33
 
-# Builds a step: (row, feet, heading, label, taken, source, collided) -> Step.
-MakeStep = Callable[[int, np.ndarray, float, int, int, Source, bool], Step]
+# Builds a step before its action: (row, feet, heading, label, taken, source) -> Step.
+MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]
 
 
 def continuous_policy_config(
@@ -100,21 +100,21 @@ def continuous_policy_walks(
         labels = env.teacher_actions()
         chosen = walker.act(observation, info, live)
         actions = np.full(len(ids), STOP)
-        here: list[tuple[int, Callable[[bool], Step]]] = []
+        here: list[tuple[int, Step]] = []
         for row in live.tolist():
             label, action = int(labels[row]), int(chosen[row])
             led[row] |= action == STOP != label
             by_teacher = led[row] or draws[row]() < teacher_probability
             source: Source = "teacher" if by_teacher else "policy"
             actions[row] = label if by_teacher else action
-            pose = info["position"][row].copy(), float(info["heading"][row])
-            step = partial(make_step, row, *pose, label, int(actions[row]), source)
-            here.append((row, step))
+            pose = info["position"][row], float(info["heading"][row])
+            here.append((row, make_step(row, *pose, label, int(actions[row]), source)))
         if isinstance(walker, NetworkWalker):
             walker.follow(actions)
         observation, _, stopped, truncated, info = env.step(actions)
-        for row, finish in here:
-            recorded[row].append(finish(bool(info["collided"][row])))
+        for row, step in here:
+            collided = bool(info["collided"][row])
+            recorded[row].append(msgspec.structs.replace(step, collided=collided))
         live = live[~(stopped | truncated)[live]]
     near = np.asarray(info["distance_to_goal"], float) < env.settings.success_distance
     return [tuple(steps) for steps in recorded], (stopped & near).tolist()

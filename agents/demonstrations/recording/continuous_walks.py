@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
@@ -72,7 +73,7 @@ class ContinuousWalkMaker:
             return self._policy_walks(chosen, self._config.policy)
         paths = {(e.path_id, e.heading): e for e in chosen}
         walked = dict(zip(paths, self._expert_walks(list(paths.values())), strict=True))
-        return [_recorded(e, *walked[e.path_id, e.heading]) for e in chosen]
+        return [RecordedWalk.of(e, *walked[e.path_id, e.heading]) for e in chosen]
 
     def write_pictures(self, walks: list[RecordedWalk], folder: Path) -> None:
         """Write the pictures of walks that do not exist yet."""
@@ -116,7 +117,7 @@ class ContinuousWalkMaker:
             env, walker, make_step, config.teacher_probability, config.seed
         )
         return [
-            _recorded(episode, steps, success)
+            RecordedWalk.of(episode, steps, success)
             for episode, steps, success in zip(episodes, *walked, strict=True)
         ]
 
@@ -135,9 +136,10 @@ class ContinuousWalkMaker:
             positions, headings = walks.positions.copy(), walks.headings
             walks.step(actions, MOST_ACTIONS)
             for row in live:
-                action, collided = int(actions[row]), bool(walks.collided[row])
-                pose = episodes[row].scan, positions[row], float(headings[row])
-                recorded[row].append(self._step(*pose, action, action, "teacher", collided))
+                action, pose = int(actions[row]), (positions[row], float(headings[row]))
+                step = self._step(episodes[row].scan, *pose, action, action, "teacher")
+                collided = bool(walks.collided[row])
+                recorded[row].append(msgspec.structs.replace(step, collided=collided))
         near = walks.distances < self._settings.success_distance
         reached = (walks.terminated & near).tolist()
         return list(zip(map(tuple, recorded), reached, strict=True))
@@ -150,8 +152,8 @@ class ContinuousWalkMaker:
         label: int,
         taken: int,
         source: Source,
-        collided: bool,
     ) -> Step:
+        """Return the step of an agent before it acts."""
         x, y, z = feet.tolist()
         pose = np.array([x, y, z, heading]).tobytes()
         name = hashlib.blake2b(pose, digest_size=12).hexdigest()
@@ -162,17 +164,4 @@ class ContinuousWalkMaker:
             taken=taken,
             source=source,
             picture=f"{scan}/{name}.jpg",
-            collided=collided,
         )
-
-
-def _recorded(episode: ContinuousEpisode, steps: tuple[Step, ...], success: bool) -> RecordedWalk:
-    return RecordedWalk(
-        instr_id=episode.instr_id,
-        path_id=episode.path_id,
-        scan=episode.scan,
-        language=episode.language,
-        instruction=episode.instruction,
-        steps=steps,
-        success=success,
-    )

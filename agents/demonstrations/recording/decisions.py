@@ -60,8 +60,8 @@ def labelled_decisions(
     for number, step in enumerate(walk.steps):
         candidates = _candidates(step)
         places.arrive(walk.scan, step.viewpoint, candidates)
-        place = walk.scan, step.viewpoint, step.heading
-        options = make_options(candidates, places, *place, True, settings)
+        here = ViewPose(walk.scan, step.viewpoint, step.heading)
+        options = make_options(candidates, places, here, True, settings)
         observation = Observation(
             instruction=one_line(walk.instruction),
             step=number,
@@ -70,7 +70,7 @@ def labelled_decisions(
             trajectory=tuple(places.trajectory),
             connections=dict(places.connections),
             views=dict(places.views),
-            around=views_around(*place, settings.egocentric_views, settings.direction_words),
+            around=views_around(here, settings.egocentric_views, settings.direction_words),
             history=tuple(history),
             settings=settings,
         )

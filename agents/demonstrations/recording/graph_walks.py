@@ -151,15 +151,8 @@ def _draws(seed: int, instr_id: str) -> Callable[[], float]:
 
 
 def _finished(episode: Episode, steps: list[Step], distance: float) -> RecordedWalk:
-    return RecordedWalk(
-        instr_id=episode.instr_id,
-        path_id=episode.path_id,
-        scan=episode.scan,
-        language=episode.language,
-        instruction=episode.instruction,
-        steps=tuple(steps),
-        success=steps[-1].taken == STOP and distance < SUCCESS_THRESHOLD,
-    )
+    success = steps[-1].taken == STOP and distance < SUCCESS_THRESHOLD
+    return RecordedWalk.of(episode, steps, success)
 
 
 def _triple(values: np.ndarray) -> tuple[float, float, float]:

@@ -3,9 +3,14 @@
 An export writes its walks to shards in this form; the writers of the formats read them from there.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from envs.continuous.episodes import ContinuousEpisode
+    from envs.episodes import Episode
 
 Source = Literal["teacher", "policy"]
 
@@ -75,6 +80,21 @@ class RecordedWalk(msgspec.Struct, frozen=True, gc=False):
     instruction: str
     steps: tuple[Step, ...]
     success: bool
+
+    @classmethod
+    def of(
+        cls, episode: "Episode | ContinuousEpisode", steps: Sequence[Step], success: bool
+    ) -> "RecordedWalk":
+        """Return the walk of an episode; the other arguments are attributes."""
+        return cls(
+            instr_id=episode.instr_id,
+            path_id=episode.path_id,
+            scan=episode.scan,
+            language=episode.language,
+            instruction=episode.instruction,
+            steps=tuple(steps),
+            success=success,
+        )
 
     @property
     def stopped(self) -> bool:

@@ -213,11 +213,7 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
             config.server.token_field,
             config.prompt.picture_detail,
         )
-        model = ServerModel(
-            *(config.url, config.model, bodies, cache, spending),
-            config.server,
-            config.concurrency,
-        )
+        model = ServerModel(config.url, bodies, cache, spending, config.server, config.concurrency)
         try:
             return walk_concurrently(maker, model, config.concurrency, on_walk)
         finally:

@@ -22,6 +22,9 @@ class BodyMaker:
         sampling: Sampling of the answers.
         token_field: Name of the field that limits the answer.
         detail: Picture detail; None sends none.
+
+    Attributes:
+        model: Name of the model.
     """
 
     def __init__(
@@ -32,13 +35,14 @@ class BodyMaker:
         token_field: str = "max_tokens",
         detail: str | None = None,
     ) -> None:
-        self._model, self._pictures, self._sampling = model, pictures, sampling
+        self.model = model
+        self._pictures, self._sampling = pictures, sampling
         self._token_field, self._detail = token_field, detail
 
     def make(self, question: Question, answer_format: AnswerFormat = "text") -> Body:
         """Return the body of a question."""
         body: Body = {
-            "model": self._model,
+            "model": self.model,
             "messages": [self._message(message) for message in question.prompt],
             self._token_field: self._sampling.max_answer_tokens,
         }

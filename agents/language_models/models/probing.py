@@ -65,6 +65,5 @@ def picture_body(model: str, token_field: str) -> dict[str, Any]:
 
 @lru_cache(1)
 def _grey() -> str:
-
     picture = np.full((_SIDE, _SIDE, 3), 128, np.uint8)
     return Pictures(lambda view: picture).data_uri(ViewPose("", "", 0.0))

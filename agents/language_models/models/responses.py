@@ -89,7 +89,7 @@ def _read_bad_request(message: str, text: str) -> Rejected:
     return Rejected("failed", message)
 
 
-def retry_after(value: str | None, now: float | None = None) -> float | None:
+def retry_after(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header, a number or an HTTP date; None if unreadable."""
     if value is None:
         return None
@@ -101,7 +101,7 @@ def retry_after(value: str | None, now: float | None = None) -> float | None:
         then = email.utils.parsedate_to_datetime(value).timestamp()
     except (ValueError, TypeError):
         return None
-    return max(0.0, then - (time.time() if now is None else now))
+    return max(0.0, then - time.time())
 
 
 def _read_answer(content: bytes) -> Reply | Rejected:

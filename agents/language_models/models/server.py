@@ -67,8 +67,7 @@ class ServerModel:
 
     Args:
         url: Base address.
-        model: Name of the model.
-        bodies: Maker of request bodies.
+        bodies: Maker of request bodies, which names the model.
         cache: Cache of replies.
         spending: Budget.
         settings: Settings of the requests.
@@ -78,14 +77,13 @@ class ServerModel:
     def __init__(
         self,
         url: str,
-        model: str,
         bodies: BodyMaker,
         cache: ReplyCache,
         spending: Spending,
         settings: ServerConfig,
         connections: int = 8,
     ) -> None:
-        self._url, self._model = url.rstrip("/"), model
+        self._url = url.rstrip("/")
         self._bodies, self._cache, self._spending = bodies, cache, spending
         self._settings = settings
         self._key = read_api_key(settings.api_key_file)
@@ -199,21 +197,22 @@ class ServerModel:
                 return
             shows = any(not isinstance(part, str) for m in question.prompt for part in m.parts)
             listed = self._transport.get("models", _PROBE_SECONDS)
-            probe(self._url, self._model, listed, self._safe)
+            probe(self._url, self._bodies.model, listed, self._safe)
             if shows:
                 self._check_pictures()
             self._probed = True
 
     def _check_pictures(self) -> None:
         self._spending.start_request()
-        result = self._send(picture_body(self._model, self._settings.token_field))
+        model = self._bodies.model
+        result = self._send(picture_body(model, self._settings.token_field))
         if isinstance(result, Reply):
             self._spending.add(result.usage)
         elif result.problem == "fatal":
             raise ServerRefusal(f"{self._url}: {result.message}")
         elif result.problem != "temporary":
             raise ServerRefusal(
-                f"{self._url}: {self._model} refuses a small test picture ({result.message}); "
+                f"{self._url}: {model} refuses a small test picture ({result.message}); "
                 "choose a model that reads pictures, or --pictures none"
             )
 

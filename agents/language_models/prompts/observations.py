@@ -6,7 +6,7 @@ An observation contains nothing about the goal: no distance to it, no teacher's 
 import math
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.language_models.prompts.places import Candidate, KnownPlaces
 from agents.settings.language_models import PromptConfig
@@ -109,9 +109,7 @@ def one_line(text: str) -> str:
 def make_options(
     candidates: Sequence[Candidate],
     places: KnownPlaces,
-    scan: str,
-    viewpoint: str,
-    heading: float,
+    here: ViewPose,
     can_stop: bool,
     settings: PromptConfig,
 ) -> tuple[Option, ...]:
@@ -120,9 +118,7 @@ def make_options(
     Args:
         candidates: Candidates in the environment's order.
         places: Known places, the candidates included.
-        scan: Name of the building.
-        viewpoint: Viewpoint of the agent.
-        heading: Heading of the agent in radians.
+        here: Viewpoint and heading of the agent, level.
         can_stop: Whether stop is an option.
         settings: Order, labels and words of the options.
 
@@ -131,25 +127,24 @@ def make_options(
     """
     ordered = list(candidates)
     if settings.option_order == "clockwise":
-        ordered.sort(key=lambda one: relative_angle(one.heading, heading))
+        ordered.sort(key=lambda one: relative_angle(one.heading, here.heading))
     options = [Option("", 0)] if can_stop else []
     for candidate in ordered:
         number = places.number(candidate.viewpoint)
-        view = ViewPose(scan, viewpoint, candidate.heading)
-        words = describe(candidate, heading, number in places.connections, settings)
+        view = here._replace(heading=candidate.heading)
+        words = describe(candidate, here.heading, number in places.connections, settings)
         options.append(Option("", candidate.action, number, words, view))
     if settings.labels == "numbers":
         labels = [str(option.action) for option in options]
     elif len(options) > MOST_LETTERS:
         raise UserError(
-            f"{len(options)} options at a viewpoint of {scan}, but {MOST_LETTERS} letters; use "
-            "--labels numbers"
+            f"{len(options)} options at a viewpoint of {here.scan}, but {MOST_LETTERS} letters; "
+            "use --labels numbers"
         )
     else:
         labels = list(string.ascii_uppercase[: len(options)])
     return tuple(
-        Option(label, option.action, option.place, option.words, option.view)
-        for label, option in zip(labels, options, strict=True)
+        replace(option, label=label) for label, option in zip(labels, options, strict=True)
     )
 
 
@@ -190,13 +185,11 @@ def direction_words(angle: float, style: str = "degrees", step: int = _STEP) -> 
     return f"{abs(rounded)} degrees to the {'right' if rounded > 0 else 'left'}"
 
 
-def views_around(
-    scan: str, viewpoint: str, heading: float, count: int, style: str
-) -> tuple[tuple[str, ViewPose], ...]:
+def views_around(here: ViewPose, count: int, style: str) -> tuple[tuple[str, ViewPose], ...]:
     """Return views at equal angles from the agent's heading clockwise, with their directions."""
     views = []
     for number in range(count):
         turn = 2 * math.pi * number / count
         words = direction_words(relative_angle(turn, 0.0), style, 1)
-        views.append((words, ViewPose(scan, viewpoint, heading + turn)))
+        views.append((words, here._replace(heading=here.heading + turn)))
     return tuple(views)

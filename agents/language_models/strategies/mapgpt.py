@@ -35,7 +35,7 @@ def mapgpt_prompt(observation: Observation) -> Prompt:
         f"Previous planning: {plan or 'none'}",
         f"Action options (step {observation.step + 1} of at most {observation.limit}):",
         *(f"{option.label}: {option_words(option)}" for option in observation.options),
-        answer_request(observation),
+        answer_request(observation.options),
     ]
     return Message("system", (_SYSTEM,)), Message("user", joined(parts))
 

@@ -36,5 +36,5 @@ class NavGptPrompt:
         parts += [f"{words}: {self._describe(view)}" for words, view in observation.around]
         parts.append(f"Options at place {observation.place}:")
         parts += [f"{option.label}: {option_words(option)}" for option in observation.options]
-        parts.append(answer_request(observation))
+        parts.append(answer_request(observation.options))
         return Message("system", (_SYSTEM,)), Message("user", joined(parts))

@@ -1,5 +1,7 @@
 """A choice among labelled options, each with its picture."""
 
+from collections.abc import Sequence
+
 from agents.language_models.prompts.messages import Message, Part, Prompt, joined, read_template
 from agents.language_models.prompts.observations import Observation, Option
 
@@ -28,7 +30,7 @@ def plain_prompt(observation: Observation) -> Prompt:
         parts.append(f"{option.label}: {option_words(option)}")
         if option.view is not None and kind == "candidates":
             parts.append(option.view)
-    parts.append(answer_request(observation))
+    parts.append(answer_request(observation.options))
     return Message("system", (_SYSTEM,)), Message("user", joined(parts))
 
 
@@ -56,7 +58,7 @@ def option_words(option: Option) -> str:
     return "stop here" if option.place is None else f"place {option.place}, {option.words}"
 
 
-def answer_request(observation: Observation) -> str:
+def answer_request(options: Sequence[Option]) -> str:
     """Return the line that lists the labels."""
-    labels = ", ".join(option.label for option in observation.options)
+    labels = ", ".join(option.label for option in options)
     return f"Answer with the JSON object. Its action is one of {labels}."

@@ -2,6 +2,7 @@
 
 from agents.language_models.prompts.messages import Message, Part, Prompt, joined, read_template
 from agents.language_models.prompts.steps import StepObservation
+from agents.language_models.strategies.plain import answer_request
 
 _SYSTEM = read_template("steps.txt")
 _MOST_LINES = 20  # earlier decisions in words
@@ -26,6 +27,5 @@ def steps_prompt(observation: StepObservation) -> Prompt:
         parts += ["Picture now:", observation.photos[-1]]
     parts.append("Options:")
     parts += [f"{option.label}: {option.words}" for option in observation.options]
-    labels = ", ".join(option.label for option in observation.options)
-    parts.append(f"Answer with the JSON object. Its action is one of {labels}.")
+    parts.append(answer_request(observation.options))
     return Message("system", (_SYSTEM,)), Message("user", joined(parts))

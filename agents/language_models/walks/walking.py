@@ -18,6 +18,7 @@ from agents.language_models.strategies.navgpt import SECTORS
 from agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
 from envs.episodes import Episode
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.pictures.view_pictures import ViewPose
 from storage.features.view_grid import view_direction
 
 Trajectory = list[tuple[str, float, float]]
@@ -94,8 +95,9 @@ class EpisodeWalk(AskingWalk):
         self._places.arrive(self.episode.scan, self.pose[0], self._candidates)
 
     def _observe(self) -> Observation:
-        settings, scan = self._settings.prompt, self.episode.scan
+        settings = self._settings.prompt
         viewpoint, heading, _ = self.pose
+        here = ViewPose(self.episode.scan, viewpoint, heading)
         sectors = SECTORS if settings.strategy == "navgpt" else settings.egocentric_views
         step = len(self.decisions)
         return Observation(
@@ -103,18 +105,12 @@ class EpisodeWalk(AskingWalk):
             step=step,
             limit=self._limit,
             options=make_options(
-                self._candidates,
-                self._places,
-                scan,
-                viewpoint,
-                heading,
-                step >= settings.stop_after,
-                settings,
+                self._candidates, self._places, here, step >= settings.stop_after, settings
             ),
             trajectory=tuple(self._places.trajectory),
             connections=dict(self._places.connections),
             views=dict(self._places.views),
-            around=views_around(scan, viewpoint, heading, sectors, settings.direction_words),
+            around=views_around(here, sectors, settings.direction_words),
             history=tuple(self._history),
             settings=settings,
         )

@@ -71,7 +71,4 @@ def parse_row(text: str) -> tuple[str, list[str]]:
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and run the command."""
     own, training = split_command_line(arguments)
-    run(
-        parse(CompareArguments, __name__, __doc__, own),
-        training,
-    )
+    run(parse(CompareArguments, __name__, __doc__, own), training)

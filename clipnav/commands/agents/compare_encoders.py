@@ -185,7 +185,4 @@ def possible_stores(arguments: CompareArguments, own: Path) -> Iterable[Path]:
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and run the command."""
     own, training = split_command_line(arguments, _OWN_FLAGS)
-    run(
-        parse(CompareArguments, __name__, __doc__, own),
-        training,
-    )
+    run(parse(CompareArguments, __name__, __doc__, own), training)

@@ -9,16 +9,13 @@ the path, and the paired path. For the built-in houses, the visible objects are 
 
 from collections.abc import Sequence
 
-import tyro
-
 from agents.clear.settings import PairPathsConfig
+from clipnav.parsing import parse
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and pair paths."""
-    config = tyro.cli(
-        PairPathsConfig, prog="clipnav pair-paths", description=__doc__, args=list(arguments)
-    )
+    config = parse(PairPathsConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
     from agents.clear.pairing import pair_paths
 

@@ -7,12 +7,7 @@ from torch.nn import functional
 
 from agents.acting.decisions import ActionSource, Draws, sample
 from agents.acting.environments import make_env, make_follower
-from agents.acting.follower_agent import (
-    FollowerAgent,
-    empty_instructions,
-    rollout,
-    scan_indices,
-)
+from agents.acting.follower_agent import FollowerAgent, rollout, scan_indices
 from agents.envdrop.critic import Critic
 from envs.navigation.device_features import DeviceFeatures
 
@@ -179,11 +174,6 @@ def test_no_vision_has_angle_features_only(doors_config):
     assert follower.visual == 0
     decisions = teacher_forced(env, follower.train(), features, instr_ids(env, 4))
     assert torch.isfinite(decisions.scores[:, 0]).all()
-
-
-def test_empty_instructions_keep_start_and_end_token():
-    tokens = np.array([[9, 4, 5, 2, 0], [9, 4, 2, 0, 0]], np.int32)
-    assert empty_instructions(tokens).tolist() == [[9, 2], [9, 2]]
 
 
 def test_sample_follows_probabilities():

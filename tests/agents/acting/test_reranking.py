@@ -95,13 +95,8 @@ def searched(doors_config, doors_env):
     speaker = Speaker(len(doors_env.tokenizer), 4, 4, 1, config).eval()
     features = DeviceFeatures(doors_env)
     search = SearchConfig(method="best-first", paths=3)
-    found = search_split(
-        doors_env,
-        follower,
-        features,
-        search,
-        LoadedSpeaker(speaker, ["en"], doors_env.tokenizer, 80, 80),
-    )
+    loaded = LoadedSpeaker(speaker, ["en"], doors_env.tokenizer, 80, 80)
+    found = search_split(doors_env, FollowerAgent(follower, features), search, loaded)
     return found, speaker, features
 
 
@@ -149,10 +144,10 @@ def test_search_with_beam_width_one_equals_the_greedy_walk(doors_config):
     torch.manual_seed(0)
     env = make_env(doors_config, "val_unseen")
     follower = make_follower(doors_config, env).eval()
-    features = DeviceFeatures(env)
-    found = search_split(env, follower, features, SearchConfig(method="beam", paths=1))
+    agent = FollowerAgent(follower, DeviceFeatures(env))
+    found = search_split(env, agent, SearchConfig(method="beam", paths=1))
     alone, _ = evaluate_search(env, found, Weighting(0.0))
-    assert alone.trajectories == evaluate(env, FollowerAgent(follower, features)).trajectories
+    assert alone.trajectories == evaluate(env, agent).trajectories
 
 
 def test_search_is_tuned_on_one_split_and_submits_the_whole_walk(
@@ -172,7 +167,7 @@ def test_search_is_tuned_on_one_split_and_submits_the_whole_walk(
     for split in ("val_seen", "val_unseen"):
         env, agent = load_run(config.output, split)
         speaker = load_speaker(speaker_run, env, {"encoder": "colours"}, "cpu")
-        found[split] = env, search_split(env, agent.follower, agent.features, search, speaker)
+        found[split] = env, search_split(env, agent, search, speaker)
     weighting, success = best_weighting(*found["val_seen"])
     assert tuned == f"val_seen: success {100 * success:.1f} with {weighting}"
     alone, whole = evaluate_search(*found["val_unseen"], weighting)

@@ -71,7 +71,7 @@ class TestWords:
         near = [candidate("x", 40, 0.5, 1), candidate("y", 200, -0.2, 2)]
         places.arrive("s", "y", [candidate("z", 0)])
         places.arrive("s", "z", near)
-        options = make_options(near, places, "s", "z", 0.0, True, PromptConfig())
+        options = make_options(near, places, ViewPose("s", "z", 0.0), True, PromptConfig())
         assert [(o.label, o.action, o.place, o.words) for o in options] == [
             ("A", 0, None, ""),
             ("B", 1, 2, "40 degrees to the right, 2.0 m, up"),
@@ -83,7 +83,7 @@ class TestWords:
         near = [candidate("x", 40, action=1), candidate("y", 200, action=2)]
         places.arrive("s", "z", near)
         settings = PromptConfig(labels="numbers", option_order="clockwise")
-        options = make_options(near, places, "s", "z", 0.0, False, settings)
+        options = make_options(near, places, ViewPose("s", "z", 0.0), False, settings)
         assert [(o.label, o.action) for o in options] == [("2", 2), ("1", 1)]
 
     def test_more_options_than_letters_are_refused(self):
@@ -91,7 +91,7 @@ class TestWords:
         near = [candidate(f"x{number}", 10, action=number) for number in range(1, 28)]
         places.arrive("s", "z", near)
         with pytest.raises(ValueError, match=r"27 options.*--labels numbers"):
-            make_options(near, places, "s", "z", 0.0, False, PromptConfig())
+            make_options(near, places, ViewPose("s", "z", 0.0), False, PromptConfig())
 
     def test_an_instruction_becomes_one_line(self):
         assert one_line('  Walk  past\n"it" {a}\t and stop. ') == 'Walk past "it" {a} and stop.'

@@ -48,7 +48,6 @@ def ask(serve, tmp_path, monkeypatch):
             seen["server"], seen["spending"] = server, spending
             model = ServerModel(
                 server.url,
-                "oracle",
                 BodyMaker("oracle", Pictures(draw_colour), SamplingConfig()),
                 ReplyCache(tmp_path / "cache"),
                 spending,
@@ -252,7 +251,6 @@ class TestProbe:
     def test_an_unreachable_server_is_named(self, tmp_path):
         model = ServerModel(
             "http://127.0.0.1:9/v1",
-            "oracle",
             BodyMaker("oracle", Pictures(), SamplingConfig()),
             ReplyCache(tmp_path),
             Spending(BudgetConfig()),

@@ -40,7 +40,7 @@ def first(config):
 def translator(config, doors_env):
     torch.manual_seed(0)
     follower = make_follower(config, doors_env).train()
-    return BackTranslator(config, follower, doors_env, [], rows=8, world_size=1)
+    return BackTranslator(config, follower, doors_env, [])
 
 
 def test_sampled_paths_have_generated_instructions(translator, doors_env):
@@ -69,11 +69,11 @@ def test_generated_instructions_may_exceed_the_maximum_instruction_length(
     settings = dataclasses.replace(config.back_translation, speaker=run)
     config = dataclasses.replace(config, back_translation=settings)
     follower = make_follower(config, doors_env).train()
-    translator = BackTranslator(config, follower, doors_env, [], rows=8, world_size=1)
+    translator = BackTranslator(config, follower, doors_env, [])
     with torch.no_grad():  # a speaker that comes to no end
         translator.speaker.network.decoder.word.bias[END] = -1e9
     tokens = translator.batch(translator.names(0), np.random.default_rng(0)).tokens
-    assert tokens.shape == (8, longest or saved.max_instruction_length)
+    assert tokens.shape == (16, longest or saved.max_instruction_length)
     assert (tokens[:, -1] == END).all()
     assert (tokens != 0).all()
     assert len(translator.speaker.token_ids(["go on " * 50])[0]) == saved.max_instruction_length
@@ -89,12 +89,12 @@ def test_speaker_and_follower_share_a_dropout_mask(translator):
 
     translator.speaker.network.encode = spy
     batch = translator.batch(translator.names(0), np.random.default_rng(0))
-    gate = batch.noise.gate(torch.ones(8, 36, 8))
+    gate = batch.noise.gate(torch.ones(16, 36, 8))
     assert torch.equal(seen["gate"], gate[seen["rows"]])
     assert (gate == 0).any()
     scans = [episode.scan for episode in translator.env.current_episodes()]
-    for one in range(8):
-        for other in range(8):
+    for one in range(16):
+        for other in range(16):
             if scans[one] == scans[other]:
                 assert torch.equal(gate[one], gate[other]), "one building, one mask"
 
@@ -103,7 +103,7 @@ def test_shuffled_instructions_are_refused(config, doors_env):
     shuffled = dataclasses.replace(config, instruction_ablation="shuffled")
     follower = make_follower(shuffled, doors_env)
     with pytest.raises(ValueError, match="--instruction-ablation shuffled and --back-translation"):
-        BackTranslator(shuffled, follower, doors_env, [], rows=8, world_size=1)
+        BackTranslator(shuffled, follower, doors_env, [])
 
 
 def test_a_speaker_of_another_encoder_is_refused(config, other_features):
@@ -116,9 +116,9 @@ def test_batch_dropout_has_one_mask(config, doors_env):
     released = dataclasses.replace(config.back_translation, dropout="batch")
     config = dataclasses.replace(config, back_translation=released)
     follower = make_follower(config, doors_env).train()
-    translator = BackTranslator(config, follower, doors_env, [], 8, 1)
+    translator = BackTranslator(config, follower, doors_env, [])
     batch = translator.batch(translator.names(0), np.random.default_rng(0))
-    gate = batch.noise.gate(torch.ones(8, 36, 8))
+    gate = batch.noise.gate(torch.ones(16, 36, 8))
     assert (gate == gate[:1]).all()
 
 

@@ -71,21 +71,6 @@ def test_one_text_for_all_steps_equals_a_text_for_each(geometry, features):
     torch.testing.assert_close(shared.decision, repeated.decision)
 
 
-def test_the_last_states_of_paths_of_different_length(geometry, features):
-    loop = looped_path(geometry)
-    nodes = np.array([loop, [*loop[:2], *[-1] * 4], [*loop[:3], *[-1] * 3]])
-    views = path_views(geometry.world, nodes, np.array([12, 12, 0]))
-    paths = known_paths(geometry, nodes, views, revisits=True)
-    last = paths.last()
-    assert paths.steps[last].tolist() == [5, 1, 2]
-    assert paths.state.rows[last].tolist() == [0, 1, 2]
-    assert (paths.targets[last] == 0).all()
-    model = model_of(revisits=True).eval()
-    whole, some = (paths.encode(model, features, last_only=only) for only in (False, True))
-    for every, chosen in zip((*whole[0], *whole[1]), (*some[0], *some[1]), strict=True):
-        assert torch.equal(every[torch.from_numpy(last)], chosen)
-
-
 def test_views_along_a_path_are_those_of_the_walk(doors_env):
     world = doors_env.nav_world
     geometry = MapGeometry.of(world)

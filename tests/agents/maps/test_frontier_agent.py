@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.acting.action_scores import ActionScorer
 from agents.acting.environments import make_env, make_follower
 from agents.acting.evaluation import evaluate
 from agents.acting.rollout import walk
@@ -21,10 +22,9 @@ class Walks:
 
     def __init__(self, count=1, max_steps=20, metre_cost=0.0, sharpness=1.0):
         self.world = make_world()
-        self.agent = FrontierAgent(
-            *(Chooser(self.world), Nodes(), MapGeometry.of(self.world)),
-            *(max_steps, metre_cost, sharpness),
-        )
+        scorer = ActionScorer(Chooser(self.world), Nodes(), self.world, sharpness)
+        geometry = MapGeometry.of(self.world)
+        self.agent = FrontierAgent(scorer, geometry, max_steps, metre_cost)
         start = self.world.node("scan", "s")
         self.observation = {
             "instruction": np.ones((count, 3), int),
@@ -148,7 +148,9 @@ def test_without_a_cost_it_walks_as_a_best_first_search_over_viewpoints(doors_co
             viewpoint_search(Searcher(follower, features, world, tokens[row : row + 1], [start]))
             for row, start in enumerate(starts)
         ]
-        agent = FrontierAgent(follower, features, MapGeometry.of(world), 20, 0.0, 1.0)
+        agent = FrontierAgent(
+            ActionScorer(follower, features, world), MapGeometry.of(world), 20, 0.0
+        )
         walk(doors_env, agent, ids)
     ends = [path[-1] for path in doors_env.paths()]
     assert ends == [world.viewpoint_ids[last] for _, last in results]
@@ -166,9 +168,9 @@ def test_instructions_can_be_left_out(doors_config, monkeypatch):
     monkeypatch.setattr(
         follower.encoder, "forward", lambda tokens: read.append(tokens.shape[1]) or encode(tokens)
     )
-    geometry, features = MapGeometry.of(env.nav_world), DeviceFeatures(env)
+    scorer = ActionScorer(follower, DeviceFeatures(env), env.nav_world, 2.0)
     for reads in (True, False):
-        agent = FrontierAgent(follower, features, geometry, 20, 0.2, 2.0, reads)
+        agent = FrontierAgent(scorer, MapGeometry.of(env.nav_world), 20, 0.2, reads)
         evaluate(env, agent)
     assert read[-1] == 2
     assert read[0] > 2

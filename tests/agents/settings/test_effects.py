@@ -79,7 +79,7 @@ def complaint(capsys):
     def of(parse, words):
         with pytest.raises((ValueError, SystemExit)) as refused:
             parse(words)
-        if refused.type is ValueError:
+        if refused.type is not SystemExit:
             return str(refused.value)
         return " ".join(capsys.readouterr().err.replace("│", " ").split())
 

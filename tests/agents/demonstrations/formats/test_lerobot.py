@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from agents.demonstrations.export import check_export
-from agents.demonstrations.formats import lerobot, lerobot_statistics
+from agents.demonstrations.formats import lerobot, lerobot_features, lerobot_statistics
 from agents.demonstrations.formats.lerobot_features import ACTION, RGB, STATE
 from agents.demonstrations.formats.lerobot_reader import LeRobotReader
 from envs.episodes import load_episodes
@@ -63,7 +63,7 @@ def test_an_export_is_read_back(exported, pictured_world, media):
 
 def test_large_exports_have_several_files(exported, monkeypatch):
     monkeypatch.setattr(lerobot, "DATA_FILE_MB", 0.01)
-    monkeypatch.setattr(lerobot, "FILES_PER_CHUNK", 2)
+    monkeypatch.setattr(lerobot_features, "FILES_PER_CHUNK", 2)
     folder = exported(format="lerobot")
     names = sorted(str(path.relative_to(folder)) for path in (folder / "data").rglob("*.parquet"))
     assert names[:3] == [

@@ -36,8 +36,8 @@ class Turner:
         return np.full(len(observation["instruction"]), LEFT if self.left >= 0 else STOP)
 
 
-def make_step(row, feet, heading, label, taken, source, collided):
-    return Step(tuple(feet.tolist()), heading, label, taken, source, collided=collided)
+def make_step(row, feet, heading, label, taken, source):
+    return Step(tuple(feet.tolist()), heading, label, taken, source)
 
 
 @pytest.fixture(scope="module")

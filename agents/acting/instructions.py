@@ -1,0 +1,19 @@
+"""Token ids of instructions as networks read them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.envdrop.encoders import PAD
+
+
+def empty_instructions(tokens: np.ndarray) -> np.ndarray:
+    """Return the first (BOS) and last token (EOS) of instructions (B, L) as (B, 2)."""
+    length = (tokens != PAD).sum(1)
+    return np.stack([tokens[:, 0], tokens[np.arange(len(tokens)), length - 1]], 1)
+
+
+def cropped(tokens: np.ndarray) -> Tensor:
+    """Return token ids (B, L) as a tensor without columns of padding."""
+    length = int((tokens != PAD).sum(1).max())
+    return torch.from_numpy(np.ascontiguousarray(tokens[:, :length])).long()
