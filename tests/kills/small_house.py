@@ -36,7 +36,8 @@ def shipped_navigation(built: House) -> dict:
     """Return the graph and episodes of the built-in house with the same name."""
     scan = built.spec.scan
     home = set_of(scan)
-    navigation = {"connectivity": read_connectivity(scan), "rxr": {}}
+    splits = {split: [] for split in home.splits}
+    navigation = {"connectivity": read_connectivity(scan), "rxr": {}, **splits}
     for split in home.splits_of(scan):
         files = (r2r_path(home.data_dir, split), guide_path(home.data_dir, split))
         records, guides = (
