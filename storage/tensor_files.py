@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from storage import atomic_write
 from storage.errors import UserError
 from storage.json_files import parse_json
 
@@ -47,12 +48,18 @@ def header_bytes(
     return struct.pack("<Q", len(raw)) + raw
 
 
-def sort_metadata(path: Path) -> None:
-    """Sort the metadata of a file that the safetensors library wrote, in place.
+def write_tensors(path: Path, serialised: bytes) -> None:
+    """Write the result of `safetensors.*.save`, which has metadata, with sorted metadata.
 
     Raises:
-        OSError: The file cannot be opened.
+        OSError: The file cannot be written.
     """
+    with atomic_write(path) as beside:
+        beside.write_bytes(serialised)
+        _sort_metadata(beside)
+
+
+def _sort_metadata(path: Path) -> None:
     with path.open("r+b") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))

@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 from storage import atomic_write
 from storage.errors import UserError, shortened
-from storage.tensor_files import sort_metadata
+from storage.tensor_files import write_tensors
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
@@ -48,9 +48,7 @@ class Network(Protocol):
 def save_model(run: Path, network: Network, metadata: dict[str, str]) -> None:
     """Write the weights of a network, with its architecture and further metadata."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with atomic_write(run / MODEL) as beside:
-        beside.write_bytes(save(weights, {**network.architecture, **metadata}))
-        sort_metadata(beside)
+    write_tensors(run / MODEL, save(weights, {**network.architecture, **metadata}))
 
 
 def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict[str, str]:

@@ -10,8 +10,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from storage import atomic_write
 from storage.errors import UserError
+from storage.tensor_files import write_tensors
 
 FORMAT_VERSION = "1"
 _KEY = "key"  # entry of a file's metadata
@@ -80,8 +80,7 @@ class DemonstrationStore:
         arrays["offsets"] = offsets
         arrays["episodes"] = np.array([walk.episode for walk in walks])
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self._path(name)) as beside:
-            beside.write_bytes(save(arrays, {_KEY: self._key}))
+        write_tensors(self._path(name), save(arrays, {_KEY: self._key}))
         self._offsets.pop(name, None)
 
     def check_disk_space(self, names: Sequence[str]) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import atomic_write
 from storage.errors import UserError, shortened
-from storage.tensor_files import sort_metadata
+from storage.tensor_files import write_tensors
 from vl_tasks.text.ngrams import ORDERS, GramTable
 
 FORMAT = "clipnav reference statistics 1"
@@ -212,10 +211,8 @@ class CiderD:
             "end_counts": str(int(self.end_counts)),
             "vocabulary": vocabulary,
         }
-        with atomic_write(path) as beside:
-            arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-            beside.write_bytes(save(arrays, metadata))
-            sort_metadata(beside)
+        arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+        write_tensors(Path(path), save(arrays, metadata))
 
     @classmethod
     def load(cls, path: str | Path, vocabulary: str) -> "CiderD":
