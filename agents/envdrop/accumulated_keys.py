@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from agents.envdrop.collected_uses import CollectedUses
-from storage.errors import UserError
 
 _LIVE = 0.75  # share of live rows below which the keys of all others are removed
 
@@ -115,7 +114,7 @@ class KeyGradient:
             for all.
         """
         if len(index.unique()) < len(index):
-            raise UserError("the rows of collected keys must be distinct")
+            raise ValueError("the rows of collected keys must be distinct")
         live = index if self._live is None else self._live.index_select(0, index)
         is_sparse = len(live) < _LIVE * self._held
         chosen = object.__new__(KeyGradient)

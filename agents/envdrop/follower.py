@@ -19,7 +19,6 @@ from agents.envdrop.encoders import Context, InstructionEncoder, State
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import PanoramaView, ViewEncoder, VisualNoise, VisualScale
 from agents.settings import FeatureDropout, FollowerConfig
-from storage.errors import UserError
 
 _STRIDE = 2.2  # mean distance of neighbours in metres, in Matterport3D and in the houses
 _EMBEDDING = "encoder.embedding.weight"
@@ -130,7 +129,7 @@ class Decoder(nn.Module):
         scores = self.candidates.scores(query, candidates, gate)  # (B, K)
         if self.visits is not None:
             if view.visits is None:
-                raise UserError("a follower with visit features requires PanoramaView.visits")
+                raise ValueError("a follower with visit features requires PanoramaView.visits")
             counts = torch.stack([view.visits.clamp(max=1), view.visits], 1)  # (B, 2, K)
             scores = scores + torch.bmm(self.visits(query).unsqueeze(1), counts).squeeze(1)
         # Losses and choices are computed in float32, whatever the precision of the products.

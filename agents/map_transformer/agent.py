@@ -216,7 +216,7 @@ class MapAgent(RouteWalker):
         chosen = np.where(allowed[:, 1:].any(1), chosen, STOP_TOKEN)
         wrong = np.flatnonzero(~allowed[np.arange(len(chosen)), chosen])
         if wrong.size:
-            raise UserError(
+            raise ValueError(
                 f"episode {state.rows[wrong[0]]}: the policy chose map token {chosen[wrong[0]]}, "
                 "which is padding or cannot be visited; choose among the finite scores"
             )

@@ -153,10 +153,10 @@ class PretrainingModel(nn.Module):
             (M, classes) logits, row by row.
 
         Raises:
-            UserError: The model was built without classes.
+            ValueError: The model was built without classes.
         """
         if self.class_head is None:
-            raise UserError("the model was built without classes; give num_classes")
+            raise ValueError("the model was built without classes; give num_classes")
         tokens = self.network.local_branch(views, text)[:, 1:]
         return self.class_head(tokens[masked])
 

@@ -11,7 +11,6 @@ from agents.settings.map_agent import ExpertKind
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.metrics.path_scores import next_dtw_rows
-from storage.errors import UserError
 
 NO_TARGET = -100  # ignored by PyTorch's cross-entropy
 STOP_TOKEN = 0
@@ -158,11 +157,11 @@ def path_targets(
         nodes: (R,) next nodes in the world; -1 at the end of a path, for [stop].
 
     Raises:
-        UserError: A node was never seen.
+        ValueError: A node was never seen.
     """
     slots = maps.slots_of(rows, nodes)
     # Both [stop] and padding have slot -1; [stop] comes first.
     same = tokens.slots == slots[:, None]
     if ((nodes >= 0) & (slots < 0)).any():
-        raise UserError("a path leaves the known map; give paths along edges of the graph")
+        raise ValueError("a path leaves the known map; give paths along edges of the graph")
     return same.argmax(1)

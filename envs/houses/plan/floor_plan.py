@@ -22,7 +22,6 @@ from envs.houses.plan.elements import (
 from envs.houses.plan.room_layout import ROOM_KINDS, Rect, assign_kinds, cut_into_rooms
 from envs.houses.plan.room_links import choose_links
 from envs.houses.plan.wall_openings import has_wall_space, place_outer_openings, place_passages
-from storage.errors import UserError
 
 __all__ = [
     "ROOM_KINDS",
@@ -144,7 +143,7 @@ def make_floor_plan(
 
     Raises:
         UserError: The outline or the number of storeys is unknown.
-        UserError: No attempt succeeded. About one layout in a hundred succeeds, so this should
+        RuntimeError: No attempt succeeded. About one layout in a hundred succeeds, so this should
             not happen for any seed.
     """
     if (outline, storeys, open_plan, closed_doors) != ("rectangle", 1, False, False):
@@ -166,7 +165,7 @@ def make_floor_plan(
             plan = _with_openings(rng, width, depth, rects, kinds)
             if plan is not None:
                 return plan
-    raise UserError(
+    raise RuntimeError(
         f"plan seed {plan_seed}: no floor plan in {LAYOUT_ATTEMPTS} attempts; use another seed"
     )
 

@@ -26,7 +26,6 @@ from envs.houses.plan.wall_openings import (
     place_outer_openings,
     place_passages,
 )
-from storage.errors import UserError
 
 FEWEST_ROOMS, MOST_ROOMS = 7, 20  # without stairwells
 PLAN_TAG = 2
@@ -66,7 +65,7 @@ def make_storeys(
                 if closed_doors:
                     openings += [_cupboard(flight, rooms) for flight in stairs]
                 return shell.width, shell.depth, tuple(rooms), tuple(openings), tuple(stairs)
-    raise UserError(
+    raise RuntimeError(
         f"plan seed {plan_seed}: no {outline} of {storeys} storeys in {LAYOUT_ATTEMPTS} attempts; "
         "use another seed"
     )
