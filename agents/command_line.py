@@ -1,11 +1,13 @@
 """Command lines of the agents: settings whose defaults depend on other settings."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from agents.settings import (
     AnyTrainConfig,
+    FrontierTrainConfig,
     HistoryRecipe,
     HistoryTrainConfig,
     MapPretrainConfig,
@@ -16,16 +18,16 @@ from agents.settings import (
     SpeakerTrainConfig,
     TrainConfig,
     agent_kind,
+    read_agent_config,
 )
 from agents.settings.effects import idle_settings
 from agents.settings.history_agent import history_preset
 from agents.settings.map_presets import map_preset, pretraining_preset
-from agents.settings.presets import preset, speaker_preset
+from agents.settings.presets import frontier_preset, preset, speaker_preset
 from agents.settings.reading import AgentName, settings_kind
 from envs.worlds import Dataset, World
 from storage.errors import UserError
 from training.resuming import early_choice, early_value, parse_run
-from training.settings import read_config
 
 Config = TypeVar("Config", bound=RunConfig)
 
@@ -57,6 +59,8 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Any
         return _parse(MapTrainConfig, map_preset, MapRecipe, arguments, description)
     if kind is HistoryTrainConfig:
         return _parse(HistoryTrainConfig, history_preset, HistoryRecipe, arguments, description)
+    if kind is FrontierTrainConfig:
+        return _parse_recurrent(FrontierTrainConfig, frontier_preset, arguments, description)
     return parse_train(arguments, description)
 
 
@@ -76,19 +80,34 @@ def parse_train(arguments: Sequence[str], description: str | None = None) -> Tra
         FileNotFoundError: As in `_parse`, or --start-from does not name a run.
         UserError: As in `_parse`.
     """
-
-    def defaults(dataset: Dataset, world: World, recipe: Recipe | None) -> TrainConfig:
-        translated = early_value(arguments, "back-translation.speaker") is not None
-        start = early_value(arguments, "start-from")
-        continued = start is not None and _has_data(Path(start), dataset, world)
-        return preset(dataset, world, recipe, translated, continued)
-
-    return _parse(TrainConfig, defaults, Recipe, arguments, description)
+    translated = early_value(arguments, "back-translation.speaker") is not None
+    defaults = functools.partial(preset, translated=translated)
+    return _parse_recurrent(TrainConfig, defaults, arguments, description)
 
 
 def parse_speaker(arguments: Sequence[str], description: str | None = None) -> SpeakerTrainConfig:
     """Return the settings of a speaker's training from its command line; see `_parse`."""
     return _parse(SpeakerTrainConfig, speaker_preset, Recipe, arguments, description)
+
+
+def _parse_recurrent(
+    kind: type[Config],
+    make: Callable[..., Config],
+    arguments: Sequence[str],
+    description: str | None,
+) -> Config:
+    """Parse the command line of a follower or frontier agent; see `_parse`.
+
+    The default settings, which `make` returns, also depend on whether --start-from names a run on
+    the same data.
+    """
+
+    def defaults(dataset: Dataset, world: World, recipe: Recipe | None) -> Config:
+        start = early_value(arguments, "start-from")
+        continued = start is not None and _has_data(Path(start), dataset, world)
+        return make(dataset, world, recipe, continued=continued)
+
+    return _parse(kind, defaults, Recipe, arguments, description)
 
 
 def _parse(
@@ -129,5 +148,5 @@ def _parse(
 
 def _has_data(run: Path, dataset: Dataset, world: World) -> bool:
     """Return whether a run was trained on a dataset in a world."""
-    config = read_config(run, TrainConfig)
+    config = read_agent_config(run)
     return (config.dataset, config.world) == (dataset, world)

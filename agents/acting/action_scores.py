@@ -9,7 +9,7 @@ import torch
 from agents.acting.visits import add_visits, pad_histories
 from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Decision, Follower
-from agents.envdrop.visual import PanoramaView
+from agents.envdrop.visual import PanoramaView, VisualNoise
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
 
@@ -19,16 +19,14 @@ class ActionScorer:
     """A follower that scores the actions of agents at any nodes.
 
     Attributes:
-        follower: Follower in evaluation mode.
+        follower: Follower.
         features: Features of the world.
         world: World of the nodes.
-        sharpness: Factor of the logits.
     """
 
     follower: Follower
     features: DeviceFeatures
     world: NavWorld
-    sharpness: float = 1.0
 
     def score(
         self,
@@ -38,7 +36,26 @@ class ActionScorer:
         context: Context,
         state: State,
     ) -> tuple[np.ndarray, Decision]:
-        """Score the actions of R agents.
+        """Score the actions of R agents, see `decide`.
+
+        Returns:
+            (R, K) float64 log-probabilities of the actions, and the decisions, which contain the
+            next states.
+        """
+        decision = self.decide(nodes, views, ways, context, state)
+        # float64, so that sums over a path do not depend on the order of a batch.
+        return torch.log_softmax(decision.scores.double(), 1).cpu().numpy(), decision
+
+    def decide(
+        self,
+        nodes: np.ndarray,
+        views: np.ndarray,
+        ways: Sequence[Sequence[int]],
+        context: Context,
+        state: State,
+        noise: VisualNoise | None = None,
+    ) -> Decision:
+        """Return the decisions of R agents.
 
         Args:
             nodes: (R,) nodes.
@@ -46,16 +63,10 @@ class ActionScorer:
             ways: Nodes from the start to each, inclusive.
             context: Encoded instructions.
             state: Decoder states on arrival.
-
-        Returns:
-            (R, K) float64 log-probabilities of the actions, and the decisions, which contain the
-            next states.
+            noise: Feature dropout.
         """
         width = 1 + int(np.flatnonzero(self.world.mask[nodes].any(0))[-1])
         view = PanoramaView(*self.features.gather(nodes, views, width))
         if self.follower.visit_features:
             view = add_visits(view, pad_histories(ways), self.world.targets)
-        decision = self.follower.decide(view, context, state)
-        # float64, so that sums over a path do not depend on the order of a batch.
-        log_probs = torch.log_softmax(self.sharpness * decision.scores.double(), 1)
-        return log_probs.cpu().numpy(), decision
+        return self.follower.decide(view, context, state, noise)

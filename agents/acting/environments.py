@@ -12,7 +12,7 @@ from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
 from agents.envdrop.visual import VisualScale
-from agents.settings import MinibatchesConfig, RunConfig, TrainConfig
+from agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig, TrainConfig
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
@@ -84,7 +84,7 @@ def make_evaluation_envs(config: RunConfig, tokenizer: Tokenizer) -> dict[str, V
 
 
 def make_follower(
-    config: TrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+    config: RecurrentAgentConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
 ) -> Follower:
     """Build an untrained follower for an environment.
 

@@ -7,7 +7,12 @@ import torch
 
 from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.acting.rollout import Agent, walk
-from agents.settings import AgentConfig, InstructionAblation, TransformerAgentConfig
+from agents.settings import (
+    AgentConfig,
+    InstructionAblation,
+    RecurrentAgentConfig,
+    TransformerAgentConfig,
+)
 from envs.base.chosen_episodes import check_batch
 from envs.episodes import Episode, base_language
 from envs.metrics import SUMMARY_METRICS, aligned, score_paths, summarise, summarise_groups
@@ -23,6 +28,12 @@ Results = dict[str, dict[str, Summary]]
 _COLUMNS = ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
 _DECIMALS = {"m": 2, "%": 1}
 BASELINES = ("random", "forward", "shortest path", "reference path")
+_NAMES = {
+    "follower": "follower",
+    "frontier": "frontier agent",
+    "map": "map agent",
+    "hamt": "HAMT",
+}
 _ABLATIONS: dict[InstructionAblation, list[str]] = {
     "none": [],
     "empty": ["empty instructions"],
@@ -165,8 +176,8 @@ def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
 def agent_name(config: AgentConfig) -> str:
     """Return the name of an agent in tables, with its ablations."""
     name = "follower"
-    if isinstance(config, TransformerAgentConfig):
-        name = {"map": "map agent", "hamt": "HAMT"}[config.agent]
+    if isinstance(config, TransformerAgentConfig | RecurrentAgentConfig):
+        name = _NAMES[config.agent]
     ablations = [] if config.vision else ["no vision"]
     ablations += _ABLATIONS[config.instruction_ablation]
     return f"{name} ({', '.join(ablations)})" if ablations else name

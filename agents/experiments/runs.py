@@ -29,15 +29,19 @@ from agents.experiments.search_evaluation import (
 )
 from agents.history_training.building import load_history_agent
 from agents.history_transformer.agent import HistoryAgent
-from agents.learning.follower_loss import make_follower_loss
+from agents.learning.follower_network import FollowerNetwork, make_follower_network
+from agents.learning.frontier_training import trained_frontier_agent
 from agents.learning.speaker_training import load_speaker
 from agents.map_training.building import load_map_agent
 from agents.map_transformer.agent import MapAgent
+from agents.maps.frontier_agent import FrontierAgent
 from agents.settings import (
     AgentConfig,
     AnyTrainConfig,
     EvaluateConfig,
+    FrontierTrainConfig,
     HistoryTrainConfig,
+    RecurrentAgentConfig,
     SpeakerTrainConfig,
     TrainConfig,
     read_agent_config,
@@ -200,7 +204,7 @@ def searches(
 
 def load_run(
     run: str | Path, split: str, settings: AnyTrainConfig | None = None
-) -> tuple[VlnVectorEnv, FollowerAgent | MapAgent | HistoryAgent]:
+) -> tuple[VlnVectorEnv, FollowerAgent | FrontierAgent | MapAgent | HistoryAgent]:
     """Build the environment of a split and load the agent of a run, which acts greedily.
 
     Args:
@@ -218,6 +222,9 @@ def load_run(
     settings = settings or read_agent_config(run)
     if isinstance(settings, TrainConfig):
         return load_follower(run, split, settings)
+    if isinstance(settings, FrontierTrainConfig):
+        env, network = _load_network(run, split, settings)
+        return env, trained_frontier_agent(settings, network.follower, env)
     if isinstance(settings, HistoryTrainConfig):
         return load_history_agent(run, split, settings)
     return load_map_agent(run, split, settings)
@@ -227,19 +234,27 @@ def load_follower(
     run: Path, split: str, settings: TrainConfig
 ) -> tuple[VlnVectorEnv, FollowerAgent]:
     """Build the environment of a split and load the follower of a run; see `load_run`."""
+    env, network = _load_network(run, split, settings)
+    features = DeviceFeatures(env, settings.device)
+    agent = FollowerAgent(network.follower, features, settings.reads_instructions)
+    agent.critic = network.critic
+    return env, agent
+
+
+def _load_network(
+    run: Path, split: str, settings: RecurrentAgentConfig
+) -> tuple[VlnVectorEnv, FollowerNetwork]:
+    """Build the environment of a split and load the network of a run; see `load_run`."""
     check_device(settings.device)
     metadata = feature_metadata(settings)
     env = make_env(
         settings, split, load_run_tokenizer(run / VOCABULARY), settings.evaluation_batch_size
     )
-    network = make_follower_loss(settings, env)
+    network = make_follower_network(settings, env, with_critic=settings.has_critic)
     load_model(run, network, metadata)
     network.eval()
     reserve_text_states(network.follower.encoder, [env])
-    features = DeviceFeatures(env, settings.device)
-    agent = FollowerAgent(network.follower, features, settings.reads_instructions)
-    agent.critic = network.critic
-    return env, agent
+    return env, network
 
 
 def load_walkers(

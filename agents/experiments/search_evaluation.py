@@ -28,7 +28,7 @@ from agents.acting.search import (
     start_positions,
 )
 from agents.learning.speaker_training import LoadedSpeaker
-from agents.maps.frontier_agent import FrontierAgent
+from agents.maps.frontier_agent import FrontierAgent, FrontierScoring
 from agents.maps.geometry import MapGeometry
 from agents.settings import SearchConfig
 from envs.base.chosen_episodes import start_episodes
@@ -141,11 +141,11 @@ def frontier_agent(
     The tables of the environment's world, `geometry`, are computed if they are not given.
     """
     return FrontierAgent(
-        ActionScorer(agent.follower, agent.features, env.nav_world, config.sharpness),
+        ActionScorer(agent.follower, agent.features, env.nav_world),
         geometry or MapGeometry.of(env.nav_world),
         env.max_episode_steps,
-        config.metre_cost,
-        agent.reads_instructions,
+        FrontierScoring(config.metre_cost, config.sharpness),
+        reads_instructions=agent.reads_instructions,
     )
 
 

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.acting.decisions import ActionSource, Decisions, Draws
-from agents.acting.environments import make_follower
 from agents.acting.follower_agent import FollowerAgent, rollout
 from agents.envdrop.critic import Critic
 from agents.envdrop.follower import Follower
 from agents.envdrop.visual import VisualNoise
 from agents.learning.agent_trainer import mixed_precision
+from agents.learning.follower_network import FollowerNetwork, make_follower_network
 from agents.learning.objectives import (
     actor_critic_terms,
     agreement,
@@ -24,7 +24,6 @@ from agents.learning.objectives import (
 from agents.settings import Feedback, ReinforcementConfig, TrainConfig
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer
 from training import distributed
 
 Figures = dict[str, float]
@@ -49,8 +48,8 @@ class EpisodeBatch:
     partners: np.ndarray | None = None
 
 
-class FollowerLoss(nn.Module):
-    """A follower and, with reinforcement, its critic.
+class FollowerLoss(FollowerNetwork):
+    """A follower and, with reinforcement, its critic, with the loss of their training.
 
     A call walks a batch of episodes and returns the loss; a single call per batch allows the use of
     DistributedDataParallel. With a critic, even rows of the batch are for imitation and odd rows
@@ -63,20 +62,13 @@ class FollowerLoss(nn.Module):
     """
 
     def __init__(self, follower: Follower, critic: Critic | None, config: TrainConfig) -> None:
-        super().__init__()
-        self.follower = follower
-        self.critic = critic
+        super().__init__(follower, critic)
         self._config = config
 
     @property
     def group(self) -> int:
         """Rows of a batch that must stay together: 2 with a critic, 1 without."""
         return 1 if self.critic is None else 2
-
-    @property
-    def architecture(self) -> dict[str, str]:
-        """Sizes and options that must match for weights to be loaded."""
-        return {**self.follower.architecture, "critic": "no" if self.critic is None else "yes"}
 
     def forward(
         self,
@@ -141,14 +133,10 @@ class FollowerLoss(nn.Module):
         return ActionSource(teacher_forced, draws, share), imitated
 
 
-def make_follower_loss(
-    config: TrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
-) -> FollowerLoss:
-    """Build an untrained follower (see `make_follower`) and, with reinforcement, its critic."""
-    follower, critic, settings = make_follower(config, env, tokenizer), None, config.follower
-    if config.reinforcement.weight:
-        critic = Critic(settings.hidden_size, settings.dropout).to(config.device)
-    return FollowerLoss(follower, critic, config)
+def make_follower_loss(config: TrainConfig, env: VlnVectorEnv) -> FollowerLoss:
+    """Build an untrained follower and, with reinforcement, its critic, with their loss."""
+    network = make_follower_network(config, env, with_critic=config.has_critic)
+    return FollowerLoss(network.follower, network.critic, config)
 
 
 def teacher_forced_rows(feedback: Feedback, indices: np.ndarray) -> np.ndarray:

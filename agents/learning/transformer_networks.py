@@ -17,8 +17,13 @@ from agents.acting.tokenizers import shared_words
 from agents.clear.loading import load_text_model, load_view_encoder
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.visual import ViewEncoder
-from agents.learning.follower_loss import make_follower_loss
-from agents.settings import TrainConfig, TransformerAgentConfig, agent_of
+from agents.learning.follower_network import make_follower_network
+from agents.settings import (
+    RecurrentAgentConfig,
+    TransformerAgentConfig,
+    agent_of,
+    read_agent_config,
+)
 from agents.transformer.features import FeatureInput
 from agents.transformer.network import TransformerNetwork
 from agents.transformer.text import (
@@ -31,7 +36,6 @@ from envs.tokenizers import Tokenizer, load_run_tokenizer
 from storage.errors import UserError
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
-from training.settings import read_config
 
 _WORDS = "text.words.weight"
 
@@ -121,7 +125,7 @@ def start_from(
     target = env.tokenizer
     pairs = shared_words(source, target)
     agent = agent_of(run)
-    if agent == "follower":
+    if agent in ("follower", "frontier"):
         weights = _follower_words(run, config, model, env, source)
     elif agent != config.agent:
         raise UserError(
@@ -152,10 +156,10 @@ def _follower_words(
     Raises:
         UserError: The text encoder is not an LSTM of the same size.
     """
-    settings = dataclasses.replace(
-        read_config(run, TrainConfig), device=config.device, resume=None, start_from=None
-    )
-    network = make_follower_loss(settings, env, tokenizer)
+    read = read_agent_config(run)
+    assert isinstance(read, RecurrentAgentConfig)
+    settings = dataclasses.replace(read, device=config.device, resume=None, start_from=None)
+    network = make_follower_network(settings, env, tokenizer, with_critic=settings.has_critic)
     load_model(run, network, feature_metadata(config))
     encoder = network.follower.encoder
     sizes = settings.follower.embedding_size, settings.follower.hidden_size

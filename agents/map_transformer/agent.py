@@ -22,7 +22,6 @@ from agents.map_transformer.states import MapState, map_state
 from agents.maps.experts import STOP_TOKEN, Expert
 from agents.maps.known_maps import KnownMaps
 from agents.maps.route_walker import Choice, RouteWalker
-from envs.base.chosen_episodes import start_episodes
 from envs.navigation.vector_env import VlnVectorEnv
 from storage.errors import UserError
 
@@ -56,14 +55,12 @@ class MapWalk:
     """A batch of walks.
 
     Attributes:
-        maps: Known maps at the end.
         decisions: Decisions in order.
         rewards: (R,) rewards of each decision, in the order of its rows; the walk to the last
             viewpoint is part of the last decision.
         truncated: (C,) episodes that reached the hop limit of the environment.
     """
 
-    maps: KnownMaps
     decisions: list[Decision] = field(default_factory=list)
     rewards: list[np.ndarray] = field(default_factory=list)
     truncated: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -107,13 +104,12 @@ class MapAgent(RouteWalker):
                 f"max_decisions {max_decisions}: must be in 1..{model.config.max_steps - 1}, the "
                 "size of the table of steps"
             )
-        super().__init__(features.geometry.world)
+        super().__init__(features.geometry.world, expert)
         self.model = model
         self.features = features
         self.max_decisions = max_decisions
         self._policy = policy
         self._stops_at_best = stops_at_best
-        self._expert = expert
         self._ends_with_expert = ends_with_expert
         self._tokens = tokens
         self._reads_instructions = reads_instructions
@@ -127,34 +123,17 @@ class MapAgent(RouteWalker):
         self._decision: Decision
 
     def walk(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> MapWalk:
-        """Walk episodes to their end; `env.trajectories()` then returns the trajectories.
-
-        A trajectory contains every viewpoint that the agent has passed. All episodes make their
-        decisions together, and the result records them for a loss. `agents.acting.rollout.walk`
-        leads to the same trajectories, one step at a time.
-
-        Args:
-            env: Environment without autoreset; its `max_episode_steps` limits the hops.
-            instr_ids: Episodes, at most `env.num_envs`.
+        """Walk episodes to their end and record the decisions for a loss; see `stretches`.
 
         Raises:
             TypeError, UserError: The environment or the number of episodes does not fit, or the
                 policy chose an impossible map token.
         """
-        observation, info, live = start_episodes(env, instr_ids)
-        self.begin(observation, info, live)
-        result = MapWalk(self._maps)
-        while live.size:
-            decision = self.decide(observation, live)
-            routes = self.routes(live, self._targets(decision))
-            stop = np.zeros(env.num_envs, bool)
-            all_routes = np.full((env.num_envs, routes.shape[1]), -1)
-            all_routes[live], stop[live] = routes, decision.ends
-            observation, rewards, terminated, truncated, _ = env.follow(all_routes, stop)
-            result.decisions.append(decision)
-            result.rewards.append(rewards[live])
-            result.truncated = np.append(result.truncated, live[truncated[live]])
-            live = live[~(terminated | truncated)[live]]
+        result = MapWalk()
+        for stretch in self.stretches(env, instr_ids):
+            result.decisions.append(self._decision)
+            result.rewards.append(stretch.rewards)
+            result.truncated = np.append(result.truncated, stretch.truncated)
         return result
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
@@ -230,13 +209,6 @@ class MapAgent(RouteWalker):
         if self._stops_at_best:
             last = self._stop_probabilities[rows].argmax(1)
         return np.where(decision.ends, last, targets)
-
-    def routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return the routes (R, H) to slots (R,); the expert records them."""
-        routes = super().routes(rows, targets)
-        if self._expert is not None:
-            self._expert.walk(rows, routes)
-        return routes
 
     def _sent(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._device)

@@ -7,7 +7,7 @@ _teacher_action_r4r`). The target of an agent at the goal is [stop].
 import numpy as np
 
 from agents.maps.known_maps import KnownMaps, MapTokens
-from agents.settings.map_agent import ExpertKind
+from agents.settings.losses import ExpertKind
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.metrics.path_scores import next_dtw_rows
@@ -80,14 +80,30 @@ class Expert:
             rows: (R,) episodes.
             tokens: Their map tokens.
         """
-        here = maps.nodes[rows, maps.current[rows]]
         costs = self.costs(maps, rows, tokens)
         best = (costs <= costs.min(1, keepdims=True) + _TIE).argmax(1)
         targets = np.where(np.isfinite(costs).any(1), best, NO_TARGET)
-        stops = here == self._goals[rows]
-        if self._kind == "ndtw":
-            stops &= ~self._passes_goal[rows] | (self._stop_costs(rows) < costs.min(1) - _TIE)
-        return np.where(stops, STOP_TOKEN, targets)
+        return np.where(self._stops(maps, rows, costs), STOP_TOKEN, targets)
+
+    def frontier_targets(self, maps: KnownMaps, rows: np.ndarray) -> np.ndarray:
+        """Return the (R,) slots that R agents should choose, who may stop at any visited node.
+
+        The target is the goal, also if it was passed, or an unvisited node.
+
+        Args:
+            maps: Known maps.
+            rows: (R,) episodes.
+        """
+        width = int(maps.counts[rows].max())
+        nodes, here = maps.nodes[rows, :width], maps.current[rows]
+        at_goal = nodes == self._goals[rows][:, None]
+        allowed = (nodes >= 0) & ((maps.visit_steps[rows, :width] == 0) | at_goal)
+        allowed[np.arange(len(rows)), here] = False
+        row, slot = np.nonzero(allowed)
+        costs = np.full(allowed.shape, np.inf)
+        costs[row, slot] = self._measure(rows[row], maps.nodes[rows, here][row], nodes[row, slot])
+        best = (costs <= costs.min(1, keepdims=True) + _TIE).argmax(1)
+        return np.where(self._stops(maps, rows, costs), here, best)
 
     def costs(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
         """Return the (R, N) costs of the map tokens that R agents can choose.
@@ -103,9 +119,20 @@ class Expert:
         row, column = np.nonzero(tokens.mask & ~forbidden & (tokens.slots >= 0))
         nodes = maps.nodes[rows[row], tokens.slots[row, column]]
         costs = np.full(tokens.mask.shape, np.inf)
-        measure = self._detours if self._kind == "spl" else self._misalignments
-        costs[row, column] = measure(rows[row], here[row], nodes)
+        costs[row, column] = self._measure(rows[row], here[row], nodes)
         return costs
+
+    def _stops(self, maps: KnownMaps, rows: np.ndarray, costs: np.ndarray) -> np.ndarray:
+        """Return (R,) bool, whether R agents should stop here, given the costs (R, N) of nodes."""
+        stops = maps.nodes[rows, maps.current[rows]] == self._goals[rows]
+        if self._kind == "ndtw":
+            stops &= ~self._passes_goal[rows] | (self._stop_costs(rows) < costs.min(1) - _TIE)
+        return stops
+
+    def _measure(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """Return the (M,) costs of the ways from nodes (M,) to others (M,) in episodes (M,)."""
+        measure = self._detours if self._kind == "spl" else self._misalignments
+        return measure(rows, here, nodes)
 
     def _detours(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         """Return the (M,) lengths in metres of the ways over some nodes to the goals."""

@@ -1,14 +1,17 @@
 """RouteWalker: an agent whose decisions are nodes of its map, to which it walks step by step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.acting.rollout import STOP, Observation
+from agents.maps.experts import Expert
 from agents.maps.known_maps import KnownMaps
+from envs.base.chosen_episodes import start_episodes
 from envs.graphs.nav_world import NavWorld, route_moves
+from envs.navigation.vector_env import VlnVectorEnv
 
 
 class Choice(NamedTuple):
@@ -23,15 +26,29 @@ class Choice(NamedTuple):
     ends: np.ndarray
 
 
+class Stretch(NamedTuple):
+    """Walks of R agents to their chosen nodes.
+
+    Attributes:
+        rewards: (R,) sums of the rewards on the way, stop included.
+        truncated: (C,) rows that reached the hop limit of the environment.
+    """
+
+    rewards: np.ndarray
+    truncated: np.ndarray
+
+
 class RouteWalker(ABC):
     """Agent that chooses nodes of its map. Its `begin` calls `start_maps`.
 
     Args:
         world: World of the maps.
+        expert: Expert of the batch, which records the ways of the agents; None without.
     """
 
-    def __init__(self, world: NavWorld) -> None:
+    def __init__(self, world: NavWorld, expert: Expert | None = None) -> None:
         self._world = world
+        self._expert = expert
         self._maps: KnownMaps
         self._moves: list[list[int]] = []
         self._acted = self._chose = np.zeros(0, np.int64)
@@ -41,6 +58,36 @@ class RouteWalker(ABC):
         """Start new episodes, one for each of the empty maps."""
         self._maps = maps
         self._moves = [[] for _ in maps.counts]
+
+    @abstractmethod
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Start episodes in the first N rows of a batch, see `agents.acting.rollout.Agent`."""
+
+    def stretches(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> Iterator[Stretch]:
+        """Walk episodes to their end; `env.trajectories()` then returns the trajectories.
+
+        A trajectory contains every viewpoint that an agent has passed. All agents choose their
+        nodes together and walk there at once; `agents.acting.rollout.walk` leads to the same
+        trajectories, one step at a time.
+
+        Args:
+            env: Environment without autoreset; its `max_episode_steps` limits the hops.
+            instr_ids: Episodes, at most `env.num_envs`.
+
+        Raises:
+            TypeError, UserError: The environment or the number of episodes does not fit.
+        """
+        observation, info, live = start_episodes(env, instr_ids)
+        self.begin(observation, info, live)
+        while live.size:
+            choice = self.choose(observation, live)
+            routes = self.routes(live, choice.targets)
+            stop = np.zeros(env.num_envs, bool)
+            all_routes = np.full((env.num_envs, routes.shape[1]), -1)
+            all_routes[live], stop[live] = routes, choice.ends
+            observation, rewards, terminated, truncated, _ = env.follow(all_routes, stop)
+            yield Stretch(rewards[live], live[truncated[live]])
+            live = live[~(terminated | truncated)[live]]
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
         """Return the next actions (N,) of the live rows on the routes to their chosen nodes.
@@ -92,5 +139,11 @@ class RouteWalker(ABC):
         """
 
     def routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return the routes (R, H) of R agents to slots (R,), see `KnownMaps.routes`."""
-        return self._maps.routes(rows, targets)
+        """Return the routes (R, H) of R agents to slots (R,), see `KnownMaps.routes`.
+
+        The expert records them.
+        """
+        routes = self._maps.routes(rows, targets)
+        if self._expert is not None:
+            self._expert.walk(rows, routes)
+        return routes

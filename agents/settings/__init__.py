@@ -20,8 +20,10 @@ from agents.settings.networks import (
 from agents.settings.reading import AnyTrainConfig, agent_kind, agent_of, read_agent_config
 from agents.settings.runs import (
     AgentConfig,
+    FrontierTrainConfig,
     InstructionAblation,
     Recipe,
+    RecurrentAgentConfig,
     RunConfig,
     SpeakerTrainConfig,
     TrainConfig,
@@ -39,6 +41,7 @@ __all__ = [
     "FeatureDropout",
     "Feedback",
     "FollowerConfig",
+    "FrontierTrainConfig",
     "HistoryRecipe",
     "HistoryTrainConfig",
     "HistoryTransformerConfig",
@@ -50,6 +53,7 @@ __all__ = [
     "MapTransformerConfig",
     "MinibatchesConfig",
     "Recipe",
+    "RecurrentAgentConfig",
     "ReinforcementConfig",
     "RepresentationConfig",
     "RunConfig",

@@ -9,7 +9,13 @@ share their flags.
 from agents.settings.history_agent import HistoryTrainConfig
 from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig
 from agents.settings.networks import FollowerConfig, SpeakerConfig
-from agents.settings.runs import AgentConfig, RunConfig, SpeakerTrainConfig, TrainConfig
+from agents.settings.runs import (
+    AgentConfig,
+    RecurrentAgentConfig,
+    RunConfig,
+    SpeakerTrainConfig,
+    TrainConfig,
+)
 from agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
 from envs.worlds import MAX_EPISODE_STEPS, is_built_in
 from training.settings import idle_training_settings
@@ -24,12 +30,10 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
         idle["instruction_language"] = (
             f"with --dataset {config.dataset}, whose instructions are in English"
         )
-    if isinstance(config, TrainConfig):
-        return (
-            idle
-            | _feature_settings(config, config.follower, "follower")
-            | _follower_settings(config)
-        )
+    if isinstance(config, RecurrentAgentConfig):
+        idle |= _feature_settings(config, config.follower, "follower")
+        idle |= _recurrent_settings(config)
+        return idle | _follower_settings(config) if isinstance(config, TrainConfig) else idle
     if isinstance(config, TransformerAgentConfig):
         return idle | _transformer_settings(config)
     if isinstance(config, SpeakerTrainConfig):
@@ -102,13 +106,23 @@ def _feature_settings(
     return {}
 
 
-def _follower_settings(config: TrainConfig) -> dict[str, str]:
-    idle = _imitation_settings(config) | _back_translation_settings(config)
-    idle |= _clear_settings(config)
+def _recurrent_settings(config: RecurrentAgentConfig) -> dict[str, str]:
+    """Return the settings of followers and frontier agents without effect."""
+    idle = _representation_settings(config)
     if not config.reads_instructions:
         idle["max_instruction_length"] = "with --instruction-ablation empty"
-    if config.text.tokens == "pretrained":
+    if config.language_representation is not None:
+        idle["follower.embedding_size"] = "with --language-representation"
+    elif config.text.tokens == "pretrained":
         idle["follower.embedding_size"] = "with --text.tokens pretrained"
+    if config.visual_representation is not None and config.vision:
+        idle["follower.standardise"] = "with --visual-representation, which has its own"
+    return idle
+
+
+def _follower_settings(config: TrainConfig) -> dict[str, str]:
+    idle = _imitation_settings(config) | _back_translation_settings(config)
+    idle |= _contrastive_settings(config)
     if not config.reinforcement.weight:
         idle["reward"] = "with --reinforcement.weight 0"
     limit = config.max_episode_steps or MAX_EPISODE_STEPS[config.dataset]
@@ -117,15 +131,11 @@ def _follower_settings(config: TrainConfig) -> dict[str, str]:
     return idle
 
 
-def _clear_settings(config: TrainConfig) -> dict[str, str]:
-    """Return the settings of CLEAR in a follower without effect, and those that it replaces."""
-    idle = _representation_settings(config)
-    if config.language_representation is not None:
-        idle["follower.embedding_size"] = "with --language-representation"
+def _contrastive_settings(config: TrainConfig) -> dict[str, str]:
+    """Return the settings of CLEAR without effect that only followers have."""
+    idle: dict[str, str] = {}
     if config.visual_representation is None or not config.vision:
         idle["clear.encode_stop"] = "without --visual-representation"
-    else:
-        idle["follower.standardise"] = "with --visual-representation, which has its own"
     if not config.imitation_weight:
         idle["clear.contrastive_weight"] = "with --imitation-weight 0"
     if config.instruction_ablation != "none":

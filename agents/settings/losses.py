@@ -1,4 +1,4 @@
-"""Settings of the losses of a follower: imitation, reinforcement and back-translation."""
+"""Settings of the losses of agents: imitation, reinforcement and back-translation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Literal
 from training.settings import check_counts, check_effects, check_numbers
 
 Feedback = Literal["teacher", "sample", "mixed"]
+ExpertKind = Literal["spl", "ndtw"]
 
 
 @dataclass(frozen=True)

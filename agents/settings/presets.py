@@ -13,8 +13,11 @@ from agents.settings import (
     BackTranslationConfig,
     ClearConfig,
     FollowerConfig,
+    FrontierTrainConfig,
     Recipe,
+    RecurrentAgentConfig,
     ReinforcementConfig,
+    RepresentationConfig,
     RunConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
@@ -98,6 +101,8 @@ _HOUSES_FOLLOWER = FollowerConfig(
 )
 # Hundreds of houses lead to less overfitting.
 _STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.2, feature_dropout=0.3)
+# RxR and R4R compare whole paths, which are longer.
+_FRONTIER_PATHS: dict[str, Any] = {"expert": "ndtw", "max_decisions": 20}
 _HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.2)
 
 # RMSprop with a constant learning rate of 1e-4 and no weight decay, batches of 64, gradient norms
@@ -226,6 +231,29 @@ def preset(
         **values,
         follower=_STANDARD_FOLLOWER if is_large else _HOUSES_FOLLOWER,
     )
+
+
+def frontier_preset(
+    dataset: Dataset, world: World, recipe: Recipe | None = None, continued: bool = False
+) -> FrontierTrainConfig:
+    """Return the default settings of a frontier agent: those of a follower, with DAgger.
+
+    The arguments are those of `preset`.
+    """
+    follower = preset(dataset, world, recipe, continued=continued)
+    names = {item.name for item in dataclasses.fields(RecurrentAgentConfig)}
+    own = {"agent", "teacher", "sampled_steps", "clear"}
+    values: dict[str, Any] = {name: getattr(follower, name) for name in names - own}
+    clear = RepresentationConfig(
+        **{
+            item.name: getattr(follower.clear, item.name)
+            for item in dataclasses.fields(RepresentationConfig)
+        }
+    )
+    values |= {} if follower.dataset == "r2r" else _FRONTIER_PATHS
+    if not continued:
+        values["cloning_iterations"] = follower.iterations // 15
+    return FrontierTrainConfig(clear=clear, **values)
 
 
 def speaker_preset(

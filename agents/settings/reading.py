@@ -5,15 +5,16 @@ from typing import Literal
 
 from agents.settings.history_agent import HistoryTrainConfig
 from agents.settings.map_agent import MapTrainConfig
-from agents.settings.runs import TrainConfig
+from agents.settings.runs import FrontierTrainConfig, TrainConfig
 from storage.json_files import read_json
 from training.settings import CONFIG, read_config
 
-AgentName = Literal["follower", "map", "hamt"]
-AnyTrainConfig = TrainConfig | MapTrainConfig | HistoryTrainConfig
+AgentName = Literal["follower", "frontier", "map", "hamt"]
+AnyTrainConfig = TrainConfig | FrontierTrainConfig | MapTrainConfig | HistoryTrainConfig
 
 _KINDS: dict[AgentName, type[AnyTrainConfig]] = {
     "follower": TrainConfig,
+    "frontier": FrontierTrainConfig,
     "map": MapTrainConfig,
     "hamt": HistoryTrainConfig,
 }

@@ -1,10 +1,15 @@
-"""Settings of training runs: those that all runs have, those of followers, those of speakers."""
+"""Settings of training runs: of all runs, of followers, of frontier agents, of speakers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
+from agents.settings.losses import (
+    BackTranslationConfig,
+    ExpertKind,
+    Feedback,
+    ReinforcementConfig,
+)
 from agents.settings.networks import (
     ClearConfig,
     FollowerConfig,
@@ -167,12 +172,41 @@ class AgentConfig(RunConfig):
 
 
 @dataclass(frozen=True)
-class TrainConfig(AgentConfig):
+class RecurrentAgentConfig(AgentConfig):
+    """Settings of every training of an agent whose network is a follower."""
+
+    agent: Literal["follower", "frontier"] = "follower"
+    """Agent to train."""
+    sampled_steps: float = 0.0
+    """Probability of a sampled action at each step of an episode (DAgger, Ross et al. 2011)."""
+    follower: FollowerConfig = field(default_factory=FollowerConfig)
+    start_from: Path | None = None
+    """Run whose follower provides the initial weights. From a run on another dataset or world, the
+    embeddings of shared words are used."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, ("sampled_steps",), most=1)
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        return super().run_name + ("" if self.start_from is None else "-continued")
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether the weights of the run include a critic."""
+        return False
+
+
+@dataclass(frozen=True)
+class TrainConfig(RecurrentAgentConfig):
     """Settings of a follower's training."""
 
     agent: Literal["follower"] = "follower"
-    """Agent to train: the recurrent follower, or with --agent map the map agent, or with --agent
-    hamt HAMT, whose flags are listed by --agent NAME --help."""
+    """Agent to train: the recurrent follower; frontier, the same network that chooses among all
+    viewpoints it has seen; map, the map agent; or hamt. The flags of another agent are listed by
+    --agent NAME --help."""
     feedback: Feedback = "teacher"
     """Source of the actions during imitation: teacher forcing (teacher), student forcing (sample),
     or one of them in each half of the batch (mixed)."""
@@ -186,7 +220,6 @@ class TrainConfig(AgentConfig):
     the reference path."""
     max_training_steps: int | None = None
     """Maximum number of actions in a training episode, if smaller than --max-episode-steps."""
-    follower: FollowerConfig = field(default_factory=FollowerConfig)
     start_from: Path | None = None
     """Run whose follower provides the initial weights. From a run on another dataset or world, the
     embeddings of shared words are used. Determines the defaults of other flags: from a run on the
@@ -199,7 +232,6 @@ class TrainConfig(AgentConfig):
         super().__post_init__()
         check_counts(self, ("max_training_steps",))
         check_numbers(self, ("imitation_weight",))
-        check_numbers(self, ("sampled_steps",), most=1)
         losses = self.imitation_weight, self.reinforcement.weight
         if not any(losses) and self.back_translation.speaker is None:
             raise UserError(
@@ -210,9 +242,52 @@ class TrainConfig(AgentConfig):
     @property
     def run_name(self) -> str:
         """Name of the run's default folder."""
-        name = super().run_name
-        name += "" if self.start_from is None else "-continued"
-        return name + ("" if self.back_translation.speaker is None else "-back-translation")
+        return super().run_name + (
+            "" if self.back_translation.speaker is None else "-back-translation"
+        )
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether the weights of the run include a critic."""
+        return bool(self.reinforcement.weight)
+
+
+@dataclass(frozen=True)
+class FrontierTrainConfig(RecurrentAgentConfig):
+    """Settings of a frontier agent's training by DAgger.
+
+    The agent samples a share of its decisions, and an expert labels all of them.
+    """
+
+    agent: Literal["frontier"] = "frontier"
+    """Agent to train: a follower that chooses among all viewpoints that it has seen."""
+    preset: Recipe | None = None
+    """Published hyper-parameters of a follower, dataset included, as defaults of the other
+    flags."""
+    teacher: Literal["reference"] = "reference"
+    """Path of the teacher: the annotated reference path."""
+    sampled_steps: float = 0.75
+    """Probability that a decision is sampled; otherwise it is the expert's."""
+    cloning_iterations: int = 0
+    """Number of iterations at the start in which the expert chooses all decisions."""
+    expert: ExpertKind = "spl"
+    """Expert that labels the decisions: the node on the shortest way to the goal (spl), or the one
+    whose way agrees best with the reference path (ndtw)."""
+    max_decisions: int = 12
+    """Maximum number of decisions of an episode in training."""
+    metre_cost: float = 0.1
+    """Cost per metre of the walk to a node, in the unit of the follower's logits."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, ("max_decisions",))
+        check_counts(self, ("cloning_iterations",), least=0)
+        check_numbers(self, ("metre_cost",))
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        return f"frontier-{super().run_name}"
 
 
 @dataclass(frozen=True)

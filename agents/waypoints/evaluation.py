@@ -18,6 +18,7 @@ from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.memory import WorldFeatures
 from agents.settings import (
     AnyTrainConfig,
+    FrontierTrainConfig,
     HistoryTrainConfig,
     MapTrainConfig,
     TrainConfig,
@@ -71,10 +72,10 @@ def check_run(config: WaypointConfig, settings: AnyTrainConfig) -> Settings:
     Raises:
         UserError: The agent cannot, or the task has no continuous version.
     """
-    if isinstance(settings, HistoryTrainConfig):
+    if isinstance(settings, HistoryTrainConfig | FrontierTrainConfig):
         raise UserError(
-            f"{config.run}: a run of --agent hamt, which does not walk among places; name a run of "
-            "a follower or a map agent"
+            f"{config.run}: a run of --agent {settings.agent}, which does not walk among places; "
+            "name a run of a follower or a map agent"
         )
     if not is_built_in(settings.world):
         raise UserError(

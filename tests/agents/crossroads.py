@@ -50,6 +50,9 @@ class Chooser(torch.nn.Module):
         self.parameter = torch.nn.Parameter(torch.zeros(1))
         self.world = world
 
+    def noise(self, scans):
+        return None
+
     def encoder(self, tokens):
         count = len(tokens)
         words = torch.zeros(count, 1, 1)
@@ -57,7 +60,7 @@ class Chooser(torch.nn.Module):
             torch.zeros(count, 1), torch.zeros(count, 1), torch.zeros(count, 2, 1)
         )
 
-    def decide(self, view, context, state):
+    def decide(self, view, context, state, noise=None):
         nodes = view.panorama[:, 0, 0].long().tolist()
         scores = torch.full((len(nodes), view.mask.shape[1]), -torch.inf, dtype=torch.float64)
         for row, node in enumerate(nodes):

@@ -11,7 +11,7 @@ from agents.acting.environments import make_env, make_follower
 from agents.acting.evaluation import evaluate
 from agents.acting.rollout import walk
 from agents.acting.search import Searcher, start_positions
-from agents.maps.frontier_agent import FrontierAgent
+from agents.maps.frontier_agent import FrontierAgent, FrontierScoring
 from agents.maps.geometry import MapGeometry
 from envs.navigation.device_features import DeviceFeatures
 from tests.agents.crossroads import CHOICES, Chooser, Nodes, make_world
@@ -22,9 +22,9 @@ class Walks:
 
     def __init__(self, count=1, max_steps=20, metre_cost=0.0, sharpness=1.0):
         self.world = make_world()
-        scorer = ActionScorer(Chooser(self.world), Nodes(), self.world, sharpness)
-        geometry = MapGeometry.of(self.world)
-        self.agent = FrontierAgent(scorer, geometry, max_steps, metre_cost)
+        scorer = ActionScorer(Chooser(self.world), Nodes(), self.world)
+        scoring = FrontierScoring(metre_cost, sharpness)
+        self.agent = FrontierAgent(scorer, MapGeometry.of(self.world), max_steps, scoring)
         start = self.world.node("scan", "s")
         self.observation = {
             "instruction": np.ones((count, 3), int),
@@ -149,7 +149,10 @@ def test_without_a_cost_it_walks_as_a_best_first_search_over_viewpoints(doors_co
             for row, start in enumerate(starts)
         ]
         agent = FrontierAgent(
-            ActionScorer(follower, features, world), MapGeometry.of(world), 20, 0.0
+            ActionScorer(follower, features, world),
+            MapGeometry.of(world),
+            20,
+            FrontierScoring(metre_cost=0.0),
         )
         walk(doors_env, agent, ids)
     ends = [path[-1] for path in doors_env.paths()]
@@ -168,9 +171,15 @@ def test_instructions_can_be_left_out(doors_config, monkeypatch):
     monkeypatch.setattr(
         follower.encoder, "forward", lambda tokens: read.append(tokens.shape[1]) or encode(tokens)
     )
-    scorer = ActionScorer(follower, DeviceFeatures(env), env.nav_world, 2.0)
+    scorer = ActionScorer(follower, DeviceFeatures(env), env.nav_world)
     for reads in (True, False):
-        agent = FrontierAgent(scorer, MapGeometry.of(env.nav_world), 20, 0.2, reads)
+        agent = FrontierAgent(
+            scorer,
+            MapGeometry.of(env.nav_world),
+            20,
+            FrontierScoring(metre_cost=0.2),
+            reads_instructions=reads,
+        )
         evaluate(env, agent)
     assert read[-1] == 2
     assert read[0] > 2

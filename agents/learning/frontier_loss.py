@@ -1,0 +1,119 @@
+"""The loss of a frontier agent: DAgger (Ross et al. 2011) over all nodes of its map."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agents.acting.action_scores import ActionScorer
+from agents.acting.decisions import Draws, sample
+from agents.envdrop.follower import Follower
+from agents.learning.agent_trainer import mixed_precision
+from agents.learning.follower_network import FollowerNetwork
+from agents.maps.experts import NO_TARGET, Expert
+from agents.maps.frontier_agent import FrontierAgent, FrontierScores, FrontierScoring
+from agents.maps.geometry import MapGeometry
+from agents.settings import FrontierTrainConfig
+from envs.navigation.device_features import DeviceFeatures
+from envs.navigation.references import ReferencePaths
+from envs.navigation.vector_env import VlnVectorEnv
+
+Figures = dict[str, float]
+
+
+class FrontierLoss(FollowerNetwork):
+    """A follower with the loss of its training as a frontier agent.
+
+    A call walks a batch of episodes and returns the loss; a single call per batch allows the use of
+    DistributedDataParallel.
+
+    Args:
+        follower: Follower to train.
+        config: Settings of the run.
+    """
+
+    def __init__(self, follower: Follower, config: FrontierTrainConfig) -> None:
+        super().__init__(follower)
+        self._config = config
+
+    def forward(
+        self,
+        env: VlnVectorEnv,
+        features: DeviceFeatures,
+        geometry: MapGeometry,
+        references: ReferencePaths,
+        batch: tuple[Sequence[int], Draws, float],
+    ) -> tuple[Tensor, Figures]:
+        """Walk a batch; return the loss per episode and the figures to log.
+
+        The figures contain the share of decisions in which the follower agrees with the expert, and
+        the number of decisions of an episode.
+
+        Args:
+            env: Environment without autoreset, with a row for each episode.
+            features: Features of the environment.
+            geometry: Tables of its world.
+            references: Reference paths of its episodes.
+            batch: Indices of the episodes, random numbers of their decisions, and the probability
+                that a decision is sampled.
+        """
+        config, (episodes, draws, sampled) = self._config, batch
+        nodes, sizes = references.nodes[episodes], references.sizes[episodes]
+        agent = FrontierAgent(
+            ActionScorer(self.follower, features, env.nav_world),
+            geometry,
+            env.max_episode_steps,
+            trained_scoring(config),
+            SampledDecisions(draws, sampled),
+            Expert(env.nav_world, nodes.astype(np.int64), sizes, config.expert),
+            config.reads_instructions,
+        )
+        losses, agreed, count = [], 0, 0
+        names = [env.episodes[episode].instr_id for episode in episodes]
+        with mixed_precision(self.follower, config):
+            for _ in islice(agent.stretches(env, names), config.max_decisions):
+                scores, labels = agent.scores.scores, agent.scores.labels
+                assert labels is not None
+                targets = torch.from_numpy(labels).to(scores.device)
+                losses.append(
+                    functional.cross_entropy(
+                        scores, targets, reduction="sum", ignore_index=NO_TARGET
+                    )
+                )
+                agreed += int((scores.detach().argmax(1) == targets).sum())
+                count += len(labels)
+        loss = torch.stack(losses).sum() / len(names)
+        figures = {"agreement": agreed / count, "decisions": count / len(names)}
+        return loss, {"loss": loss.item(), **figures}
+
+
+class SampledDecisions:
+    """Policy of walks in training: sampled nodes, or those of the expert.
+
+    A stop where the expert would not stop is not walked, so that the walk shows what follows.
+
+    Args:
+        draws: Random numbers.
+        share: Probability that a decision is sampled.
+    """
+
+    def __init__(self, draws: Draws, share: float) -> None:
+        self._draws = draws
+        self._share = share
+
+    def __call__(self, rows: np.ndarray, scores: FrontierScores) -> np.ndarray:
+        """Choose the slots (R,) of episodes (R,)."""
+        assert scores.labels is not None
+        chances = torch.softmax(scores.scores.detach(), 1).cpu().numpy()
+        chosen = sample(chances, self._draws.next(rows))
+        guided = self._draws.next(rows) >= self._share
+        stops = scores.visited[np.arange(len(rows)), chosen]
+        return np.where((guided | stops) & (scores.labels != NO_TARGET), scores.labels, chosen)
+
+
+def trained_scoring(config: FrontierTrainConfig) -> FrontierScoring:
+    """Return the scoring of a frontier agent that is trained with these settings."""
+    return FrontierScoring(config.metre_cost, normalised=False)

@@ -1,0 +1,101 @@
+"""Training of a frontier agent by DAgger."""
+
+import numpy as np
+
+from agents.acting.action_scores import ActionScorer
+from agents.acting.decisions import Draws
+from agents.acting.environments import make_follower
+from agents.acting.evaluation import Results
+from agents.envdrop.follower import Follower
+from agents.learning.agent_learner import train_and_compare
+from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.frontier_loss import FrontierLoss, trained_scoring
+from agents.learning.recurrent_learner import RecurrentLearner
+from agents.maps.frontier_agent import FrontierAgent
+from agents.maps.geometry import MapGeometry
+from agents.settings import FrontierTrainConfig
+from envs.navigation.device_features import DeviceFeatures
+from envs.navigation.references import ReferencePaths
+from envs.navigation.vector_env import VlnVectorEnv
+from training import distributed
+from training.trainer import Trainer
+
+_DECISIONS = 62  # stream of random numbers
+
+
+class FrontierLearner(RecurrentLearner):
+    """A follower, and the episodes to learn from.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    config: FrontierTrainConfig
+
+    def __init__(self, config: FrontierTrainConfig) -> None:
+        super().__init__(config, config.batch_size)
+        self._geometry = MapGeometry.of(self.env.nav_world)
+        self._references = ReferencePaths.of(self.env.nav_world, self.env.episodes)
+        self._indices = {episode.instr_id: k for k, episode in enumerate(self.env.episodes)}
+        self._geometries = {
+            split: MapGeometry.of(env.nav_world) for split, env in self.evaluation_envs.items()
+        }
+
+    def make_network(self) -> FrontierLoss:
+        """Build the untrained follower with its loss."""
+        return FrontierLoss(make_follower(self.config, self.env), self.config)
+
+    def backward(self, iteration: int) -> dict[str, float]:
+        """Walk a batch, add its gradient and return the figures to log."""
+        config, rank, world_size = self.config, distributed.rank(), distributed.world_size()
+        names = self._order.batch(iteration)[rank::world_size]
+        episodes = [self._indices[name] for name in names]
+        rng = np.random.default_rng([config.seed, _DECISIONS, iteration])
+        draws = Draws(rng, len(names), rank, world_size)
+        share = 0.0 if iteration < config.cloning_iterations else config.sampled_steps
+        batch = episodes, draws, share
+        loss, figures = self._loss(self.env, self.features, self._geometry, self._references, batch)
+        loss.backward()
+        return figures
+
+    def agent(self, split: str) -> FrontierAgent:
+        """Return the agent on a split."""
+        env, geometry = self.evaluation_envs[split], self._geometries[split]
+        return trained_frontier_agent(self.config, self.follower, env, geometry)
+
+
+def trained_frontier_agent(
+    config: FrontierTrainConfig,
+    follower: Follower,
+    env: VlnVectorEnv,
+    geometry: MapGeometry | None = None,
+) -> FrontierAgent:
+    """Return the agent of a run, which walks to the nodes with the highest scores.
+
+    Args:
+        config: Settings of the run.
+        follower: Its follower.
+        env: Environment to walk in.
+        geometry: Tables of its world; computed if they are not given.
+    """
+    features = DeviceFeatures(env, config.device)
+    return FrontierAgent(
+        ActionScorer(follower, features, env.nav_world),
+        geometry or MapGeometry.of(env.nav_world),
+        env.max_episode_steps,
+        trained_scoring(config),
+        reads_instructions=config.reads_instructions,
+    )
+
+
+def frontier_trainer(config: FrontierTrainConfig) -> tuple[Trainer, FrontierLearner]:
+    """Build the trainer of a frontier agent and its learner."""
+    prepare(config)
+    learner = FrontierLearner(config)
+    return make_agent_trainer(config, learner), learner
+
+
+@distributed.destroys_process_group
+def train_frontier_agent(config: FrontierTrainConfig) -> Results:
+    """Train a frontier agent, compare it with the baselines, print a table, write results.json."""
+    return train_and_compare(*frontier_trainer(config))
