@@ -78,13 +78,13 @@ class RecurrentLearner(WalkingLearner):
             UserError: The run has an agent without a follower; or the runs have different Hugging
                 Face models, or only one has a model.
         """
+        source = load_run_tokenizer(run / VOCABULARY, "--start-from")
         settings = read_agent_config(run)
         if not isinstance(settings, RecurrentAgentConfig):
             raise UserError(
                 f"--start-from {run}: its agent is {settings.agent}; choose a run of --agent "
                 "follower or frontier"
             )
-        source = load_run_tokenizer(run / VOCABULARY, "--start-from")
         target = self.env.tokenizer
         pairs = shared_words(source, target)
         with_critic = settings.has_critic

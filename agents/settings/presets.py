@@ -250,6 +250,7 @@ def frontier_preset(
             for item in dataclasses.fields(RepresentationConfig)
         }
     )
+    values["follower"] = dataclasses.replace(follower.follower, candidate_mlp=True)
     values |= {} if follower.dataset == "r2r" else _FRONTIER_PATHS
     if not continued:
         values["cloning_iterations"] = follower.iterations // 15

@@ -178,11 +178,13 @@ class RecurrentAgentConfig(AgentConfig):
     agent: Literal["follower", "frontier"] = "follower"
     """Agent to train."""
     sampled_steps: float = 0.0
-    """Probability of a sampled action at each step of an episode (DAgger, Ross et al. 2011)."""
+    """Probability of a sampled action at each step of a teacher-forced episode (DAgger, Ross et al.
+    2011)."""
     follower: FollowerConfig = field(default_factory=FollowerConfig)
     start_from: Path | None = None
     """Run whose follower provides the initial weights. From a run on another dataset or world, the
-    embeddings of shared words are used."""
+    embeddings of shared words are used. Determines the defaults of other flags: from a run on the
+    same data in the built-in houses, training is shorter, and a follower's has reinforcement."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -210,9 +212,6 @@ class TrainConfig(RecurrentAgentConfig):
     feedback: Feedback = "teacher"
     """Source of the actions during imitation: teacher forcing (teacher), student forcing (sample),
     or one of them in each half of the batch (mixed)."""
-    sampled_steps: float = 0.0
-    """Probability of a sampled action at each step of a teacher-forced episode (DAgger, Ross et al.
-    2011)."""
     imitation_weight: float = 1.0
     """Weight of the imitation loss."""
     reward: Literal["distance", "ndtw"] = "distance"
@@ -220,10 +219,6 @@ class TrainConfig(RecurrentAgentConfig):
     the reference path."""
     max_training_steps: int | None = None
     """Maximum number of actions in a training episode, if smaller than --max-episode-steps."""
-    start_from: Path | None = None
-    """Run whose follower provides the initial weights. From a run on another dataset or world, the
-    embeddings of shared words are used. Determines the defaults of other flags: from a run on the
-    same data, training continues with reinforcement in the built-in houses."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
     clear: ClearConfig = field(default_factory=ClearConfig)
@@ -277,12 +272,18 @@ class FrontierTrainConfig(RecurrentAgentConfig):
     """Maximum number of decisions of an episode in training."""
     metre_cost: float = 0.1
     """Cost per metre of the walk to a node, in the unit of the follower's logits."""
+    follower: FollowerConfig = field(default_factory=lambda: FollowerConfig(candidate_mlp=True))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("max_decisions",))
         check_counts(self, ("cloning_iterations",), least=0)
         check_numbers(self, ("metre_cost",))
+        if not self.follower.candidate_mlp:
+            raise UserError(
+                "--agent frontier requires --follower.candidate-mlp: without it the score of stop "
+                "is the same everywhere"
+            )
 
     @property
     def run_name(self) -> str:

@@ -1,10 +1,13 @@
 """A world in which most episodes succeed only by turning back."""
 
+import dataclasses
+
 import pytest
 
 from agents.learning.follower_training import train
+from agents.learning.frontier_training import train_frontier_agent
 from agents.map_training.fine_tuning import train_map_agent
-from agents.settings import MapTrainConfig, TrainConfig
+from agents.settings import FrontierTrainConfig, MapTrainConfig, TrainConfig
 
 
 def test_the_map_agent_learns_to_turn_back(tree_settings, map_config, tmp_path):
@@ -19,6 +22,18 @@ def test_the_map_agent_learns_to_turn_back(tree_settings, map_config, tmp_path):
     )
     results = train_map_agent(config)
     assert results["val_unseen"]["map agent"]["SR"] == 1.0
+
+
+def test_the_frontier_agent_learns_to_turn_back(tree_settings, doors_config, tmp_path):
+    config = FrontierTrainConfig(
+        **tree_settings,
+        iterations=250,
+        output=tmp_path / "frontier",
+        follower=dataclasses.replace(doors_config.follower, candidate_mlp=True),
+        optimiser=dataclasses.replace(doors_config.optimiser, learning_rate=5e-3),
+    )
+    results = train_frontier_agent(config)
+    assert results["val_unseen"]["frontier agent"]["SR"] == 1.0
 
 
 @pytest.mark.parametrize("feedback", ["teacher", "sample"])

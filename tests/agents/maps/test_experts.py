@@ -60,3 +60,40 @@ def test_both_experts_follow_a_shortest_path(geometry):
         path.append(int(world.targets[path[-1], action[0]]))
     for kind in ("spl", "ndtw"):
         assert followed(geometry, path, kind, revisits=False) == path
+
+
+def frontier_walk(geometry, path, kind, detour=()):
+    """Return the viewpoints of an agent that obeys the expert after it has walked a detour."""
+    world, rows = geometry.world, np.zeros(1, np.int64)
+    expert = Expert(world, np.array([path]), np.array([len(path)]), kind)
+    maps, walked, detour = KnownMaps(geometry, 1), [path[0]], list(detour)
+    for _ in range(12):
+        maps.visit(rows, np.array(walked[-1:]))
+        target = expert.frontier_targets(maps, rows)
+        if detour:
+            target = maps.slots_of(rows, np.array([detour.pop(0)]))
+        elif maps.visit_steps[0, target[0]]:
+            route = maps.routes(rows, target)[0]
+            return [*walked, *route[route >= 0].tolist()]
+        route = maps.routes(rows, target)
+        expert.walk(rows, route)
+        walked += route[0].tolist()
+    raise AssertionError("the expert never stops")
+
+
+def test_experts_of_a_frontier_return_to_a_goal_that_was_missed(geometry):
+    world, start = geometry.world, 0
+    goal = int(geometry.candidates[start][0])
+    beyond = next(int(n) for n in geometry.candidates[goal] if n >= 0 and n != start)
+    for kind in ("spl", "ndtw"):
+        assert frontier_walk(geometry, [start, goal], kind) == [start, goal]
+        walked = frontier_walk(geometry, [start, goal], kind, detour=[goal, beyond])
+        assert walked[:3] == [start, goal, beyond]
+        assert walked[-1] == goal
+        assert len(walked) == 3 + world.distance(np.array([beyond]), np.array([goal])).size
+
+
+def test_the_ndtw_expert_of_a_frontier_passes_a_goal_that_comes_early(geometry):
+    path = looped_path(geometry)
+    assert frontier_walk(geometry, path, "ndtw") == path
+    assert frontier_walk(geometry, path, "spl") == path[:2]

@@ -20,10 +20,10 @@ from tests.agents.crossroads import CHOICES, Chooser, Nodes, make_world
 class Walks:
     """Walks of a frontier agent at the crossroads, all from s."""
 
-    def __init__(self, count=1, max_steps=20, metre_cost=0.0, sharpness=1.0):
+    def __init__(self, count=1, max_steps=20, metre_cost=0.0, sharpness=1.0, normalised=True):
         self.world = make_world()
         scorer = ActionScorer(Chooser(self.world), Nodes(), self.world)
-        scoring = FrontierScoring(metre_cost, sharpness)
+        scoring = FrontierScoring(metre_cost, sharpness, normalised)
         self.agent = FrontierAgent(scorer, MapGeometry.of(self.world), max_steps, scoring)
         start = self.world.node("scan", "s")
         self.observation = {
@@ -83,6 +83,20 @@ def test_sharpness_scales_the_logits():
     walks.step()
     probabilities = walks.agent.explain()["probabilities"][0]
     assert probabilities[1:] == pytest.approx([4 / 13, 9 / 13])
+
+
+def test_ways_without_normalisation_have_the_sum_of_their_logits(monkeypatch):
+    # Twice the chances of all actions at b change no probability, but the sum of logits: at a,
+    # stopping has 0.18, c 0.24 and b 0.4; then at b, stopping 0.08 and d 0.64.
+    monkeypatch.setitem(CHOICES, "b", {name: 2 * p for name, p in CHOICES["b"].items()})
+    walks = Walks(normalised=False)
+    for _ in range(3):
+        walks.step()
+    walks.step()
+    scores = walks.agent.scores.scores[0].exp()
+    names = [walks.world.viewpoint_ids[n] for n in walks.agent._maps.nodes[0, : len(scores)]]
+    chances = dict(zip(names, scores.tolist(), strict=True))
+    assert chances == pytest.approx({"s": 0, "a": 0.18, "b": 0.08, "c": 0.24, "d": 0.64})
 
 
 def test_rows_that_walk_or_have_ended_do_not_disturb_the_others():

@@ -1,0 +1,187 @@
+"""Training of frontier agents in the world of the doors."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.decisions import Draws
+from agents.acting.evaluation import evaluate
+from agents.experiments.runs import load_run
+from agents.learning.agent_trainer import prepare
+from agents.learning.follower_training import follower_trainer, train
+from agents.learning.frontier_loss import SampledDecisions
+from agents.learning.frontier_training import (
+    FrontierLearner,
+    frontier_trainer,
+    train_frontier_agent,
+)
+from agents.maps.experts import NO_TARGET
+from agents.maps.frontier_agent import FrontierScores
+from agents.settings import FrontierTrainConfig, read_agent_config
+from tests.torchrun import SCRIPTS, run_two_ranks
+from training.checkpoints import RESULTS, load_trainer
+from training.optimiser_settings import OptimiserConfig
+from training.settings import CONFIG, to_json
+
+
+@pytest.fixture
+def frontier_config(doors_run, doors_config, tmp_path):
+    """Settings of a small frontier agent in that world."""
+    return FrontierTrainConfig(
+        **doors_run,
+        iterations=100,
+        output=tmp_path / "frontier",
+        follower=dataclasses.replace(doors_config.follower, candidate_mlp=True),
+        optimiser=doors_config.optimiser,
+        max_decisions=6,
+    )
+
+
+@pytest.fixture
+def short_config(frontier_config):
+    """Settings of a run of a few iterations with both kinds of dropout."""
+    return dataclasses.replace(
+        frontier_config,
+        iterations=6,
+        batch_size=8,
+        cloning_iterations=2,
+        evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
+        follower=dataclasses.replace(frontier_config.follower, feature_dropout=0.3),
+        optimiser=dataclasses.replace(frontier_config.optimiser, schedule="constant"),
+    )
+
+
+def weights_of(run):
+    return load_trainer(run)["weights"]
+
+
+def assert_equal_weights(one, other):
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"cloning_iterations": 100}, {"sampled_steps": 1.0, "expert": "ndtw"}],
+    ids=["default", "cloning", "sampled"],
+)
+def test_a_frontier_agent_learns_a_trivial_world(frontier_config, changes):
+    config = dataclasses.replace(frontier_config, **changes)
+    results = train_frontier_agent(config)
+    for split in ("val_seen", "val_unseen"):
+        assert results[split]["frontier agent"]["SR"] == 1.0
+        assert results[split]["frontier agent"]["SPL"] == 1.0
+        assert results[split]["random"]["SR"] < 0.7
+    assert json.loads((config.output / RESULTS).read_text())["results"] == results
+    assert read_agent_config(config.output) == dataclasses.replace(config, resume=None)
+    env, agent = load_run(config.output, "val_unseen")
+    with torch.inference_mode():
+        assert evaluate(env, agent).summary() == results["val_unseen"]["frontier agent"]
+
+
+def test_resume_is_bit_identical(short_config, tmp_path):
+    whole = dataclasses.replace(short_config, output=tmp_path / "whole")
+    frontier_trainer(whole)[0].train()
+    parts = dataclasses.replace(short_config, output=tmp_path / "parts", iterations=3)
+    frontier_trainer(parts)[0].train()
+    resumed = dataclasses.replace(short_config, output=None, resume=tmp_path / "parts")
+    frontier_trainer(resumed)[0].train()
+    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
+
+
+def test_the_seed_determines_the_weights(short_config, tmp_path):
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        config = dataclasses.replace(short_config, output=tmp_path / name, seed=seed)
+        frontier_trainer(config)[0].train()
+        runs.append(weights_of(tmp_path / name))
+    assert_equal_weights(runs[0], runs[1])
+    name = "follower.encoder.embedding.weight"
+    assert not torch.equal(runs[0][name], runs[2][name])
+
+
+def test_walks_that_clone_are_shortest_paths(frontier_config):
+    config = dataclasses.replace(frontier_config, iterations=1, cloning_iterations=1)
+    prepare(config)
+    learner = FrontierLearner(config)
+    figures = learner.backward(0)
+    paths = learner.env.paths()
+    wanted = {episode.path for episode in learner.env.episodes}
+    assert {tuple(path) for path in paths} <= wanted
+    assert figures["decisions"] == np.mean([len(path) for path in paths])
+    assert all(p.grad is not None for p in learner.network.parameters())
+
+
+def test_stops_of_the_agent_are_replaced_by_the_decision_of_the_expert():
+    scores = FrontierScores(
+        torch.tensor([[50.0, 0.0, 0.0], [0.0, 50.0, 0.0], [50.0, 0.0, 0.0]]).double(),
+        np.array([[True, False, False]] * 3),
+        np.array([2, 2, NO_TARGET]),
+    )
+    rows = np.arange(3)
+    always = SampledDecisions(Draws(np.random.default_rng(0), 3), share=1.0)
+    assert always(rows, scores).tolist() == [2, 1, 0]
+    never = SampledDecisions(Draws(np.random.default_rng(0), 3), share=0.0)
+    assert never(rows, scores).tolist() == [2, 2, 0]
+
+
+@pytest.mark.parametrize("reinforced", [False, True], ids=["imitation", "reinforcement"])
+def test_a_frontier_agent_starts_from_a_follower_and_a_follower_from_it(
+    doors_config, frontier_config, tmp_path, reinforced
+):
+    weight = dataclasses.replace(doors_config.reinforcement, weight=float(reinforced))
+    doors_config = dataclasses.replace(doors_config, follower=frontier_config.follower)
+    first = dataclasses.replace(doors_config, iterations=2, reinforcement=weight)
+    train(first)
+    second = dataclasses.replace(frontier_config, iterations=2, start_from=first.output)
+    learner = FrontierLearner(second)
+    assert_equal_weights(
+        learner.follower.state_dict(),
+        {
+            name.removeprefix("follower."): value
+            for name, value in weights_of(first.output).items()
+            if name.startswith("follower.")
+        },
+    )
+    train_frontier_agent(second)
+    third = dataclasses.replace(doors_config, output=tmp_path / "third", start_from=second.output)
+    third = dataclasses.replace(third, reinforcement=weight)
+    back = follower_trainer(third)[1]
+    expected = {f"follower.{name}": value for name, value in back.follower.state_dict().items()}
+    assert_equal_weights(expected, weights_of(second.output))
+
+
+def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
+    frontier_config, launcher, tmp_path
+):
+    config = dataclasses.replace(
+        frontier_config,
+        batch_size=8,
+        iterations=1,
+        evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
+        follower=dataclasses.replace(frontier_config.follower, dropout=0.0),
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
+    )
+    alone = train_frontier_agent(config)
+    half = dataclasses.replace(config, batch_size=4, output=None)
+    (tmp_path / CONFIG).write_text(to_json(half))
+    both = tmp_path / "two"
+    arguments = ("--config", tmp_path / CONFIG, "--output", both)
+    run_two_ranks(launcher, tmp_path, SCRIPTS / "train_agent.py", *arguments)
+    gradients = [
+        # After one step of Adam its mean of gradients is a tenth of the first one.
+        {n: 10 * s["exp_avg"] for n, s in load_trainer(run)["optimiser"]["state"].items()}
+        for run in (config.output, both)
+    ]
+    assert gradients[0].keys() == gradients[1].keys()
+    for number, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][number], gradient, atol=1e-6, rtol=1e-4)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients[0].values()) > 0.1
+    results = json.loads((both / RESULTS).read_text())["results"]
+    assert results == json.loads(json.dumps(alone))
