@@ -1,0 +1,44 @@
+"""Commands with frontier agents."""
+
+import json
+
+import pytest
+
+from viewer.trace import read_traces
+
+
+def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_command, capsys):
+    run = tmp_path / "run"
+    flags = [
+        *("--world", "matterport", "--data-dir", tiny_world),
+        *("--features", tiny_world / "features.safetensors"),
+        *("--evaluation-splits", "val_unseen", "--select-by", "val_unseen"),
+        *("--batch-size", "2", "--threads", "1", "--follower.hidden-size", "16"),
+    ]
+    train = ["train-agent", "--agent", "frontier", *flags, "--iterations", "2", "--output", run]
+    assert "frontier agent" in run_command(*train)
+    run_command("train-agent", "--resume", run, "--iterations", "3")
+    assert json.loads((run / "results.json").read_text())["iterations"] == 3
+
+    submission, traces = tmp_path / "submission.json", tmp_path / "traces"
+    run_command("evaluate-agent", run, "--splits", "test", "--submission", submission)
+    assert len(json.loads(submission.read_text())) == 4
+    printed = run_command("evaluate-agent", run, "--no-baselines", "--traces", traces)
+    assert "frontier agent" in printed
+    steps = [trace.steps[0] for trace in read_traces(traces)]
+    assert all(step.known_map is not None and step.word_attention is not None for step in steps)
+    page = tmp_path / "page.html"
+    run_command("visualise", run, "--no-baselines", "--export", page)
+    assert '"agent": "frontier agent"' in page.read_text()
+    with pytest.raises(ValueError, match="only followers can search"):
+        run_command("evaluate-agent", run, "--search.method", "frontier")
+    with pytest.raises(ValueError, match="frontier, which does not walk among places"):
+        run_command("evaluate-waypoint-agent", run)
+    with pytest.raises(SystemExit):
+        run_command(*train, "--follower.no-candidate-mlp")
+    assert "requires --follower.candidate-mlp" in " ".join(capsys.readouterr().err.split())
+    small = ["--network.hidden-size", "16", "--network.heads", "2", "--iterations", "1"]
+    other = ["--output", tmp_path / "map"]
+    run_command("train-agent", "--agent", "map", *flags[:-2], *small, *other)
+    with pytest.raises(ValueError, match="its agent is map; choose a run of --agent follower"):
+        run_command(*train, "--start-from", tmp_path / "map", "--output", tmp_path / "other")
