@@ -14,7 +14,7 @@ from agents.envdrop.follower import Follower
 from agents.learning.agent_trainer import mixed_precision
 from agents.learning.follower_network import FollowerNetwork
 from agents.maps.experts import NO_TARGET, Expert
-from agents.maps.frontier_agent import FrontierAgent, FrontierScores, FrontierScoring
+from agents.maps.frontier_agent import FrontierAgent, Options, FrontierScoring
 from agents.maps.geometry import MapGeometry
 from agents.settings import FrontierTrainConfig
 from envs.navigation.device_features import DeviceFeatures
@@ -75,7 +75,7 @@ class FrontierLoss(FollowerNetwork):
         names = [env.episodes[episode].instr_id for episode in episodes]
         with mixed_precision(self.follower, config):
             for _ in islice(agent.stretches(env, names), config.max_decisions):
-                scores, labels = agent.scores.scores, agent.scores.labels
+                scores, labels = agent.options.scores, agent.options.labels
                 assert labels is not None
                 targets = torch.from_numpy(labels).to(scores.device)
                 losses.append(
@@ -104,14 +104,14 @@ class SampledDecisions:
         self._draws = draws
         self._share = share
 
-    def __call__(self, rows: np.ndarray, scores: FrontierScores) -> np.ndarray:
+    def __call__(self, rows: np.ndarray, options: Options) -> np.ndarray:
         """Choose the slots (R,) of episodes (R,)."""
-        assert scores.labels is not None
-        chances = torch.softmax(scores.scores.detach(), 1).cpu().numpy()
+        assert options.labels is not None
+        chances = torch.softmax(options.scores.detach(), 1).cpu().numpy()
         chosen = sample(chances, self._draws.next(rows))
         guided = self._draws.next(rows) >= self._share
-        stops = scores.visited[np.arange(len(rows)), chosen]
-        return np.where((guided | stops) & (scores.labels != NO_TARGET), scores.labels, chosen)
+        stops = options.visited[np.arange(len(rows)), chosen]
+        return np.where((guided | stops) & (options.labels != NO_TARGET), options.labels, chosen)
 
 
 def trained_scoring(config: FrontierTrainConfig) -> FrontierScoring:

@@ -53,8 +53,8 @@ class FrontierScoring:
         return torch.log_softmax(logits, 1) if self.normalised else logits
 
 
-class FrontierScores(NamedTuple):
-    """Scores of all nodes that R agents know.
+class Options(NamedTuple):
+    """The nodes that R agents know, as choices.
 
     Attributes:
         scores: (R, S) scores by slot, minus infinity for nodes that cannot be chosen.
@@ -69,12 +69,12 @@ class FrontierScores(NamedTuple):
 
 
 # Chooses the slots (R,) of episodes (R,).
-FrontierPolicy = Callable[[np.ndarray, FrontierScores], np.ndarray]
+FrontierPolicy = Callable[[np.ndarray, Options], np.ndarray]
 
 
-def best_nodes(rows: np.ndarray, scores: FrontierScores) -> np.ndarray:
+def best_nodes(rows: np.ndarray, options: Options) -> np.ndarray:
     """Choose the nodes with the highest scores."""
-    return scores.scores.argmax(1).cpu().numpy()
+    return options.scores.argmax(1).cpu().numpy()
 
 
 class FrontierAgent(RouteWalker):
@@ -120,7 +120,7 @@ class FrontierAgent(RouteWalker):
         self._numbers = self._previous = np.zeros((0, 0), np.int64)
         self._origins = self._views = np.zeros((0, 0), np.int64)
         self._decision: Decision
-        self.scores: FrontierScores
+        self.options: Options
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions of the first N rows of a batch and start empty maps."""
@@ -142,7 +142,7 @@ class FrontierAgent(RouteWalker):
     def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
         """Read the viewpoints that R agents have reached, and choose their next nodes.
 
-        `scores` has the scores of the nodes until the next call.
+        `options` has the scores of all nodes until the next call.
         """
         self._maps.visit(rows, observation["viewpoint"][rows])
         self._read(rows)
@@ -160,8 +160,8 @@ class FrontierAgent(RouteWalker):
         if self._expert is not None:
             labels = self._expert.frontier_targets(self._maps, rows)
             labels = np.where(possible[np.arange(len(rows)), labels], labels, NO_TARGET)
-        self.scores = FrontierScores(scores, visited, labels)
-        targets = self._policy(rows, self.scores)
+        self.options = Options(scores, visited, labels)
+        targets = self._policy(rows, self.options)
         self._steps_left[rows] -= hops[np.arange(len(rows)), targets]
         return Choice(targets, visited[np.arange(len(rows)), targets])
 
@@ -170,8 +170,8 @@ class FrontierAgent(RouteWalker):
 
         The probability of a node is its share of all nodes' exponentiated scores.
         """
-        rows, count = self._chose, self.scores.scores.shape[1]
-        chances = torch.softmax(self.scores.scores, 1).cpu().numpy()
+        rows, count = self._chose, self.options.scores.shape[1]
+        chances = torch.softmax(self.options.scores, 1).cpu().numpy()
         slots = np.broadcast_to(np.arange(count), chances.shape)
         probabilities = action_probabilities(self._maps, rows, slots, chances)
         probabilities[:, STOP] = chances[np.arange(len(rows)), self._maps.current[rows]]

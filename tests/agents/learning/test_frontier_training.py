@@ -19,7 +19,7 @@ from agents.learning.frontier_training import (
     train_frontier_agent,
 )
 from agents.maps.experts import NO_TARGET
-from agents.maps.frontier_agent import FrontierScores
+from agents.maps.frontier_agent import Options
 from agents.settings import FrontierTrainConfig, read_agent_config
 from tests.torchrun import SCRIPTS, run_two_ranks
 from training.checkpoints import RESULTS, load_trainer
@@ -118,7 +118,7 @@ def test_walks_that_clone_are_shortest_paths(frontier_config):
 
 
 def test_stops_of_the_agent_are_replaced_by_the_decision_of_the_expert():
-    scores = FrontierScores(
+    scores = Options(
         torch.tensor([[50.0, 0.0, 0.0], [0.0, 50.0, 0.0], [50.0, 0.0, 0.0]]).double(),
         np.array([[True, False, False]] * 3),
         np.array([2, 2, NO_TARGET]),

@@ -93,7 +93,7 @@ def test_ways_without_normalisation_have_the_sum_of_their_logits(monkeypatch):
     for _ in range(3):
         walks.step()
     walks.step()
-    scores = walks.agent.scores.scores[0].exp()
+    scores = walks.agent.options.scores[0].exp()
     names = [walks.world.viewpoint_ids[n] for n in walks.agent._maps.nodes[0, : len(scores)]]
     chances = dict(zip(names, scores.tolist(), strict=True))
     assert chances == pytest.approx({"s": 0, "a": 0.18, "b": 0.08, "c": 0.24, "d": 0.64})
