@@ -14,7 +14,7 @@ from agents.envdrop.follower import Follower
 from agents.learning.agent_trainer import mixed_precision
 from agents.learning.follower_network import FollowerNetwork
 from agents.maps.experts import NO_TARGET, Expert
-from agents.maps.frontier_agent import FrontierAgent, Options, FrontierScoring
+from agents.maps.frontier_agent import FrontierAgent, FrontierScoring, Options
 from agents.maps.geometry import MapGeometry
 from agents.settings import FrontierTrainConfig
 from envs.navigation.device_features import DeviceFeatures
