@@ -123,19 +123,20 @@ def test_trainings_of_experiments_have_valid_settings_and_select_weights_on_val_
 
 
 def test_flags_of_the_other_steps_exist(run_command, capsys):
-    flags: dict[str, set[str]] = {}
+    flags: dict[tuple[str, ...], set[str]] = {}
     for experiment in EXPERIMENTS.values():
         for step in experiment.steps:
             name, *words = shlex.split(step)
             own = words[: words.index("--")] if "--" in words else words
-            flags.setdefault(name, set()).update(w for w in own if w.startswith("--"))
-    for name, used in flags.items():
+            agent = own[own.index("--agent") :][:2] if "--agent" in own else []
+            flags.setdefault((name, *agent), set()).update(w for w in own if w.startswith("--"))
+    for (name, *agent), used in flags.items():
         if name.startswith("benchmarks/"):
             assert (ROOT / name).is_file()
             assert "--json" in used
             continue
         with pytest.raises(SystemExit):
-            run_command(name, "--help")
+            run_command(name, *agent, "--help")
         printed = capsys.readouterr().out
         assert {flag for flag in used if flag not in printed} == set()
 
