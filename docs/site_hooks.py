@@ -1,4 +1,4 @@
-"""Hooks of the documentation site: the page of all commands, from their --help."""
+"""Hooks of the documentation site: the page of all commands, and names without line breaks."""
 
 import contextlib
 import html
@@ -24,6 +24,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the page of all commands."""
     files.append(File.generated(config, COMMANDS_PAGE, content=commands_page()))
     return files
+
+
+def on_page_content(content: str, **_: object) -> str:
+    """Mark options and names with dashes in inline code, which site.css keeps on one line."""
+    parts = re.split(r"(<pre\b.*?</pre>)", content, flags=re.DOTALL)
+    parts[::2] = [re.sub(r"<code>([^<]*)</code>", _mark_names, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _mark_names(code: re.Match[str]) -> str:
+    names = re.sub(r"(?<!\S)[\w.]*-[\w.-]+", r'<span class="unbroken">\g<0></span>', code[1])
+    return f"<code>{names}</code>"
 
 
 def commands_page() -> str:

@@ -79,6 +79,15 @@ def test_lists_are_lists(site):
         assert re.findall(r"\n(?:[*-]|\d+\.) .*", text) == [], page
 
 
+def test_names_with_dashes_are_marked_in_text_and_not_in_blocks(site):
+    text = (site / "agents" / "index.html").read_text("utf-8")
+    assert '<code><span class="unbroken">--feedback</span></code>' in text
+    assert '<code>clipnav <span class="unbroken">train-agent</span> <span' in text
+    blocks = re.findall(r"<pre\b.*?</pre>", text, flags=re.S)
+    assert blocks
+    assert [block for block in blocks if 'class="unbroken"' in block] == []
+
+
 @pytest.mark.parametrize("link", ["missing.md", "index.md#missing", "/missing/"])
 def test_a_broken_link_fails_the_build(tmp_path, link):
     (tmp_path / "docs").mkdir()

@@ -1,5 +1,6 @@
 """Configuration and weights of a model: the shipped one, open_clip names, folders and files."""
 
+import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,9 +135,12 @@ def _named_config(name: str, pretrained: str | None, random_weights: bool) -> di
 
     config = open_clip.get_model_config(name.replace("/", "-"))
     if config is None:
+        own = (HOUSE_CLIP, efficientnet_lite.NAME)
+        near = difflib.get_close_matches(name, [*own, *open_clip.list_models()], n=1)
+        meant = f"did you mean {near[0]}? Otherwise " if near else ""
         raise UserError(
-            f"{name!r} is neither a folder nor a model of open_clip; give a folder, "
-            f"{efficientnet_lite.NAME}, or a name that open_clip.list_models() lists"
+            f"{name!r} is neither a folder nor a model of open_clip; {meant}give a folder, "
+            f"{' or '.join(own)}, or a name that open_clip.list_models() lists"
         )
     if pretrained is None and not random_weights:
         raise UserError(

@@ -90,6 +90,10 @@ class ContinuousSplit:
         """Freeze the episodes."""
         object.__setattr__(self, "episodes", tuple(self.episodes))
 
+    def __repr__(self) -> str:
+        """Describe the split in a line, without its thousands of episodes."""
+        return f"{type(self).__name__}({self.dataset!r}, episodes={len(self.episodes)})"
+
     @cached_property
     def instr_ids(self) -> np.ndarray:
         """(E,) object array of the `instr_id` of the episodes, read-only."""

@@ -61,6 +61,13 @@ class LoadedSplit:
         """Freeze the episodes."""
         object.__setattr__(self, "episodes", tuple(self.episodes))
 
+    def __repr__(self) -> str:
+        """Describe the split in a line, without its thousands of episodes."""
+        return (
+            f"{type(self).__name__}({self.dataset!r}, {self.name!r}, world={self.files.world!r}, "
+            f"episodes={len(self.episodes)})"
+        )
+
     @cached_property
     def instr_ids(self) -> np.ndarray:
         """(E,) object array of the ids of the episodes, read-only."""

@@ -2,6 +2,7 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
@@ -11,6 +12,7 @@ import agents.continuous.command_line
 import agents.vlm_finetuning.settings
 import encoders.pretraining.command_line
 from clipnav.cli import COMMANDS, help_text, main, summary
+from clipnav.parsing import parse
 from tests.conftest import ROOT
 
 GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
@@ -39,6 +41,21 @@ def test_lines_of_a_paragraph_are_joined_in_help(name):
     paragraphs = [one for one in docstring.split("\n\n") if not one.startswith("$ ")]
     lines = [line for paragraph in paragraphs for line in paragraph.splitlines()[1:]]
     assert [line for line in lines if not line[0].isalpha()] == []
+
+
+@dataclass(frozen=True)
+class TwoLines:
+    """Settings with a field whose docstring has two lines."""
+
+    field: int = 3
+    """First line,
+    second line."""
+
+
+def test_lines_of_a_field_are_joined_in_help(capsys):
+    with pytest.raises(SystemExit):
+        parse(TwoLines, "commands.any", None, ["--help"])
+    assert "First line, second line. (default: 3)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -70,3 +70,10 @@ def test_the_command_line_names_the_package_in_one_line(tmp_path):
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"{tmp_path / 'storage.py'} hides" in done.stderr
+
+
+def test_splits_are_described_in_a_line():
+    graph = clipnav.load_split("r2r", "val_unseen")
+    assert repr(graph) == "LoadedSplit('r2r', 'val_unseen', world='houses', episodes=960)"
+    continuous = clipnav.load_continuous_split("r2r", "val_unseen")
+    assert repr(continuous) == "ContinuousSplit('r2r', episodes=960)"

@@ -45,6 +45,7 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
         UserError: The logs contain neither losses nor metrics.
     """
     figure, (losses, successes) = _panels(2)
+    shown: dict[str, None] = {}  # names of the metrics in order
     for place, (run, events) in enumerate(logs.items()):
         _draw_losses(losses, events, run, COLOURS[place % len(COLOURS)])
         metric = "SR" if any("SR" in event for event in events) else "accuracy"
@@ -55,6 +56,8 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
             for event in events
             if metric in event and "/" not in event["kind"] and event["kind"] not in left_out
         ]
+        if scored:
+            shown["success" if metric == "SR" else metric] = None
         for number, split in enumerate(dict.fromkeys(event["kind"] for event in scored)):
             evaluations = [event for event in scored if event["kind"] == split]
             successes.plot(
@@ -71,7 +74,8 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
         if not axes.lines:
             axes.text(0.5, 0.5, f"no {content} logged", ha="center", transform=axes.transAxes)
     losses.set(xlabel="iteration", ylabel="loss")
-    successes.set(xlabel="iteration", ylabel="success, accuracy (%)", ylim=(0, None))
+    name = ", ".join(shown) or "metrics"
+    successes.set(xlabel="iteration", ylabel=f"{name} (%)", ylim=(0, None))
     _legends(losses, successes)
     return figure
 
@@ -119,7 +123,10 @@ def outcomes(traces: ByAgent) -> "Figure":
         )
         for row, share in enumerate(shares):
             if share >= 6:
-                axes.text(left[row] + share / 2, row, f"{share:.0f}", ha="center", va="center")
+                # On a patch of the colour, because hatches would cross the digits.
+                patch = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
+                place = left[row] + share / 2, row
+                axes.text(*place, f"{share:.0f}", ha="center", va="center", bbox=patch)
         left += shares
     axes.invert_yaxis()
     axes.set(xlabel="walks (%)", xlim=(0, 100))

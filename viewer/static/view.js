@@ -157,7 +157,7 @@ export class View {
     const slow = setTimeout(() => {
       if (signal.aborted) return;
       this.#status.textContent =
-        "Rendering the panorama … (a house is built on its first visit, which takes about 15 s)";
+        "Rendering the panorama … (a house is built on its first visit, which takes several seconds)";
     }, SLOW);
     try {
       const bitmap = await picture(scan, viewpoint, width);

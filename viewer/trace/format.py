@@ -128,8 +128,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         version: Version of the format.
         agent: Name of the agent.
         world: World of the episode, see `envs.worlds`.
-        dataset: Data set of the episode, see `envs.worlds`.
-        split: Split of the data set; "" for an instruction that a person typed.
+        dataset: Dataset of the episode, see `envs.worlds`.
+        split: Split of the dataset; "" for an instruction that a person typed.
         instr_id: Id of the instruction; this and the next six fields as in `Episode`.
         path_id: Number of the path.
         scan: The building.

@@ -1,4 +1,4 @@
-"""Translate the questions of a data set with a Marian model, for multilingual VQA.
+"""Translate the questions of a dataset with a Marian model, for multilingual VQA.
 
 $ clipnav translate-questions --model Helsinki-NLP/opus-mt-en-fr --language fr --data data/vqa
 $ clipnav translate-questions --model models/opus-mt-en-de --language de --splits train val

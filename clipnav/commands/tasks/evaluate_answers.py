@@ -3,8 +3,8 @@ r"""Score VQA predictions with the official VQA v2 accuracy.
 $ clipnav evaluate-answers answers.json --questions v2_OpenEnded_mscoco_val2014_questions.json \
     --annotations v2_mscoco_val2014_annotations.json
 
-A predictions file is a JSON list of {"question_id", "answer"}. The script prints the accuracy, also
-per question type and answer type. docs/vl_tasks.md describes the variants of the evaluator.
+A predictions file is a JSON list of {"question_id", "answer"}. The command prints the accuracy,
+also per question type and answer type. docs/vl_tasks.md describes the variants of the evaluator.
 """
 
 import json

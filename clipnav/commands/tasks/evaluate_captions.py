@@ -4,7 +4,7 @@ $ clipnav evaluate-captions results.json --references captions_val2014.json
 $ clipnav evaluate-captions results.json --references dataset_coco.json
 
 A results file is a JSON list of {"image_id", "caption"} (COCO results format). The references are a
-COCO annotations file or a captions file in Karpathy's format. The script prints BLEU, ROUGE-L and
+COCO annotations file or a captions file in Karpathy's format. The command prints BLEU, ROUGE-L and
 CIDEr-D, METEOR if Java and pycocoevalcap are installed, SPICE with --spice, and the tokenizer.
 """
 

@@ -24,7 +24,7 @@ class SplitQuestionsConfig:
     """Divide the images of a split of VQA questions into dev, val and test."""
 
     data: str = "house"
-    """Data set: "house", "easy-vqa", or a folder with question and annotation files of VQA v2."""
+    """Dataset: "house", "easy-vqa", or a folder with question and annotation files of VQA v2."""
     split: str = "val_unseen"
     """Split with answers, such as val."""
     output: Path = Path("parts.json")

@@ -24,7 +24,7 @@ class VisualiseConfig:
     """Environment: walks between viewpoints, or continuous walks in the built-in houses. Without
     sources, continuous shows the expert's walks, and you drive with the arrow keys."""
     dataset: Dataset = "r2r"
-    """Data set of submission files and of episodes to walk by hand; runs and traces have their
+    """Dataset of submission files and of episodes to walk by hand; runs and traces have their
     own."""
     split: str = "val_unseen"
     """Split to walk; traces have their own."""

@@ -7,7 +7,7 @@ from envs.continuous.environments.rendering import draw_plan
 from envs.continuous.environments.single_env import ContinuousEnv
 from envs.continuous.settings import ACTION_NAMES
 from envs.navigation.rendering.fonts import font_for
-from envs.navigation.rendering.frames import INK, PAPER, write_instruction
+from envs.navigation.rendering.frames import INK, PAPER, REFERENCE, WALKED, write_instruction
 from storage.errors import UserError
 
 PLAN_SIZE = 420, 420  # height and width in pixels
@@ -41,7 +41,8 @@ def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.nda
     strip = _strip(env, captions, pictures)
     floor = env.core.simulator.floor(env.episode.scan)
     plan = draw_plan(floor, env.episode, env.core.traces()[0], PLAN_SIZE)
-    height = max(PLAN_SIZE[0], _TEXT_HEIGHT + len(strip)) + 2 * _MARGIN
+    content = max(PLAN_SIZE[0], _TEXT_HEIGHT + len(strip)) + _MARGIN
+    height = content + _CAPTION + _MARGIN
     width = PLAN_SIZE[1] + strip.shape[1] + 3 * _MARGIN
     image = Image.new("RGB", (width, height), PAPER)
     image.paste(Image.fromarray(plan), (_MARGIN, _MARGIN))
@@ -49,7 +50,20 @@ def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.nda
     room = strip.shape[1], _TEXT_HEIGHT
     write_instruction(ImageDraw.Draw(image), env.episode.instruction, (left, _MARGIN), room)
     image.paste(Image.fromarray(strip), (left, _TEXT_HEIGHT + _MARGIN))
+    _write_legend(image, content + 6, left, env.core.settings.max_depth)
     return np.array(image)
+
+
+def _write_legend(image: Image.Image, top: int, left: int, max_depth: float) -> None:
+    """Write what the plan shows, and what the rows of pictures to the right of `left` show."""
+    draw = ImageDraw.Draw(image)
+    x = float(_MARGIN)
+    for text, colour in (("reference path", REFERENCE), ("walk of the teacher", WALKED)):
+        font = font_for(text, 12)
+        draw.text((x, top), text, fill=colour, font=font)
+        x += draw.textlength(text, font=font) + 2 * _MARGIN
+    rows = f"above: colour; below: depth, black 0 m to white {max_depth:g} m or more"
+    draw.text((left + 4, top), rows, fill=INK, font=font_for(rows, 12))
 
 
 def _strip(env: ContinuousEnv, captions: list[str], pictures: int) -> np.ndarray:

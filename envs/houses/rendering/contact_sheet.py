@@ -84,19 +84,22 @@ def set_sheet(
     from envs.houses.rendering.plan_drawing import draw_plan
 
     source = HousePanoramas()
-    sheet = Image.new("RGB", ((2 + rooms) * tile[1], len(scans) * tile[0]), "white")
+    rows = []
     for row, scan in enumerate(progress_bar(scans, desc="contact sheet", unit="houses")):
         house, tracer = source.house(scan), source.tracer(scan)
         records = read_connectivity(scan, connectivity_dir)
-        tiles = [
+        plans = [
             (f"{scan}: storey {storey}", draw_plan(house, storey, tile, records))
             for storey in range(house.plan.storeys)
         ]
-        tiles += [("", np.full((*tile, 3), 255, np.uint8))] * (2 - len(tiles))
         chosen = _choose_rooms(house, None)
         chosen = [chosen[(row * rooms + k) % len(chosen)] for k in range(rooms)]
-        tiles += [(room.kind, room_view(tracer, house, room, tile)) for room in chosen]
-        for column, (label, picture) in enumerate(tiles):
+        views = [(room.kind, room_view(tracer, house, room, tile)) for room in chosen]
+        rows.append((plans, views))
+    storeys = max(len(plans) for plans, _ in rows)
+    sheet = Image.new("RGB", ((storeys + rooms) * tile[1], len(rows) * tile[0]), "white")
+    for row, (plans, views) in enumerate(rows):
+        for column, (label, picture) in [*enumerate(plans), *enumerate(views, storeys)]:
             sheet.paste(_labelled(picture, label), (column * tile[1], row * tile[0]))
     with atomic_write(path) as beside:
         sheet.save(beside)

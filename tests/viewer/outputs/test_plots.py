@@ -26,8 +26,18 @@ def test_training_curves_contain_the_logged_values():
     assert losses.lines[0].get_xydata().tolist() == [[50, 3.0], [100, 2.0]]
     drawn = {line.get_label(): line.get_xydata().tolist() for line in successes.lines}
     assert drawn == {"val_seen": [[100, 40.0]], "val_unseen": [[100, 30.0]]}
+    assert successes.get_ylabel() == "success (%)"
     with pytest.raises(ValueError, match="neither losses nor metrics"):
         plots.training_curves({"run": []})
+
+
+def test_training_curves_name_the_metrics_of_the_logs():
+    answers = [{"kind": "val", "iteration": 100, "accuracy": 0.5}]
+    _, axes = plots.training_curves({"answers": answers}).axes
+    assert axes.get_ylabel() == "accuracy (%)"
+    walks = [{"kind": "val_seen", "iteration": 100, "SR": 0.4}]
+    _, axes = plots.training_curves({"answers": answers, "walks": walks}).axes
+    assert axes.get_ylabel() == "accuracy, success (%)"
 
 
 def test_success_by_length_sorts_walks_by_the_shortest_path(groups):

@@ -158,6 +158,12 @@ def test_the_list_searches_filters_and_sorts(page, url, opened):
     assert not page.locator("#list").is_visible()
 
 
+def test_the_order_of_the_list_is_readable_on_a_phone(new_page, url, opened):
+    page = opened(new_page(390, 844, reduced_motion="reduce"), url)
+    page.keyboard.press("e")
+    assert page.locator("#sort").bounding_box()["width"] > 150
+
+
 def test_the_step_table_lists_the_actions(page, url, traces, opened):
     opened(page, url)
     heads = page.locator(".steps th").all_inner_texts()

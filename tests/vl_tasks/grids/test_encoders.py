@@ -37,7 +37,9 @@ def test_settings_that_work_offline_pass(offline, tmp_path):
 def test_an_unknown_encoder_is_refused_before_a_training(offline):
     houses = VQA_PRESETS["houses"]
     for encoder, problem in {
-        "RN5O": "'RN5O' is neither a folder nor a model of open_clip",
+        "RN5O": "'RN5O' is neither a folder nor a model of open_clip; did you mean RN50",
+        "house-clip": "did you mean house_clip",
+        "nothing like it": "nor a model of open_clip; give a folder, house_clip or efficientnet",
         "RN50": "RN50 has no weights of its own",
     }.items():
         grids = dataclasses.replace(houses.grids, encoder=encoder)

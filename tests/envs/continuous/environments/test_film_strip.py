@@ -21,6 +21,8 @@ def test_a_picture_has_a_plan_and_a_column_per_moment(env):
     np.testing.assert_array_equal(plan, short[12 : 12 + PLAN_SIZE[0], 12 : 12 + PLAN_SIZE[1]])
     colours = {tuple(colour) for colour in plan.reshape(-1, 3)}
     assert {(46, 139, 87), (226, 119, 30)} <= colours  # reference path and walk
+    legend = long[12 + PLAN_SIZE[0] :, : 12 + PLAN_SIZE[1]]
+    assert {(46, 139, 87), (226, 119, 30)} <= {tuple(colour) for colour in legend.reshape(-1, 3)}
     with pytest.raises(ValueError, match="at least 2"):
         draw_episode(env, "32000_0", 1)
 

@@ -266,7 +266,8 @@ def test_sheet_of_a_set_shows_plans_and_rooms(
     sheet = connectivity_dir / "sheet.png"
     set_sheet(["test_house"] * 2, sheet, connectivity_dir, tile=(60, 80), rooms=2)
     picture = np.array(Image.open(sheet))
-    assert picture.shape == (120, 4 * 80, 3)
-    tiles = [picture[20:60, start : start + 80] for start in range(0, 320, 80)]
-    assert [bool((tile == 255).all()) for tile in tiles] == [False, True, False, False]
-    assert not (picture[:60, 160:] == picture[60:, 160:]).all()  # other rooms in the next row
+    # One plan each, as no house has a second storey.
+    assert picture.shape == (120, 3 * 80, 3)
+    tiles = [picture[20:60, start : start + 80] for start in range(0, 240, 80)]
+    assert [bool((tile == 255).all()) for tile in tiles] == [False, False, False]
+    assert not (picture[:60, 80:] == picture[60:, 80:]).all()  # other rooms in the next row
