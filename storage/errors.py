@@ -28,9 +28,16 @@ def shortened(value: object, most: int = 80) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return the type and the text of an error in one line."""
-    text = shortened(str(error), _ERROR_WIDTH)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """Return the text of an error in one line.
+
+    The type precedes a text that is not understood without it: a single word, as in "KeyError:
+    'width'", or none at all.
+    """
+    text, name = shortened(str(error), _ERROR_WIDTH), type(error).__name__
+    is_key = isinstance(error, KeyError) and not isinstance(error, UserError)
+    if " " in text and not is_key:
+        return text
+    return f"{name}: {text}" if text else name
 
 
 def short_names(paths: Iterable[Path]) -> dict[Path, str]:

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import UserError, shortened
+from storage.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,7 +76,7 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
     except FileNotFoundError:
         raise
     except damage as error:
-        raise PictureError(name, shortened(str(error) or type(error).__name__, 240)) from error
+        raise PictureError(name, in_one_line(error)) from error
 
 
 def picture_header(path: Path) -> tuple[int, int, bool]:
@@ -95,4 +95,4 @@ def picture_header(path: Path) -> tuple[int, int, bool]:
     except FileNotFoundError:
         raise
     except (*_DAMAGE, Image.DecompressionBombError) as error:
-        raise PictureError(path, shortened(str(error) or type(error).__name__, 240)) from error
+        raise PictureError(path, in_one_line(error)) from error

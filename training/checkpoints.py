@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from storage import atomic_write
-from storage.errors import UserError, shortened
+from storage.errors import UserError, in_one_line, shortened
 from storage.tensor_files import write_tensors
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
@@ -128,8 +128,7 @@ def load_trainer(run: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises different types for different damage
         # torch's message has many lines about trusting the file.
-        problem = shortened(str(error) or type(error).__name__, 200)
-        raise UserError(f"{path}: damaged ({problem}); train the run again") from error
+        raise UserError(f"{path}: damaged ({in_one_line(error)}); train the run again") from error
     if not isinstance(state, dict):
         raise UserError(f"{path}: not the state of a training run; train the run again")
     return state

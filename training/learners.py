@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from training.checkpoints import Network, load_model, save_model
+
 Summary = dict[str, float]
 
 
@@ -94,3 +96,23 @@ class Learner(Protocol):
     def save_model(self, run: Path, iteration: int) -> None:
         """Write the weights to `model.safetensors`."""
         ...
+
+
+class SavedNetwork:
+    """Part of a learner whose whole network is saved.
+
+    Attributes:
+        network: All trained weights.
+        metadata: Metadata of the saved weights.
+    """
+
+    network: Network
+    metadata: Mapping[str, str]
+
+    def save_model(self, run: Path, iteration: int) -> None:
+        """Write the weights to `model.safetensors`."""
+        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
+
+    def load_model(self, run: Path) -> None:
+        """Load the weights of a run."""
+        load_model(run, self.network, self.metadata)

@@ -1,16 +1,17 @@
-"""Settings protocol of training runs, and the choice and lock of their folder."""
+"""Protocols of a run's settings and processes, and the choice and lock of its folder."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from storage.locks import OutputInUseError, OutputLock
-from training.groups import Group
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG
 from training.tracking import TrackerName, check_trackers
 
 # Files of a run that exist only after it has saved weights.
 _SAVED = ("model.safetensors", "trainer.pt", "results.json")
+
+Value = TypeVar("Value")
 
 
 class RunLocation(Protocol):
@@ -60,6 +61,18 @@ class Settings(RunLocation, Protocol):
     @property
     def evaluate_every(self) -> int:
         """Iterations between two evaluations; the training state is saved after each."""
+        ...
+
+
+class Group(Protocol):
+    """Processes of a run; `training.distributed` implements it."""
+
+    def rank(self) -> int:
+        """Return the rank of this process; rank 0 writes the run's folder."""
+        ...
+
+    def all_gather(self, value: Value) -> list[Value]:
+        """Gather one value per rank, in rank order."""
         ...
 
 

@@ -14,24 +14,17 @@ import torch
 from tqdm import tqdm
 
 from storage import UnwritableError, write_text
-from storage.errors import UserError, shortened
+from storage.errors import UserError
 from storage.progress import ProgressBar, progress_bar
 from training import distributed
-from training.checkpoints import (
-    MODEL,
-    RESULTS,
-    TRAINER,
-    check_metadata,
-    load_trainer,
-    save_trainer,
-)
-from training.groups import Group
+from training.checkpoints import RESULTS
 from training.interruption import Stopped, interruption, interruption_message
 from training.learners import Learner
 from training.log import RunLog
 from training.optimisers import clip_gradient, learning_rate
-from training.run_folder import Settings, lock_run, run_folder
+from training.run_folder import Group, Settings, lock_run, run_folder
 from training.settings import CONFIG, to_json
+from training.state import Progress, restore_model, restore_state, save_state
 from training.tracking import check_trackers, start_trackers
 
 _LOG_EVERY = 50
@@ -204,15 +197,8 @@ class Trainer:
     def _save_state(self) -> None:
         if not self._is_first:
             return
-        state = {
-            "iteration": self.iteration,
-            "seconds": self.seconds,
-            "best": self.best,
-            "recent": self._recent,
-            "weights": self.learner.network.state_dict(),
-            "optimiser": self.learner.optimiser.state_dict(),
-        }
-        save_trainer(self.run, state)
+        progress = Progress(self.iteration, self.seconds, self.best, self._recent)
+        save_state(self.run, self.learner, progress)
         self._saved = self.iteration
 
     def report(self, results: Mapping[str, Any]) -> None:
@@ -248,34 +234,16 @@ class Trainer:
         return f"The state of iteration {self._saved} is saved; resume with --resume {self.run}"
 
     def _restore(self) -> None:
-        # A run that was killed between the two files has a state but no weights yet.
-        if (self.run / MODEL).is_file():
-            check_metadata(self.run, self.learner.metadata)
-        state = load_trainer(self.run)
-        try:
-            self.learner.network.load_state_dict(state["weights"])
-            self.learner.optimiser.load_state_dict(state["optimiser"])
-            self.iteration, self.seconds = state["iteration"], state["seconds"]
-            self.best, self._recent = state["best"], state["recent"]
-            self._saved = self.iteration
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"{self.run / TRAINER}: does not fit the data or the settings "
-                f"({shortened(str(error), 400)}); resume with the data and settings of the run"
-            ) from error
+        progress = restore_state(self.run, self.learner)
+        self.iteration, self.seconds, self.best, self._recent = progress
+        self._saved = self.iteration
         if self.config.minutes is None and self.config.iterations < self.iteration:
             raise UserError(
                 f"--iterations {self.config.iterations}: {self.run} already has {self.iteration} "
                 "iterations; give at least this number"
             )
-        if self._is_first and not (self.best and (self.run / MODEL).is_file()):
-            # The run may have been killed between saving the state and the same weights as model.
-            if self.best and self.best["iteration"] != self.iteration:
-                raise FileNotFoundError(
-                    f"{self.run / MODEL}: no such file, so the best weights, of iteration "
-                    f"{self.best['iteration']}, are lost; train the run again"
-                )
-            self._save_model()
+        if self._is_first:
+            restore_model(self.run, self.learner, progress)
 
     def _fail(self, loss: float, norms: list[float]) -> None:
         can_save = all(bool(w.isfinite().all()) for w in self.learner.network.state_dict().values())

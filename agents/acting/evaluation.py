@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -24,6 +25,8 @@ from training.learners import Summary
 Pose = tuple[str, float, float]
 # Summaries by split, or by split/language, and then by agent.
 Results = dict[str, dict[str, Summary]]
+# Walks episodes, given an environment, an agent, its name and the ids.
+NamedWalk = Callable[[VlnVectorEnv, Agent, str, list[str]], object]
 
 _COLUMNS = ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
 _DECIMALS = {"m": 2, "%": 1}
@@ -66,6 +69,10 @@ class Evaluation:
         return summarise_groups(list(self.scores.values()), languages)
 
 
+def _walk(env: VlnVectorEnv, agent: Agent, name: str, instr_ids: list[str]) -> object:
+    return walk(env, agent, instr_ids)
+
+
 def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     """Walk every episode of an environment's split once and score the trajectories.
 
@@ -79,7 +86,7 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     Raises:
         TypeError, UserError: The environment has no batch of agents, or autoreset.
     """
-    return evaluate_walks(env, lambda instr_ids: walk(env, agent, instr_ids), name)
+    return evaluate_walks(env, partial(walk, env, agent), name)
 
 
 def evaluate_walks(
@@ -154,9 +161,36 @@ def compare(env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, split: st
         seed: Random seed of the random baseline.
         split: Name of the split.
     """
+    return as_results(split, evaluate_all(env, {**agents, **baselines(env, seed)}, split))
+
+
+def evaluate_all(
+    env: VlnVectorEnv,
+    agents: Mapping[str, Agent],
+    split: str,
+    record_batch: NamedWalk | None = None,
+) -> dict[str, Evaluation]:
+    """Evaluate agents on one split, by name.
+
+    Args:
+        env: Environment of the split.
+        agents: Agents by name.
+        split: Name of the split, for the progress bars.
+        record_batch: Walks a batch of episodes and records it; see `walk` for the default.
+    """
+    return {
+        name: evaluate_walks(
+            env, partial(record_batch or _walk, env, agent, name), f"{split} {name}"
+        )
+        for name, agent in agents.items()
+    }
+
+
+def as_results(split: str, evaluations: Mapping[str, Evaluation]) -> Results:
+    """Return the summaries of agents on one split, see `summaries`."""
     results: Results = {}
-    for name, agent in {**agents, **baselines(env, seed)}.items():
-        for part, summary in summaries(split, evaluate(env, agent, f"{split} {name}")).items():
+    for name, evaluation in evaluations.items():
+        for part, summary in summaries(split, evaluation).items():
             results.setdefault(part, {})[name] = summary
     return results
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agents.acting.decisions import ActionSource, DecisionRecord, Decisions
 from agents.acting.instructions import empty_instructions
-from agents.acting.rollout import STOP, Agent, Observation, RolloutResult, walk
+from agents.acting.rollout import STOP, Agent, Observation, walk
 from agents.acting.visits import add_visits
 from agents.envdrop.critic import Critic
 from agents.envdrop.encoders import Context, State
@@ -34,6 +34,7 @@ class FollowerAgent:
 
     Attributes:
         critic: Critic for `explain`; None by default.
+        record: Decisions in training; None without an action source.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class FollowerAgent:
         self._context: Context
         self._paired: Context | None = None
         self._state: State
-        self._record = None if action_source is None else DecisionRecord(action_source)
+        self.record = None if action_source is None else DecisionRecord(action_source)
         self._last: Decision | None = None
         self.critic: Critic | None = None
 
@@ -81,12 +82,12 @@ class FollowerAgent:
         self._state = decision.state
         if self.follower.visit_features:
             self._histories = np.column_stack([self._histories, observation["viewpoint"][live]])
-        if self._record is None:
+        if self.record is None:
             self._last = decision
             return decision.scores.argmax(1).cpu().numpy()
         teacher = np.asarray(info["teacher_action"])[live]
         scores, hidden, contrast = decision.scores, decision.hidden, decision.contrast
-        return self._record.choose(live, scores, hidden, teacher, contrast)
+        return self.record.choose(live, scores, hidden, teacher, contrast)
 
     def explain(self) -> dict[str, np.ndarray | None]:
         """Return probabilities, value and attention of the last step of a greedy walk.
@@ -127,18 +128,6 @@ class FollowerAgent:
         state, noise = self._state, self._noise
         return self.follower.decide(view, self._context, state, noise, self._paired)
 
-    def decisions(self, result: RolloutResult, look_ahead: bool) -> Decisions:
-        """Return the decisions of a walk with their rewards.
-
-        Args:
-            result: Result of the walk.
-            look_ahead: Compute `cut` and `cut_hidden`; otherwise both are empty.
-        """
-        assert self._record is not None
-        return self._record.decisions(
-            result, look_ahead, lambda observation, rows: self.decide(observation, rows).hidden
-        )
-
     def _keep_rows(self, live: np.ndarray) -> None:
         if len(live) == len(self._rows):
             return
@@ -156,11 +145,22 @@ class FollowerAgent:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
 
+class Scored(Protocol):
+    """Scores of the actions of N agents."""
+
+    @property
+    def hidden(self) -> Tensor:
+        """(N, H) input of the critic."""
+        ...
+
+
 class RecordingAgent(Agent, Protocol):
     """Agent that records its decisions."""
 
-    def decisions(self, result: RolloutResult, look_ahead: bool) -> Decisions:
-        """Return the decisions of a walk with their rewards."""
+    record: DecisionRecord | None
+
+    def decide(self, observation: Observation, live: np.ndarray) -> Scored:
+        """Score the actions of the live rows."""
         ...
 
 
@@ -180,7 +180,11 @@ def rollout(
         max_steps: Maximum number of actions; that of the environment by default.
         look_ahead: Compute the critic's input after the last step of truncated episodes.
     """
-    return agent.decisions(walk(env, agent, instr_ids, max_steps), look_ahead)
+    result = walk(env, agent, instr_ids, max_steps)
+    assert agent.record is not None
+    return agent.record.decisions(
+        result, look_ahead, lambda observation, rows: agent.decide(observation, rows).hidden
+    )
 
 
 def scan_indices(scans: np.ndarray) -> np.ndarray:

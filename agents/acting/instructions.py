@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.envdrop.encoders import PAD
+from agents.envdrop.encoders import PAD, without_padding
 
 
 def empty_instructions(tokens: np.ndarray) -> np.ndarray:
@@ -15,5 +15,4 @@ def empty_instructions(tokens: np.ndarray) -> np.ndarray:
 
 def cropped(tokens: np.ndarray) -> Tensor:
     """Return token ids (B, L) as a tensor without columns of padding."""
-    length = int((tokens != PAD).sum(1).max())
-    return torch.from_numpy(np.ascontiguousarray(tokens[:, :length])).long()
+    return torch.from_numpy(np.ascontiguousarray(without_padding(tokens))).long()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.clear.settings import LanguageConfig, LanguageEncoderConfig, Pooling
-from agents.envdrop.encoders import PAD
+from agents.envdrop.encoders import PAD, without_padding
 from agents.envdrop.pretrained import TextModel, hugging_face_model
 from envs.tokenizers import Tokenizer
 from storage.errors import UserError
@@ -36,8 +36,7 @@ class LanguageRepresentation(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the embeddings (B, W) of tokens (B, L), padded with 0 at the end."""
-        longest = int((tokens != PAD).sum(1).max())
-        tokens = tokens[:, :longest].long()
+        tokens = without_padding(tokens).long()
         states = self._text.states(tokens)  # (B, L, W)
         if self._pooling == "first":
             return states[:, 0]

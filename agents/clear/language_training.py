@@ -1,7 +1,6 @@
 """Training of a language representation, and its retrieval figures."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +10,19 @@ from torch import nn
 from agents.clear.language_data import PairBatches, PathInstructions
 from agents.clear.language_network import LanguageRepresentation, embed, make_language_network
 from agents.clear.losses import nt_xent
-from agents.clear.retrieval import mean_summary, ranks, results_table, summary
+from agents.clear.retrieval import mean_summary, ranks, summary
 from agents.clear.settings import LanguageConfig
 from envs.episodes import Episode, load_episodes
 from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, Tokenizer, load_run_tokenizer
 from envs.worlds import WorldFiles, world_files
 from storage.errors import UserError
 from training import distributed
-from training.checkpoints import VOCABULARY, load_model, save_model
-from training.learners import Selection, Summary
+from training.checkpoints import VOCABULARY
+from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import decay_groups, make_group_optimiser
-from training.setup import rank_iteration_seed, set_up_torch
-from training.trainer import Trainer
-
-_NOISE = 62
 
 
-class LanguageLearner:
+class LanguageLearner(SavedNetwork):
     """Contrastive learning over the instructions of one path.
 
     Args:
@@ -38,10 +33,14 @@ class LanguageLearner:
         UserError: Instructions or settings do not fit.
     """
 
+    noise = 62  # stream of the random numbers of dropout
+    untrained = "initial"  # what `evaluate_untrained` evaluates
+    network: LanguageRepresentation
+
     def __init__(self, config: LanguageConfig) -> None:
         self.config = config
         self.selection = Selection(config.select_by, config.select_metric)
-        self.metadata: dict[str, str] = {}
+        self.metadata = {}
         files = world_files(config.world, config.data_dir)
         episodes = split_episodes(config, files, "train")
         self.tokenizer = _tokenizer(config, [episode.instruction for episode in episodes])
@@ -61,8 +60,8 @@ class LanguageLearner:
 
     def backward(self, iteration: int) -> Summary:
         """Add the gradient of a batch of pairs and return the figures to log."""
-        rank, world_size = distributed.rank(), distributed.world_size()
-        first, second = self._batches.batch(iteration, rank, world_size)
+        world_size = distributed.world_size()
+        first, second = self._batches.batch(iteration, distributed.rank(), world_size)
         tokens = torch.cat([first, second]).to(self.config.device)
         # One call for both, because DistributedDataParallel expects one per update.
         anchors, partners = self._parallel(tokens).chunk(2)
@@ -71,8 +70,9 @@ class LanguageLearner:
             mean = torch.cat([anchors, partners]).mean(0)
             anchors, partners = anchors - mean, partners - mean
         loss = nt_xent(anchors, partners, self.config.temperature, self.config.symmetric)
-        (self.config.contrastive_weight * world_size * loss).backward()
-        return {"loss": self.config.contrastive_weight * loss.item(), "contrastive": loss.item()}
+        weight = self.config.contrastive_weight
+        (weight * world_size * loss).backward()
+        return {"loss": weight * loss.item(), "contrastive": loss.item()}
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the retrieval figures of every split and of its pairs of languages."""
@@ -81,17 +81,16 @@ class LanguageLearner:
             summaries |= retrieval(self.network, data, split, self.config)
         return summaries
 
+    def evaluate_untrained(self) -> Mapping[str, Summary]:
+        """Return the retrieval figures of the initial weights, which replace the trained ones."""
+        torch.manual_seed(self.config.seed)
+        initial = make_language_network(self.config, self.tokenizer)
+        self.network.load_state_dict(initial.state_dict())
+        return self.evaluate()
+
     def start(self, run: Path) -> None:
         """Write the vocabulary."""
         self.tokenizer.save(run / VOCABULARY)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the weights."""
-        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
-
-    def load_model(self, run: Path) -> None:
-        """Load the weights of a run."""
-        load_model(run, self.network, self.metadata)
 
 
 def split_episodes(config: LanguageConfig, files: WorldFiles, split: str) -> list[Episode]:
@@ -141,41 +140,6 @@ def retrieval(
             "--evaluation-splits, or more --languages"
         )
     return {split: mean_summary(list(figures.values())), **(figures if len(figures) > 1 else {})}
-
-
-def language_trainer(config: LanguageConfig) -> tuple[Trainer, LanguageLearner]:
-    """Build the trainer of a language representation and its learner."""
-    set_up_torch(config.device, config.threads, "highest", config.seed)
-    distributed.join(config.device)
-    learner = LanguageLearner(config)
-    noise = partial(rank_iteration_seed, config.seed, _NOISE, rank=distributed.rank())
-    return Trainer(config, learner, noise), learner
-
-
-@distributed.destroys_process_group
-def train_language(config: LanguageConfig) -> dict[str, dict[str, Summary]]:
-    """Train a language representation, print its retrieval figures and write RUN/results.json.
-
-    Returns:
-        Figures by split and weights: "trained" and "initial".
-    """
-    trainer, learner = language_trainer(config)
-    trainer.train()
-    learner.load_model(trainer.run)
-    figures = {"trained": learner.evaluate()}
-    torch.manual_seed(config.seed)
-    initial = make_language_network(config, learner.tokenizer).to(config.device)
-    learner.network.load_state_dict(initial.state_dict())
-    figures["initial"] = learner.evaluate()
-    results = {
-        split: {weights: parts[split] for weights, parts in figures.items()}
-        for split in figures["trained"]
-    }
-    trainer.report(results)
-    if distributed.rank() == 0:
-        print(results_table(results))
-        print(f"Run: {trainer.run}")
-    return results
 
 
 def _tokenizer(config: LanguageConfig, sentences: list[str]) -> Tokenizer:

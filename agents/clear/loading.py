@@ -7,7 +7,7 @@ from torch import Tensor
 
 from agents.clear.language_network import LanguageRepresentation, make_language_network
 from agents.clear.settings import LanguageConfig, VisualConfig
-from agents.clear.visual_network import VisualRepresentation
+from agents.clear.visual_network import VisualRepresentation, make_visual_network
 from agents.envdrop.pretrained import TextModel
 from agents.envdrop.visual import PanoramaView, ViewEncoder
 from agents.settings import ClearConfig, RepresentationConfig
@@ -118,9 +118,7 @@ def load_view_encoder(
         UserError: Files are damaged, or the representation belongs to another feature encoder.
     """
     config = read_config(run, VisualConfig)
-    network = VisualRepresentation(
-        store.width, config.standardise, config.input_dropout, config.hidden_dropout
-    )
+    network = make_visual_network(config, store.width)
     load_model(run, network, {"encoder": store.encoder})
     encode_stop = isinstance(settings, ClearConfig) and settings.encode_stop
     return RepresentedViews(network, _digest(run), settings.tune_visual, encode_stop)

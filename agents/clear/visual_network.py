@@ -7,6 +7,7 @@ views, D visual and A angle width of a view, C object classes.
 import torch
 from torch import Tensor, nn
 
+from agents.clear.settings import VisualConfig
 from agents.envdrop.attention import Dropout
 from agents.envdrop.visual import PanoramaView, VisualScale
 
@@ -105,6 +106,13 @@ class VisualRepresentation(nn.Module):
     def _encode(self, views: Tensor) -> Tensor:
         visual, angle = views[..., : self.width], views[..., self.width :]
         return torch.cat([self(visual), angle], 2)
+
+
+def make_visual_network(config: VisualConfig, width: int) -> VisualRepresentation:
+    """Build a visual representation with random weights, for features of a width."""
+    return VisualRepresentation(
+        width, config.standardise, config.input_dropout, config.hidden_dropout
+    )
 
 
 def shared_objects(objects: Tensor, pair_objects: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Training of a visual representation, and its retrieval figures."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,25 +9,21 @@ from torch import Tensor, nn
 from agents.clear.losses import paired_cross_entropy
 from agents.clear.objects import OBJECTS_FILE, read_objects
 from agents.clear.pair_files import multi_path, read_pairs
-from agents.clear.retrieval import ranks, results_table, summary
+from agents.clear.retrieval import ranks, summary
 from agents.clear.settings import VisualConfig
 from agents.clear.visual_data import PairedPathBatches, PairedPaths
-from agents.clear.visual_network import VisualRepresentation
+from agents.clear.visual_network import VisualRepresentation, make_visual_network
 from envs.worlds import world_files
 from storage.errors import UserError
 from storage.features.store import FeatureStore
 from training import distributed
-from training.checkpoints import load_model, save_model
-from training.learners import Selection, Summary
+from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
-from training.setup import rank_iteration_seed, set_up_torch
-from training.trainer import Trainer
 
-_NOISE = 63
 _ROWS_AT_ONCE = 256
 
 
-class VisualLearner:
+class VisualLearner(SavedNetwork):
     """Contrastive learning over the viewpoints of paired paths.
 
     Args:
@@ -40,6 +35,10 @@ class VisualLearner:
         UserError: A file is damaged, or there are too few pairs.
     """
 
+    noise = 63  # stream of the random numbers of dropout
+    untrained = "features"  # what `evaluate_untrained` evaluates
+    network: VisualRepresentation
+
     def __init__(self, config: VisualConfig) -> None:
         self.config = config
         self.selection = Selection(config.select_by, config.select_metric)
@@ -47,7 +46,7 @@ class VisualLearner:
         store = files.open_features(config.features)
         if store is None or config.pairs is None:
             raise UserError("a visual representation requires --features and --pairs")
-        self.store = store
+        self._store = store
         self.metadata = {"encoder": store.encoder}
         objects = config.pairs / OBJECTS_FILE
         classes = read_objects(objects) if config.object_constraint else None
@@ -62,9 +61,7 @@ class VisualLearner:
         }
         world_size = distributed.world_size()
         self._batches = PairedPathBatches(train, config.batch_size, config.seed, world_size)
-        self.network = VisualRepresentation(
-            store.width, config.standardise, config.input_dropout, config.hidden_dropout
-        )
+        self.network = make_visual_network(config, store.width)
         if self.network.scale is not None:
             self.network.scale.fit(*train.mean_and_spread())
         self.network.to(config.device)
@@ -93,21 +90,20 @@ class VisualLearner:
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the retrieval figures of every split."""
+        return self._retrieval(self.network)
+
+    def evaluate_untrained(self) -> Mapping[str, Summary]:
+        """Return the retrieval figures of the features themselves."""
+        return self._retrieval(None)
+
+    def _retrieval(self, network: VisualRepresentation | None) -> dict[str, Summary]:
         return {
-            split: view_retrieval(self.network, data, self.store)
+            split: view_retrieval(network, data, self._store)
             for split, data in self.evaluation.items()
         }
 
     def start(self, run: Path) -> None:
         """Write nothing besides settings and weights."""
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the weights."""
-        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
-
-    def load_model(self, run: Path) -> None:
-        """Load the weights of a run."""
-        load_model(run, self.network, self.metadata)
 
 
 @torch.no_grad()
@@ -139,36 +135,3 @@ def view_retrieval(
 
     one, other = embeddings(torch.from_numpy(queries)), embeddings(torch.from_numpy(candidates))
     return summary(ranks(one.numpy(), other.numpy(), targets), len(candidates))
-
-
-def visual_trainer(config: VisualConfig) -> tuple[Trainer, VisualLearner]:
-    """Build the trainer of a visual representation and its learner."""
-    set_up_torch(config.device, config.threads, "highest", config.seed)
-    distributed.join(config.device)
-    learner = VisualLearner(config)
-    noise = partial(rank_iteration_seed, config.seed, _NOISE, rank=distributed.rank())
-    return Trainer(config, learner, noise), learner
-
-
-@distributed.destroys_process_group
-def train_visual(config: VisualConfig) -> dict[str, dict[str, Summary]]:
-    """Train a visual representation, print its retrieval figures and write RUN/results.json.
-
-    Returns:
-        Figures by split and embedding: "trained", and "features" for the mean of the features.
-    """
-    trainer, learner = visual_trainer(config)
-    trainer.train()
-    learner.load_model(trainer.run)
-    learner.network.eval()
-    results = {
-        split: {"trained": figures, "features": view_retrieval(None, data, learner.store)}
-        for (split, figures), data in zip(
-            learner.evaluate().items(), learner.evaluation.values(), strict=True
-        )
-    }
-    trainer.report(results)
-    if distributed.rank() == 0:
-        print(results_table(results))
-        print(f"Run: {trainer.run}")
-    return results

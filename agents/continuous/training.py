@@ -12,14 +12,15 @@ from torch import nn
 from agents.continuous.collecting import Collector
 from agents.continuous.evaluation import Results, evaluate_split
 from agents.continuous.losses import imitation_loss, make_batch, progress_loss
+from agents.continuous.networks import ContinuousNetwork
 from agents.continuous.settings import ContinuousTrainConfig
 from agents.continuous.tables import results_table
 from agents.continuous.tasks import ContinuousTask
 from agents.continuous.walking import spread, walk_all
 from envs.continuous.measures import summarise_walks
 from storage import cache_dir
-from training.checkpoints import VOCABULARY, load_model, save_model
-from training.learners import Selection, Summary
+from training.checkpoints import VOCABULARY
+from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
 from training.setup import iteration_seed, set_up_torch
 from training.trainer import Trainer
@@ -28,7 +29,7 @@ _NOISE, _BATCHES = 73, 74
 _LARGEST_LOSS = 1e4
 
 
-class ContinuousLearner:
+class ContinuousLearner(SavedNetwork):
     """Imitation of the expert in continuous environments.
 
     Args:
@@ -38,6 +39,8 @@ class ContinuousLearner:
         FileNotFoundError: A split or an encoder does not exist.
         UserError: A file is damaged, or settings do not fit.
     """
+
+    network: ContinuousNetwork
 
     def __init__(self, config: ContinuousTrainConfig) -> None:
         self.config = config
@@ -94,14 +97,6 @@ class ContinuousLearner:
     def start(self, run: Path) -> None:
         """Write the vocabulary."""
         self.task.tokenizer.save(run / VOCABULARY)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the weights."""
-        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
-
-    def load_model(self, run: Path) -> None:
-        """Load the weights of a run."""
-        load_model(run, self.network, self.metadata)
 
     def _store(self) -> tuple[Path, dict[str, str]]:
         """Return the folder and the key of the expert's demonstrations."""

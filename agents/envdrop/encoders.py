@@ -4,8 +4,9 @@ Letters in shapes: B instructions, L words, E embedding width, H hidden width.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,12 @@ from agents.envdrop.recurrent import BidirectionalLSTM
 from agents.settings import FollowerConfig
 
 PAD = 0
+Tokens = TypeVar("Tokens", np.ndarray, Tensor)
+
+
+def without_padding(tokens: Tokens) -> Tokens:
+    """Return token ids (B, L), padded at the end, without the columns of padding only."""
+    return tokens[:, : int((tokens != PAD).sum(1).max())]
 
 
 class Context(NamedTuple):
@@ -116,8 +123,7 @@ class InstructionEncoder(nn.Module):
         Returns:
             The encoded words and the initial decoder state.
         """
-        longest = int((tokens != PAD).sum(1).max())
-        tokens = tokens[:, :longest].long()
+        tokens = without_padding(tokens).long()
         mask = tokens != PAD  # (B, L)
         # The embedding of padding is zero, also after dropout.
         encoded, cell = self.read(self.dropout(self.embedding(tokens)), mask)  # (B, L, H), (B, H)

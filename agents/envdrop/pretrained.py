@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.envdrop.attention import Dropout
-from agents.envdrop.encoders import PAD, Context, State, initial_history
+from agents.envdrop.encoders import PAD, Context, State, initial_history, without_padding
 from agents.settings import FollowerConfig
 from storage import cache_dir
 from storage.hugging_face import load_text_model
@@ -112,7 +112,7 @@ class PretrainedEncoder(nn.Module):
         Returns:
             The encoded words and the initial decoder state.
         """
-        tokens = tokens[:, : int((tokens != PAD).sum(1).max())].long()
+        tokens = without_padding(tokens).long()
         mask = tokens != PAD  # (B, L)
         source = self.text if self.frozen is None else self.frozen
         states = source.states(tokens)  # (B, L, width)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.envdrop.attention import AttendedState, Dropout
-from agents.envdrop.encoders import PAD, Context
+from agents.envdrop.encoders import PAD, Context, without_padding
 from agents.envdrop.recurrent import BidirectionalLSTM, read_real
 from agents.envdrop.visual import VisualNoise, VisualScale
 from agents.settings import SpeakerConfig
@@ -170,7 +170,7 @@ class Speaker(nn.Module):
             tokens: (B, L) token ids of the instructions, padded at the end.
             languages: (B,) language ids.
         """
-        tokens = tokens[:, : int((tokens != PAD).sum(1).max())].long()
+        tokens = without_padding(tokens).long()
         targets = tokens[:, 1:]
         real = targets != PAD  # (B, L-1)
         start = self.decoder.start(languages)
@@ -211,4 +211,4 @@ class Speaker(nn.Module):
                 state = state[0][:, index], state[1][:, index]
             if not live.size:
                 break
-        return generated[:, : int((generated != PAD).sum(1).max())]
+        return without_padding(generated)

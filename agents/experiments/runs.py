@@ -9,12 +9,12 @@ import torch
 from agents.acting.environments import feature_metadata, make_env, reserve_text_states
 from agents.acting.evaluation import (
     Evaluation,
+    NamedWalk,
     Results,
     agent_name,
+    as_results,
     baselines,
-    compare,
-    evaluate,
-    summaries,
+    evaluate_all,
     table,
 )
 from agents.acting.follower_agent import FollowerAgent
@@ -59,10 +59,15 @@ from training.devices import check_device
 from training.settings import read_config
 
 
-def evaluate_run(config: EvaluateConfig) -> Results:
+def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) -> Results:
     """Evaluate the agent of a run on splits; print the scores, and write them if requested.
 
     Submissions are written as well.
+
+    Args:
+        config: Settings.
+        record_batch: Walks a batch of episodes and writes its traces, also of the baselines on
+            splits with unpublished goals.
 
     Returns:
         Summaries by split and agent; splits with unpublished goals are left out.
@@ -70,11 +75,10 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     Raises:
         FileNotFoundError, UserError: As in `load_run`; or the submission would be incomplete.
     """
-    config = prepare_evaluation(config)
-    settings = config.settings(read_agent_config(config.run))
+    config = _prepared(config)
     results: Results = {}
     for split in config.splits:
-        results |= _evaluate_split(config, settings, split)
+        results |= _evaluate_split(config, split, record_batch)
     if results:
         print(table(results))
     if config.json is not None:
@@ -82,16 +86,8 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     return results
 
 
-def prepare_evaluation(config: EvaluateConfig) -> EvaluateConfig:
-    """Check everything that an evaluation needs, set the number of threads, and tune frontier.
-
-    Returns:
-        The settings, in which a search while walking is tuned; to prepare them again changes
-        nothing.
-
-    Raises:
-        FileNotFoundError, UserError: As in `evaluate_run`.
-    """
+def _prepared(config: EvaluateConfig) -> EvaluateConfig:
+    """Check everything that an evaluation needs, set the number of threads, and tune frontier."""
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_agent_config(config.run))
@@ -146,46 +142,33 @@ def _check_search(config: EvaluateConfig, settings: AgentConfig) -> None:
         )
 
 
-def _evaluate_split(config: EvaluateConfig, settings: AnyTrainConfig, split: str) -> Results:
-    env, agent = load_run(config.run, split, settings)
-    name = agent_name(settings)
-    evaluations = {name: evaluate(env, agent, split)}
-    if isinstance(agent, FollowerAgent) and isinstance(settings, TrainConfig):
-        if config.search.method != "none":
-            evaluations |= searches(config, settings, env, agent, split)
+def _evaluate_split(config: EvaluateConfig, split: str, record_batch: NamedWalk | None) -> Results:
+    settings, env, walkers = load_walkers(replace(config, baselines=False), split)
+    evaluations = evaluate_all(env, walkers, split, record_batch)
+    if config.search.method in ("beam", "best-first"):
+        evaluations |= searches(config, settings, env, walkers[agent_name(settings)], split)
+    *_, submitted = evaluations.values()
     if config.submission is not None:
-        *_, submitted = evaluations.values()
         write_submission(config.submission, submitted, settings, split, config.partial)
         print(f"{len(submitted.trajectories)} paths: {config.submission}")
-    if not evaluations[name].scores:
+    if config.baselines and (submitted.scores or record_batch is not None):
+        evaluations |= evaluate_all(env, baselines(env, settings.seed), split, record_batch)
+    if not submitted.scores:
         print(f"The goals of {split} are not published: no scores.")
         return {}
-    results: Results = {}
-    for row, evaluation in evaluations.items():
-        for part, summary in summaries(split, evaluation).items():
-            results.setdefault(part, {})[row] = summary
-    if config.baselines:
-        for part, baseline_summaries in compare(env, {}, settings.seed, split).items():
-            results[part] |= baseline_summaries
-    return results
+    return as_results(split, evaluations)
 
 
 def searches(
-    config: EvaluateConfig,
-    settings: TrainConfig,
-    env: VlnVectorEnv,
-    agent: FollowerAgent,
-    split: str,
+    config: EvaluateConfig, settings: AnyTrainConfig, env: VlnVectorEnv, agent: Agent, split: str
 ) -> dict[str, Evaluation]:
-    """Search a split and return the evaluations of the chosen paths, by name.
+    """Search a split before walking and return the evaluations of the chosen paths, by name.
 
-    The first has the chosen paths by themselves, the last the walk of the search before them. A
-    search while walking has its walks only.
+    The first has the chosen paths by themselves, the second the walk of the search before them.
     """
+    assert isinstance(settings, TrainConfig)
+    assert isinstance(agent, FollowerAgent)
     search = config.search
-    name = f"{agent_name(settings)}, {search.method}"
-    if search.method == "frontier":
-        return {name: evaluate(env, frontier_agent(env, agent, search), f"{split} {search.method}")}
     speaker = None
     if search.speaker is not None:
         speaker = load_speaker(search.speaker, env, feature_metadata(settings), settings.device)
@@ -198,7 +181,7 @@ def searches(
         print(f"{search.tune}: success {100 * success:.1f} with {weighting}")
     split_search = search_split(env, agent, search, speaker, f"{split} search")
     alone, whole = evaluate_search(env, split_search, weighting)
-    name += "" if speaker is None else " and speaker"
+    name = f"{agent_name(settings)}, {search.method}" + ("" if speaker is None else " and speaker")
     return {name: alone, f"{name}, whole walk": whole}
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.decisions import ActionSource, DecisionRecord, Decisions
+from agents.acting.decisions import ActionSource, DecisionRecord
 from agents.acting.instructions import cropped, empty_instructions
-from agents.acting.rollout import STOP, Observation, RolloutResult
+from agents.acting.rollout import STOP, Observation
 from agents.history_transformer.model import EncodedText, History, HistoryTransformer, Scores
 from agents.history_transformer.observations import HistoryFeatures, rows_of
 
@@ -22,6 +22,9 @@ class HistoryAgent:
         reads_instructions: Whether it reads whole instructions, or empty ones.
         action_source: Source of the actions in training, where decisions are recorded; without it,
             the agent walks greedily.
+
+    Attributes:
+        record: Decisions in training; None without an action source.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class HistoryAgent:
         self.model = model
         self.features = features
         self.reads_instructions = reads_instructions
-        self._record = None if action_source is None else DecisionRecord(action_source)
+        self.record = None if action_source is None else DecisionRecord(action_source)
         self._rows = np.arange(0)
         self._text: EncodedText
         self._history: Tensor  # (N, 1 + T, d)
@@ -55,12 +58,12 @@ class HistoryAgent:
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
         """Run one step of the network for the live rows and return their actions (N,)."""
         scores = self.decide(observation, live)
-        if self._record is None:
+        if self.record is None:
             self._last = scores
             actions = scores.actions.argmax(1).cpu().numpy()
         else:
             teacher = np.asarray(info["teacher_action"])[live]
-            actions = self._record.choose(live, scores.actions, scores.hidden, teacher)
+            actions = self.record.choose(live, scores.actions, scores.hidden, teacher)
         self._taken = observation["viewpoint"][live], observation["view"][live], actions
         return actions
 
@@ -98,15 +101,3 @@ class HistoryAgent:
         seen = self.features.views(nodes, views, self._dropout)
         mask = torch.ones(self._history.shape[:2], dtype=torch.bool, device=self._history.device)
         return self.model.score(self._text, History(self._history, mask), seen)
-
-    def decisions(self, result: RolloutResult, look_ahead: bool) -> Decisions:
-        """Return the decisions of a walk with their rewards.
-
-        Args:
-            result: Result of the walk.
-            look_ahead: Compute `cut` and `cut_hidden`; otherwise both are empty.
-        """
-        assert self._record is not None
-        return self._record.decisions(
-            result, look_ahead, lambda observation, rows: self.decide(observation, rows).hidden
-        )

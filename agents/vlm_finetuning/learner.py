@@ -15,8 +15,7 @@ from storage.errors import UserError
 from storage.extras import import_extra
 from storage.hugging_face import reading
 from training.batches import ShuffledBatchOrder
-from training.checkpoints import load_model, save_model
-from training.learners import Selection, Summary
+from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
 from training.setup import iteration_seed, set_up_torch
 from training.trainer import Trainer
@@ -61,7 +60,7 @@ class TrainedWeights(nn.Module):
         return super().train(mode)
 
 
-class VlmLearner:
+class VlmLearner(SavedNetwork):
     """Learner of a fine-tuning; see `training.learners.Learner`.
 
     Args:
@@ -72,6 +71,8 @@ class VlmLearner:
         OSError: There is no such model.
         ModuleNotFoundError: peft is not installed.
     """
+
+    network: TrainedWeights
 
     def __init__(self, config: FinetuneVlmConfig) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -132,14 +133,6 @@ class VlmLearner:
 
     def start(self, run: Path) -> None:
         """Write nothing: the processor is saved with the merged model."""
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the trained weights."""
-        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
-
-    def load_model(self, run: Path) -> None:
-        """Load the trained weights of a run."""
-        load_model(run, self.network, self.metadata)
 
     def _scores(self, record: Conversation) -> tuple[Tensor, bool]:
         inputs = model_inputs(self.processor, record)

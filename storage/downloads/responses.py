@@ -9,11 +9,10 @@ from requests import Response
 from urllib3.exceptions import InvalidHeader, ProtocolError
 from urllib3.util import Retry
 
-from storage.errors import shortened
+from storage.errors import in_one_line
 
 _TIMEOUT = 30.0  # seconds to connect, and seconds without a byte
 _HEADERS = {"User-Agent": "clipnav", "Accept-Encoding": "identity"}
-_LONGEST_REASON = 240  # characters
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _TRANSIENT = (408, 425, 429)  # and 5xx
 OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 200, 206, 416
@@ -198,4 +197,4 @@ def _cause(error: BaseException) -> str:
     """Return the text of the innermost error, usually that of the operating system."""
     while inner := error.__cause__ or error.__context__:
         error = inner
-    return shortened(str(error) or type(error).__name__, _LONGEST_REASON)
+    return in_one_line(error)

@@ -11,10 +11,23 @@ def test_shortened_values_are_one_short_line():
     assert shortened([1, 2]) == "[1, 2]"
 
 
-def test_errors_are_described_in_one_line_with_their_type():
-    assert in_one_line(OSError("no\n network")) == "OSError: no network"
-    assert in_one_line(KeyError()) == "KeyError"
-    assert len(in_one_line(ValueError("x" * 1000))) == len("ValueError: ") + 240
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError("no\n network"), "no network"),
+        (UserError("a.json: damaged"), "a.json: damaged"),
+        (UnknownNameError("no scan 'a'"), "no scan 'a'"),
+        (KeyError("image width"), "KeyError: 'image width'"),
+        (RuntimeError("ERROR_frameHeader"), "RuntimeError: ERROR_frameHeader"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_the_type_of_an_error_precedes_a_text_that_says_nothing_alone(error, line):
+    assert in_one_line(error) == line
+
+
+def test_errors_are_described_in_one_line():
+    assert len(in_one_line(ValueError("x " * 1000))) == 240
 
 
 def test_short_names_are_the_shortest_distinct_ends():

@@ -11,12 +11,16 @@ turn back to any viewpoint that it has seen. Flags override the settings of the 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.settings import EvaluateConfig, read_agent_config
 from clipnav.parsing import parse
 from storage.errors import UserError
 from storage.outputs import check_new
+
+if TYPE_CHECKING:
+    from agents.acting.rollout import Agent
+    from envs.navigation.vector_env import VlnVectorEnv
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -29,28 +33,19 @@ def main(arguments: Sequence[str]) -> None:
         )
     # Imported here so that --help answers without loading torch.
     from agents.acting.evaluation import agent_name
-    from agents.experiments.runs import evaluate_run, prepare_evaluation
-    from viewer.trace import agent_folder
+    from agents.experiments.runs import evaluate_run
+    from viewer.trace import agent_folder, record
 
-    if config.traces is not None:  # traces of another run or split would be mixed with these
-        name = agent_name(config.settings(read_agent_config(config.run)))
-        check_new(agent_folder(config.traces, name), "--traces")
-    config = prepare_evaluation(config)  # so that traces are walked as tuned for the scores
-    evaluate_run(config)
-    if config.traces is not None:
-        for split in config.splits:
-            record_traces(config, split, config.traces)
-        print(f"Traces: {config.traces}")
+    folder = config.traces
+    if folder is None:
+        evaluate_run(config)
+        return
+    # Traces of another run or split would be mixed with these.
+    name = agent_name(config.settings(read_agent_config(config.run)))
+    check_new(agent_folder(folder, name), "--traces")
 
+    def record_batch(env: "VlnVectorEnv", agent: "Agent", name: str, instr_ids: list[str]) -> None:
+        record(env, agent, instr_ids, agent_folder(folder, name), name=name)
 
-def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
-    """Walk a split again and write a trace of each episode, with a folder for each agent."""
-    import torch
-
-    from agents.experiments.runs import load_walkers
-    from viewer.trace import record_all
-
-    _, env, walkers = load_walkers(config, split)
-    ids = [episode.instr_id for episode in env.episodes]
-    with torch.inference_mode():
-        record_all(env, walkers, ids, folder)
+    evaluate_run(config, record_batch)
+    print(f"Traces: {folder}")

@@ -19,6 +19,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_language(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.clear.language_training import train_language
+    from agents.clear.training import train
 
-    train_language(config)
+    train(config)

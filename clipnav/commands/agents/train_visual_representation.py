@@ -18,6 +18,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_visual(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.clear.visual_training import train_visual
+    from agents.clear.training import train
 
-    train_visual(config)
+    train(config)

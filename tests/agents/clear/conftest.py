@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.clear.language_training import train_language
 from agents.clear.objects import OBJECTS_FILE, write_objects
 from agents.clear.pairing import pair_paths
 from agents.clear.settings import (
@@ -18,7 +17,7 @@ from agents.clear.settings import (
     PairPathsConfig,
     VisualConfig,
 )
-from agents.clear.visual_training import train_visual
+from agents.clear.training import train
 from training.optimiser_settings import OptimiserConfig
 
 
@@ -101,7 +100,7 @@ def language_config(doors):
 def language_run(language_config, tmp_path_factory):
     """Run of a language representation that has learned the colours."""
     run = tmp_path_factory.mktemp("language") / "run"
-    train_language(replace(language_config, output=run))
+    train(replace(language_config, output=run))
     return run
 
 
@@ -140,5 +139,5 @@ def visual_config(doors, paired_folder):
 def visual_run(visual_config, tmp_path_factory):
     """Run of a visual representation."""
     run = tmp_path_factory.mktemp("visual") / "run"
-    train_visual(replace(visual_config, output=run))
+    train(replace(visual_config, output=run))
     return run

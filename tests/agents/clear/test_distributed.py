@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from agents.clear.language_training import train_language
-from agents.clear.visual_training import train_visual
+from agents.clear.training import train
 from tests.torchrun import SCRIPTS, run_two_ranks
 from training.checkpoints import load_trainer
 from training.optimiser_settings import OptimiserConfig
@@ -52,7 +51,7 @@ def test_two_ranks_train_a_language_representation_like_one(
         optimiser=ADAM,
         output=tmp_path / "one",
     )
-    train_language(config)
+    train(config)
     encoder = config.encoder
     flags = {
         "data-dir": config.data_dir,
@@ -81,7 +80,7 @@ def test_two_ranks_train_a_visual_representation_like_one(visual_config, start, 
         hidden_dropout=0.0,
         output=tmp_path / "one",
     )
-    train_visual(config)
+    train(config)
     flags = {
         "data-dir": config.data_dir,
         "features": config.features,

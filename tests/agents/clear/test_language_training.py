@@ -6,9 +6,9 @@ import torch
 
 from agents.clear.command_line import parse_language
 from agents.clear.language_network import embed, make_language_network
-from agents.clear.language_training import language_trainer, train_language
 from agents.clear.loading import load_language, load_text_model
 from agents.clear.settings import LanguageEncoderConfig
+from agents.clear.training import make_trainer, train
 from envs.tokenizers import PretrainedTokenizer
 from training.checkpoints import RESULTS
 
@@ -22,7 +22,7 @@ def config(language_config, tmp_path):
 
 def test_an_instruction_learns_to_find_its_path_in_another_language(config):
     config = dataclasses.replace(config, iterations=150, evaluate_every=50)
-    results = train_language(config)
+    results = train(config)
     # Two of the eight paths of a split have the same colour and therefore equal instructions.
     best = 1 / 1.5
     for split in ("val_seen", "val_unseen"):
@@ -37,11 +37,11 @@ def test_an_instruction_learns_to_find_its_path_in_another_language(config):
 def test_resume_is_bit_identical(config, tmp_path, check_same_run):
     encoder = dataclasses.replace(config.encoder, dropout=0.2)
     config = dataclasses.replace(config, encoder=encoder)
-    whole, _ = language_trainer(dataclasses.replace(config, output=tmp_path / "whole"))
+    whole, _ = make_trainer(dataclasses.replace(config, output=tmp_path / "whole"))
     whole.train()
     parts = dataclasses.replace(config, output=tmp_path / "parts")
-    language_trainer(dataclasses.replace(parts, iterations=3))[0].train()
-    resumed, _ = language_trainer(dataclasses.replace(parts, resume=tmp_path / "parts"))
+    make_trainer(dataclasses.replace(parts, iterations=3))[0].train()
+    resumed, _ = make_trainer(dataclasses.replace(parts, resume=tmp_path / "parts"))
     resumed.train()
     check_same_run(whole, resumed)
 
@@ -49,7 +49,7 @@ def test_resume_is_bit_identical(config, tmp_path, check_same_run):
 def test_a_hugging_face_model_is_fine_tuned(config, tiny_bert):
     encoder = LanguageEncoderConfig("pretrained", model=str(tiny_bert))
     config = dataclasses.replace(config, encoder=encoder, select_metric="log_prob")
-    trainer, learner = language_trainer(config)
+    trainer, learner = make_trainer(config)
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
     trainer.train()
     trainer.close()
@@ -64,23 +64,23 @@ def test_a_hugging_face_model_is_fine_tuned(config, tiny_bert):
 
 
 def test_languages_and_pairs_restrict_the_training(config):
-    _, learner = language_trainer(dataclasses.replace(config, languages=("en", "te")))
+    _, learner = make_trainer(dataclasses.replace(config, languages=("en", "te")))
     assert set(learner.evaluate()) == {
         *("val_seen", "val_seen/en-te", "val_seen/te-en"),
         *("val_unseen", "val_unseen/en-te", "val_unseen/te-en"),
     }
     single = dataclasses.replace(config, partner="same-language", output=config.output / "single")
     with pytest.raises(ValueError, match="--partner same-language: 0 paths have two"):
-        language_trainer(single)
+        make_trainer(single)
     missing = dataclasses.replace(config, languages=("fr",), output=config.output / "fr")
     with pytest.raises(ValueError, match="no instruction in language 'fr'"):
-        language_trainer(missing)
+        make_trainer(missing)
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 def test_padding_has_no_effect_on_an_embedding(config, pooling):
     encoder = dataclasses.replace(config.encoder, pooling=pooling)
-    _, learner = language_trainer(dataclasses.replace(config, encoder=encoder))
+    _, learner = make_trainer(dataclasses.replace(config, encoder=encoder))
     network = learner.network.eval()
     tokens = learner.evaluation["val_seen"].tokens
     row = tokens[0, tokens[0] != 0]
@@ -91,12 +91,12 @@ def test_padding_has_no_effect_on_an_embedding(config, pooling):
 
 
 def test_english_datasets_have_pairs_as_well(config):
-    _, learner = language_trainer(dataclasses.replace(config, dataset="r2r"))
+    _, learner = make_trainer(dataclasses.replace(config, dataset="r2r"))
     assert set(learner.evaluate()) == {"val_seen", "val_unseen"}
 
 
 def test_embeddings_do_not_depend_on_the_batch(config):
-    _, learner = language_trainer(config)
+    _, learner = make_trainer(config)
     tokens = learner.evaluation["val_seen"].tokens
     network = learner.network.train()
     whole = embed(network, tokens, centre=False, batch_size=64)
@@ -108,7 +108,7 @@ def test_embeddings_do_not_depend_on_the_batch(config):
 
 
 def test_a_follower_may_not_read_more_tokens_than_the_representation(config):
-    trainer, _ = language_trainer(config)
+    trainer, _ = make_trainer(config)
     trainer.train()
     trainer.close()
     text = load_text_model(trainer.run, 24)
@@ -119,7 +119,7 @@ def test_a_follower_may_not_read_more_tokens_than_the_representation(config):
 
 
 def test_weights_of_another_size_are_refused(config):
-    trainer, learner = language_trainer(config)
+    trainer, learner = make_trainer(config)
     trainer.train()
     trainer.close()
     saved = json.loads((trainer.run / "config.json").read_text())

@@ -9,9 +9,10 @@ from agents.clear.command_line import parse_visual
 from agents.clear.losses import paired_cross_entropy
 from agents.clear.objects import OBJECTS_FILE
 from agents.clear.pair_files import PathPair
+from agents.clear.training import make_trainer, train
 from agents.clear.visual_data import PairedPathBatches, PairedPaths
 from agents.clear.visual_network import VisualRepresentation
-from agents.clear.visual_training import VisualLearner, train_visual, view_retrieval, visual_trainer
+from agents.clear.visual_training import VisualLearner, view_retrieval
 from storage.features.memory import store_of_arrays
 from training.checkpoints import RESULTS
 
@@ -74,13 +75,13 @@ def test_ranks_share_a_batch_with_equally_many_steps():
 def test_training_finds_what_paired_panoramas_share():
     torch.manual_seed(0)
     pairs, store = twin_pairs(60)
-    train = PairedPaths(pairs[:40], store, None, PATH)
+    training = PairedPaths(pairs[:40], store, None, PATH)
     held_out = PairedPaths(pairs[40:], store, None, PATH)
     network = VisualRepresentation(12, standardise=True, input_dropout=0.0, hidden_dropout=0.0)
-    network.scale.fit(*train.mean_and_spread())
+    network.scale.fit(*training.mean_and_spread())
     before = view_retrieval(None, held_out, store)["MRR"]
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
-    batches = PairedPathBatches(train, 16, seed=0)
+    batches = PairedPathBatches(training, 16, seed=0)
     for iteration in range(80):
         steps = batches.batch(iteration)
         first, second = network(steps.views).mean(3)
@@ -122,18 +123,18 @@ def test_the_loss_of_a_batch_equals_the_loop_of_the_released_code(visual_config,
 
 
 def test_resume_is_bit_identical(visual_config, tmp_path, check_same_run):
-    whole, _ = visual_trainer(dataclasses.replace(visual_config, output=tmp_path / "whole"))
+    whole, _ = make_trainer(dataclasses.replace(visual_config, output=tmp_path / "whole"))
     whole.train()
     parts = dataclasses.replace(visual_config, output=tmp_path / "parts")
-    visual_trainer(dataclasses.replace(parts, iterations=3))[0].train()
-    resumed, _ = visual_trainer(dataclasses.replace(parts, resume=tmp_path / "parts"))
+    make_trainer(dataclasses.replace(parts, iterations=3))[0].train()
+    resumed, _ = make_trainer(dataclasses.replace(parts, resume=tmp_path / "parts"))
     resumed.train()
     check_same_run(whole, resumed)
 
 
 def test_results_compare_the_representation_with_the_features(visual_config, tmp_path):
     config = dataclasses.replace(visual_config, output=tmp_path / "run")
-    results = train_visual(config)
+    results = train(config)
     assert set(results) == {"val_seen", "val_unseen"}
     for parts in results.values():
         assert set(parts) == {"trained", "features"}
@@ -158,7 +159,7 @@ def test_bad_input_is_refused(visual_config, other_features, tmp_path, visual_ru
         VisualLearner(missing)
     resumed = dataclasses.replace(visual_config, features=other_features, resume=visual_run)
     with pytest.raises(ValueError, match="trained with encoder colours, but here it is shades"):
-        visual_trainer(resumed)
+        make_trainer(resumed)
 
 
 def test_the_preset_has_the_published_values():

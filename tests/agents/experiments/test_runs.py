@@ -141,6 +141,36 @@ def test_a_search_while_walking_is_tuned_submitted_and_traced(run, tmp_path, cap
     assert settings.agent == "follower"
 
 
+def test_each_episode_is_walked_once_for_scores_and_traces(run, monkeypatch):
+    config = EvaluateConfig(run, search=SearchConfig("frontier"), batch_size=5)
+    expected = evaluate_run(config)
+    traces = {}
+
+    def record_batch(env, agent, name, instr_ids):
+        traces.setdefault(name, []).extend(record(env, agent, instr_ids, name=name))
+
+    monkeypatch.delattr("agents.acting.evaluation.walk")
+    assert evaluate_run(config, record_batch) == expected
+    _, env, walkers = load_walkers(config, "val_unseen")
+    assert list(traces) == list(walkers) == list(expected["val_unseen"])
+    ids = [episode.instr_id for episode in env.episodes]
+    with torch.inference_mode():
+        for name, walker in walkers.items():
+            alone = record(env, walker, ids, name=name)
+            assert sorted(traces[name], key=lambda trace: ids.index(trace.instr_id)) == alone
+
+
+def test_baselines_are_recorded_where_goals_are_not_published(run):
+    names = []
+
+    def record_batch(env, agent, name, instr_ids):
+        names.append(name)
+        record(env, agent, instr_ids, name=name)
+
+    assert evaluate_run(EvaluateConfig(run, ("test",)), record_batch) == {}
+    assert names == ["follower", "random", "forward", "shortest path"]
+
+
 def test_submission_requires_one_split(tmp_path):
     with pytest.raises(ValueError, match="--splits test val_seen"):
         EvaluateConfig(tmp_path, ("test", "val_seen"), submission=tmp_path / "paths.json")
