@@ -65,7 +65,8 @@ def explain(
         fit: As in `ClipEncoder.pooled`.
 
     Raises:
-        UserError: The tower does not expose its attention probabilities.
+        UserError: The tower does not expose its attention probabilities, or does not support
+            masked padding.
     """
     (batch,) = encoder.preparation.batches([image], size, fit)
     pixels, mask, real = encoder.prepared(batch, fit)
@@ -105,12 +106,7 @@ def _grad_cam(
     with torch.no_grad():
         features = tower.features(pixels)
     features.requires_grad_()
-    if of == "grid":
-        value = score(tower.arrange(features, pixels))
-    elif mask is None:
-        value = score(tower.pool(features))
-    else:
-        value = score(tower.pool(features, mask))
+    value = score(tower.arrange(features, pixels) if of == "grid" else tower.pool(features, mask))
     (gradient,) = torch.autograd.grad(value, features)
     grid, gradient = (tower.arrange(x.detach(), pixels)[0] for x in (features, gradient))
     channel_weights = gradient.mean((0, 1))
