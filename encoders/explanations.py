@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from encoders.clip import ClipEncoder
 from encoders.precision import matmul_precision
 from encoders.preparation import Fit, PreparedBatch
+from encoders.towers.attention import allowed_keys
 from encoders.towers.vit_tower import ViTTower, run_block
 from storage.errors import UserError
 
@@ -123,7 +124,7 @@ def _relevance(
             "explanations of a tower with an attentional pooler (CoCa) are not supported; use a "
             "plain ViT, or a ResNet"
         )
-    allowed = None if mask is None else F.pad(mask.flatten(1), (1, 0), value=True)[:, None, None]
+    allowed = None if mask is None else allowed_keys(mask)
     maps: list[torch.Tensor] = []
 
     def recorded(attention: nn.MultiheadAttention, tokens: torch.Tensor) -> torch.Tensor:
