@@ -93,8 +93,9 @@ def test_numbers_are_labels_of_the_answer_vocabulary(tmp_path):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("image_file\tquestion\na.jpg\twhat?\n", "its first line lacks answer_label"),
-        ("", "its first line lacks image_file, question, answer_label"),
+        ("image_file\tquestion\na.jpg\twhat?\n", "must name answer_label once, separated by tabs"),
+        ("", "its first line must name image_file, question, answer_label once"),
+        (HEADER.replace("question_type", "lang"), "its first line must name lang once"),
         (HEADER, "it contains no question"),
         (HEADER + "a.jpg\twhat?\n", "record 0.*more or fewer fields"),
         (HEADER + "a.jpg\t \tlamp\t\ten\n", "record 0.*its question is blank"),
