@@ -39,7 +39,7 @@ def read_tsv(
             number of an answer; names file and record.
     """
     rows = _read_rows(path)
-    are_numbers = all(row["answer_label"].strip().isdigit() for row in rows)
+    are_numbers = all(row["answer_label"].strip().isdecimal() for row in rows)
     if are_numbers and answers is None:
         raise UserError(
             f"{path}: its answer_label contains numbers of answers; set --answers to the file with "
