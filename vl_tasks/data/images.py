@@ -1,7 +1,7 @@
 """Image files by id, named as in COCO or Flickr30K, and a strict reader of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,6 +50,17 @@ def find_named(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
     for path in _image_files(folder):
         files.setdefault(path.stem, []).append(path)
     return _select(folder, files, wanted)
+
+
+def image_stem(name: str) -> str:
+    """Return the name of an image without the suffix of an image file."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+def first_file(folders: Sequence[Path], name: str) -> Path | None:
+    """Return the file of a relative path in the first of the folders that has it."""
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
 def image_tree(folder: Path) -> list[Path]:

@@ -22,7 +22,7 @@ from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
 from vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
 from vl_tasks.data.captions import read_captions
-from vl_tasks.data.images import SUFFIXES
+from vl_tasks.data.images import SUFFIXES, image_stem
 from vl_tasks.house_tasks.folders import language_folder
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
@@ -51,7 +51,7 @@ def lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecor
         FileNotFoundError: There is no image of that name.
     """
     for number, record in enumerate(stream_records(path, _Record, REMEDY)):
-        name = _stem(str(record.img_id))
+        name = image_stem(str(record.img_id))
         identity = f"img_id {record.img_id}"
         sentences = list(_sentences(record, path, number, identity))
         source = f"{path}: record {number} ({identity})"
@@ -212,11 +212,6 @@ def _converted(label: dict[str, float] | None) -> dict[str, float]:
         if name != answer:
             scores[name] = scores.pop(answer)
     return {answer: score for answer, score in scores.items() if score > 0}
-
-
-def _stem(image: str) -> str:
-    path = Path(image)
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def _move_all(source: Path, target: Path) -> None:
