@@ -13,6 +13,7 @@ import numpy as np
 
 from storage.errors import UserError
 from vl_tasks.data.documents import AnnotationError, read_document
+from vl_tasks.data.images import first_file
 from vl_tasks.text.vocabulary import Vocabulary
 
 REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
@@ -102,14 +103,14 @@ def caption_images(images: Iterable[CaptionedImage], folders: Sequence[Path]) ->
     """
     files = {}
     for image in images:
-        paths = [folder / image.file for folder in folders if (folder / image.file).is_file()]
-        if not paths:
+        path = first_file(folders, image.file)
+        if path is None:
             searched = " or ".join(str(folder) for folder in folders)
             raise FileNotFoundError(
                 f"{image.file}: the file of image {image.image_id} is not in {searched}; set "
                 "--images to the folder of the images"
             )
-        files[image.image_id] = paths[0]
+        files[image.image_id] = path
     return files
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from storage.errors import UserError
 from storage.records import RecordError, read_records
+from vl_tasks.data.images import first_file
 from vl_tasks.data.questions import Question
 from vl_tasks.data.tables import read_rows
 
@@ -54,14 +55,14 @@ class OwnQuestions:
         """
         files = {}
         for number, photo in enumerate(self.photos):
-            paths = [folder / photo for folder in folders if (folder / photo).is_file()]
-            if not paths:
+            path = first_file(folders, photo)
+            if path is None:
                 searched = " or ".join(str(folder) for folder in folders)
                 raise FileNotFoundError(
                     f"{self.path}: there is no photo {photo} in {searched}; correct the name, or "
                     "set --images to the folder of the photos"
                 )
-            files[number] = paths[0]
+            files[number] = path
         return files
 
 

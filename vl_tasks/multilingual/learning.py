@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
+from vl_tasks.data.images import first_file
 from vl_tasks.data.questions import Question
 from vl_tasks.house_tasks.folders import image_folders, split_file
 from vl_tasks.multilingual.questions import (
@@ -152,15 +153,15 @@ class MultilingualLearner(VqaLearner):
         used = {one.image_id for one in self._questions()}
         paths: dict[int, Path] = {}
         for name, number in self._photos.items():
-            found = [folder / name for folder in folders if (folder / name).is_file()]
-            if number in used and not found:
+            path = first_file(folders, name)
+            if path is not None:
+                paths[number] = path
+            elif number in used:
                 searched = " or ".join(map(str, folders))
                 raise FileNotFoundError(
                     f"{self.folder}: there is no image {name} in {searched}; set --images to the "
                     "folder of the images"
                 )
-            if found:
-                paths[number] = found[0]
         return paths
 
     def _fine_tuning(self) -> FineTuningInputs:
