@@ -22,8 +22,8 @@ from vl_tasks.data.captions import (
     encode_captions,
     read_captions,
 )
+from vl_tasks.data_folders import data_folder, image_folders
 from vl_tasks.grids.sources import fit_scale, open_source
-from vl_tasks.house_tasks.folders import data_folder, image_folders
 from vl_tasks.settings.configs import HELD_OUT, CaptionConfig
 from vl_tasks.text.java import REMEDY, java_ready
 from vl_tasks.text.vocabulary import Vocabulary

@@ -22,8 +22,8 @@ from vl_tasks.data.pairs import (
     hypothesis_images,
     read_hypotheses,
 )
+from vl_tasks.data_folders import data_folder, image_folder, split_file
 from vl_tasks.entailment.inputs import FineTuningInputs, FusedInputs, Inputs, TowerInputs
-from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
 from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, parted, train_task

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.images import find_named
+from vl_tasks.data_folders import data_folder, image_folder
 from vl_tasks.gqa.questions import ImageQuestion
 from vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
 from vl_tasks.gqa.splits import GqaSplit, read_scored_split, read_split, read_submitted
 from vl_tasks.gqa.submissions import write_gqa_predictions
 from vl_tasks.grids.regions import RegionSource, find_named_regions
 from vl_tasks.grids.sources import open_source
-from vl_tasks.house_tasks.folders import data_folder, image_folder
 from vl_tasks.settings.configs import HELD_OUT, Reduction
 from vl_tasks.settings.gqa import GqaConfig
 from vl_tasks.text.sentences import run_vocabulary

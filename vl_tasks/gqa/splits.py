@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from storage.errors import UserError
+from vl_tasks.data_folders import split_file
 from vl_tasks.gqa.questions import (
     Choices,
     GqaQuestion,
@@ -20,7 +21,6 @@ from vl_tasks.gqa.questions import (
     read_secret_questions,
 )
 from vl_tasks.gqa.scores import GqaScores, score_gqa
-from vl_tasks.house_tasks.folders import split_file
 
 _BALANCED, _ALL, _CHOICES = (
     f"_{name}.json" for name in ("balanced_questions", "all_questions", "choices")

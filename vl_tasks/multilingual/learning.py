@@ -14,7 +14,7 @@ from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.images import first_file
 from vl_tasks.data.questions import Question
-from vl_tasks.house_tasks.folders import image_folders, split_file
+from vl_tasks.data_folders import image_folders, split_file
 from vl_tasks.multilingual.questions import (
     LanguageQuestion,
     by_language,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from vl_tasks.data.questions import REMEDY, Question, read_questions
-from vl_tasks.house_tasks.folders import language_folder, split_file
+from vl_tasks.data_folders import language_folder, split_file
 
 _ANNOTATIONS = "_annotations.json"
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vl_tasks.data.questions import Question, question_images, read_questions
+from vl_tasks.data_folders import data_folder, image_folder, split_file
 from vl_tasks.grids.regions import find_regions
-from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import VqaConfig
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from storage.errors import UserError
 from training.settings import read_config
 from vl_tasks.data.questions import Question
-from vl_tasks.house_tasks.folders import data_folder
+from vl_tasks.data_folders import data_folder
 from vl_tasks.reliability.confidence import UNKNOWN
 from vl_tasks.reliability.folder import PARTS_FILE
 from vl_tasks.reliability.methods import Confidences, Estimator, predict_rows

@@ -15,9 +15,9 @@ from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
+from vl_tasks.data_folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import open_source
-from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
 from vl_tasks.text.sentences import run_vocabulary

@@ -23,7 +23,7 @@ from vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
 from vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
 from vl_tasks.data.captions import read_captions
 from vl_tasks.data.images import image_files, image_stem
-from vl_tasks.house_tasks.folders import language_folder
+from vl_tasks.data_folders import language_folder
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
 REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"

@@ -1,4 +1,4 @@
-"""Folders of the data sets, and the files within them."""
+"""Folders of the tasks' data sets, and the files within them."""
 
 import os
 import re
