@@ -9,9 +9,9 @@ from training.checkpoints import VOCABULARY, load_model
 from training.settings import read_config
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.grids.sources import BlindSource, GridSource, uncached_source
+from vl_tasks.records import in_batches
 from vl_tasks.settings.configs import CaptionConfig
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches
 
 
 class LoadedCaptioner:

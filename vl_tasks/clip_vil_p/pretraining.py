@@ -37,6 +37,7 @@ from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
 from vl_tasks.clip_vil_p.splits import Splits
+from vl_tasks.records import evenly_spaced
 from vl_tasks.settings.pretraining import PretrainConfig
 from vl_tasks.training import prepare, show
 
@@ -173,8 +174,7 @@ class PretrainingLearner:
     def _standardise(self) -> None:
         """Fit the projection of grid features to training images, evenly spread over the data."""
         training = self.splits.training
-        total = len(training.images)
-        places = np.linspace(0, total - 1, min(total, _STANDARDISED)).astype(np.int64)
+        places = evenly_spaced(len(training.images), _STANDARDISED)
         images = np.unique(training.index.images[training.numbers(places)])
         paths = [training.index.image_path(int(image)) for image in images]
         standardise(self.network, paths, self.config, self.config.device)

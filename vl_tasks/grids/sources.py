@@ -20,6 +20,7 @@ from vl_tasks.data.images import read_image
 from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grid_cache import GridCache
 from vl_tasks.grids.grids import Grids, GridScale
+from vl_tasks.records import evenly_spaced
 from vl_tasks.settings.configs import GridConfig, RunConfig
 
 Kind = Literal["grid", "dense", "pooled"]
@@ -254,9 +255,8 @@ def uncached_source(
 def fit_scale(scale: GridScale, source: Source, ids: Sequence[Any]) -> None:
     """Fit a scale to a subset of the images, evenly spaced in the order of the ids."""
     values = source.batch(ids[:1]).features[0].numel()
-    count = min(len(ids), _FITTED, max(_FITTED_MIN, _FITTED_VALUES // values))
-    chosen = np.linspace(0, len(ids) - 1, count).astype(int)
-    scale.fit(source.batch([ids[k] for k in chosen]))
+    most = min(_FITTED, max(_FITTED_MIN, _FITTED_VALUES // values))
+    scale.fit(source.batch([ids[k] for k in evenly_spaced(len(ids), most)]))
 
 
 def _decoded(

@@ -23,6 +23,7 @@ from vl_tasks.multilingual.questions import (
 )
 from vl_tasks.multilingual.scores import MultilingualScores, score_languages
 from vl_tasks.multilingual.tsv_files import read_tsv
+from vl_tasks.records import evenly_spaced
 from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.training import FinalScores
 from vl_tasks.vqa.answers import AnswerVocabulary
@@ -170,8 +171,7 @@ class MultilingualLearner(VqaLearner):
         inputs = FineTuningInputs(config, self.answers, images, config.resume, texts)
         if config.resume is None and config.start_from is None:
             paths = [images[number] for number in dict.fromkeys(q.image_id for q in self.learnt)]
-            chosen = np.linspace(0, len(paths) - 1, min(len(paths), _FITTED)).astype(int)
-            inputs.standardise([paths[k] for k in chosen])
+            inputs.standardise([paths[k] for k in evenly_spaced(len(paths), _FITTED)])
         return inputs
 
     def _answer_vocabulary(self) -> AnswerVocabulary:

@@ -14,10 +14,10 @@ from vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
+from vl_tasks.records import in_batches
 from vl_tasks.settings.configs import QuestionConfig
 from vl_tasks.text.sentences import Sentences, initialise_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.networks import VqaNetwork
 
