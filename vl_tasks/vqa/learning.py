@@ -14,7 +14,7 @@ from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
-from vl_tasks.data.questions import Question, question_images, read_questions
+from vl_tasks.data.questions import Question, question_images, read_questions, wanted_images
 from vl_tasks.data_folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import open_source
@@ -205,8 +205,7 @@ class VqaLearner:
         """Open the features of all images; a model without vision requires no image files."""
         config = self.config
         if config.vision and config.regions is not None:
-            needed = {one.image_id: f"question_id {one.question_id}" for one in self._questions()}
-            return RegionSource(find_regions(config.regions, needed))
+            return RegionSource(find_regions(config.regions, wanted_images(self._questions())))
         return open_source(config, self._images() if config.vision else {})
 
     def _images(self) -> dict[int, Path]:
