@@ -39,10 +39,8 @@ def _of_features(
 ) -> Iterator[tuple[np.ndarray, Named]]:
     config, encoded = inputs.config, inputs.encode(questions)
     for rows in in_batches(len(questions), config.evaluation_batch_size):
-        grids = inputs.source.batch([questions[row].image_id for row in rows])
-        tokens = encoded.batch(rows, whole=config.faithful)
         with torch.inference_mode():
-            joined = inputs.network.join(grids.to(config.device), tokens.to(config.device))
+            joined = inputs.network.join(*inputs.batch(questions, encoded, rows))
         yield rows, _named(*joined, vision=config.vision)
 
 

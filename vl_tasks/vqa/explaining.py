@@ -64,9 +64,8 @@ def _explain_features(inputs: FeatureInputs, image: Any, question: str, number: 
     """Explain the score of an answer by its class with a model over grid features."""
     assert isinstance(inputs.source, GridSource)
     config = inputs.config
-    tokens = inputs.encode(as_questions([question])).batch(np.arange(1), config.faithful)
-    tokens = tokens.to(config.device)
-    grids = inputs.source.batch([0]).to(config.device)
+    asked = as_questions([question])
+    grids, tokens = inputs.batch(asked, inputs.encode(asked), np.arange(1))
 
     def score(grid: torch.Tensor) -> torch.Tensor:
         features = Grids(grid.flatten(1, 2).float(), grids.mask, grids.shape)

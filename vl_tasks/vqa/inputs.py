@@ -12,6 +12,7 @@ from training import distributed
 from training.checkpoints import VOCABULARY
 from vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
+from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
 from vl_tasks.records import in_batches
@@ -72,13 +73,19 @@ class FeatureInputs:
         """Convert questions to token ids."""
         return Sentences([one.text for one in questions], self.words, self.config.max_words)
 
+    def batch(
+        self, questions: Sequence[ImageQuestion], encoded: Sentences, rows: np.ndarray
+    ) -> tuple[Grids, Tensor]:
+        """Return grids and token ids (B, T) of the questions `rows`, on the device."""
+        device = self.config.device
+        grids = self.source.batch([questions[row].image_id for row in rows])
+        return grids.to(device), encoded.batch(rows, whole=self.config.faithful).to(device)
+
     def compute(
         self, questions: Sequence[ImageQuestion], encoded: Sentences, rows: np.ndarray
     ) -> Tensor:
         """Compute the logits of the questions `rows`; see `VqaNetwork`."""
-        device = self.config.device
-        grids = self.source.batch([questions[row].image_id for row in rows]).to(device)
-        return self.network(grids, encoded.batch(rows, whole=self.config.faithful).to(device))
+        return self.network(*self.batch(questions, encoded, rows))
 
     def logits(self, questions: Sequence[ImageQuestion]) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all questions."""
