@@ -79,7 +79,7 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
             hypothesis = _hypothesis(record, number, secret)
             if hypothesis.pair_id in hypotheses:
                 raise UserError("its pairID occurs twice")
-        except ValueError as error:
+        except UserError as error:
             name = None if record.pair_id is None else f"pairID {record.pair_id}"
             raise RecordError(path, number, str(error), REMEDY, name) from None
         hypotheses[hypothesis.pair_id] = hypothesis

@@ -13,6 +13,7 @@ import torch
 from encoders.clip import ClipEncoder
 from encoders.extraction.prefetch import prefetched
 from storage import cache_dir
+from storage.errors import UserError
 from storage.progress import progress_bar
 from training.devices import check_device
 from training.interruption import interruption_message
@@ -272,7 +273,7 @@ def _decoded(
     def read(path: Path) -> Any:
         try:
             return read_image(path)
-        except ValueError as error:
+        except UserError as error:
             if damaged is None:
                 raise
             _LOG.warning("skipped %s", error)
