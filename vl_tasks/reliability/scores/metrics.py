@@ -4,8 +4,9 @@ Computed as in `eval_scripts/reliable_vqa_eval.py` of facebookresearch/reliable_
 including its documented oddities. Questions are answered in order of decreasing confidence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from storage.errors import UserError
 RISKS = (0.01, 0.05, 0.1, 0.2)
 COSTS = (1, 10, 100)
 DECIMALS = 2
+# Converts shares to rounded percentages.
+Percent = Callable[[np.ndarray | float], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def reliability(
         decimals: Decimals of percentages, including the accuracy of each question before effective
             reliability is computed; 2 in the official programme.
     """
-    percent = _Percent(decimals)
+    percent = partial(_percent, decimals)
     rounded = percent(answers.accuracy)
     best = answers.take(np.argsort(-rounded, kind="stable"))
     ordered = best.take(np.argsort(-best.confidence, kind="stable"))
@@ -166,7 +169,7 @@ def ties_averaged_auc(answers: Answers) -> float:
     return float((curve[1:] + curve[:-1]).sum() / 2 / len(curve))
 
 
-def coverage_at(ordered: Answers, risk: float, percent: "_Percent | None" = None) -> Coverage:
+def coverage_at(ordered: Answers, risk: float, percent: Percent | None = None) -> Coverage:
     """Return the largest coverage with a tolerated mean risk; ties are answered all or not at all.
 
     Args:
@@ -190,26 +193,21 @@ def coverage_at(ordered: Answers, risk: float, percent: "_Percent | None" = None
 def threshold_at(answers: Answers, cost: float, decimals: int = DECIMALS) -> float:
     """Return the confidence threshold with the largest total gain, the lowest one of ties."""
     order = np.argsort(-answers.confidence, kind="stable")
-    accuracy = _Percent(decimals)(answers.accuracy[order]) / 100
+    accuracy = _percent(decimals, answers.accuracy[order]) / 100
     # The order of summation is fixed because ties are compared to the last bit.
     total = np.cumsum(np.where(accuracy == 0, -cost, accuracy))
     best = np.flatnonzero(total == total.max())[-1]
     return float(answers.confidence[order][best])
 
 
-class _Percent:
-    """Percentages of shares, rounded with Python's round."""
-
-    def __init__(self, decimals: int) -> None:
-        self._decimals = decimals
-
-    def __call__(self, share: np.ndarray | float) -> np.ndarray:
-        # Not np.round, which scales first and rounds 100 x 0.285 differently.
-        flat = [round(100.0 * value, self._decimals) for value in np.ravel(share).tolist()]
-        return np.array(flat).reshape(np.shape(share))
+def _percent(decimals: int, share: np.ndarray | float) -> np.ndarray:
+    """Return the percentages of shares, rounded with Python's round."""
+    # Not np.round, which scales first and rounds 100 x 0.285 differently.
+    flat = [round(100.0 * value, decimals) for value in np.ravel(share).tolist()]
+    return np.array(flat).reshape(np.shape(share))
 
 
-def _auc(curve: np.ndarray, percent: _Percent) -> float | None:
+def _auc(curve: np.ndarray, percent: Percent) -> float | None:
     """Return the area under the risk-coverage curve, which starts at coverage 1 / N."""
     if len(curve) < 2:
         return None
@@ -223,7 +221,7 @@ def _ties_averaged(ordered: Answers) -> Answers:
     return Answers(mean[group], ordered.confidence)
 
 
-def _effective(answers: Answers, threshold: float, cost: float, percent: _Percent) -> Effective:
+def _effective(answers: Answers, threshold: float, cost: float, percent: Percent) -> Effective:
     accuracy = percent(answers.accuracy) / 100
     gain = np.where(accuracy == 0, -cost, accuracy)
     answered = answers.confidence >= threshold
@@ -237,7 +235,7 @@ def _effective(answers: Answers, threshold: float, cost: float, percent: _Percen
     )
 
 
-def _best_effective(answers: Answers, percent: _Percent) -> BestEffective:
+def _best_effective(answers: Answers, percent: Percent) -> BestEffective:
     accuracy = percent(answers.accuracy) / 100
     total, number = float(accuracy.sum()), int((accuracy > 0).sum())
     return BestEffective(
