@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from storage import write_text
@@ -136,7 +135,7 @@ def _calibration_error(answers: Answers) -> float:
 
 def _thresholds(val: Answers, risks: tuple[float, ...]) -> tuple[RiskThreshold, ...]:
     """Choose the threshold of each tolerated risk in percent."""
-    ordered = val.take(np.argsort(-val.confidence, kind="stable"))
+    ordered = val.by_confidence()
     thresholds = []
     for risk in sorted(set(risks)):
         best = coverage_at(ordered, risk / 100)

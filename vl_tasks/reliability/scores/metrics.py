@@ -110,9 +110,14 @@ class Answers:
         if not np.isfinite(self.confidence).all():
             raise UserError(f"confidence {np.argmin(np.isfinite(self.confidence))} is not finite")
 
-    def take(self, order: np.ndarray) -> "Answers":
-        """Return the answers in another order."""
+    def sorted_by(self, key: np.ndarray) -> "Answers":
+        """Return the answers by decreasing keys (N,); equal keys keep their order."""
+        order = np.argsort(-key, kind="stable")
         return Answers(self.accuracy[order], self.confidence[order])
+
+    def by_confidence(self) -> "Answers":
+        """Return the answers by decreasing confidence; ties keep their order."""
+        return self.sorted_by(self.confidence)
 
 
 def reliability(
@@ -134,9 +139,8 @@ def reliability(
             reliability is computed; 2 in the official programme.
     """
     percent = partial(_percent, decimals)
-    rounded = percent(answers.accuracy)
-    best = answers.take(np.argsort(-rounded, kind="stable"))
-    ordered = best.take(np.argsort(-best.confidence, kind="stable"))
+    best = answers.sorted_by(percent(answers.accuracy))
+    ordered = best.by_confidence()
     return Reliability(
         accuracy=float(percent(np.cumsum(answers.accuracy)[-1] / len(answers.accuracy))),
         auc=_auc(risk_curve(ordered), percent),
@@ -162,11 +166,13 @@ def ties_averaged_auc(answers: Answers) -> float:
 
     The area of a single answer is its risk.
     """
-    ordered = answers.take(np.argsort(-answers.confidence, kind="stable"))
-    curve = risk_curve(_ties_averaged(ordered))
-    if len(curve) < 2:
-        return float(curve[0])
-    return float((curve[1:] + curve[:-1]).sum() / 2 / len(curve))
+    curve = risk_curve(_ties_averaged(answers.by_confidence()))
+    return float(curve[0]) if len(curve) < 2 else curve_area(curve)
+
+
+def curve_area(curve: np.ndarray) -> float:
+    """Return the area 0..1 under a risk-coverage curve (N,), which starts at coverage 1 / N."""
+    return float((curve[1:] + curve[:-1]).sum()) / 2 / len(curve)
 
 
 def coverage_at(ordered: Answers, risk: float, percent: Percent | None = None) -> Coverage:
@@ -192,12 +198,12 @@ def coverage_at(ordered: Answers, risk: float, percent: Percent | None = None) -
 
 def threshold_at(answers: Answers, cost: float, decimals: int = DECIMALS) -> float:
     """Return the confidence threshold with the largest total gain, the lowest one of ties."""
-    order = np.argsort(-answers.confidence, kind="stable")
-    accuracy = _percent(decimals, answers.accuracy[order]) / 100
+    ordered = answers.by_confidence()
+    accuracy = _percent(decimals, ordered.accuracy) / 100
     # The order of summation is fixed because ties are compared to the last bit.
     total = np.cumsum(np.where(accuracy == 0, -cost, accuracy))
     best = np.flatnonzero(total == total.max())[-1]
-    return float(answers.confidence[order][best])
+    return float(ordered.confidence[best])
 
 
 def _percent(decimals: int, share: np.ndarray | float) -> np.ndarray:
@@ -208,10 +214,7 @@ def _percent(decimals: int, share: np.ndarray | float) -> np.ndarray:
 
 
 def _auc(curve: np.ndarray, percent: Percent) -> float | None:
-    """Return the area under the risk-coverage curve, which starts at coverage 1 / N."""
-    if len(curve) < 2:
-        return None
-    return float(percent(float((curve[1:] + curve[:-1]).sum()) / 2 / len(curve)))
+    return None if len(curve) < 2 else float(percent(curve_area(curve)))
 
 
 def _ties_averaged(ordered: Answers) -> Answers:
