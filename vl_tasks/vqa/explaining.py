@@ -42,7 +42,7 @@ def explain_answer(
             f"{run}: this model uses region features; choose a run that uses grid features"
         )
     # Gradients in lower precision are too coarse.
-    opened = open_run(run, image, device, precision="fp32")
+    opened = open_run(run, {0: image}, device, precision="fp32")
     inputs = opened.inputs
     if isinstance(inputs, FeatureInputs) and not isinstance(inputs.source, GridSource):
         raise UserError(
