@@ -133,9 +133,7 @@ class GridSource:
             UserError: An image cannot be read; names it. Features encoded before are kept.
             OSError: The free disk space is too small for the missing features.
         """
-        if self._cache is None:
-            return []
-        if not self._missing():
+        if self._cache is None or not self._missing():
             return []
         folder = self._cache.folder
         with (
@@ -221,9 +219,6 @@ class BlindSource:
     def batch(self, ids: Sequence[Any]) -> Grids:
         """Return zeros (B, 1, 1)."""
         return Grids(torch.zeros(len(ids), 1, 1), torch.ones(len(ids), 1, dtype=torch.bool), (1, 1))
-
-    def prepare(self) -> None:
-        """Do nothing."""
 
 
 def open_source(
