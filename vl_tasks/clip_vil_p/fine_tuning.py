@@ -72,7 +72,7 @@ class FineTunedNetwork(nn.Module):
         return self.head(self.stream(pieces, grid, mask, None).pooled)
 
 
-class Sentences(NamedTuple):
+class ImageSentences(NamedTuple):
     """N sentences about images.
 
     Attributes:
@@ -211,7 +211,7 @@ class FineTuning:
         if self._base.trunk.standardise:
             standardise(self.network, paths, self._base, self.config.device)
 
-    def sentences(self, paths: Sequence[Path], texts: Sequence[str]) -> Sentences:
+    def sentences(self, paths: Sequence[Path], texts: Sequence[str]) -> ImageSentences:
         """Prepare sentences about images.
 
         Args:
@@ -227,13 +227,13 @@ class FineTuning:
         upright = {path: framing.is_portrait(*image_size(path)) for path in numbers}
         pieces = self.pieces.encode(texts, self.config.clip_vil_p.max_words)
         maker = SentenceBatches(list(paths), pieces, framing)
-        return Sentences(
+        return ImageSentences(
             maker,
             np.array([upright[path] for path in paths], bool),
             np.array([numbers[path] for path in paths], np.int64),
         )
 
-    def logits_of(self, sentences: Sentences) -> Iterator[tuple[np.ndarray, Tensor]]:
+    def logits_of(self, sentences: ImageSentences) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all sentences, each exactly once.
 
         Under torchrun the processes divide the batches, and each yields the logits of all.
@@ -255,7 +255,7 @@ class FineTuning:
         with autocast(self.config.clip_vil_p.precision, device):
             return network(pictures.to(device), pieces.to(device)).float()
 
-    def explain(self, sentences: Sentences, number: int) -> Explanation:
+    def explain(self, sentences: ImageSentences, number: int) -> Explanation:
         """Compute the Grad-CAM heat map of a class over the image of the first sentence.
 
         Args:
@@ -276,7 +276,7 @@ class FineTuning:
         image = pictures.pixels[0].permute(1, 2, 0).cpu().numpy()
         return Explanation(heat / (heat.max() or 1), image, logit.item())
 
-    def endless(self, sentences: Sentences, order: GroupedOrder, first: int) -> Iterator:
+    def endless(self, sentences: ImageSentences, order: GroupedOrder, first: int) -> Iterator:
         """Yield this process's part of the training batches from number `first` on, without end."""
         rank, ranks = distributed.rank(), distributed.world_size()
         # Neighbours, because sentences about one image follow each other.

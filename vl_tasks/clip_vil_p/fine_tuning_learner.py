@@ -15,7 +15,7 @@ from training.learners import Selection, Summary
 from training.setup import rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning, Sentences
+from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser
 from vl_tasks.settings.configs import FineTunableConfig
 from vl_tasks.training import Config, ScoredTask, train_task
@@ -31,7 +31,7 @@ class FineTuningTask(Protocol):
     inputs: Any
     """Network and inputs: a `FineTuning`."""
     encoded: Any
-    """Training `Sentences`."""
+    """Training `ImageSentences`."""
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Return the mean loss of training sentences `rows`."""
@@ -59,7 +59,7 @@ class FineTuningLearner:
     def __init__(self, task: FineTuningTask) -> None:
         self._task = task
         self._model: FineTuning = task.inputs
-        self._sentences: Sentences = task.encoded
+        self._sentences: ImageSentences = task.encoded
         config = self._config = self._model.config
         self.network: nn.Module = self._model.network
         self.metadata = self._model.metadata

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from training import distributed
 from training.checkpoints import VOCABULARY
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning
-from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
+from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
 from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
@@ -125,7 +124,7 @@ class FineTuningInputs(FineTuning):
         if self.known is not None and distributed.rank() == 0:
             print(f"{self.known} of {len(answers)} answers have pre-trained weights")
 
-    def encode(self, questions: Sequence[ImageQuestion]) -> PictureSentences:
+    def encode(self, questions: Sequence[ImageQuestion]) -> ImageSentences:
         """Prepare questions about images."""
         paths = [self._images[one.image_id] for one in questions]
         return self.sentences(paths, [one.text for one in questions])
