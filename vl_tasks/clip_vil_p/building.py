@@ -137,7 +137,10 @@ def save_description(run: Path, bert: BertModel, tower: dict[str, Any]) -> None:
 
 
 def start_from(
-    network: PretrainingNetwork, started: PretrainingNetwork, known: AnswerClasses, answers: Any
+    network: PretrainingNetwork,
+    started: PretrainingNetwork,
+    known: AnswerClasses,
+    answers: AnswerClasses,
 ) -> None:
     """Copy the weights of a run into a network of the same sizes.
 
@@ -145,17 +148,16 @@ def start_from(
         network: New network.
         started: Network of the earlier run.
         known: Answers of the earlier run.
-        answers: Answers of the new one, which take the weights of the same earlier answers; None
-            without question answering.
+        answers: Answers of the new one, which take the weights of the same earlier answers.
     """
     weights = started.state_dict()
     own = network.state_dict()
-    kept = {name: tensor for name, tensor in own.items() if name.startswith("answers.")}
-    shared = {name: tensor for name, tensor in weights.items() if name[:8] != "answers."}
-    network.load_state_dict({**shared, **kept})
+    network.load_state_dict(
+        {name: x if name.startswith("answers.") else weights[name] for name, x in own.items()}
+    )
     if network.answers is not None and started.answers is not None:
         head = started.answers.state_dict()
-        initialise_from_answers(network.answers, list(answers.answers), head, known.classes, str)
+        initialise_from_answers(network.answers, answers.answers, head, known.classes, str)
 
 
 def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> PretrainingNetwork:
