@@ -20,7 +20,7 @@ from vl_tasks.clip_vil_p.data.framing import framing_of
 from vl_tasks.clip_vil_p.data.grouped_order import exact_batches
 from vl_tasks.clip_vil_p.data.pictures import image_size, read_prepared, stack
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from vl_tasks.clip_vil_p.networks.bert import load_bert_config, make_bert, save_bert_config
+from vl_tasks.clip_vil_p.networks.bert import bert_of_run, make_bert, save_bert_config
 from vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
 from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
@@ -53,8 +53,8 @@ def make_network(
     """
     chosen = config.trunk
     visual, description = load_image_tower(chosen.encoder, chosen.pretrained, chosen.random_weights)
-    stream_config = make_bert(config.text, pieces.size)
-    return _assemble(config, visual, stream_config, answers), description
+    bert = make_bert(config.text, pieces.size)
+    return _assemble(config, visual, bert, answers), description
 
 
 class PretrainedParts(Protocol):
@@ -127,7 +127,7 @@ def build_network(config: PretrainConfig, run: Path, answers: int) -> Pretrainin
     """Build the network of a run with random weights; see `load_run`."""
     description = read_json_object(run / TRUNK, _REMEDY)
     visual = build_image_tower(description, str(run / TRUNK))
-    return _assemble(config, visual, load_bert_config(run), answers)
+    return _assemble(config, visual, bert_of_run(run), answers)
 
 
 def save_description(run: Path, bert: BertModel, tower: dict[str, Any]) -> None:
