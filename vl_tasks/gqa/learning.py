@@ -28,7 +28,7 @@ from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
-from vl_tasks.vqa.learning import ANSWERS, no_answers, scaled_answer_loss
+from vl_tasks.vqa.learning import ANSWERS, given_answers, no_answers, scaled_answer_loss
 
 
 def class_loss(logits: Tensor, classes: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -175,12 +175,9 @@ class GqaLearner:
         return {one.image_id: f"question {one.question_id}" for one in questions}
 
     def _answer_vocabulary(self, learnt: Sequence[ImageQuestion]) -> AnswerVocabulary:
-        config = self.config
-        if config.resume is not None:
-            return AnswerVocabulary.load(config.resume / ANSWERS)
-        if config.answers is not None:
-            return AnswerVocabulary.load(config.answers)
-        return AnswerVocabulary.of_counts(Counter(one.answer for one in learnt), config.min_count)
+        given = given_answers(self.config)
+        counts = Counter(one.answer for one in learnt)
+        return given or AnswerVocabulary.of_counts(counts, self.config.min_count)
 
 
 def train_gqa(config: GqaConfig) -> None:

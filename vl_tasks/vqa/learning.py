@@ -85,6 +85,12 @@ def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) 
     return answer_loss(logits, targets, config.reduction)
 
 
+def given_answers(config: QuestionConfig) -> AnswerVocabulary | None:
+    """Read the answer vocabulary of the run to resume, or that of --answers; None without both."""
+    path = config.answers if config.resume is None else config.resume / ANSWERS
+    return None if path is None else AnswerVocabulary.load(path)
+
+
 def no_answers(folder: Path) -> UserError:
     """Return the error of a data folder whose answers are not in the answer vocabulary."""
     return UserError(
@@ -218,12 +224,8 @@ class VqaLearner:
         return [*self.learnt, *(one for split in self.splits.values() for one in split)]
 
     def _answer_vocabulary(self) -> AnswerVocabulary:
-        config = self.config
-        if config.resume is not None:
-            return AnswerVocabulary.load(config.resume / ANSWERS)
-        if config.answers is not None:
-            return AnswerVocabulary.load(config.answers)
-        return AnswerVocabulary.build(self.learnt, config.min_count)
+        given = given_answers(self.config)
+        return given or AnswerVocabulary.build(self.learnt, self.config.min_count)
 
 
 def train_vqa(config: VqaConfig) -> None:
