@@ -16,7 +16,7 @@ import numpy as np
 
 from storage.errors import UserError
 from vl_tasks.house_tasks.balance import choose_balanced
-from vl_tasks.house_tasks.images import CLEAR, HouseImage
+from vl_tasks.house_tasks.images import HouseImage
 from vl_tasks.house_tasks.questions import HouseQuestion, image_facts
 
 OPPOSITE = {"left": "right", "right": "left"}
@@ -78,7 +78,7 @@ class Scene:
         self.image = image
         self.facts = image_facts(image)
         self.singles = {thing.name: thing for thing in image.singles}
-        self.clear = sorted({thing.name for thing in image.things if thing.area >= CLEAR})
+        self.clear = sorted({thing.name for thing in image.clear})
 
     def answer(self, kind: str, subject: Subject) -> str | None:
         """Return the answer to a question, or None if the image does not determine it clearly."""
