@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations
+from operator import attrgetter
 
 import numpy as np
 
@@ -141,7 +142,7 @@ def generate_gqa_questions(
     known = _Known.of(scenes)
     generators = {kind: partial(_candidates, kind, scenes, known, rng) for kind in KINDS}
     min_answers = {name: kind.min_answers for name, kind in KINDS.items()}
-    return choose_balanced(generators, _answer, count, min_answers, rng)
+    return choose_balanced(generators, attrgetter("answer"), count, min_answers, rng)
 
 
 @dataclass(frozen=True)
@@ -175,10 +176,6 @@ def _candidates(
             answer = scene.answer(kind, subject)
             if answer is not None:
                 yield HouseQuestion(kind, subject, answer, scene.image)
-
-
-def _answer(question: HouseQuestion) -> str:
-    return question.answer
 
 
 def _yes_no(value: bool) -> str:

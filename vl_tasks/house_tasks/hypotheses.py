@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
+from operator import attrgetter
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def generate_hypotheses(
     """
     generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
     min_answers = dict.fromkeys(_GENERATORS, len(LETTERS))
-    chosen, chances = choose_balanced(generators, _label, count, min_answers, rng)
+    chosen, chances = choose_balanced(generators, attrgetter("label"), count, min_answers, rng)
     return [(hypothesis, _text(hypothesis, rng)) for hypothesis in chosen], chances
 
 
@@ -65,10 +66,6 @@ def _candidates(
 ) -> list[HouseHypothesis]:
     decided = _decided(images, _GENERATORS[kind])
     return decided + _neutral(images, decided, rng)
-
-
-def _label(hypothesis: HouseHypothesis) -> str:
-    return hypothesis.label
 
 
 @dataclass(frozen=True, slots=True)

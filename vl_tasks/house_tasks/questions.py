@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from operator import attrgetter
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def generate_questions(
         kind and for "all".
     """
     generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
-    chosen, chances = choose_balanced(generators, _answer, count, _MIN_ANSWERS, rng)
+    chosen, chances = choose_balanced(generators, attrgetter("answer"), count, _MIN_ANSWERS, rng)
     return [(question, question_text(question, rng)) for question in chosen], chances
 
 
@@ -79,10 +80,6 @@ def _candidates(
     kind: str, images: Sequence[HouseImage], rng: np.random.Generator
 ) -> Iterator[HouseQuestion]:
     return (question for image in images for question in _GENERATORS[kind](image, images, rng))
-
-
-def _answer(question: HouseQuestion) -> str:
-    return question.answer
 
 
 Generate = Callable[
