@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -72,6 +73,11 @@ class PretrainingLearner:
         """Write the weights of the objective."""
         metadata = {**self.metadata, "iteration": str(iteration)}
         save_model(run, cast(Network, self._objective), metadata)
+
+
+def as_images(views: np.ndarray) -> torch.Tensor:
+    """Convert views (B, H, W, 3) uint8 to images (B, 3, H, W) float32 in 0..1."""
+    return torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
 
 
 def image_features(visual: Any, images: torch.Tensor, half: bool = False) -> torch.Tensor:

@@ -8,7 +8,8 @@ from open_clip.model import CLIP, set_model_preprocess_cfg
 from encoders.pretraining.contrastive import scale_pooled_features
 from encoders.pretraining.learner import PretrainingLearner
 from encoders.pretraining.settings import PretrainConfig, default_optimiser
-from encoders.pretraining.single_label import NO_LABEL, SingleLabel, SingleLabelBatch
+from encoders.pretraining.single_label import SingleLabel, SingleLabelBatch
+from encoders.pretraining.supervised import NO_LABEL
 from training.trainer import Trainer
 
 COLOURS = np.array([(0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9)], np.float32)
