@@ -1,7 +1,5 @@
 """Labels of views instead of captions: room type, visible object categories, largest object."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,7 +35,7 @@ class LabelNames:
     things: tuple[str, ...]
 
     @classmethod
-    def of(cls, houses: Sequence[HousePictures]) -> LabelNames:
+    def of(cls, houses: Sequence[HousePictures]) -> "LabelNames":
         """Collect every room type and every object category of some houses."""
         rooms = {kind for house in houses for kind in house.room_kinds}
         things = {thing.category for house in houses for thing in house.objects}

@@ -1,7 +1,5 @@
 """Zero-shot evaluation of image features: recognition of rooms, objects and colours by prompts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
