@@ -6,6 +6,10 @@ from typing import Literal
 
 from training.settings import check_counts, check_effects
 
+SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
+# Set of houses of each world that is rendered from the built-in houses.
+HOUSE_SETS_OF_WORLDS = {"houses": "mini", "houses-standard": "standard"}
+
 
 @dataclass(frozen=True)
 class ExtractArguments:
@@ -17,7 +21,7 @@ class ExtractArguments:
     output_dir: Path | None = None
     """Folder of the feature stores, which are named after their encoders; required for several
     encoders."""
-    world: Literal["houses", "houses-standard", "matterport", "habitat"] = "houses"
+    world: SourceWorld = "houses"
     """Source of the images: the built-in houses, or the large set of them; Matterport3D's
     skyboxes; or 3D models rendered by habitat-sim, by default those of the built-in houses."""
     data_dir: Path | None = None
@@ -77,7 +81,7 @@ class ExtractArguments:
     def _idle(self) -> dict[str, str]:
         """Return the settings without effect, with the reasons."""
         names = ["gpu_device_id"] if self.world != "habitat" else []
-        if self.world in ("houses", "houses-standard"):
+        if self.world in HOUSE_SETS_OF_WORLDS:
             names += ["data_dir", "scan_dir"]
         else:
             names += ["panorama_width"]
