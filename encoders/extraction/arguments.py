@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from storage.errors import UserError
 from training.settings import check_counts, check_effects
 
 SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
@@ -76,6 +77,8 @@ class ExtractArguments:
         check_counts(self, ("workers",))
         # Views repeat a column at both sides of the panorama.
         check_counts(self, ("panorama_width",), least=2)
+        if self.engine == "ray" and len(self.encoder) > 1:
+            raise UserError("--engine ray supports one encoder only; run the command for each")
         check_effects(self, self._idle())
 
     def _idle(self) -> dict[str, str]:
