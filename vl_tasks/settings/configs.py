@@ -212,7 +212,7 @@ class VqaConfig(QuestionConfig):
     """Settings of a visual question answering training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-vqa"
-    """Script that trains such runs."""
+    """Command that trains such runs."""
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
     openvqa's layer normalisation, multilingual learns one answer per question and, without
@@ -249,7 +249,7 @@ class EntailmentConfig(FineTunableConfig):
     """Settings of a visual entailment training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-snli-ve"
-    """Script that trains such runs."""
+    """Command that trains such runs."""
     model: Literal["fused", "two-tower", "clip-vil-p"] = "fused"
     """Architecture: fused (MCAN over words and grid cells), two-tower (a small network over the
     CLIP embeddings of image and sentence), or clip-vil-p (see --start-from)."""
@@ -285,7 +285,7 @@ class CaptionConfig(RunConfig):
     """
 
     COMMAND: ClassVar[str] = "clipnav train-captioner"
-    """Script that trains such runs."""
+    """Command that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
     phase: Literal["xe", "scst"] = "xe"

@@ -14,7 +14,7 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkConfig,
     TrunkOptimiserConfig,
 )
-from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.settings.multilingual import MultilingualConfig
 from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS, linear_adamw
 from vl_tasks.settings.pretraining import PretrainConfig
@@ -69,7 +69,7 @@ MULTILINGUAL_PRETRAINING = {
         _HOUSES,
         preset="small-multilingual",
         data="photos",
-        select_by="held-out",
+        select_by=HELD_OUT,
         image_size=(128, 192),
         languages=("en",),
     ),

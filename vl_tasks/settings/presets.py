@@ -136,7 +136,7 @@ VQA_PRESETS = {
     "easy-vqa": VqaConfig(
         preset="easy-vqa",
         data="easy-vqa",
-        select_by="held-out",
+        select_by=HELD_OUT,
         evaluation_splits=("test",),
         # One shape per image: MCAN overfits to this small number of images.
         model="pythia",

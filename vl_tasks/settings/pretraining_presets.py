@@ -10,7 +10,7 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkConfig,
     TrunkOptimiserConfig,
 )
-from vl_tasks.settings.configs import EntailmentConfig, VqaConfig
+from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig, VqaConfig
 from vl_tasks.settings.gqa import GQA_TRAIN, GqaConfig
 from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, linear_adamw
 from vl_tasks.settings.pretraining import PretrainConfig
@@ -92,7 +92,7 @@ PRETRAIN_PRESETS = {
         _HOUSES,
         preset="small",
         data="photos",
-        select_by="held-out",
+        select_by=HELD_OUT,
         evaluation_splits=(),
         image_size=(192, 288),
     ),
