@@ -106,8 +106,8 @@ class FeedForward(nn.Sequential):
         )
 
 
-def masked_softmax(scores: Tensor, mask: Tensor | None, dim: int) -> Tensor:
-    """Compute the softmax over the entries where the mask (broadcast) is True."""
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Compute the softmax of scores (B, L, G) over the rows L where the mask (B, L) is True."""
     if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    return scores.softmax(dim)
+        scores = scores.masked_fill(~mask[..., None], -torch.inf)
+    return scores.softmax(1)
