@@ -17,8 +17,6 @@ from vl_tasks.data.images import first_file
 from vl_tasks.text.vocabulary import Vocabulary
 
 REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
-MIN_COUNT = 6  # ImageCaptioning.pytorch: words that occur five times or less are unknown
-MAX_WORDS = 16
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test
 
 
@@ -114,7 +112,7 @@ def caption_images(images: Iterable[CaptionedImage], folders: Sequence[Path]) ->
     return files
 
 
-def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int = MIN_COUNT) -> Vocabulary:
+def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int) -> Vocabulary:
     """Build the vocabulary of captions.
 
     ImageCaptioning.pytorch counts over all splits, which gives its 9,487 words of COCO.
@@ -130,7 +128,7 @@ def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int = MIN_CO
 
 
 def encode_captions(
-    images: Sequence[CaptionedImage], vocabulary: Vocabulary, max_words: int = MAX_WORDS
+    images: Sequence[CaptionedImage], vocabulary: Vocabulary, max_words: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convert the C captions of N images to token ids.
 

@@ -17,7 +17,7 @@ def encoded(made_up):
         for key, given in references.items()
     ]
     vocabulary = caption_vocabulary(images, min_count=1)
-    rows, first = encode_captions(images, vocabulary)
+    rows, first = encode_captions(images, vocabulary, max_words=16)
     return vocabulary, rows, first, vocabulary.encode([p.split() for p in predictions.values()], 17)
 
 
