@@ -17,6 +17,7 @@ from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
 from vl_tasks.settings.multilingual import MultilingualConfig
 from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig, PythiaConfig
+from vl_tasks.text.ptb import CaptionTokenizer
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
@@ -307,7 +308,7 @@ class CaptionConfig(RunConfig):
     """Beam width of the final evaluation; evaluations during training decode greedily."""
     max_length: int = 20
     """Maximum number of words of a generated caption."""
-    tokenizer: Literal["auto", "java", "python"] = "auto"
+    tokenizer: CaptionTokenizer = "auto"
     """Tokenizer of the final scores: java (the official one), python (without Java and METEOR), or
     auto (java if it is installed)."""
 
