@@ -1,14 +1,12 @@
 """Generation of the house tasks: images, then the files of all tasks."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from storage.locks import sole_maker, sole_writer
 from storage.processes import run_jobs
 from storage.progress import progress_bar
 from training.interruption import interruption_message
+from vl_tasks.house_tasks.captions import write_captions
 from vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
@@ -25,13 +24,15 @@ from vl_tasks.house_tasks.files import (
     write_house_hypotheses,
     write_house_questions,
 )
+from vl_tasks.house_tasks.gqa_choices import AnswerChoices
+from vl_tasks.house_tasks.gqa_files import gqa_records, write_gqa
+from vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions
+from vl_tasks.house_tasks.hypotheses import generate_hypotheses
+from vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
+from vl_tasks.house_tasks.language_files import write_language
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
 from vl_tasks.house_tasks.pairs import write_pairs
-
-if TYPE_CHECKING:
-    from vl_tasks.house_tasks.gqa_choices import AnswerChoices
-    from vl_tasks.house_tasks.gqa_questions import Scene
-    from vl_tasks.house_tasks.images import HouseImage, ImagePlan
+from vl_tasks.house_tasks.questions import generate_questions
 
 SPLITS = ("train", "val_seen", "val_unseen")
 _FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
@@ -86,9 +87,6 @@ def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None
 
 
 def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
-    from vl_tasks.house_tasks.gqa_choices import AnswerChoices
-    from vl_tasks.house_tasks.gqa_questions import Scene
-
     images = _render_all(files, config, workers)
     captions: dict[int, list[str]] = {}
     scenes = {split: [Scene(image) for image in images[split]] for split in SPLITS}
@@ -117,10 +115,6 @@ def _write_split(
     Returns:
         Counts and blind accuracies of the split for the summary, and the questions.
     """
-    from vl_tasks.house_tasks.captions import write_captions
-    from vl_tasks.house_tasks.hypotheses import generate_hypotheses
-    from vl_tasks.house_tasks.questions import generate_questions
-
     count = len(images)
     question_rng, hypothesis_rng, caption_rng = (_words_rng(config, split, k) for k in range(3))
     questions, answer_chance = generate_questions(
@@ -155,8 +149,6 @@ def _write_languages(
     files: HouseTaskFiles, split: str, contents: tuple[Any, Any, Any], config: HouseTasksConfig
 ) -> None:
     """Write questions and pairs in all languages besides English."""
-    from vl_tasks.house_tasks.language_files import write_language
-
     questions, records, images = contents
     for language in (one for one in config.languages if one != ENGLISH):
         rng = _words_rng(config, split, _LANGUAGES_FROM + LANGUAGES.index(language))
@@ -177,9 +169,6 @@ def _write_gqa_split(
     Returns:
         Counts and blind accuracy of the split for the summary, and the balanced questions.
     """
-    from vl_tasks.house_tasks.gqa_files import gqa_records, write_gqa
-    from vl_tasks.house_tasks.gqa_questions import generate_gqa_questions
-
     rng = _words_rng(config, split, 3)
     count = round(config.gqa_questions * len(scenes))
     balanced, chance = generate_gqa_questions(scenes, count, rng)
@@ -240,8 +229,6 @@ def _rendered(
 
 
 def _render(files: HouseTaskFiles, plan: ImagePlan) -> list[HouseImage]:
-    from vl_tasks.house_tasks.images import render_images
-
     return render_images(plan, files.images(plan.split))
 
 
@@ -252,7 +239,6 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
         UserError: The number of images is below one, or the number of houses is out of range.
     """
     from envs.houses.building.sets import HOUSE_SETS
-    from vl_tasks.house_tasks.images import ImagePlan
 
     scans = _scans(split, config.houses, HOUSE_SETS[config.set].scans)
     count = int(getattr(config, split))
