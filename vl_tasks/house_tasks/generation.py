@@ -128,7 +128,10 @@ def _write_split(
     new_captions = {image.image_id: write_captions(image, caption_rng) for image in images}
     captions |= new_captions
     records = write_house_questions(files, split, questions)
-    _write_languages(files, split, (questions, records, images), config)
+    meanings = list(zip((question for question, _ in questions), records, strict=True))
+    for language in (one for one in config.languages if one != ENGLISH):
+        rng = _words_rng(config, split, _LANGUAGES_FROM + LANGUAGES.index(language))
+        write_language(files, split, language, meanings, images, rng)
     write_house_hypotheses(files, split, hypotheses, new_captions)
     summary = {
         "scans": sorted({image.scan for image in images}),
@@ -143,18 +146,6 @@ def _write_split(
     for question, text in questions:
         labelled[question.image.image_id].append((text, {question.answer: 1.0}))
     return summary, labelled
-
-
-def _write_languages(
-    files: HouseTaskFiles, split: str, contents: tuple[Any, Any, Any], config: HouseTasksConfig
-) -> None:
-    """Write questions and pairs in all languages besides English."""
-    questions, records, images = contents
-    for language in (one for one in config.languages if one != ENGLISH):
-        rng = _words_rng(config, split, _LANGUAGES_FROM + LANGUAGES.index(language))
-        meanings = [question for question, _ in questions]
-        pairs = list(zip(meanings, records, strict=True))
-        write_language(files, split, language, pairs, images, rng)
 
 
 def _write_gqa_split(
