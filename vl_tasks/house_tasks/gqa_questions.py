@@ -15,7 +15,6 @@ from operator import attrgetter
 
 import numpy as np
 
-from storage.errors import UserError
 from vl_tasks.house_tasks.balance import choose_balanced
 from vl_tasks.house_tasks.images import HouseImage
 from vl_tasks.house_tasks.questions import HouseQuestion, image_facts
@@ -91,11 +90,11 @@ class Scene:
         """Return a question with its answer.
 
         Raises:
-            UserError: The image does not determine the answer.
+            ValueError: The image does not determine the answer.
         """
         answer = self.answer(kind, subject)
         if answer is None:
-            raise UserError(f"image {self.image.image_id} does not answer {kind} {subject}")
+            raise ValueError(f"image {self.image.image_id} does not answer {kind} {subject}")
         return HouseQuestion(kind, subject, answer, self.image)
 
     def subjects(self, kind: str) -> list[Subject]:

@@ -4,24 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from storage.errors import UserError
-
 
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention.
 
     Args:
         width: Width C of queries, contexts and outputs.
-        heads: Number of heads; must divide the width.
+        heads: Number of heads, a divisor of the width; settings check it (`check_heads`).
         dropout: Dropout rate of the attention weights.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        if width % heads:
-            raise UserError(
-                f"width {width} is not divisible by {heads} heads; set another number of heads"
-            )
         self.heads, self.dropout = heads, dropout
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
