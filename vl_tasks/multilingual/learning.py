@@ -1,6 +1,7 @@
 """Train a model that answers questions in several languages, and evaluate it in each."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,7 +52,7 @@ class MultilingualLearner(VqaLearner):
                 "of --languages; omit --evaluation-languages, or name a validation split"
             )
         super().__init__(config)
-        classes = [self.answers.classes.get(self._label(one), 0) for one in self.learnt]
+        classes = [self.answers.classes.get(_label(one), 0) for one in self.learnt]
         self._classes = torch.tensor(classes)
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
@@ -78,7 +79,7 @@ class MultilingualLearner(VqaLearner):
     def final_scores(self, split: str) -> Iterator[FinalScores]:
         """Yield the scores of a split."""
         scores, answers = self._scores(self.splits[split])
-        results, text = scores.as_json(), f"{split}: {scores.text}"
+        results, text = asdict(scores), f"{split}: {scores.text}"
         if self.config.faithful:
             questions = cast(Sequence[LanguageQuestion], self.splits[split])
             results["top_1"] = 100 * self._top_1(questions, answers)
@@ -106,20 +107,10 @@ class MultilingualLearner(VqaLearner):
         self, questions: Sequence[LanguageQuestion], answers: dict[str, dict[int, str]]
     ) -> float:
         """Return the accuracy 0..1 of the published code, where unknown answers are a class."""
-        labels = [self._label(one) for one in questions]
-        return float(
-            np.mean(
-                [
-                    answers[one.language][one.question_id]
-                    == (label if label in self.answers.classes else UNKNOWN)
-                    for one, label in zip(questions, labels, strict=True)
-                ]
-            )
-        )
-
-    def _label(self, question: Question) -> str:
-        """Return the most frequent answer, not normalised, as the published code looks it up."""
-        return question.majority_answer or question.answers[0]
+        labels = [_label(one) for one in questions]
+        expected = [label if label in self.answers.classes else UNKNOWN for label in labels]
+        given = [answers[one.language][one.question_id] for one in questions]
+        return float(np.mean(np.array(given) == np.array(expected)))
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         config = self.config
@@ -189,6 +180,11 @@ class MultilingualLearner(VqaLearner):
         if not config.faithful or UNKNOWN in known.classes:
             return known
         return AnswerVocabulary([UNKNOWN, *known.answers])
+
+
+def _label(question: Question) -> str:
+    """Return the most frequent answer, not normalised, as the published code looks it up."""
+    return question.majority_answer or question.answers[0]
 
 
 def train_multilingual(config: VqaConfig) -> None:
