@@ -67,7 +67,11 @@ class FineTuningLearner:
         self.clipped = [self.network]
         trunk = self._model.network.trunk
         self.optimiser = JointOptimiser(
-            self.network, trunk, config.optimiser, config.clip_vil_p.trunk_optimiser
+            self.network,
+            trunk,
+            config.optimiser,
+            config.clip_vil_p.trunk_optimiser,
+            config.clip_vil_p.precision,
         )
         ranks = distributed.world_size()
         self._order = GroupedOrder(
@@ -90,21 +94,17 @@ class FineTuningLearner:
             self._batches = self._model.endless(self._sentences, self._order, first)
         self._next = iteration + 1
         self.optimiser.set_trunk_rate(iteration)
-        scale = self.optimiser.scale.factor if settings.precision == "fp16" else 1.0
         total = 0.0
         for _ in range(settings.accumulate - 1):
             with distributed.unsynchronised(self._wrapped):
-                total += self._add_gradient(scale)
-        total += self._add_gradient(scale)
+                total += self._add_gradient()
+        total += self._add_gradient()
         mean = distributed.total(total, torch.device(self._config.device))
-        figures = {
+        return {
             "loss": mean / distributed.world_size(),
             "trunk_learning_rate": self.optimiser.trunk_rate,
+            **self.optimiser.unscale(),
         }
-        if settings.precision == "fp16":
-            finite = self.optimiser.scale.unscale(self.network)
-            figures |= {"loss_scale": scale, "skipped": float(not finite)}
-        return figures
 
     def evaluate(self) -> dict[str, Summary]:
         """Return the metrics of the split `select_by`."""
@@ -119,12 +119,12 @@ class FineTuningLearner:
         metadata = {**self.metadata, "iteration": str(iteration)}
         save_model(run, self._model.network, metadata)
 
-    def _add_gradient(self, scale: float) -> float:
+    def _add_gradient(self) -> float:
         """Add the gradient of the next batch; return its loss, divided by the batches."""
         batch = next(self._batches)
         logits = self._model.compute(batch, self._wrapped)
         loss = self._task.loss_of(logits, batch[0]) / self._config.clip_vil_p.accumulate
-        (loss * scale).backward()
+        (loss * self.optimiser.loss_scale).backward()
         return loss.item()
 
 
