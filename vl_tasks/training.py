@@ -159,7 +159,7 @@ def train_task(
     trainer.train()
     load_model(trainer.run, cast(Network, task.network), task.metadata)
     results: dict[str, Any] = {}
-    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+    for split in config.evaluated_splits:
         for name, scores, text in task.final_scores(split):
             results[name] = scores
             show(text)
@@ -174,7 +174,7 @@ def train_task(
 
 def warn_of_training_data(config: QuestionConfig) -> None:
     """Warn of evaluation splits that are also training splits."""
-    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+    for split in config.evaluated_splits:
         if split in config.train_splits:
             _LOG.warning(
                 "%s is one of --train-splits: its accuracy is measured on training data", split

@@ -62,6 +62,21 @@ def test_held_out_images_are_not_used_for_training(learner, config, picture, bli
     assert sorted(map(repr, [*held_out, *learnt])) == sorted(map(repr, whole.learnt))
 
 
+@pytest.mark.parametrize(
+    ("learner", "config"), [(VqaLearner, vqa), (EntailmentLearner, entailment)]
+)
+def test_splits_are_in_the_order_of_the_settings(learner, config, shapes, blind, tmp_path):
+    """Images are encoded in this order, and an interrupted run continues in the same files."""
+    for path in shapes.glob("*_train*.json*"):
+        shutil.copy(path, tmp_path)
+    names = list("fbdeac")
+    for path in shapes.glob("*_val*.json*"):
+        for name in names:
+            shutil.copy(path, tmp_path / path.name.replace("val", name))
+    changes = {"data": str(tmp_path), "select_by": "f", "evaluation_splits": tuple(names)}
+    assert list(learner(config({**blind, **changes})).splits) == names
+
+
 def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path):
     for split in ("train", "val"):
         shutil.copy(shapes / f"snli_ve_{split}.jsonl", tmp_path)

@@ -56,8 +56,7 @@ class CaptionLearner:
         path = _captions_file(folder)
         self.learnt = read_captions(path, "train")
         self.records = len(self.learnt)
-        names = sorted({config.select_by, *config.evaluation_splits})
-        self.splits = {split: read_captions(path, split) for split in names}
+        self.splits = {split: read_captions(path, split) for split in config.evaluated_splits}
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = read_captions(path, config.submit, secret=True)
         self.words = self._vocabulary(path)

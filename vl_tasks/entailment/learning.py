@@ -49,8 +49,9 @@ class EntailmentLearner:
             self.splits[HELD_OUT], learnt = parted(learnt, lambda one: one.image)
         self.learnt = learnt
         self.records = len(learnt)
-        for split in {config.select_by, *config.evaluation_splits} - {HELD_OUT}:
-            self.splits[split] = self._read(split)
+        for split in config.evaluated_splits:
+            if split != HELD_OUT:
+                self.splits[split] = self._read(split)
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.inputs: Inputs = self._inputs()

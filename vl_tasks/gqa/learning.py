@@ -57,7 +57,7 @@ class GqaLearner:
         self.splits: dict[str, GqaSplit] = {}
         warn_of_training_data(config)
         learnt = self._read_training()
-        for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+        for split in config.evaluated_splits:
             if split != HELD_OUT:
                 self.splits[split] = read_scored_split(self.folder, split, config.consistency)
         self._submitted: list[ImageQuestion] = []

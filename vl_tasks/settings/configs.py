@@ -130,6 +130,11 @@ class RunConfig(ABC):
         check_held_out(self.select_by, (*self.evaluation_splits, self.submit))
 
     @property
+    def evaluated_splits(self) -> tuple[str, ...]:
+        """The split `select_by`, then the other evaluated splits."""
+        return tuple(dict.fromkeys((self.select_by, *self.evaluation_splits)))
+
+    @property
     def run_name(self) -> str:
         """Default name of the run's folder below runs/."""
         data = Path(self.data).name
