@@ -50,7 +50,7 @@ def test_held_out_images_are_not_used_for_training(learner, config, picture, bli
     def is_held_out(image):  # a twentieth of so few may be none
         return zlib.crc32(str(image).encode()) % 5 == 0
 
-    monkeypatch.setattr("vl_tasks.records.is_held_out", is_held_out)
+    monkeypatch.setattr("vl_tasks.subsets.is_held_out", is_held_out)
     whole = learner(config(blind))
     reduced = learner(config({**blind, "select_by": "held-out"}))
     held_out, learnt = reduced.splits["held-out"], reduced.learnt

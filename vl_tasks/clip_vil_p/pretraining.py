@@ -37,8 +37,8 @@ from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
 from vl_tasks.clip_vil_p.splits import Splits
-from vl_tasks.records import evenly_spaced
 from vl_tasks.settings.pretraining import PretrainConfig
+from vl_tasks.subsets import evenly_spaced
 from vl_tasks.training import prepare, show
 
 _NOISE = 43

@@ -11,9 +11,9 @@ from vl_tasks.clip_vil_p.data.framing import Framing, framing_of
 from vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex
 from vl_tasks.data_folders import data_folder, image_folder
-from vl_tasks.records import evenly_spaced, is_held_out
 from vl_tasks.settings.configs import HELD_OUT
 from vl_tasks.settings.pretraining import PretrainConfig
+from vl_tasks.subsets import evenly_spaced, is_held_out
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from vl_tasks.entailment.networks import Fused, Towers
 from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.sources import GridSource, fit_scale, open_source
-from vl_tasks.records import in_batches
 from vl_tasks.settings.configs import EntailmentConfig
+from vl_tasks.subsets import in_batches
 from vl_tasks.text.sentences import Sentences, initialise_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 

@@ -24,8 +24,8 @@ from vl_tasks.data.pairs import (
 )
 from vl_tasks.data_folders import data_folder, image_folder, split_file
 from vl_tasks.entailment.inputs import FineTuningInputs, FusedInputs, Inputs, TowerInputs
-from vl_tasks.records import parted
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
+from vl_tasks.subsets import parted
 from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, train_task
 

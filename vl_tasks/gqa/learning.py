@@ -21,9 +21,9 @@ from vl_tasks.gqa.splits import GqaSplit, read_scored_split, read_split, read_su
 from vl_tasks.gqa.submissions import write_gqa_predictions
 from vl_tasks.grids.regions import RegionSource, find_named_regions
 from vl_tasks.grids.sources import open_source
-from vl_tasks.records import parted
 from vl_tasks.settings.configs import HELD_OUT, Reduction
 from vl_tasks.settings.gqa import GqaConfig
+from vl_tasks.subsets import parted
 from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.answers import AnswerVocabulary

@@ -24,8 +24,8 @@ from vl_tasks.multilingual.questions import (
 )
 from vl_tasks.multilingual.scores import MultilingualScores, score_languages
 from vl_tasks.multilingual.tsv_files import read_tsv
-from vl_tasks.records import evenly_spaced
 from vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from vl_tasks.subsets import evenly_spaced
 from vl_tasks.training import FinalScores
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FineTuningInputs

@@ -13,8 +13,8 @@ from vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork
 from vl_tasks.clip_vil_p.optimisers import autocast
 from vl_tasks.data.questions import Question
 from vl_tasks.networks.joint import JointVectors
-from vl_tasks.records import in_batches
 from vl_tasks.reliability.selector import SCORES
+from vl_tasks.subsets import in_batches
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
 
 Named = dict[str, Tensor]

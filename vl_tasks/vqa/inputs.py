@@ -14,8 +14,8 @@ from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
 from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
-from vl_tasks.records import in_batches
 from vl_tasks.settings.configs import QuestionConfig
+from vl_tasks.subsets import in_batches
 from vl_tasks.text.sentences import Sentences, initialise_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.vqa.answers import AnswerVocabulary

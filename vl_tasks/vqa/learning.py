@@ -18,9 +18,9 @@ from vl_tasks.data.questions import Question, question_images, read_questions, w
 from vl_tasks.data_folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import open_source
-from vl_tasks.records import parted
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
+from vl_tasks.subsets import parted
 from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions

@@ -1,4 +1,4 @@
-"""Selections of records: batches, evenly spaced ones, and the split "held-out"."""
+"""Subsets of records: batches, evenly spaced ones, and the split "held-out"."""
 
 import zlib
 from collections.abc import Callable, Sequence
