@@ -103,7 +103,7 @@ class TimmTower:
         if len(self._resized) == _KEPT_SIZES:
             self._resized.pop(next(iter(self._resized)))
         self._resized[size] = resized
-        return self._resized[size]
+        return resized
 
     def _refuse(self, mask: torch.Tensor | None) -> None:
         if mask is not None:
