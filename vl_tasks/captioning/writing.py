@@ -61,20 +61,3 @@ class LoadedCaptioner:
         network = CaptionNetwork(self._config, source.channels, len(self._words))
         load_model(self._run, network, dict(source.metadata))
         return network.to(self._device).eval()
-
-
-def caption_pictures(
-    run: Path, images: Sequence[Path], beams: int | None = None, device: str = "cpu"
-) -> list[str]:
-    """Generate one caption per image.
-
-    Args:
-        run: Folder of the run.
-        images: Image files.
-        beams: Beam width; default: the run's setting.
-        device: Device of the model.
-
-    Raises:
-        FileNotFoundError, UserError: As for `LoadedCaptioner` and its `captions`.
-    """
-    return LoadedCaptioner(run, beams, device).captions(images)
