@@ -67,6 +67,7 @@ class RunConfig(ABC):
     """Settings that all trainings share."""
 
     COMMAND: ClassVar[str]
+    """Command that trains such runs."""
 
     data: str = "house"
     """Training data: "house" (the built-in houses), "easy-vqa" (questions only), or a folder with
@@ -218,7 +219,6 @@ class VqaConfig(QuestionConfig):
     """Settings of a visual question answering training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-vqa"
-    """Command that trains such runs."""
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
     openvqa's layer normalisation, multilingual learns one answer per question and, without
@@ -241,8 +241,7 @@ class VqaConfig(QuestionConfig):
     @property
     def asked_languages(self) -> tuple[str, ...]:
         """Languages of the evaluation."""
-        chosen = self.evaluation_languages
-        return self.languages if chosen is None else chosen
+        return self.evaluation_languages or self.languages
 
     @property
     def task(self) -> str:
@@ -255,7 +254,6 @@ class EntailmentConfig(FineTunableConfig):
     """Settings of a visual entailment training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-snli-ve"
-    """Command that trains such runs."""
     model: Literal["fused", "two-tower", "clip-vil-p"] = "fused"
     """Architecture: fused (MCAN over words and grid cells), two-tower (a small network over the
     CLIP embeddings of image and sentence), or clip-vil-p (see --start-from)."""
@@ -291,7 +289,6 @@ class CaptionConfig(RunConfig):
     """
 
     COMMAND: ClassVar[str] = "clipnav train-captioner"
-    """Command that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
     phase: Literal["xe", "scst"] = "xe"
