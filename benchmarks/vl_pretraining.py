@@ -181,8 +181,9 @@ def _our_step(sizes: Sizes, batch: Batch, precision: Any):
     network = our_network(sizes).train()
     network.to(memory_format=network.trunk.tower.layout)  # pyright: ignore
     preset = PRETRAIN_PRESETS["rn50-stage-2"]
-    optimiser = JointOptimiser(network, network.trunk, preset.optimiser, preset.trunk_optimiser)
     kind: Precision = precision
+    optimisers = preset.optimiser, preset.trunk_optimiser
+    optimiser = JointOptimiser(network, network.trunk, *optimisers, kind)
 
     def step() -> None:
         optimiser.zero_grad()

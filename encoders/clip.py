@@ -18,6 +18,7 @@ from encoders.precision import (
 from encoders.preparation import Fit, Images, Preparation, PreparedBatch
 from encoders.towers.tower import Tower, image_tower
 from encoders.weights.loading import load_model, weights_sha256
+from encoders.weights.model_config import height_width
 from storage.errors import UserError
 
 _SENTENCES = 64
@@ -76,7 +77,7 @@ class ClipEncoder:
         self.model = model.eval()
         visual = self.model.visual
         size = visual.image_size
-        self.image_size: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
+        self.image_size: tuple[int, int] = height_width(size)
         # Fields that the model does not set keep open_clip's defaults, such as OpenAI's mean.
         config = PreprocessCfg(**{**getattr(visual, "preprocess_cfg", {}), "size": size})
         self.preprocessing: dict[str, Any] = vars(config)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from encoders.clip import ClipEncoder
 from encoders.precision import matmul_precision
 from encoders.preparation import Fit, PreparedBatch
+from encoders.towers.attention import allowed_keys
 from encoders.towers.vit_tower import ViTTower, run_block
 from storage.errors import UserError
 
@@ -65,7 +66,8 @@ def explain(
         fit: As in `ClipEncoder.pooled`.
 
     Raises:
-        UserError: The tower does not expose its attention probabilities.
+        UserError: The tower does not expose its attention probabilities, or does not support
+            masked padding.
     """
     (batch,) = encoder.preparation.batches([image], size, fit)
     pixels, mask, real = encoder.prepared(batch, fit)
@@ -105,12 +107,7 @@ def _grad_cam(
     with torch.no_grad():
         features = tower.features(pixels)
     features.requires_grad_()
-    if of == "grid":
-        value = score(tower.arrange(features, pixels))
-    elif mask is None:
-        value = score(tower.pool(features))
-    else:
-        value = score(tower.pool(features, mask))
+    value = score(tower.arrange(features, pixels) if of == "grid" else tower.pool(features, mask))
     (gradient,) = torch.autograd.grad(value, features)
     grid, gradient = (tower.arrange(x.detach(), pixels)[0] for x in (features, gradient))
     channel_weights = gradient.mean((0, 1))
@@ -127,7 +124,7 @@ def _relevance(
             "explanations of a tower with an attentional pooler (CoCa) are not supported; use a "
             "plain ViT, or a ResNet"
         )
-    allowed = None if mask is None else F.pad(mask.flatten(1), (1, 0), value=True)[:, None, None]
+    allowed = None if mask is None else allowed_keys(mask)
     maps: list[torch.Tensor] = []
 
     def recorded(attention: nn.MultiheadAttention, tokens: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,7 @@
-"""Training loop that all vision-and-language tasks share, and splits and batches of records."""
+"""Training loop that all vision-and-language tasks share."""
 
 import logging
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from storage.errors import UserError
 from training import distributed
 from training.batches import ShuffledBatchOrder
 from training.checkpoints import Network, load_model, save_model
@@ -26,7 +24,6 @@ from vl_tasks.settings.protocols import TorchSettings
 _NOISE = 17
 _LOG = logging.getLogger(__name__)
 
-Record = TypeVar("Record")
 Config = TypeVar("Config", bound=RunConfig)
 
 
@@ -162,7 +159,7 @@ def train_task(
     trainer.train()
     load_model(trainer.run, cast(Network, task.network), task.metadata)
     results: dict[str, Any] = {}
-    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+    for split in config.evaluated_splits:
         for name, scores, text in task.final_scores(split):
             results[name] = scores
             show(text)
@@ -177,7 +174,7 @@ def train_task(
 
 def warn_of_training_data(config: QuestionConfig) -> None:
     """Warn of evaluation splits that are also training splits."""
-    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+    for split in config.evaluated_splits:
         if split in config.train_splits:
             _LOG.warning(
                 "%s is one of --train-splits: its accuracy is measured on training data", split
@@ -200,41 +197,3 @@ def prepare(config: TorchSettings) -> None:
     # instructions; with them, factors of matrix products are rounded to bf16.
     precision = "medium" if config.device == "cpu" else "high"
     set_up_torch(config.device, config.threads, precision, config.seed)
-
-
-def in_batches(count: int, size: int) -> Sequence[np.ndarray]:
-    """Split the indices 0..count - 1 into batches of `size`."""
-    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def is_held_out(image_id: int | str) -> bool:
-    """Whether an image is one of the twentieth that the split "held-out" reserves."""
-    return zlib.crc32(str(image_id).encode()) % 20 == 0
-
-
-def parted(
-    records: Sequence[Record], picture: Callable[[Record], int | str]
-) -> tuple[list[Record], list[Record]]:
-    """Split records by image into a held-out split and a training split.
-
-    The held-out split has at least one image.
-
-    Args:
-        records: Records to split.
-        picture: Function from a record to its image id.
-
-    Raises:
-        UserError: All records belong to one image.
-    """
-    ids = {picture(record) for record in records}
-    if len(ids) < 2:
-        raise UserError(
-            "--select-by held-out: all training records belong to one image; add further images"
-        )
-    held = {image_id for image_id in ids if is_held_out(image_id)}
-    if not held or held == ids:
-        held = {min(ids, key=lambda image_id: zlib.crc32(str(image_id).encode()))}
-    return (
-        [record for record in records if picture(record) in held],
-        [record for record in records if picture(record) not in held],
-    )

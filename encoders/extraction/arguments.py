@@ -4,7 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from storage.errors import UserError
 from training.settings import check_counts, check_effects
+
+SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
+# Set of houses of each world that is rendered from the built-in houses.
+HOUSE_SETS_OF_WORLDS = {"houses": "mini", "houses-standard": "standard"}
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class ExtractArguments:
     output_dir: Path | None = None
     """Folder of the feature stores, which are named after their encoders; required for several
     encoders."""
-    world: Literal["houses", "houses-standard", "matterport", "habitat"] = "houses"
+    world: SourceWorld = "houses"
     """Source of the images: the built-in houses, or the large set of them; Matterport3D's
     skyboxes; or 3D models rendered by habitat-sim, by default those of the built-in houses."""
     data_dir: Path | None = None
@@ -72,12 +77,14 @@ class ExtractArguments:
         check_counts(self, ("workers",))
         # Views repeat a column at both sides of the panorama.
         check_counts(self, ("panorama_width",), least=2)
+        if self.engine == "ray" and len(self.encoder) > 1:
+            raise UserError("--engine ray supports one encoder only; run the command for each")
         check_effects(self, self._idle())
 
     def _idle(self) -> dict[str, str]:
         """Return the settings without effect, with the reasons."""
         names = ["gpu_device_id"] if self.world != "habitat" else []
-        if self.world in ("houses", "houses-standard"):
+        if self.world in HOUSE_SETS_OF_WORLDS:
             names += ["data_dir", "scan_dir"]
         else:
             names += ["panorama_width"]

@@ -116,13 +116,7 @@ def extract_with_ray(
     viewpoints: Viewpoints,
     encoders: Mapping[Path, ClipEncoder],
 ) -> None:
-    """Encode viewpoints with one encoder on a Ray cluster.
-
-    Raises:
-        UserError: There are several encoders.
-    """
-    if len(arguments.encoder) > 1:
-        raise UserError("--engine ray supports one encoder only; run the command for each")
+    """Encode viewpoints with one encoder on a Ray cluster."""
     ((path, encoder),) = encoders.items()
     # Workers may have other CPUs: they use the precision that "auto" selected here, which the store
     # records.

@@ -9,19 +9,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
+from encoders.extraction.arguments import HOUSE_SETS_OF_WORLDS, SourceWorld
 from envs.panoramas.skyboxes import DamagedSkyboxError
 from envs.panoramas.view_geometry import VFOV, Geometry, cut_views, geometry_metadata
 from storage.errors import UserError
 from storage.processes import WorkerPool
 
 _LOG = logging.getLogger(__name__)
-
-SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
-_RENDERED = ("houses", "houses-standard")
 
 # Returns the views of (scan, viewpoint) for a size (height, width) and a vertical field of view.
 _WorldCutter = Callable[[str, str, tuple[int, int], float], np.ndarray]
@@ -96,7 +93,7 @@ class ViewSource:
     def metadata(self) -> dict[str, object]:
         """Metadata of the images, as recorded in a feature store."""
         metadata: dict[str, object] = {"world": self.world, "vfov_degrees": round(np.degrees(VFOV))}
-        if self.world in _RENDERED:
+        if self.world in HOUSE_SETS_OF_WORLDS:
             metadata["panorama_width"] = self.width
         if self.world == "matterport":
             metadata["skybox_faces"] = f"{'full' if self.full_faces else 'downsized'} preferred"
@@ -106,11 +103,8 @@ class ViewSource:
 # One entry is enough: each process or thread pool serves one source.
 @lru_cache(maxsize=1)
 def _cutter(source: ViewSource) -> _WorldCutter:
-    if source.world in _RENDERED:
+    if source.world in HOUSE_SETS_OF_WORLDS:
         return _house_cutter(source)
-    if source.world not in get_args(SourceWorld):
-        worlds = ", ".join(get_args(SourceWorld))
-        raise UserError(f"world {source.world!r} is unknown; use one of {worlds}")
     if source.scan_dir is None:
         raise UserError(f"world '{source.world}' requires the folder of its scans; give scan_dir")
     if source.world == "habitat":

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from encoders.extraction.arguments import ExtractArguments
+from encoders.extraction.arguments import ExtractArguments, SourceWorld
 from encoders.extraction.encoding import StoreToFill, fill_stores
-from encoders.extraction.view_sources import SourceWorld, ViewSource
+from encoders.extraction.view_sources import ViewSource
 from encoders.extraction.world_views import Viewpoints, load_views, view_source
 from envs.arguments import check_choice, picture_size
 from storage.errors import UserError

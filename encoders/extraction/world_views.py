@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from encoders.extraction.arguments import ExtractArguments
+from encoders.extraction.arguments import HOUSE_SETS_OF_WORLDS, ExtractArguments
 from encoders.extraction.prefetch import prefetched
 from encoders.extraction.view_sources import ViewSource
 from storage.errors import UserError
@@ -61,10 +61,10 @@ def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
     from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import expand_scans
 
-    house_sets = {"houses": "mini", "houses-standard": "standard"}
-    if arguments.data_dir is not None or arguments.world not in house_sets:
+    house_set = HOUSE_SETS_OF_WORLDS.get(arguments.world)
+    if arguments.data_dir is not None or house_set is None:
         return arguments.scans
-    return expand_scans(arguments.scans, HOUSE_SETS[house_sets[arguments.world]])
+    return expand_scans(arguments.scans, HOUSE_SETS[house_set])
 
 
 def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
@@ -75,7 +75,7 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
         ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
         FileNotFoundError: The named Python does not exist.
     """
-    if arguments.scan_dir is not None or arguments.world in ("houses", "houses-standard"):
+    if arguments.scan_dir is not None or arguments.world in HOUSE_SETS_OF_WORLDS:
         return arguments.scan_dir
     if arguments.world == "matterport" and arguments.data_dir is not None:
         return arguments.data_dir / "matterport" / "v1" / "scans"

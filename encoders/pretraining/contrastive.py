@@ -149,14 +149,14 @@ def export_local_dir(
     Returns:
         Size of the weight file in bytes.
     """
-    tensors = {}
-    for name, tensor in model.state_dict().items():
-        half = tensor.half() if tensor.is_floating_point() else tensor
-        tensors[name] = half.clone()
+    tensors = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in model.state_dict().items()
+    }
     if words is not None:
         embedding = tensors["token_embedding.weight"]
-        unknown = torch.ones(len(embedding), dtype=torch.bool)
-        unknown[list(words)] = False
-        embedding[unknown] = 0
+        known = torch.zeros(len(embedding), 1, dtype=torch.bool)
+        known[list(words)] = True
+        tensors["token_embedding.weight"] = embedding.where(known, 0)
     write_local_dir(folder, tensors, model_config, preprocess_config)
     return (Path(folder) / WEIGHTS_FILE).stat().st_size

@@ -1,16 +1,10 @@
 """Training views with labels for a fraction of them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 
 from encoders.pretraining.view_sampler import VIEW_TAG, ViewSampler, tint
-
-if TYPE_CHECKING:
-    from envs.houses.views.view_facts import ViewFacts
+from envs.houses.views.view_facts import ViewFacts
 
 _ORDER, _AUGMENTATION = 1, 2
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -34,7 +35,6 @@ class PretrainingLearner:
         objective: An `nn.Module` that implements `Objective`; trained in place.
         batch: Function that returns the batch of an iteration (from 0).
         config: Settings of the optimiser.
-        metadata: Metadata of the saved weights.
     """
 
     selection = None
@@ -44,12 +44,11 @@ class PretrainingLearner:
         objective: Any,
         batch: Callable[[int], Any],
         config: OptimiserConfig,
-        metadata: dict[str, str] | None = None,
     ) -> None:
         self._objective: Objective = objective
         self._batch = batch
         self.network: nn.Module = objective.to(memory_format=torch.channels_last)
-        self.metadata = metadata or {}
+        self.metadata: dict[str, str] = {}
         self.clipped = [self.network]
         # Not fused, so that the weights are those that earlier versions computed.
         self.optimiser = make_group_optimiser(weight_groups(self.network), config, fused=False)
@@ -70,8 +69,12 @@ class PretrainingLearner:
 
     def save_model(self, run: Path, iteration: int) -> None:
         """Write the weights of the objective."""
-        metadata = {**self.metadata, "iteration": str(iteration)}
-        save_model(run, cast(Network, self._objective), metadata)
+        save_model(run, self._objective, {"iteration": str(iteration)})
+
+
+def as_images(views: np.ndarray) -> torch.Tensor:
+    """Convert views (B, H, W, 3) uint8 to images (B, 3, H, W) float32 in 0..1."""
+    return torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
 
 
 def image_features(visual: Any, images: torch.Tensor, half: bool = False) -> torch.Tensor:

@@ -13,9 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.pretraining.learner import image_features
-
-NO_LABEL = -1
+from encoders.pretraining.learner import as_images, image_features
+from encoders.pretraining.supervised import NO_LABEL
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ class SingleLabel(nn.Module):
     @torch.inference_mode()
     def classify(self, views: np.ndarray) -> tuple[np.ndarray]:
         """Return logits (B, T) for views (B, H, W, 3) uint8 RGB of the input size."""
-        return (self(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255).numpy(),)
+        return (self(as_images(views)).numpy(),)
 
     def loss(self, batch: SingleLabelBatch) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the cross-entropy of labelled views, averaged over all views, and the accuracy."""

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.pretraining.learner import image_features
+from encoders.pretraining.learner import as_images, image_features
 
-NO_ROOM = -1
+NO_LABEL = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class LabelledBatch:
 
     Attributes:
         images: (B, 3, H, W) float32 RGB in 0..1.
-        room: (B,) int64, `NO_ROOM` where no room type dominates.
+        room: (B,) int64, `NO_LABEL` where no room type dominates.
         shown: (B, T) bool, True for categories that are visible.
         judged: (B, T) bool, True where `shown` is certain; all others are excluded from the loss.
     """
@@ -66,15 +66,14 @@ class Supervised(nn.Module):
     @torch.inference_mode()
     def classify(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return logits (B, R) and (B, T) for views (B, H, W, 3) uint8 RGB of the input size."""
-        images = torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
-        rooms, things = self(images)
+        rooms, things = self(as_images(views))
         return rooms.numpy(), things.numpy()
 
     def loss(self, batch: LabelledBatch) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the sum of `labels_loss`, its two parts and the accuracy on labelled rooms."""
         rooms, things = self(batch.images)
         room_loss, thing_loss = labels_loss(rooms, things, batch)
-        labelled = batch.room != NO_ROOM
+        labelled = batch.room != NO_LABEL
         accuracy = (rooms.argmax(1) == batch.room).sum() / labelled.sum().clamp(min=1)
         return room_loss + thing_loss, {
             "room_loss": room_loss.item(),
@@ -108,6 +107,6 @@ def labels_loss(
         Two scalars, for rooms and for objects; 0 for a part without labels.
     """
     count = len(batch.images)
-    room_loss = F.cross_entropy(rooms, batch.room, ignore_index=NO_ROOM, reduction="sum")
+    room_loss = F.cross_entropy(rooms, batch.room, ignore_index=NO_LABEL, reduction="sum")
     pairs = F.binary_cross_entropy_with_logits(things, batch.shown.float(), reduction="none")
     return room_loss / count, (pairs * batch.judged).sum() / count

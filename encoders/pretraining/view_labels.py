@@ -1,22 +1,17 @@
 """Labels of views instead of captions: room type, visible object categories, largest object."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+import torch
 
-from encoders.pretraining.zero_shot import average_precision, enough_to_judge
+from encoders.pretraining.single_label import SingleLabelBatch
+from encoders.pretraining.supervised import NO_LABEL, LabelledBatch
+from encoders.pretraining.zero_shot import average_precision, enough_to_judge, mean_or_nan
+from envs.houses.rendering.training_panoramas import HousePictures
 from envs.houses.views.view_facts import UNMENTIONED, ViewFacts
-
-if TYPE_CHECKING:
-    import torch
-
-    from encoders.pretraining.single_label import SingleLabelBatch
-    from encoders.pretraining.supervised import LabelledBatch
-    from envs.houses.rendering.training_panoramas import HousePictures
 
 
 class Views(Protocol):
@@ -40,30 +35,25 @@ class LabelNames:
     things: tuple[str, ...]
 
     @classmethod
-    def of(cls, houses: Sequence[HousePictures]) -> LabelNames:
+    def of(cls, houses: Sequence[HousePictures]) -> "LabelNames":
         """Collect every room type and every object category of some houses."""
         rooms = {kind for house in houses for kind in house.room_kinds}
         things = {thing.category for house in houses for thing in house.objects}
         return cls(tuple(sorted(rooms)), tuple(sorted(things - UNMENTIONED)))
 
     def room(self, facts: Sequence[ViewFacts]) -> np.ndarray:
-        """Return (B,) int64: index in `rooms` of the room type that dominates each view, or -1.
+        """Return (B,) int64: index in `rooms` of the room type that dominates each view.
 
-        A room type that is not in `rooms` counts as none.
+        `NO_LABEL` where there is none, or one that is not in `rooms`.
         """
-        kinds = [view.room for view in facts]
-        indices = [self.rooms.index(kind) if kind in self.rooms else -1 for kind in kinds]
-        return np.array(indices, np.int64)
+        return _indices(self.rooms, [view.room for view in facts])
 
     def largest(self, facts: Sequence[ViewFacts]) -> np.ndarray:
-        """Return (B,) int64: index in `things` of the largest object of each view, or -1.
+        """Return (B,) int64: index in `things` of the largest object of each view.
 
-        A category that is not in `things` counts as none.
+        `NO_LABEL` where there is none, or one that is not in `things`.
         """
-        indices = [
-            self.things.index(view.largest) if view.largest in self.things else -1 for view in facts
-        ]
-        return np.array(indices, np.int64)
+        return _indices(self.things, [view.largest for view in facts])
 
     def shown(self, facts: Sequence[ViewFacts]) -> tuple[np.ndarray, np.ndarray]:
         """Return which categories are visible, and for which that is certain: two (B, T) bool."""
@@ -115,7 +105,7 @@ def single_label_scores(
 ) -> SingleLabelScores:
     """Score the logits (N, T) of N views."""
     true = names.largest(facts)
-    labelled = true >= 0
+    labelled = true != NO_LABEL
     if not labelled.any():
         return SingleLabelScores(np.nan, np.nan, 0)
     return SingleLabelScores(
@@ -130,7 +120,7 @@ def label_scores(
 ) -> LabelScores:
     """Score the logits (N, R) and (N, T) of N views."""
     true = names.room(facts)
-    labelled = true >= 0
+    labelled = true != NO_LABEL
     shown, judged = names.shown(facts)
     precisions = [
         average_precision(things[judge, column], show[judge])
@@ -138,31 +128,26 @@ def label_scores(
         if enough_to_judge(show, judge)
     ]
     return LabelScores(
-        room_accuracy=(
-            float((rooms.argmax(1) == true)[labelled].mean()) if labelled.any() else np.nan
-        ),
+        room_accuracy=mean_or_nan((rooms.argmax(1) == true)[labelled]),
         room_views=int(labelled.sum()),
-        thing_precision=float(np.mean(precisions)) if precisions else np.nan,
+        thing_precision=mean_or_nan(precisions),
         thing_categories=len(precisions),
     )
 
 
 def single_label_batch(views: Views, names: LabelNames, index: int) -> SingleLabelBatch:
     """Return a batch of views with the label of their largest object."""
-    import torch
-
-    from encoders.pretraining.single_label import SingleLabelBatch
-
     images, facts, _ = views.views(index)
     return SingleLabelBatch(images, torch.from_numpy(names.largest(facts)))
 
 
 def labelled_batch(views: Views, names: LabelNames, index: int) -> LabelledBatch:
     """Return a batch of views with all labels instead of captions."""
-    import torch
-
-    from encoders.pretraining.supervised import LabelledBatch
-
     images, facts, _ = views.views(index)
     shown, judged = (torch.from_numpy(part) for part in names.shown(facts))
     return LabelledBatch(images, torch.from_numpy(names.room(facts)), shown, judged)
+
+
+def _indices(names: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    index = {name: number for number, name in enumerate(names)}
+    return np.array([index.get(label, NO_LABEL) for label in labels], np.int64)

@@ -5,23 +5,18 @@ mirroring, brightness and tint. Its facts are read from the same pixels of the o
 so they remain true: a mirrored view has left and right swapped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch.nn import functional as F
 
+from encoders.pretraining.contrastive import CaptionBatch
+from envs.houses.rendering.training_panoramas import HousePictures
 from envs.houses.views.captions import contradict, sample_caption
 from envs.houses.views.view_facts import Fact, ViewFacts, view_facts
 from storage.features.view_grid import NUM_VIEWS, STEP, VFOV, VIEW_ELEVATIONS, VIEW_HEADINGS
-
-if TYPE_CHECKING:
-    import torch
-
-    from encoders.pretraining.contrastive import CaptionBatch
-    from envs.houses.rendering.training_panoramas import HousePictures
 
 VIEW_TAG = 52
 _ID_STRIDE = 2  # facts are read from every second row and column
@@ -75,10 +70,6 @@ class ViewSampler:
 
     def batch(self, index: int) -> CaptionBatch:
         """Draw a batch of views and captions, with the truth value of each pair."""
-        import torch
-
-        from encoders.pretraining.contrastive import CaptionBatch
-
         images, facts, rng = self.views(index)
         captions = [
             sample_caption(view, rng)
@@ -94,8 +85,6 @@ class ViewSampler:
 
     def views(self, index: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
         """Draw views (B, 3, size, size) of a batch; return them, their facts and the generator."""
-        import torch
-
         rng = np.random.default_rng([self._seed, VIEW_TAG, index])
         size, each = self._size, self._config.views_per_panorama
         images, facts = torch.empty(self._config.views, 3, size, size), []
@@ -205,14 +194,11 @@ def view_directions(
 
 def sample_pixels(panorama: np.ndarray, directions: np.ndarray) -> torch.Tensor:
     """Sample a panorama (H, 2H, 3) uint8 in directions (N, h, w, 2): (N, 3, h, w) in 0..1."""
-    import torch
-    from torch.nn import functional
-
     image = torch.from_numpy(np.array(panorama)).permute(2, 0, 1)[None].float().div_(255)
     # At the seam of the panorama the outer half pixels are repeated instead of interpolated.
     grid = torch.from_numpy(directions * np.array([1 / np.pi, -2 / np.pi], np.float32))
     count, height = grid.shape[:2]
-    flat = functional.grid_sample(
+    flat = F.grid_sample(
         image, grid.reshape(1, count * height, -1, 2), padding_mode="border", align_corners=False
     )
     return flat.reshape(3, count, height, -1).transpose(0, 1)
@@ -235,8 +221,6 @@ def facts_of_views(house: HousePictures, panorama: int, directions: np.ndarray) 
 
 def tint(images: torch.Tensor, recoloured: np.ndarray, rng: np.random.Generator) -> None:
     """Vary brightness, contrast and tint in place; permute the channels of recoloured views."""
-    import torch
-
     for image, is_recoloured in zip(images, recoloured, strict=True):
         gain = rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)
         if is_recoloured:

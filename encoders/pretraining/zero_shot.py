@@ -1,7 +1,5 @@
 """Zero-shot evaluation of image features: recognition of rooms, objects and colours by prompts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -69,13 +67,13 @@ def zero_shot_scores(
     precisions, shares = _things(unit, facts, texts)
     colour_correct, colour_true = _colours(unit, facts, texts, colours)
     return ZeroShotScores(
-        room_accuracy=_mean(room_correct),
+        room_accuracy=mean_or_nan(room_correct),
         room_baseline=_majority_share(room_true),
         room_views=len(room_true),
-        thing_precision=_mean(precisions),
-        thing_baseline=_mean(shares),
+        thing_precision=mean_or_nan(precisions),
+        thing_baseline=mean_or_nan(shares),
         thing_categories=len(precisions),
-        colour_accuracy=_mean(colour_correct),
+        colour_accuracy=mean_or_nan(colour_correct),
         colour_baseline=_majority_share(colour_true),
         colour_things=len(colour_true),
     )
@@ -147,7 +145,8 @@ def _colours(
     return correct, true
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean_or_nan(values: Sequence[float] | np.ndarray) -> float:
+    """Return the mean of values, NaN without any."""
     return float(np.mean(values)) if len(values) else float("nan")
 
 

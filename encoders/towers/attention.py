@@ -60,6 +60,15 @@ def self_attention(
     return attention.out_proj(attend(query, key, value, attention.num_heads, mask))
 
 
+def allowed_keys(mask: torch.Tensor) -> torch.Tensor:
+    """Return the attention mask (N, 1, 1, 1 + h * w) of a first token and the cells.
+
+    Args:
+        mask: (N, h, w) bool; False in cells that are padding.
+    """
+    return F.pad(mask.flatten(1), (1, 0), value=True)[:, None, None]
+
+
 def value_projection(attention: nn.MultiheadAttention, tokens: torch.Tensor) -> torch.Tensor:
     """Compute attention in which each token attends only to itself: (N, L, kdim) to (N, L, C)."""
     width = attention.embed_dim

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from encoders.towers.attention import attend
+from encoders.towers.attention import allowed_keys, attend
 from encoders.towers.positions import Positions
 
 _STRIDE = 32
@@ -70,7 +70,7 @@ class ResNetTower:
         else:
             real = mask.flatten(1)[..., None]  # (N, L, 1)
             mean = (cells * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
-            allowed = F.pad(mask.flatten(1), (1, 0), value=True)[:, None, None]
+            allowed = allowed_keys(mask)
         tokens = torch.cat([mean.to(cells.dtype), cells], dim=1) + positions
         query = pool.q_proj(tokens[:, 0])[:, None]
         mixed = attend(query, pool.k_proj(tokens), pool.v_proj(tokens), pool.num_heads, allowed)

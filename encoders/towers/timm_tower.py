@@ -37,8 +37,7 @@ class TimmTower:
 
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return pooled features (N, D)."""
-        self._refuse(mask)
-        return self.pool(self.features(images))
+        return self.pool(self.features(images), mask)
 
     def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return grid features (N, h, w, C), the output of `forward_features`."""
@@ -56,8 +55,9 @@ class TimmTower:
             return cells.unflatten(1, self.grid_shape(images))
         return features if self._channels_last else features.permute(0, 2, 3, 1)
 
-    def pool(self, features: torch.Tensor) -> torch.Tensor:
+    def pool(self, features: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Pool features into (N, D)."""
+        self._refuse(mask)
         return self.visual.head(self.visual.trunk.forward_head(features))
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -103,7 +103,7 @@ class TimmTower:
         if len(self._resized) == _KEPT_SIZES:
             self._resized.pop(next(iter(self._resized)))
         self._resized[size] = resized
-        return self._resized[size]
+        return resized
 
     def _refuse(self, mask: torch.Tensor | None) -> None:
         if mask is not None:

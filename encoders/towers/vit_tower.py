@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.towers.attention import self_attention, value_projection
+from encoders.towers.attention import allowed_keys, self_attention, value_projection
 from encoders.towers.positions import Positions
 from storage.errors import UserError
 
@@ -36,12 +36,8 @@ class ViTTower:
 
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return pooled features (N, D)."""
-        blocks = self.visual.transformer.resblocks
-        allowed = _allowed_keys(mask)
-        x = self.embed(images)
-        for block in blocks[:-1]:
-            x = run_block(block, x, allowed)
-        x = run_block(blocks[-1], x, allowed, queries=1 if self._class_only else None)
+        x, block, allowed = self._before_last(images, mask)
+        x = run_block(block, x, allowed, queries=1 if self._class_only else None)
         return self.pool(x, mask)
 
     def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -50,24 +46,31 @@ class ViTTower:
 
     def tokens(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return class token and patch tokens before the last layer norm: (N, 1 + h * w, C)."""
-        x = self.embed(images)
-        for block in self.visual.transformer.resblocks:
-            x = run_block(block, x, _allowed_keys(mask))
-        return x
+        x, block, allowed = self._before_last(images, mask)
+        return run_block(block, x, allowed)
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Project patch tokens that attend only to themselves in the last block (MaskCLIP)."""
-        visual, blocks = self.visual, self.visual.transformer.resblocks
-        x = self.embed(images)
-        for block in blocks[:-1]:
-            x = run_block(block, x, _allowed_keys(mask))
-        x = run_block(blocks[-1], x, torch.eye(x.shape[1], dtype=torch.bool, device=x.device))
+        visual = self.visual
+        x, block, _ = self._before_last(images, mask)
+        x = run_block(block, x, torch.eye(x.shape[1], dtype=torch.bool, device=x.device))
         x = x[:, 1:]
         if self._pooler is not None:
             x = value_projection(self._pooler.attn, self._pooler.ln_k(x))
         x = visual.ln_post(x)
         x = x if visual.proj is None else x @ visual.proj
         return F.normalize(x, dim=-1).unflatten(1, self.grid_shape(images))
+
+    def _before_last(
+        self, images: torch.Tensor, mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, Any, torch.Tensor | None]:
+        """Return the tokens (N, 1 + h * w, C) before the last block, the block, and its mask."""
+        blocks = self.visual.transformer.resblocks
+        allowed = None if mask is None else allowed_keys(mask)
+        x = self.embed(images)
+        for block in blocks[:-1]:
+            x = run_block(block, x, allowed)
+        return x, blocks[-1], allowed
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Embed the class token and the patches, with positions: (N, 1 + h * w, C)."""
@@ -145,14 +148,9 @@ def run_block(
     return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
-def _allowed_keys(mask: torch.Tensor | None) -> torch.Tensor | None:
-    """Return the attention mask (N, 1, 1, 1 + h * w): the class token and cells without padding."""
-    return None if mask is None else F.pad(mask.flatten(1), (1, 0), value=True)[:, None, None]
-
-
 def _masked_pooler(pooler: Any, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Apply open_clip's AttentionalPooler to the cells without padding."""
     keys = pooler.ln_k(x)
     queries = pooler.ln_q(pooler.query).expand(len(x), -1, -1)
-    padding = ~F.pad(mask.flatten(1), (1, 0), value=True)
+    padding = ~allowed_keys(mask)[:, 0, 0]
     return pooler.attn(queries, keys, keys, key_padding_mask=padding, need_weights=False)[0]

@@ -12,6 +12,7 @@ from encoders.weights.model_config import (
     REMEDY,
     check_model_config,
     check_preprocess_config,
+    height_width,
 )
 from encoders.weights.origins import LOCAL, Origin, find_origin
 from storage.errors import UserError, in_one_line
@@ -123,11 +124,7 @@ def _check_towers(model: Any, tokenizer: Any, origin: Origin) -> None:
     trunk, size = getattr(model.visual, "trunk", None), model.visual.image_size
     # Folders only: open_clip's own ViTamin-XL-384 has an image size that differs from its trunk's.
     fixed = getattr(getattr(trunk, "patch_embed", None), "img_size", None)
-    if (
-        origin.is_folder
-        and fixed is not None
-        and tuple(fixed) != ((size, size) if isinstance(size, int) else tuple(size))
-    ):
+    if origin.is_folder and fixed is not None and tuple(fixed) != height_width(size):
         raise UserError(
             f"{origin.file}: the image tower requires images of {tuple(fixed)} pixels, not of "
             f"{size}; {REMEDY}"

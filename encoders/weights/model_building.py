@@ -45,7 +45,7 @@ def build_model(
             raise UserError(f"{source}: describes {count} weights, more than any CLIP; {REMEDY}")
         return _build(config, source)
     state = _converted(weights, probe, source, resize_positions)
-    _check_shapes(state, probe, source)
+    check_shapes(state, probe, source)
     model = _build(config, source)
     model.load_state_dict(state)
     return model
@@ -58,10 +58,20 @@ def check_fit(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], so
         UserError: The model cannot be built, or the weights do not match it.
     """
     with torch.device("meta"):
-        _check_shapes(weights, _build(config, source), source)
+        check_shapes(weights, _build(config, source), source)
 
 
-def _check_shapes(weights: Mapping[str, torch.Tensor], model: nn.Module, source: str) -> None:
+def check_shapes(
+    weights: Mapping[str, torch.Tensor],
+    model: nn.Module,
+    source: str,
+    remedy: str = _MATCH_REMEDY,
+) -> None:
+    """Check that weights have the names and shapes of a model's.
+
+    Raises:
+        UserError: They have not; names the first mismatch.
+    """
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     actual = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     wrong = [name for name in {**expected, **actual} if expected.get(name) != actual.get(name)]
@@ -76,7 +86,7 @@ def _check_shapes(weights: Mapping[str, torch.Tensor], model: nn.Module, source:
         problem = f"{name} has shape {actual[name]}, not {expected[name]}"
     raise UserError(
         f"{source}: the weights do not match the model: {problem} ({len(wrong)} mismatches in "
-        f"all); {_MATCH_REMEDY}"
+        f"all); {remedy}"
     )
 
 

@@ -5,7 +5,7 @@ out-of-memory killer, and a misspelt field in a traceback. Field names and types
 open_clip's own dataclasses.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_type_hints
 
 import msgspec
@@ -111,6 +111,12 @@ def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
     return checked
 
 
+def height_width(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return (height, width) of open_clip's `image_size`, which is one number for squares."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
+
+
 def _fields(value: Any, name: str, source: str) -> dict[str, Any]:
     """Copy a JSON object without its null values, which mean the default."""
     if not isinstance(value, Mapping):
@@ -165,7 +171,7 @@ def _check_vision(values: Mapping[str, Any], field: str) -> None:
             raise UserError(f"{field}.timm_model_name: timm has no such model; {REMEDY}")
         return
     size = config["image_size"]
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = height_width(size)
     if isinstance(config["layers"], int):
         stride, channels = config["patch_size"], config["width"]
     else:

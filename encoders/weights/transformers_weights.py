@@ -109,7 +109,7 @@ def read_transformers_clip(
     weights, _ = read_weights(folder / _WEIGHTS)
     try:
         converted = from_transformers(weights)
-    except ValueError as error:
+    except UserError as error:
         raise UserError(f"{folder / _WEIGHTS}: {error}; {_REMEDY}") from error
     return converted, model_config, _preprocessing(folder)
 

@@ -14,6 +14,7 @@ from encoders.clip import ClipEncoder
 from encoders.explanations import explain, overlay, text_score
 from encoders.preparation import Preparation
 from encoders.towers.tower import image_tower
+from storage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -139,6 +140,8 @@ def test_timm_towers_are_explained_and_towers_without_attention_maps_refused(ima
     explanation = explain(convnext, image, lambda pooled: pooled.square().sum(), fit="stretch")
     assert explanation.heat.shape == (5, 5)
     assert explanation.heat.max() == 1
+    with pytest.raises(UserError, match="does not support masked padding; use fit 'stretch'"):
+        explain(convnext, image, lambda pooled: pooled.sum(), fit="pad")
     sizes: dict[str, Any] = {"image_size": 64, "patch_size": 16, "width": 48, "layers": 1}
     for options, message in (
         ({"attentional_pool": True}, "attentional pooler"),

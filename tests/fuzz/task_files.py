@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 from samples import Sample, write_json, write_lines
 
 
@@ -175,15 +174,6 @@ def caption_results(folder: Path) -> Sample:
     return path, lambda: read_results(path)
 
 
-def caption_statistics(folder: Path) -> Sample:
-    from vl_tasks.captioning.cider import CiderD
-
-    rows = np.random.default_rng(0).integers(1, 9, (6, 5)).astype(np.int32)
-    path = folder / "cider.safetensors"
-    CiderD.build(rows, np.array([0, 2, 4, 6]), 9).save(path, "words")
-    return path, lambda: CiderD.load(path, "words")
-
-
 def glove(folder: Path) -> Sample:
     from vl_tasks.text.glove import read_glove
     from vl_tasks.text.vocabulary import Vocabulary
@@ -210,6 +200,5 @@ READERS = [
     captions,
     caption_references,
     caption_results,
-    caption_statistics,
     glove,
 ]

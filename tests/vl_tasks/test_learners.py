@@ -50,7 +50,7 @@ def test_held_out_images_are_not_used_for_training(learner, config, picture, bli
     def is_held_out(image):  # a twentieth of so few may be none
         return zlib.crc32(str(image).encode()) % 5 == 0
 
-    monkeypatch.setattr("vl_tasks.training.is_held_out", is_held_out)
+    monkeypatch.setattr("vl_tasks.subsets.is_held_out", is_held_out)
     whole = learner(config(blind))
     reduced = learner(config({**blind, "select_by": "held-out"}))
     held_out, learnt = reduced.splits["held-out"], reduced.learnt
@@ -60,6 +60,21 @@ def test_held_out_images_are_not_used_for_training(learner, config, picture, bli
     assert all(is_held_out(getattr(one, picture)) for one in held_out)
     assert not any(is_held_out(getattr(one, picture)) for one in learnt)
     assert sorted(map(repr, [*held_out, *learnt])) == sorted(map(repr, whole.learnt))
+
+
+@pytest.mark.parametrize(
+    ("learner", "config"), [(VqaLearner, vqa), (EntailmentLearner, entailment)]
+)
+def test_splits_are_in_the_order_of_the_settings(learner, config, shapes, blind, tmp_path):
+    """Images are encoded in this order, and an interrupted run continues in the same files."""
+    for path in shapes.glob("*_train*.json*"):
+        shutil.copy(path, tmp_path)
+    names = list("fbdeac")
+    for path in shapes.glob("*_val*.json*"):
+        for name in names:
+            shutil.copy(path, tmp_path / path.name.replace("val", name))
+    changes = {"data": str(tmp_path), "select_by": "f", "evaluation_splits": tuple(names)}
+    assert list(learner(config({**blind, **changes})).splits) == names
 
 
 def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path):

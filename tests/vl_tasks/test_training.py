@@ -10,7 +10,7 @@ from torch import nn
 
 from training.checkpoints import load_trainer
 from vl_tasks.settings.configs import RunConfig
-from vl_tasks.training import is_held_out, make_task_trainer, parted
+from vl_tasks.training import make_task_trainer
 
 
 class NamedRun(RunConfig):
@@ -76,23 +76,3 @@ def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(tmp_path, ch
 def interrupt_at(trainer, iteration):
     if trainer.iteration == iteration:
         os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_a_twentieth_of_the_images_is_held_out():
-    held = [one for one in range(20_000) if is_held_out(one)]
-    assert 850 < len(held) < 1150
-
-
-def test_at_least_one_image_is_held_out():
-    few = [one for one in range(40) if not is_held_out(one)][:3]
-    records = [(picture, place) for picture in few for place in range(2)]
-    held, learnt = parted(records, lambda record: record[0])
-    assert len(held) == 2
-    assert len({picture for picture, _ in held}) == 1
-    assert sorted(held + learnt) == records
-    many = [(picture, 0) for picture in range(400)]
-    held, learnt = parted(many, lambda record: record[0])
-    assert {picture for picture, _ in held} == {one for one in range(400) if is_held_out(one)}
-    assert sorted(held + learnt) == many
-    with pytest.raises(ValueError, match="all training records belong to one image"):
-        parted([(1, 0), (1, 1)], lambda record: record[0])

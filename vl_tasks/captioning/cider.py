@@ -7,15 +7,12 @@ counted once; a batch of captions is then scored by sorted look-ups.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from storage.errors import UserError, shortened
-from storage.tensor_files import write_tensors
+from storage.errors import UserError
 from vl_tasks.text.ngrams import ORDERS, GramTable
 
-FORMAT = "clipnav reference statistics 1"
 _SIGMA = 6.0
 _SCALE = 10.0
 
@@ -190,68 +187,6 @@ class CiderD:
             "no caption shares an n-gram with the references of its image; check that "
             "images and references match and that the captioner was trained first"
         )
-
-    def save(self, path: str | Path, vocabulary: str) -> None:
-        """Write the statistics atomically as a safetensors file.
-
-        Args:
-            path: Output file.
-            vocabulary: Identifier of the vocabulary, which `load` compares.
-        """
-        from safetensors.numpy import save
-
-        tensors = {
-            "bigrams": self.table.bigrams,
-            "longer": self.table.longer,
-            **{name: getattr(self, name) for name in _ARRAYS},
-        }
-        metadata = {
-            "format": FORMAT,
-            "words": str(self.table.words),
-            "end_counts": str(int(self.end_counts)),
-            "vocabulary": vocabulary,
-        }
-        arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        write_tensors(Path(path), save(arrays, metadata))
-
-    @classmethod
-    def load(cls, path: str | Path, vocabulary: str) -> "CiderD":
-        """Read statistics that `save` wrote.
-
-        Raises:
-            FileNotFoundError: The file does not exist.
-            UserError: The file is damaged or belongs to another vocabulary.
-        """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "np") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-        except SafetensorError as error:
-            raise UserError(
-                f"{path}: damaged ({error}); delete it, and it will be written again"
-            ) from error
-        if metadata.get("format") != FORMAT or metadata.get("vocabulary") != vocabulary:
-            raise UserError(
-                f"{path}: not the reference statistics of this vocabulary; delete it, and it will "
-                "be written again"
-            )
-        try:
-            return cls(
-                table=GramTable(int(metadata["words"]), tensors["bigrams"], tensors["longer"]),
-                unseen_idf=float(np.log(float(len(tensors["references"])))),
-                end_counts=metadata["end_counts"] == "1",
-                **{name: tensors[name] for name in _ARRAYS},
-            )
-        except (KeyError, ValueError) as error:
-            raise UserError(
-                f"{path}: damaged ({shortened(str(error))} is missing); delete it, and it will be "
-                "written again"
-            ) from error
-
-
-_ARRAYS = ("idf", "first", "gram", "count", "norm", "length", "references")
 
 
 def caption_lengths(captions: np.ndarray, end_counts: bool = False) -> np.ndarray:

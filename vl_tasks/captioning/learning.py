@@ -22,12 +22,13 @@ from vl_tasks.data.captions import (
     encode_captions,
     read_captions,
 )
+from vl_tasks.data_folders import data_folder, image_folders
 from vl_tasks.grids.sources import fit_scale, open_source
-from vl_tasks.house_tasks.folders import data_folder, image_folders
 from vl_tasks.settings.configs import HELD_OUT, CaptionConfig
+from vl_tasks.subsets import in_batches
 from vl_tasks.text.java import REMEDY, java_ready
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, in_batches, train_task
+from vl_tasks.training import FinalScores, train_task
 
 
 class CaptionLearner:
@@ -55,8 +56,7 @@ class CaptionLearner:
         path = _captions_file(folder)
         self.learnt = read_captions(path, "train")
         self.records = len(self.learnt)
-        names = sorted({config.select_by, *config.evaluation_splits})
-        self.splits = {split: read_captions(path, split) for split in names}
+        self.splits = {split: read_captions(path, split) for split in config.evaluated_splits}
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = read_captions(path, config.submit, secret=True)
         self.words = self._vocabulary(path)

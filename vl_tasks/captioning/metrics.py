@@ -14,7 +14,7 @@ from envs.metrics.bleu import coco_bleu
 from storage.errors import UserError
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.text.java import java_ready, meteor, spice
-from vl_tasks.text.ptb import Tokenizer, tokenize
+from vl_tasks.text.ptb import CaptionTokenizer, tokenize
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -40,7 +40,7 @@ class CaptionScores:
 def evaluate_captions(
     predictions: Mapping[Key, str],
     references: Mapping[Key, Sequence[str]],
-    tokenizer: Tokenizer = "auto",
+    tokenizer: CaptionTokenizer = "auto",
     with_meteor: bool | None = None,
     with_spice: bool = False,
 ) -> CaptionScores:

@@ -10,8 +10,8 @@ from training.settings import read_config
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.grids.sources import BlindSource, GridSource, uncached_source
 from vl_tasks.settings.configs import CaptionConfig
+from vl_tasks.subsets import in_batches
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches
 
 
 class LoadedCaptioner:
@@ -61,20 +61,3 @@ class LoadedCaptioner:
         network = CaptionNetwork(self._config, source.channels, len(self._words))
         load_model(self._run, network, dict(source.metadata))
         return network.to(self._device).eval()
-
-
-def caption_pictures(
-    run: Path, images: Sequence[Path], beams: int | None = None, device: str = "cpu"
-) -> list[str]:
-    """Generate one caption per image.
-
-    Args:
-        run: Folder of the run.
-        images: Image files.
-        beams: Beam width; default: the run's setting.
-        device: Device of the model.
-
-    Raises:
-        FileNotFoundError, UserError: As for `LoadedCaptioner` and its `captions`.
-    """
-    return LoadedCaptioner(run, beams, device).captions(images)

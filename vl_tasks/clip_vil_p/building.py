@@ -20,7 +20,7 @@ from vl_tasks.clip_vil_p.data.framing import framing_of
 from vl_tasks.clip_vil_p.data.grouped_order import exact_batches
 from vl_tasks.clip_vil_p.data.pictures import image_size, read_prepared, stack
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from vl_tasks.clip_vil_p.networks.bert import load_bert_config, make_bert, save_bert_config
+from vl_tasks.clip_vil_p.networks.bert import bert_of_run, make_bert, save_bert_config
 from vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
 from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
@@ -53,8 +53,8 @@ def make_network(
     """
     chosen = config.trunk
     visual, description = load_image_tower(chosen.encoder, chosen.pretrained, chosen.random_weights)
-    stream_config = make_bert(config.text, pieces.size)
-    return _assemble(config, visual, stream_config, answers), description
+    bert = make_bert(config.text, pieces.size)
+    return _assemble(config, visual, bert, answers), description
 
 
 class PretrainedParts(Protocol):
@@ -127,7 +127,7 @@ def build_network(config: PretrainConfig, run: Path, answers: int) -> Pretrainin
     """Build the network of a run with random weights; see `load_run`."""
     description = read_json_object(run / TRUNK, _REMEDY)
     visual = build_image_tower(description, str(run / TRUNK))
-    return _assemble(config, visual, load_bert_config(run), answers)
+    return _assemble(config, visual, bert_of_run(run), answers)
 
 
 def save_description(run: Path, bert: BertModel, tower: dict[str, Any]) -> None:
@@ -137,7 +137,10 @@ def save_description(run: Path, bert: BertModel, tower: dict[str, Any]) -> None:
 
 
 def start_from(
-    network: PretrainingNetwork, started: PretrainingNetwork, known: AnswerClasses, answers: Any
+    network: PretrainingNetwork,
+    started: PretrainingNetwork,
+    known: AnswerClasses,
+    answers: AnswerClasses,
 ) -> None:
     """Copy the weights of a run into a network of the same sizes.
 
@@ -145,17 +148,16 @@ def start_from(
         network: New network.
         started: Network of the earlier run.
         known: Answers of the earlier run.
-        answers: Answers of the new one, which take the weights of the same earlier answers; None
-            without question answering.
+        answers: Answers of the new one, which take the weights of the same earlier answers.
     """
     weights = started.state_dict()
     own = network.state_dict()
-    kept = {name: tensor for name, tensor in own.items() if name.startswith("answers.")}
-    shared = {name: tensor for name, tensor in weights.items() if name[:8] != "answers."}
-    network.load_state_dict({**shared, **kept})
+    network.load_state_dict(
+        {name: x if name.startswith("answers.") else weights[name] for name, x in own.items()}
+    )
     if network.answers is not None and started.answers is not None:
         head = started.answers.state_dict()
-        initialise_from_answers(network.answers, list(answers.answers), head, known.classes, str)
+        initialise_from_answers(network.answers, answers.answers, head, known.classes, str)
 
 
 def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> PretrainingNetwork:

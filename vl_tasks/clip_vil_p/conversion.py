@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import BertConfig
 
 from encoders.weights.loading import load_image_tower
+from encoders.weights.model_building import check_shapes
 from encoders.weights.weight_files import read_weights
 from storage import write_text
 from storage.errors import UserError
@@ -61,7 +62,7 @@ def convert_checkpoint(
             f"{bert}: {pieces.size} word pieces, but {source} has {sizes.vocab_size}; {_REMEDY}"
         )
     visual, tower = load_image_tower(encoder, random_weights=True)
-    positions = len(_of(renamed, "stream.visual.rows.weight", source))
+    positions = len(_weight(renamed, "stream.visual.rows.weight", source))
     trunk = Trunk(visual, faithful=True)
     stream = SingleStream(build_bert(sizes), trunk.channels, positions, faithful=True)
     network = PretrainingNetwork(trunk, stream, len(classes), None)
@@ -75,7 +76,7 @@ def convert_checkpoint(
     write_text(output / CONFIG, to_json(config))
 
 
-def _of(weights: Mapping[str, Tensor], name: str, source: str) -> Tensor:
+def _weight(weights: Mapping[str, Tensor], name: str, source: str) -> Tensor:
     if name not in weights:
         raise UserError(f"{source}: the weight {name} is missing; {_REMEDY}")
     return weights[name]
@@ -110,8 +111,8 @@ def _check_answers(
 def _bert_config(weights: Mapping[str, Tensor], heads: int, source: str) -> BertConfig:
     """Derive the sizes of the BERT from the shapes of the weights."""
     prefix = "stream.bert."
-    pieces, hidden = _of(weights, f"{prefix}embeddings.word_embeddings.weight", source).shape
-    positions = len(_of(weights, f"{prefix}embeddings.position_embeddings.weight", source))
+    pieces, hidden = _weight(weights, f"{prefix}embeddings.word_embeddings.weight", source).shape
+    positions = len(_weight(weights, f"{prefix}embeddings.position_embeddings.weight", source))
     dense = f"{prefix}encoder.layer.0.intermediate.dense.weight"
     layers = {name.split(".")[4] for name in weights if name.startswith(f"{prefix}encoder.layer.")}
     if hidden % heads:
@@ -121,28 +122,18 @@ def _bert_config(weights: Mapping[str, Tensor], heads: int, source: str) -> Bert
         hidden_size=hidden,
         num_hidden_layers=len(layers),
         num_attention_heads=heads,
-        intermediate_size=len(_of(weights, dense, source)),
+        intermediate_size=len(_weight(weights, dense, source)),
         max_position_embeddings=positions,
     )
 
 
 def _load(network: PretrainingNetwork, weights: dict[str, Tensor], source: str) -> None:
     """Load weights; each must exist and fit."""
-    expected = network.state_dict()
     # The original saves no counters; frozen statistics do not need them.
-    counters = {name: x for name, x in expected.items() if name.endswith("num_batches_tracked")}
+    own = network.state_dict().items()
+    counters = {name: x for name, x in own if name.endswith("num_batches_tracked")}
     weights = {**counters, **{name: tensor.float() for name, tensor in weights.items()}}
-    for name in {**expected, **weights}:
-        if name not in weights:
-            problem = "is missing"
-        elif name not in expected:
-            problem = "is not part of this model"
-        elif weights[name].shape != expected[name].shape:
-            shapes = (tuple(weights[name].shape), tuple(expected[name].shape))
-            problem = f"has shape {shapes[0]}, not {shapes[1]}"
-        else:
-            continue
-        raise UserError(f"{source}: the weight {name} {problem}; {_REMEDY}")
+    check_shapes(weights, network, source, _REMEDY)
     network.load_state_dict(weights)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class FineTunedNetwork(nn.Module):
         return self.head(self.stream(pieces, grid, mask, None).pooled)
 
 
-class Sentences(NamedTuple):
+class ImageSentences(NamedTuple):
     """N sentences about images.
 
     Attributes:
@@ -175,31 +175,30 @@ class FineTuning:
     ) -> None:
         self.config = config
         set_matmul_precision(config.clip_vil_p.precision)
-        # Answers with pre-trained weights; None if the pre-training had no answers.
-        self.known: int | None = None
+        known: dict[str, int] = {}  # classes of pre-trained answers
+        self._tower: dict[str, Any] | None = None
         if run is not None:
             base = run / _BASE
             self._base = read_config(base, PretrainConfig)
             self.pieces = WordPieces.load(base)
-            pretrained, self._tower = build_network(self._base, base, 0), None
-            self.network = FineTunedNetwork(pretrained, len(classes))
+            pretrained = build_network(self._base, base, 0)
         elif config.start_from is None:
             assert isinstance(config, VqaConfig)  # check_start
             self._base = new_base(config)
             self.pieces = new_word_pieces(self._base, texts)
             pretrained, self._tower = make_network(self._base, self.pieces, 0)
-            self.network = FineTunedNetwork(pretrained, len(classes))
         else:
             self._base, pretrained, self.pieces, answers = load_run(config.start_from)
             _check_model(config, config.start_from, self._base)
             self._tower = read_json_object(config.start_from / TRUNK, "train the run again")
-            self.network = FineTunedNetwork(pretrained, len(classes))
-            head = self.network.head
-            if pretrained.answers is not None and isinstance(head, AnswerHead):
-                if isinstance(config, QuestionConfig):
-                    known = pretrained.answers.state_dict(), answers.classes
-                    names = list(classes)
-                    self.known = initialise_from_answers(head, names, *known, convert_answer)
+            known = answers.classes if isinstance(config, QuestionConfig) else {}
+        self.network = FineTunedNetwork(pretrained, len(classes))
+        # Answers with pre-trained weights; None if the pre-training had no answers.
+        self.known: int | None = None
+        head, learnt = self.network.head, pretrained.answers
+        if known and learnt is not None and isinstance(head, AnswerHead):
+            weights = learnt.state_dict()
+            self.known = initialise_from_answers(head, classes, weights, known, convert_answer)
         self.network.trunk.frozen = config.clip_vil_p.frozen_trunk
         self.network.trunk.frozen_norms = config.clip_vil_p.frozen_norms
         self.network.to(memory_format=self.network.trunk.tower.layout)  # pyright: ignore
@@ -211,7 +210,7 @@ class FineTuning:
         if self._base.trunk.standardise:
             standardise(self.network, paths, self._base, self.config.device)
 
-    def sentences(self, paths: Sequence[Path], texts: Sequence[str]) -> Sentences:
+    def sentences(self, paths: Sequence[Path], texts: Sequence[str]) -> ImageSentences:
         """Prepare sentences about images.
 
         Args:
@@ -227,13 +226,13 @@ class FineTuning:
         upright = {path: framing.is_portrait(*image_size(path)) for path in numbers}
         pieces = self.pieces.encode(texts, self.config.clip_vil_p.max_words)
         maker = SentenceBatches(list(paths), pieces, framing)
-        return Sentences(
+        return ImageSentences(
             maker,
             np.array([upright[path] for path in paths], bool),
             np.array([numbers[path] for path in paths], np.int64),
         )
 
-    def logits_of(self, sentences: Sentences) -> Iterator[tuple[np.ndarray, Tensor]]:
+    def logits_of(self, sentences: ImageSentences) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all sentences, each exactly once.
 
         Under torchrun the processes divide the batches, and each yields the logits of all.
@@ -255,7 +254,7 @@ class FineTuning:
         with autocast(self.config.clip_vil_p.precision, device):
             return network(pictures.to(device), pieces.to(device)).float()
 
-    def explain(self, sentences: Sentences, number: int) -> Explanation:
+    def explain(self, sentences: ImageSentences, number: int) -> Explanation:
         """Compute the Grad-CAM heat map of a class over the image of the first sentence.
 
         Args:
@@ -276,7 +275,7 @@ class FineTuning:
         image = pictures.pixels[0].permute(1, 2, 0).cpu().numpy()
         return Explanation(heat / (heat.max() or 1), image, logit.item())
 
-    def endless(self, sentences: Sentences, order: GroupedOrder, first: int) -> Iterator:
+    def endless(self, sentences: ImageSentences, order: GroupedOrder, first: int) -> Iterator:
         """Yield this process's part of the training batches from number `first` on, without end."""
         rank, ranks = distributed.rank(), distributed.world_size()
         # Neighbours, because sentences about one image follow each other.

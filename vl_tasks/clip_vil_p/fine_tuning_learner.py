@@ -15,7 +15,7 @@ from training.learners import Selection, Summary
 from training.setup import rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning, Sentences
+from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser
 from vl_tasks.settings.configs import FineTunableConfig
 from vl_tasks.training import Config, ScoredTask, train_task
@@ -31,7 +31,7 @@ class FineTuningTask(Protocol):
     inputs: Any
     """Network and inputs: a `FineTuning`."""
     encoded: Any
-    """Training `Sentences`."""
+    """Training `ImageSentences`."""
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Return the mean loss of training sentences `rows`."""
@@ -59,7 +59,7 @@ class FineTuningLearner:
     def __init__(self, task: FineTuningTask) -> None:
         self._task = task
         self._model: FineTuning = task.inputs
-        self._sentences: Sentences = task.encoded
+        self._sentences: ImageSentences = task.encoded
         config = self._config = self._model.config
         self.network: nn.Module = self._model.network
         self.metadata = self._model.metadata
@@ -67,7 +67,11 @@ class FineTuningLearner:
         self.clipped = [self.network]
         trunk = self._model.network.trunk
         self.optimiser = JointOptimiser(
-            self.network, trunk, config.optimiser, config.clip_vil_p.trunk_optimiser
+            self.network,
+            trunk,
+            config.optimiser,
+            config.clip_vil_p.trunk_optimiser,
+            config.clip_vil_p.precision,
         )
         ranks = distributed.world_size()
         self._order = GroupedOrder(
@@ -90,21 +94,17 @@ class FineTuningLearner:
             self._batches = self._model.endless(self._sentences, self._order, first)
         self._next = iteration + 1
         self.optimiser.set_trunk_rate(iteration)
-        scale = self.optimiser.scale.factor if settings.precision == "fp16" else 1.0
         total = 0.0
         for _ in range(settings.accumulate - 1):
             with distributed.unsynchronised(self._wrapped):
-                total += self._add_gradient(scale)
-        total += self._add_gradient(scale)
+                total += self._add_gradient()
+        total += self._add_gradient()
         mean = distributed.total(total, torch.device(self._config.device))
-        figures = {
+        return {
             "loss": mean / distributed.world_size(),
             "trunk_learning_rate": self.optimiser.trunk_rate,
+            **self.optimiser.unscale(),
         }
-        if settings.precision == "fp16":
-            finite = self.optimiser.scale.unscale(self.network)
-            figures |= {"loss_scale": scale, "skipped": float(not finite)}
-        return figures
 
     def evaluate(self) -> dict[str, Summary]:
         """Return the metrics of the split `select_by`."""
@@ -119,12 +119,12 @@ class FineTuningLearner:
         metadata = {**self.metadata, "iteration": str(iteration)}
         save_model(run, self._model.network, metadata)
 
-    def _add_gradient(self, scale: float) -> float:
+    def _add_gradient(self) -> float:
         """Add the gradient of the next batch; return its loss, divided by the batches."""
         batch = next(self._batches)
         logits = self._model.compute(batch, self._wrapped)
         loss = self._task.loss_of(logits, batch[0]) / self._config.clip_vil_p.accumulate
-        (loss * scale).backward()
+        (loss * self.optimiser.loss_scale).backward()
         return loss.item()
 
 

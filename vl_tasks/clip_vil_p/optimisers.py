@@ -29,6 +29,7 @@ class JointOptimiser:
         trunk: Part of the network that the trunk's optimiser trains.
         config: Settings of the transformer's optimiser.
         trunk_config: Settings of the trunk's optimiser.
+        precision: Precision of the network; the loss is scaled with fp16 only.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class JointOptimiser:
         trunk: nn.Module,
         config: OptimiserConfig,
         trunk_config: TrunkOptimiserConfig,
+        precision: Precision,
     ) -> None:
         in_trunk = set(trunk.parameters())
         weights = [weight for weight in network.parameters() if weight not in in_trunk]
@@ -47,7 +49,21 @@ class JointOptimiser:
         self._main = make_group_optimiser(groups, config)
         self._trunk = _trunk_optimiser(trunk, trunk_config, config.epsilon)
         self._config, self._trunk_config = config, trunk_config
+        self._network, self._is_scaled = network, precision == "fp16"
         self.scale = LossScale()
+
+    @property
+    def loss_scale(self) -> float:
+        """Factor that a loss is multiplied by before its gradient is computed."""
+        return self.scale.factor if self._is_scaled else 1.0
+
+    def unscale(self) -> dict[str, float]:
+        """Divide all gradients by the factor, and return it and a skipped update, to log."""
+        if not self._is_scaled:
+            return {}
+        factor = self.scale.factor
+        finite = self.scale.unscale(self._network)
+        return {"loss_scale": factor, "skipped": float(not finite)}
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
 from vl_tasks.clip_vil_p.splits import Splits
 from vl_tasks.settings.pretraining import PretrainConfig
+from vl_tasks.subsets import evenly_spaced
 from vl_tasks.training import prepare, show
 
 _NOISE = 43
@@ -68,7 +69,11 @@ class PretrainingLearner:
         self.selection = Selection(config.select_by, "accuracy")
         self.clipped = [self.network]
         self.optimiser = JointOptimiser(
-            self.network, self.network.trunk, config.optimiser, config.trunk_optimiser
+            self.network,
+            self.network.trunk,
+            config.optimiser,
+            config.trunk_optimiser,
+            config.precision,
         )
         ranks = distributed.world_size()
         training = self.splits.training
@@ -93,16 +98,12 @@ class PretrainingLearner:
         self._next = iteration + 1
         counts = self._total_counts(batches)
         sums = torch.zeros(2, len(OBJECTIVES), dtype=torch.float64)
-        scale = self.optimiser.scale.factor if self.config.precision == "fp16" else 1.0
         for batch in batches[:-1]:
             with distributed.unsynchronised(self._scored):
-                sums += self._add_gradient(batch, counts, scale)
-        sums += self._add_gradient(batches[-1], counts, scale)
-        figures = self._figures(sums, counts) | {"trunk_learning_rate": self.optimiser.trunk_rate}
-        if self.config.precision == "fp16":
-            finite = self.optimiser.scale.unscale(self.network)
-            figures |= {"loss_scale": scale, "skipped": float(not finite)}
-        return figures
+                sums += self._add_gradient(batch, counts)
+        sums += self._add_gradient(batches[-1], counts)
+        rate = {"trunk_learning_rate": self.optimiser.trunk_rate}
+        return self._figures(sums, counts) | rate | self.optimiser.unscale()
 
     def evaluate(self) -> dict[str, Summary]:
         """Return the losses and accuracies on the split `select_by`."""
@@ -143,13 +144,13 @@ class PretrainingLearner:
         load_model(run, self.network, self.metadata)
         self.network.eval()
 
-    def _add_gradient(self, batch: Batch, counts: dict[str, float], scale: float) -> Tensor:
+    def _add_gradient(self, batch: Batch, counts: dict[str, float]) -> Tensor:
         """Add the gradient of a batch; return its sums of losses and of correct predictions."""
         with autocast(self.config.precision, self.config.device):
             scores = self._scored(batch.to(self.config.device))
         # DistributedDataParallel averages over the processes; the sum is wanted.
         loss = total_loss(scores, counts) * distributed.world_size()
-        (loss * scale).backward()
+        (loss * self.optimiser.loss_scale).backward()
         return torch.stack([scores.losses.detach(), scores.correct]).double().cpu()
 
     def _total_counts(self, batches: list[Batch]) -> dict[str, float]:
@@ -173,8 +174,7 @@ class PretrainingLearner:
     def _standardise(self) -> None:
         """Fit the projection of grid features to training images, evenly spread over the data."""
         training = self.splits.training
-        total = len(training.images)
-        places = np.linspace(0, total - 1, min(total, _STANDARDISED)).astype(np.int64)
+        places = evenly_spaced(len(training.images), _STANDARDISED)
         images = np.unique(training.index.images[training.numbers(places)])
         paths = [training.index.image_path(int(image)) for image in images]
         standardise(self.network, paths, self.config, self.config.device)

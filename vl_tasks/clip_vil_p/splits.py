@@ -10,10 +10,10 @@ from storage.errors import UserError
 from vl_tasks.clip_vil_p.data.framing import Framing, framing_of
 from vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex
-from vl_tasks.house_tasks.folders import data_folder, image_folder
+from vl_tasks.data_folders import data_folder, image_folder
 from vl_tasks.settings.configs import HELD_OUT
 from vl_tasks.settings.pretraining import PretrainConfig
-from vl_tasks.training import is_held_out
+from vl_tasks.subsets import evenly_spaced, is_held_out
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,6 @@ def _parted(split: PairSplit, folder: Path) -> tuple[PairSplit, PairSplit]:
 
 def _thinned(split: PairSplit, most: int | None) -> PairSplit:
     """Return at most `most` pairs, evenly spread."""
-    total = len(split.images)
-    if most is None or total <= most:
+    if most is None or len(split.images) <= most:
         return split
-    places = np.linspace(0, total - 1, most).astype(np.int64)
-    return replace(split, chosen=split.numbers(places))
+    return replace(split, chosen=split.numbers(evenly_spaced(len(split.images), most)))

@@ -13,11 +13,10 @@ import numpy as np
 
 from storage.errors import UserError
 from vl_tasks.data.documents import AnnotationError, read_document
+from vl_tasks.data.images import first_file
 from vl_tasks.text.vocabulary import Vocabulary
 
 REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
-MIN_COUNT = 6  # ImageCaptioning.pytorch: words that occur five times or less are unknown
-MAX_WORDS = 16
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test
 
 
@@ -102,18 +101,18 @@ def caption_images(images: Iterable[CaptionedImage], folders: Sequence[Path]) ->
     """
     files = {}
     for image in images:
-        paths = [folder / image.file for folder in folders if (folder / image.file).is_file()]
-        if not paths:
+        path = first_file(folders, image.file)
+        if path is None:
             searched = " or ".join(str(folder) for folder in folders)
             raise FileNotFoundError(
                 f"{image.file}: the file of image {image.image_id} is not in {searched}; set "
                 "--images to the folder of the images"
             )
-        files[image.image_id] = paths[0]
+        files[image.image_id] = path
     return files
 
 
-def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int = MIN_COUNT) -> Vocabulary:
+def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int) -> Vocabulary:
     """Build the vocabulary of captions.
 
     ImageCaptioning.pytorch counts over all splits, which gives its 9,487 words of COCO.
@@ -129,7 +128,7 @@ def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int = MIN_CO
 
 
 def encode_captions(
-    images: Sequence[CaptionedImage], vocabulary: Vocabulary, max_words: int = MAX_WORDS
+    images: Sequence[CaptionedImage], vocabulary: Vocabulary, max_words: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convert the C captions of N images to token ids.
 

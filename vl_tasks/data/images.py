@@ -1,7 +1,7 @@
 """Image files by id, named as in COCO or Flickr30K, and a strict reader of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,7 +34,7 @@ def find_numbered(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
         UserError: Two files have the same image id.
     """
     files: dict[int, list[Path]] = {}
-    for path in _image_files(folder):
+    for path in image_files(folder):
         match = _NUMBER.search(path.stem)
         if match:
             files.setdefault(int(match[1]), []).append(path)
@@ -47,9 +47,34 @@ def find_named(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
     Arguments and errors are as for `find_numbered`.
     """
     files: dict[str, list[Path]] = {}
-    for path in _image_files(folder):
+    for path in image_files(folder):
         files.setdefault(path.stem, []).append(path)
     return _select(folder, files, wanted)
+
+
+def image_stem(name: str) -> str:
+    """Return the name of an image without the suffix of an image file."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+def first_file(folders: Sequence[Path], name: str) -> Path | None:
+    """Return the file of a relative path in the first of the folders that has it."""
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files of a folder, then those of its direct subfolders, sorted by name.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: the image folder does not exist; set --images")
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    return [
+        path for one in folders for path in sorted(one.iterdir()) if path.suffix.lower() in SUFFIXES
+    ]
 
 
 def image_tree(folder: Path) -> list[Path]:
@@ -88,13 +113,6 @@ def read_image(path: Path) -> "Image.Image":
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
-
-
-def _image_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: the image folder does not exist; check its name")
-    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    return [path for one in folders for path in one.iterdir() if path.suffix.lower() in SUFFIXES]
 
 
 def _select(

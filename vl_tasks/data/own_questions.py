@@ -5,7 +5,6 @@ The CSV file has the columns image, question and answer; the JSON file is a list
 answers are separated by "|".
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ import msgspec
 
 from storage.errors import UserError
 from storage.records import RecordError, read_records
+from vl_tasks.data.images import first_file
 from vl_tasks.data.questions import Question
+from vl_tasks.data.tables import read_rows
 
 NAMES = ("questions.csv", "questions.json")
 REMEDY = "each question requires image, question and answer, see docs/vl_tasks.md"
@@ -54,14 +55,14 @@ class OwnQuestions:
         """
         files = {}
         for number, photo in enumerate(self.photos):
-            paths = [folder / photo for folder in folders if (folder / photo).is_file()]
-            if not paths:
+            path = first_file(folders, photo)
+            if path is None:
                 searched = " or ".join(str(folder) for folder in folders)
                 raise FileNotFoundError(
                     f"{self.path}: there is no photo {photo} in {searched}; correct the name, or "
                     "set --images to the folder of the photos"
                 )
-            files[number] = paths[0]
+            files[number] = path
         return files
 
 
@@ -85,7 +86,11 @@ def read_own_questions(path: Path) -> OwnQuestions:
         UserError: The file is damaged or empty, or a field is missing or blank; the message names
             file and record.
     """
-    records = _read_csv(path) if path.suffix == ".csv" else read_records(path, _Record, REMEDY)
+    if path.suffix == ".csv":
+        rows = read_rows(path, _COLUMNS, REMEDY)
+        records = [_Record(*(row[name] for name in _COLUMNS)) for row in rows]
+    else:
+        records = read_records(path, _Record, REMEDY)
     if not records:
         raise UserError(f"{path}: it contains no question; {REMEDY}")
     image_ids: dict[str, int] = {}
@@ -103,26 +108,3 @@ def read_own_questions(path: Path) -> OwnQuestions:
             Question(number, image_id, record.question, repeated, majority_answer=answers[0])
         )
     return OwnQuestions(path, questions, list(image_ids))
-
-
-def _read_csv(path: Path) -> list[_Record]:
-    # Spreadsheets begin their files with a byte order mark.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
-            wrong = [name for name in _COLUMNS if (reader.fieldnames or []).count(name) != 1]
-            if wrong:
-                raise UserError(
-                    f"{path}: its first line must name {', '.join(wrong)} once, separated by "
-                    f"commas; {REMEDY}"
-                )
-            records = []
-            for number, row in enumerate(reader):
-                values = [row[name] for name in _COLUMNS]
-                if None in row or None in values:
-                    problem = 'it has more or fewer fields than the first line (quote "a, b")'
-                    raise RecordError(path, number, problem, REMEDY)
-                records.append(_Record(*values))
-            return records
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); {REMEDY}") from error

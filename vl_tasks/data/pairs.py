@@ -15,7 +15,7 @@ import msgspec
 
 from storage.errors import UserError
 from storage.records import RecordError, read_records
-from vl_tasks.data.images import SUFFIXES, find_named
+from vl_tasks.data.images import find_named, image_stem
 from vl_tasks.data.uniter_texts import DATABASE, read_uniter_texts
 
 # The order of LAVIS.
@@ -79,7 +79,7 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
             hypothesis = _hypothesis(record, number, secret)
             if hypothesis.pair_id in hypotheses:
                 raise UserError("its pairID occurs twice")
-        except ValueError as error:
+        except UserError as error:
             name = None if record.pair_id is None else f"pairID {record.pair_id}"
             raise RecordError(path, number, str(error), REMEDY, name) from None
         hypotheses[hypothesis.pair_id] = hypothesis
@@ -133,14 +133,14 @@ def _hypothesis(record: _Record, number: int, secret: bool) -> Hypothesis:
     label = record.label if record.gold_label is None else record.gold_label
     if secret:
         label = _UNDECIDED
-    if image is None or not _stem(str(image)):
+    if image is None or not image_stem(str(image)):
         raise UserError("field 'Flickr30K_ID' (or 'image') is missing")
     if text is None or not text.strip():
         raise UserError("field 'sentence2' (or 'sentence') is missing or blank")
     if label is None:
         raise UserError("field 'gold_label' (or 'label') is missing")
     pair_id = str(number) if record.pair_id is None else str(record.pair_id)
-    return Hypothesis(pair_id, _stem(str(image)), text, _label(label), record.premise)
+    return Hypothesis(pair_id, image_stem(str(image)), text, _label(label), record.premise)
 
 
 def _label(value: str | int) -> int:
@@ -151,8 +151,3 @@ def _label(value: str | int) -> int:
     if isinstance(value, int) and 0 <= value < len(LABELS):
         return value
     raise UserError(f"label {value!r} is not one of {', '.join(LABELS)}")
-
-
-def _stem(image: str) -> str:
-    path = Path(image)
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name

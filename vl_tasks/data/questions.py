@@ -105,8 +105,12 @@ def read_questions(
 
 def question_images(questions: Iterable[Question], folder: Path) -> dict[int, Path]:
     """Find image files by image id; see `vl_tasks.data.images.find_numbered`."""
-    wanted = {q.image_id: _name(q.question_id) for q in questions}
-    return find_numbered(folder, wanted)
+    return find_numbered(folder, wanted_images(questions))
+
+
+def wanted_images(questions: Iterable[Question]) -> dict[int, str]:
+    """Return the image ids of questions, each with the name of a question, for messages."""
+    return {question.image_id: _name(question.question_id) for question in questions}
 
 
 def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:

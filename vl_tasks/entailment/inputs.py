@@ -12,17 +12,16 @@ from torch.nn import functional as F
 
 from storage.progress import progress_bar
 from training.checkpoints import VOCABULARY
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning
-from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
+from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
 from vl_tasks.data.pairs import LABELS, Hypothesis
 from vl_tasks.entailment.networks import Fused, Towers
 from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.sources import GridSource, fit_scale, open_source
 from vl_tasks.settings.configs import EntailmentConfig
+from vl_tasks.subsets import in_batches
 from vl_tasks.text.sentences import Sentences, initialise_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches
 
 _STEP = 64
 
@@ -172,13 +171,13 @@ class FineTuningInputs(FineTuning):
         super().__init__(config, LABELS, run)
         self._images = images
 
-    def encode(self, hypotheses: Sequence[Hypothesis]) -> PictureSentences:
+    def encode(self, hypotheses: Sequence[Hypothesis]) -> ImageSentences:
         """Prepare hypotheses about images."""
         paths = [self._images[one.image] for one in hypotheses]
         return self.sentences(paths, [one.text for one in hypotheses])
 
     def logits(
-        self, hypotheses: Sequence[Hypothesis], encoded: PictureSentences
+        self, hypotheses: Sequence[Hypothesis], encoded: ImageSentences
     ) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, labels) of all hypotheses, each exactly once."""
         return self.logits_of(encoded)

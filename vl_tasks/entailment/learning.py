@@ -22,11 +22,12 @@ from vl_tasks.data.pairs import (
     hypothesis_images,
     read_hypotheses,
 )
+from vl_tasks.data_folders import data_folder, image_folder, split_file
 from vl_tasks.entailment.inputs import FineTuningInputs, FusedInputs, Inputs, TowerInputs
-from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
+from vl_tasks.subsets import parted
 from vl_tasks.text.sentences import run_vocabulary
-from vl_tasks.training import FinalScores, parted, train_task
+from vl_tasks.training import FinalScores, train_task
 
 
 class EntailmentLearner:
@@ -48,8 +49,9 @@ class EntailmentLearner:
             self.splits[HELD_OUT], learnt = parted(learnt, lambda one: one.image)
         self.learnt = learnt
         self.records = len(learnt)
-        for split in {config.select_by, *config.evaluation_splits} - {HELD_OUT}:
-            self.splits[split] = self._read(split)
+        for split in config.evaluated_splits:
+            if split != HELD_OUT:
+                self.splits[split] = self._read(split)
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.inputs: Inputs = self._inputs()

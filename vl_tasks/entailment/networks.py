@@ -1,9 +1,9 @@
 """Entailment networks."""
 
+import torch
 from torch import Tensor, nn
 
 from vl_tasks.data.pairs import LABELS
-from vl_tasks.entailment.two_tower import TwoTower
 from vl_tasks.grids.grids import Grids, GridScale
 from vl_tasks.networks.mcan import Mcan
 from vl_tasks.settings.configs import EntailmentConfig
@@ -25,6 +25,34 @@ class Fused(nn.Module):
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
         """Compute the logits (B, labels) of hypotheses, token ids (B, T), about grids."""
         return self.reasoner(self.scale(grids), tokens)
+
+
+class TwoTower(nn.Module):
+    """Classifier of an image embedding and a sentence embedding.
+
+    Args:
+        width: Width D of the embeddings.
+        hidden: Width of the hidden layers.
+        classes: Number of labels.
+        dropout: Dropout rate of the hidden layers.
+    """
+
+    def __init__(self, width: int, hidden: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(4 * width, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, classes),
+        )
+
+    def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
+        """Compute the logits (B, classes) of unit-length image and sentence embeddings (B, D)."""
+        parts = [pictures, sentences, (pictures - sentences).abs(), pictures * sentences]
+        return self.layers(torch.cat(parts, dim=1))
 
 
 class Towers(nn.Module):

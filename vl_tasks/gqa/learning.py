@@ -14,20 +14,21 @@ from torch.nn import functional as F
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.images import find_named
+from vl_tasks.data_folders import data_folder, image_folder
 from vl_tasks.gqa.questions import ImageQuestion
 from vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
 from vl_tasks.gqa.splits import GqaSplit, read_scored_split, read_split, read_submitted
 from vl_tasks.gqa.submissions import write_gqa_predictions
 from vl_tasks.grids.regions import RegionSource, find_named_regions
 from vl_tasks.grids.sources import open_source
-from vl_tasks.house_tasks.folders import data_folder, image_folder
 from vl_tasks.settings.configs import HELD_OUT, Reduction
 from vl_tasks.settings.gqa import GqaConfig
+from vl_tasks.subsets import parted
 from vl_tasks.text.sentences import run_vocabulary
-from vl_tasks.training import FinalScores, parted, train_task, warn_of_training_data
+from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
-from vl_tasks.vqa.learning import ANSWERS, no_answers, scaled_answer_loss
+from vl_tasks.vqa.learning import ANSWERS, given_answers, no_answers, scaled_answer_loss
 
 
 def class_loss(logits: Tensor, classes: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -56,7 +57,7 @@ class GqaLearner:
         self.splits: dict[str, GqaSplit] = {}
         warn_of_training_data(config)
         learnt = self._read_training()
-        for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+        for split in config.evaluated_splits:
             if split != HELD_OUT:
                 self.splits[split] = read_scored_split(self.folder, split, config.consistency)
         self._submitted: list[ImageQuestion] = []
@@ -174,12 +175,9 @@ class GqaLearner:
         return {one.image_id: f"question {one.question_id}" for one in questions}
 
     def _answer_vocabulary(self, learnt: Sequence[ImageQuestion]) -> AnswerVocabulary:
-        config = self.config
-        if config.resume is not None:
-            return AnswerVocabulary.load(config.resume / ANSWERS)
-        if config.answers is not None:
-            return AnswerVocabulary.load(config.answers)
-        return AnswerVocabulary.of_counts(Counter(one.answer for one in learnt), config.min_count)
+        given = given_answers(self.config)
+        counts = Counter(one.answer for one in learnt)
+        return given or AnswerVocabulary.of_counts(counts, self.config.min_count)
 
 
 def train_gqa(config: GqaConfig) -> None:

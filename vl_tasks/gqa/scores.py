@@ -6,6 +6,7 @@ An answer is correct only if it is identical to the true answer.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal, TypeVar
 
 from storage.errors import UserError, shortened
@@ -99,8 +100,8 @@ def score_gqa(
         validity=_fitting(balanced, predictions, choices, "valid"),
         plausibility=_fitting(balanced, predictions, choices, "plausible"),
         distribution=_distribution(balanced, predictions),
-        by_structural_type=_shares(balanced, right, _structural),
-        by_semantic_type=_shares(balanced, right, _semantic),
+        by_structural_type=_shares(balanced, right, attrgetter("types.structural")),
+        by_semantic_type=_shares(balanced, right, attrgetter("types.semantic")),
         by_steps=_shares(balanced, right, count_steps),
         by_words=_shares(balanced, right, _count_words),
     )
@@ -131,14 +132,6 @@ def count_steps(question: GqaQuestion) -> int:
     """Count the reasoning steps: operations that do more than look up the answer."""
     texts = (f"{step.operation}: {step.argument}" for step in question.semantic)
     return sum(not any(part in text for part in _NO_STEPS) for text in texts)
-
-
-def _structural(question: GqaQuestion) -> str:
-    return question.types.structural
-
-
-def _semantic(question: GqaQuestion) -> str:
-    return question.types.semantic
 
 
 def _count_words(question: GqaQuestion) -> int:

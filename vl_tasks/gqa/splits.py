@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from storage.errors import UserError
+from vl_tasks.data_folders import find_split_file, split_file
 from vl_tasks.gqa.questions import (
     Choices,
     GqaQuestion,
@@ -20,7 +21,6 @@ from vl_tasks.gqa.questions import (
     read_secret_questions,
 )
 from vl_tasks.gqa.scores import GqaScores, score_gqa
-from vl_tasks.house_tasks.folders import split_file
 
 _BALANCED, _ALL, _CHOICES = (
     f"_{name}.json" for name in ("balanced_questions", "all_questions", "choices")
@@ -87,8 +87,8 @@ def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSp
         UserError: A file is damaged, or a question entails one that is missing.
     """
     part = read_split(folder, split)
-    all_path = _find(folder, split, _ALL) if with_consistency else None
-    choices_path = _find(folder, split, _CHOICES)
+    all_path = find_split_file(folder, split, _ALL) if with_consistency else None
+    choices_path = find_split_file(folder, split, _CHOICES)
     return GqaSplit(
         part.path,
         part.balanced,
@@ -104,7 +104,7 @@ def read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
         OSError: There is no file of questions, or it cannot be opened.
         UserError: The file is damaged.
     """
-    path = _find(folder, split, _ALL) or split_file(folder, split, _BALANCED)
+    path = find_split_file(folder, split, _ALL) or split_file(folder, split, _BALANCED)
     return image_questions(path, read_secret_questions(path))
 
 
@@ -118,10 +118,3 @@ def _entailed(path: Path, balanced: Mapping[str, GqaQuestion]) -> dict[str, GqaQ
             "take the file of all questions of this split, or set --no-consistency"
         )
     return {key: questions[key] for key in needed if key not in balanced}
-
-
-def _find(folder: Path, split: str, ending: str) -> Path | None:
-    try:
-        return split_file(folder, split, ending)
-    except FileNotFoundError:
-        return None

@@ -50,7 +50,7 @@ def read_gqa_predictions(
         predictions[record.questionId] = record.prediction
     try:
         check_answered(questions, predictions, lambda one: for_all or one.balanced)
-    except ValueError as error:
+    except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return predictions
 

@@ -34,11 +34,12 @@ def check_encoder(config: RunConfig) -> None:
         UserError: There is no such encoder.
     """
     grids = config.grids
-    uses_encoder = config.vision and getattr(config, "regions", None) is None
-    if uses_encoder and grids.encoder == efficientnet_lite.NAME and not grids.random_weights:
+    if not config.vision or getattr(config, "regions", None) is not None:
+        return
+    if grids.encoder == efficientnet_lite.NAME and not grids.random_weights:
         efficientnet_lite.check_installed()
     downloads = grids.pretrained is not None and not Path(grids.pretrained).is_file()
-    if uses_encoder and downloads and not any_is_downloaded():
+    if downloads and not any_is_downloaded():
         from huggingface_hub.constants import ENDPOINT
 
         if not is_reachable(ENDPOINT):
@@ -46,7 +47,7 @@ def check_encoder(config: RunConfig) -> None:
                 f"{grids.encoder} with weights {grids.pretrained!r} is not on this machine, and "
                 f"{ENDPOINT} cannot be reached; {OFFLINE}"
             )
-    if uses_encoder and grids.encoder != GridConfig.encoder:
+    if grids.encoder != GridConfig.encoder:
         from encoders.weights.origins import check_source
 
         check_source(grids.encoder, grids.pretrained, grids.random_weights)

@@ -13,6 +13,7 @@ import torch
 from encoders.clip import ClipEncoder
 from encoders.extraction.prefetch import prefetched
 from storage import cache_dir
+from storage.errors import UserError
 from storage.progress import progress_bar
 from training.devices import check_device
 from training.interruption import interruption_message
@@ -21,6 +22,7 @@ from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grid_cache import GridCache
 from vl_tasks.grids.grids import Grids, GridScale
 from vl_tasks.settings.configs import GridConfig, RunConfig
+from vl_tasks.subsets import evenly_spaced
 
 Kind = Literal["grid", "dense", "pooled"]
 
@@ -131,9 +133,7 @@ class GridSource:
             UserError: An image cannot be read; names it. Features encoded before are kept.
             OSError: The free disk space is too small for the missing features.
         """
-        if self._cache is None:
-            return []
-        if not self._missing():
+        if self._cache is None or not self._missing():
             return []
         folder = self._cache.folder
         with (
@@ -220,9 +220,6 @@ class BlindSource:
         """Return zeros (B, 1, 1)."""
         return Grids(torch.zeros(len(ids), 1, 1), torch.ones(len(ids), 1, dtype=torch.bool), (1, 1))
 
-    def prepare(self) -> None:
-        """Do nothing."""
-
 
 def open_source(
     config: RunConfig, images: Mapping[Any, Path], kind: Kind = "grid"
@@ -254,9 +251,8 @@ def uncached_source(
 def fit_scale(scale: GridScale, source: Source, ids: Sequence[Any]) -> None:
     """Fit a scale to a subset of the images, evenly spaced in the order of the ids."""
     values = source.batch(ids[:1]).features[0].numel()
-    count = min(len(ids), _FITTED, max(_FITTED_MIN, _FITTED_VALUES // values))
-    chosen = np.linspace(0, len(ids) - 1, count).astype(int)
-    scale.fit(source.batch([ids[k] for k in chosen]))
+    most = min(_FITTED, max(_FITTED_MIN, _FITTED_VALUES // values))
+    scale.fit(source.batch([ids[k] for k in evenly_spaced(len(ids), most)]))
 
 
 def _decoded(
@@ -272,7 +268,7 @@ def _decoded(
     def read(path: Path) -> Any:
         try:
             return read_image(path)
-        except ValueError as error:
+        except UserError as error:
             if damaged is None:
                 raise
             _LOG.warning("skipped %s", error)

@@ -128,11 +128,6 @@ def chance(items: Iterable[Item], key: Callable[[Item], Hashable], answer: Calla
 
 def _best_count(sizes: list[int], min_answers: int) -> int:
     """Return the number of items per answer that keeps most items; 0 with too few answers."""
-    kept = {
-        n: n * sum(size >= n for size in sizes) for n in sizes if _enough(sizes, n, min_answers)
-    }
-    return max(kept, key=lambda n: kept[n], default=0)
-
-
-def _enough(sizes: list[int], count: int, min_answers: int) -> bool:
-    return sum(size >= count for size in sizes) >= min_answers
+    answers = {n: sum(size >= n for size in sizes) for n in sizes}
+    enough = (n for n, number in answers.items() if number >= min_answers)
+    return max(enough, key=lambda n: n * answers[n], default=0)

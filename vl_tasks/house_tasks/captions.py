@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.houses.views.captions import pick, with_article
-from vl_tasks.house_tasks.images import CLEAR, HouseImage, Thing
+from vl_tasks.house_tasks.images import HouseImage, Thing
 from vl_tasks.house_tasks.wording import pick_synonym
 
 CAPTIONS = 5
@@ -62,9 +62,8 @@ def _caption(
 def _largest_things(image: HouseImage) -> list[Thing]:
     """Return the largest clearly visible things, one of each name."""
     by_name: dict[str, Thing] = {}
-    for thing in image.things:
-        if thing.area >= CLEAR:
-            by_name.setdefault(thing.name, thing)
+    for thing in image.clear:
+        by_name.setdefault(thing.name, thing)
     return list(by_name.values())[:_MAX_THINGS]
 
 

@@ -6,7 +6,6 @@ from itertools import permutations
 from typing import Any
 
 from vl_tasks.house_tasks.gqa_questions import KINDS, OPPOSITE, YES_NO, Scene
-from vl_tasks.house_tasks.images import CLEAR
 from vl_tasks.house_tasks.questions import HouseQuestion
 
 _POSITIONS = ("left", "middle", "right")
@@ -66,7 +65,7 @@ def scene_graph(scene: Scene, size: int) -> dict[str, Any]:
         scene: The image.
         size: Height and width of the image in pixels.
     """
-    things = [thing for thing in scene.image.things if thing.area >= CLEAR]
+    things = scene.image.clear
     objects = {}
     for thing in things:
         left, top, width, height = thing.box
@@ -97,4 +96,4 @@ def group_names(question: HouseQuestion) -> dict[str, str | None]:
 
 
 def _largest(scene: Scene) -> str:
-    return next((thing.name for thing in scene.image.things if thing.area >= CLEAR), "")
+    return next((thing.name for thing in scene.image.clear), "")

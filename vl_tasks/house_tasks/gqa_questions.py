@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations
+from operator import attrgetter
 
 import numpy as np
 
-from storage.errors import UserError
 from vl_tasks.house_tasks.balance import choose_balanced
-from vl_tasks.house_tasks.images import CLEAR, HouseImage
+from vl_tasks.house_tasks.images import HouseImage
 from vl_tasks.house_tasks.questions import HouseQuestion, image_facts
 
 OPPOSITE = {"left": "right", "right": "left"}
@@ -78,7 +78,7 @@ class Scene:
         self.image = image
         self.facts = image_facts(image)
         self.singles = {thing.name: thing for thing in image.singles}
-        self.clear = sorted({thing.name for thing in image.things if thing.area >= CLEAR})
+        self.clear = sorted({thing.name for thing in image.clear})
 
     def answer(self, kind: str, subject: Subject) -> str | None:
         """Return the answer to a question, or None if the image does not determine it clearly."""
@@ -90,11 +90,11 @@ class Scene:
         """Return a question with its answer.
 
         Raises:
-            UserError: The image does not determine the answer.
+            ValueError: The image does not determine the answer.
         """
         answer = self.answer(kind, subject)
         if answer is None:
-            raise UserError(f"image {self.image.image_id} does not answer {kind} {subject}")
+            raise ValueError(f"image {self.image.image_id} does not answer {kind} {subject}")
         return HouseQuestion(kind, subject, answer, self.image)
 
     def subjects(self, kind: str) -> list[Subject]:
@@ -141,7 +141,7 @@ def generate_gqa_questions(
     known = _Known.of(scenes)
     generators = {kind: partial(_candidates, kind, scenes, known, rng) for kind in KINDS}
     min_answers = {name: kind.min_answers for name, kind in KINDS.items()}
-    return choose_balanced(generators, _answer, count, min_answers, rng)
+    return choose_balanced(generators, attrgetter("answer"), count, min_answers, rng)
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,6 @@ def _candidates(
             answer = scene.answer(kind, subject)
             if answer is not None:
                 yield HouseQuestion(kind, subject, answer, scene.image)
-
-
-def _answer(question: HouseQuestion) -> str:
-    return question.answer
 
 
 def _yes_no(value: bool) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
+from operator import attrgetter
 
 import numpy as np
 
@@ -19,9 +20,7 @@ from vl_tasks.house_tasks.images import HouseImage
 from vl_tasks.house_tasks.wording import pick_synonym
 
 LETTERS = {"entailment": "e", "neutral": "n", "contradiction": "c"}
-_COLOUR_AREA = 0.02  # minimum area of things whose colour is stated
 _SIDE_OFFSET = 0.3  # minimum |across| of things on the left or on the right
-_MIN_RATIO, _MIN_GAP = 1.3, 0.6  # minimum ratio and difference (metres) of compared distances
 _NEUTRAL_TRIES = 6  # candidate neutral hypotheses per image and kind
 
 
@@ -58,7 +57,7 @@ def generate_hypotheses(
     """
     generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
     min_answers = dict.fromkeys(_GENERATORS, len(LETTERS))
-    chosen, chances = choose_balanced(generators, _label, count, min_answers, rng)
+    chosen, chances = choose_balanced(generators, attrgetter("label"), count, min_answers, rng)
     return [(hypothesis, _text(hypothesis, rng)) for hypothesis in chosen], chances
 
 
@@ -67,10 +66,6 @@ def _candidates(
 ) -> list[HouseHypothesis]:
     decided = _decided(images, _GENERATORS[kind])
     return decided + _neutral(images, decided, rng)
-
-
-def _label(hypothesis: HouseHypothesis) -> str:
-    return hypothesis.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +112,7 @@ def _is_neutral(image: HouseImage, kind: str, *subject: str) -> bool:
 
 def _colour(image: HouseImage, known: _Known) -> Iterator[HouseHypothesis]:
     for thing in image.singles:
-        if thing.colour and thing.area >= _COLOUR_AREA:
+        if thing.has_clear_colour:
             for colour in known.colours:
                 label = "entailment" if colour == thing.colour else "contradiction"
                 yield HouseHypothesis("colour", (thing.name, colour), label, image)
@@ -135,9 +130,8 @@ def _side(image: HouseImage, known: _Known) -> Iterator[HouseHypothesis]:
 
 def _nearer(image: HouseImage, known: _Known) -> Iterator[HouseHypothesis]:
     for first, second in permutations(image.singles, 2):
-        near, far = sorted((first.distance, second.distance))
-        if far > max(near * _MIN_RATIO, near + _MIN_GAP):
-            label = "entailment" if first.distance == near else "contradiction"
+        if first.is_nearer(second) or second.is_nearer(first):
+            label = "entailment" if first.is_nearer(second) else "contradiction"
             yield HouseHypothesis("nearer", (first.name, second.name), label, image)
 
 

@@ -23,6 +23,8 @@ _IMAGE_TAG = 61
 # Minimum share of the image that a clearly visible thing covers. Below THING_MAY a thing counts as
 # absent; no question is about things between the two limits.
 CLEAR = 0.01
+_COLOUR_AREA = 0.02  # minimum share of the image that a thing covers whose colour is mentioned
+_MIN_RATIO, _MIN_GAP = 1.3, 0.6  # minimum ratio and difference (metres) of compared distances
 _EXTRA_POSITIONS = 40  # per house, on edges between viewpoints
 _SEEN_POSITIONS = 5  # every fifth position of a training house is reserved for val_seen
 _PREVIEW_SIZE = 48  # pixels; a preview decides whether an image is rendered in full size
@@ -54,6 +56,20 @@ class Thing:
     object_id: int = -1
     box: tuple[int, int, int, int] = (0, 0, 0, 0)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the thing is clearly visible."""
+        return self.area >= CLEAR
+
+    @property
+    def has_clear_colour(self) -> bool:
+        """Whether the thing has a colour and is large enough to see it."""
+        return bool(self.colour) and self.area >= _COLOUR_AREA
+
+    def is_nearer(self, other: Thing) -> bool:
+        """Return whether the thing is clearly nearer than another one."""
+        return other.distance > max(self.distance * _MIN_RATIO, self.distance + _MIN_GAP)
+
 
 @dataclass(frozen=True, slots=True)
 class HouseImage:
@@ -82,7 +98,12 @@ class HouseImage:
     def single(self, name: str) -> Thing | None:
         """Return the only thing of a name if it is clearly visible, otherwise None."""
         things = self.named(name)
-        return things[0] if len(things) == 1 and things[0].area >= CLEAR else None
+        return things[0] if len(things) == 1 and things[0].is_clear else None
+
+    @property
+    def clear(self) -> list[Thing]:
+        """Clearly visible things, the largest first."""
+        return [thing for thing in self.things if thing.is_clear]
 
     @property
     def singles(self) -> list[Thing]:
@@ -160,7 +181,7 @@ class _Camera:
             )
             keep_empty = rng.random() < _EMPTY_KEPT
             preview = self._trace(position, direction, _PREVIEW_SIZE)
-            names = {thing.name for thing in self._things(preview) if thing.area >= CLEAR}
+            names = {thing.name for thing in self._things(preview) if thing.is_clear}
             if len(names) >= 2 or keep_empty:
                 break
         size = plan.size

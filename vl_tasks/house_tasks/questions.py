@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from operator import attrgetter
 
 import numpy as np
 
 from envs.houses.views.captions import pick, with_article
 from envs.houses.views.view_facts import SIDES
 from vl_tasks.house_tasks.balance import choose_balanced
-from vl_tasks.house_tasks.images import CLEAR, HouseImage
+from vl_tasks.house_tasks.images import HouseImage
 from vl_tasks.house_tasks.wording import pick_synonym
 
 COUNTED = (
@@ -22,8 +23,6 @@ _PLURALS = {"bookshelf": "bookshelves"}
 _MAX_COUNT = 4
 # Minimum number of answers per subject; 3 for counts, so that they are not merely existence.
 _MIN_ANSWERS = {"existence": 2, "nearer": 2, "count": 3, "position": 3, "colour": 4, "room": 4}
-_COLOUR_AREA = 0.02  # minimum area of things in questions about colours
-_MIN_RATIO, _MIN_GAP = 1.3, 0.6  # minimum ratio and difference (metres) of compared distances
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def generate_questions(
         kind and for "all".
     """
     generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
-    chosen, chances = choose_balanced(generators, _answer, count, _MIN_ANSWERS, rng)
+    chosen, chances = choose_balanced(generators, attrgetter("answer"), count, _MIN_ANSWERS, rng)
     return [(question, question_text(question, rng)) for question in chosen], chances
 
 
@@ -83,10 +82,6 @@ def _candidates(
     return (question for image in images for question in _GENERATORS[kind](image, images, rng))
 
 
-def _answer(question: HouseQuestion) -> str:
-    return question.answer
-
-
 Generate = Callable[
     [HouseImage, Sequence[HouseImage], np.random.Generator], Iterator[HouseQuestion]
 ]
@@ -95,7 +90,7 @@ Generate = Callable[
 def _existence(
     image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
 ) -> Iterator[HouseQuestion]:
-    for name in sorted({thing.name for thing in image.things if thing.area >= CLEAR}):
+    for name in sorted({thing.name for thing in image.clear}):
         yield HouseQuestion("existence", (name,), "yes", image)
     # Things of two other images that this image does not show at all.
     others = images[int(rng.integers(len(images)))], images[int(rng.integers(len(images)))]
@@ -109,13 +104,13 @@ def _count(
 ) -> Iterator[HouseQuestion]:
     for name in COUNTED:
         things = image.named(name)
-        if len(things) <= _MAX_COUNT and all(thing.area >= CLEAR for thing in things):
+        if len(things) <= _MAX_COUNT and all(thing.is_clear for thing in things):
             yield HouseQuestion("count", (name,), str(len(things)), image)
 
 
 def _colour(image: HouseImage, *_: object) -> Iterator[HouseQuestion]:
     for thing in image.singles:
-        if thing.colour and thing.area >= _COLOUR_AREA:
+        if thing.has_clear_colour:
             yield HouseQuestion("colour", (thing.name,), thing.colour, image)
 
 
@@ -129,7 +124,7 @@ def _position(image: HouseImage, *_: object) -> Iterator[HouseQuestion]:
 def _nearer(image: HouseImage, *_: object) -> Iterator[HouseQuestion]:
     for pair in combinations(image.singles, 2):
         near, far = sorted(pair, key=lambda thing: thing.distance)
-        if far.distance > max(near.distance * _MIN_RATIO, near.distance + _MIN_GAP):
+        if near.is_nearer(far):
             first, second = sorted((near.name, far.name))
             yield HouseQuestion("nearer", (first, second), near.name, image)
 

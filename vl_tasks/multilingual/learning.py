@@ -1,6 +1,7 @@
 """Train a model that answers questions in several languages, and evaluate it in each."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +13,9 @@ from torch.nn import functional as F
 from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
+from vl_tasks.data.images import first_file
 from vl_tasks.data.questions import Question
-from vl_tasks.house_tasks.folders import image_folders, split_file
+from vl_tasks.data_folders import image_folders, split_file
 from vl_tasks.multilingual.questions import (
     LanguageQuestion,
     by_language,
@@ -23,6 +25,7 @@ from vl_tasks.multilingual.questions import (
 from vl_tasks.multilingual.scores import MultilingualScores, score_languages
 from vl_tasks.multilingual.tsv_files import read_tsv
 from vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from vl_tasks.subsets import evenly_spaced
 from vl_tasks.training import FinalScores
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FineTuningInputs
@@ -49,7 +52,7 @@ class MultilingualLearner(VqaLearner):
                 "of --languages; omit --evaluation-languages, or name a validation split"
             )
         super().__init__(config)
-        classes = [self.answers.classes.get(self._label(one), 0) for one in self.learnt]
+        classes = [self.answers.classes.get(_label(one), 0) for one in self.learnt]
         self._classes = torch.tensor(classes)
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
@@ -76,7 +79,7 @@ class MultilingualLearner(VqaLearner):
     def final_scores(self, split: str) -> Iterator[FinalScores]:
         """Yield the scores of a split."""
         scores, answers = self._scores(self.splits[split])
-        results, text = scores.as_json(), f"{split}: {scores.text}"
+        results, text = asdict(scores), f"{split}: {scores.text}"
         if self.config.faithful:
             questions = cast(Sequence[LanguageQuestion], self.splits[split])
             results["top_1"] = 100 * self._top_1(questions, answers)
@@ -104,20 +107,10 @@ class MultilingualLearner(VqaLearner):
         self, questions: Sequence[LanguageQuestion], answers: dict[str, dict[int, str]]
     ) -> float:
         """Return the accuracy 0..1 of the published code, where unknown answers are a class."""
-        labels = [self._label(one) for one in questions]
-        return float(
-            np.mean(
-                [
-                    answers[one.language][one.question_id]
-                    == (label if label in self.answers.classes else UNKNOWN)
-                    for one, label in zip(questions, labels, strict=True)
-                ]
-            )
-        )
-
-    def _label(self, question: Question) -> str:
-        """Return the most frequent answer, not normalised, as the published code looks it up."""
-        return question.majority_answer or question.answers[0]
+        labels = [_label(one) for one in questions]
+        expected = [label if label in self.answers.classes else UNKNOWN for label in labels]
+        given = [answers[one.language][one.question_id] for one in questions]
+        return float(np.mean(np.array(given) == np.array(expected)))
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         config = self.config
@@ -152,15 +145,15 @@ class MultilingualLearner(VqaLearner):
         used = {one.image_id for one in self._questions()}
         paths: dict[int, Path] = {}
         for name, number in self._photos.items():
-            found = [folder / name for folder in folders if (folder / name).is_file()]
-            if number in used and not found:
+            path = first_file(folders, name)
+            if path is not None:
+                paths[number] = path
+            elif number in used:
                 searched = " or ".join(map(str, folders))
                 raise FileNotFoundError(
                     f"{self.folder}: there is no image {name} in {searched}; set --images to the "
                     "folder of the images"
                 )
-            if found:
-                paths[number] = found[0]
         return paths
 
     def _fine_tuning(self) -> FineTuningInputs:
@@ -169,8 +162,7 @@ class MultilingualLearner(VqaLearner):
         inputs = FineTuningInputs(config, self.answers, images, config.resume, texts)
         if config.resume is None and config.start_from is None:
             paths = [images[number] for number in dict.fromkeys(q.image_id for q in self.learnt)]
-            chosen = np.linspace(0, len(paths) - 1, min(len(paths), _FITTED)).astype(int)
-            inputs.standardise([paths[k] for k in chosen])
+            inputs.standardise([paths[k] for k in evenly_spaced(len(paths), _FITTED)])
         return inputs
 
     def _answer_vocabulary(self) -> AnswerVocabulary:
@@ -188,6 +180,11 @@ class MultilingualLearner(VqaLearner):
         if not config.faithful or UNKNOWN in known.classes:
             return known
         return AnswerVocabulary([UNKNOWN, *known.answers])
+
+
+def _label(question: Question) -> str:
+    """Return the most frequent answer, not normalised, as the published code looks it up."""
+    return question.majority_answer or question.answers[0]
 
 
 def train_multilingual(config: VqaConfig) -> None:

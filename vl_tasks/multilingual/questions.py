@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from vl_tasks.data.questions import REMEDY, Question, read_questions
-from vl_tasks.house_tasks.folders import language_folder, split_file
+from vl_tasks.data_folders import find_split_file, language_folder, split_file
 
 _ANNOTATIONS = "_annotations.json"
 
@@ -55,7 +55,10 @@ def read_language_questions(
         own = language_folder(folder, language)
         remedy = None if own == folder else _remedy(folder, split, language)
         path = split_file(own, split, "_questions.json", remedy=remedy)
-        annotations = None if secret else _annotations(folder, own, split)
+        annotations = None
+        if not secret:
+            annotations = find_split_file(own, split, _ANNOTATIONS)
+            annotations = annotations or split_file(folder, split, _ANNOTATIONS)
         questions += in_language(read_questions(path, annotations, remedy or REMEDY), language)
     return questions
 
@@ -66,13 +69,6 @@ def by_language(questions: Iterable[LanguageQuestion]) -> dict[str, list[Languag
     for question in questions:
         groups.setdefault(question.language, []).append(question)
     return groups
-
-
-def _annotations(folder: Path, own: Path, split: str) -> Path:
-    try:
-        return split_file(own, split, _ANNOTATIONS)
-    except FileNotFoundError:
-        return split_file(folder, split, _ANNOTATIONS)
 
 
 def _remedy(folder: Path, split: str, language: str) -> str:

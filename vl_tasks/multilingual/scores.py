@@ -1,8 +1,7 @@
 """Scores of answers in several languages: accuracy of each, and consistency among them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from storage.errors import UserError
 from vl_tasks.multilingual.questions import LanguageQuestion, by_language
@@ -29,10 +28,6 @@ class MultilingualScores:
     consistency: float | None
     agreement: dict[str, float]
     shared: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the scores as entries of results.json."""
-        return asdict(self)
 
     @property
     def text(self) -> str:

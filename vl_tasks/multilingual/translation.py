@@ -21,7 +21,7 @@ from storage.progress import progress_bar
 from training.devices import check_device
 from training.interruption import interruption_message
 from vl_tasks.data.questions import REMEDY, read_questions
-from vl_tasks.house_tasks.folders import split_file
+from vl_tasks.data_folders import split_file
 from vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
 from vl_tasks.settings.translation import TranslationConfig
 

@@ -4,18 +4,19 @@ The columns are image_file, question, answer_label and, if present, question_typ
 label is an answer, or its number in the answer vocabulary.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage.errors import UserError, shortened
+from storage.errors import UserError
 from storage.records import RecordError
+from vl_tasks.data.tables import read_rows
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from vl_tasks.multilingual.questions import LanguageQuestion
 
 REMEDY = "see docs/multilingual_vqa.md for its columns"
 _REQUIRED = ("image_file", "question", "answer_label")
+_OPTIONAL = ("question_type", "lang")
 _ANNOTATORS = 10
 _PER_IMAGE = 100_000  # question ids per image
 
@@ -34,11 +35,11 @@ def read_tsv(
 
     Raises:
         OSError: The file cannot be opened.
-        UserError: A column is missing, a field is blank, or a label is not the number of an
-            answer; names file and record.
+        UserError: A column is missing or occurs twice, a field is blank, or a label is not the
+            number of an answer; names file and record.
     """
     rows = _read_rows(path)
-    are_numbers = all(row["answer_label"].strip().isdigit() for row in rows)
+    are_numbers = all(row["answer_label"].strip().isdecimal() for row in rows)
     if are_numbers and answers is None:
         raise UserError(
             f"{path}: its answer_label contains numbers of answers; set --answers to the file with "
@@ -72,26 +73,13 @@ def read_tsv(
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            reader = csv.DictReader(file, delimiter="\t", strict=True)
-            missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise UserError(f"{path}: its first line lacks {', '.join(missing)}; {REMEDY}")
-            rows = []
-            for number, row in enumerate(reader):
-                if None in row or None in row.values():
-                    problem = "it has more or fewer fields than the first line"
-                    raise RecordError(path, number, problem, REMEDY)
-                for name in _REQUIRED:
-                    if not row[name].strip():
-                        raise RecordError(path, number, f"its {name} is blank", REMEDY)
-                rows.append(row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            problem = shortened(str(error), 200)
-            raise UserError(f"{path}: not a TSV file in UTF-8 ({problem}); {REMEDY}") from error
+    rows = read_rows(path, _REQUIRED, REMEDY, _OPTIONAL, delimiter="\t")
     if not rows:
         raise UserError(f"{path}: it contains no question; {REMEDY}")
+    for number, row in enumerate(rows):
+        for name in _REQUIRED:
+            if not row[name].strip():
+                raise RecordError(path, number, f"its {name} is blank", REMEDY)
     return rows
 
 

@@ -4,24 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from storage.errors import UserError
-
 
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention.
 
     Args:
         width: Width C of queries, contexts and outputs.
-        heads: Number of heads; must divide the width.
+        heads: Number of heads, a divisor of the width; settings check it (`check_heads`).
         dropout: Dropout rate of the attention weights.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        if width % heads:
-            raise UserError(
-                f"width {width} is not divisible by {heads} heads; set another number of heads"
-            )
         self.heads, self.dropout = heads, dropout
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
@@ -106,8 +100,8 @@ class FeedForward(nn.Sequential):
         )
 
 
-def masked_softmax(scores: Tensor, mask: Tensor | None, dim: int) -> Tensor:
-    """Compute the softmax over the entries where the mask (broadcast) is True."""
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Compute the softmax of scores (B, L, G) over the rows L where the mask (B, L) is True."""
     if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    return scores.softmax(dim)
+        scores = scores.masked_fill(~mask[..., None], -torch.inf)
+    return scores.softmax(1)

@@ -96,7 +96,7 @@ class Pooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the means (B, G, C) over the real rows of x (B, L, C)."""
-        weights = masked_softmax(self.weights(x), mask[..., None], dim=1)  # (B, L, G)
+        weights = masked_softmax(self.weights(x), mask)  # (B, L, G)
         return weights.transpose(1, 2) @ x
 
 

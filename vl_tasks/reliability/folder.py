@@ -18,10 +18,8 @@ from storage.errors import UserError
 from storage.json_files import read_json
 from training.checkpoints import load_model
 from training.settings import read_config
-from vl_tasks.reliability.calibration import VectorScaling
-from vl_tasks.reliability.methods import Estimator
+from vl_tasks.reliability.methods import Estimator, build_estimator
 from vl_tasks.reliability.outputs import model_digest
-from vl_tasks.reliability.selector import Selector
 from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.settings.reliability import SelectorConfig
 
@@ -145,12 +143,8 @@ def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") ->
             f"{folder / DESCRIPTION}: made for another model than {run}, that of "
             f"{description.run}; train a selector for this run with clipnav train-selector"
         )
-    estimator: Estimator | None = None
-    if config.method != "maxprob":
-        if config.method == "calibration":
-            estimator = VectorScaling(description.widths["scores"])
-        else:
-            estimator = Selector(description.widths, config.sizes)
+    estimator = build_estimator(config, description.widths)
+    if estimator is not None:
         load_model(folder, estimator, {"vqa model": description.model})
         estimator.to(device).eval()
     return OpenedSelector(folder, config, description, estimator, run, vqa)

@@ -1,16 +1,19 @@
 """Networks of the methods of confidence, and the predictions that they make."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vl_tasks.data.questions import Question
 from vl_tasks.reliability.calibration import VectorScaling
 from vl_tasks.reliability.confidence import Predictions, max_prob
 from vl_tasks.reliability.outputs import Outputs
 from vl_tasks.reliability.selector import SCORES, Selector, selector_loss
 from vl_tasks.settings.reliability import SelectorConfig
+from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.learning import answer_loss
 
 Estimator = VectorScaling | Selector
@@ -26,6 +29,15 @@ class Confidences(NamedTuple):
 
     classes: np.ndarray
     confidence: np.ndarray
+
+    def by_question(
+        self, questions: Sequence[Question], answers: AnswerVocabulary
+    ) -> dict[int, tuple[str, float]]:
+        """Return answer and confidence by question id, as `write_sure_submission` takes them."""
+        return {
+            question.question_id: (answers.answers[number], float(confidence))
+            for question, number, confidence in zip(questions, *self, strict=True)
+        }
 
 
 def build_estimator(config: SelectorConfig, widths: dict[str, int]) -> Estimator | None:

@@ -103,11 +103,7 @@ def _shifted_answers(
     questions = read_split(shift.data, shift.split, "--shift.split").questions
     images = input_files(vqa, questions)
     outputs = outputs_of(selector.run, vqa, questions, images, device)
-    texts = AnswerVocabulary.load(selector.run / ANSWERS).answers
     rows, unknown = np.arange(len(questions)), selector.description.unknown
     found = predict_rows(selector.estimator, outputs, rows, unknown, device=device)
-    predictions = {
-        question.question_id: (texts[number], float(confidence))
-        for question, number, confidence in zip(questions, *found, strict=True)
-    }
-    return score_answers(predictions, questions, variant)
+    answers = AnswerVocabulary.load(selector.run / ANSWERS)
+    return score_answers(found.by_question(questions, answers), questions, variant)

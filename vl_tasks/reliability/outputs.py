@@ -26,7 +26,7 @@ from vl_tasks.data.questions import Question
 from vl_tasks.reliability.selector import INPUTS
 from vl_tasks.reliability.vectors import joint_vectors
 from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.vqa.answering import open_run_on
+from vl_tasks.vqa.answering import open_run
 from vl_tasks.vqa.learning import ANSWERS
 
 _FORMAT = "clipnav vqa outputs 1"
@@ -108,7 +108,7 @@ def compute_outputs(
 ) -> Outputs:
     """Return the outputs of a run on a few questions without the cache; see `outputs_of`."""
     arrays: dict[str, np.ndarray] = {}
-    for rows, batch in joint_vectors(open_run_on(run, images, device).inputs, questions):
+    for rows, batch in joint_vectors(open_run(run, images, device).inputs, questions):
         for name, values in batch.items():
             shape = (len(questions), values.shape[1])
             arrays.setdefault(name, np.zeros(shape, np.float32))[rows] = values
@@ -134,7 +134,7 @@ def _compute(
     path: Path, run: Path, questions: Sequence[Question], images: Mapping[int, Path], device: str
 ) -> None:
     """Write an entry of the cache."""
-    inputs = open_run_on(run, images, device, cached=True).inputs
+    inputs = open_run(run, images, device, cached=True).inputs
     batches = joint_vectors(inputs, questions)
     rows, first = next(batches)
     shapes = {name: (len(questions), values.shape[1]) for name, values in first.items()}

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vl_tasks.data.questions import Question, question_images, read_questions
+from vl_tasks.data.questions import Question, question_images, read_questions, wanted_images
+from vl_tasks.data_folders import data_folder, image_folder, split_file
 from vl_tasks.grids.regions import find_regions
-from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import VqaConfig
 
 
@@ -51,6 +51,5 @@ def input_files(config: VqaConfig, questions: list[Question]) -> Mapping[int, Pa
     if not config.vision:
         return {}
     if config.regions is not None:
-        needed = {one.image_id: f"question_id {one.question_id}" for one in questions}
-        return find_regions(config.regions, needed)
+        return find_regions(config.regions, wanted_images(questions))
     return question_images(questions, image_folder(config, data_folder(config)))

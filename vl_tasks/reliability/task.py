@@ -9,17 +9,17 @@ import numpy as np
 from storage.errors import UserError
 from training.settings import read_config
 from vl_tasks.data.questions import Question
-from vl_tasks.house_tasks.folders import data_folder
+from vl_tasks.data_folders import data_folder
 from vl_tasks.reliability.confidence import UNKNOWN
 from vl_tasks.reliability.folder import PARTS_FILE
 from vl_tasks.reliability.methods import Confidences, Estimator, predict_rows
 from vl_tasks.reliability.outputs import Outputs, model_digest, outputs_of
 from vl_tasks.reliability.parts import divide_images, questions_of_parts, read_parts
+from vl_tasks.reliability.scores.answers import score_answers
 from vl_tasks.reliability.scores.metrics import Answers
 from vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
 from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.settings.reliability import SelectorConfig
-from vl_tasks.vqa.accuracy import vqa_accuracy
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.learning import ANSWERS
 
@@ -73,12 +73,9 @@ class SelectionTask:
 
     def score(self, part: str, found: Confidences) -> Answers:
         """Return the official accuracy and the confidence of answers to a part."""
-        texts = self.answers.answers
-        accuracy = [
-            vqa_accuracy(texts[number], question.answers, self.config.variant)
-            for number, question in zip(found.classes, self.parts[part].questions, strict=True)
-        ]
-        return Answers(np.array(accuracy), found.confidence)
+        questions = self.parts[part].questions
+        predictions = found.by_question(questions, self.answers)
+        return score_answers(predictions, questions, self.config.variant).answers
 
 
 def split_name(config: SelectorConfig, vqa: VqaConfig) -> str:

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from storage import write_text
@@ -25,7 +24,7 @@ from vl_tasks.reliability.folder import (
     write_description,
 )
 from vl_tasks.reliability.learning import SelectionLearner
-from vl_tasks.reliability.methods import Confidences, Estimator, build_estimator
+from vl_tasks.reliability.methods import Estimator, build_estimator
 from vl_tasks.reliability.parts import write_parts
 from vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
 from vl_tasks.reliability.selector import INPUTS
@@ -99,7 +98,8 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
         found = task.predict(estimator, part)
         scored[part] = task.score(part, found)
         before = task.score(part, task.predict(None, part))
-        _write_predictions(task, part, found, run)
+        answers = found.by_question(task.parts[part].questions, task.answers)
+        write_sure_submission(predictions_path(run, part), answers)
         results[part] = {
             "questions": len(scored[part].accuracy),
             "accuracy": 100 * float(scored[part].accuracy.mean()),
@@ -136,7 +136,7 @@ def _calibration_error(answers: Answers) -> float:
 
 def _thresholds(val: Answers, risks: tuple[float, ...]) -> tuple[RiskThreshold, ...]:
     """Choose the threshold of each tolerated risk in percent."""
-    ordered = val.take(np.argsort(-val.confidence, kind="stable"))
+    ordered = val.by_confidence()
     thresholds = []
     for risk in sorted(set(risks)):
         best = coverage_at(ordered, risk / 100)
@@ -146,12 +146,3 @@ def _thresholds(val: Answers, risks: tuple[float, ...]) -> tuple[RiskThreshold, 
             text = f"threshold {best.threshold:.4f}, coverage {best.coverage:.1f} % of val"
         print(f"risk {risk:g} %: {text}")
     return tuple(thresholds)
-
-
-def _write_predictions(task: SelectionTask, part: str, found: Confidences, run: Path) -> None:
-    texts, questions = task.answers.answers, task.parts[part].questions
-    answers = {
-        question.question_id: (texts[number], float(confidence))
-        for question, number, confidence in zip(questions, *found, strict=True)
-    }
-    write_sure_submission(predictions_path(run, part), answers)

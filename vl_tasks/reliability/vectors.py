@@ -14,7 +14,7 @@ from vl_tasks.clip_vil_p.optimisers import autocast
 from vl_tasks.data.questions import Question
 from vl_tasks.networks.joint import JointVectors
 from vl_tasks.reliability.selector import SCORES
-from vl_tasks.training import in_batches
+from vl_tasks.subsets import in_batches
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
 
 Named = dict[str, Tensor]
@@ -39,10 +39,8 @@ def _of_features(
 ) -> Iterator[tuple[np.ndarray, Named]]:
     config, encoded = inputs.config, inputs.encode(questions)
     for rows in in_batches(len(questions), config.evaluation_batch_size):
-        grids = inputs.source.batch([questions[row].image_id for row in rows])
-        tokens = encoded.batch(rows, whole=config.faithful)
         with torch.inference_mode():
-            joined = inputs.network.join(grids.to(config.device), tokens.to(config.device))
+            joined = inputs.network.join(*inputs.batch(questions, encoded, rows))
         yield rows, _named(*joined, vision=config.vision)
 
 

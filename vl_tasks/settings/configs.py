@@ -17,6 +17,7 @@ from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
 from vl_tasks.settings.multilingual import MultilingualConfig
 from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig, PythiaConfig
+from vl_tasks.text.ptb import CaptionTokenizer
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
@@ -66,6 +67,7 @@ class RunConfig(ABC):
     """Settings that all trainings share."""
 
     COMMAND: ClassVar[str]
+    """Command that trains such runs."""
 
     data: str = "house"
     """Training data: "house" (the built-in houses), "easy-vqa" (questions only), or a folder with
@@ -127,6 +129,11 @@ class RunConfig(ABC):
                 "--optimiser.warmup-stairs has no effect without --optimiser.warmup; set both"
             )
         check_held_out(self.select_by, (*self.evaluation_splits, self.submit))
+
+    @property
+    def evaluated_splits(self) -> tuple[str, ...]:
+        """The split `select_by`, then the other evaluated splits."""
+        return tuple(dict.fromkeys((self.select_by, *self.evaluation_splits)))
 
     @property
     def run_name(self) -> str:
@@ -212,7 +219,6 @@ class VqaConfig(QuestionConfig):
     """Settings of a visual question answering training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-vqa"
-    """Script that trains such runs."""
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
     openvqa's layer normalisation, multilingual learns one answer per question and, without
@@ -235,8 +241,7 @@ class VqaConfig(QuestionConfig):
     @property
     def asked_languages(self) -> tuple[str, ...]:
         """Languages of the evaluation."""
-        chosen = self.evaluation_languages
-        return self.languages if chosen is None else chosen
+        return self.evaluation_languages or self.languages
 
     @property
     def task(self) -> str:
@@ -249,7 +254,6 @@ class EntailmentConfig(FineTunableConfig):
     """Settings of a visual entailment training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-snli-ve"
-    """Script that trains such runs."""
     model: Literal["fused", "two-tower", "clip-vil-p"] = "fused"
     """Architecture: fused (MCAN over words and grid cells), two-tower (a small network over the
     CLIP embeddings of image and sentence), or clip-vil-p (see --start-from)."""
@@ -285,7 +289,6 @@ class CaptionConfig(RunConfig):
     """
 
     COMMAND: ClassVar[str] = "clipnav train-captioner"
-    """Script that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
     phase: Literal["xe", "scst"] = "xe"
@@ -307,7 +310,7 @@ class CaptionConfig(RunConfig):
     """Beam width of the final evaluation; evaluations during training decode greedily."""
     max_length: int = 20
     """Maximum number of words of a generated caption."""
-    tokenizer: Literal["auto", "java", "python"] = "auto"
+    tokenizer: CaptionTokenizer = "auto"
     """Tokenizer of the final scores: java (the official one), python (without Java and METEOR), or
     auto (java if it is installed)."""
 

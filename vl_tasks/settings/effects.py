@@ -5,10 +5,11 @@ A preset may contain such settings; a command line may not add them
 """
 
 from training.settings import idle_training_settings
-from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS, FineTuningConfig
 from vl_tasks.settings.configs import (
     CaptionConfig,
     EntailmentConfig,
+    FineTunableConfig,
     QuestionConfig,
     RunConfig,
     VqaConfig,
@@ -28,6 +29,8 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     The name of a group includes all its settings.
     """
     idle = idle_training_settings(config)
+    if isinstance(config, FineTunableConfig):
+        idle |= _idle_in_fine_tuning(config.clip_vil_p)
     if isinstance(config, QuestionConfig):
         idle |= _idle_in_questions(config)
     if isinstance(config, EntailmentConfig):
@@ -68,6 +71,16 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     return idle
 
 
+def _idle_in_fine_tuning(config: FineTuningConfig) -> dict[str, str]:
+    if config.frozen_trunk:
+        names = ("clip_vil_p.trunk_optimiser", "clip_vil_p.frozen_norms")
+        return dict.fromkeys(names, "with --clip-vil-p.frozen-trunk")
+    if not config.trunk_optimiser.milestones:
+        name = "clip_vil_p.trunk_optimiser.decay"
+        return {name: "without --clip-vil-p.trunk-optimiser.milestones"}
+    return {}
+
+
 def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     model = f"with --model {config.model}"
     names: tuple[str, ...]
@@ -82,9 +95,6 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     idle: dict[str, str] = dict.fromkeys(names, model)
     if isinstance(config, VqaConfig):
         idle |= _idle_in_languages(config)
-    if config.clip_vil_p.frozen_trunk:
-        names = ("clip_vil_p.trunk_optimiser", "clip_vil_p.frozen_norms")
-        idle |= dict.fromkeys(names, "with --clip-vil-p.frozen-trunk")
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
     if config.regions is not None:

@@ -19,7 +19,6 @@ class GqaConfig(QuestionConfig):
     """Settings of a GQA training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-gqa"
-    """Script that trains such runs."""
     model: Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"] = "mcan"
     """Architecture of the model."""
     loss: Literal["ce", "bce"] = "ce"

@@ -14,9 +14,9 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkConfig,
     TrunkOptimiserConfig,
 )
-from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.settings.multilingual import MultilingualConfig
-from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
+from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS, linear_adamw
 from vl_tasks.settings.pretraining import PretrainConfig
 
 LANGUAGES = ("en", "fr", "de", "es", "hi", "te")
@@ -32,12 +32,12 @@ _TEXT = TextConfig(vocabulary_size=3000, hidden_size=128, layers=3, heads=4, fee
 _TRUNK = TrunkConfig(positions=8, frozen_norms=True, frozen=True)
 
 
-def _optimiser(rate: float, warmup: int) -> OptimiserConfig:
-    return OptimiserConfig("adamw", rate, weight_decay=0.01, schedule="linear", warmup=warmup)
+_OPTIMISER = linear_adamw(1e-3, 200)
 
 
-def _clipped(rate: float, warmup: int) -> OptimiserConfig:
-    return replace(_optimiser(rate, warmup), clip="norm", clip_at=1.0)
+def _published_optimiser(rate: float, warmup: int, decay: float, epsilon: float) -> OptimiserConfig:
+    published = linear_adamw(rate, warmup, epsilon)
+    return replace(published, weight_decay=decay, clip="none")
 
 
 _HOUSES = PretrainConfig(
@@ -51,7 +51,7 @@ _HOUSES = PretrainConfig(
     image_size=(128, 128),
     cells=None,
     max_words=32,
-    optimiser=_clipped(1e-3, 200),
+    optimiser=_OPTIMISER,
     trunk_optimiser=TrunkOptimiserConfig(5e-4, name="adamw"),
     precision="medium",
     iterations=2000,
@@ -69,7 +69,7 @@ MULTILINGUAL_PRETRAINING = {
         _HOUSES,
         preset="small-multilingual",
         data="photos",
-        select_by="held-out",
+        select_by=HELD_OUT,
         image_size=(128, 192),
         languages=("en",),
     ),
@@ -86,7 +86,7 @@ MULTILINGUAL_PRETRAINING = {
         max_words=_PUBLISHED_WORDS,
         faithful=True,
         # run.sh leaves weight decay and epsilon at transformers' defaults, 0 and 1e-8.
-        optimiser=replace(_optimiser(1e-4, 5000), weight_decay=0.0),
+        optimiser=_published_optimiser(1e-4, 5000, decay=0.0, epsilon=1e-8),
         trunk_optimiser=TrunkOptimiserConfig(1e-4, name="adamw", weight_decay=0.0),
         iterations=5 * _CAPTIONS // (64 * _CORES),
         batch_size=64,
@@ -111,7 +111,7 @@ _TUNED_HOUSES = VqaConfig(
         precision="medium",
         sentences_per_image=8,
     ),
-    optimiser=_clipped(1e-3, 200),
+    optimiser=_OPTIMISER,
     iterations=3000,
     batch_size=96,
     evaluate_every=1000,
@@ -148,7 +148,7 @@ MULTILINGUAL_VQA = {
             max_words=_PUBLISHED_WORDS,
             workers=8,
         ),
-        optimiser=replace(_optimiser(5e-5, 1600), epsilon=1e-6),
+        optimiser=_published_optimiser(5e-5, 1600, decay=0.01, epsilon=1e-6),
         iterations=10 * _QUESTIONS // (128 * _CORES),
         batch_size=128,
         evaluate_every=1000,

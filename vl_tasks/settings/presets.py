@@ -53,6 +53,20 @@ def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
     )
 
 
+def linear_adamw(learning_rate: float, warmup: int, epsilon: float = 1e-8) -> OptimiserConfig:
+    """Build the optimiser that BERT is trained with: AdamW with a rate that decays to 0."""
+    return OptimiserConfig(
+        "adamw",
+        learning_rate,
+        epsilon=epsilon,
+        weight_decay=0.01,
+        schedule="linear",
+        warmup=warmup,
+        clip="norm",
+        clip_at=1.0,
+    )
+
+
 # Images of the training houses select the checkpoint; images of other houses are the test split.
 HOUSE_SPLITS: dict[str, Any] = {
     "select_by": "val_seen",
@@ -122,7 +136,7 @@ VQA_PRESETS = {
     "easy-vqa": VqaConfig(
         preset="easy-vqa",
         data="easy-vqa",
-        select_by="held-out",
+        select_by=HELD_OUT,
         evaluation_splits=("test",),
         # One shape per image: MCAN overfits to this small number of images.
         model="pythia",

@@ -28,7 +28,7 @@ class PretrainConfig:
     """Settings of a pre-training by masked words, matching and question answering."""
 
     COMMAND: ClassVar[str] = "clipnav pretrain-vl"
-    """Script that trains such runs."""
+    """Command that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
     data: str = "house"

@@ -4,16 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from training.optimiser_settings import OptimiserConfig
 from vl_tasks.settings.clip_vil_p import (
     FineTuningConfig,
     TextConfig,
     TrunkConfig,
     TrunkOptimiserConfig,
 )
-from vl_tasks.settings.configs import EntailmentConfig, VqaConfig
+from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig, VqaConfig
 from vl_tasks.settings.gqa import GQA_TRAIN, GqaConfig
-from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS
+from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, linear_adamw
 from vl_tasks.settings.pretraining import PretrainConfig
 
 # Pairs of LXMERT's files mscoco_train, mscoco_nominival and vgnococo, whose number divided by the
@@ -43,16 +42,7 @@ def _published(
         trunk=TrunkConfig(encoder, "openai", standardise=False),
         answering=answering,
         faithful=True,
-        optimiser=OptimiserConfig(
-            "adamw",
-            rate,
-            epsilon=1e-6,
-            weight_decay=0.01,
-            schedule="linear",
-            warmup=round(0.025 * iterations),
-            clip="norm",
-            clip_at=1.0,
-        ),
+        optimiser=linear_adamw(rate, round(0.025 * iterations), epsilon=1e-6),
         trunk_optimiser=TrunkOptimiserConfig(milestones=tuple(k * epoch for k in milestones)),
         precision="fp16",
         iterations=iterations,
@@ -85,15 +75,7 @@ _HOUSES = PretrainConfig(
     exchanged=0.2,
     masked_questions=False,
     min_count=2,
-    optimiser=OptimiserConfig(
-        "adamw",
-        1e-3,
-        weight_decay=0.01,
-        schedule="linear",
-        warmup=300,
-        clip="norm",
-        clip_at=1.0,
-    ),
+    optimiser=linear_adamw(1e-3, 300),
     trunk_optimiser=TrunkOptimiserConfig(3e-4, name="adamw"),
     precision="medium",
     iterations=7500,
@@ -110,7 +92,7 @@ PRETRAIN_PRESETS = {
         _HOUSES,
         preset="small",
         data="photos",
-        select_by="held-out",
+        select_by=HELD_OUT,
         evaluation_splits=(),
         image_size=(192, 288),
     ),
@@ -124,12 +106,10 @@ PRETRAIN_PRESETS = {
 
 # Questions of train and nominival: VQA v2's train and val without the 25,994 of minival.
 _VQA_UPDATES = (443_757 + 214_354 - 25_994) // 256  # an epoch
-_SMALL_RUN = Path("runs/pretrain-vl-house")
-
 
 _SMALL: dict[str, Any] = {
     "model": "clip-vil-p",
-    "start_from": _SMALL_RUN,
+    "start_from": Path("runs/pretrain-vl-house"),
     "clip_vil_p": FineTuningConfig(
         TrunkOptimiserConfig(1e-4, name="adamw"),
         frozen_norms=True,
@@ -137,15 +117,7 @@ _SMALL: dict[str, Any] = {
         sentences_per_image=8,
         precision="medium",
     ),
-    "optimiser": OptimiserConfig(
-        "adamw",
-        5e-4,
-        weight_decay=0.01,
-        schedule="linear",
-        warmup=100,
-        clip="norm",
-        clip_at=1.0,
-    ),
+    "optimiser": linear_adamw(5e-4, 100),
     "iterations": 2500,
     "batch_size": 64,
     "evaluate_every": 500,
@@ -168,16 +140,7 @@ CLIP_VIL_P_VQA = {
             precision="fp16",
             workers=8,
         ),
-        optimiser=OptimiserConfig(
-            "adamw",
-            5e-5,
-            epsilon=1e-6,
-            weight_decay=0.01,
-            schedule="linear",
-            warmup=round(0.05 * 5 * _VQA_UPDATES),
-            clip="norm",
-            clip_at=1.0,
-        ),
+        optimiser=linear_adamw(5e-5, round(0.05 * 5 * _VQA_UPDATES), epsilon=1e-6),
         iterations=5 * _VQA_UPDATES,
         batch_size=8,
         evaluate_every=_VQA_UPDATES,

@@ -11,7 +11,7 @@ _MAX_LINE = 1 << 20  # bytes; 40,000 numbers
 _REMEDY = "download it again from nlp.stanford.edu/projects/glove"
 
 
-def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.ndarray, int]:
+def read_glove(path: Path, vocabulary: Vocabulary) -> np.ndarray:
     """Read the vectors of the words of a vocabulary.
 
     A line consists of a word and its numbers, separated by single spaces; words of the 840B file
@@ -21,10 +21,9 @@ def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.nd
     Args:
         path: File such as "glove.6B.300d.txt".
         vocabulary: Words to read.
-        seed: Random seed of the vectors of missing words.
 
     Returns:
-        Vectors (len(vocabulary), D) float32, and the number of words in the file.
+        (len(vocabulary), D) float32.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -52,10 +51,10 @@ def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.nd
             f"{path}: contains none of the {len(rows)} words of the vocabulary; {_REMEDY}"
         )
     known = np.stack(list(vector_of_row.values()))
-    vectors = np.random.default_rng(seed).normal(0, known.std(), (len(vocabulary), width))
+    vectors = np.random.default_rng(0).normal(0, known.std(), (len(vocabulary), width))
     vectors[0] = 0
     vectors[list(vector_of_row)] = known
-    return vectors.astype(np.float32), len(vector_of_row)
+    return vectors.astype(np.float32)
 
 
 def _numbers(path: Path, line: int, fields: list[str]) -> np.ndarray:

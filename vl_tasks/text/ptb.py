@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 from vl_tasks.text.java import java_ready, ptb_lines
 
-Tokenizer = Literal["auto", "java", "python"]
+CaptionTokenizer = Literal["auto", "java", "python"]
 Key = TypeVar("Key", bound=Hashable)
 
 JAVA_NAME = "PTBTokenizer 3.4.1 (Java)"
@@ -72,7 +72,7 @@ def python_words(caption: str) -> list[str]:
 
 
 def tokenize(
-    captions: Mapping[Key, Sequence[str]], tokenizer: Tokenizer = "auto"
+    captions: Mapping[Key, Sequence[str]], tokenizer: CaptionTokenizer = "auto"
 ) -> tuple[dict[Key, list[str]], str]:
     """Tokenise captions; tokens are separated by single spaces.
 

@@ -61,14 +61,14 @@ def run_vocabulary(
     return Vocabulary.load(run / VOCABULARY, tokenizer)
 
 
-def initialise_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocabulary) -> int:
-    """Initialise word embeddings with GloVe vectors and return the number of known words.
+def initialise_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocabulary) -> None:
+    """Initialise word embeddings with GloVe vectors.
 
     Raises:
         FileNotFoundError: The file does not exist.
         UserError: The file is damaged, or its vectors have another width.
     """
-    vectors, count = read_glove(path, vocabulary)
+    vectors = read_glove(path, vocabulary)
     if vectors.shape[1] != embedding.embedding_dim:
         raise UserError(
             f"{path}: vectors have {vectors.shape[1]} dimensions, not {embedding.embedding_dim}; "
@@ -76,4 +76,3 @@ def initialise_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocab
         )
     with torch.no_grad():
         embedding.weight.copy_(torch.from_numpy(vectors))
-    return count

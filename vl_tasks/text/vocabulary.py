@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from storage import write_text
@@ -14,6 +15,11 @@ from vl_tasks.text.words import Tokenizer
 
 UNKNOWN = "UNK"
 _REMEDY = "train the run again"
+
+
+class _Saved(msgspec.Struct):
+    words: list[str]
+    tokenizer: Tokenizer = "ours"
 
 
 class Vocabulary:
@@ -61,12 +67,11 @@ class Vocabulary:
             FileNotFoundError: The file does not exist.
             UserError: The file is not a vocabulary, or is one of another tokenizer.
         """
-        saved = read_json(path, _REMEDY)
+        content = read_json(path, _REMEDY)
         try:
-            if not all(isinstance(word, str) for word in saved["words"]):
-                raise UserError("a word is not a string")
-            vocabulary = cls(saved["words"], saved.get("tokenizer", "ours"))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            saved = msgspec.convert(content, _Saved)
+            vocabulary = cls(saved.words, saved.tokenizer)
+        except (msgspec.ValidationError, UserError) as error:
             raise UserError(
                 f"{path}: not a vocabulary that Vocabulary.save wrote ({error}); {_REMEDY}"
             ) from error

@@ -24,7 +24,7 @@ from vl_tasks.vqa.learning import ANSWERS
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """Model of a run with its vocabularies, and the inputs of images (of one image: image id 0).
+    """Model of a run with its answers, and the inputs of images.
 
     Attributes:
         config: Settings of the run.
@@ -61,24 +61,6 @@ def as_questions(texts: Sequence[str]) -> list[Question]:
 
 
 def open_run(
-    run: Path, image: Path, device: str = "cpu", precision: str | None = None
-) -> OpenedRun:
-    """Load the model of a run for one image.
-
-    Args:
-        run: Folder of the run.
-        image: Image file, or .npz file of region features for a model that uses regions.
-        device: Device of the model.
-        precision: Precision of the encoder; default: the run's setting.
-
-    Raises:
-        FileNotFoundError: The folder is not a run.
-        UserError: The run belongs to another task or is damaged.
-    """
-    return open_run_on(run, {0: image}, device, precision)
-
-
-def open_run_on(
     run: Path,
     images: Mapping[int, Path],
     device: str = "cpu",
@@ -142,7 +124,7 @@ def answer_questions(
         FileNotFoundError: The folder is not a run, or the image file does not exist.
         UserError: The run belongs to another task or is damaged, or the image cannot be read.
     """
-    opened = open_run(Path(run), Path(image), device)
+    opened = open_run(Path(run), {0: Path(image)}, device)
     answers = opened.answers
     best = opened.scores(questions).topk(min(count, len(answers)))
     return [

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from storage import write_text
 from storage.errors import UserError, shortened
@@ -14,10 +13,7 @@ from vl_tasks.vqa.accuracy import agreement
 from vl_tasks.vqa.normalising import normalise
 
 MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
-Rule = Literal["leave-one-out", "steps"]
 _REMEDY = "choose a file in one of the formats that docs/vl_tasks.md lists"
-# ViLT, openvqa, LXMERT: score of an answer that 0, 1, 2, 3, or 4 and more of ten annotators gave.
-_STEPS = (0.0, 0.3, 0.6, 0.9, 1.0)
 
 
 def normalised(answer: str) -> str:
@@ -29,15 +25,12 @@ def normalised(answer: str) -> str:
     return normalise(answer, "V2")
 
 
-def soft_scores(answers: Sequence[str], rule: Rule = "leave-one-out") -> dict[str, float]:
-    """Return the soft score 0..1 of each normalised annotated answer.
+def soft_scores(answers: Sequence[str]) -> dict[str, float]:
+    """Return the soft score 0..1 of each normalised annotated answer, its accuracy (mmf).
 
-    For ten annotators both rules are equal: "leave-one-out" (mmf) is the accuracy of the answer,
-    "steps" is the table 0, 0.3, 0.6, 0.9, 1 of ViLT, openvqa and LXMERT.
+    For ten annotators these are the scores 0.3, 0.6, 0.9 and 1 of ViLT, openvqa and LXMERT.
     """
     counts = Counter(normalised(answer) for answer in answers)
-    if rule == "steps":
-        return {answer: _STEPS[min(n, len(_STEPS) - 1)] for answer, n in counts.items()}
     return {answer: agreement(n, len(answers)) for answer, n in counts.items()}
 
 

@@ -20,6 +20,7 @@ from vl_tasks.command_line import parse_vqa
 from vl_tasks.grids.encoders import check_encoder, load_encoder
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import GridConfig, VqaConfig
 from vl_tasks.training import train_task
 from vl_tasks.vqa.accuracy import vqa_accuracy
@@ -46,10 +47,10 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
         UserError: The folder contains another training, or the model trains its own encoder.
     """
     config = parse_vqa(arguments)
-    if config.model == "clip-vil-p":
+    if config.model in FINE_TUNED_MODELS:
         raise UserError(
-            "--model clip-vil-p trains its own image tower, so encoders have no effect on it; give "
-            "another --model"
+            f"--model {config.model} trains its own image tower, so encoders have no effect on it; "
+            "give another --model"
         )
     check_encoder(config)
     return resumable_job(run, config, _MAY_CHANGE, lambda: feature_metadata(config))

@@ -42,7 +42,7 @@ def explain_answer(
             f"{run}: this model uses region features; choose a run that uses grid features"
         )
     # Gradients in lower precision are too coarse.
-    opened = open_run(run, image, device, precision="fp32")
+    opened = open_run(run, {0: image}, device, precision="fp32")
     inputs = opened.inputs
     if isinstance(inputs, FeatureInputs) and not isinstance(inputs.source, GridSource):
         raise UserError(
@@ -64,9 +64,8 @@ def _explain_features(inputs: FeatureInputs, image: Any, question: str, number: 
     """Explain the score of an answer by its class with a model over grid features."""
     assert isinstance(inputs.source, GridSource)
     config = inputs.config
-    tokens = inputs.encode(as_questions([question])).batch(np.arange(1), config.faithful)
-    tokens = tokens.to(config.device)
-    grids = inputs.source.batch([0]).to(config.device)
+    asked = as_questions([question])
+    grids, tokens = inputs.batch(asked, inputs.encode(asked), np.arange(1))
 
     def score(grid: torch.Tensor) -> torch.Tensor:
         features = Grids(grid.flatten(1, 2).float(), grids.mask, grids.shape)

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from training import distributed
 from training.checkpoints import VOCABULARY
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning
-from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
+from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
+from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
 from vl_tasks.settings.configs import QuestionConfig
+from vl_tasks.subsets import in_batches
 from vl_tasks.text.sentences import Sentences, initialise_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.networks import VqaNetwork
 
@@ -72,13 +72,19 @@ class FeatureInputs:
         """Convert questions to token ids."""
         return Sentences([one.text for one in questions], self.words, self.config.max_words)
 
+    def batch(
+        self, questions: Sequence[ImageQuestion], encoded: Sentences, rows: np.ndarray
+    ) -> tuple[Grids, Tensor]:
+        """Return grids and token ids (B, T) of the questions `rows`, on the device."""
+        device = self.config.device
+        grids = self.source.batch([questions[row].image_id for row in rows])
+        return grids.to(device), encoded.batch(rows, whole=self.config.faithful).to(device)
+
     def compute(
         self, questions: Sequence[ImageQuestion], encoded: Sentences, rows: np.ndarray
     ) -> Tensor:
         """Compute the logits of the questions `rows`; see `VqaNetwork`."""
-        device = self.config.device
-        grids = self.source.batch([questions[row].image_id for row in rows]).to(device)
-        return self.network(grids, encoded.batch(rows, whole=self.config.faithful).to(device))
+        return self.network(*self.batch(questions, encoded, rows))
 
     def logits(self, questions: Sequence[ImageQuestion]) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all questions."""
@@ -118,7 +124,7 @@ class FineTuningInputs(FineTuning):
         if self.known is not None and distributed.rank() == 0:
             print(f"{self.known} of {len(answers)} answers have pre-trained weights")
 
-    def encode(self, questions: Sequence[ImageQuestion]) -> PictureSentences:
+    def encode(self, questions: Sequence[ImageQuestion]) -> ImageSentences:
         """Prepare questions about images."""
         paths = [self._images[one.image_id] for one in questions]
         return self.sentences(paths, [one.text for one in questions])

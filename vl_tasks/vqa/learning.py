@@ -14,14 +14,15 @@ from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
-from vl_tasks.data.questions import Question, question_images, read_questions
+from vl_tasks.data.questions import Question, question_images, read_questions, wanted_images
+from vl_tasks.data_folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import open_source
-from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
+from vl_tasks.subsets import parted
 from vl_tasks.text.sentences import run_vocabulary
-from vl_tasks.training import FinalScores, parted, train_task, warn_of_training_data
+from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
@@ -84,6 +85,12 @@ def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) 
     return answer_loss(logits, targets, config.reduction)
 
 
+def given_answers(config: QuestionConfig) -> AnswerVocabulary | None:
+    """Read the answer vocabulary of the run to resume, or that of --answers; None without both."""
+    path = config.answers if config.resume is None else config.resume / ANSWERS
+    return None if path is None else AnswerVocabulary.load(path)
+
+
 def no_answers(folder: Path) -> UserError:
     """Return the error of a data folder whose answers are not in the answer vocabulary."""
     return UserError(
@@ -113,8 +120,9 @@ class VqaLearner:
             self.splits[HELD_OUT], learnt = parted(learnt, lambda one: one.image_id)
         self.learnt = learnt
         self.records = len(learnt)
-        for split in {config.select_by, *config.evaluation_splits} - {HELD_OUT}:
-            self.splits[split] = self._read(split)
+        for split in config.evaluated_splits:
+            if split != HELD_OUT:
+                self.splits[split] = self._read(split)
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.answers = self._answer_vocabulary()
@@ -204,8 +212,7 @@ class VqaLearner:
         """Open the features of all images; a model without vision requires no image files."""
         config = self.config
         if config.vision and config.regions is not None:
-            needed = {one.image_id: f"question_id {one.question_id}" for one in self._questions()}
-            return RegionSource(find_regions(config.regions, needed))
+            return RegionSource(find_regions(config.regions, wanted_images(self._questions())))
         return open_source(config, self._images() if config.vision else {})
 
     def _images(self) -> dict[int, Path]:
@@ -218,12 +225,8 @@ class VqaLearner:
         return [*self.learnt, *(one for split in self.splits.values() for one in split)]
 
     def _answer_vocabulary(self) -> AnswerVocabulary:
-        config = self.config
-        if config.resume is not None:
-            return AnswerVocabulary.load(config.resume / ANSWERS)
-        if config.answers is not None:
-            return AnswerVocabulary.load(config.answers)
-        return AnswerVocabulary.build(self.learnt, config.min_count)
+        given = given_answers(self.config)
+        return given or AnswerVocabulary.build(self.learnt, self.config.min_count)
 
 
 def train_vqa(config: VqaConfig) -> None:

@@ -84,7 +84,7 @@ class Pythia(nn.Module):
         question = self._question(tokens)  # (B, 2 hidden)
         keys = self.place_key(grids.features) * self.question_key(question)[:, None]
         scores = self.attention(self.dropout(keys))  # (B, N, 1)
-        weights = masked_softmax(scores, grids.mask[..., None], dim=1)
+        weights = masked_softmax(scores, grids.mask)
         image = (weights * grids.features).sum(1)  # (B, C)
         joint = self.dropout(
             self.place_value(image) * self.question_value(question)
@@ -98,6 +98,6 @@ class Pythia(nn.Module):
 
     def _question(self, tokens: Tensor) -> Tensor:
         states = self.words(tokens)  # (B, T, hidden)
-        mask = None if self.faithful else (tokens != 0)[..., None]
-        weights = masked_softmax(self.glimpses(states), mask, dim=1)  # (B, T, 2)
+        mask = None if self.faithful else tokens != 0
+        weights = masked_softmax(self.glimpses(states), mask)  # (B, T, 2)
         return torch.flatten(weights.transpose(1, 2) @ states, 1)  # (B, 2 hidden)

@@ -38,8 +38,8 @@ def main(arguments: Sequence[str]) -> None:
     if not config.images:
         raise SystemExit("no image given; write clipnav caption IMAGE ...")
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.captioning.writing import caption_pictures
+    from vl_tasks.captioning.writing import LoadedCaptioner
 
-    captions = caption_pictures(config.run, config.images, config.beams, config.device)
-    for image, caption in zip(config.images, captions, strict=True):
+    captioner = LoadedCaptioner(config.run, config.beams, config.device)
+    for image, caption in zip(config.images, captioner.captions(config.images), strict=True):
         print(f"{image}: {caption}")

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     if config.published is not None and is_random:
         raise UserError("--shares and --seed have no effect with --published; omit them")
     # Imported here so that --help answers without loading the readers.
-    from vl_tasks.house_tasks.folders import data_folder
+    from vl_tasks.data_folders import data_folder
     from vl_tasks.reliability.parts import (
         divide_images,
         questions_of_parts,

@@ -49,5 +49,3 @@ def test_missing_folders_of_a_world_are_named(tmp_path: Path):
         ViewSource("matterport", "square", (16, 16)).views("scan", "v")
     with pytest.raises(ValueError, match="folder of its navigation graphs"):
         ViewSource("matterport", "square", (16, 16), scan_dir=tmp_path).views("scan", "v")
-    with pytest.raises(ValueError, match="houses, houses-standard, matterport, habitat"):
-        ViewSource("gibson", "square", (16, 16)).views("scan", "v")  # pyright: ignore

@@ -1,15 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from open_clip.model import CLIP, set_model_preprocess_cfg
 
 from encoders.pretraining.contrastive import scale_pooled_features
-from encoders.pretraining.learner import PretrainingLearner
-from encoders.pretraining.settings import PretrainConfig, default_optimiser
-from encoders.pretraining.supervised import NO_ROOM, LabelledBatch, Supervised, labels_loss
-from training.trainer import Trainer
+from encoders.pretraining.supervised import NO_LABEL, LabelledBatch, Supervised, labels_loss
 
 COLOURS = np.array([(0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9)], np.float32)
 
@@ -17,13 +11,13 @@ COLOURS = np.array([(0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9)], np.float
 def test_the_loss_is_the_negative_log_likelihood_of_known_labels():
     rng = np.random.default_rng(0)
     rooms, things = rng.normal(size=(4, 3)), rng.normal(size=(4, 5))
-    room = np.array([2, NO_ROOM, 0, NO_ROOM])
+    room = np.array([2, NO_LABEL, 0, NO_LABEL])
     shown = rng.random((4, 5)) < 0.4
     judged = shown | (rng.random((4, 5)) < 0.5)
     assert (~judged).any()
     room_loss = thing_loss = 0.0
     for b in range(4):
-        if room[b] != NO_ROOM:
+        if room[b] != NO_LABEL:
             shares = np.exp(rooms[b]) / np.exp(rooms[b]).sum()
             room_loss -= np.log(shares[room[b]])
         for t in range(5):
@@ -40,7 +34,7 @@ def test_without_labels_loss_and_gradient_are_zero():
     rooms = torch.randn(2, 3, requires_grad=True)
     things = torch.randn(2, 4, requires_grad=True)
     none = torch.zeros(2, 4, dtype=torch.bool)
-    batch = LabelledBatch(torch.zeros(2, 3, 8, 8), torch.tensor([NO_ROOM] * 2), none, none)
+    batch = LabelledBatch(torch.zeros(2, 3, 8, 8), torch.tensor([NO_LABEL] * 2), none, none)
     loss = sum(labels_loss(rooms, things, batch))
     assert isinstance(loss, torch.Tensor)
     loss.backward()
@@ -55,29 +49,15 @@ def colour_batch(rng: np.random.Generator, count: int = 12) -> LabelledBatch:
     means = COLOURS[room][:, :, None, None]
     images = np.clip(means + rng.normal(0, 0.1, (count, 3, 32, 32)), 0, 1).astype(np.float32)
     shown = torch.from_numpy(room[:, None] > 0)
-    known = torch.from_numpy(np.where(rng.random(count) < 0.8, room, NO_ROOM))
+    known = torch.from_numpy(np.where(rng.random(count) < 0.8, room, NO_LABEL))
     return LabelledBatch(torch.from_numpy(images), known, shown, torch.ones_like(shown))
 
 
-def tiny_model() -> CLIP:
-    torch.manual_seed(0)
-    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None}
-    text = {"context_length": 8, "vocab_size": 100, "width": 16, "heads": 2, "layers": 1}
-    model = CLIP(embed_dim=32, vision_cfg=vision, text_cfg=text)  # type: ignore[arg-type]
-    set_model_preprocess_cfg(model, {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]})
-    return model
-
-
-def test_a_tiny_tower_learns_colours_and_the_text_tower_is_unchanged(tmp_path):
-    model = tiny_model()
+def test_a_tiny_tower_learns_colours_and_the_text_tower_is_unchanged(model, train):
     text = model.token_embedding.weight.clone()
     network = Supervised(model, 3, 1)
     rng = np.random.default_rng(0)
-    optimiser = replace(default_optimiser(60), learning_rate=2e-3)
-    config = PretrainConfig(iterations=60, optimiser=optimiser, output=tmp_path)
-    learner = PretrainingLearner(network, lambda _: colour_batch(rng), optimiser)
-    trainer = Trainer(config, learner, lambda iteration: iteration)
-    losses = [trainer.step()["loss"] for _ in range(60)]
+    losses = train(network, lambda _: colour_batch(rng))
     assert losses[-1] < 0.3 * losses[0]
     network.eval()
     assert torch.equal(model.token_embedding.weight, text)
@@ -88,6 +68,6 @@ def test_a_tiny_tower_learns_colours_and_the_text_tower_is_unchanged(tmp_path):
     network.undo_feature_scale(3.0)
     for logits, expected in zip(network.classify(pixels), (rooms, things), strict=True):
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
-    known = batch.room.numpy() != NO_ROOM
+    known = batch.room.numpy() != NO_LABEL
     assert (rooms.argmax(1) == batch.room.numpy())[known].mean() > 0.9
     assert ((things > 0) == batch.shown.numpy()).mean() > 0.9

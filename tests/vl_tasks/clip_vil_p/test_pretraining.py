@@ -133,7 +133,7 @@ def test_adamw_of_the_trunk_is_that_of_the_original(tiny):
     network = torch.nn.ModuleDict({"trunk": trunk, "rest": torch.nn.Linear(2, 2)})
     config = dataclasses.replace(tiny.optimiser, learning_rate=0.1, epsilon=1e-6)
     adamw = TrunkOptimiserConfig(0.1, weight_decay=0.5, name="adamw")
-    optimiser = JointOptimiser(network, trunk, config, adamw)
+    optimiser = JointOptimiser(network, trunk, config, adamw, "fp32")
     before = {name: weight.clone() for name, weight in trunk.named_parameters()}
     for weight in network.parameters():
         weight.grad = torch.full_like(weight, 1e-6)

@@ -9,7 +9,7 @@ from vl_tasks.data.captions import (
     encode_captions,
     read_captions,
 )
-from vl_tasks.house_tasks.folders import image_folders
+from vl_tasks.data_folders import image_folders
 from vl_tasks.settings.configs import CaptionConfig
 
 

@@ -88,7 +88,7 @@ def test_answers_outside_the_vocabulary_are_not_learnt(config, tmp_path):
 
 
 def test_held_out_images_are_not_used_for_training(config, monkeypatch):
-    monkeypatch.setattr("vl_tasks.training.is_held_out", lambda image: image.endswith("7"))
+    monkeypatch.setattr("vl_tasks.subsets.is_held_out", lambda image: image.endswith("7"))
     splits = {"select_by": "held-out", "evaluation_splits": ("held-out",)}
     learner = GqaLearner(dataclasses.replace(config, **splits))
     held_out = learner.splits["held-out"].questions

@@ -23,16 +23,11 @@ from vl_tasks.data.captions import caption_images, read_captions
 from vl_tasks.data.images import find_named, read_image
 from vl_tasks.data.pairs import hypothesis_images, read_hypotheses
 from vl_tasks.data.questions import question_images, read_questions
+from vl_tasks.data_folders import split_file
 from vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
 from vl_tasks.gqa.scores import SUMMARY, score_gqa
-from vl_tasks.house_tasks import (
-    SPLITS,
-    HouseTasksConfig,
-    cached_house_tasks,
-    make_house_tasks,
-    plan_images,
-)
-from vl_tasks.house_tasks.folders import split_file
+from vl_tasks.house_tasks import SPLITS, HouseTasksConfig, cached_house_tasks, make_house_tasks
+from vl_tasks.house_tasks.generation import plan_images
 
 CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, image_size=48, houses=2)
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.7, 0.2), "blue": (0.1, 0.2, 0.8)}

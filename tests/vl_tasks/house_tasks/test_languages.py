@@ -12,7 +12,7 @@ from envs.houses.materials.colours import COLOUR_NAMES
 from envs.houses.survey.landmarks import NOUNS
 from envs.houses.views.captions import SYNONYMS
 from vl_tasks.data.questions import read_questions
-from vl_tasks.house_tasks import FORMAT, HouseTasksConfig
+from vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
 from vl_tasks.house_tasks.files import HouseTaskFiles, write_house_questions
 from vl_tasks.house_tasks.language_files import write_language
 from vl_tasks.house_tasks.languages.german import german

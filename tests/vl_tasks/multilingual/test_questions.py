@@ -84,6 +84,9 @@ def test_numbers_are_labels_of_the_answer_vocabulary(tmp_path):
     rows = "image_file\tquestion\tanswer_label\na.jpg\twhat?\t1\n"
     (question,) = read_tsv(tsv(tmp_path, rows), ["<unk>", "cat"], {})
     assert (question.majority_answer, question.language) == ("cat", "en")
+    power = rows.replace("\t1\n", "\t\N{SUPERSCRIPT TWO}\n")  # a digit, but not a number
+    (question,) = read_tsv(tsv(tmp_path, power), ["<unk>", "cat"], {})
+    assert question.majority_answer == "\N{SUPERSCRIPT TWO}"
     with pytest.raises(ValueError, match="contains numbers of answers; set --answers"):
         read_tsv(tsv(tmp_path, rows), None, {})
     with pytest.raises(ValueError, match=r"record 0.*answer_label 1 is not the number of one of 1"):
@@ -93,8 +96,9 @@ def test_numbers_are_labels_of_the_answer_vocabulary(tmp_path):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("image_file\tquestion\na.jpg\twhat?\n", "its first line lacks answer_label"),
-        ("", "its first line lacks image_file, question, answer_label"),
+        ("image_file\tquestion\na.jpg\twhat?\n", "must name answer_label once, separated by tabs"),
+        ("", "its first line must name image_file, question, answer_label once"),
+        (HEADER.replace("question_type", "lang"), "its first line must name lang once"),
         (HEADER, "it contains no question"),
         (HEADER + "a.jpg\twhat?\n", "record 0.*more or fewer fields"),
         (HEADER + "a.jpg\t \tlamp\t\ten\n", "record 0.*its question is blank"),

@@ -56,7 +56,7 @@ def test_a_resample_of_each_image_once_gives_the_scores_themselves(monkeypatch):
 def test_intervals_are_wider_if_the_questions_of_an_image_agree():
     copies = scored(150, images=150)
     rows = np.repeat(np.arange(150), 4)
-    answers = copies.answers.take(rows)
+    answers = Answers(copies.answers.accuracy[rows], copies.answers.confidence[rows])
     together = ScoredAnswers(answers, rows)
     separate = ScoredAnswers(answers, np.arange(600))
     width = [

@@ -66,6 +66,17 @@ from vl_tasks.settings.presets import VQA_PRESETS
             "--grids.fit pad has no effect with --no-vision",
         ),
         (
+            parse_entailment,
+            "--model clip-vil-p --start-from r --clip-vil-p.frozen-trunk "
+            "--clip-vil-p.trunk-optimiser.learning-rate 0.5",
+            "trunk-optimiser.learning-rate 0.5 has no effect with --clip-vil-p.frozen-trunk",
+        ),
+        (
+            parse_vqa,
+            "--model clip-vil-p --start-from r --clip-vil-p.trunk-optimiser.decay 0.5",
+            "-optimiser.decay 0.5 has no effect without --clip-vil-p.trunk-optimiser.milestones",
+        ),
+        (
             parse_captions,
             "--baseline samples",
             "--baseline samples has no effect without --start-from",

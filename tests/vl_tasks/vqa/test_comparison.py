@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage.errors import UserError
 from training.comparisons import SCORES, ComparisonRow
 from vl_tasks.vqa.comparison import make_job, run_job, train_all
 
@@ -113,8 +114,10 @@ def test_stores_of_viewpoints_and_trained_towers_are_refused(run_command, traini
             *("compare-vqa-encoders", "--encoders", "mine.safetensors", "--output", tmp_path),
             *("--", *training),
         )
-    with pytest.raises(ValueError, match="trains its own image tower, so encoders have no effect"):
-        make_job(tmp_path / "run", ["--model", "clip-vil-p", "--start-from", str(tmp_path)])
+    for model in (["clip-vil-p", "--start-from", str(tmp_path)], ["multilingual"]):
+        problem = f"--model {model[0]} trains its own image tower, so encoders have no effect"
+        with pytest.raises(UserError, match=problem):
+            make_job(tmp_path / "run", ["--model", *model])
 
 
 @pytest.mark.parametrize(

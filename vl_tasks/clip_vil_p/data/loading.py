@@ -44,7 +44,7 @@ def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int
     loader = DataLoader(
         _Batches(maker),
         batch_size=None,
-        sampler=_Keys(keys),
+        sampler=keys,
         num_workers=workers,
         # Threads of torch and of the caller do not survive a fork.
         multiprocessing_context="spawn" if workers else None,
@@ -70,7 +70,7 @@ def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int
                 "--workers if memory ran out"
             ) from error
         if isinstance(batch, _Failure):
-            raise batch.error()
+            raise batch.kind(batch.message)
         yield batch
 
 
@@ -78,13 +78,8 @@ def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int
 class _Failure:
     """An error of a worker. DataLoader would raise it with a traceback in its message."""
 
-    is_missing: bool
+    kind: type[Exception]
     message: str
-
-    def error(self) -> Exception:
-        """Return the exception to raise."""
-        kind = FileNotFoundError if self.is_missing else DamagedPictureError
-        return kind(self.message)
 
 
 class _Batches(Dataset[Any], Generic[Item]):
@@ -94,20 +89,8 @@ class _Batches(Dataset[Any], Generic[Item]):
     def __getitem__(self, key: Any) -> Item | _Failure:
         try:
             return self._maker.make(key)
-        except FileNotFoundError as error:
-            return _Failure(True, str(error))
-        except DamagedPictureError as error:
-            return _Failure(False, str(error))
-
-
-class _Keys:
-    """A sampler over any iterable."""
-
-    def __init__(self, keys: Iterable[Any]) -> None:
-        self._keys = keys
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._keys)
+        except (FileNotFoundError, DamagedPictureError) as error:
+            return _Failure(type(error), str(error))
 
 
 def _ignore_interrupts(_: int) -> None:

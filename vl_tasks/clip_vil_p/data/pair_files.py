@@ -22,8 +22,8 @@ from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
 from vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
 from vl_tasks.data.captions import read_captions
-from vl_tasks.data.images import SUFFIXES
-from vl_tasks.house_tasks.folders import language_folder
+from vl_tasks.data.images import image_files, image_stem
+from vl_tasks.data_folders import language_folder
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
 REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
@@ -51,7 +51,7 @@ def lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecor
         FileNotFoundError: There is no image of that name.
     """
     for number, record in enumerate(stream_records(path, _Record, REMEDY)):
-        name = _stem(str(record.img_id))
+        name = image_stem(str(record.img_id))
         identity = f"img_id {record.img_id}"
         sentences = list(_sentences(record, path, number, identity))
         source = f"{path}: record {number} ({identity})"
@@ -117,7 +117,7 @@ def open_pairs(
     return pairs
 
 
-def image_files(folder: Path) -> dict[str, str]:
+def images_by_stem(folder: Path) -> dict[str, str]:
     """Return the paths of images below a folder by name without suffix.
 
     Images are in the folder or in its direct subfolders.
@@ -126,20 +126,14 @@ def image_files(folder: Path) -> dict[str, str]:
         FileNotFoundError: The folder is missing.
         UserError: Two images have the same name.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such folder of images; set --images")
-    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     files: dict[str, str] = {}
-    for place in places:
-        for path in sorted(place.iterdir()):
-            if path.suffix.lower() not in SUFFIXES:
-                continue
-            name = str(path.relative_to(folder))
-            if path.stem in files:
-                raise UserError(
-                    f"{folder}: {files[path.stem]} and {name} have the same name; keep one of them"
-                )
-            files[path.stem] = name
+    for path in image_files(folder):
+        name = str(path.relative_to(folder))
+        if path.stem in files:
+            raise UserError(
+                f"{folder}: {files[path.stem]} and {name} have the same name; keep one of them"
+            )
+        files[path.stem] = name
     return files
 
 
@@ -172,7 +166,7 @@ def _records(
         if path.name.startswith("dataset_"):
             yield from karpathy_records(path, split, [images])
             continue
-        files = image_files(images) if files is None else files
+        files = images_by_stem(images) if files is None else files
         yield from lxmert_records(path, files)
 
 
@@ -212,11 +206,6 @@ def _converted(label: dict[str, float] | None) -> dict[str, float]:
         if name != answer:
             scores[name] = scores.pop(answer)
     return {answer: score for answer, score in scores.items() if score > 0}
-
-
-def _stem(image: str) -> str:
-    path = Path(image)
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def _move_all(source: Path, target: Path) -> None:

@@ -84,7 +84,7 @@ class _Writer:
         if record.image not in self._images:
             try:
                 height, width = image_size(self._pictures / record.image)
-            except (OSError, ValueError) as error:
+            except (OSError, UserError) as error:
                 raise type(error)(f"{error} ({record.record} requires it)") from error
             self._images[record.image] = len(self._images)
             self._append("names", record.image.encode(), "name_ends")

@@ -57,7 +57,7 @@ def read_prepared(path: Path, framing: Framing) -> PreparedPicture:
     """
     try:
         image = read_image(path)
-    except ValueError as error:
+    except UserError as error:
         raise DamagedPictureError(str(error)) from error
     return prepare(image, framing)
 

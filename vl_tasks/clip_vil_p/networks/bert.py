@@ -65,7 +65,7 @@ def save_bert_config(run: Path, bert: BertModel) -> None:
     write_text(run / BERT, bert.config.to_json_string())
 
 
-def load_bert_config(run: Path) -> BertModel:
+def bert_of_run(run: Path) -> BertModel:
     """Build the BERT of a run with random weights.
 
     Raises:

@@ -1,6 +1,6 @@
 """Heads of CLIP-ViL_p, with the names and the initialisation of LXMERT's."""
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -100,10 +100,10 @@ def deviation(hidden: int) -> float:
 
 def initialise_from_answers(
     head: AnswerHead,
-    classes: list[str],
-    weights: dict[str, Tensor],
-    known: dict[str, int],
-    convert: Any,
+    classes: Sequence[str],
+    weights: Mapping[str, Tensor],
+    known: Mapping[str, int],
+    convert: Callable[[str], str],
 ) -> int:
     """Initialise an answer head from that of a pre-trained model by the strings of the answers.
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from storage.errors import UserError
 from vl_tasks.house_tasks.languages.lexicons import Entry
 
 _DEFINITE = {"m": "der", "f": "die", "n": "das"}
@@ -50,7 +49,7 @@ def german(noun: Entry, colour: Any, form: str) -> str:
         return f"{'zur' if gender == 'f' else 'zum'} {_oblique(noun)}"
     if form == "plural":
         return noun["plural"]
-    raise UserError(f"no form {form!r} of German nouns")
+    raise ValueError(f"no form {form!r} of German nouns")
 
 
 def _oblique(noun: Entry) -> str:

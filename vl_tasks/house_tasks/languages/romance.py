@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from storage.errors import UserError
 from vl_tasks.house_tasks.languages.lexicons import Entry
 
 _VOWELS = "aeiouyàâéèêëîïôùûh"
@@ -32,7 +31,7 @@ def french(noun: Entry, colour: Any, form: str) -> str:
         if _elides(noun):
             return f"de l'{phrase}"
         return f"{'de la' if feminine else 'du'} {phrase}"
-    raise UserError(f"no form {form!r} of French nouns")
+    raise ValueError(f"no form {form!r} of French nouns")
 
 
 def spanish(noun: Entry, colour: Any, form: str) -> str:

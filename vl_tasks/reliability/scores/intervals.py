@@ -11,6 +11,7 @@ from vl_tasks.reliability.scores.answers import ScoredAnswers
 
 Ends = tuple[float, float]
 _TAG = 73
+_TAIL = (1 - 0.95) / 2
 
 
 def reliability_intervals(
@@ -19,9 +20,8 @@ def reliability_intervals(
     thresholds: Mapping[float, float],
     resamples: int = 1000,
     seed: int = 0,
-    confidence: float = 0.95,
 ) -> dict[str, Ends]:
-    """Return percentile intervals, in percent, by the names of `report.model_report`.
+    """Return percentile intervals of 95 %, in percent, by the names of `report.model_report`.
 
     Args:
         scored: Answers to N questions.
@@ -29,15 +29,13 @@ def reliability_intervals(
         thresholds: Threshold by cost of a wrong answer, chosen on other questions.
         resamples: Number of resamples.
         seed: Random seed.
-        confidence: Confidence level in (0, 1).
     """
     draws: dict[str, list[float]] = {}
     for values in _resampled(scored, risks, thresholds, resamples, seed):
         for name, value in values.items():
             draws.setdefault(name, []).append(value)
-    tail = (1 - confidence) / 2
     return {
-        name: tuple(np.quantile(values, [tail, 1 - tail]).tolist())
+        name: tuple(np.quantile(values, [_TAIL, 1 - _TAIL]).tolist())
         for name, values in draws.items()
     }
 

@@ -4,8 +4,9 @@ Computed as in `eval_scripts/reliable_vqa_eval.py` of facebookresearch/reliable_
 including its documented oddities. Questions are answered in order of decreasing confidence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from storage.errors import UserError
 RISKS = (0.01, 0.05, 0.1, 0.2)
 COSTS = (1, 10, 100)
 DECIMALS = 2
+# Converts shares to rounded percentages.
+Percent = Callable[[np.ndarray | float], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,14 @@ class Answers:
         if not np.isfinite(self.confidence).all():
             raise UserError(f"confidence {np.argmin(np.isfinite(self.confidence))} is not finite")
 
-    def take(self, order: np.ndarray) -> "Answers":
-        """Return the answers in another order."""
+    def sorted_by(self, key: np.ndarray) -> "Answers":
+        """Return the answers by decreasing keys (N,); equal keys keep their order."""
+        order = np.argsort(-key, kind="stable")
         return Answers(self.accuracy[order], self.confidence[order])
+
+    def by_confidence(self) -> "Answers":
+        """Return the answers by decreasing confidence; ties keep their order."""
+        return self.sorted_by(self.confidence)
 
 
 def reliability(
@@ -130,10 +138,9 @@ def reliability(
         decimals: Decimals of percentages, including the accuracy of each question before effective
             reliability is computed; 2 in the official programme.
     """
-    percent = _Percent(decimals)
-    rounded = percent(answers.accuracy)
-    best = answers.take(np.argsort(-rounded, kind="stable"))
-    ordered = best.take(np.argsort(-best.confidence, kind="stable"))
+    percent = partial(_percent, decimals)
+    best = answers.sorted_by(percent(answers.accuracy))
+    ordered = best.by_confidence()
     return Reliability(
         accuracy=float(percent(np.cumsum(answers.accuracy)[-1] / len(answers.accuracy))),
         auc=_auc(risk_curve(ordered), percent),
@@ -159,14 +166,16 @@ def ties_averaged_auc(answers: Answers) -> float:
 
     The area of a single answer is its risk.
     """
-    ordered = answers.take(np.argsort(-answers.confidence, kind="stable"))
-    curve = risk_curve(_ties_averaged(ordered))
-    if len(curve) < 2:
-        return float(curve[0])
-    return float((curve[1:] + curve[:-1]).sum() / 2 / len(curve))
+    curve = risk_curve(_ties_averaged(answers.by_confidence()))
+    return float(curve[0]) if len(curve) < 2 else curve_area(curve)
 
 
-def coverage_at(ordered: Answers, risk: float, percent: "_Percent | None" = None) -> Coverage:
+def curve_area(curve: np.ndarray) -> float:
+    """Return the area 0..1 under a risk-coverage curve (N,), which starts at coverage 1 / N."""
+    return float((curve[1:] + curve[:-1]).sum()) / 2 / len(curve)
+
+
+def coverage_at(ordered: Answers, risk: float, percent: Percent | None = None) -> Coverage:
     """Return the largest coverage with a tolerated mean risk; ties are answered all or not at all.
 
     Args:
@@ -189,31 +198,23 @@ def coverage_at(ordered: Answers, risk: float, percent: "_Percent | None" = None
 
 def threshold_at(answers: Answers, cost: float, decimals: int = DECIMALS) -> float:
     """Return the confidence threshold with the largest total gain, the lowest one of ties."""
-    order = np.argsort(-answers.confidence, kind="stable")
-    accuracy = _Percent(decimals)(answers.accuracy[order]) / 100
+    ordered = answers.by_confidence()
+    accuracy = _percent(decimals, ordered.accuracy) / 100
     # The order of summation is fixed because ties are compared to the last bit.
     total = np.cumsum(np.where(accuracy == 0, -cost, accuracy))
     best = np.flatnonzero(total == total.max())[-1]
-    return float(answers.confidence[order][best])
+    return float(ordered.confidence[best])
 
 
-class _Percent:
-    """Percentages of shares, rounded with Python's round."""
-
-    def __init__(self, decimals: int) -> None:
-        self._decimals = decimals
-
-    def __call__(self, share: np.ndarray | float) -> np.ndarray:
-        # Not np.round, which scales first and rounds 100 x 0.285 differently.
-        flat = [round(100.0 * value, self._decimals) for value in np.ravel(share).tolist()]
-        return np.array(flat).reshape(np.shape(share))
+def _percent(decimals: int, share: np.ndarray | float) -> np.ndarray:
+    """Return the percentages of shares, rounded with Python's round."""
+    # Not np.round, which scales first and rounds 100 x 0.285 differently.
+    flat = [round(100.0 * value, decimals) for value in np.ravel(share).tolist()]
+    return np.array(flat).reshape(np.shape(share))
 
 
-def _auc(curve: np.ndarray, percent: _Percent) -> float | None:
-    """Return the area under the risk-coverage curve, which starts at coverage 1 / N."""
-    if len(curve) < 2:
-        return None
-    return float(percent(float((curve[1:] + curve[:-1]).sum()) / 2 / len(curve)))
+def _auc(curve: np.ndarray, percent: Percent) -> float | None:
+    return None if len(curve) < 2 else float(percent(curve_area(curve)))
 
 
 def _ties_averaged(ordered: Answers) -> Answers:
@@ -223,7 +224,7 @@ def _ties_averaged(ordered: Answers) -> Answers:
     return Answers(mean[group], ordered.confidence)
 
 
-def _effective(answers: Answers, threshold: float, cost: float, percent: _Percent) -> Effective:
+def _effective(answers: Answers, threshold: float, cost: float, percent: Percent) -> Effective:
     accuracy = percent(answers.accuracy) / 100
     gain = np.where(accuracy == 0, -cost, accuracy)
     answered = answers.confidence >= threshold
@@ -237,7 +238,7 @@ def _effective(answers: Answers, threshold: float, cost: float, percent: _Percen
     )
 
 
-def _best_effective(answers: Answers, percent: _Percent) -> BestEffective:
+def _best_effective(answers: Answers, percent: Percent) -> BestEffective:
     accuracy = percent(answers.accuracy) / 100
     total, number = float(accuracy.sum()), int((accuracy > 0).sum())
     return BestEffective(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vl_tasks.reliability.scores.metrics import COSTS, RISKS, Answers
+from vl_tasks.reliability.scores.metrics import COSTS, RISKS, Answers, curve_area
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,13 @@ class Selected:
 
 def risk_scores(answers: Answers, risks: Sequence[float] = RISKS, best: bool = False) -> RiskScores:
     """Score answers in order of decreasing confidence, or of decreasing accuracy if `best`."""
-    key = answers.accuracy if best else answers.confidence
-    ordered = answers.take(np.argsort(-key, kind="stable"))
-    count = len(key)
+    ordered = answers.sorted_by(answers.accuracy if best else answers.confidence)
+    count = len(ordered.accuracy)
     # The order of operations is fixed because the risk is compared to the last bit.
     curve = 1 - np.cumsum(ordered.accuracy) / np.arange(1, count + 1)
-    area = None if count < 2 else float((curve[1:] + curve[:-1]).sum() / 2 / count)
     last = {risk: _last_answered(ordered.confidence, curve, risk) for risk in risks}
     return RiskScores(
-        auc=area,
+        auc=None if count < 2 else curve_area(curve),
         coverage={risk: (k + 1) / count for risk, k in last.items()},
         threshold={r: float(ordered.confidence[k]) if k >= 0 else 0.0 for r, k in last.items()},
     )
@@ -71,7 +69,7 @@ def _last_answered(confidence: np.ndarray, curve: np.ndarray, risk: float) -> in
 
 def cost_threshold(answers: Answers, cost: float) -> float:
     """Return the first confidence above which the total gain is largest."""
-    ordered = answers.take(np.argsort(-answers.confidence, kind="stable"))
+    ordered = answers.by_confidence()
     gain = _gain(ordered.accuracy, cost)
     # Sums of the gains before each answer, in this order: the last bit decides between equal ones.
     above = np.concatenate([[0.0], np.cumsum(gain)[:-1]])

@@ -69,8 +69,7 @@ def model_report(model: ModelAnswers, resamples: int = 1000, seed: int = 0) -> R
 
 def curve_points(scored: ScoredAnswers) -> tuple[np.ndarray, np.ndarray]:
     """Return coverage and risk in percent where a threshold can separate answers."""
-    answers = scored.answers
-    ordered = answers.take(np.argsort(-answers.confidence, kind="stable"))
+    ordered = scored.answers.by_confidence()
     level = ordered.confidence
     ends = np.flatnonzero(np.append(level[1:] != level[:-1], True))
     return 100 * (ends + 1) / len(level), 100 * risk_curve(ordered)[ends]
@@ -101,8 +100,7 @@ def effective_rows(reports: Mapping[str, Report]) -> list[list[str]]:
 def _with_threshold_of_val(model: ModelAnswers, risk: float) -> dict[str, float | None]:
     """Return coverage and risk, in percent, with the threshold that val gives for a risk."""
     val, test = model.val.answers, model.test.answers
-    ordered = val.take(np.argsort(-val.confidence, kind="stable"))
-    threshold = coverage_at(ordered, risk).threshold
+    threshold = coverage_at(val.by_confidence(), risk).threshold
     if threshold is None:
         return {"threshold": None, "coverage": 0.0, "risk": None}
     answered = test.confidence >= threshold

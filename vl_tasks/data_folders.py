@@ -1,4 +1,4 @@
-"""Folders of the data sets, and the files within them."""
+"""Folders of the tasks' data sets, and the files within them."""
 
 import os
 import re
@@ -126,30 +126,42 @@ def split_file(
         FileNotFoundError: No file matches.
         UserError: Several files match.
     """
-    ending = f"({'|'.join(map(re.escape, endings))})"
-    name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{ending}")
-    found = sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
-    # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.
-    found = [path for path in found if path.suffix == ".jsonl"] or found
-    if not found:
-        remedy = remedy or _other_splits(folder, ending, flags)
+    found = find_split_file(folder, split, *endings)
+    if found is None:
+        remedy = remedy or _other_splits(folder, endings, flags)
         raise FileNotFoundError(
             f"{folder}: no file of split {split!r} (its name ends in "
             f"{' or '.join(split + ending for ending in endings)}); {remedy}"
         )
+    return found
+
+
+def find_split_file(folder: Path, split: str, *endings: str) -> Path | None:
+    """Return the file of a split, or None if there is none; see `split_file`.
+
+    Raises:
+        UserError: Several files match.
+    """
+    name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{_any_of(endings)}")
+    found = sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
+    # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.
+    found = [path for path in found if path.suffix == ".jsonl"] or found
     if len(found) > 1:
         raise UserError(
             f"{folder}: several files of split {split!r} "
             f"({', '.join(path.name for path in found)}); keep one of them"
         )
-    return found[0]
+    return found[0] if found else None
 
 
-def _other_splits(folder: Path, ending: str, flags: str) -> str:
-    """Return the remedy for a missing split: the files that a folder has with this ending."""
-    others = sorted(
-        path.name for path in folder.iterdir() if re.fullmatch(f".+{ending}", path.name)
-    )
+def _any_of(endings: Sequence[str]) -> str:
+    return f"({'|'.join(map(re.escape, endings))})"
+
+
+def _other_splits(folder: Path, endings: Sequence[str], flags: str) -> str:
+    """Return the remedy for a missing split: the files that a folder has with these endings."""
+    pattern = re.compile(f".+{_any_of(endings)}")
+    others = sorted(path.name for path in folder.iterdir() if pattern.fullmatch(path.name))
     if not others:
         return "see docs/vl_tasks.md for the contents of a data folder"
     return f"the folder contains {', '.join(others)}; select the splits of these with {flags}"

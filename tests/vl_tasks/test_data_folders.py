@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from vl_tasks import house_tasks
-from vl_tasks.house_tasks import HouseTaskFiles, folders
+from vl_tasks import data_folders, house_tasks
+from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import VqaConfig
 
 
@@ -16,7 +16,7 @@ from vl_tasks.settings.configs import VqaConfig
 )
 def test_errors_of_missing_splits_list_the_possible_names(tmp_path, endings, names):
     with pytest.raises(FileNotFoundError) as error:
-        folders.split_file(tmp_path, "dev", *endings)
+        data_folders.split_file(tmp_path, "dev", *endings)
     assert f"(its name ends in {names}); see docs/vl_tasks.md" in str(error.value)
 
 
@@ -25,7 +25,7 @@ def test_errors_of_missing_splits_list_the_existing_files(tmp_path):
         (tmp_path / name).touch()
     listed = r"contains train_questions\.json, v2_val2014_questions\.json; select the splits of "
     with pytest.raises(FileNotFoundError, match=listed) as error:
-        folders.split_file(tmp_path, "val_unseen", "_questions.json")
+        data_folders.split_file(tmp_path, "val_unseen", "_questions.json")
     for flag in ("--train-splits", "--select-by", "--evaluation-splits", "--submit"):
         assert flag in str(error.value)
 
@@ -38,14 +38,14 @@ def test_the_cpu_count_is_used_without_sched_getaffinity(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     monkeypatch.setattr(house_tasks, "cached_house_tasks", house_files)
-    assert folders.data_folder(VqaConfig()) == tmp_path
+    assert data_folders.data_folder(VqaConfig()) == tmp_path
 
 
 def test_json_lines_take_precedence_over_json(tmp_path):
     for name in ("lxmert_dev.json", "ve_train.json", "snli_ve_dev.jsonl"):
         (tmp_path / name).touch()
-    assert folders.split_file(tmp_path, "dev", ".jsonl", ".json").name == "snli_ve_dev.jsonl"
-    assert folders.split_file(tmp_path, "train", ".jsonl", ".json").name == "ve_train.json"
+    assert data_folders.split_file(tmp_path, "dev", ".jsonl", ".json").name == "snli_ve_dev.jsonl"
+    assert data_folders.split_file(tmp_path, "train", ".jsonl", ".json").name == "ve_train.json"
     (tmp_path / "lxmert_train.json").touch()
     with pytest.raises(ValueError, match="several files of split 'train'"):
-        folders.split_file(tmp_path, "train", ".jsonl", ".json")
+        data_folders.split_file(tmp_path, "train", ".jsonl", ".json")

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from vl_tasks.subsets import evenly_spaced, is_held_out, parted
+
+
+def test_a_twentieth_of_the_images_is_held_out():
+    held = [one for one in range(20_000) if is_held_out(one)]
+    assert 850 < len(held) < 1150
+
+
+def test_at_least_one_image_is_held_out():
+    few = [one for one in range(40) if not is_held_out(one)][:3]
+    records = [(picture, place) for picture in few for place in range(2)]
+    held, learnt = parted(records, lambda record: record[0])
+    assert len(held) == 2
+    assert len({picture for picture, _ in held}) == 1
+    assert sorted(held + learnt) == records
+    many = [(picture, 0) for picture in range(400)]
+    held, learnt = parted(many, lambda record: record[0])
+    assert {picture for picture, _ in held} == {one for one in range(400) if is_held_out(one)}
+    assert sorted(held + learnt) == many
+    with pytest.raises(ValueError, match="all training records belong to one image"):
+        parted([(1, 0), (1, 1)], lambda record: record[0])
+
+
+def test_evenly_spaced_records_include_both_ends():
+    np.testing.assert_array_equal(evenly_spaced(9, 3), [0, 4, 8])
+    np.testing.assert_array_equal(evenly_spaced(3, 9), [0, 1, 2])

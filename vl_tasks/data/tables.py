@@ -1,0 +1,56 @@
+"""Reader of tables of text: CSV and TSV files whose first line names the columns."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage.errors import UserError, shortened
+from storage.records import RecordError
+
+_KINDS = {",": ("CSV", "commas", ' (quote "a, b")'), "\t": ("TSV", "tabs", "")}
+
+
+def read_rows(
+    path: Path,
+    required: Sequence[str],
+    remedy: str,
+    optional: Sequence[str] = (),
+    delimiter: str = ",",
+) -> list[dict[str, str]]:
+    """Read the rows of a table by the names of the columns; further columns are ignored.
+
+    Args:
+        path: The file, in UTF-8; spreadsheets begin theirs with a byte order mark.
+        required: Columns that the table must have.
+        remedy: Remedy for error messages.
+        optional: Columns that the table may have.
+        delimiter: "," or a tab.
+
+    Raises:
+        OSError: The file cannot be opened.
+        UserError: The file is damaged, lacks a column, or has one twice; names file and record.
+    """
+    kind, delimiters, hint = _KINDS[delimiter]
+    rows: list[dict[str, str]] = []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            reader = csv.DictReader(
+                file, delimiter=delimiter, skipinitialspace=delimiter == ",", strict=True
+            )
+            names = list(reader.fieldnames or ())
+            wrong = [name for name in required if names.count(name) != 1]
+            wrong += [name for name in optional if names.count(name) > 1]
+            if wrong:
+                raise UserError(
+                    f"{path}: its first line must name {', '.join(wrong)} once, separated by "
+                    f"{delimiters}; {remedy}"
+                )
+            for number, row in enumerate(reader):
+                if None in row or None in row.values():
+                    problem = f"it has more or fewer fields than the first line{hint}"
+                    raise RecordError(path, number, problem, remedy)
+                rows.append(row)
+        except (csv.Error, UnicodeDecodeError) as error:
+            problem = shortened(str(error), 200)
+            raise UserError(f"{path}: not a {kind} file in UTF-8 ({problem}); {remedy}") from error
+    return rows

@@ -1,0 +1,253 @@
+"""Generation of the house tasks: images, then the files of all tasks."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage import cache_dir, write_text
+from storage.errors import UserError
+from storage.locks import sole_maker, sole_writer
+from storage.processes import run_jobs
+from storage.progress import progress_bar
+from training.interruption import interruption_message
+from vl_tasks.house_tasks.captions import write_captions
+from vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
+from vl_tasks.house_tasks.files import (
+    HouseTaskFiles,
+    write_house_captions,
+    write_house_hypotheses,
+    write_house_questions,
+)
+from vl_tasks.house_tasks.gqa_choices import AnswerChoices
+from vl_tasks.house_tasks.gqa_files import gqa_records, write_gqa
+from vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions
+from vl_tasks.house_tasks.hypotheses import generate_hypotheses
+from vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
+from vl_tasks.house_tasks.language_files import write_language
+from vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
+from vl_tasks.house_tasks.pairs import write_pairs
+from vl_tasks.house_tasks.questions import generate_questions
+
+SPLITS = ("train", "val_seen", "val_unseen")
+_FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
+_WORDS_TAG = 62
+_LANGUAGES_FROM = 4  # streams of random numbers below are those of the English texts
+
+# Questions with soft scores of their answers, by image id.
+LabelledQuestions = dict[int, list[tuple[str, dict[str, float]]]]
+
+
+def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1) -> HouseTaskFiles:
+    """Return the tasks of a configuration from the cache; generate them if they are missing."""
+    config = config or HouseTasksConfig()
+    files = HouseTaskFiles(cache_dir() / "house_tasks" / config.key)
+    if files.summary.is_file():
+        return files
+    files.folder.mkdir(parents=True, exist_ok=True)
+    with sole_maker(files.folder):
+        if not files.summary.is_file():
+            _make(files, config, workers)
+    return files
+
+
+def make_house_tasks(
+    folder: Path, config: HouseTasksConfig | None = None, workers: int = 1
+) -> HouseTaskFiles:
+    """Render images and write the files of all tasks, with a progress bar.
+
+    Args:
+        folder: Output folder; files of an earlier call are replaced.
+        config: Settings of the tasks.
+        workers: Number of worker processes; the result does not depend on it.
+
+    Raises:
+        UserError: A split has no images, or too few for questions and hypotheses.
+        ChildProcessError: A worker was killed.
+        OutputInUseError: Another process writes to the folder.
+    """
+    files = HouseTaskFiles(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with sole_writer(folder):
+        _make(files, config or HouseTasksConfig(), workers)
+    return files
+
+
+def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
+    files.summary.unlink(missing_ok=True)
+    with interruption_message(
+        lambda: f"{files.folder} is incomplete; run the same command again to generate it"
+    ):
+        _write_all(files, config, workers)
+
+
+def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
+    images = _render_all(files, config, workers)
+    captions: dict[int, list[str]] = {}
+    scenes = {split: [Scene(image) for image in images[split]] for split in SPLITS}
+    choices = AnswerChoices(scene for split in SPLITS for scene in scenes[split])
+    splits = {}
+    for split in SPLITS:
+        summary, questions = _write_split(files, split, images[split], captions, config)
+        gqa_summary, gqa_questions = _write_gqa_split(files, split, scenes[split], choices, config)
+        by_source = {"vqa": questions, "gqa": gqa_questions}
+        pairs = write_pairs(files, split, images[split], captions, by_source)
+        splits[split] = {**summary, **gqa_summary, "pairs": pairs}
+    write_house_captions(files, images, captions)
+    summary = {"format": FORMAT, **asdict(config), "splits": splits}
+    write_text(files.summary, json.dumps(summary, indent=1) + "\n")
+
+
+def _write_split(
+    files: HouseTaskFiles,
+    split: str,
+    images: list[HouseImage],
+    captions: dict[int, list[str]],
+    config: HouseTasksConfig,
+) -> tuple[dict[str, Any], LabelledQuestions]:
+    """Write the questions and hypotheses of a split, and add its captions to `captions`.
+
+    Returns:
+        Counts and blind accuracies of the split for the summary, and the questions.
+    """
+    count = len(images)
+    question_rng, hypothesis_rng, caption_rng = (_words_rng(config, split, k) for k in range(3))
+    questions, answer_chance = generate_questions(
+        images, round(config.questions * count), question_rng
+    )
+    hypotheses, label_chance = generate_hypotheses(
+        images, round(config.hypotheses * count), hypothesis_rng
+    )
+    if not questions or not hypotheses:
+        raise _too_few_images(split, count, "questions and hypotheses")
+    new_captions = {image.image_id: write_captions(image, caption_rng) for image in images}
+    captions |= new_captions
+    records = write_house_questions(files, split, questions)
+    meanings = list(zip((question for question, _ in questions), records, strict=True))
+    for language in (one for one in config.languages if one != ENGLISH):
+        rng = _words_rng(config, split, _LANGUAGES_FROM + LANGUAGES.index(language))
+        write_language(files, split, language, meanings, images, rng)
+    write_house_hypotheses(files, split, hypotheses, new_captions)
+    summary = {
+        "scans": sorted({image.scan for image in images}),
+        "images": count,
+        "questions": len(questions),
+        "hypotheses": len(hypotheses),
+        "captions": sum(len(texts) for texts in new_captions.values()),
+        "chance_of_answers": answer_chance,
+        "chance_of_labels": label_chance,
+    }
+    labelled: LabelledQuestions = defaultdict(list)
+    for question, text in questions:
+        labelled[question.image.image_id].append((text, {question.answer: 1.0}))
+    return summary, labelled
+
+
+def _write_gqa_split(
+    files: HouseTaskFiles,
+    split: str,
+    scenes: list[Scene],
+    choices: AnswerChoices,
+    config: HouseTasksConfig,
+) -> tuple[dict[str, Any], LabelledQuestions]:
+    """Write the GQA-form questions of a split.
+
+    Returns:
+        Counts and blind accuracy of the split for the summary, and the balanced questions.
+    """
+    rng = _words_rng(config, split, 3)
+    count = round(config.gqa_questions * len(scenes))
+    balanced, chance = generate_gqa_questions(scenes, count, rng)
+    if not balanced:
+        raise _too_few_images(split, len(scenes), "GQA-form questions")
+    records, choices_of = gqa_records(scenes, balanced, choices, rng)
+    write_gqa(files, split, (records, choices_of), scenes, config.image_size)
+    summary = {
+        "gqa_questions": len(balanced),
+        "all_gqa_questions": len(records),
+        "chance_of_gqa_answers": chance,
+    }
+    labelled: LabelledQuestions = defaultdict(list)
+    for question_id, record in records.items():
+        if record["isBalanced"]:
+            label = {record["answer"]: 1.0}
+            labelled[int(question_id) // 1000].append((record["question"], label))
+    return summary, labelled
+
+
+def _words_rng(config: HouseTasksConfig, split: str, number: int) -> np.random.Generator:
+    return np.random.default_rng([config.seed, _WORDS_TAG, SPLITS.index(split), number])
+
+
+def _too_few_images(split: str, count: int, kinds: str) -> UserError:
+    return UserError(
+        f"{split}: {count} images are too few for balanced {kinds}; set a larger "
+        f"--{split.replace('_', '-')}, or more questions and hypotheses per image"
+    )
+
+
+def _render_all(
+    files: HouseTaskFiles, config: HouseTasksConfig, workers: int
+) -> dict[str, list[HouseImage]]:
+    """Render the images of all splits with a progress bar and return them by split."""
+    plans = [plan for split in SPLITS for plan in plan_images(split, config)]
+    by_first_id: dict[str, dict[int, list[HouseImage]]] = {split: {} for split in SPLITS}
+    total = sum(plan.count for plan in plans)
+    with progress_bar(total=total, desc="images", unit="images") as bar:
+        for plan, images in _rendered(files, plans, workers):
+            by_first_id[plan.split][plan.first_id] = images
+            bar.update(plan.count)
+    # Sorted by image id, because workers finish in any order.
+    return {
+        split: [image for first in sorted(groups) for image in groups[first]]
+        for split, groups in by_first_id.items()
+    }
+
+
+def _rendered(
+    files: HouseTaskFiles, plans: Sequence[ImagePlan], workers: int
+) -> Iterator[tuple[ImagePlan, list[HouseImage]]]:
+    """Yield each plan with its images in order of completion; one worker is this process."""
+    render = partial(_render, files)
+    if workers == 1:
+        return ((plan, render(plan)) for plan in plans)
+    return run_jobs(render, plans, workers, "renders images")
+
+
+def _render(files: HouseTaskFiles, plan: ImagePlan) -> list[HouseImage]:
+    return render_images(plan, files.images(plan.split))
+
+
+def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
+    """Distribute the images of a split evenly over its houses.
+
+    Raises:
+        UserError: The number of images is below one, or the number of houses is out of range.
+    """
+    from envs.houses.building.sets import HOUSE_SETS
+
+    scans = _scans(split, config.houses, HOUSE_SETS[config.set].scans)
+    count = int(getattr(config, split))
+    if count < 1:
+        raise UserError(f"--{split.replace('_', '-')} {count}: must be at least 1")
+    seen = {"train": False, "val_seen": True, "val_unseen": None}[split]
+    bounds = [count * k // len(scans) for k in range(len(scans) + 1)]
+    return [
+        ImagePlan(scan, split, seen, _FIRST_ID[split] + a, b - a, config.image_size, config.seed)
+        for scan, a, b in zip(scans, bounds, bounds[1:], strict=False)
+        if b > a
+    ]
+
+
+def _scans(split: str, houses: int, scans: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    train, unseen_scans = scans["train"], scans["val_unseen"]
+    most = min(len(train) * 5 // 4, len(unseen_scans) * 5)
+    if not 2 <= houses <= most:
+        raise UserError(f"--houses {houses}: must be from 2 to {most}")
+    unseen = max(1, houses // 5)
+    return unseen_scans[:unseen] if split == "val_unseen" else train[: houses - unseen]

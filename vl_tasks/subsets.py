@@ -1,0 +1,57 @@
+"""Subsets of records: batches, evenly spaced ones, and the split "held-out"."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from storage.errors import UserError
+
+Record = TypeVar("Record")
+
+
+def in_batches(count: int, size: int) -> Sequence[np.ndarray]:
+    """Split the indices 0..count - 1 into batches of `size`."""
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def evenly_spaced(count: int, most: int) -> np.ndarray:
+    """Return at most `most` of the indices 0..count - 1, (n,) int64, evenly spaced from the first.
+
+    The first and the last index are among them if `most` is at least 2.
+    """
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
+def is_held_out(image_id: int | str) -> bool:
+    """Whether an image is one of the twentieth that the split "held-out" reserves."""
+    return zlib.crc32(str(image_id).encode()) % 20 == 0
+
+
+def parted(
+    records: Sequence[Record], picture: Callable[[Record], int | str]
+) -> tuple[list[Record], list[Record]]:
+    """Split records by image into a held-out split and a training split.
+
+    The held-out split has at least one image.
+
+    Args:
+        records: Records to split.
+        picture: Function from a record to its image id.
+
+    Raises:
+        UserError: All records belong to one image.
+    """
+    ids = {picture(record) for record in records}
+    if len(ids) < 2:
+        raise UserError(
+            "--select-by held-out: all training records belong to one image; add further images"
+        )
+    held = {image_id for image_id in ids if is_held_out(image_id)}
+    if not held or held == ids:
+        held = {min(ids, key=lambda image_id: zlib.crc32(str(image_id).encode()))}
+    return (
+        [record for record in records if picture(record) in held],
+        [record for record in records if picture(record) not in held],
+    )
