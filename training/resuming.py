@@ -2,10 +2,14 @@
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
+import docstring_parser  # of tyro
 import tyro
 
 from storage.errors import UserError
@@ -130,13 +134,31 @@ def parse_settings(
         arguments: Arguments of the command line.
         description: First lines of --help.
     """
-    return tyro.cli(
-        kind,
-        prog=getattr(kind, "COMMAND", None),
-        description=description,
-        default=default,
-        args=list(arguments),
-    )
+    prog = getattr(kind, "COMMAND", None)
+    return parse_arguments(kind, arguments, prog, description, default)
+
+
+def parse_arguments(
+    kind: type[Config],
+    arguments: Sequence[str],
+    prog: str | None,
+    description: str | None,
+    default: Config | None = None,
+) -> Config:
+    """Return the settings of a command line.
+
+    Args:
+        kind: Settings dataclass; docstrings of its fields are the help texts.
+        arguments: Arguments of the command line.
+        prog: Name of the command.
+        description: First lines of --help.
+        default: Settings without flags; the defaults of the dataclass if they are not given.
+    """
+    args = list(arguments)
+    with _joined_lines():
+        if default is None:
+            return tyro.cli(kind, prog=prog, description=description, args=args)
+        return tyro.cli(kind, prog=prog, description=description, args=args, default=default)
 
 
 def parse_resumed(
@@ -167,3 +189,27 @@ def parse_resumed(
     if has_saved(run):
         return config
     return dataclasses.replace(config, output=run, resume=None)
+
+
+@contextmanager
+def _joined_lines() -> Iterator[None]:
+    """Join the lines of each paragraph of the docstrings of fields within the block.
+
+    tyro takes them from docstring_parser with their indentation, and therefore keeps the line
+    breaks of the source, which are ragged in a help text of another width.
+    """
+    original = docstring_parser.parse_from_object
+
+    @functools.wraps(original)
+    def joined(*arguments: Any) -> docstring_parser.Docstring:
+        parsed = original(*arguments)
+        for param in parsed.params:
+            if param.description:
+                param.description = re.sub(r"(?<!\n)\n[ \t]*(?=\S)", " ", param.description)
+        return parsed
+
+    docstring_parser.parse_from_object = joined
+    try:
+        yield
+    finally:
+        docstring_parser.parse_from_object = original

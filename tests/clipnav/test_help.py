@@ -14,6 +14,7 @@ import encoders.pretraining.command_line
 from clipnav.cli import COMMANDS, help_text, main, summary
 from clipnav.parsing import parse
 from tests.conftest import ROOT
+from training.resuming import parse_settings
 
 GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
 NAMES = sorted(GROUPS)
@@ -56,6 +57,9 @@ def test_lines_of_a_field_are_joined_in_help(capsys):
     with pytest.raises(SystemExit):
         parse(TwoLines, "commands.any", None, ["--help"])
     assert "First line, second line. (default: 3)" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        parse_settings(TwoLines, TwoLines(4), ["--help"], None)
+    assert "First line, second line. (default: 4)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)
