@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from agents.acting.visits import add_visits, pad_histories
 from agents.envdrop.encoders import Context, State
@@ -27,24 +26,6 @@ class ActionScorer:
     follower: Follower
     features: DeviceFeatures
     world: NavWorld
-
-    def score(
-        self,
-        nodes: np.ndarray,
-        views: np.ndarray,
-        ways: Sequence[Sequence[int]],
-        context: Context,
-        state: State,
-    ) -> tuple[np.ndarray, Decision]:
-        """Score the actions of R agents, see `decide`.
-
-        Returns:
-            (R, K) float64 log-probabilities of the actions, and the decisions, which contain the
-            next states.
-        """
-        decision = self.decide(nodes, views, ways, context, state)
-        # float64, so that sums over a path do not depend on the order of a batch.
-        return torch.log_softmax(decision.scores.double(), 1).cpu().numpy(), decision
 
     def decide(
         self,

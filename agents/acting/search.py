@@ -157,13 +157,15 @@ class Searcher:
 
     def _expand(self, partials: Sequence[_PartialPath]) -> list[tuple[_PartialPath, np.ndarray]]:
         rows = torch.tensor([partial.row for partial in partials], device=self._device)
-        log_probs, decision = self._scorer.score(
+        decision = self._scorer.decide(
             np.array([partial.positions[-1].node for partial in partials]),
             np.array([partial.positions[-1].view for partial in partials]),
             [[position.node for position in partial.positions] for partial in partials],
             self._context.rows(rows),
             State.joined([partial.state for partial in partials]),
         )
+        # float64, so that sums over a path do not depend on the order of a batch.
+        log_probs = torch.log_softmax(decision.scores.double(), 1).cpu().numpy()
         return [
             (replace(partial, state=next_state), row_log_probs)
             for partial, next_state, row_log_probs in zip(
