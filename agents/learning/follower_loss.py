@@ -12,7 +12,7 @@ from agents.envdrop.critic import Critic
 from agents.envdrop.follower import Follower
 from agents.envdrop.visual import VisualNoise
 from agents.learning.agent_trainer import mixed_precision
-from agents.learning.follower_network import FollowerNetwork, make_follower_network
+from agents.learning.follower_network import FollowerNetwork
 from agents.learning.objectives import (
     actor_critic_terms,
     agreement,
@@ -131,12 +131,6 @@ class FollowerLoss(FollowerNetwork):
         rank, world_size = distributed.rank(), distributed.world_size()
         draws = Draws(batch.rng, count, rank, world_size, self.group)
         return ActionSource(teacher_forced, draws, share), imitated
-
-
-def make_follower_loss(config: TrainConfig, env: VlnVectorEnv) -> FollowerLoss:
-    """Build an untrained follower and, with reinforcement, its critic, with their loss."""
-    network = make_follower_network(config, env, with_critic=config.has_critic)
-    return FollowerLoss(network.follower, network.critic, config)
 
 
 def teacher_forced_rows(feedback: Feedback, indices: np.ndarray) -> np.ndarray:

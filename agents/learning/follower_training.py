@@ -8,7 +8,8 @@ from agents.clear.language_data import PartnerInstructions
 from agents.learning.agent_learner import train_and_compare
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.back_translation import BackTranslator, held_out_episodes
-from agents.learning.follower_loss import EpisodeBatch, FollowerLoss, make_follower_loss
+from agents.learning.follower_loss import EpisodeBatch, FollowerLoss
+from agents.learning.follower_network import make_follower_network
 from agents.learning.recurrent_learner import RecurrentLearner
 from agents.settings import TrainConfig
 from envs.navigation.device_features import DeviceFeatures
@@ -43,7 +44,8 @@ class FollowerLearner(RecurrentLearner):
 
     def make_network(self) -> FollowerLoss:
         """Build the untrained follower and, with reinforcement, its critic, with their loss."""
-        return make_follower_loss(self.config, self.env)
+        parts = make_follower_network(self.config, self.env, with_critic=self.config.has_critic)
+        return FollowerLoss(parts.follower, parts.critic, self.config)
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Walk a batch, add its gradient and return the figures to log."""
