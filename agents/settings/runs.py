@@ -256,9 +256,6 @@ class FrontierTrainConfig(RecurrentAgentConfig):
 
     agent: Literal["frontier"] = "frontier"
     """Agent to train: a follower that chooses among all viewpoints that it has seen."""
-    preset: Recipe | None = None
-    """Published hyper-parameters of a follower, dataset included, as defaults of the other
-    flags."""
     teacher: Literal["reference"] = "reference"
     """Path of the teacher: the annotated reference path."""
     sampled_steps: float = 0.75
