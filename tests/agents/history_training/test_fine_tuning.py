@@ -23,20 +23,11 @@ from agents.settings import (
     ReinforcementConfig,
     read_agent_config,
 )
+from tests.agents.weights import assert_equal_weights, weights_of
 from training.checkpoints import RESULTS, load_trainer
 from viewer.trace import record
 
 A2C = ReinforcementConfig(weight=1.0)
-
-
-def weights_of(run):
-    return load_trainer(run)["weights"]
-
-
-def assert_equal_weights(one, other):
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]), name
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from agents.learning.agent_trainer import prepare
 from agents.learning.follower_training import FollowerLearner, follower_trainer, train
 from agents.settings import EvaluateConfig, ReinforcementConfig
 from storage.features.opening import open_store
+from tests.agents.weights import assert_equal_weights, weights_of
 from training.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
 from training.log import RunLog, read_log
 from training.optimiser_settings import OptimiserConfig
@@ -21,16 +22,6 @@ from training.trainer import DivergedError
 
 def make_trainer(config):
     return follower_trainer(config)[0]
-
-
-def weights(run):
-    return load_trainer(run)["weights"]
-
-
-def assert_equal_weights(one, other):
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]), name
 
 
 def test_a_run_to_start_from_must_exist(small_config):
@@ -117,7 +108,7 @@ def test_same_seed_same_weights(small_config, tmp_path):
         trainer, learner = follower_trainer(config)
         orders.append([learner._order.batch(iteration) for iteration in range(3)])
         trainer.train()
-        runs.append(weights(tmp_path / name))
+        runs.append(weights_of(tmp_path / name))
     assert orders[0] == orders[1]
     assert all(one != other for one, other in zip(orders[0], orders[2], strict=True))
     assert_equal_weights(runs[0], runs[1])
@@ -193,7 +184,7 @@ def test_resume_after_an_interrupt_is_bit_identical(small_config, tmp_path, name
     assert (tmp_path / "parts" / MODEL).is_file(), "weights to use, though never evaluated"
 
     make_trainer(dataclasses.replace(config, resume=tmp_path / "parts")).train()
-    assert_equal_weights(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
 
 
 def test_best_weights_by_spl_are_kept(small_config):
@@ -264,7 +255,7 @@ def test_exploding_loss_stops_the_run_with_its_last_good_state(small_config):
         trainer.step()
     assert "--optimiser.learning-rate" in str(error.value)
     assert load_trainer(trainer.run)["iteration"] == 1
-    assert_equal_weights(weights(trainer.run), before)
+    assert_equal_weights(weights_of(trainer.run), before)
 
 
 def test_a_diverged_run_ends_with_a_message(small_config):
@@ -282,12 +273,12 @@ def test_a_diverged_run_ends_with_a_message(small_config):
 def test_weights_that_are_not_finite_are_not_saved(small_config):
     trainer = make_trainer(small_config)
     trainer.save()
-    before = weights(trainer.run)
+    before = weights_of(trainer.run)
     with torch.no_grad():
         trainer.learner.follower.decoder.words.mix.weight.fill_(torch.nan)
     with pytest.raises(DivergedError, match="the weights are not finite either"):
         trainer.step()
-    assert_equal_weights(weights(trainer.run), before)
+    assert_equal_weights(weights_of(trainer.run), before)
 
 
 def test_minutes_end_a_run_instead_of_iterations(small_config):

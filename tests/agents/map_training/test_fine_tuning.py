@@ -19,17 +19,8 @@ from agents.map_training.fine_tuning import (
 )
 from agents.settings import MapTransformerConfig, read_agent_config
 from agents.transformer.text import RecurrentTextEncoder
+from tests.agents.weights import assert_equal_weights, weights_of
 from training.checkpoints import RESULTS, load_trainer
-
-
-def weights_of(run):
-    return load_trainer(run)["weights"]
-
-
-def assert_equal_weights(one, other):
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]), name
 
 
 @pytest.mark.parametrize(
