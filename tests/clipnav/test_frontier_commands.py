@@ -1,10 +1,8 @@
 """Commands with frontier agents."""
 
-import json
-
 import pytest
 
-from viewer.trace import read_traces
+from tests.clipnav.agent_runs import train_resume_evaluate_and_submit
 
 
 def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_command, capsys):
@@ -15,17 +13,11 @@ def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_comma
         *("--evaluation-splits", "val_unseen", "--select-by", "val_unseen"),
         *("--batch-size", "2", "--threads", "1", "--follower.hidden-size", "16"),
     ]
-    train = ["train-agent", "--agent", "frontier", *flags, "--iterations", "2", "--output", run]
-    assert "frontier agent" in run_command(*train)
-    run_command("train-agent", "--resume", run, "--iterations", "3")
-    assert json.loads((run / "results.json").read_text())["iterations"] == 3
-
-    submission, traces = tmp_path / "submission.json", tmp_path / "traces"
-    run_command("evaluate-agent", run, "--splits", "test", "--submission", submission)
-    assert len(json.loads(submission.read_text())) == 4
-    printed = run_command("evaluate-agent", run, "--no-baselines", "--traces", traces)
-    assert "frontier agent" in printed
-    steps = [trace.steps[0] for trace in read_traces(traces)]
+    train, traces = train_resume_evaluate_and_submit(
+        run_command, "frontier", "frontier agent", flags, tmp_path
+    )
+    steps = [trace.steps[0] for trace in traces]
+    assert steps
     assert all(step.known_map is not None and step.word_attention is not None for step in steps)
     page = tmp_path / "page.html"
     run_command("visualise", run, "--no-baselines", "--export", page)

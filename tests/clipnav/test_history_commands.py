@@ -1,10 +1,8 @@
 """Commands with HAMT."""
 
-import json
-
 import pytest
 
-from viewer.trace import read_traces
+from tests.clipnav.agent_runs import train_resume_evaluate_and_submit
 
 SIZES = ("hidden-size", 16), ("heads", 2), ("feed-forward-size", 32), ("text-layers", 1)
 LAYERS = ("panorama-layers", 1), ("cross-layers", 1)
@@ -20,17 +18,8 @@ def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_comma
         *("--reinforcement.weight", "1", "--cloning-iterations", "1"),
         *("--batch-size", "3", "--threads", "1", *sizes),
     ]
-    train = ["train-agent", "--agent", "hamt", *flags, "--iterations", "2", "--output", run]
-    assert "HAMT" in run_command(*train)
-    run_command("train-agent", "--resume", run, "--iterations", "3")
-    assert json.loads((run / "results.json").read_text())["iterations"] == 3
-
-    submission, traces = tmp_path / "submission.json", tmp_path / "traces"
-    run_command("evaluate-agent", run, "--splits", "test", "--submission", submission)
-    assert len(json.loads(submission.read_text())) == 4
-    printed = run_command("evaluate-agent", run, "--no-baselines", "--traces", traces)
-    assert "HAMT" in printed
-    steps = [step for trace in read_traces(traces) for step in trace.steps]
+    _, traces = train_resume_evaluate_and_submit(run_command, "hamt", "HAMT", flags, tmp_path)
+    steps = [step for trace in traces for step in trace.steps]
     steps = [step for step in steps if step.action is not None]
     assert steps
     assert all(0 <= step.stop_probability <= 1 for step in steps)

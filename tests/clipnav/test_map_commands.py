@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from viewer.trace import read_traces
+from tests.clipnav.agent_runs import train_resume_evaluate_and_submit
 
 SIZES = ("hidden-size", 16), ("heads", 2), ("feed-forward-size", 32), ("text-layers", 1)
 LAYERS = ("panorama-layers", 1), ("cross-layers", 1)
@@ -24,17 +24,8 @@ def common(tiny_world):
 
 def test_train_resume_evaluate_submit_and_record(common, tmp_path, run_command):
     run = tmp_path / "run"
-    train = ["train-agent", "--agent", "map", *common, "--iterations", "2", "--output", run]
-    assert "map agent" in run_command(*train)
-    run_command("train-agent", "--resume", run, "--iterations", "3")
-    assert json.loads((run / "results.json").read_text())["iterations"] == 3
-
-    submission, traces = tmp_path / "submission.json", tmp_path / "traces"
-    run_command("evaluate-agent", run, "--splits", "test", "--submission", submission)
-    assert len(json.loads(submission.read_text())) == 4
-    printed = run_command("evaluate-agent", run, "--no-baselines", "--traces", traces)
-    assert "map agent" in printed
-    maps = [trace.steps[0].known_map for trace in read_traces(traces)]
+    _, traces = train_resume_evaluate_and_submit(run_command, "map", "map agent", common, tmp_path)
+    maps = [trace.steps[0].known_map for trace in traces]
     assert maps
     assert None not in maps
     with pytest.raises(ValueError, match="only followers can search"):
