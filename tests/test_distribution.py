@@ -15,6 +15,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+# A PYTHONPATH with the checkout would hide the installed packages.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 # Files that only developers need, and that no package contains.
 UNPACKAGED = ("tests/", "scripts/", "benchmarks/", "docs/", ".ci/", "README.md", "Makefile")
 
@@ -29,7 +31,7 @@ def distributions(tmp_path_factory) -> dict[str, Path]:
         (source / name).write_bytes((ROOT / name).read_bytes())
     words = [sys.executable, "-m", "build", "--outdir", str(folder), str(source)]
     # With this variable, setuptools warns that it does not compile.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    environment = {**ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     printed = done.stdout + done.stderr
     assert done.returncode == 0, printed
@@ -70,10 +72,11 @@ def test_the_sdist_contains_the_project(distributions):
 def installed(distributions, tmp_path_factory) -> Path:
     """Folder `bin` of an environment with the wheel, and the dependencies of this environment."""
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], env=ENVIRONMENT, check=True)
     python = folder / "bin" / "python"
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([str(python), *install, str(distributions["wheel"])], check=True)
+    words = [str(python), *install, str(distributions["wheel"])]
+    subprocess.run(words, env=ENVIRONMENT, check=True)
     # A path file adds the folder, but does not execute the path files in it, such as the one of
     # the editable installation of this checkout.
     (site,) = folder.glob("lib/python*/site-packages")
@@ -84,13 +87,12 @@ def installed(distributions, tmp_path_factory) -> Path:
 @pytest.fixture
 def run(installed, tmp_path):
     """Run a program of the environment outside of the checkout."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def run(*words: str) -> str:
         done = subprocess.run(
             [str(installed / words[0]), *words[1:]],
             cwd=tmp_path,
-            env=environment,
+            env=ENVIRONMENT,
             capture_output=True,
             text=True,
             check=False,
@@ -123,7 +125,9 @@ def test_the_installed_command_trains_and_shows_an_episode(run, installed, tmp_p
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert set(results["results"]) == {"val_seen", "val_unseen"}
     words = [str(installed / "clipnav"), "visualise", "--port", "0", "--no-browser"]
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as viewer:
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    ) as viewer:
         assert viewer.stdout is not None
         try:
             url = (

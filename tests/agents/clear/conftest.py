@@ -111,7 +111,7 @@ def paired_folder(doors, language_run, tmp_path_factory):
     pair_paths(PairPathsConfig(language_run, folder, "matterport", doors))
     rng = np.random.default_rng(0)
     keys = json.loads((doors / "r2r" / "R2R_train.json").read_text())
-    scans = {record["scan"] for record in keys}
+    scans = sorted({record["scan"] for record in keys})
     write_objects(
         folder / OBJECTS_FILE,
         {s: {f"{s}-{v}": rng.random((36, 27)) < 0.2 for v in "c0123"} for s in scans},
