@@ -6,14 +6,13 @@ from itertools import islice
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from agents.acting.action_scores import ActionScorer
 from agents.acting.decisions import Draws, sample
 from agents.envdrop.follower import Follower
 from agents.learning.agent_trainer import mixed_precision
 from agents.learning.follower_network import FollowerNetwork
-from agents.maps.experts import NO_TARGET, Expert
+from agents.maps.experts import NO_TARGET, Expert, first_best
 from agents.maps.frontier_agent import FrontierAgent, FrontierScoring, Options
 from agents.maps.geometry import MapGeometry
 from agents.settings import FrontierTrainConfig
@@ -75,16 +74,12 @@ class FrontierLoss(FollowerNetwork):
         names = [env.episodes[episode].instr_id for episode in episodes]
         with mixed_precision(self.follower, config):
             for _ in islice(agent.stretches(env, names), config.max_decisions):
-                scores, labels = agent.options.scores, agent.options.labels
-                assert labels is not None
-                targets = torch.from_numpy(labels).to(scores.device)
-                losses.append(
-                    functional.cross_entropy(
-                        scores, targets, reduction="sum", ignore_index=NO_TARGET
-                    )
-                )
-                agreed += int((scores.detach().argmax(1) == targets).sum())
-                count += len(labels)
+                scores, costs = agent.options.scores, agent.options.costs
+                assert costs is not None
+                shares = target_shares(costs, config.target_temperature)
+                losses.append(soft_cross_entropy(scores, torch.from_numpy(shares)))
+                agreed += int((scores.argmax(1).cpu().numpy() == first_best(costs)).sum())
+                count += len(costs)
         loss = torch.stack(losses).sum() / len(names)
         figures = {"agreement": agreed / count, "decisions": count / len(names)}
         return loss, {"loss": loss.item(), **figures}
@@ -106,12 +101,36 @@ class SampledDecisions:
 
     def __call__(self, rows: np.ndarray, options: Options) -> np.ndarray:
         """Choose the slots (R,) of episodes (R,)."""
-        assert options.labels is not None
+        assert options.costs is not None
+        labels = first_best(options.costs)
         chances = torch.softmax(options.scores.detach(), 1).cpu().numpy()
         chosen = sample(chances, self._draws.next(rows))
         guided = self._draws.next(rows) >= self._share
         stops = options.visited[np.arange(len(rows)), chosen]
-        return np.where((guided | stops) & (options.labels != NO_TARGET), options.labels, chosen)
+        return np.where((guided | stops) & (labels != NO_TARGET), labels, chosen)
+
+
+def target_shares(costs: np.ndarray, temperature: float) -> np.ndarray:
+    """Return the (R, S) shares of nodes in the target, which add up to 1 unless all costs are inf.
+
+    Args:
+        costs: (R, S) costs of nodes, infinite for those that are no target.
+        temperature: Temperature of the softmax over the negative costs; 0 gives the first node with
+            the least cost all of it.
+    """
+    if not temperature:
+        return (np.arange(costs.shape[1]) == first_best(costs)[:, None]).astype(float)
+    finite = np.isfinite(costs)
+    least = costs.min(1, keepdims=True, initial=np.finfo(float).max, where=finite)
+    shares = np.exp((least - costs) / temperature, out=np.zeros(costs.shape), where=finite)
+    return shares / np.maximum(shares.sum(1, keepdims=True), 1.0)
+
+
+def soft_cross_entropy(scores: Tensor, shares: Tensor) -> Tensor:
+    """Return the summed cross-entropy of scores (R, S), some minus infinity, and shares (R, S)."""
+    shares = shares.to(scores.device)
+    logs = torch.log_softmax(scores, 1).masked_fill(shares == 0, 0.0)
+    return -(shares * logs).sum()
 
 
 def trained_scoring(config: FrontierTrainConfig) -> FrontierScoring:

@@ -81,14 +81,14 @@ class Expert:
             tokens: Their map tokens.
         """
         costs = self.costs(maps, rows, tokens)
-        best = (costs <= costs.min(1, keepdims=True) + _TIE).argmax(1)
-        targets = np.where(np.isfinite(costs).any(1), best, NO_TARGET)
-        return np.where(self._stops(maps, rows, costs), STOP_TOKEN, targets)
+        return np.where(self._stops(maps, rows, costs), STOP_TOKEN, first_best(costs))
 
-    def frontier_targets(self, maps: KnownMaps, rows: np.ndarray) -> np.ndarray:
-        """Return the (R,) slots that R agents should choose, who may stop at any visited node.
+    def frontier_costs(self, maps: KnownMaps, rows: np.ndarray) -> np.ndarray:
+        """Return the (R, S) costs of the targets of R agents, who may stop at any visited node.
 
-        The target is the goal, also if it was passed, or an unvisited node.
+        Metres for "spl", -log nDTW for "ndtw"; infinite for nodes that are no target. Targets are
+        all unvisited nodes and the goal, also if it was passed; but only the current node where
+        the agent should stop.
 
         Args:
             maps: Known maps.
@@ -102,8 +102,10 @@ class Expert:
         row, slot = np.nonzero(allowed)
         costs = np.full(allowed.shape, np.inf)
         costs[row, slot] = self._measure(rows[row], maps.nodes[rows, here][row], nodes[row, slot])
-        best = (costs <= costs.min(1, keepdims=True) + _TIE).argmax(1)
-        return np.where(self._stops(maps, rows, costs), here, best)
+        stops = self._stops(maps, rows, costs)
+        costs[stops] = np.inf
+        costs[stops, here[stops]] = 0.0
+        return costs
 
     def costs(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
         """Return the (R, N) costs of the map tokens that R agents can choose.
@@ -166,6 +168,12 @@ class Expert:
     def _aligned(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         between = self._world.distance(nodes[:, None], self._references[rows])
         return next_dtw_rows(self._dtw[rows].T, between.T).T
+
+
+def first_best(costs: np.ndarray) -> np.ndarray:
+    """Return the (R,) first columns with the least of costs (R, N); `NO_TARGET` if all are inf."""
+    best = (costs <= costs.min(1, keepdims=True) + _TIE).argmax(1)
+    return np.where(np.isfinite(costs).any(1), best, NO_TARGET)
 
 
 def path_targets(

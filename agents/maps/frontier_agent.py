@@ -22,7 +22,7 @@ from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Decision
 from agents.envdrop.visual import VisualNoise
 from agents.maps.describing import action_probabilities, known_map
-from agents.maps.experts import NO_TARGET, Expert
+from agents.maps.experts import Expert
 from agents.maps.geometry import MapGeometry
 from agents.maps.known_maps import START, KnownMaps
 from agents.maps.route_walker import Choice, RouteWalker
@@ -59,13 +59,13 @@ class Options(NamedTuple):
     Attributes:
         scores: (R, S) scores by slot, minus infinity for nodes that cannot be chosen.
         visited: (R, S) bool, nodes to stop at; the others are to be visited.
-        labels: (R,) slots of the expert, `NO_TARGET` without one that can be chosen; None without
-            an expert.
+        costs: (R, S) costs of the targets of the expert, see `Expert.frontier_costs`, infinite for
+            nodes that cannot be chosen; None without an expert.
     """
 
     scores: Tensor
     visited: np.ndarray
-    labels: np.ndarray | None
+    costs: np.ndarray | None
 
 
 # Chooses the slots (R,) of episodes (R,).
@@ -156,11 +156,11 @@ class FrontierAgent(RouteWalker):
         scores = self._ways[self._sent(numbers)] - self._sent(costs)
         scores = scores.masked_fill(self._sent(~possible), -torch.inf)
         visited = self._maps.visit_steps[rows, :width] > 0
-        labels = None
+        expert_costs = None
         if self._expert is not None:
-            labels = self._expert.frontier_targets(self._maps, rows)
-            labels = np.where(possible[np.arange(len(rows)), labels], labels, NO_TARGET)
-        self.options = Options(scores, visited, labels)
+            expert_costs = self._expert.frontier_costs(self._maps, rows)
+            expert_costs = np.where(possible, expert_costs, np.inf)
+        self.options = Options(scores, visited, expert_costs)
         targets = self._policy(rows, self.options)
         self._steps_left[rows] -= hops[np.arange(len(rows)), targets]
         return Choice(targets, visited[np.arange(len(rows)), targets])

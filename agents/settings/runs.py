@@ -265,6 +265,9 @@ class FrontierTrainConfig(RecurrentAgentConfig):
     expert: ExpertKind = "spl"
     """Expert that labels the decisions: the node on the shortest way to the goal (spl), or the one
     whose way agrees best with the reference path (ndtw)."""
+    target_temperature: float = 1.0
+    """Temperature of the targets, in the unit of the expert's costs (metres for spl, -log nDTW for
+    ndtw); 0 makes the best node the only target."""
     max_decisions: int = 12
     """Maximum number of decisions of an episode in training."""
     metre_cost: float = 0.1
@@ -275,7 +278,7 @@ class FrontierTrainConfig(RecurrentAgentConfig):
         super().__post_init__()
         check_counts(self, ("max_decisions",))
         check_counts(self, ("cloning_iterations",), least=0)
-        check_numbers(self, ("metre_cost",))
+        check_numbers(self, ("metre_cost", "target_temperature"))
         if not self.follower.candidate_mlp:
             raise UserError(
                 "--agent frontier requires --follower.candidate-mlp: without it the score of stop "

@@ -12,13 +12,12 @@ from agents.acting.evaluation import evaluate
 from agents.experiments.runs import load_run
 from agents.learning.agent_trainer import prepare
 from agents.learning.follower_training import follower_trainer, train
-from agents.learning.frontier_loss import SampledDecisions
+from agents.learning.frontier_loss import SampledDecisions, soft_cross_entropy, target_shares
 from agents.learning.frontier_training import (
     FrontierLearner,
     frontier_trainer,
     train_frontier_agent,
 )
-from agents.maps.experts import NO_TARGET
 from agents.maps.frontier_agent import Options
 from agents.settings import FrontierTrainConfig, read_agent_config
 from tests.agents.weights import assert_equal_weights, assert_same_first_gradient, weights_of
@@ -58,8 +57,13 @@ def short_config(frontier_config):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"cloning_iterations": 100}, {"sampled_steps": 1.0, "expert": "ndtw"}],
-    ids=["default", "cloning", "sampled"],
+    [
+        {},
+        {"cloning_iterations": 100},
+        {"sampled_steps": 1.0, "expert": "ndtw", "target_temperature": 0.1},
+        {"target_temperature": 0.0},
+    ],
+    ids=["default", "cloning", "sampled", "hard"],
 )
 def test_a_frontier_agent_learns_a_trivial_world(frontier_config, changes):
     config = dataclasses.replace(frontier_config, **changes)
@@ -112,13 +116,33 @@ def test_stops_of_the_agent_are_replaced_by_the_decision_of_the_expert():
     scores = Options(
         torch.tensor([[50.0, 0.0, 0.0], [0.0, 50.0, 0.0], [50.0, 0.0, 0.0]]).double(),
         np.array([[True, False, False]] * 3),
-        np.array([2, 2, NO_TARGET]),
+        np.array([[np.inf, 2.0, 1.0], [np.inf, 2.0, 1.0], [np.inf] * 3]),
     )
     rows = np.arange(3)
     always = SampledDecisions(Draws(np.random.default_rng(0), 3), share=1.0)
     assert always(rows, scores).tolist() == [2, 1, 0]
     never = SampledDecisions(Draws(np.random.default_rng(0), 3), share=0.0)
     assert never(rows, scores).tolist() == [2, 2, 0]
+
+
+def test_nodes_share_the_target_by_their_costs():
+    costs = np.array([[2.0, 2.0 + np.log(3.0), np.inf], [np.inf, 0.0, np.inf], [np.inf] * 3])
+    expected = [[0.75, 0.25, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    np.testing.assert_allclose(target_shares(costs, 1.0), expected, atol=1e-15)
+    np.testing.assert_allclose(target_shares(0.1 * costs, 0.1), expected, atol=1e-15)
+    assert target_shares(costs, 0.0).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_the_loss_ignores_nodes_that_cannot_be_chosen_and_episodes_without_target():
+    scores = torch.tensor([[1.0, 2.0, -torch.inf], [0.5, -torch.inf, 3.0]]).double()
+    scores.requires_grad_()
+    loss = soft_cross_entropy(scores, torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]).double())
+    logs = torch.tensor([1.0, 2.0]).double().log_softmax(0)
+    torch.testing.assert_close(loss, -logs.mean())
+    loss.backward()
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
+    assert not scores.grad[1].any()
 
 
 @pytest.mark.parametrize("reinforced", [False, True], ids=["imitation", "reinforcement"])

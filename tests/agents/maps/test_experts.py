@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.maps.experts import STOP_TOKEN, Expert
+from agents.maps.experts import STOP_TOKEN, Expert, first_best
 from agents.maps.geometry import MapGeometry
 from agents.maps.known_maps import KnownMaps
 from envs.graphs.nav_graph import NavGraph
@@ -69,7 +69,7 @@ def frontier_walk(geometry, path, kind, detour=()):
     maps, walked, detour = KnownMaps(geometry, 1), [path[0]], list(detour)
     for _ in range(12):
         maps.visit(rows, np.array(walked[-1:]))
-        target = expert.frontier_targets(maps, rows)
+        target = first_best(expert.frontier_costs(maps, rows))
         if detour:
             target = maps.slots_of(rows, np.array([detour.pop(0)]))
         elif maps.visit_steps[0, target[0]]:
@@ -97,3 +97,20 @@ def test_the_ndtw_expert_of_a_frontier_passes_a_goal_that_comes_early(geometry):
     path = looped_path(geometry)
     assert frontier_walk(geometry, path, "ndtw") == path
     assert frontier_walk(geometry, path, "spl") == path[:2]
+
+
+def test_the_costs_of_a_frontier_are_the_ways_over_its_nodes_to_the_goal(geometry):
+    world, rows = geometry.world, np.zeros(1, np.int64)
+    path = looped_path(geometry)[:3]
+    expert = Expert(world, np.array([path]), np.array([3]))
+    maps = KnownMaps(geometry, 1)
+    maps.visit(rows, np.array([0]))
+    costs = expert.frontier_costs(maps, rows)[0]
+    assert costs[0] == np.inf  # visited
+    nodes = maps.nodes[0, 1 : len(costs)]
+    start, goal = np.zeros(len(nodes), int), np.full(len(nodes), path[-1])
+    expected = world.distance(start, nodes) + world.distance(nodes, goal)
+    np.testing.assert_array_equal(costs[1:], expected)
+    maps.visit(rows, np.array(path[-1:]))
+    costs = expert.frontier_costs(maps, rows)[0]
+    assert np.flatnonzero(np.isfinite(costs)).tolist() == maps.current.tolist()
