@@ -10,6 +10,7 @@ from training.settings import check_counts, check_effects
 SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
 # Set of houses of each world that is rendered from the built-in houses.
 HOUSE_SETS_OF_WORLDS = {"houses": "mini", "houses-standard": "standard"}
+HOUSE_LABELS = "house_labels"  # name of the encoder with perfect recognition
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class ExtractArguments:
     encoder: tuple[str, ...] = ("house_clip",)
     """Encoders: "house_clip", a folder in open_clip's local-dir format, an open_clip name, or
     "efficientnet-lite0" (ImageNet's labels; requires the extra "bench"). Several encoders with one
-    input size share the views."""
+    input size share the views. "house_labels" stands for perfect recognition: it writes what the
+    built-in houses know about their rooms and objects."""
     pretrained: tuple[str, ...] = ()
     """Weights of each encoder: for an open_clip name a tag such as openai, or a weight file; for a
     folder "none"."""
@@ -79,7 +81,23 @@ class ExtractArguments:
         check_counts(self, ("panorama_width",), least=2)
         if self.engine == "ray" and len(self.encoder) > 1:
             raise UserError("--engine ray supports one encoder only; run the command for each")
+        if HOUSE_LABELS in self.encoder:
+            self._check_labels()
         check_effects(self, self._idle())
+
+    def _check_labels(self) -> None:
+        if self.world not in HOUSE_SETS_OF_WORLDS:
+            raise UserError(
+                f"--encoder {HOUSE_LABELS} knows the built-in houses only; set --world houses or "
+                "houses-standard"
+            )
+        if len(self.encoder) > 1:
+            raise UserError(
+                f"--encoder {HOUSE_LABELS} encodes no pictures; run the command for it alone"
+            )
+        names = ("pretrained", "random_weights", "precision", "compiled", "views")
+        names += ("panorama_width", "engine")
+        check_effects(self, dict.fromkeys(names, f"with --encoder {HOUSE_LABELS}"))
 
     def _idle(self) -> dict[str, str]:
         """Return the settings without effect, with the reasons."""

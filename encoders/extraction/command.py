@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from encoders.clip import ClipEncoder
-from encoders.extraction.arguments import ExtractArguments
+from encoders.extraction.arguments import HOUSE_LABELS, ExtractArguments
 from encoders.extraction.encoding import (
     StoreToFill,
     common_image_size,
@@ -17,9 +17,15 @@ from encoders.extraction.encoding import (
     fill_stores,
     view_features,
 )
+from encoders.extraction.house_labels import WIDTH, HouseLabels
 from encoders.extraction.ray_engine import ray_rows
 from encoders.extraction.view_sources import ViewSource
-from encoders.extraction.world_views import Viewpoints, load_views, view_source
+from encoders.extraction.world_views import (
+    Viewpoints,
+    chosen_viewpoints,
+    load_views,
+    view_source,
+)
 from storage.errors import UserError
 from storage.features.opening import open_store
 from storage.features.shards import Shard, is_finished, merge_shards
@@ -86,20 +92,17 @@ def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) ->
     Raises:
         FileExistsError: A store of other viewpoints or settings exists.
     """
+    if arguments.encoder == (HOUSE_LABELS,):
+        extract_labels(arguments, paths[0], shard)
+        return
     encoders = dict(zip(paths, load_encoders(arguments), strict=True))
     source, viewpoints = view_source(arguments, common_image_size(encoders))
     keys = shard.part(list(viewpoints))
     encoders = {
         path: encoder
         for path, encoder in encoders.items()
-        if not is_finished(path, keys, {**encoder_metadata(encoder), **source.metadata})
+        if is_missing(path, keys, {**encoder_metadata(encoder), **source.metadata})
     }
-    for path in encoders:
-        if path.exists():
-            raise FileExistsError(
-                f"{path}: already exists, with other viewpoints or settings; name another file, or "
-                "delete it"
-            )
     if not encoders:
         return
     if arguments.engine == "ray":
@@ -107,6 +110,31 @@ def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) ->
     else:
         loader = partial(load_views, source, viewpoints, arguments.workers)
         encode_viewpoints_with(keys, loader, encoders, source.metadata)
+
+
+def is_missing(path: Path, keys: Sequence[str], metadata: Mapping[str, object]) -> bool:
+    """Return whether a store is not finished.
+
+    Raises:
+        FileExistsError: The file is a store of other viewpoints or settings.
+    """
+    if is_finished(path, keys, metadata):
+        return False
+    if path.exists():
+        raise FileExistsError(
+            f"{path}: already exists, with other viewpoints or settings; name another file, or "
+            "delete it"
+        )
+    return True
+
+
+def extract_labels(arguments: ExtractArguments, path: Path, shard: Shard) -> None:
+    """Write the features of perfect recognition of the viewpoints of a shard."""
+    graphs, viewpoints = chosen_viewpoints(arguments)
+    source, keys = HouseLabels(arguments.world, graphs), shard.part(list(viewpoints))
+    if is_missing(path, keys, source.metadata):
+        store = StoreToFill(path, WIDTH, source.metadata, lambda _, row: row)
+        fill_stores(keys, partial(load_views, source, viewpoints, arguments.workers), [store])
 
 
 def extract_with_ray(

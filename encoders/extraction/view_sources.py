@@ -87,7 +87,7 @@ class ViewSource:
         """
         if self.world == "matterport":
             return ThreadPoolExecutor(workers)
-        return WorkerPool(workers, _use_one_thread)
+        return rendering_processes(workers)
 
     @property
     def metadata(self) -> dict[str, object]:
@@ -135,6 +135,11 @@ def _house_cutter(source: ViewSource) -> _WorldCutter:
         return views36(panoramas.panorama(scan, viewpoint, rows).rgb, size, vfov)
 
     return cut
+
+
+def rendering_processes(workers: int) -> Executor:
+    """Return processes that render the built-in houses, on one thread each."""
+    return WorkerPool(workers, _use_one_thread)
 
 
 def _use_one_thread() -> None:

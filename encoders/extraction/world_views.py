@@ -1,8 +1,10 @@
 """Viewpoints and view source of the world that the arguments of the extraction command select."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +17,18 @@ from storage.errors import UserError
 Viewpoints = Mapping[str, tuple[str, str]]
 
 
+class RowSource(Protocol):
+    """Source of the rows of a feature store, or of the views of which an encoder makes them."""
+
+    def load(self, viewpoint: tuple[str, str]) -> np.ndarray | None:
+        """Return the data of a (scan, viewpoint); None to skip it."""
+        ...
+
+    def pool(self, workers: int) -> Executor:
+        """Return the executor for `load`."""
+        ...
+
+
 def view_source(
     arguments: ExtractArguments, image_size: tuple[int, int]
 ) -> tuple[ViewSource, Viewpoints]:
@@ -23,6 +37,27 @@ def view_source(
     Args:
         arguments: Arguments of the extraction command.
         image_size: (height, width) in pixels of the encoder's input.
+    """
+    graphs, viewpoints = chosen_viewpoints(arguments)
+    source = ViewSource(
+        world=arguments.world,
+        geometry=arguments.views,
+        image_size=image_size,
+        width=arguments.panorama_width,
+        scan_dir=scan_dir(arguments, sorted({scan for scan, _ in viewpoints.values()})),
+        connectivity_dir=graphs,
+        full_faces=arguments.full_faces,
+        skip_damaged=arguments.skip_damaged,
+        gpu_device_id=arguments.gpu_device_id,
+    )
+    return source, viewpoints
+
+
+def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoints]:
+    """Return the folder of the navigation graphs (None: the built-in houses') and the viewpoints.
+
+    Raises:
+        FileNotFoundError: There are no graphs yet.
     """
     from connectivity import read_connectivity, read_scans
     from envs.worlds import world_files
@@ -42,18 +77,7 @@ def view_source(
         for record in read_connectivity(scan, graphs)
         if record["included"]
     }
-    source = ViewSource(
-        world=arguments.world,
-        geometry=arguments.views,
-        image_size=image_size,
-        width=arguments.panorama_width,
-        scan_dir=scan_dir(arguments, sorted({scan for scan, _ in viewpoints.values()})),
-        connectivity_dir=graphs,
-        full_faces=arguments.full_faces,
-        skip_damaged=arguments.skip_damaged,
-        gpu_device_id=arguments.gpu_device_id,
-    )
-    return source, viewpoints
+    return graphs, viewpoints
 
 
 def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
@@ -91,9 +115,9 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
 
 
 def load_views(
-    source: ViewSource, viewpoints: Viewpoints, workers: int, keys: Sequence[str]
+    source: RowSource, viewpoints: Viewpoints, workers: int, keys: Sequence[str]
 ) -> Iterator[np.ndarray | None]:
-    """Yield the views of each key, loaded by threads or processes while the encoder works.
+    """Yield the data of each key, loaded by threads or processes while the encoder works.
 
     Raises:
         ChildProcessError: A worker process died.
