@@ -111,7 +111,8 @@ def test_killed_commands_end_with_the_same_result(
         assert code in (-number, 130), output
         if code == 130:
             assert "Traceback" not in output
-            assert "Stopped" in output.splitlines()[-1]
+            # Not always the last line: libraries may report leaks when the interpreter ends.
+            assert "\nStopped" in f"\n{output}"
         stages[stage] += 1
     code = attempts.wait(attempts.start())
     assert code == 0, attempts.log.read_text()
