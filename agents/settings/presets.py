@@ -102,11 +102,7 @@ _HOUSES_FOLLOWER = FollowerConfig(
 # Hundreds of houses lead to less overfitting.
 _STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.2, feature_dropout=0.3)
 # RxR and R4R compare whole paths, which are longer.
-_FRONTIER_PATHS: dict[str, Any] = {
-    "expert": "ndtw",
-    "target_temperature": 0.1,
-    "max_decisions": 20,
-}
+_FRONTIER_PATHS: dict[str, Any] = {"expert": "ndtw", "max_decisions": 20}
 _HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.2)
 
 # RMSprop with a constant learning rate of 1e-4 and no weight decay, batches of 64, gradient norms
@@ -256,6 +252,8 @@ def frontier_preset(
     )
     values["follower"] = dataclasses.replace(follower.follower, candidate_mlp=True)
     values |= {} if follower.dataset == "r2r" else _FRONTIER_PATHS
+    if world != "matterport":
+        values["target_temperature"] = 1.0 if follower.dataset == "r2r" else 0.1
     if not continued:
         values["cloning_iterations"] = follower.iterations // 15
     return FrontierTrainConfig(clear=clear, **values)

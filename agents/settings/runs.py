@@ -265,7 +265,7 @@ class FrontierTrainConfig(RecurrentAgentConfig):
     expert: ExpertKind = "spl"
     """Expert that labels the decisions: the node on the shortest way to the goal (spl), or the one
     whose way agrees best with the reference path (ndtw)."""
-    target_temperature: float = 1.0
+    target_temperature: float = 0.0
     """Temperature of the targets, in the unit of the expert's costs (metres for spl, -log nDTW for
     ndtw); 0 makes the best node the only target."""
     max_decisions: int = 12

@@ -61,9 +61,9 @@ def short_config(frontier_config):
         {},
         {"cloning_iterations": 100},
         {"sampled_steps": 1.0, "expert": "ndtw", "target_temperature": 0.1},
-        {"target_temperature": 0.0},
+        {"target_temperature": 1.0},
     ],
-    ids=["default", "cloning", "sampled", "hard"],
+    ids=["default", "cloning", "sampled", "shared"],
 )
 def test_a_frontier_agent_learns_a_trivial_world(frontier_config, changes):
     config = dataclasses.replace(frontier_config, **changes)

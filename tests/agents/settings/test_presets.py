@@ -4,7 +4,7 @@ import pytest
 
 from agents.acting.tokenizers import make_tokenizer
 from agents.settings import ClearConfig
-from agents.settings.presets import RECIPES, preset, speaker_preset
+from agents.settings.presets import RECIPES, frontier_preset, preset, speaker_preset
 from envs.episodes import load_episodes
 from envs.worlds import MAX_EPISODE_STEPS, world_files
 
@@ -153,3 +153,19 @@ def test_default_limits_suffice_for_rxr_in_the_houses():
         assert MAX_EPISODE_STEPS["rxr"] >= 2.5 * longest
         words = max((episode.instruction for episode in episodes), key=len)
         assert tokenizer.encode(words, 1_000).astype(bool).sum() <= config.max_instruction_length
+
+
+@pytest.mark.parametrize(
+    ("dataset", "world", "expected"),
+    [
+        ("r2r", "houses", ("spl", 1.0, 12, 100)),
+        ("r2r", "houses-standard", ("spl", 1.0, 12, 400)),
+        ("rxr", "houses-standard", ("ndtw", 0.1, 20, 400)),
+        ("r2r", "matterport", ("spl", 0.0, 12, 5333)),
+        ("r4r", "matterport", ("ndtw", 0.0, 20, 5333)),
+    ],
+)
+def test_targets_of_frontier_agents_depend_on_dataset_and_world(dataset, world, expected):
+    config = frontier_preset(dataset, world)
+    settings = config.expert, config.target_temperature, config.max_decisions
+    assert (*settings, config.cloning_iterations) == expected
