@@ -39,6 +39,14 @@ class WorkerPool(ProcessPoolExecutor):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers; in a process that is a worker itself, always wait for them.
+
+        Otherwise multiprocessing closes the queue of the jobs at the end of that process, before
+        the order to end is in it: the workers would wait for the order, and the process for them.
+        """
+        super().shutdown(wait or parent_process() is not None, cancel_futures=cancel_futures)
+
 
 def run_jobs(
     function: Callable[[Job], Result], jobs: Iterable[Job], workers: int, task: str

@@ -2,10 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from storage.processes import run_jobs
+from tests.conftest import ROOT
 
 
 def do(job):
@@ -41,3 +45,34 @@ def test_no_job_starts_after_a_failed_one(tmp_path, end, error, message):
     with pytest.raises(error, match=message):
         list(run_jobs(do, jobs, 1, "does jobs"))
     assert sorted(tmp_path.iterdir()) == jobs[:2]
+
+
+def fail_while_another_job_runs(started):
+    """Start two jobs and fail as soon as the first is done."""
+    for _ in run_jobs(wait, [2.0, 4.0], 2, "waits"):
+        started.touch()
+        raise ValueError("stopped")
+
+
+def wait(seconds):
+    time.sleep(seconds)
+
+
+def test_a_worker_that_has_workers_itself_ends(tmp_path):
+    program = f"""
+from pathlib import Path
+from storage.processes import run_jobs
+from tests.storage.test_processes import fail_while_another_job_runs
+
+if __name__ == "__main__":
+    list(run_jobs(fail_while_another_job_runs, [Path({str(tmp_path / "started")!r})], 1, "starts"))
+"""
+    script = tmp_path / "nested.py"
+    script.write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # A process that waited for its workers in vain would run into the limit.
+    ended = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (tmp_path / "started").exists(), ended.stderr
+    assert ended.stderr.endswith("ValueError: stopped\n")
