@@ -77,7 +77,7 @@ class FrontierLoss(FollowerNetwork):
                 scores, costs = agent.options.scores, agent.options.costs
                 assert costs is not None
                 shares = target_shares(costs, config.target_temperature)
-                losses.append(soft_cross_entropy(scores, torch.from_numpy(shares)))
+                losses.append(soft_cross_entropy(scores, shares.to(scores.device)))
                 agreed += int((scores.argmax(1).cpu().numpy() == first_best(costs)).sum())
                 count += len(costs)
         loss = torch.stack(losses).sum() / len(names)
@@ -110,8 +110,10 @@ class SampledDecisions:
         return np.where((guided | stops) & (labels != NO_TARGET), labels, chosen)
 
 
-def target_shares(costs: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the (R, S) shares of nodes in the target, which add up to 1 unless all costs are inf.
+def target_shares(costs: np.ndarray, temperature: float) -> Tensor:
+    """Return the (R, S) float64 shares of nodes in the target: they add up to 1, or all are 0.
+
+    They are 0 if all costs are infinite.
 
     Args:
         costs: (R, S) costs of nodes, infinite for those that are no target.
@@ -119,16 +121,14 @@ def target_shares(costs: np.ndarray, temperature: float) -> np.ndarray:
             the least cost all of it.
     """
     if not temperature:
-        return (np.arange(costs.shape[1]) == first_best(costs)[:, None]).astype(float)
-    finite = np.isfinite(costs)
-    least = costs.min(1, keepdims=True, initial=np.finfo(float).max, where=finite)
-    shares = np.exp((least - costs) / temperature, out=np.zeros(costs.shape), where=finite)
-    return shares / np.maximum(shares.sum(1, keepdims=True), 1.0)
+        is_best = np.arange(costs.shape[1]) == first_best(costs)[:, None]
+        return torch.from_numpy(is_best).double()
+    # nan where all costs are infinite.
+    return torch.softmax(torch.from_numpy(-costs / temperature), 1).nan_to_num(0.0)
 
 
 def soft_cross_entropy(scores: Tensor, shares: Tensor) -> Tensor:
     """Return the summed cross-entropy of scores (R, S), some minus infinity, and shares (R, S)."""
-    shares = shares.to(scores.device)
     logs = torch.log_softmax(scores, 1).masked_fill(shares == 0, 0.0)
     return -(shares * logs).sum()
 

@@ -1,7 +1,7 @@
 """Features of perfect recognition: what the built-in houses know about each view.
 
-No encoder of pictures can tell much more about rooms, objects and their colours, so an agent with
-these features shows how much a better encoder could gain.
+They bound what an image encoder can recognise: an agent that is trained on them shows how much a
+better encoder could gain.
 """
 
 from __future__ import annotations

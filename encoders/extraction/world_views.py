@@ -18,7 +18,7 @@ Viewpoints = Mapping[str, tuple[str, str]]
 
 
 class RowSource(Protocol):
-    """Source of the rows of a feature store, or of the views of which an encoder makes them."""
+    """Source of the rows of a feature store, or of the views that an encoder turns into rows."""
 
     def load(self, viewpoint: tuple[str, str]) -> np.ndarray | None:
         """Return the data of a (scan, viewpoint); None to skip it."""

@@ -111,8 +111,8 @@ def test_killed_commands_end_with_the_same_result(
         assert code in (-number, 130), output
         if code == 130:
             assert "Traceback" not in output
-            # Not always the last line: libraries may report leaks when the interpreter ends.
-            assert "\nStopped" in f"\n{output}"
+            # Triton's binding library reports leaks when the interpreter ends.
+            assert "Stopped" in output.partition("nanobind: ")[0].splitlines()[-1]
         stages[stage] += 1
     code = attempts.wait(attempts.start())
     assert code == 0, attempts.log.read_text()
