@@ -19,8 +19,6 @@ from storage.json_files import read_bytes
 OBJECTS_FILE = "objects_27.json"
 _MOST_BYTES = 1 << 31
 _REMEDY = "name a file in the form {scan: {viewpoint: {view: [27 numbers]}}}"
-_PANORAMA_WIDTH = 384  # columns of the panoramas that are rendered
-_VIEW_SIZE = 64  # pixels of a view in which objects are counted
 
 # Names in the style of Matterport3D's mpcat40. The released code does not name its 27 classes; only
 # classes of the same file are compared.
@@ -78,17 +76,15 @@ def house_objects(viewpoints: Iterable[tuple[str, str]]) -> ObjectClasses:
     Raises:
         UnknownNameError: A scan is not a built-in house, or has no such viewpoint.
     """
-    from envs.houses.rendering.house_panoramas import HousePanoramas
-    from envs.panoramas.views import views36_nearest
+    from envs.houses.rendering.view_objects import object_panoramas, view_object_ids
 
-    panoramas = HousePanoramas(width=_PANORAMA_WIDTH)
+    panoramas = object_panoramas()
     categories: dict[str, list[str]] = {}
     classes: ObjectClasses = {}
     for scan, viewpoint in viewpoints:
         if scan not in categories:
             categories[scan] = [thing.category for thing in panoramas.tracer(scan).scene.objects]
-        panorama = panoramas.panorama(scan, viewpoint)
-        ids = views36_nearest(panorama.object_id, _VIEW_SIZE)  # (36, S, S)
+        ids = view_object_ids(panoramas, scan, viewpoint)
         shown = np.stack([classes_of_view(view, categories[scan]) for view in ids])
         classes.setdefault(scan, {})[viewpoint] = shown
     return classes

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 WIDTH = 256
 _KINDS = ("room", "glimpse", "thing")
-_PANORAMA_WIDTH = 384  # columns of the panoramas that are rendered
-_VIEW_SIZE = 64  # pixels of a view in which facts are found
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,13 @@ class HouseLabels:
     @property
     def metadata(self) -> Mapping[str, object]:
         """Metadata of a feature store."""
+        from envs.houses.rendering.view_objects import PANORAMA_WIDTH, VIEW_SIZE
+
         return {
             "encoder": HOUSE_LABELS,
-            "image_size": [_VIEW_SIZE, _VIEW_SIZE],
+            "image_size": [VIEW_SIZE, VIEW_SIZE],
             "world": self.world,
-            "panorama_width": _PANORAMA_WIDTH,
+            "panorama_width": PANORAMA_WIDTH,
         }
 
 
@@ -85,10 +85,10 @@ def _direction(fact: Fact) -> np.ndarray:
 
 
 def _facts(source: HouseLabels, scan: str, viewpoint: str) -> list[ViewFacts]:
-    from envs.panoramas.views import views36_nearest
+    from envs.houses.rendering.view_objects import view_object_ids
 
     panoramas = _panoramas(source)
-    ids = views36_nearest(panoramas.panorama(scan, viewpoint).object_id, _VIEW_SIZE)
+    ids = view_object_ids(panoramas, scan, viewpoint)
     kinds = _room_kinds(panoramas, scan)
     objects = panoramas.tracer(scan).scene.objects
     return [view_facts(view, objects, kinds) for view in ids]
@@ -97,9 +97,9 @@ def _facts(source: HouseLabels, scan: str, viewpoint: str) -> list[ViewFacts]:
 # One entry is enough: each process serves one source, scan by scan.
 @lru_cache(maxsize=1)
 def _panoramas(source: HouseLabels) -> HousePanoramas:
-    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.houses.rendering.view_objects import object_panoramas
 
-    return HousePanoramas(connectivity_dir=source.connectivity_dir, width=_PANORAMA_WIDTH)
+    return object_panoramas(source.connectivity_dir)
 
 
 @lru_cache(maxsize=2)

@@ -17,7 +17,8 @@ from agents.clear.objects import (
 from connectivity import read_connectivity
 from envs.houses.building.sets import set_of
 from envs.houses.furniture import MAKERS
-from envs.houses.rendering import house_panoramas
+from envs.houses.rendering import view_objects
+from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.houses.views.view_facts import UNMENTIONED
 from envs.panoramas.views import views36_nearest
 
@@ -46,8 +47,8 @@ def test_a_view_shows_the_classes_of_its_objects():
 
 def test_objects_of_a_house_agree_with_its_object_ids(monkeypatch):
     scan = "house_00"
-    panoramas = house_panoramas.HousePanoramas(width=384)
-    monkeypatch.setattr(house_panoramas, "HousePanoramas", lambda width: panoramas)
+    panoramas = HousePanoramas(width=384)
+    monkeypatch.setattr(view_objects, "object_panoramas", lambda: panoramas)
     viewpoint = read_connectivity(scan, set_of(scan).connectivity_dir)[0]["image_id"]
     classes = house_objects([(scan, viewpoint)])
     shown = classes[scan][viewpoint]

@@ -1,0 +1,29 @@
+"""Object ids of the views of a viewpoint, in the small size in which objects are recognised."""
+
+from pathlib import Path
+
+import numpy as np
+
+from envs.houses.rendering.house_panoramas import HousePanoramas
+from envs.panoramas.views import views36_nearest
+
+PANORAMA_WIDTH = 384  # columns of the panoramas that are rendered
+VIEW_SIZE = 64  # pixels of a view in which objects are found
+
+
+def object_panoramas(connectivity_dir: Path | None = None) -> HousePanoramas:
+    """Return a renderer for `view_object_ids`.
+
+    Args:
+        connectivity_dir: Folder of the navigation graphs; None for those of the built-in houses.
+    """
+    return HousePanoramas(connectivity_dir=connectivity_dir, width=PANORAMA_WIDTH)
+
+
+def view_object_ids(panoramas: HousePanoramas, scan: str, viewpoint: str) -> np.ndarray:
+    """Return the object ids (36, 64, 64) int32 of the views of a viewpoint, -1 for the sky.
+
+    Raises:
+        UnknownNameError: The scan is unknown, or its navigation graph has no such viewpoint.
+    """
+    return views36_nearest(panoramas.panorama(scan, viewpoint).object_id, VIEW_SIZE)
