@@ -78,6 +78,7 @@ class Trainer:
         self._recent: list[dict[str, float]] = []  # figures that are not logged yet
         if config.resume is not None:
             self._restore()
+        self._began = self.iteration, self.seconds  # another machine may have trained until here
         if self._is_first:
             # Also when a run is resumed, as its length may have changed.
             settings = dataclasses.replace(config, output=self.run, resume=None)
@@ -293,6 +294,7 @@ class Trainer:
         )
 
     def _show(self, bar: ProgressBar, loss: float) -> None:
-        rate = self.iteration / max(self.seconds, 1e-9)
+        iteration, seconds = self._began
+        rate = (self.iteration - iteration) / max(self.seconds - seconds, 1e-9)
         bar.set_postfix_str(f"{self.iteration} it, {rate:.1f} it/s, loss {loss:.3f}", refresh=False)
         bar.update(int(1000 * self.progress) - bar.n)

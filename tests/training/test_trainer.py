@@ -42,6 +42,17 @@ def test_the_last_line_of_progress_has_the_last_loss(tmp_path, capsys):
     assert re.search(r"100%, 100 it, .* loss \d+\.\d{3}, ", capsys.readouterr().err)
 
 
+def test_the_shown_rate_is_not_that_of_the_machine_before(tmp_path, capsys):
+    first = make_trainer(tmp_path / "run")
+    first.train()
+    first.seconds += 1e6
+    first.save()
+    first.close()
+    make_trainer(None, resume=first.run, iterations=120).train()
+    rates = re.findall(r"120 it, (\S+) it/s", capsys.readouterr().err)
+    assert float(rates[-1]) > 1
+
+
 def test_changed_settings_of_a_resumed_run_are_saved(tmp_path):
     first = make_trainer(tmp_path / "run")
     first.save()
