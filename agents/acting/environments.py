@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from agents.clear.loading import load_text_model, load_view_encoder
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
-from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
-from agents.envdrop.visual import VisualScale
+from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
+from agents.envdrop.visual import FeatureScale
 from agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig, TrainConfig
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
@@ -21,7 +21,8 @@ from storage.errors import UserError
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
-_STATISTICS = 1_000  # panoramas to estimate mean and standard deviation from
+# Panoramas, or instructions, to estimate mean and standard deviation from.
+_STATISTICS = 1_000
 
 
 def make_env(
@@ -99,14 +100,15 @@ def make_follower(
     if config.visual_representation is not None and env.feature_store is not None:
         store = env.feature_store
         views = load_view_encoder(config.visual_representation, store, config.clear)
+    transformer = StateReader if config.follower.read_states else PretrainedEncoder
     if config.language_representation is not None:
         run, longest = config.language_representation, config.max_instruction_length
         model = load_text_model(run, longest)
-        encoder = PretrainedEncoder(model, config.follower, config.clear.tune_language)
+        encoder = transformer(model, config.follower, config.clear.tune_language)
     elif config.text.tokens == "pretrained":
         assert config.text.model is not None
         model = hugging_face_model(config.text.model)
-        encoder = PretrainedEncoder(model, config.follower, config.text.tune)
+        encoder = transformer(model, config.follower, config.text.tune)
     else:
         encoder = InstructionEncoder(len(tokenizer or env.tokenizer), config.follower)
     return Follower(encoder, visual, angle, config.follower, views).to(config.device)
@@ -127,7 +129,19 @@ def reserve_text_states(encoder: nn.Module, envs: Iterable[VlnVectorEnv]) -> Non
         frozen.reserve(env.split.tokens for env in envs)
 
 
-def fit_scale(scale: VisualScale | None, env: VlnVectorEnv) -> None:
+def fit_states(encoder: nn.Module, env: VlnVectorEnv) -> None:
+    """Set the scale of a `StateReader` from the instructions of an environment; others have none.
+
+    Args:
+        encoder: Text encoder of a follower.
+        env: Environment of the training split.
+    """
+    if isinstance(encoder, StateReader):
+        tokens = env.split.tokens  # (N, L)
+        encoder.fit(torch.from_numpy(tokens[:: max(1, len(tokens) // _STATISTICS)]))
+
+
+def fit_scale(scale: FeatureScale | None, env: VlnVectorEnv) -> None:
     """Set the scale of standardised features from the scans of an environment, if there is one."""
     if scale is not None and env.feature_store is not None:
         scale.fit(*feature_statistics(env.feature_store, env))

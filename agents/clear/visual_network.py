@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from agents.clear.settings import VisualConfig
 from agents.envdrop.attention import Dropout
-from agents.envdrop.visual import PanoramaView, VisualScale
+from agents.envdrop.visual import FeatureScale, PanoramaView
 
 INPUT_DROPOUT, HIDDEN_DROPOUT = 0.3, 0.5  # of the released code
 
@@ -49,7 +49,7 @@ class VisualRepresentation(nn.Module):
 
     Args:
         width: D, width of the visual features.
-        standardise: Whether features are standardised first; see `VisualScale.fit`.
+        standardise: Whether features are standardised first; see `FeatureScale.fit`.
         input_dropout: Dropout rate of the features.
         hidden_dropout: Dropout rate of the hidden layer.
     """
@@ -63,7 +63,7 @@ class VisualRepresentation(nn.Module):
     ) -> None:
         super().__init__()
         self.width = width
-        self.scale = VisualScale(width, 0) if standardise else None
+        self.scale = FeatureScale(width, 0) if standardise else None
         self.encoder = VisualEncoder(width, input_dropout, hidden_dropout)
 
     @property

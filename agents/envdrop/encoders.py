@@ -96,8 +96,42 @@ def initial_history(mask: Tensor) -> Tensor:
     return history
 
 
-class InstructionEncoder(nn.Module):
-    """Bidirectional LSTM over words, with the initial decoder state."""
+class WordReader(nn.Module):
+    """Bidirectional LSTM over vectors of words, with the initial decoder state.
+
+    Subclasses build the parts and supply the vectors.
+
+    Attributes:
+        dropout: Dropout of the vectors and of the encoded words.
+        read: LSTM over the vectors.
+        initial: Layer from the encoded words to the initial decoder state.
+    """
+
+    dropout: Dropout
+    read: BidirectionalLSTM
+    initial: nn.Linear
+
+    def encode(self, words: Tensor, mask: Tensor) -> tuple[Context, State]:
+        """Encode instructions.
+
+        Args:
+            words: (B, L, W) vectors, zero on padding.
+            mask: (B, L) bool, false on padding.
+
+        Returns:
+            The encoded words and the initial decoder state.
+        """
+        encoded, cell = self.read(self.dropout(words), mask)  # (B, L, H), (B, H)
+        # The maximum excludes padding. EnvDrop includes it, so that the encoding of an instruction
+        # depends on the other instructions of the batch.
+        places = encoded.detach().masked_fill(~mask.unsqueeze(2), -torch.inf).argmax(1, True)
+        peak = encoded.gather(1, places).squeeze(1)  # (B, H)
+        first = State(torch.tanh(self.initial(peak)), cell, initial_history(mask))
+        return Context(self.dropout(encoded), mask), first
+
+
+class InstructionEncoder(WordReader):
+    """Word embeddings and the LSTM over them."""
 
     def __init__(self, vocabulary: int, config: FollowerConfig) -> None:
         super().__init__()
@@ -126,10 +160,4 @@ class InstructionEncoder(nn.Module):
         tokens = without_padding(tokens).long()
         mask = tokens != PAD  # (B, L)
         # The embedding of padding is zero, also after dropout.
-        encoded, cell = self.read(self.dropout(self.embedding(tokens)), mask)  # (B, L, H), (B, H)
-        # The maximum excludes padding. EnvDrop includes it, so that the encoding of an instruction
-        # depends on the other instructions of the batch.
-        places = encoded.detach().masked_fill(~mask.unsqueeze(2), -torch.inf).argmax(1, True)
-        peak = encoded.gather(1, places).squeeze(1)  # (B, H)
-        first = State(torch.tanh(self.initial(peak)), cell, initial_history(mask))
-        return Context(self.dropout(encoded), mask), first
+        return self.encode(self.embedding(tokens), mask)

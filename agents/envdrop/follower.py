@@ -16,8 +16,8 @@ from torch.nn import functional
 from agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
 from agents.envdrop.attention import AttendedState, AttentionHistory, Dropout, SoftDotAttention
 from agents.envdrop.encoders import Context, InstructionEncoder, State
-from agents.envdrop.pretrained import PretrainedEncoder
-from agents.envdrop.visual import PanoramaView, ViewEncoder, VisualNoise, VisualScale
+from agents.envdrop.pretrained import PretrainedEncoder, StateReader
+from agents.envdrop.visual import FeatureScale, PanoramaView, ViewEncoder, VisualNoise
 from agents.settings import FeatureDropout, FollowerConfig
 
 _STRIDE = 2.2  # mean distance of neighbours in metres, in Matterport3D and in the houses
@@ -160,7 +160,7 @@ class Follower(nn.Module):
 
     def __init__(
         self,
-        encoder: InstructionEncoder | PretrainedEncoder,
+        encoder: InstructionEncoder | PretrainedEncoder | StateReader,
         visual: int,
         angle: int,
         config: FollowerConfig,
@@ -173,7 +173,7 @@ class Follower(nn.Module):
         self.decoder = Decoder(visual, angle, config)
         self.view_encoder = view_encoder
         scaled = config.standardise and visual > 0 and view_encoder is None
-        self.scale = VisualScale(visual, angle) if scaled else None
+        self.scale = FeatureScale(visual, angle) if scaled else None
 
     @property
     def architecture(self) -> dict[str, str]:

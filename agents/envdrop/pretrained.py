@@ -1,7 +1,7 @@
-"""Instruction encoder on top of a transformer, frozen or fine-tuned.
+"""Instruction encoders on top of a transformer, frozen or fine-tuned.
 
-As in CLEAR with multilingual BERT (`r2r_src/model.py: EncoderMBert`), the decoder starts from the
-hidden state of the first token and attends to those of all tokens. A frozen model encodes every
+Either the decoder attends to the hidden states, as in CLEAR with multilingual BERT
+(`r2r_src/model.py: EncoderMBert`), or an LSTM reads them first. A frozen model encodes every
 instruction of the splits once; its hidden states are stored on disk in half precision.
 """
 
@@ -17,7 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from agents.envdrop.attention import Dropout
-from agents.envdrop.encoders import PAD, Context, State, initial_history, without_padding
+from agents.envdrop.encoders import (
+    PAD,
+    Context,
+    State,
+    WordReader,
+    initial_history,
+    without_padding,
+)
+from agents.envdrop.recurrent import BidirectionalLSTM
+from agents.envdrop.visual import FeatureScale
 from agents.settings import FollowerConfig
 from storage import cache_dir
 from storage.hugging_face import load_text_model
@@ -70,21 +79,18 @@ def hugging_face_model(name: str) -> TextModel:
     return TextModel(network, 1, {"text model": name})
 
 
-class PretrainedEncoder(nn.Module):
-    """Transformer with a projection of its hidden states to the width of the decoder.
-
-    States of the width of the decoder are not projected, as in CLEAR.
+class TransformerEncoder(nn.Module):
+    """What both encoders share: the hidden states of a transformer.
 
     Args:
         text: The transformer; its weights are trained and saved with the follower if `tune`.
-        config: Layer sizes of the follower.
         tune: Whether to fine-tune the transformer.
 
     Attributes:
         frozen: Hidden states on disk, or None if the model is fine-tuned.
     """
 
-    def __init__(self, text: TextModel, config: FollowerConfig, tune: bool = False) -> None:
+    def __init__(self, text: TextModel, tune: bool) -> None:
         super().__init__()
         self.text = text
         self.tuned = text.network if tune else None
@@ -93,15 +99,35 @@ class PretrainedEncoder(nn.Module):
         if not tune:
             text.network.eval().requires_grad_(False)
             self.frozen = FrozenStates(text)
-        projected = text.width != config.hidden_size
-        self.words = nn.Linear(text.width, config.hidden_size) if projected else nn.Identity()
-        self.initial = nn.Linear(text.width, config.hidden_size)
-        self.dropout = Dropout(config.dropout)
 
     @property
     def architecture(self) -> dict[str, str]:
         """Identity of the model, which must match for weights to be loaded."""
         return self.text.identity
+
+    def states(self, tokens: Tensor) -> Tensor:
+        """Return the hidden states (B, L, width) of token ids (B, L) int64."""
+        return (self.text if self.frozen is None else self.frozen).states(tokens)
+
+
+class PretrainedEncoder(TransformerEncoder):
+    """Transformer with a projection of its hidden states to the width of the decoder.
+
+    The decoder starts from the state of the first token and attends to those of all tokens. States
+    of the width of the decoder are not projected, as in CLEAR.
+
+    Args:
+        text: The transformer.
+        config: Layer sizes of the follower.
+        tune: Whether to fine-tune the transformer.
+    """
+
+    def __init__(self, text: TextModel, config: FollowerConfig, tune: bool = False) -> None:
+        super().__init__(text, tune)
+        projected = text.width != config.hidden_size
+        self.words = nn.Linear(text.width, config.hidden_size) if projected else nn.Identity()
+        self.initial = nn.Linear(text.width, config.hidden_size)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, tokens: Tensor) -> tuple[Context, State]:
         """Encode instructions.
@@ -114,11 +140,57 @@ class PretrainedEncoder(nn.Module):
         """
         tokens = without_padding(tokens).long()
         mask = tokens != PAD  # (B, L)
-        source = self.text if self.frozen is None else self.frozen
-        states = source.states(tokens)  # (B, L, width)
+        states = self.states(tokens)  # (B, L, width)
         first = torch.tanh(self.initial(states[:, 0]))  # (B, H)
         state = State(first, first, initial_history(mask))
         return Context(self.dropout(self.words(states)), mask), state
+
+
+class StateReader(TransformerEncoder, WordReader):
+    """Transformer with an LSTM over its hidden states, which takes them as word embeddings.
+
+    The states of all words have a large vector in common. With the learning rates of followers,
+    attention to projections of such states does not learn, because their weights grow without
+    bound; so they are standardised, and the outputs of an LSTM are bounded.
+
+    Args:
+        text: The transformer.
+        config: Layer sizes of the follower.
+        tune: Whether to fine-tune the transformer.
+
+    Attributes:
+        scale: Standardisation of the hidden states; see `fit`.
+    """
+
+    def __init__(self, text: TextModel, config: FollowerConfig, tune: bool = False) -> None:
+        super().__init__(text, tune)
+        self.scale = FeatureScale(text.width, 0)
+        self.dropout = Dropout(config.dropout)
+        self.read = BidirectionalLSTM(text.width, config.hidden_size)
+        self.initial = nn.Linear(config.hidden_size, config.hidden_size)
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Identity of the model, and that an LSTM reads its states."""
+        return {**super().architecture, "states of the text model": "read by an LSTM"}
+
+    @torch.no_grad()
+    def fit(self, tokens: Tensor) -> None:
+        """Set the scale: the states of these instructions (N, L) get mean 0 and deviation 1."""
+        network, tokens = self.text.network, tokens.to(self.scale.shift.device).long()
+        was_training = network.training
+        network.eval()
+        states = [self.states(row[None, row != PAD])[0] for row in tokens]
+        network.train(was_training)
+        words = torch.cat(states)  # (words of all instructions, width)
+        self.scale.fit(words.mean(0), words.std(0))
+
+    def forward(self, tokens: Tensor) -> tuple[Context, State]:
+        """Encode instructions; see `PretrainedEncoder.forward`."""
+        tokens = without_padding(tokens).long()
+        mask = tokens != PAD  # (B, L)
+        states = self.scale.features(self.states(tokens))
+        return self.encode(states.masked_fill(~mask.unsqueeze(2), 0.0), mask)
 
 
 class FrozenStates:

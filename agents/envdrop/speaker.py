@@ -16,7 +16,7 @@ from torch.nn import functional
 from agents.envdrop.attention import AttendedState, Dropout
 from agents.envdrop.encoders import PAD, Context, without_padding
 from agents.envdrop.recurrent import BidirectionalLSTM, read_real
-from agents.envdrop.visual import VisualNoise, VisualScale
+from agents.envdrop.visual import FeatureScale, VisualNoise
 from agents.settings import SpeakerConfig
 
 # Ids in every vocabulary; the last id of a vocabulary is the start token.
@@ -142,7 +142,7 @@ class Speaker(nn.Module):
         self.encoder = PathEncoder(visual + angle, config)
         self.decoder = WordDecoder(vocabulary, languages, config)
         scaled = config.standardise and visual > 0
-        self.scale = VisualScale(visual, angle) if scaled else None
+        self.scale = FeatureScale(visual, angle) if scaled else None
 
     @property
     def architecture(self) -> dict[str, str]:

@@ -34,11 +34,12 @@ class PanoramaView(NamedTuple):
     visits: Tensor | None = None
 
 
-class VisualScale(nn.Module):
-    """Standardisation of visual features to mean 0 and standard deviation 1; angles are unchanged.
+class FeatureScale(nn.Module):
+    """Standardisation of features to mean 0 and standard deviation 1; angles are unchanged.
 
     The mean of CLIP features is larger than their variation, and their scale differs between
-    models. Dot-product attention learns several times faster on standardised features.
+    models. Dot-product attention learns several times faster on standardised features. So it is
+    with the hidden states of transformers.
     """
 
     def __init__(self, visual: int, angle: int) -> None:
@@ -50,7 +51,7 @@ class VisualScale(nn.Module):
         self.register_buffer("shift", torch.zeros(visual + angle))
 
     def fit(self, mean: Tensor, spread: Tensor) -> None:
-        """Set the mean (D,) and standard deviation (D,) of the features of the training scans."""
+        """Set the mean (D,) and standard deviation (D,) of the features in training."""
         spread = spread.clamp_min(1e-6)
         self.scale[: self._visual] = 1 / spread
         self.shift[: self._visual] = -mean / spread

@@ -8,6 +8,7 @@ from torch import nn
 from agents.acting.environments import (
     feature_metadata,
     fit_scale,
+    fit_states,
     make_env,
     make_evaluation_envs,
     reserve_text_states,
@@ -48,6 +49,7 @@ class RecurrentLearner(WalkingLearner):
         self.network = self.saved = self.make_network()
         self.follower = self.network.follower
         reserve_text_states(self.follower.encoder, [self.env, *self.evaluation_envs.values()])
+        fit_states(self.follower.encoder, self.env)
         fit_scale(self.follower.scale, self.env)
         if config.start_from is not None and config.resume is None:
             self._start_from(config.start_from)

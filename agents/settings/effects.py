@@ -115,6 +115,8 @@ def _recurrent_settings(config: RecurrentAgentConfig) -> dict[str, str]:
         idle["follower.embedding_size"] = "with --language-representation"
     elif config.text.tokens == "pretrained":
         idle["follower.embedding_size"] = "with --text.tokens pretrained"
+    else:
+        idle["follower.read_states"] = "without --text.model and --language-representation"
     if config.visual_representation is not None and config.vision:
         idle["follower.standardise"] = "with --visual-representation, which has its own"
     return idle

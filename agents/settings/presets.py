@@ -96,6 +96,7 @@ _HOUSES_FOLLOWER = FollowerConfig(
     feature_dropout=0.4,
     location_aware_attention=True,
     candidate_mlp=True,
+    read_states=True,
     distance_feature=True,
     visit_features=True,
 )
@@ -215,7 +216,8 @@ def preset(
     config = TrainConfig(dataset=dataset, world=world, **_DATASETS[dataset], **_LEARNING[dataset])
     reinforced = dataclasses.replace(config, reinforcement=ReinforcementConfig(weight=1.0))
     if world == "matterport":
-        return reinforced
+        follower = dataclasses.replace(reinforced.follower, read_states=True)
+        return dataclasses.replace(reinforced, follower=follower)
     is_large = world == "houses-standard"
     # In the houses, imitation alone learns fastest; reinforcement then improves the follower.
     if translated or continued:

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from agents.envdrop.attention import AttentionHistory, Dropout, SoftDotAttention, drop
 from agents.envdrop.encoders import InstructionEncoder, State
 from agents.envdrop.follower import CandidateEmbedding, Follower
-from agents.envdrop.visual import PanoramaView, VisualScale
+from agents.envdrop.visual import FeatureScale, PanoramaView
 from agents.settings import FollowerConfig
 
 SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, dropout=0.5)
@@ -292,7 +292,7 @@ def test_scale_standardises_and_leaves_stop_and_angles():
     candidates = views[:, :4].clone()
     candidates[:, 0] = 0.0
     visual = views[..., :12].flatten(0, 1)
-    scale = VisualScale(12, 8)
+    scale = FeatureScale(12, 8)
     scale.fit(visual.mean(0), visual.std(0))
     scaled = scale(
         PanoramaView(

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
+from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
 from agents.experiments.runs import load_run
 from agents.learning.follower_training import follower_trainer, train
 from agents.settings import FollowerConfig, TextConfig
@@ -74,13 +74,54 @@ def test_only_a_tuned_model_has_gradients(tiny_bert, tokens):
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
+@pytest.fixture
+def reader(tiny_bert):
+    torch.manual_seed(0)
+    return StateReader(hugging_face_model(str(tiny_bert)), SMALL).eval()
+
+
+def test_a_reader_standardises_the_states_of_all_words(reader, tokens):
+    before = reader.states(tokens.long())[tokens != 0]
+    assert (before.mean(0).abs() / before.std(0)).max() > 0.5
+    reader.fit(tokens)
+    words = reader.scale.features(reader.states(tokens.long()))[tokens != 0]
+    assert words.shape == (14, before.shape[1])
+    torch.testing.assert_close(words.mean(0), torch.zeros(before.shape[1]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(words.std(0), torch.ones(before.shape[1]))
+
+
+def test_padding_does_not_change_what_a_reader_encodes(reader, tokens):
+    reader.fit(tokens)
+    context, state = reader(tokens)
+    assert context.words.shape == (2, 8, 16)
+    assert context.mask.sum(1).tolist() == [8, 6]
+    alone, first = reader(tokens[1:])
+    torch.testing.assert_close(alone.words[0], context.words[1, :6])
+    torch.testing.assert_close(first.attended[0], state.attended[1])
+    assert not context.words[1, 6:].any()
+
+
+def test_fitting_leaves_a_tuned_model_in_training(tiny_bert, tokens):
+    reader = StateReader(hugging_face_model(str(tiny_bert)), SMALL, tune=True).train()
+    reader.fit(tokens)
+    first = reader.scale.shift.clone()
+    reader.fit(tokens)
+    assert torch.equal(reader.scale.shift, first)  # computed without dropout
+    assert reader.tuned.training
+    context, _ = reader(tokens)
+    context.words.sum().backward()
+    assert reader.tuned.embeddings.word_embeddings.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("reads", [False, True])
 @pytest.mark.parametrize("tune", [False, True])
-def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_path, tune):
+def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_path, tune, reads):
     rate = {"learning_rate": 1e-3} if tune else {}
     text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune, **rate)
     config = dataclasses.replace(
         doors_config,
         text=text,
+        follower=dataclasses.replace(doors_config.follower, read_states=reads),
         iterations=6,
         batch_size=8,
         evaluation_splits=("val_unseen",),
@@ -101,4 +142,6 @@ def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_pat
     assert (tmp_path / "parts" / MODEL).is_file()
     env, agent = load_run(tmp_path / "parts", "val_unseen")
     assert isinstance(env.tokenizer, PretrainedTokenizer)
-    assert isinstance(agent.follower.encoder, PretrainedEncoder)
+    assert isinstance(agent.follower.encoder, StateReader if reads else PretrainedEncoder)
+    if reads:
+        assert not torch.equal(agent.follower.encoder.scale.shift, torch.zeros(32))

@@ -39,6 +39,7 @@ WITHOUT_EFFECT = [
     ("--follower.feature-dropout 0.1", "--no-vision", "with --no-vision"),
     ("--follower.no-standardise", "--no-vision", "with --no-vision"),
     ("--follower.embedding-size 99", MODEL, "with --text.tokens pretrained"),
+    ("--follower.no-read-states", "", "without --text.model and --language-representation"),
     ("--back-translation.paths 9", "", "without --back-translation.speaker"),
     ("--back-translation.imitation-weight 0.1", "", "without --back-translation.speaker"),
     ("--back-translation.dropout batch", "", "without --back-translation.speaker"),

@@ -37,6 +37,7 @@ def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
     assert follower.feature_dropout_kind == "element"
     assert not follower.standardise
     assert not follower.visit_features
+    assert not follower.read_states
     assert not follower.candidate_mlp
     assert not follower.distance_feature
     assert not follower.location_aware_attention
@@ -44,6 +45,13 @@ def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
     assert (learning.discount, learning.value, learning.entropy) == (0.9, 0.5, 0.01)
     assert config.text.tokens == "words"
     assert config.instruction_language == (None if dataset == "r2r" else "en")
+
+
+@pytest.mark.parametrize("world", ["houses", "houses-standard", "matterport"])
+@pytest.mark.parametrize("make", [preset, frontier_preset])
+def test_without_a_recipe_an_lstm_reads_the_states_of_transformers(make, world):
+    assert make("rxr", world).follower.read_states
+    assert not make("rxr", world, "clear").follower.read_states
 
 
 @pytest.mark.parametrize("recipe", AGENTS)
