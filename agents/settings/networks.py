@@ -83,8 +83,8 @@ class TextConfig:
 
     tokens: Literal["words", "subwords", "pretrained"] = "words"
     """Tokens of the instructions: words of the training split, byte-pair subwords learned from it
-    (for several languages), or the tokens of a Hugging Face model, which then replaces the LSTM
-    encoder."""
+    (for several languages), or the tokens of a Hugging Face model, whose hidden states then replace
+    the word embeddings."""
     vocabulary_size: int = 8_000
     """Size of the subword vocabulary."""
     model: str | None = None
