@@ -111,9 +111,10 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
 
     Raises:
         FileNotFoundError: There is no such split or data folder.
-        UserError: The data is damaged, two splits share an instruction, or no instruction is
-            left to score.
+        UserError: The data is damaged, two splits share an instruction, no instruction is left to
+            score, or the rules are for walks in continuous environments.
     """
+    check_on_graphs(rules)
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
     split_of: dict[str, str] = {}
     episodes: list[Episode] = []
@@ -130,6 +131,20 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     scans = sorted({episode.scan for episode in episodes})
     graphs = {scan: NavGraph.load(scan, files.connectivity_dir) for scan in scans}
     return GroundTruth(episodes, split_of, graphs, counted)
+
+
+def check_on_graphs(rules: ScoringRules) -> None:
+    """Refuse rules for walks in continuous environments.
+
+    Raises:
+        UserError: The rules are for such walks.
+    """
+    if rules.is_continuous:
+        raise UserError(
+            f"dataset '{rules.dataset}': files of walks in continuous environments are scored by "
+            f"clipnav evaluate-submission FILE --dataset {rules.dataset}; score_submission scores "
+            "paths on navigation graphs"
+        )
 
 
 def counted_ids(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:

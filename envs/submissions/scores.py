@@ -24,6 +24,7 @@ from envs.submissions.ground_truth import (
     DEFAULT_RULES,
     GroundTruth,
     ScoringRules,
+    check_on_graphs,
     load_ground_truth,
 )
 
@@ -122,8 +123,10 @@ def score_submission(
 
     Raises:
         FileNotFoundError: The file or the data does not exist.
-        UserError: The file is not JSON, and the message names the record; or the data is damaged.
+        UserError: The file is not JSON, and the message names the record; the data is damaged; or
+            the rules are for walks in continuous environments.
     """
+    check_on_graphs(rules)
     path = Path(path)
     records = read_submission(path)
     ground_truth = load_ground_truth(rules) if ground_truth is None else ground_truth

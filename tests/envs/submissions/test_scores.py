@@ -31,6 +31,17 @@ def test_rules_name_different_splits(splits, message):
         ScoringRules(splits=splits)
 
 
+@pytest.mark.parametrize("dataset", ["r2r-ce", "rxr-ce"])
+def test_walks_in_continuous_environments_are_refused(dataset, ground_truth, tmp_path):
+    rules = ScoringRules(dataset=dataset)
+    message = f"clipnav evaluate-submission FILE --dataset {dataset}"
+    with pytest.raises(ValueError, match=message):
+        load_ground_truth(rules)
+    (tmp_path / "walks.json").write_text("{}")
+    with pytest.raises(ValueError, match=message):
+        score_submission(tmp_path / "walks.json", rules, ground_truth)
+
+
 @pytest.fixture
 def ground_truth(rules):
     return load_ground_truth(rules)
