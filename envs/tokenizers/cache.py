@@ -16,6 +16,7 @@ import numpy as np
 from envs.tokenizers.protocol import Tokenizer
 from envs.tokenizers.words import WordTokenizer
 from storage import atomic_write, cache_dir
+from storage.errors import UserError
 from storage.locks import sole_maker
 
 # Count up when a tokenizer gives other words or ids for the same texts.
@@ -43,10 +44,20 @@ def cached_tokens(tokenizer: Tokenizer, sentences: Sequence[str], length: int) -
         tokenizer: Tokenizer; only ids of a tokenizer with a `description` are cached.
         sentences: E sentences.
         length: Number of tokens, padding included.
+
+    Raises:
+        UserError: The tokenizer returns other arrays than `length` integers.
     """
 
     def encode() -> np.ndarray:
-        return np.stack([tokenizer.encode(sentence, length) for sentence in sentences])
+        rows = [np.asarray(tokenizer.encode(sentence, length)) for sentence in sentences]
+        for row in rows:
+            if row.shape != (length,) or row.dtype.kind not in "iu":
+                raise UserError(
+                    f"{type(tokenizer).__name__}.encode returns an array of shape {row.shape} and "
+                    f"type {row.dtype}, but must return {length} integers, padded with 0"
+                )
+        return np.stack(rows).astype(np.int32, copy=False)
 
     if len(sentences) < FEWEST or tokenizer.description is None:
         return encode()

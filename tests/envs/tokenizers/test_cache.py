@@ -33,6 +33,30 @@ def forbid(monkeypatch, kind):
     monkeypatch.setattr(kind, "build", encode)
 
 
+class OwnTokenizer(WordTokenizer):
+    """Tokenizer of a user whose ids have another type or number."""
+
+    def __init__(self, words, kind=np.int64, missing=0):
+        super().__init__(words)
+        self.kind, self.missing = kind, missing
+
+    def encode(self, sentence, length):
+        return super().encode(sentence, length - self.missing).astype(self.kind)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_ids_of_other_integers_become_int32(tokenizer, kind):
+    ids = cached_tokens(OwnTokenizer(tokenizer.words, kind), TEXTS, 8)
+    assert ids.dtype == np.int32
+    np.testing.assert_array_equal(ids, encoded(tokenizer, TEXTS, 8))
+
+
+@pytest.mark.parametrize("own", [{"kind": np.float32}, {"missing": 1}])
+def test_ids_of_another_kind_or_number_are_refused(tokenizer, own):
+    with pytest.raises(ValueError, match=r"OwnTokenizer.encode returns .* must return 8 integers"):
+        cached_tokens(OwnTokenizer(tokenizer.words, **own), TEXTS, 8)
+
+
 @pytest.mark.parametrize("kind", [WordTokenizer, SubwordTokenizer])
 def test_ids_from_the_cache_equal_encoded_ones(kind, monkeypatch):
     tokenizer = kind.build(TEXTS)
