@@ -51,12 +51,15 @@ class EpisodeSampler:
         self._generators = list(generators)
         self._used[:] = self._draws.shape[1]
 
-    def seed(self, seed: int | Sequence[int | None] | None) -> None:
+    def seed(
+        self, seed: int | Sequence[int | None] | None, agents: np.ndarray | None = None
+    ) -> None:
         """Seed the generators; unshuffled episodes start again at the first one.
 
         Args:
             seed: Agent i uses `seed + i`; a sequence contains one seed per agent. None (also for
                 one agent) keeps the generator, or seeds a new one from system entropy.
+            agents: (M,) agents to seed; the others keep their generators. None for all.
 
         Raises:
             UserError: The number of seeds is not B.
@@ -66,6 +69,9 @@ class EpisodeSampler:
         seeds = [None] * self._num_agents if seed is None else list(seed)
         if len(seeds) != self._num_agents:
             raise UserError(f"{len(seeds)} seeds for {self._num_agents} agents")
+        if agents is not None:
+            chosen = set(agents.tolist())
+            seeds = [own if agent in chosen else None for agent, own in enumerate(seeds)]
         if not self._generators:
             self._generators = [seeding.np_random(s)[0] for s in seeds]
         for agent, own_seed in enumerate(seeds):

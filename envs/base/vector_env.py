@@ -89,7 +89,8 @@ class BatchEnv(VectorEnv):
 
         Args:
             seed: Random seed; agent i draws the same episodes as a single environment with seed
-                `seed + i`. A sequence contains one seed per agent.
+                `seed + i`. A sequence contains one seed per agent. Agents that `reset_mask`
+                excludes keep their random generators.
             options: `episode_ids`, one `instr_id` per agent; `reset_mask`, (B,) bool, agents to
                 restart while the others continue.
 
@@ -102,7 +103,7 @@ class BatchEnv(VectorEnv):
             self._check_reset("reset all agents once before resetting some of them")
         if isinstance(seed, int):
             super().reset(seed=seed)
-        self.sampler.seed(seed)
+        self.sampler.seed(seed, agents)
         if episode_ids is None:
             self._start(agents, self.sampler.draw(agents))
         else:

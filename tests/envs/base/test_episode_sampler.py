@@ -39,6 +39,18 @@ def test_none_keeps_the_generator_of_an_agent():
         sampler.seed([1, 2, 3])
 
 
+def test_a_seed_of_some_agents_keeps_the_generators_of_the_others():
+    sampler, reference, again = (EpisodeSampler(IDS, 3, shuffle=True) for _ in range(3))
+    for seeded in (sampler, reference):
+        seeded.seed(5)
+        seeded.draw(np.arange(3))
+    sampler.seed(8, np.array([0, 2]))
+    again.seed(8)
+    drawn = draws(sampler, [0, 1, 2], 9)
+    np.testing.assert_array_equal(drawn[:, 1], draws(reference, [0, 1, 2], 9)[:, 1])
+    np.testing.assert_array_equal(drawn[:, ::2], draws(again, [0, 1, 2], 9)[:, ::2])
+
+
 def test_unshuffled_episodes_come_in_order_and_start_again():
     sampler = EpisodeSampler(IDS[:5], 2, shuffle=False)
     sampler.seed(0)
