@@ -62,8 +62,10 @@ class BatchEnv(VectorEnv):
             max_episode_steps: Number of actions after which an episode is truncated.
 
         Raises:
-            UserError: The number of agents or the mode is wrong.
+            UserError: The number of agents or the mode is wrong, or there are no episodes.
         """
+        if not instr_ids:
+            raise UserError("the split has no episodes; an environment needs at least one")
         if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
             known = ", ".join(mode.value for mode in AutoresetMode)
             raise UserError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")

@@ -1,5 +1,10 @@
+import dataclasses
+
 import numpy as np
+import pytest
 from gymnasium.vector import AutoresetMode
+
+from envs.navigation.vector_env import VlnVectorEnv
 
 
 def ids_of_resets(env, count=8):
@@ -17,3 +22,9 @@ def test_a_seed_of_a_masked_reset_seeds_only_the_agents_that_restart(make_env):
     mine, unseeded, fresh = map(ids_of_resets, envs)
     assert [ids[1] for ids in mine] == [ids[1] for ids in unseeded]
     assert [ids[::2] for ids in mine] == [ids[::2] for ids in fresh]
+
+
+def test_a_split_without_episodes_is_refused(make_env):
+    split = dataclasses.replace(make_env(1).split, episodes=[])
+    with pytest.raises(ValueError, match="the split has no episodes"):
+        VlnVectorEnv(split)
