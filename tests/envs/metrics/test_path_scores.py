@@ -101,6 +101,18 @@ def test_a_goal_at_the_start_is_no_division_by_zero(attic):
     assert all(np.isfinite(value) for value in scores.values())
 
 
+@pytest.mark.parametrize(("walked", "nav_error"), [(["a0", "a10", "a1"], 0), (["a10"], np.inf)])
+def test_a_prediction_with_unconnected_viewpoints_follows_nothing(attic, walked, nav_error):
+    scores = score_path(attic, walked, ["a0", "a1"])
+    many = score_paths(attic, [walked], [["a0", "a1"]])
+    assert {name: column[0] for name, column in many.items()} == scores
+    assert scores["trajectory_length"] == (np.inf if len(walked) > 1 else 0)
+    assert scores["nav_error"] == nav_error
+    assert scores["success"] == scores["oracle_success"] == float(nav_error == 0)
+    for name in ("spl", "spl_reference", "ndtw", "sdtw", "cls"):
+        assert scores[name] == 0
+
+
 def test_bad_paths_are_refused(attic):
     with pytest.raises(ValueError, match="at least one viewpoint"):
         score_path(attic, [], ["a0"])
