@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from envs.graphs.candidates import candidate_edges
 from envs.graphs.nav_graph import NavGraph
@@ -198,6 +199,23 @@ class NavWorld:
             # A missing hop (-1) would index the entry before the row, hence the `where`.
             taken = action_to.take(hops + size * np.arange(size)[:, None], mode="clip")
             self.teachers[pairs] = np.where(hops < 0, 0, taken).ravel()
+
+
+def node_routes(routes: ArrayLike, count: int) -> np.ndarray:
+    """Return the routes (B, H) of B agents as an array of nodes, padded with -1.
+
+    Raises:
+        UserError: They are not integers of that shape, or a number is less than -1.
+    """
+    nodes = np.asarray(routes)
+    if nodes.ndim != 2 or len(nodes) != count or nodes.dtype.kind not in "iu":
+        raise UserError(
+            f"routes must be integers of shape ({count}, H), not {nodes.dtype} of shape "
+            f"{nodes.shape}"
+        )
+    if (nodes < -1).any():
+        raise UserError(f"routes contain the node {nodes.min()}; pad them with -1 at the end")
+    return nodes
 
 
 def route_moves(world: NavWorld, nodes: np.ndarray, routes: np.ndarray) -> np.ndarray:

@@ -11,13 +11,14 @@ from envs.base.infos import LazyInfo
 from envs.base.vector_env import BatchEnv
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
-from envs.graphs.nav_world import route_moves
+from envs.graphs.nav_world import node_routes, route_moves
 from envs.navigation.batch_observer import BatchObserver
 from envs.navigation.infos import navigation_info, set_lazy_metrics
 from envs.navigation.observations import Observation
 from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.walks import Walks
 from envs.worlds import MAX_EPISODE_STEPS
+from storage.errors import UserError
 
 DEFAULT_SETTINGS = EnvSettings()
 
@@ -182,11 +183,15 @@ class VlnVectorEnv(BatchEnv):
             stop: (B,) bool, agents that stop after their route.
 
         Raises:
-            UserError: A route leaves the edges of the graph, or the environment has autoreset.
+            UserError: The arrays have other shapes, a route leaves the edges of the graph, or the
+                environment has autoreset.
         """
         self._check_reset("reset the environment before the first step")
         check_batch(self)
         walks = self._walks
+        routes, stop = node_routes(routes, self.num_envs), np.asarray(stop)
+        if stop.shape != (self.num_envs,):
+            raise UserError(f"stop must be {self.num_envs} bools, not {stop!r}")
         moves = route_moves(self.nav_world, walks.nodes, routes)
         rewards = walks.follow(moves, stop, self.max_episode_steps)
         observation, info = self._observe(), self._info()

@@ -216,6 +216,20 @@ def test_routes_beyond_edges_are_refused_before_anybody_moves(route_env):
     assert route_env.paths() == paths
 
 
+def test_routes_may_be_lists_and_need_a_row_per_agent(route_env):
+    nodes, _ = long_route(route_env, 1, 1)
+    for routes, stop, message in (
+        ([nodes], [False] * 3, r"integers of shape \(3, H\), not int64 of shape \(1, 1\)"),
+        ([[-1.0]] * 3, [False] * 3, "not float64 of shape"),
+        ([[-1], [-5], [-1]], [False] * 3, "the node -5; pad them with -1"),
+        ([[-1]] * 3, [False], "stop must be 3 bools"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            route_env.follow(routes, stop)
+    route_env.follow([[-1], nodes, [-1]], [False, True, False])
+    assert [len(path) for path in route_env.paths()] == [1, 2, 1]
+
+
 def test_routes_require_an_environment_without_autoreset(make_env):
     env = make_env(2)
     env.reset(seed=0)
