@@ -95,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(help_text())
         return 0
     if name == "--version":
-        print(f"clipnav {version('clipnav')}")
+        with friendly_errors():
+            print(f"clipnav {version('clipnav')}")
         return 0
     if name not in _GROUPS:
         print(f"clipnav {name}: no such command{_suggestion(name)}", file=sys.stderr)

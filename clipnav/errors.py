@@ -55,7 +55,8 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
     requests = _Requests()
     with requests.handled():
         try:
-            yield
+            with _output_flushed():
+                yield
         except BaseException as error:
             if requests.received or isinstance(error, KeyboardInterrupt):
                 _stop(error, continuing)
@@ -70,6 +71,18 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
             if os.environ.get("CLIPNAV_TRACEBACK"):
                 raise
             sys.exit(f"{_message(error)}\n(CLIPNAV_TRACEBACK=1 shows the traceback)")
+
+
+@contextmanager
+def _output_flushed() -> Iterator[None]:
+    """Flush the output of a command that succeeds: Python itself would print an error later."""
+    try:
+        yield
+    except SystemExit as ended:
+        if not ended.code:  # --help
+            sys.stdout.flush()
+        raise
+    sys.stdout.flush()
 
 
 class _Requests:

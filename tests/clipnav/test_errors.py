@@ -78,12 +78,20 @@ def test_unknown_names_are_reported_without_quotation_marks() -> None:
         raise UnknownNameError("no scan 'x'")
 
 
-def test_a_closed_pipe_ends_a_command_silently() -> None:
-    arguments = [sys.executable, "-m", "clipnav", "train-agent", "--help"]
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["train-agent", "--help"], ["--help"], ["--version"]])
+def test_a_closed_pipe_ends_a_command_silently(words: list[str], unbuffered: str) -> None:
+    arguments = [sys.executable, "-m", "clipnav", *words]
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as closed:
-        done = subprocess.run(arguments, stdout=closed, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            arguments,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
     assert done.returncode == 1
     assert done.stderr == b""
 
