@@ -93,7 +93,7 @@ function gate(known) {
 }
 
 function plan(known) {
-  if (known.ends && !known.target) return "Stops here.";
+  if (!known.target) return known.ends ? "Stops here." : known.decided ? "Stays here." : "";
   const node = known.target.slice(0, SHORT);
   if (known.ends) return `Walks to ${node}, where stopping was most probable, and stops.`;
   return known.decided ? `Goes to ${node}.` : `On the way to ${node}.`;

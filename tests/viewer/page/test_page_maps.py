@@ -46,3 +46,17 @@ def test_the_known_map_shows_nodes_scores_and_the_gate(page, make_library, trace
 def test_agents_without_a_map_have_no_panel(page, url, opened):
     opened(page, url, episode="train/101_0")
     assert page.locator(".known-map").count() == 0
+
+
+def test_a_map_without_a_target_is_shown(page, make_library, traces, serve, tmp_path):
+    first, *others = traces[0].steps
+    nodes = KnownMap((KnownNode(first.viewpoint, True),))
+    steps = (msgspec.structs.replace(first, known_map=nodes), *others)
+    library = make_library()
+    library.add([msgspec.structs.replace(traces[0], agent="map agent", steps=steps)])
+    with serve(library, NoPictures("none"), tmp_path) as url:
+        page.goto(f"{url}#episode=train/{traces[0].instr_id}&a=map agent")
+        panel = page.locator(".known-map")
+        panel.get_by_text("1 nodes known, 1 visited. Stays here.").wait_for()
+        page.locator("#next").click()
+        panel.get_by_text("1 nodes known, 1 visited.", exact=True).wait_for()
