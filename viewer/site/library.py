@@ -1,6 +1,6 @@
 """Episodes that the page can show, with their walks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -156,13 +156,23 @@ class Library:
             graph = self.graph(trace.scan)
         except FileNotFoundError as error:
             raise UserError(f"{name}: {error}") from error
-        places = (*trace.path, *trace.walked)
-        unknown = [v for v in places if v not in graph and position_of(v) is None]
-        if unknown:
+        unknown = next((v for v in _places(trace) if v not in graph), None)
+        if unknown is not None:
             raise UserError(
-                f"{name}: scan '{trace.scan}' has no viewpoint '{unknown[0]}'; the graphs in "
+                f"{name}: scan '{trace.scan}' has no viewpoint '{unknown}'; the graphs in "
                 f"{self.files.connectivity_dir} are not those that it was recorded with"
             )
+
+
+def _places(trace: Trace) -> Iterator[str]:
+    """Yield the viewpoints that a trace names, without free positions of a continuous walk."""
+    yield from trace.path
+    for step in trace.steps:
+        if position_of(step.viewpoint) is None:
+            yield step.viewpoint
+        yield from (candidate.viewpoint for candidate in step.candidates)
+        if step.known_map is not None:
+            yield from (node.viewpoint for node in step.known_map.nodes)
 
 
 def episode_of(trace: Trace) -> Episode:

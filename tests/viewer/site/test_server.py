@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from envs.pictures.panorama_files import DrawnPictures, NoPictures
@@ -14,6 +15,7 @@ from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import STATIC, RequestError, Routes, language_of
 from viewer.site.server import ViewerServer
+from viewer.trace import KnownMap, KnownNode
 
 KEY = "train/100_0"
 
@@ -285,3 +287,19 @@ def test_languages_are_told_by_their_script():
 def test_traces_of_another_world_are_refused(traces):
     with pytest.raises(ValueError, match="--world matterport"):
         Library(world_files("houses"), "r2r").add(traces)
+
+
+def test_traces_with_viewpoints_that_the_graph_lacks_are_refused(tiny_world, traces):
+    first, *others = traces[0].steps
+    changed = {
+        "candidates": (msgspec.structs.replace(first.candidates[0], viewpoint="z9"),),
+        "known_map": KnownMap((KnownNode("z9", False),)),
+        "viewpoint": "z9",
+    }
+    library = Library(world_files("matterport", tiny_world), "r2r")
+    for name, value in changed.items():
+        step = msgspec.structs.replace(first, **{name: value})
+        trace = msgspec.structs.replace(traces[0], steps=(step, *others))
+        with pytest.raises(ValueError, match="has no viewpoint 'z9'; the graphs in"):
+            library.add([trace])
+    assert not library.rows()
