@@ -54,6 +54,7 @@ function showTraces(row, loadTraces, options) {
     return { traces, scene: await sceneOf(traces[0].scan) };
   };
   return latest(request, ({ traces, scene }) => {
+    player.pause();
     if (!byHand) manualWalk.leave();
     Object.assign(shown, { row, traces, custom });
     document.body.classList.remove("empty");
@@ -63,7 +64,9 @@ function showTraces(row, loadTraces, options) {
     stage.prepare(traces.length, scene);
     updateTitle();
     const arrival = showStep(step);
-    if (custom) arrival.then(() => player.play());
+    // The user may have chosen another step or episode before the first picture arrived.
+    const isStillShown = () => shown.traces === traces && shown.step === step;
+    if (custom) arrival.then(() => isStillShown() && player.play());
   });
 }
 
@@ -258,7 +261,6 @@ function addListeners() {
   if (site.continuous) addDriving((action) => canAct() && manualWalk.act(action));
 }
 
-// Shows the episode that the address names, or the first one.
 function start() {
   addListeners();
   get("open-list").hidden = rows.length < 2;
@@ -270,13 +272,20 @@ function start() {
   };
   const showCustom = (trace) => showTraces(shown.row, () => [trace], { custom: true });
   customInstruction(site.follower, position, showCustom);
+  addEventListener("hashchange", openAddress); // a link opened in the same tab
+  return openAddress();
+}
+
+// Shows the episode that the address names, or the first one.
+function openAddress() {
   const state = new URLSearchParams(location.hash.slice(1));
   const key = state.get("episode") ?? rows[0].key;
   if (state.get("walk") === USER && rowOf(key)?.unfinished) {
     return manualWalk.start({ episode: key });
   }
   const agents = [state.get("a") ?? site.agents[0], state.get("b") ?? ""];
-  return openEpisode(key, agents, Number(state.get("step") ?? 0));
+  const step = Math.trunc(Number(state.get("step"))) || 0; // 0 if it is not a number
+  return openEpisode(key, agents, step);
 }
 
 start();

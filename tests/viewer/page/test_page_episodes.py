@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 WIDTH = re.compile(r"width=(\d+)")
 
@@ -229,3 +230,17 @@ def test_large_screens_get_finer_pictures(new_page, url, opened):
     for _ in range(9):
         page.keyboard.press("+")  # what is enlarged needs a finer picture
     page.wait_for_selector("canvas[data-columns='4096']")
+
+
+def test_a_link_in_the_same_tab_is_followed(page, url, opened):
+    opened(page, url, episode="train/100_0", step=1)
+    page.goto(f"{url}#episode=train/101_0&a=wanderer&step=2")
+    page.locator("#title", has_text="Episode 101_0").wait_for()
+    page.locator("#step-text", has_text="step 2 of").wait_for()
+    assert page.locator("#agent-a").input_value() == "wanderer"
+
+
+@pytest.mark.parametrize(("step", "shown"), [("one", 0), ("1.5", 1), ("-2", 0), ("1e9", 2)])
+def test_a_link_to_no_step_shows_the_nearest_one(page, url, opened, step, shown):
+    opened(page, url, episode="train/100_0", step=step)
+    assert page.locator("#step-text").inner_text() == f"step {shown} of 2"

@@ -33,6 +33,22 @@ def test_closing_the_dialog_cancels_the_walk(page, url, opened):
     assert page.locator("#title").inner_text() == "Episode 101_0 in attic"
 
 
+def test_a_typed_instruction_does_not_play_what_is_opened_instead(page, url, traces, opened):
+    opened(page, url, episode="train/101_0", a="wanderer")
+    page.evaluate("() => { window.held = createImageBitmap; createImageBitmap = () => slow; }")
+    page.evaluate("() => { window.slow = new Promise((resolve) => (window.release = resolve)); }")
+    page.locator("#custom").click()
+    page.locator("#custom-text").fill("Go to the kitchen.")
+    page.locator("#custom-start").click()
+    page.locator("#title", has_text="Your instruction").wait_for()
+    page.locator("#open-list").click()
+    page.locator("[data-key='train/100_1']").click()
+    page.locator("#title", has_text="Episode 100_1").wait_for()
+    page.evaluate("() => { createImageBitmap = held; release(new OffscreenCanvas(2, 1)); }")
+    page.wait_for_selector("[data-state=still]")
+    assert page.locator("#play").inner_text() == "Play"
+
+
 def test_an_invalid_instruction_is_reported(page, url, errors, opened):
     opened(page, url)
     page.locator("#custom").click()
