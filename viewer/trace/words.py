@@ -17,7 +17,7 @@ _WINDOW = 40  # number of characters in which a token is searched
 def word_pieces(text: str) -> tuple[str, ...]:
     """Split a text into words and punctuation marks with trailing blanks; joined, the text."""
     starts = _starts(text)
-    ends = [*starts[1:], len(text)]
+    ends = [*starts[1:], len(text)][: len(starts)]
     return tuple(text[start:end] for start, end in zip(starts, ends, strict=True))
 
 
