@@ -14,6 +14,7 @@ import msgspec
 
 from envs.worlds import Dataset, World
 from storage import atomic_write
+from storage.errors import UserError
 from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
 from viewer.trace.language_models import ModelDecision
@@ -183,7 +184,8 @@ def read_traces(path: str | Path) -> list[Trace]:
 
     Raises:
         FileNotFoundError: The file does not exist, or the folder contains none.
-        UserError: A trace is damaged; the message names file, record, field and remedy.
+        UserError: All files are empty, or a trace is damaged; the message names file, record,
+            field and remedy.
     """
     path = Path(path)
     files = [path]
@@ -198,6 +200,8 @@ def read_traces(path: str | Path) -> list[Trace]:
             if problem:
                 raise RecordError(file, number, problem, REMEDY, f"instr_id {trace.instr_id}")
             traces.append(trace)
+    if not traces:
+        raise UserError(f"{path}: contains no trace; {REMEDY}")
     return traces
 
 

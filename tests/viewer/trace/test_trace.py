@@ -179,6 +179,13 @@ def test_an_empty_folder_is_no_collection(tmp_path):
         read_traces(tmp_path)
 
 
+def test_empty_files_are_no_collection(tmp_path):
+    (tmp_path / "empty.json").touch()
+    for path in (tmp_path, tmp_path / "empty.json"):
+        with pytest.raises(ValueError, match="contains no trace; record"):
+            read_traces(path)
+
+
 def test_submissions_of_others(tiny_world, tmp_path):
     ground_truth = load_ground_truth(ScoringRules(splits=("train",), data_dir=tiny_world))
     path = tmp_path / "theirs.json"
