@@ -12,6 +12,7 @@ Kind = Literal["view", "figures", "words", "around", "choices"]
 
 _WIDE = 1.25  # aspect ratio from which a frame is wide
 _LEAST, _MOST = 360, 3840  # pixels of a side
+_LEAST_MAP = 90  # height of the map with its legend, in units
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
         agents: 1 or 2.
 
     Raises:
-        UserError: The frame is too small or too large, odd, or too narrow for two.
+        UserError: The frame is too small or too large, odd, too flat, or too narrow for two.
     """
     width, height = size
     if not all(_LEAST <= side <= _MOST and side % 2 == 0 for side in size):
@@ -62,7 +63,14 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
     wide = width >= _WIDE * height
     unit = math.sqrt(width * height / (1280 * 720))
     if agents == 1:
-        return (_wide if wide else _tall)(size, unit)
+        layout = (_wide if wide else _tall)(size, unit)
+        left, top, right, bottom = layout.map
+        if min(right - left, bottom - top) < _LEAST_MAP * unit:
+            raise UserError(
+                f"a film of {width}x{height}: the frame is too flat for its panels; use for "
+                "example 1280x720"
+            )
+        return layout
     if not wide:
         raise UserError(
             f"a film of {width}x{height}: two agents side by side need a wide frame; use for "

@@ -32,6 +32,12 @@ def test_panels_fill_the_frame_and_do_not_overlap(size, agents):
     assert covered.mean() > 0.93
 
 
+@pytest.mark.parametrize("size", [(3840, 360), (2560, 640)])
+def test_frames_without_room_for_the_map_are_refused(size):
+    with pytest.raises(ValueError, match=f"{size[0]}x{size[1]}: the frame is too flat"):
+        arranged(size, 1)
+
+
 @pytest.mark.parametrize("size", [(1281, 720), (200, 720), (8000, 720)])
 def test_sizes_that_do_not_do_are_refused(size):
     with pytest.raises(ValueError, match="even number of 360 to 3840"):
