@@ -7,7 +7,7 @@ from PIL import Image
 
 from viewer.films.attention import strengths
 from viewer.films.camera import Camera, Pose
-from viewer.films.canvas import ATTENTION, CARD, DARK, INK, Canvas, text_width
+from viewer.films.canvas import ATTENTION, CARD, DARK, INK, Canvas, shortened, text_width
 from viewer.films.outcome_card import draw_card
 from viewer.films.panoramas import Panoramas
 from viewer.films.style import Style
@@ -133,8 +133,10 @@ class ViewPanel:
     def _caption(self, canvas: Canvas, state: FilmState) -> None:
         unit = self._style.unit
         steps = f"step {state.step} of {self._walk.last}"  # numbered as on the page
-        name = self._walk.trace.agent
         left, top, size = 12 * unit, 12 * unit, 15 * unit
+        note = text_width(_NOTE, 12 * unit) + left if self._panoramas.bare else 0
+        room = self._size[0] - 2 * left - text_width(steps, size) - 44 * unit - note
+        name = shortened(self._walk.trace.agent, size, room, bold=True)
         bold = text_width(name, size, bold=True)
         width = bold + text_width(steps, size) + 44 * unit
         canvas.box((left, top, left + width, top + 32 * unit), (*DARK, 215), 8 * unit)
@@ -146,6 +148,5 @@ class ViewPanel:
         canvas.text((left + 20 * unit, middle), name, size, CARD, "lm", bold=True)
         canvas.text((left + 32 * unit + bold, middle), steps, size, (214, 220, 228), "lm")
         if self._panoramas.bare:
-            note, size = _NOTE, 12 * unit
             x, y = self._size[0] - 12 * unit, 28 * unit
-            canvas.text((x, y), note, size, (*INK, 200), "rm")
+            canvas.text((x, y), _NOTE, 12 * unit, (*INK, 200), "rm")

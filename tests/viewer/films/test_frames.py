@@ -44,6 +44,16 @@ def test_no_third_of_a_frame_is_empty(frames_of, pictures, traces, size, with_pi
                 assert third.std() > 20
 
 
+def test_a_long_name_leaves_room_for_the_step(frames_of, traces):
+    # The box of the caption is dark; the margin to its right stays as light as the sky.
+    for agent in ("short", "agent with a long name " * 5):
+        walks = [msgspec.structs.replace(trace, agent=agent) for trace in traces[:1] * 2]
+        frame = frames_of(walks, pictures=NoPictures("none")).draw(*looked(0))
+        box, margin = frame[14:42, 20:636], frame[14:42, 624:636]
+        assert (box.max(-1) < 90).any()
+        assert margin.min() > 150
+
+
 def test_words_are_highlighted_as_the_agent_attends_to_them(library, traces):
     trace = traces[0]
     walk = Walk(trace, library.graph(trace.scan))
