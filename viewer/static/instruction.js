@@ -21,7 +21,7 @@ export function instruction(trace, number, { second, named }) {
     const shade = shades[index + 1] ?? 0;
     const classes = [
       "word",
-      weights && shade === strongest && "most",
+      shade > 0 && shade === strongest && "most",
       index >= read && "unread",
       unknown && "unknown",
     ];

@@ -48,6 +48,21 @@ def test_fits_a_phone(page, url, opened):
     assert box["width"] <= 390
 
 
+def test_a_long_word_fits_a_phone(page, make_library, traces, serve, tmp_path, opened):
+    word = "word" * 100
+    even = msgspec.structs.replace(traces[0].steps[0], word_attention=(1 / 3,) * 3, action=None)
+    change = {"instruction": word, "words": (word,), "instr_id": "long", "steps": (even,)}
+    library = make_library()
+    library.add([msgspec.structs.replace(traces[0], **change)])
+    page.set_viewport_size({"width": 390, "height": 844})
+    with serve(library, NoPictures("none"), tmp_path) as url:
+        page.goto(f"{url}#episode=train/long")
+        page.locator(".instruction .word").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        # All words have the same attention, so none has the most.
+        assert page.locator(".instruction .most").count() == 0
+
+
 def test_all_controls_can_be_reached_by_keyboard_and_have_names(page, url, opened):
     opened(page, url)
     reached = set()
