@@ -6,7 +6,10 @@ import re
 import pytest
 
 from agents.settings import TrainConfig
+from clipnav.commands.viewer.viewer_content import load_content
+from clipnav.commands.viewer.visualise_config import VisualiseConfig
 from training.settings import to_json
+from viewer.scene.free_pictures import FreePictures
 from viewer.trace import write_trace
 
 
@@ -125,3 +128,9 @@ def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
         ValueError, match="'me' has not walked train/100_0; the agents are follower"
     ):
         run_command("visualise", run, "--split", "train", *film, "--agent", "me")
+
+
+def test_continuous_traces_have_pictures_beside_walks_on_the_graph(expert_trace, tmp_path):
+    write_trace(expert_trace, tmp_path)
+    pictures = load_content(VisualiseConfig((tmp_path,), world="houses")).pictures
+    assert isinstance(pictures, FreePictures)

@@ -8,6 +8,7 @@ import numpy as np
 from envs.graphs.nav_graph import NavGraph
 from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
 from storage import atomic_write
+from storage.errors import UserError
 from storage.extras import import_extra
 from viewer.site.library import Library
 from viewer.trace import Step, Trace
@@ -26,7 +27,13 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
 
     Raises:
         ModuleNotFoundError: rerun is not installed; the message contains the pip command.
+        UserError: The walk is continuous.
     """
+    if trace.is_continuous:
+        raise UserError(
+            f"{path}: {trace.agent} walks continuously, but logs contain walks on graphs only; "
+            "write a film with --video, or a page with --export"
+        )
     rerun = import_extra("rerun", "rerun", f"{path}: writing a rerun log")
     graph = library.graph(trace.scan)
     with atomic_write(path) as beside:

@@ -48,6 +48,7 @@ def load_content(config: VisualiseConfig) -> Content:
     from envs.episodes import load_episodes
     from envs.pictures.world_pictures import world_pictures
     from envs.worlds import named_world, world_files
+    from viewer.scene.free_pictures import house_free_pictures
     from viewer.site.library import Library
     from viewer.site.opening import first_agents, kind_of, label_agents
 
@@ -73,9 +74,10 @@ def load_content(config: VisualiseConfig) -> Content:
         for trace in named.get((runs[-1], follower), [])[:1]:
             follower = trace.agent
         follow = _follow(loaded[runs[-1]], follower)
-    return Content(
-        library, world_pictures(files, config.scan_dir), follow, follower, first_agents(named)
-    )
+    pictures = world_pictures(files, config.scan_dir)
+    if files.is_built_in and any(one.is_continuous for own in named.values() for one in own):
+        pictures = house_free_pictures(pictures)
+    return Content(library, pictures, follow, follower, first_agents(named))
 
 
 def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -> Content:

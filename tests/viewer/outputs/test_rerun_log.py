@@ -105,6 +105,12 @@ def test_panoramas_map_and_curves_are_logged(library, traces, tmp_path, grey, mo
         assert logged["panorama", number] == pictures.jpeg(trace.scan, step.viewpoint, WIDTHS[0])
 
 
+def test_continuous_walks_are_refused(library, expert_trace, tmp_path):
+    with pytest.raises(ValueError, match="expert walks continuously, but logs contain walks on gr"):
+        log_trace(tmp_path / "walk.rrd", expert_trace, library, NoPictures("none"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_error_without_rerun_names_the_extra(library, traces, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)
     with pytest.raises(ModuleNotFoundError, match=r"clipnav\[rerun\]"):
