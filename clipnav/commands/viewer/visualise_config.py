@@ -74,10 +74,14 @@ class VisualiseConfig:
         check_counts(self, ("episodes",))
         if not 0 <= self.port <= 65535:
             raise UserError(f"--port {self.port}: must be between 0 and 65535")
-        if (self.episode or self.agent) and not self.writes:
+        if self.episode and not self.writes:
             raise UserError(
-                "--episode and --agent apply to --export, --video and --rerun; on the page, choose "
-                "episode and agent there"
+                "--episode applies to --export, --video and --rerun; on the page, choose the "
+                "episode there"
+            )
+        if self.agent and not (self.video or self.rerun):
+            raise UserError(
+                "--agent applies to --video and --rerun; on a page, choose the agents there"
             )
         if len(self.agent) > 2:
             raise UserError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
