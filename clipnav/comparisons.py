@@ -78,11 +78,29 @@ def split_command_line(
     words = list(words)
     index = words.index("--") if "--" in words else len(words)
     own, training = words[:index], words[index + 1 :]
+    check_training_flags(training, "after --", own_flags)
+    return own, training
+
+
+def check_training_flags(
+    words: Sequence[str], place: str, own_flags: Mapping[str, str] | None = None
+) -> None:
+    """Check that arguments of a training contain no flag that the comparison sets.
+
+    Args:
+        words: Arguments of a training.
+        place: Where they stand in the command line, for the message.
+        own_flags: As in `split_command_line`.
+
+    Raises:
+        UserError: A word is such a flag.
+    """
     own_flags = {**_OWN_FLAGS, **(own_flags or {})}
-    for flag in (word.partition("=")[0] for word in training):
+    for word in words:
+        # The parser accepts underscores in place of hyphens.
+        flag = word.partition("=")[0].replace("_", "-")
         if flag in own_flags:
             raise UserError(
-                f"{flag} after --: the comparison sets it for each training; omit it, or set "
+                f"{flag} {place}: the comparison sets it for each training; omit it, or set "
                 f"{own_flags[flag]} before --"
             )
-    return own, training

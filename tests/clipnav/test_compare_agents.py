@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from storage.errors import UserError
+
 
 def test_rows_have_arguments_and_starts_of_their_own(run_command, tiny_world, tmp_path):
     common = [
@@ -33,6 +35,22 @@ def test_rows_without_a_name_are_refused(run_command, tmp_path):
     for row in ("--reinforcement.weight 1", "=--reinforcement.weight 1"):
         with pytest.raises(ValueError, match="write NAME=ARGUMENTS"):
             run_command("compare-agents", f"--rows={row}", "--output", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("one=--seed 3", "--seed in --rows 'one=--seed 3': .*set --seeds before --"),
+        ("one=--evaluation-splits val_seen", "set --splits before --"),
+        ("one=--evaluation_splits=val_seen", "set --splits before --"),
+        ("one=--output elsewhere", "set --output before --"),
+        ("one=--start-from 'runs/my run", "No closing quotation"),
+    ],
+)
+def test_rows_that_would_not_be_compared_are_refused(run_command, tmp_path, row, complaint):
+    with pytest.raises(UserError, match=complaint):
+        run_command("compare-agents", f"--rows={row}", "--output", tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_comparison_of_nothing_is_refused(run_command, capsys):

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
-from clipnav.comparisons import split_command_line
+from clipnav.comparisons import check_training_flags, split_command_line
 from clipnav.parsing import parse
 from storage.errors import UserError
 
@@ -60,12 +60,18 @@ def parse_row(text: str) -> tuple[str, list[str]]:
     """Return the name and the arguments of a row.
 
     Raises:
-        UserError: The row has no name or no "=".
+        UserError: The row has no name or no "=", a quotation mark without its partner, or a flag
+            that the comparison sets.
     """
-    name, equals, words = text.partition("=")
+    name, equals, arguments = text.partition("=")
     if not name.strip() or not equals:
         raise UserError(f"--rows {text!r}: not a row; write NAME=ARGUMENTS, or NAME=")
-    return name.strip(), shlex.split(words)
+    try:
+        words = shlex.split(arguments)
+    except ValueError as error:
+        raise UserError(f"--rows {text!r}: {error}; correct the arguments") from error
+    check_training_flags(words, f"in --rows {text!r}")
+    return name.strip(), words
 
 
 def main(arguments: Sequence[str]) -> None:
