@@ -4,6 +4,7 @@ Angles are radians, headings clockwise from +y, elevations up from the horizon; 
 A file holds the object in one line; several lines hold several episodes.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -215,8 +216,11 @@ def write_trace(trace: Trace, folder: Path, suffix: str = ".json") -> Path:
 
 
 def trace_file_name(instr_id: str, suffix: str = ".json") -> str:
-    """Return the file name of the trace of an episode."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", instr_id) + suffix
+    """Return the file name of the trace of an episode; other ids have other names."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", instr_id)
+    if name != instr_id:
+        name += "-" + hashlib.sha256(instr_id.encode()).hexdigest()[:8]
+    return name + suffix
 
 
 def trace_json(trace: Trace) -> bytes:

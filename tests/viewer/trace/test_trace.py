@@ -174,6 +174,15 @@ def test_an_action_leads_to_the_next_step(traces, tmp_path):
         read_traces(tmp_path)
 
 
+def test_ids_with_other_letters_have_files_of_their_own(traces, tmp_path):
+    ids = ["पथ", "పథం", "7.1", "7-1", "../7", "a b"]
+    written = [msgspec.structs.replace(traces[0], instr_id=instr_id) for instr_id in ids]
+    for trace in written:
+        assert write_trace(trace, tmp_path).parent == tmp_path
+    assert {trace.instr_id for trace in read_traces(tmp_path)} == set(ids)
+    assert (tmp_path / "7-1.json").is_file()
+
+
 def test_an_empty_folder_is_no_collection(tmp_path):
     with pytest.raises(FileNotFoundError, match="no traces"):
         read_traces(tmp_path)
