@@ -41,13 +41,17 @@ def read_api_key(path: Path | None) -> str:
     """Return the API key of a file or of OPENAI_API_KEY; "" if there is none.
 
     Raises:
-        UserError: The file does not contain one line of text.
+        UserError: The file or the variable contains anything else than a word in ASCII.
     """
     if path is None:
-        return os.environ.get("OPENAI_API_KEY", "").strip()
-    key = path.read_text(encoding="utf-8").strip()
-    if not key or len(key.split()) != 1 or not key.isascii():
-        raise UserError(f"{path}: must contain the API key and nothing else")
+        source, key = "OPENAI_API_KEY", os.environ.get("OPENAI_API_KEY", "").strip()
+        if not key:
+            return ""
+    else:
+        source, key = str(path), path.read_text(encoding="utf-8", errors="replace").strip()
+    # HTTP libraries quote another key in their errors.
+    if len(key.split()) != 1 or not (key.isascii() and key.isprintable()):
+        raise UserError(f"{source}: must contain the API key and nothing else")
     return key
 
 

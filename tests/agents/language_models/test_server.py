@@ -15,11 +15,12 @@ from agents.language_models.models.replies import (
     RequestFailed,
     ServerRefusal,
 )
-from agents.language_models.models.server import ServerModel
+from agents.language_models.models.server import ServerModel, read_api_key
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
 from agents.settings.language_models import BudgetConfig, SamplingConfig, ServerConfig
 from envs.pictures.view_pictures import ViewPose
+from storage.errors import UserError
 from tests.agents.language_models.servers import Sent, completion, draw_colour
 
 QUESTION = Question((Message("user", ("Where to? Answer in JSON.",)),), ("A", "B"))
@@ -302,3 +303,13 @@ class TestSecrets:
         path.write_text("one two\n")
         with pytest.raises(ValueError, match="must contain the API key and nothing else"):
             ask(GOOD, api_key_file=path)
+
+    @pytest.mark.parametrize("key", ["sk-\u2026cut", "sk-one\nsk-two", "sk-one\x07"])
+    def test_a_key_that_no_header_can_contain_is_not_printed(self, monkeypatch, key, tmp_path):
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(UserError, match=r"^OPENAI_API_KEY: must contain the API key and not"):
+            read_api_key(None)
+        path = tmp_path / "key"
+        path.write_bytes(key.encode("utf-16"))
+        with pytest.raises(UserError, match=r"must contain the API key and nothing else$"):
+            read_api_key(path)
