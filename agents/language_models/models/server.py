@@ -97,6 +97,7 @@ class ServerModel:
         )
         self._probing = Lock()
         self._probed = not settings.probe
+        self._refusal = ""
         self._stopped = Event()
 
     def reply(self, question: Question) -> Reply:
@@ -199,12 +200,21 @@ class ServerModel:
         with self._probing:
             if self._probed:
                 return
-            shows = any(not isinstance(part, str) for m in question.prompt for part in m.parts)
-            listed = self._transport.get("models", _PROBE_SECONDS)
-            probe(self._url, self._bodies.model, listed, self._safe)
-            if shows:
-                self._check_pictures()
+            if self._refusal:  # of the probe of another thread
+                raise ServerRefusal(self._refusal)
+            try:
+                self._probe(question)
+            except ServerRefusal as error:
+                self._refusal = str(error)
+                raise
             self._probed = True
+
+    def _probe(self, question: Question) -> None:
+        shows = any(not isinstance(part, str) for m in question.prompt for part in m.parts)
+        listed = self._transport.get("models", _PROBE_SECONDS)
+        probe(self._url, self._bodies.model, listed, self._safe)
+        if shows:
+            self._check_pictures()
 
     def _check_pictures(self) -> None:
         self._spending.start_request()

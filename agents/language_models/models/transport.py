@@ -41,6 +41,7 @@ class Transport:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        self._guard, self._is_closed = threading.Lock(), False
         self._client = self._run(self._open())
 
     def post(self, path: str, body: Mapping[str, Any], seconds: float) -> Response:
@@ -53,9 +54,12 @@ class Transport:
 
     def close(self) -> None:
         """Cancel requests and close connections; a second call has no effect."""
-        if self._loop.is_closed():
-            return
-        self._run(self._close())
+        with self._guard:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            closing = asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+        closing.result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -67,17 +71,23 @@ class Transport:
             return Response(0, {}, b"the request was cancelled")
 
     def _run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        with self._guard:
+            if self._is_closed:  # nothing would ever end a request on the stopped loop
+                coroutine.close()
+                raise CancelledError
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        return future.result()
 
     async def _open(self) -> Any:
         limits = self._httpx.Limits(max_connections=self._connections)
         return self._httpx.AsyncClient(headers=self._headers, limits=limits, timeout=None)
 
     async def _close(self) -> None:
-        own = asyncio.current_task()
-        for task in asyncio.all_tasks():
-            if task is not own:
-                task.cancel()
+        requests = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for request in requests:
+            request.cancel()
+        # The threads of the requests wait for their ends, which need the loop.
+        await asyncio.gather(*requests, return_exceptions=True)
         await self._client.aclose()
 
     async def _bounded(self, method: str, path: str, seconds: float, body: Any) -> Response:

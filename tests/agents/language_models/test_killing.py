@@ -1,13 +1,25 @@
-"""A run that is killed at once resumes from the cache."""
+"""A run that is killed at once resumes from the cache; one that is interrupted ends at once."""
 
 import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 
+import pytest
+
+from agents.language_models.models.bodies import BodyMaker
+from agents.language_models.models.budget import Spending
+from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.replies import Question, StopRun
+from agents.language_models.models.server import ServerModel
+from agents.language_models.models.transport import Transport
+from agents.language_models.prompts.messages import Message
+from agents.language_models.prompts.pictures import Pictures
+from agents.settings.language_models import BudgetConfig, SamplingConfig, ServerConfig
 from tests.agents.language_models.servers import Oracle, Sent
 from tests.conftest import ROOT
 
@@ -89,3 +101,65 @@ def test_an_interrupt_ends_the_run_at_once_while_requests_hang(serve, tmp_path):
     assert process.returncode == 130
     assert "Run the same command again to continue" in printed
     assert "Traceback" not in printed
+
+
+@pytest.fixture
+def listener():
+    """Socket of a server that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def ask_from_threads(listener, folder):
+    """Ask four questions at a time; return the model, the threads and the list of their errors."""
+    model = ServerModel(
+        f"http://127.0.0.1:{listener.getsockname()[1]}/v1",
+        BodyMaker("oracle", Pictures(), SamplingConfig()),
+        ReplyCache(folder),
+        Spending(BudgetConfig()),
+        ServerConfig(),
+    )
+    errors: list[StopRun] = []
+
+    def ask(number):
+        try:
+            model.reply(Question((Message("user", (f"Question {number}",)),), ("A",)))
+        except StopRun as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=ask, args=(n,), daemon=True) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    return model, threads, errors
+
+
+def test_no_thread_waits_for_a_server_that_is_closed_while_it_is_probed(listener, tmp_path):
+    model, threads, errors = ask_from_threads(listener, tmp_path)
+    connection, _ = listener.accept()
+    assert connection.recv(1)  # the probe is under way, and the other threads wait for it
+    model.close()
+    for thread in threads:
+        thread.join(20)
+    assert len(errors) == 4
+    connection.close()
+
+
+def test_a_server_that_does_not_answer_is_probed_once(listener, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.language_models.models.server._PROBE_SECONDS", 0.1)
+    model, threads, errors = ask_from_threads(listener, tmp_path)
+    for thread in threads:
+        thread.join(20)
+    model.close()
+    assert len({str(error) for error in errors}) == 1
+    assert len(errors) == 4
+    listener.accept()[0].close()
+    listener.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_a_closed_transport_answers_at_once():
+    transport = Transport("http://127.0.0.1:9/v1")
+    transport.close()
+    transport.close()
+    assert transport.get("models", 60.0).status == 0
