@@ -16,12 +16,14 @@ class Progress(NamedTuple):
         seconds: Training time.
         best: Iteration and score of the best weights; empty before the first evaluation.
         recent: Figures that are not logged yet.
+        is_due: Whether the weights still have to be evaluated: an error ended their evaluation.
     """
 
     iteration: int
     seconds: float
     best: dict[str, Any]
     recent: list[dict[str, float]]
+    is_due: bool = False
 
 
 def save_state(run: Path, learner: Learner, progress: Progress) -> None:
@@ -44,7 +46,9 @@ def restore_state(run: Path, learner: Learner) -> Progress:
     try:
         learner.network.load_state_dict(state["weights"])
         learner.optimiser.load_state_dict(state["optimiser"])
-        return Progress(*(state[name] for name in Progress._fields))
+        # The states of earlier versions lack fields that have a default.
+        known = {**Progress._field_defaults, **state}
+        return Progress(*(known[name] for name in Progress._fields))
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{run / TRAINER}: does not fit the data or the settings "

@@ -76,6 +76,7 @@ class Trainer:
         self.log: RunLog | None = None
         self._saved: int | None = None
         self._recent: list[dict[str, float]] = []  # figures that are not logged yet
+        self._is_due = False  # whether the current weights have to be evaluated
         if config.resume is not None:
             self._restore()
         self._began = self.iteration, self.seconds  # another machine may have trained until here
@@ -119,13 +120,14 @@ class Trainer:
 
     def _train(self) -> None:
         with interruption() as interrupted, self._bar() as bar:
+            if self._is_due:
+                self._evaluate_and_save()
             while self.progress < 1:
                 loss = self._iterate()
                 self._show(bar, loss)
                 finished = self.progress >= 1
                 if finished or self.iteration % self.config.evaluate_every == 0:
-                    self.evaluate()
-                    self.save()
+                    self._evaluate_and_save()
                 if any(self._group.all_gather(bool(interrupted))) and not finished:
                     self.save()
                     bar.close()
@@ -134,6 +136,13 @@ class Trainer:
                         f"Stopped after {self.iteration} iterations. "
                         f"Resume with --resume {self.run}"
                     )
+
+    def _evaluate_and_save(self) -> None:
+        # Until the end of the evaluation, so that a run that it ends resumes with it.
+        self._is_due = True
+        self.evaluate()
+        self._is_due = False
+        self.save()
 
     def step(self) -> dict[str, float]:
         """Update the weights once and return the figures to log.
@@ -170,6 +179,7 @@ class Trainer:
         if self.log is not None:
             for split, summary in summaries.items():
                 self.log.write(split, self.iteration, summary)
+        self._is_due = False  # `_keep_best` can save the state
         split, metric = selection.split, selection.metric
         self._keep_best(metric, summaries[split][metric])
         if self._is_first:
@@ -198,7 +208,7 @@ class Trainer:
     def _save_state(self) -> None:
         if not self._is_first:
             return
-        progress = Progress(self.iteration, self.seconds, self.best, self._recent)
+        progress = Progress(self.iteration, self.seconds, self.best, self._recent, self._is_due)
         save_state(self.run, self.learner, progress)
         self._saved = self.iteration
 
@@ -236,7 +246,7 @@ class Trainer:
 
     def _restore(self) -> None:
         progress = restore_state(self.run, self.learner)
-        self.iteration, self.seconds, self.best, self._recent = progress
+        self.iteration, self.seconds, self.best, self._recent, self._is_due = progress
         self._saved = self.iteration
         if self.config.minutes is None and self.config.iterations < self.iteration:
             raise UserError(

@@ -2,8 +2,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from storage.errors import UserError
 from tests.training.sums import Sums, make_trainer
-from training.checkpoints import MODEL, load_trainer, model_metadata
+from training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
 
 
 def test_without_selection_the_latest_weights_are_kept(tmp_path, capsys):
@@ -45,3 +46,37 @@ def test_a_run_with_other_metadata_is_refused(tmp_path):
     learner.metadata = {"words": "three"}
     with pytest.raises(ValueError, match=r"trained with words two, but here it is three"):
         make_trainer(None, learner, resume=first.run)
+
+
+@pytest.mark.parametrize("iteration", [5, 10, 20])
+def test_a_run_that_an_evaluation_ended_resumes_with_it(tmp_path, check_same_run, iteration):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    learner = Sums()
+    first = make_trainer(tmp_path / "run", learner)
+    evaluate = learner.evaluate
+
+    def read():
+        if first.iteration == iteration:
+            raise UserError("1.npz: damaged")
+        return evaluate()
+
+    learner.evaluate = read
+    with pytest.raises(UserError, match="damaged"):
+        first.train()
+    second = make_trainer(None, resume=first.run)
+    second.train()
+    check_same_run(whole, second)
+    assert second.best == whole.best
+
+
+def test_a_state_without_the_newest_field_is_resumed(tmp_path):
+    first = make_trainer(tmp_path / "run")
+    first.save()
+    first.close()
+    state = load_trainer(first.run)
+    del state["is_due"]
+    torch.save(state, first.run / TRAINER)
+    second = make_trainer(None, resume=first.run)
+    second.close()
+    assert second.iteration == 0
