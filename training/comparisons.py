@@ -15,7 +15,7 @@ from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import run_jobs
 from storage.progress import progress_bar
-from training.checkpoints import TRAINER, check_metadata
+from training.checkpoints import MODEL, TRAINER, check_metadata
 from training.interruption import interruption_message
 from training.settings import CONFIG, check_same_run
 
@@ -126,8 +126,10 @@ def resumable_job(
     check_same_run(run, config, may_change, "this comparison", _REMEDY)
     if not (run / TRAINER).is_file():  # killed before its first state was saved
         return Job(run, config)
-    # Also checked for finished runs, whose scores are read.
-    check_metadata(run, metadata(), _REMEDY)
+    # Between its first state and its first weights a run can be killed, too.
+    if (run / MODEL).is_file() or (run / SCORES).is_file():
+        # Also checked for finished runs, whose scores are read.
+        check_metadata(run, metadata(), _REMEDY)
     return Job(run, replace(config, resume=run))
 
 

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from training.comparisons import LOG, SCORES, ComparisonRow, Job, logged, train_rows
+from tests.training.sums import Config, Sums, make_trainer
+from training.checkpoints import MODEL
+from training.comparisons import (
+    LOG,
+    SCORES,
+    ComparisonRow,
+    Job,
+    logged,
+    resumable_job,
+    train_rows,
+)
 
 
 def make_job(run: Path, arguments) -> Job:
@@ -63,3 +73,21 @@ def test_a_failed_training_names_its_log(tmp_path):
 def test_rows_of_one_folder_are_refused(tmp_path):
     with pytest.raises(ValueError, match="a b, a-b give the same folder; rename"):
         train([ComparisonRow("a b", ()), ComparisonRow("a-b", ())], 1, tmp_path)
+
+
+def test_a_run_that_was_killed_before_its_first_weights_is_resumed(tmp_path):
+    learner = Sums()
+    first = make_trainer(tmp_path / "a-0", learner)
+    first.save()
+    first.close()
+    (first.run / MODEL).unlink()
+
+    def job():
+        return resumable_job(
+            first.run, Config(), frozenset({"resume", "output"}), lambda: {"words": "two"}
+        )
+
+    assert job().config.resume == first.run
+    (first.run / SCORES).write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors: no such file"):
+        job()
