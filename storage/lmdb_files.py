@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from storage.errors import UserError
 
+LMDB_DATA = "data.mdb"  # name of the file in a folder, which is LMDB's default
 _PAGE = struct.Struct("<QHHHH")  # number, pad, flags, lower, upper
 _OVERFLOW_PAGE = struct.Struct("<QHHI")  # number, pad, flags, number of pages
 # Magic, version, address, map size; pad, flags, depth, 3 numbers of pages, entries and root of the
@@ -68,13 +69,13 @@ class LmdbFile:
         """Read and check the tree of keys; `get` reads the values.
 
         Args:
-            path: The file, or the folder that contains it as `data.mdb`.
+            path: The file, or the folder that contains it as `LMDB_DATA`.
 
         Raises:
             OSError: The file cannot be opened.
             UserError: The file is damaged, truncated, or not a supported LMDB file.
         """
-        self.path = path / "data.mdb" if path.is_dir() else path
+        self.path = path / LMDB_DATA if path.is_dir() else path
         self._file: BinaryIO = self.path.open("rb", buffering=0)
         try:
             self._size = self._file.seek(0, 2)

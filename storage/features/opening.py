@@ -13,6 +13,7 @@ from storage.features.formats import read_foreign_features
 from storage.features.shards import shard_paths
 from storage.features.store import FeatureStore
 from storage.features.store_file import OTHER_FORMATS
+from storage.lmdb_files import LMDB_DATA
 from storage.locks import sole_maker
 from storage.progress import progress_bar
 
@@ -56,7 +57,8 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     Raises:
         UserError: As `read_features`.
     """
-    stat = path.stat()
+    # LMDB's default is a folder, whose own state does not change with the file in it.
+    stat = (path / LMDB_DATA if (path / LMDB_DATA).is_file() else path).stat()
     identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {width}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     store = cache_dir() / "features" / f"{path.stem}-{digest}.safetensors"

@@ -106,6 +106,24 @@ def test_lmdb_of_msgpack_arrays_is_read(tmp_path: Path, views: np.ndarray):
     np.testing.assert_array_equal(np.asarray(open_store(path).views), views)
 
 
+def test_lmdb_in_a_folder_that_is_written_again_is_converted_again(tmp_path: Path):
+    lmdb = pytest.importorskip("lmdb")
+    path = tmp_path / "raw.lmdb"
+
+    def write(value: float) -> None:
+        with (
+            lmdb.open(str(path), map_size=1 << 22) as environment,
+            environment.begin(write=True) as transaction,
+        ):
+            transaction.put(b"__metadata__", b'{"dtype": "<f2"}')
+            transaction.put(KEYS[0].encode(), np.full((36, 8), value, "<f2").tobytes())
+
+    write(1.0)
+    assert (open_store(path).views == 1).all()
+    write(2.0)
+    assert (open_store(path).views == 2).all()
+
+
 def test_reading_lmdb_does_not_require_the_library(tmp_path: Path, views, monkeypatch):
     path = tmp_path / "views.lmdb"
     write_features(path, KEYS, views, {})
