@@ -86,6 +86,7 @@ class ContinuousWalk(AskingWalk):
         self._plan = answer.plan
         if option is None:
             self._history.append("stayed")
+            self._photos += self._photos[-1:]  # there is one of each decision
             return ""
         motion, blocked = self._motions[option.action], False
         with self._lock:

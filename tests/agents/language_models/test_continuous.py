@@ -96,6 +96,21 @@ def test_the_limit_of_the_environment_ends_the_walk(make_maker):
     assert (walk.ending, len(walk.trace.positions)) == ("limit", 8)
 
 
+def test_pictures_keep_the_numbers_of_their_decisions_after_a_stay(make_maker):
+    maker = make_maker()
+    maker.settings = replace(maker.settings, on_invalid="stay", answer_retries=0)
+    walk = maker.start("0_0")
+    walk.receive(answer("D"))
+    walk.receive(answer("?"))
+    walk.receive(answer("J"))
+    assert walk._history == ["move forward 75 cm", "stayed", "turn right 45 degrees"]
+    observation = walk._observe()
+    numbers, photos = zip(*observation.past_photos(), strict=True)
+    assert numbers == (0, 1, 2)
+    assert photos[2] is photos[1]
+    assert len({id(photo) for photo in observation.photos}) == 3
+
+
 def test_pictures_are_spread_over_the_walk(make_maker):
     maker = make_maker(PromptConfig(history_pictures=2))
     walk = maker.start("0_0")
