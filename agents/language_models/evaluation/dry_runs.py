@@ -19,7 +19,7 @@ PROMPTS = "prompts.jsonl"
 def write_prompts(experiment: Experiment) -> Path:
     """Write the prompts that the teacher's paths lead to, and print an estimate.
 
-    A model that takes wrong turns needs more requests.
+    A model that takes wrong turns, or may not stop at the goal yet, needs more requests.
 
     Raises:
         UserError: The goals of the split are not published, so that there is no teacher.
@@ -61,5 +61,8 @@ def _questions(experiment: Experiment, instr_id: str) -> list[Question]:
     questions = []
     while walk.question is not None:
         questions.append(walk.question)
-        walk.take(walk.teacher_action())
+        action = walk.teacher_action()
+        if action not in walk.actions:  # the teacher stops where the prompt has no such option yet
+            break
+        walk.take(action)
     return questions

@@ -104,6 +104,11 @@ class AskingWalk(ABC):
         """Pose of the agent."""
 
     @property
+    def actions(self) -> tuple[int, ...]:
+        """Actions of the options of `question`."""
+        return tuple(option.action for option in self._observation.options)
+
+    @property
     @abstractmethod
     def revisits(self) -> int:
         """Number of times that the agent came back to a place."""

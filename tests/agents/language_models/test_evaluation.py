@@ -6,8 +6,15 @@ import re
 
 import pytest
 
+from agents.language_models.evaluation.dry_runs import write_prompts
+from agents.language_models.evaluation.evaluating import prepare
 from agents.language_models.strategies.plain import plain_prompt
-from agents.settings.language_models import BudgetConfig, PromptConfig, ServerConfig
+from agents.settings.language_models import (
+    BudgetConfig,
+    EvaluateVlmConfig,
+    PromptConfig,
+    ServerConfig,
+)
 from tests.agents.language_models.conftest import read_results
 from tests.agents.language_models.servers import Oracle, Sent, completion, draw_colour, user_text
 
@@ -279,3 +286,16 @@ class TestSettings:
     def test_a_timeout_of_zero_is_refused(self):
         with pytest.raises(ValueError, match="--request-timeout 0"):
             ServerConfig(request_timeout=0.0)
+
+
+@pytest.mark.parametrize("stop_after", [0, 8])
+def test_a_dry_run_ends_where_the_teacher_stops(tmp_path, stop_after):
+    prompt = PromptConfig(pictures="none", stop_after=stop_after)
+    config = EvaluateVlmConfig(
+        url="http://127.0.0.1:9/v1", model="m", episodes=3, prompt=prompt, output=tmp_path
+    )
+    experiment = prepare(config)
+    lines = write_prompts(experiment).read_text().splitlines()
+    lengths = [len(episode.path) for episode in experiment.maker.split.episodes]
+    assert len(lines) == sum(lengths)
+    assert ("stop here" in json.loads(lines[-1])["prompt"]) == (stop_after == 0)
