@@ -60,7 +60,7 @@ def make_report(
         cluster: Name of the cluster in the scores: "path" or "image".
 
     Raises:
-        UserError: The rows were not scored on the same items.
+        UserError: The rows were not scored on the same splits and items.
     """
     first, *_ = rows
     figures = {}
@@ -88,6 +88,11 @@ def _values(
 ) -> np.ndarray:
     """Return the values (runs, items) of a metric."""
     for scores in runs:
+        if split not in scores:
+            raise UserError(
+                f"{name} was not scored on {split}, as the first row was; give all rows the same "
+                "splits, remove its runs and train them again"
+            )
         if scores[split].keys() != set(ids):
             raise UserError(
                 f"{name} was scored on other items of {split} than the first row; remove its "

@@ -71,6 +71,12 @@ def test_rows_of_other_items_are_refused():
         make_report({"a": [scores([1.0, 0.0])], "b": [scores([1.0])]}, METRICS)
 
 
+def test_rows_without_a_split_of_the_first_row_are_refused():
+    rows = {"a": [scores([1.0]) | scores([1.0], "val_seen")], "b": [scores([1.0])]}
+    with pytest.raises(ValueError, match="b was not scored on val_seen, as the first row was"):
+        make_report(rows, METRICS)
+
+
 def test_clusters_can_be_images():
     rows = {
         name: [{"val": {str(k): {"image": k // 2, "accuracy": v} for k, v in enumerate(values)}}]
