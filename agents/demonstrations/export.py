@@ -56,16 +56,17 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
     episodes = chosen_episodes(config)
     _check_sources(config)
     known = identity(config, episodes)
-    staging = config.output.with_name(config.output.name + ".exporting")
-    if _is_complete(config.output, known):
+    output = config.output.resolve()  # a folder cannot be renamed to a link
+    staging = output.with_name(output.name + ".exporting")
+    if _is_complete(output, known):
         if (staging / _IDENTITY).is_file():  # interrupted after the rename
             shutil.rmtree(staging)
-        return read_manifest(config.output)
+        return read_manifest(output)
     staging.mkdir(parents=True, exist_ok=True)
     with sole_writer(staging):
-        if _is_complete(config.output, known):  # by a process that has just ended
+        if _is_complete(output, known):  # by a process that has just ended
             shutil.rmtree(staging)
-            return read_manifest(config.output)
+            return read_manifest(output)
         _check_staging(staging, known)
         shards = make_shards(config, staging, episodes)
         _complete(shards, config.workers)
@@ -74,9 +75,9 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
         dataset.mkdir()
         writer(walks, staging / PICTURES, dataset, config)
         write_manifest(dataset, config, known, count_walks(walks))
-        os.replace(dataset, config.output)
+        os.replace(dataset, output)
         shutil.rmtree(staging)
-    return read_manifest(config.output)
+    return read_manifest(output)
 
 
 def check_export(folder: Path) -> str:

@@ -77,6 +77,17 @@ def test_an_export_that_exists_is_kept(small_export, monkeypatch):
     assert export_demonstrations(config) == manifest
 
 
+def test_an_export_goes_into_the_folder_of_a_link(small_export, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    config = small_export(output=tmp_path / "link")
+    manifest = export_demonstrations(config)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "manifest.json").is_file()
+    assert export_demonstrations(config) == manifest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+
+
 def test_other_content_is_never_replaced(small_export, tmp_path):
     config = small_export()
     config.output.mkdir()
