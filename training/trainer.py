@@ -136,6 +136,8 @@ class Trainer:
                         f"Stopped after {self.iteration} iterations. "
                         f"Resume with --resume {self.run}"
                     )
+            # The other ranks read the best weights next, which rank 0 may have just restored.
+            self._group.all_gather(None)
 
     def _evaluate_and_save(self) -> None:
         # Until the end of the evaluation, so that a run that it ends resumes with it.

@@ -70,6 +70,31 @@ def test_a_run_that_an_evaluation_ended_resumes_with_it(tmp_path, check_same_run
     assert second.best == whole.best
 
 
+def test_ranks_meet_after_the_last_evaluation_of_a_resumed_run_is_made_up_for(tmp_path):
+    learner = Sums()
+    first = make_trainer(tmp_path / "run", learner, iterations=5)
+
+    def read():
+        raise UserError("1.npz: damaged")
+
+    learner.evaluate = read
+    with pytest.raises(UserError, match="damaged"):
+        first.train()
+    saved = []
+
+    class Watched:
+        def rank(self):
+            return 0
+
+        def all_gather(self, value):
+            saved.append(len(load_trainer(first.run)["best"]))
+            return [value]
+
+    make_trainer(None, resume=first.run, group=Watched(), iterations=5).train()
+    assert saved[0] == 0
+    assert saved[-1] == 2  # the iteration and the score of the best weights
+
+
 def test_a_state_without_the_newest_field_is_resumed(tmp_path):
     first = make_trainer(tmp_path / "run")
     first.save()
