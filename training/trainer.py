@@ -28,6 +28,7 @@ from training.state import Progress, restore_model, restore_state, save_state
 from training.tracking import check_trackers, start_trackers
 
 _LOG_EVERY = 50
+_SHARED = "trainings of agents on graphs, of speakers, and of the representations of CLEAR"
 
 
 class DivergedError(FloatingPointError):
@@ -50,7 +51,8 @@ class Trainer:
     Raises:
         FileNotFoundError: The run to resume has no saved state.
         OutputInUseError: Another process is training in the folder.
-        UserError: The run to resume has other metadata, such as other features.
+        UserError: The run to resume has other metadata, such as other features; or torchrun
+            started several processes for a training in a single one.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Trainer:
         self.config = config
         self.learner = learner
         check_trackers(config.track)
+        distributed.check_joined(_SHARED)
         self._noise, self._largest_loss = noise, largest_loss
         self._group: Group = group or distributed
         self.run = self._group.all_gather(run_folder(config))[0]

@@ -307,3 +307,13 @@ def test_only_rank_0_writes_and_all_ranks_stop_together(tmp_path):
         trainer.train()
     trainer.report({})
     assert not (tmp_path / "run").exists()
+
+
+def test_processes_of_torchrun_do_not_repeat_a_training_of_a_single_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="torchrun started 2 processes, but this training uses one"):
+        make_trainer(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    make_trainer(tmp_path / "run").close()
