@@ -17,7 +17,8 @@ def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:
 
     Raises:
         FileNotFoundError: A run does not exist, or has no weights.
-        UserError: A run is of another dataset or world, or has the name of another row.
+        UserError: A run is of another dataset or world, does not read all languages of the
+            evaluation, or has the name of another row.
     """
     runs = {}
     for run, name in short_names(config.runs).items():
@@ -28,6 +29,13 @@ def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:
             raise UserError(
                 f"--runs {run}: trained on {settings.dataset} in {settings.world}, but the "
                 f"evaluation is on {config.dataset} in {config.world}; name another run"
+            )
+        language, wanted = settings.instruction_language, config.instruction_language
+        if language not in (None, wanted):
+            raise UserError(
+                f"--runs {run}: reads --instruction-language {language} only, but the evaluation "
+                f"has {wanted or 'all languages'}; add --instruction-language {language}, or name "
+                "another run"
             )
         if name in (config.model_name, *BASELINES):
             raise UserError(f"--runs {run}: {name} is the name of another row; rename the folder")

@@ -2,7 +2,12 @@
 
 import json
 
+import pytest
+
+from agents.language_models.evaluation import compared_runs as comparing
 from agents.language_models.evaluation.subsets import balanced_subset
+from agents.settings import TrainConfig
+from agents.settings.language_models import EvaluateVlmConfig
 from tests.agents.language_models.conftest import read_results
 from tests.agents.language_models.servers import Oracle, Sent, user_text
 
@@ -69,3 +74,27 @@ def test_without_a_server_no_scores_are_promised(evaluate_with, capsys):
     assert evaluate_with("http://127.0.0.1:9/v1")[0] == 1
     assert "No scores: no episode is finished." in (printed := capsys.readouterr().out)
     assert "The scores are" not in printed
+
+
+@pytest.mark.parametrize("language", [None, "en"])
+def test_a_run_that_lacks_a_language_of_the_evaluation_is_refused(tmp_path, monkeypatch, language):
+    settings = TrainConfig(dataset="rxr", instruction_language=language)
+    monkeypatch.setattr(comparing, "read_agent_config", lambda run: settings)
+    monkeypatch.setattr(comparing, "model_metadata", lambda run: {})
+
+    def names(wanted):
+        config = EvaluateVlmConfig(
+            url="http://127.0.0.1:9/v1",
+            model="m",
+            dataset="rxr",
+            instruction_language=wanted,
+            runs=(tmp_path / "run",),
+        )
+        return list(comparing.compared_runs(config))
+
+    assert names("en") == ["run"]
+    if language is None:
+        assert names(None) == ["run"]
+    else:
+        with pytest.raises(ValueError, match=r"reads --instruction-language en only, .* has all"):
+            names(None)
