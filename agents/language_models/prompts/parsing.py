@@ -105,7 +105,8 @@ class _Pairs(list[tuple[str, Any]]):
     def texts(self, name: str) -> str:
         """Return the last text with a key, in any case; empty if there is none."""
         values = [value for key, value in self if key.lower() == name and isinstance(value, str)]
-        return values[-1] if values else ""
+        # Escapes can contain halves of surrogate pairs, which no later request could contain.
+        return values[-1].encode("utf-8", "replace").decode() if values else ""
 
 
 def _from_document(document: Any, options: Sequence[Option]) -> ParsedAnswer:

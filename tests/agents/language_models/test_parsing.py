@@ -159,3 +159,11 @@ def test_a_valid_answer_can_be_written_again():
     for option in LETTERS:
         text = json.dumps({"thought": '"quotes" {braces}\n', "plan": "", "action": option.label})
         assert parse_answer(text, LETTERS).option == option
+
+
+def test_texts_can_be_part_of_later_requests():
+    parsed = parse_answer(
+        r'{"thought": "\ud800", "plan": "go \udfff \ud83d\ude00", "action": "B"}', LETTERS
+    )
+    assert (parsed.thought, parsed.plan) == ("?", "go ? \U0001f600")
+    assert parsed.option == LETTERS[1]
