@@ -4,6 +4,7 @@ The log RUN/metrics.jsonl is always written and is complete by itself. Names of 
 KIND/NAME, such as train/loss and val_unseen/SPL. A resumed run continues its tracked run.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -17,7 +18,7 @@ from training.tracking.tensorboard import EventFile
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 _PROJECT = "clipnav"
-_IDS = "trackers.json"  # within the folder of a run: the id of its Weights & Biases run
+_IDS = "trackers.json"  # within the folder of a run: its ids by tracker
 _REMEDY = "remove the file, which starts a new tracked run"
 
 
@@ -89,7 +90,7 @@ def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
         started = wandb.init(
             project=_PROJECT,
             name=run.name,
-            id=_wandb_id(run),
+            id=_id(run, "wandb"),
             resume="allow",
             dir=run,
             config=dict(settings),
@@ -103,20 +104,29 @@ def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
     return _Logger(started.log, started.finish)
 
 
-def _wandb_id(run: Path) -> str:
+def _ids(run: Path) -> dict[str, str]:
+    """Return the ids of a run by tracker."""
     path = run / _IDS
-    if path.exists():
-        ids = read_json(path, _REMEDY)
-        if not isinstance(ids, dict) or not isinstance(ids.get("wandb"), str):
-            raise UserError(f"{path}: does not contain the id of a run; {_REMEDY}")
-        return ids["wandb"]
-    new = uuid4().hex[:8]
-    write_text(path, f'{{"wandb": "{new}"}}\n')
-    return new
+    ids = read_json(path, _REMEDY) if path.exists() else {}
+    if not isinstance(ids, dict) or not all(isinstance(each, str) for each in ids.values()):
+        raise UserError(f"{path}: does not contain the id of a run; {_REMEDY}")
+    return ids
+
+
+def _id(run: Path, tracker: TrackerName) -> str:
+    """Return the id of a run for a tracker, which the first call draws."""
+    ids = _ids(run)
+    if tracker not in ids:
+        ids[tracker] = uuid4().hex[:8]
+        write_text(run / _IDS, json.dumps(ids) + "\n")
+    return ids[tracker]
 
 
 def _trackio(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
     trackio = import_extra("trackio", "trackio", "--track trackio")
     name = f"{run.parent.name}/{run.name}"
+    # Another run may have had this folder. Runs of earlier versions that are resumed have no id.
+    if first == 1 or "trackio" in _ids(run):
+        name = f"{name}-{_id(run, 'trackio')}"
     trackio.init(project=_PROJECT, name=name, resume="allow", config=dict(settings))
     return _Logger(trackio.log, trackio.finish)

@@ -29,6 +29,13 @@ def record(name: str, run: Path) -> None:
     tracker.close()
 
 
+def runs_below(folder: Path) -> list[str]:
+    """Return the runs that trackio has of a folder; all tests share its database."""
+    from trackio.sqlite_storage import SQLiteStorage
+
+    return [run for run in SQLiteStorage.get_runs("clipnav") if run.startswith(f"{folder.name}/")]
+
+
 def test_weights_and_biases_continues_the_same_run(offline):
     wandb = pytest.importorskip("wandb", reason="requires the extra 'wandb'")
     run = offline / "run"
@@ -52,10 +59,26 @@ def test_trackio_continues_the_same_run(offline):
     record("trackio", run)
     from trackio.sqlite_storage import SQLiteStorage
 
-    assert SQLiteStorage.get_runs("clipnav") == [f"{offline.name}/run"]
-    logged = SQLiteStorage.get_logs("clipnav", f"{offline.name}/run")
+    identifier = json.loads((run / "trackers.json").read_text())["trackio"]
+    name = f"{offline.name}/run-{identifier}"
+    assert runs_below(offline) == [name]
+    logged = SQLiteStorage.get_logs("clipnav", name)
     assert [entry.get("train/loss") for entry in logged] == [0.5, None]
     assert [entry.get("val/SR") for entry in logged] == [None, 0.25]
+    (run / "trackers.json").unlink()
+    record("trackio", run)  # another run in the same folder
+    assert len(runs_below(offline)) == 2
+    assert SQLiteStorage.get_logs("clipnav", name) == logged
+
+
+def test_trackio_continues_a_run_of_an_earlier_version(offline):
+    pytest.importorskip("trackio", reason="requires the extra 'trackio'")
+    (offline / "run").mkdir()
+    (tracker,) = start_trackers(["trackio"], offline / "run", 8, {})
+    tracker.write("train", 8, {"loss": 0.5})
+    tracker.close()
+    assert runs_below(offline) == [f"{offline.name}/run"]
+    assert not (offline / "run" / "trackers.json").exists()
 
 
 def test_a_missing_package_is_named_before_the_run_is_made(tmp_path, monkeypatch):
