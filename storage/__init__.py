@@ -43,7 +43,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     if path.is_dir():  # os.replace would fail later, and name the temporary file
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path.parent.resolve())
+    remove_abandoned(path.parent.resolve())
     beside = path.with_name(f"{path.stem}.{_HOST}-{os.getpid()}.writing{path.suffix}")
     _unfinished.add(beside)
     try:
@@ -98,8 +98,8 @@ def unwritable_reason(error: BaseException, written: Path) -> str | None:
 
 
 @cache  # once per folder, as it lists the whole folder
-def _remove_abandoned(folder: Path) -> None:
-    """Delete the temporary files that killed processes of this host left in a folder."""
+def remove_abandoned(folder: Path) -> None:
+    """Delete the temporary files of `atomic_write` that killed processes of this host left."""
     for name in os.listdir(folder):
         match = _TEMPORARY.search(name)
         if match and not _is_running(int(match[1])):

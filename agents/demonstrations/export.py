@@ -30,7 +30,7 @@ from agents.demonstrations.recording.shards import (
     make_shards,
     world_views,
 )
-from storage import write_text
+from storage import remove_abandoned, write_text
 from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import run_jobs
@@ -131,6 +131,7 @@ def _is_complete(output: Path, known: Json) -> bool:
 
 def _check_staging(staging: Path, known: Json) -> None:
     """Check that an unfinished export has the same settings, or start a new one."""
+    remove_abandoned(staging)  # of the identity, whose writing can be killed
     path = staging / _IDENTITY
     remedy = f"delete {staging} to start again"
     if path.is_file():

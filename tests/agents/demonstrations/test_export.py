@@ -4,6 +4,8 @@ import dataclasses
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -62,6 +64,23 @@ def test_a_resumed_export_equals_an_uninterrupted_one(
     assert done == ([0, 1, 2, 3, 4] if place == "shard" else [])
     assert files_in(config.output) == files_in(whole.output)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "whole"]
+
+
+def test_an_export_that_was_killed_at_its_start_is_resumed(small_export, tmp_path):
+    config = small_export()
+    staging = tmp_path / "export.exporting"
+    staging.mkdir()
+    program = f"""
+import os, signal
+from pathlib import Path
+from storage import atomic_write
+with atomic_write(Path({str(staging)!r}) / "export.json"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False)
+    assert [path.suffix for path in staging.iterdir()] == [".json"]
+    export_demonstrations(config)
+    assert not staging.exists()
 
 
 def test_two_workers_give_the_result_of_one(small_export, tmp_path):
