@@ -72,10 +72,13 @@ def run_jobs(
         running = {pool.submit(function, job): job for job in islice(pending, workers)}
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                job, result = running.pop(future), future.result()
-                running |= {pool.submit(function, other): other for other in islice(pending, 1)}
-                yield job, result
+            ended = [(running.pop(future), future) for future in done]
+            # Failures last: the results of the other jobs are yielded first.
+            ended.sort(key=lambda pair: pair[1].exception() is not None)
+            following = 0 if ended[-1][1].exception() else len(ended)
+            running |= {pool.submit(function, job): job for job in islice(pending, following)}
+            for job, future in ended:
+                yield job, future.result()
     except BrokenProcessPool as error:
         raise ChildProcessError(
             f"a process that {task} was killed; run the command again, with fewer --workers if "

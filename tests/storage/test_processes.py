@@ -47,6 +47,22 @@ def test_no_job_starts_after_a_failed_one(tmp_path, end, error, message):
     assert sorted(tmp_path.iterdir()) == jobs[:2]
 
 
+def test_jobs_that_end_with_a_failed_one_are_yielded_and_start_no_others(tmp_path):
+    jobs = [tmp_path / name for name in ("good.0", "good.1", "wrong.2", "good.3", "good.4")]
+    yielded = []
+
+    def consume():
+        for job, _ in run_jobs(do, jobs, 2, "does jobs"):
+            yielded.append(job)
+            time.sleep(0.7)  # until all running jobs have ended
+
+    with pytest.raises(ValueError, match=r"wrong\.2 is wrong"):
+        consume()
+    started = set(tmp_path.iterdir())
+    assert started - set(yielded) == {jobs[2]}
+    assert jobs[4] not in started
+
+
 def fail_while_another_job_runs(started):
     """Start two jobs and fail as soon as the first is done."""
     for _ in run_jobs(wait, [2.0, 4.0], 2, "waits"):
