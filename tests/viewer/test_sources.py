@@ -16,17 +16,17 @@ from viewer.trace import write_trace
 @pytest.fixture
 def make_run(tmp_path, tiny_arguments, tiny_env, monkeypatch):
     """Makes folders of runs; somebody else walks in the place of their followers."""
-    followers = {}
-    settings = TrainConfig(**tiny_arguments)
+    runs = {}
 
     def load_walkers(config, split):
-        return settings, tiny_env, {"follower": followers[config.run]}
+        settings, agent = runs[config.run]
+        return settings, tiny_env, {"follower": agent}
 
-    def make(name, agent):
+    def make(name, agent, **changes):
         run = tmp_path / name
         run.mkdir()
-        (run / "config.json").write_text(to_json(settings))
-        followers[run] = agent
+        runs[run] = TrainConfig(**{**tiny_arguments, **changes}), agent
+        (run / "config.json").write_text(to_json(runs[run][0]))
         return run
 
     monkeypatch.setattr("agents.experiments.runs.load_walkers", load_walkers)
@@ -77,6 +77,15 @@ def test_only_the_episode_that_is_written_is_walked(make_run, export, wanderer):
     with pytest.raises(ValueError, match="--episode 101_7: there is no such episode"):
         export(run, "--episode", "101_7")
     assert agent.walks == 2
+
+
+def test_runs_of_two_worlds_are_refused_before_anybody_walks(make_run, run_command, wanderer):
+    agent = Counting(wanderer)
+    other = {"world": "houses", "data_dir": None}
+    one, two = make_run("one", agent), make_run("two", agent, **other)
+    with pytest.raises(ValueError, match=r"two: its world is 'houses', but 'matterport' is shown"):
+        run_command("visualise", one, two, "--split", "train")
+    assert agent.walks == 0
 
 
 def test_with_nobody_there_is_nothing_to_write(export, tiny_world):

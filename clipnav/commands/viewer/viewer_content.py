@@ -129,7 +129,12 @@ def _all_traces(
     ids: dict[Path, list[str]] = {}
     for source, kind in kinds.items():
         if kind == "run":
-            _, env, _ = loaded[source]
+            settings, env, _ = loaded[source]
+            if settings.world != library.files.world:
+                raise UserError(
+                    f"{source}: its world is '{settings.world}', but '{library.files.world}' is "
+                    "shown; show the runs of each world by themselves"
+                )
             ids[source] = [episode.instr_id for episode in env.episodes[: config.episodes]]
             continue
         if kind == "traces":
