@@ -25,7 +25,7 @@ from training.comparisons import (
     train_rows,
 )
 
-METRICS = ("SR", "SPL", "nDTW")
+METRICS = ("SR", "SPL", "nDTW", "sDTW")
 # Ablations of a follower, as arguments of clipnav train-agent.
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "empty-instructions": ("--instruction-ablation", "empty"),

@@ -60,7 +60,7 @@ def make_report(
         cluster: Name of the cluster in the scores: "path" or "image".
 
     Raises:
-        UserError: The rows were not scored on the same splits and items.
+        UserError: The rows were not scored on the same splits and items, or lack a metric.
     """
     first, *_ = rows
     figures = {}
@@ -97,6 +97,11 @@ def _values(
             raise UserError(
                 f"{name} was scored on other items of {split} than the first row; remove its "
                 "runs and train them again"
+            )
+        if any(metric not in scores[split][item] for item in ids):
+            raise UserError(
+                f"{name}: its scores on {split} lack {metric}, which earlier versions of clipnav "
+                "did not compute; delete scores.json in its runs, which are then evaluated again"
             )
     return np.array([[scores[split][item][metric] for item in ids] for scores in runs])
 

@@ -77,6 +77,11 @@ def test_rows_without_a_split_of_the_first_row_are_refused():
         make_report(rows, METRICS)
 
 
+def test_scores_that_lack_a_metric_are_refused():
+    with pytest.raises(ValueError, match=r"a: its scores on val_unseen lack sDTW, .* scores\.json"):
+        make_report({"a": [scores([1.0])]}, [*METRICS, "sDTW"])
+
+
 def test_clusters_can_be_images():
     rows = {
         name: [{"val": {str(k): {"image": k // 2, "accuracy": v} for k, v in enumerate(values)}}]
