@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from agents.acting.environments import feature_metadata
+from agents.acting.instructions import empty_instructions
 from agents.acting.path_recording import record_paths
 from agents.learning.augmentation import sample_paths
 from agents.learning.back_translation import held_out_episodes, sampled_environment
@@ -31,7 +32,7 @@ class PathExamples(NamedTuple):
         features: Features of their world.
         references: All paths of the source.
         episodes: (B,) indices of the paths.
-        tokens: (B, L) instructions.
+        tokens: (B, L) instructions that the agent reads.
     """
 
     features: WorldFeatures
@@ -51,7 +52,7 @@ class SplitPaths:
     def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:
         self._features = map_features(env, config.device)
         self._references = ReferencePaths.of(env.nav_world, env.episodes)
-        self._tokens = env.split.tokens
+        self._tokens = readable(config, env.split.tokens)
         self._order = batch_order(config, [len(episode.instruction) for episode in env.episodes])
 
     def batch(self, iteration: int) -> PathExamples:
@@ -71,11 +72,17 @@ class GeneratedPaths:
         env: Environment of the training split.
 
     Raises:
-        UserError: The speaker does not match the run, or there are too few paths to sample.
+        UserError: The run has shuffled instructions, the speaker does not match the run, or there
+            are too few paths to sample.
     """
 
     def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:
         assert config.speaker is not None
+        if config.instruction_ablation == "shuffled":
+            raise UserError(
+                "--instruction-ablation shuffled and --speaker exclude each other, because "
+                "generated instructions describe their own paths; leave one out"
+            )
         self._config = config
         self._speaker = load_speaker(config.speaker, env, feature_metadata(config), config.device)
         held_out = held_out_episodes(config)
@@ -108,7 +115,9 @@ class GeneratedPaths:
                 start = index // size * size
                 self._describe(range(start, min(start + size, len(self._env.episodes))))
         tokens = np.stack([self._tokens[index] for index in episodes.tolist()])
-        return PathExamples(self._features, self._references, episodes, tokens)
+        return PathExamples(
+            self._features, self._references, episodes, readable(self._config, tokens)
+        )
 
     def _describe(self, episodes: range) -> None:
         """Generate the instructions of paths."""
@@ -123,6 +132,11 @@ class GeneratedPaths:
         for index, row in zip(episodes, generated, strict=True):
             text = speaker.tokenizer.decode(row)
             self._tokens[index] = self._tokenizer.encode(text, longest)
+
+
+def readable(config: MapPretrainConfig, tokens: np.ndarray) -> np.ndarray:
+    """Return the part of instructions (B, L) that the agent reads: all of it, or none."""
+    return tokens if config.reads_instructions else empty_instructions(tokens)
 
 
 def batch_order(config: MapPretrainConfig, lengths: list[int]) -> BucketedBatchOrder:

@@ -12,7 +12,7 @@ from agents.map_training.fine_tuning import train_map_agent
 from agents.map_training.losses import PathBatch
 from agents.map_training.masking import NOT_MASKED, choose, mask_id, mask_words
 from agents.map_training.pretraining import PretrainingLearner, pretrain
-from agents.map_training.sources import GeneratedPaths
+from agents.map_training.sources import GeneratedPaths, SplitPaths
 from agents.settings import MapPretrainConfig
 from envs.tokenizers import WordTokenizer
 from storage.features.opening import open_store
@@ -122,6 +122,28 @@ def test_a_speaker_describes_sampled_paths_once(few, speaker_run):
     assert {len(source.batch(i).tokens) for i in range(6)} == {4}
     for iteration in range(4):
         assert np.isfinite(learner.backward(iteration)["loss"])
+
+
+@pytest.mark.parametrize("ablation", ["none", "empty"])
+def test_empty_instructions_are_their_first_and_last_token(few, speaker_run, ablation):
+    config = dataclasses.replace(
+        few, speaker=speaker_run, paths=20, instruction_ablation=ablation, masked_words=0.0
+    )
+    prepare(config)
+    learner = PretrainingLearner(config)
+    ends = learner.env.tokenizer.encode("", 2)
+    for source in (SplitPaths, GeneratedPaths):
+        tokens = source(config, learner.env).batch(0).tokens
+        is_empty = tokens.shape[1] == 2 and bool((tokens == ends).all())
+        assert is_empty == (ablation == "empty"), source
+    assert np.isfinite(learner.backward(0)["loss"])
+
+
+def test_a_speaker_excludes_shuffled_instructions(few, speaker_run):
+    config = dataclasses.replace(few, speaker=speaker_run, instruction_ablation="shuffled")
+    prepare(config)
+    with pytest.raises(ValueError, match="--instruction-ablation shuffled and --speaker exclude"):
+        PretrainingLearner(config)
 
 
 def test_masks_replace_a_share_of_the_words():
