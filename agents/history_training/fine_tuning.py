@@ -9,8 +9,9 @@ from agents.history_transformer.observations import HistoryFeatures
 from agents.learning.agent_learner import train_and_compare
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.two_minibatches import MinibatchesLearner
-from agents.settings import HistoryTrainConfig
+from agents.settings import HistoryTrainConfig, agent_of
 from envs.navigation.vector_env import VlnVectorEnv
+from storage.errors import UserError
 from training import distributed
 from training.trainer import Trainer
 
@@ -24,7 +25,12 @@ class HistoryLearner(MinibatchesLearner):
     make_network = staticmethod(make_history_transformer)
 
     def __init__(self, config: HistoryTrainConfig) -> None:
-        """Build everything from the settings of a run."""
+        """Build everything from the settings of a run.
+
+        Raises:
+            FileNotFoundError, UserError: As in `MinibatchesLearner`; or encoders are to be frozen
+                that the run to start from does not have.
+        """
         super().__init__(config)
         # The gradient of the critic is not clipped, as in HAMT and EnvDrop.
         self.clipped = [self.model]
@@ -35,7 +41,14 @@ class HistoryLearner(MinibatchesLearner):
 
     def make_loss(self) -> HistoryLoss:
         """Return the network with its loss; the encoders may be frozen."""
-        if self.config.freeze_encoders and self.config.start_from is not None:
+        config, start = self.config, self.config.start_from
+        if config.freeze_encoders and start is not None:
+            if config.resume is None and agent_of(start) != config.agent:
+                raise UserError(
+                    f"--freeze-encoders: {start} is a run of a follower, which has no history "
+                    "encoder, so that random weights would stay; start from a run of --agent hamt, "
+                    "or give --no-freeze-encoders"
+                )
             self.model.text.requires_grad_(False)
             self.model.history.requires_grad_(False)
         return HistoryLoss(self.model, self.config)

@@ -127,6 +127,9 @@ def test_a_run_starts_with_the_word_encoder_of_a_follower(history_config, doors_
     prepare(config)
     text = HistoryLearner(config).model.text
     assert torch.equal(text.words.weight[1:], encoder.embedding.weight[1:])
+    # A follower has no history encoder, which would stay untrained.
+    with pytest.raises(ValueError, match="follower, which has no history encoder"):
+        HistoryLearner(dataclasses.replace(config, freeze_encoders=True))
 
 
 def test_traces_contain_the_probabilities_of_all_candidates(history_config, tmp_path):
