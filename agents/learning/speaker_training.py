@@ -257,6 +257,12 @@ def load_speaker(
         UserError: Files are damaged, or do not match the environment or its features.
     """
     config = read_config(run, SpeakerTrainConfig)
+    if config.angle_feature_size != env.angle_feature_size:
+        raise UserError(
+            f"{run}: the speaker reads angle features of width {config.angle_feature_size}, but "
+            f"those of this run have width {env.angle_feature_size}; give the same "
+            "--angle-feature-size to both trainings"
+        )
     languages = model_metadata(run).get(_LANGUAGES, "").split()
     tokenizer = load_run_tokenizer(run / VOCABULARY)
     speaker = make_speaker(config, env, len(tokenizer), len(languages)).to(device)

@@ -4,6 +4,7 @@ import json
 import pytest
 import torch
 
+from agents.acting.environments import make_env
 from agents.envdrop.speaker import END
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.speaker_training import (
@@ -107,6 +108,12 @@ def test_features_of_another_encoder_are_refused(speaker_run, other_features, do
         make_agent_trainer(later, SpeakerLearner(later))
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
         load_speaker(speaker_run, doors_env, {"encoder": "shades"}, "cpu")
+
+
+def test_angle_features_of_another_width_are_refused(speaker_run, doors_config):
+    config = dataclasses.replace(doors_config, angle_feature_size=8)
+    with pytest.raises(ValueError, match="width 4, but those of this run have width 8"):
+        load_speaker(speaker_run, make_env(config, "train"), {"encoder": "colours"}, "cpu")
 
 
 def test_references_of_a_path_are_grouped(doors_env):
