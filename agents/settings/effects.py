@@ -54,7 +54,8 @@ def _transformer_settings(config: TransformerAgentConfig) -> dict[str, str]:
         if not config.sampled_weight:
             unused = ("teacher",) if config.agent == "hamt" else ("expert", "sampled_steps")
             idle |= dict.fromkeys(unused, "with --sampled-weight 0")
-    if isinstance(config, MapAgentConfig):
+    has_speaker = isinstance(config, MapPretrainConfig) and config.speaker is not None
+    if isinstance(config, MapAgentConfig) and not has_speaker:
         idle["angle_feature_size"] = "with --agent map, which computes its own directions"
     if isinstance(config, HistoryTrainConfig) and config.start_from is None:
         idle["freeze_encoders"] = "without --start-from"
@@ -65,6 +66,8 @@ def _pretraining_settings(config: TransformerAgentConfig) -> dict[str, str]:
     """Return the settings of the pre-training of a map agent without effect."""
     idle: dict[str, str] = {}
     if isinstance(config, MapPretrainConfig):
+        names = ("text.learning_rate", "clear.language_learning_rate")
+        idle |= dict.fromkeys(names, "in pre-training, where all weights have the same one")
         if config.speaker is None:
             idle |= dict.fromkeys(("paths", "generated_share"), "without --speaker")
         if not config.masked_words and not config.masked_views:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import parse_agent
+from agents.command_line import parse_agent, parse_pretraining
 from agents.settings import (
     MapPretrainConfig,
     MapTrainConfig,
@@ -188,6 +188,32 @@ def test_contradicting_settings_are_refused(changes, message):
 def test_contradicting_settings_of_pretraining_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         MapPretrainConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "--text.tokens pretrained --text.model bert --network.text-model bert --text.tune "
+            "--text.learning-rate 1e-6",
+            "--text.learning-rate 1e-06 has no effect in pre-training",
+        ),
+        (
+            "--language-representation runs/l --clear.tune-language "
+            "--clear.language-learning-rate 1e-6",
+            "--clear.language-learning-rate 1e-06 has no effect in pre-training",
+        ),
+        ("--angle-feature-size 8", "--angle-feature-size 8 has no effect"),
+    ],
+)
+def test_settings_of_pretraining_without_effect_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        parse_pretraining(arguments.split())
+
+
+def test_pretraining_can_have_the_angle_features_of_its_speaker():
+    config = parse_pretraining(["--speaker", "runs/speaker", "--angle-feature-size", "8"])
+    assert config.angle_feature_size == 8
 
 
 def test_pretraining_presets_have_the_published_values():
