@@ -97,15 +97,17 @@ class KnownSteps(NamedTuple):
         index, mask = self.past()
         # No state comes after the last step of a path, so its token is not needed.
         used, index[mask] = np.unique(index[mask], return_inverse=True)
-        steps = features.steps(
-            self.nodes[used],
-            self.views[used],
-            self.actions[used],
-            self.numbers[used],
-            rows_of(dropout, self.walks[used]),
-        )
         start = model.history.start_tokens(int(self.walks.max()) + 1)[send(walks)]
-        past = model.step_tokens(steps)[send(index)]
+        past = start[:, None][:, :0]
+        if used.size:  # otherwise all states are the first of their walks
+            steps = features.steps(
+                self.nodes[used],
+                self.views[used],
+                self.actions[used],
+                self.numbers[used],
+                rows_of(dropout, self.walks[used]),
+            )
+            past = model.step_tokens(steps)[send(index)]
         history = History(
             torch.cat([start[:, None], past], 1),
             send(np.pad(mask, ((0, 0), (1, 0)), constant_values=True)),

@@ -82,6 +82,18 @@ def test_long_paths_are_cut_at_the_limit_of_an_episode(learner):
     assert (known.actions != STOP).all()
 
 
+def test_episodes_of_a_single_action_have_no_past(learner):
+    features, model = learner.features, learner.model
+    known = KnownSteps.of(features.world, learner.references, EPISODES, 1)
+    tokens = learner.network.instructions(learner.env, EPISODES)
+    scores = known.score(model, features, tokens).actions
+    # The same states as the first ones of longer episodes.
+    longer = KnownSteps.of(features.world, learner.references, EPISODES, 2)
+    both = longer.score(model, features, tokens).actions
+    firsts = longer.numbers[longer.states] == 0
+    torch.testing.assert_close(scores, both[firsts][:, : scores.shape[1]])
+
+
 def test_views_contain_every_candidate_and_each_other_view_once(learner):
     world, features = learner.features.world, learner.features
     nodes = np.arange(12)
