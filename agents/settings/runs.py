@@ -311,7 +311,7 @@ class SpeakerTrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("max_decoded_length",), least=2)
+        check_counts(self, ("max_instruction_length", "max_decoded_length"), least=2)
         if self.text.tokens == "pretrained":
             raise UserError(
                 "--text.tokens pretrained: a speaker generates words or subwords; choose one of "

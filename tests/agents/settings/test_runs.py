@@ -141,6 +141,7 @@ def test_contradictory_settings_are_refused():
         ("--speaker.feature-dropout 1", lambda: SpeakerConfig(feature_dropout=1.0)),
         ("--seed -1", lambda: TrainConfig(seed=-1)),
         ("--max-instruction-length 0", lambda: TrainConfig(max_instruction_length=0)),
+        ("--max-instruction-length 1", lambda: SpeakerTrainConfig(max_instruction_length=1)),
         ("--angle-feature-size 6", lambda: SpeakerTrainConfig(angle_feature_size=6)),
         ("--imitation-weight nan", lambda: TrainConfig(imitation_weight=math.nan)),
         ("--sampled-steps 1.5", lambda: TrainConfig(sampled_steps=1.5)),
