@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.panoramas.cameras import camera_turn, perspective_camera
+from envs.panoramas.cube_maps import whole_reduction
 from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 if TYPE_CHECKING:
@@ -179,9 +180,13 @@ def _angles(shape: tuple[int, int], vfov: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _reduction(width: int, shape: tuple[int, int], vfov: float) -> int:
-    """Return the integer ratio of a panorama's resolution to that of a view at its centre."""
+    """Return the factor by which a panorama can be reduced for a view.
+
+    It is at most the ratio of their resolutions at the centre of the view.
+    """
     finer = width / (2 * np.pi) / (shape[0] / 2 / np.tan(vfov / 2))
-    return max(1, int(finer + 0.25))
+    # A factor that does not divide the panorama would shift it.
+    return whole_reduction(width // 2, finer)
 
 
 def _grid(headings: np.ndarray, elevations: np.ndarray) -> torch.Tensor:

@@ -59,6 +59,18 @@ def test_every_pixel_has_the_direction_of_the_camera():
         assert ((seen * camera(x, y)).sum(-1)[away_from_pole] > np.cos(0.06)).all()
 
 
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_reduction_does_not_turn_views(size):
+    heading, elevation = read_marks(views36(marked_panorama(), size))
+    x, y = np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5)
+    for view in range(12, 24):
+        seen = direction(heading[view], elevation[view])
+        camera = perspective_camera((size, size), *view_direction(view), np.pi / 3)
+        right, up = np.cross(camera(x, y), (0, 0, 1)), np.array((0, 0, 1.0))
+        assert abs((seen * right).sum(-1).mean()) < np.deg2rad(0.05)
+        assert abs(((seen - camera(x, y)) @ up).mean()) < np.deg2rad(0.05)
+
+
 def test_no_seam_where_the_panorama_wraps():
     panorama = np.full((HEIGHT, 2 * HEIGHT, 3), 200, np.uint8)
     assert (views36(panorama, size=64) == 200).all()
@@ -102,7 +114,7 @@ def test_unknown_view_is_refused():
     [
         (1024, 224, np.pi / 3),
         (1024, 128, np.pi / 3),
-        (1024, 64, np.pi / 3),  # three pixels become one, of rows that three does not divide
+        (1024, 64, np.pi / 3),  # two pixels become one, because three does not divide the rows
         (1024, (480, 640), np.pi / 3),
         (96, 64, np.pi / 3),
         (64, 16, np.pi / 2),
