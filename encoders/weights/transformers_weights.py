@@ -1,6 +1,7 @@
 """Conversion of CLIPs between transformers (CLIPModel, ViT only) and open_clip."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,17 @@ _NAMES = (
 _TRANSPOSED = ("visual.proj", "text_projection")
 _QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
 _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
+# Settings of open_clip's towers that a CLIPModel has, too, or that do not change features.
+_SHARED_SETTINGS = frozenset(
+    {
+        *("width", "layers", "heads", "head_width", "mlp_ratio"),
+        *("image_size", "patch_size", "patch_dropout", "output_tokens"),
+        # The positions are among the weights.
+        "pos_embed_type",
+        *("context_length", "vocab_size", "pad_id", "eos_id"),
+        *("hf_tokenizer_name", "tokenizer_mode", "tokenizer_kwargs"),
+    }
+)
 _RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records
 _REMEDY = "write the folder again with CLIPModel.save_pretrained"
 
@@ -119,7 +131,7 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
 
     Raises:
         FileNotFoundError: A file of the source is missing.
-        UserError: The source is a file, or transformers does not support its image tower or its
+        UserError: The source is a file, or transformers does not support its towers or its
             preprocessing.
     """
     from transformers import CLIPConfig, CLIPModel
@@ -137,20 +149,20 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
             f"{source}: transformers does not support these towers; give a CLIP with a plain ViT"
         )
     check_fit(model, weights, str(source))
-    vision, text = model["vision_cfg"], model["text_cfg"]
+    vision, text = _tower_settings(model, source)
     processor = _image_processor(preprocessing, vision["image_size"], source)
     activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
-    head_width = vision.get("head_width", 64)
+    head_width = vision["head_width"]
     config = CLIPConfig(
         projection_dim=model["embed_dim"],
         vision_config={
-            **_sizes(vision["width"], vision["layers"], vision["width"] // head_width, activation),
+            **_sizes(vision, vision["width"] // head_width, activation),
             "image_size": vision["image_size"],
             "patch_size": vision["patch_size"],
             "projection_dim": model["embed_dim"],
         },
         text_config={
-            **_sizes(text["width"], text["layers"], text["heads"], activation),
+            **_sizes(text, text["heads"], activation),
             "max_position_embeddings": text["context_length"],
             "vocab_size": text["vocab_size"],
             "projection_dim": model["embed_dim"],
@@ -175,11 +187,39 @@ def _renamed(name: str, old: int, new: int) -> str:
     return name
 
 
-def _sizes(width: int, layers: int, heads: int, activation: str) -> dict[str, Any]:
+def _tower_settings(
+    model: Mapping[str, Any], source: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all settings of the image tower and of the text tower, defaults included.
+
+    Raises:
+        UserError: A CLIPModel has no such setting and would give other features.
+    """
+    from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+
+    towers = []
+    for part, defaults in (("vision_cfg", CLIPVisionCfg()), ("text_cfg", CLIPTextCfg())):
+        for name, value in model[part].items():
+            if name not in _SHARED_SETTINGS and value != getattr(defaults, name):
+                raise UserError(
+                    f"{source}: transformers does not support {part}.{name} {value!r}; give a CLIP "
+                    "with a plain ViT"
+                )
+        towers.append({**vars(defaults), **model[part]})
+    vision, text = towers
+    if not isinstance(vision["image_size"], int):
+        raise UserError(
+            f"{source}: transformers does not support vision_cfg.image_size "
+            f"{vision['image_size']}; give a CLIP of square images"
+        )
+    return vision, text
+
+
+def _sizes(tower: Mapping[str, Any], heads: int, activation: str) -> dict[str, Any]:
     return {
-        "hidden_size": width,
-        "intermediate_size": 4 * width,
-        "num_hidden_layers": layers,
+        "hidden_size": tower["width"],
+        "intermediate_size": int(tower["width"] * tower["mlp_ratio"]),  # as in open_clip
+        "num_hidden_layers": tower["layers"],
         "num_attention_heads": heads,
         "hidden_act": activation,
     }
@@ -213,7 +253,7 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
             "width": vision.hidden_size,
             "head_width": vision.hidden_size // vision.num_attention_heads,
             "patch_size": vision.patch_size,
-            "mlp_ratio": vision.intermediate_size / vision.hidden_size,
+            "mlp_ratio": _mlp_ratio(vision),
         },
         "text_cfg": {
             "context_length": text.max_position_embeddings,
@@ -221,10 +261,18 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
             "width": text.hidden_size,
             "heads": text.num_attention_heads,
             "layers": text.num_hidden_layers,
-            "mlp_ratio": text.intermediate_size / text.hidden_size,
+            "mlp_ratio": _mlp_ratio(text),
         },
     }
     return check_model_config(model_config, str(folder / _CONFIG))
+
+
+def _mlp_ratio(tower: Any) -> float:
+    """Return the ratio from which open_clip computes the width of a tower's hidden layers."""
+    width, hidden = tower.hidden_size, tower.intermediate_size
+    ratio = hidden / width
+    # open_clip truncates the product, which may be just below the whole number.
+    return ratio if int(width * ratio) == hidden else math.nextafter(ratio, math.inf)
 
 
 def _preprocessing(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from open_clip.model import CLIP
 
 from encoders.clip import ClipEncoder
 from encoders.weights.local_dir import CONFIG_FILE
+from encoders.weights.model_building import build_model
 from encoders.weights.openai_weights import openai_model_config, read_openai_weights, write_clip
 from encoders.weights.transformers_weights import (
     from_transformers,
@@ -198,6 +199,59 @@ def test_conversion_to_and_from_transformers_keeps_the_preprocessing(tmp_path: P
     with pytest.raises(UserError, match="squash"):
         write_transformers_clip(tmp_path / "squash", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def tiny_folder(
+    folder: Path, vision: dict[str, object] | None = None, text: dict[str, object] | None = None
+) -> Path:
+    """Write a small CLIP with some settings of its towers that differ from OpenAI's."""
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {**VISION["vit"], "width": 64, "layers": 1, **(vision or {})},
+        "text_cfg": {"width": 64, "heads": 1, "layers": 1, **(text or {})},
+    }
+    write_clip(build_model(config, None, "model").state_dict(), folder, config)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("vision", "text", "setting"),
+    [
+        ({"pool_type": "avg"}, {}, "vision_cfg.pool_type 'avg'"),
+        ({"norm_kwargs": {"eps": 0.1}}, {}, "vision_cfg.norm_kwargs"),
+        ({"no_ln_pre": True}, {}, "vision_cfg.no_ln_pre True"),
+        ({"image_size": [64, 32]}, {}, r"vision_cfg.image_size \[64, 32\]"),
+        ({}, {"pool_type": "last"}, "text_cfg.pool_type 'last'"),
+        ({}, {"no_causal_mask": True}, "text_cfg.no_causal_mask True"),
+    ],
+)
+def test_towers_that_transformers_would_compute_otherwise_are_refused(
+    tmp_path: Path, vision: dict[str, object], text: dict[str, object], setting: str
+):
+    folder = tiny_folder(tmp_path / "own", vision, text)
+    with pytest.raises(UserError, match=f"transformers does not support {setting}"):
+        write_transformers_clip(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@torch.no_grad()
+def test_hidden_layers_of_other_widths_are_converted_both_ways(tmp_path: Path):
+    # int(704 * (960 / 704)) is 959. Context length and vocabulary are open_clip's defaults.
+    own = tiny_folder(
+        tmp_path / "own", {"width": 704, "mlp_ratio": 960.5 / 704}, {"mlp_ratio": 2.0}
+    )
+    write_transformers_clip(own, tmp_path / "transformers")
+    exported = json.loads((tmp_path / "transformers/config.json").read_text())
+    assert exported["vision_config"]["intermediate_size"] == 960
+    assert exported["text_config"]["intermediate_size"] == 128
+    weights, config, preprocessing = read_transformers_clip(tmp_path / "transformers")
+    write_clip(weights, tmp_path / "back", config, preprocessing)
+    encoder, back = (
+        ClipEncoder.load(str(folder), precision="fp32", device="cpu")
+        for folder in (own, tmp_path / "back")
+    )
+    assert back.weights_sha256 == encoder.weights_sha256
+    np.testing.assert_array_equal(back.text(["a sofa"]), encoder.text(["a sofa"]))
 
 
 def test_a_file_must_be_converted_to_a_folder_first(tmp_path: Path):
