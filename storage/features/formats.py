@@ -90,7 +90,8 @@ def write_features(
 
     Raises:
         ModuleNotFoundError: LMDB is not installed.
-        UserError: The format is unknown, or the numbers of rows and keys differ.
+        UserError: The format is unknown, the numbers of rows and keys differ, or a feature is too
+            large for the float16 of LMDB files and stores.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
@@ -163,4 +164,11 @@ def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -
         recorded = {**metadata, "dtype": "<f2"}
         transaction.put(LMDB_METADATA, json.dumps(recorded).encode())
         for key, row in items:
-            transaction.put(key.encode(), np.asarray(row, "<f2").tobytes())
+            with np.errstate(over="ignore"):
+                half = np.asarray(row).astype("<f2")
+            if (np.isinf(half) & np.isfinite(row)).any():
+                raise UserError(
+                    f"{path}: features of {shortened(key)} are too large for float16, the type of "
+                    "an LMDB file; write .tsv or .hdf5"
+                )
+            transaction.put(key.encode(), half.tobytes())

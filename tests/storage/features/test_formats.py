@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from storage.errors import UserError
 from storage.features.formats import write_features
 from storage.features.opening import cached_store, open_store, read_features
 from storage.features.shards import Shard
@@ -260,6 +261,14 @@ def test_errors_name_the_viewpoint_of_infinite_features(tmp_path: Path, views, s
         with pytest.raises(ValueError, match=rf"views\.{suffix}: features of {KEYS[1]} are not"):
             use()
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("suffix", [".lmdb", ".safetensors"])
+def test_features_beyond_float16_are_not_written_as_infinite(tmp_path: Path, suffix: str):
+    path = tmp_path / f"views{suffix}"
+    with pytest.raises(UserError, match=r"scan_b are .* float16"):
+        write_features(path, ["scan_a", "scan_b"], iter(np.full((2, 36, 3), [[[1]], [[7e4]]])), {})
+    assert not list(tmp_path.glob("views*"))
 
 
 def test_duplicate_keys_are_refused(tmp_path: Path, views):
