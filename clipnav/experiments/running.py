@@ -2,7 +2,7 @@
 
 Finished steps are listed in FOLDER/finished.json, and the commits at which each step was started in
 FOLDER/started.json. A training that was interrupted is resumed from its last saved state; any other
-interrupted step is run again.
+interrupted step is run again. A training that was started with other settings is refused.
 """
 
 import json
@@ -108,7 +108,7 @@ def run_experiment(
         output: Folder that contains the folder of the outputs of each experiment.
 
     Raises:
-        UserError: The results lack a value.
+        UserError: The results lack a value, or a training was started with other settings.
         ChildProcessError: A step failed; the message contains its error.
         OutputInUseError: Another process runs the experiment in this folder.
     """
@@ -151,20 +151,59 @@ def _run_steps(
             finished = finished_steps(folder)
             if any(list(step.words) == words for step in finished):
                 continue
+            _check_run_folder(folder, words)
             print(f"{name}, step {number} of {len(steps)}: {shlex.join(words)}", flush=True)
             step = _run(words, checkout, _start(folder, words, commit(checkout)))
-            _write_finished(folder, [*finished, step])
+            kept = [step for step in finished if not _replaces(words, step.words)]
+            _write_finished(folder, [*kept, step])
     return [step for step in finished_steps(folder) if list(step.words) in steps]
 
 
 def _start(folder: Path, words: Sequence[str], version: str) -> list[str]:
     """Write the commit at which a step starts; return those of its earlier starts as well."""
-    path, name = folder / STARTED, shlex.join(words)
-    remedy = f"remove {folder} to run the experiment from the start"
-    started = read_json(path, remedy) if path.is_file() else {}
+    started, name = _started(folder), shlex.join(words)
     commits = list(dict.fromkeys([*started.get(name, []), version]))
-    write_text(path, json.dumps({**started, name: commits}, indent=2) + "\n")
+    kept = {k: v for k, v in started.items() if not _replaces(words, shlex.split(k))}
+    write_text(folder / STARTED, json.dumps({**kept, name: commits}, indent=2) + "\n")
     return commits
+
+
+def _started(folder: Path) -> dict[str, list[str]]:
+    """Return the commits at which each step was started."""
+    path = folder / STARTED
+    remedy = f"remove {folder} to run the experiment from the start"
+    return read_json(path, remedy) if path.is_file() else {}
+
+
+def _check_run_folder(folder: Path, words: Sequence[str]) -> None:
+    """Refuse to resume a training that was started with other settings.
+
+    Raises:
+        UserError: The declaration has changed since the training was started.
+    """
+    if resumed(words) == list(words):
+        return
+    for name in _started(folder):
+        if _replaces(words, shlex.split(name)):
+            run = _run_folder(words)
+            raise UserError(
+                f"{run}: trained by another command, {name}, but the experiment declares "
+                f"{shlex.join(words)}; remove {run} to run it"
+            )
+
+
+def _replaces(words: Sequence[str], other: Sequence[str]) -> bool:
+    """Return whether a step is a training whose run replaces that of another step."""
+    run = _run_folder(words)
+    return run is not None and run == _run_folder(other) and list(words) != list(other)
+
+
+def _run_folder(words: Sequence[str]) -> str | None:
+    """Return the folder of the run of a training; None for any other step."""
+    name, *arguments = words
+    if name not in _TRAININGS or "--output" not in arguments:
+        return None
+    return arguments[arguments.index("--output") + 1]
 
 
 def _run(words: Sequence[str], checkout: Path, commits: Sequence[str]) -> FinishedStep:
@@ -203,11 +242,9 @@ def run_step(job: tuple[Sequence[str], Path]) -> None:
 
 def resumed(words: Sequence[str]) -> list[str]:
     """Return the words of a step, or those that resume its training from a saved state."""
-    name, *arguments = words
-    if name in _TRAININGS and "--output" in arguments:
-        run = arguments[arguments.index("--output") + 1]
-        if (Path(run) / _SAVED_STATE).is_file():
-            return [name, "--resume", run]
+    run = _run_folder(words)
+    if run is not None and (Path(run) / _SAVED_STATE).is_file():
+        return [words[0], "--resume", run]
     return list(words)
 
 

@@ -3,14 +3,17 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from clipnav.experiments import running
 from clipnav.experiments.declarations import read_experiments
-from clipnav.experiments.running import resumed
+from clipnav.experiments.running import FinishedStep, resumed
+from storage.errors import UserError
 from tests.conftest import ROOT
 
 BLOCKING = """
@@ -161,6 +164,46 @@ def test_trainings_are_resumed_from_their_saved_state(tmp_path):
         for name in {step.split()[0] for step in experiment.steps}:
             if name.startswith(("train-", "pretrain-", "finetune-")):
                 assert resumed([name, *words[1:]])[1] == "--resume", name
+
+
+def test_a_training_is_not_resumed_with_other_settings(reproduce, checkout, monkeypatch):
+    declarations = checkout / "docs/results/experiments.toml"
+    text = declarations.read_text()
+    first = '"benchmarks/first.py {folder}/first.json"'
+    train = '"train-agent --iterations NUMBER --output {folder}/run"'
+    run = checkout / "runs/results/speed/run"
+    ran: list[list[str]] = []
+
+    def fake(words, checkout, commits):
+        ran.append(resumed(words))
+        if words[0] == "train-agent":
+            run.mkdir(parents=True, exist_ok=True)
+            (run / "trainer.pt").touch()
+            return FinishedStep(tuple(words), tuple(commits), "2026-01-01", 1.0, {})
+        return own_run(words, checkout, commits)
+
+    own_run = running._run
+    monkeypatch.setattr(running, "_run", fake)
+
+    def declare(number: int) -> None:
+        step = train.replace("NUMBER", str(number))
+        declarations.write_text(text.replace(first, f"{step}, {first}"))
+
+    declare(1)
+    reproduce("speed")
+    assert ran[0][:3] == ["train-agent", "--iterations", "1"]
+    declare(2)
+    ran.clear()
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"run: trained by another .* 1 .*remove .*run to run"):
+            reproduce("speed")
+    assert not ran
+    shutil.rmtree(run)
+    reproduce("speed")
+    assert ran == [["train-agent", "--iterations", "2", "--output", "runs/results/speed/run"]]
+    declare(1)
+    with pytest.raises(UserError, match="trained by another"):
+        reproduce("speed")
 
 
 def test_rendering_needs_no_experiment_to_run(reproduce, checkout):
