@@ -128,7 +128,7 @@ class Preparation:
 
 
 def check_images(images: Images) -> None:
-    """Check that images are uint8 RGB.
+    """Check that arrays are uint8 RGB, and that images of Pillow have 8 bits per channel.
 
     Raises:
         UserError: An image is not, or there are no images.
@@ -139,6 +139,10 @@ def check_images(images: Images) -> None:
         raise UserError(f"images must be (N, H, W, 3), not {images.shape}; add a leading axis")
     for image in images:
         if isinstance(image, Image.Image):
+            if image.mode.startswith(("I", "F")):  # Pillow would clip their values at 255
+                raise UserError(
+                    f"images must have 8 bits per channel, not mode {image.mode}; convert them"
+                )
             continue
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise UserError(

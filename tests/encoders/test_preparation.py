@@ -4,7 +4,7 @@ import torch
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from encoders.preparation import Preparation
+from encoders.preparation import Preparation, check_images
 
 CONFIG = PreprocessCfg(size=(64, 64), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
 
@@ -106,3 +106,10 @@ def test_bad_sizes_and_fits_are_refused(patches: Preparation):
         list(patches.batches([random_image(64, 64)], (50, 64), "stretch"))
     with pytest.raises(ValueError, match=r"'crop' .* center_crop, stretch, pad, native"):
         list(patches.batches([random_image(64, 64)], None, "crop"))  # pyright: ignore
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_images_of_more_than_8_bits_are_refused(dtype: type):
+    image = Image.fromarray(np.full((8, 8), 30_000, dtype))
+    with pytest.raises(ValueError, match=f"8 bits per channel, not mode {image.mode}"):
+        check_images([image])
