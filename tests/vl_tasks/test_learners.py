@@ -77,6 +77,15 @@ def test_splits_are_in_the_order_of_the_settings(learner, config, shapes, blind,
     assert list(learner(config({**blind, **changes})).splits) == names
 
 
+@pytest.mark.parametrize("answer", ["Yes", "two", "a red lamp", "dont know", "t-shirt", "10,000"])
+def test_the_answers_of_the_user_are_right_however_they_are_written(answer, blind, tmp_path):
+    rows = [f'{number}.jpg,what is it?,"{answer}"' for number in range(4)]
+    (tmp_path / "questions.csv").write_text("\n".join(["image,question,answer", *rows]))
+    own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
+    learner = VqaLearner(vqa({**blind, **own, "min_count": 1}))
+    assert learner.score(learner.splits["held-out"]).overall == 100.0  # there is only one class
+
+
 def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path):
     for split in ("train", "val"):
         shutil.copy(shapes / f"snli_ve_{split}.jsonl", tmp_path)

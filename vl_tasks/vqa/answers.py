@@ -3,7 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from storage import write_text
 from storage.errors import UserError, shortened
@@ -13,6 +15,8 @@ from vl_tasks.vqa.accuracy import agreement
 from vl_tasks.vqa.normalising import normalise
 
 MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
+AnyQuestion = TypeVar("AnyQuestion", bound=Question)
+
 _REMEDY = "choose a file in one of the formats that docs/vl_tasks.md lists"
 
 
@@ -23,6 +27,19 @@ def normalised(answer: str) -> str:
     `prep_ans`).
     """
     return normalise(answer, "V2")
+
+
+def normalised_question(question: AnyQuestion) -> AnyQuestion:
+    """Return a question with normalised answers.
+
+    The accuracy compares answers literally if all annotations are equal. The models answer "yes",
+    which would be wrong if the only answer of a file that is not VQA v2's is written "Yes".
+    """
+    return replace(
+        question,
+        answers=tuple(normalised(answer) for answer in question.answers),
+        majority_answer=normalised(question.majority_answer),
+    )
 
 
 def soft_scores(answers: Sequence[str]) -> dict[str, float]:

@@ -24,7 +24,7 @@ from vl_tasks.subsets import parted
 from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
-from vl_tasks.vqa.answers import AnswerVocabulary
+from vl_tasks.vqa.answers import AnswerVocabulary, normalised_question
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
 from vl_tasks.vqa.submissions import write_submission
 
@@ -190,7 +190,7 @@ class VqaLearner:
                     f"{self.folder}: a questions.csv or questions.json has no split {split!r}; set "
                     "--select-by held-out --evaluation-splits held-out, and omit --submit"
                 )
-            return self._own.questions
+            return [normalised_question(one) for one in self._own.questions]
         questions = split_file(self.folder, split, "_questions.json")
         if secret:
             return read_questions(questions)
