@@ -13,6 +13,7 @@ from storage.records import RecordError
 from vl_tasks.data.tables import read_rows
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from vl_tasks.multilingual.questions import LanguageQuestion
+from vl_tasks.vqa.answers import normalised
 
 REMEDY = "see docs/multilingual_vqa.md for its columns"
 _REQUIRED = ("image_file", "question", "answer_label")
@@ -26,11 +27,12 @@ def read_tsv(
 ) -> list[LanguageQuestion]:
     """Read a split.
 
-    The k-th question about an image has the same id in all languages.
+    The k-th question about an image has the same id in all languages. Without `answers`, labels are
+    normalised like the vocabulary that is built from them.
 
     Args:
         path: The file.
-        answers: Answers by number, if the labels are numbers.
+        answers: Answers by number, if the labels are numbers; None without a given vocabulary.
         images: Ids of the images by name; new images are added.
 
     Raises:
@@ -55,6 +57,8 @@ def read_tsv(
                 problem = f"answer_label {label} is not the number of one of {len(answers)} answers"
                 raise RecordError(path, number, problem, "check the file of --answers")
             label = answers[int(label)]
+        elif answers is None:
+            label = normalised(label)
         image_id = images.setdefault(name, len(images))
         questions.append(
             LanguageQuestion(

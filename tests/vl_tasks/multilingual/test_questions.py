@@ -9,6 +9,7 @@ import pytest
 from vl_tasks.multilingual.questions import by_language, read_language_questions
 from vl_tasks.multilingual.scores import score_languages
 from vl_tasks.multilingual.tsv_files import read_tsv
+from vl_tasks.vqa.answers import AnswerVocabulary
 
 HEADER = "image_file\tquestion\tanswer_label\tquestion_type\tlang\n"
 ROWS = (
@@ -91,6 +92,19 @@ def test_numbers_are_labels_of_the_answer_vocabulary(tmp_path):
         read_tsv(tsv(tmp_path, rows), None, {})
     with pytest.raises(ValueError, match=r"record 0.*answer_label 1 is not the number of one of 1"):
         read_tsv(tsv(tmp_path, rows), ["<unk>"], {})
+
+
+def test_answers_without_a_given_vocabulary_are_normalised(tmp_path):
+    rows = HEADER + "a.jpg\twhat?\tA lamp\t\ten\nb.jpg\tis it?\tYes\t\ten\n"
+    questions = read_tsv(tsv(tmp_path, rows), None, {})
+    assert [one.answer_type for one in questions] == ["other", "yes/no"]
+    # The majority answer is looked up in this vocabulary, and the accuracy compares literally.
+    vocabulary = AnswerVocabulary.build(questions, 1)
+    assert [one.majority_answer in vocabulary.classes for one in questions] == [True, True]
+    answers = {one.question_id: one.majority_answer for one in questions}
+    assert score_languages(questions, {"en": answers}).accuracy == 100.0
+    listed = read_tsv(tsv(tmp_path, rows), ["A lamp", "Yes"], {})
+    assert [one.majority_answer for one in listed] == ["A lamp", "Yes"]
 
 
 @pytest.mark.parametrize(
