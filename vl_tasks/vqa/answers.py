@@ -107,7 +107,9 @@ class AnswerVocabulary:
         raw = read_bytes(path, _REMEDY)
         content = parse_json(raw, str(path), _REMEDY) if path.suffix == ".json" else None
         try:
-            return cls(raw.decode().splitlines() if content is None else _listed(content))
+            return cls(
+                raw.decode("utf-8-sig").splitlines() if content is None else _listed(content)
+            )
         except (ValueError, TypeError, KeyError) as error:
             problem = shortened(str(error), 200)
             raise UserError(f"{path}: not an answer vocabulary ({problem}); {_REMEDY}") from error

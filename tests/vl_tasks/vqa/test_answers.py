@@ -71,6 +71,8 @@ def test_text_files_and_our_own(tmp_path):
     (tmp_path / "answers_vqa.txt").write_text("<unk>\nyes\nno\n")
     loaded = AnswerVocabulary.load(tmp_path / "answers_vqa.txt")
     assert loaded.answers == ("<unk>", "yes", "no")
+    (tmp_path / "marked.txt").write_text("\ufeff<unk>\r\nyes\r\nno", encoding="utf-8")
+    assert AnswerVocabulary.load(tmp_path / "marked.txt") == loaded
     loaded.save(tmp_path / "answers.json")
     assert AnswerVocabulary.load(tmp_path / "answers.json") == loaded
 
