@@ -109,6 +109,15 @@ def test_answers_are_scored_with_their_images():
     assert found.images.tolist() == [1, 0]
 
 
+def test_a_single_question_has_no_area():
+    single = ScoredAnswers(Answers(np.ones(1), np.full(1, 0.5)), np.zeros(1, int))
+    report = model_report(ModelAnswers("m", scored(), single), resamples=20)
+    assert report["AUC"] is None
+    assert report["accuracy"] == {"value": 100.0, "low": 100.0, "high": 100.0}
+    _, model, _ = table_rows({"m": report})
+    assert model[1:4] == ["100.00 [100.00, 100.00]", "-", "-"]
+
+
 def test_tables_name_both_areas_and_the_best_values():
     reports = {"m": model_report(ModelAnswers("m", scored(), scored()), resamples=50)}
     header, model, best = table_rows(reports)

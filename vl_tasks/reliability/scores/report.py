@@ -63,6 +63,8 @@ def model_report(model: ModelAnswers, resamples: int = 1000, seed: int = 0) -> R
         thresholds = {cost: found.threshold for cost, found in scores.effective.items()}
         ends = reliability_intervals(model.test, RISKS, thresholds, resamples, seed)
         for name, (low, high) in ends.items():
+            if report[name] is None:  # the area of a single question
+                continue
             report[name] = {"value": report[name], "low": low, "high": high}
     return report | {"mmf": _mmf_report(model)}
 
