@@ -98,7 +98,10 @@ def selector_loss(
     predicted = known_probabilities(logits, unknown).argmax(1)
     score = targets.gather(1, predicted[:, None])  # (B, 1)
     if loss == "max-index":
-        return F.cross_entropy(probabilities, (predicted == targets.argmax(1)).long())
+        # Without any correct answer, the first class has the highest score, too: 0. It is the
+        # unknown answer in the original, which is never predicted.
+        is_best = (predicted == targets.argmax(1)) & (score[:, 0] > 0)
+        return F.cross_entropy(probabilities, is_best.long())
     if loss == "threshold":
         return F.cross_entropy(probabilities, (score[:, 0] >= threshold).long())
     correctness = torch.cat([1 - score, score], dim=1)

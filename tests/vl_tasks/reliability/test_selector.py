@@ -81,6 +81,16 @@ def test_losses_are_those_of_the_original(original, name, loss, threshold):
     assert found.item() == pytest.approx(about["losses"][name], abs=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["max-index", "threshold", "regress-bce"])
+def test_an_answer_to_a_question_without_known_answers_is_wrong(loss):
+    logits, targets = torch.tensor([[5.0, 0.0], [0.0, 5.0]]), torch.zeros(2, 2)
+    is_sure, is_unsure = torch.tensor([[0.1, 0.9]] * 2), torch.tensor([[0.9, 0.1]] * 2)
+    for rows in ([0], [1]):  # the predicted class is the first, then the second
+        assert selector_loss(is_unsure[rows], logits[rows], targets[rows], None, loss) < (
+            selector_loss(is_sure[rows], logits[rows], targets[rows], None, loss)
+        )
+
+
 def test_a_selector_takes_the_inputs_that_a_model_has():
     sizes = SelectorSizes(image=3, question=4, fused=5, scores=6, hidden=(7, 8))
     whole = Selector({"image": 2, "question": 2, "fused": 2, "scores": 2}, sizes)
