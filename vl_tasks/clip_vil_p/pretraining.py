@@ -1,6 +1,7 @@
 """Pre-training of CLIP-ViL_p: masked words, matching and question answering."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,9 @@ class PretrainingLearner:
     def _batch(self, iteration: int) -> Batch:
         if iteration != self._next:
             keys = self._keys(iteration)
-            maker = self._maker(self.splits.training.index)
+            training = self.splits.training
+            # Otherwise held-out sentences would be learnt, and only as those of other images.
+            maker = replace(self._maker(training.index), exchangeable=training.chosen)
             self._batches = load_batches(maker, keys, self.config.workers)
             self._next = iteration
         return next(self._batches)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,6 +59,35 @@ def test_resume_is_bit_identical(tiny, tmp_path, trunk):
 
 def without_times(events):
     return [{name: value for name, value in one.items() if name != "seconds"} for one in events]
+
+
+def test_held_out_sentences_are_not_exchanged_in_training(tiny, pair_folder, tmp_path, monkeypatch):
+    names = [f"shape_{number}" for number in range(1, 49)]
+    records = [{"img_id": one, "sentf": {"a": [f"about {one}"]}} for one in names]
+    (tmp_path / "own_train.json").write_text(json.dumps(records))
+    config = dataclasses.replace(
+        tiny,
+        data=str(tmp_path),
+        images=pair_folder / "images",
+        select_by="held-out",
+        evaluation_splits=("held-out",),
+        exchanged=1.0,
+        answering=False,
+    )
+    learner = PretrainingLearner(config)
+    makers = []
+    monkeypatch.setattr(
+        "vl_tasks.clip_vil_p.pretraining.load_batches", lambda maker, *_: makers.append(maker)
+    )
+    with pytest.raises(TypeError):
+        learner.backward(0)
+    rng, index = np.random.default_rng(0), learner.splits.training.index
+    chosen = learner.splits.training.chosen
+    assert chosen is not None
+    learnt = {index[int(k)].text for k in chosen}
+    drawn = {makers[0]._other_sentence(index[0], rng).text for _ in range(900)}
+    assert drawn == learnt - {index[0].text}
+    assert len(learnt) < len(names)
 
 
 def test_accumulated_batches_have_the_gradient_of_one(tiny, monkeypatch):

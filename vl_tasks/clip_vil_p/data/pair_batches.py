@@ -52,6 +52,7 @@ class PairBatches:
         seed: Random seed.
         exchanged: Fraction of the pairs that get the sentence of another image.
         masks_questions: Whether words of sentences with answers are masked, too, as in CLIP-ViL.
+        exchangeable: Numbers of the pairs whose sentences other images may get; None for all.
     """
 
     index: PairIndex
@@ -63,6 +64,7 @@ class PairBatches:
     seed: int
     exchanged: float = 0.5
     masks_questions: bool = True
+    exchangeable: np.ndarray | None = None
 
     def make(self, key: BatchKey) -> Batch:
         """Return the batch of a key.
@@ -102,8 +104,10 @@ class PairBatches:
 
     def _other_sentence(self, pair: Pair, rng: np.random.Generator) -> Pair:
         """Return a random sentence of another image."""
+        drawn_from = self.exchangeable
         for _ in range(_ATTEMPTS):
-            number = int(rng.integers(len(self.index)))
+            place = int(rng.integers(len(self.index) if drawn_from is None else len(drawn_from)))
+            number = place if drawn_from is None else int(drawn_from[place])
             if self.index.images[number] != pair.image:
                 return self.index[number]
         raise UserError(
