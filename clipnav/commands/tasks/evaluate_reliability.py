@@ -158,10 +158,10 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
             raise UserError(f"--shift.data: {files[0]} is a predictions file; name folders only")
         shift = Shift(config.shift.data, config.shift.split, config.shift.share, config.seed)
     divided = read_divided(*flags) if files else {}  # pyright: ignore[reportArgumentType]
-    val = dict(zip(files, config.val, strict=True))
+    val = iter(config.val)  # a file of test can be given twice, with other answers to val
     return [
-        answers_of_file(name, path, val[path], divided, config.variant)
-        if path in val
+        answers_of_file(name, path, next(val), divided, config.variant)
+        if path in files
         else answers_of_selector(name, path, config.variant, shift, config.device)
         for name, path in zip(names, config.models, strict=True)
     ]

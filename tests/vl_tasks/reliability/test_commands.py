@@ -142,6 +142,26 @@ def test_bad_predictions_are_refused_with_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_a_predictions_file_is_scored_with_the_thresholds_of_each_val_file(
+    run_command, selectors, shapes, tmp_path
+):
+    folder, path = selectors["maxprob"], tmp_path / "scores.json"
+    rows = json.loads((folder / "predictions_val.json").read_text())
+    other = tmp_path / "val.json"
+    other.write_text(json.dumps([{**one, "confidence": 2.0} for one in rows]))
+    test = folder / "predictions_test.json"
+    arguments = (
+        *("--val", folder / "predictions_val.json", other, "--parts", folder / PARTS_FILE),
+        *("--questions", shapes / "v2_OpenEnded_shapes_train_questions.json"),
+        *("--annotations", shapes / "v2_shapes_train_annotations.json"),
+        *("--names", "own", "other", "--resamples", 0, "--json", path),
+    )
+    run_command("evaluate-reliability", test, test, *arguments)
+    found = {name: one["threshold of Phi_1"] for name, one in json.loads(path.read_text()).items()}
+    assert found["other"] == 2.0
+    assert found["own"] < 1.0
+
+
 def test_a_share_of_shifted_questions_requires_their_data(run_command, selectors, capsys):
     with pytest.raises(SystemExit):
         run_command("evaluate-reliability", selectors["selector"], "--shift.share", 0.3)
