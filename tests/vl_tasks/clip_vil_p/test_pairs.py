@@ -268,6 +268,16 @@ def test_batches_have_one_orientation_and_cover_the_records():
         GroupedOrder(portrait, 400, seed=0, multiple=200)
 
 
+def test_records_that_never_fill_a_batch_are_named(caplog):
+    portrait = np.arange(50) < 10
+    GroupedOrder(portrait, 10, seed=0)
+    assert not caplog.messages
+    order = GroupedOrder(portrait, 16, seed=0)
+    assert not any(portrait[order.batch(number)].any() for number in range(100))
+    (message,) = caplog.messages
+    assert message.startswith("no training on 10 records with portrait images")
+
+
 def test_pairs_of_an_image_follow_each_other():
     images, portrait = np.arange(96) // 8, np.arange(96) // 8 % 4 == 0
     order = GroupedOrder(portrait, 12, seed=0, images=images, per_image=4)

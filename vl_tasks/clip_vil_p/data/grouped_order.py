@@ -1,10 +1,13 @@
 """Order of records in batches whose images have one orientation."""
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
 
 from storage.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 _GROUPED = 37  # stream of random numbers, separate from all others of a run
 
@@ -13,7 +16,8 @@ class GroupedOrder:
     """Batches of records whose images are all landscape or all portrait.
 
     Each epoch has a fresh permutation. Records that do not fill a batch of their orientation are
-    skipped in that epoch.
+    skipped in that epoch; an orientation with fewer records than a batch is never learnt, of which
+    a warning is logged.
 
     Args:
         portrait: Orientation of each record's image: (records,) bool.
@@ -50,6 +54,13 @@ class GroupedOrder:
                 f"{max(counts)} training records with images of one orientation, but a batch needs "
                 f"at least {multiple}; add data, or start fewer processes"
             )
+        for name, count in zip(("portrait", "landscape"), counts, strict=True):
+            if 0 < count < self.batch_size:
+                _LOG.warning(
+                    "no training on %d records with %s images, which do not fill a batch of %d; "
+                    "set a smaller --batch-size to learn them",
+                    *(count, name, self.batch_size),
+                )
         self.batches_per_epoch = sum(count // self.batch_size for count in counts)
         self._epoch = -1
         self._batches: np.ndarray = np.empty((0, 0), np.uint32)
