@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.acting.decisions import ActionSource, DecisionRecord, Decisions
-from agents.acting.instructions import empty_instructions
+from agents.acting.instructions import readable
 from agents.acting.rollout import STOP, Agent, Observation, walk
 from agents.acting.visits import add_visits
 from agents.envdrop.critic import Critic
@@ -65,7 +65,7 @@ class FollowerAgent:
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions."""
         tokens = observation["instruction"] if self._tokens is None else self._tokens
-        tokens = tokens[live] if self.reads_instructions else empty_instructions(tokens[live])
+        tokens = readable(tokens[live], self.reads_instructions)
         context, self._state = self.follower.encoder(self._tensor(tokens))
         self._context = context.collected()
         if self._partners is not None:

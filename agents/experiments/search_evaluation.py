@@ -9,7 +9,7 @@ import torch
 from agents.acting.action_scores import ActionScorer
 from agents.acting.evaluation import Evaluation, Pose, by_length, evaluate, score_walks
 from agents.acting.follower_agent import FollowerAgent
-from agents.acting.instructions import empty_instructions
+from agents.acting.instructions import readable
 from agents.acting.reranking import (
     RankedPath,
     Weighting,
@@ -83,9 +83,7 @@ def search_split(
     ):
         for start in range(0, len(episodes), env.num_envs):
             batch = episodes[start : start + env.num_envs]
-            tokens = _start_batch(env, batch, search)
-            if not agent.reads_instructions:
-                tokens = empty_instructions(tokens)
+            tokens = readable(_start_batch(env, batch, search), agent.reads_instructions)
             ids = [episode.instr_id for episode in batch]
             starts = [search.starts[instr_id] for instr_id in ids]
             searcher = Searcher(agent.follower, agent.features, env.nav_world, tokens, starts)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agents.acting.decisions import ActionSource, DecisionRecord
-from agents.acting.instructions import cropped, empty_instructions
+from agents.acting.instructions import cropped, readable
 from agents.acting.rollout import STOP, Observation
 from agents.history_transformer.model import EncodedText, History, HistoryTransformer, Scores
 from agents.history_transformer.observations import HistoryFeatures, rows_of
@@ -47,8 +47,7 @@ class HistoryAgent:
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions and start empty histories."""
-        tokens = observation["instruction"][live]
-        tokens = tokens if self.reads_instructions else empty_instructions(tokens)
+        tokens = readable(observation["instruction"][live], self.reads_instructions)
         device = next(self.model.parameters()).device
         self._text = self.model.read(cropped(tokens).to(device))
         self._history = self.model.history.start_tokens(len(live))[:, None]

@@ -16,7 +16,7 @@ from agents.acting.environments import (
     make_evaluation_envs,
     reserve_text_states,
 )
-from agents.acting.instructions import cropped, empty_instructions
+from agents.acting.instructions import cropped, readable
 from agents.acting.tokenizers import run_tokenizer
 from agents.envdrop.critic import Critic
 from agents.learning.agent_learner import WalkingLearner
@@ -126,8 +126,7 @@ class MinibatchesLoss(nn.Module):
 
     def instructions(self, env: VlnVectorEnv, episodes: np.ndarray) -> Tensor:
         """Return the tokens (B, L) of episodes that the agent reads."""
-        tokens = env.split.tokens[episodes]
-        return cropped(tokens if self._config.reads_instructions else empty_instructions(tokens))
+        return cropped(readable(env.split.tokens[episodes], self._config.reads_instructions))
 
 
 class MinibatchesLearner(WalkingLearner):

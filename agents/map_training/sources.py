@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from agents.acting.environments import feature_metadata
-from agents.acting.instructions import empty_instructions
+from agents.acting.instructions import readable
 from agents.acting.path_recording import record_paths
 from agents.learning.augmentation import sample_paths
 from agents.learning.back_translation import held_out_episodes, sampled_environment
@@ -52,7 +52,7 @@ class SplitPaths:
     def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:
         self._features = map_features(env, config.device)
         self._references = ReferencePaths.of(env.nav_world, env.episodes)
-        self._tokens = readable(config, env.split.tokens)
+        self._tokens = readable(env.split.tokens, config.reads_instructions)
         self._order = batch_order(config, [len(episode.instruction) for episode in env.episodes])
 
     def batch(self, iteration: int) -> PathExamples:
@@ -115,9 +115,8 @@ class GeneratedPaths:
                 start = index // size * size
                 self._describe(range(start, min(start + size, len(self._env.episodes))))
         tokens = np.stack([self._tokens[index] for index in episodes.tolist()])
-        return PathExamples(
-            self._features, self._references, episodes, readable(self._config, tokens)
-        )
+        read = readable(tokens, self._config.reads_instructions)
+        return PathExamples(self._features, self._references, episodes, read)
 
     def _describe(self, episodes: range) -> None:
         """Generate the instructions of paths."""
@@ -132,11 +131,6 @@ class GeneratedPaths:
         for index, row in zip(episodes, generated, strict=True):
             text = speaker.tokenizer.decode(row)
             self._tokens[index] = self._tokenizer.encode(text, longest)
-
-
-def readable(config: MapPretrainConfig, tokens: np.ndarray) -> np.ndarray:
-    """Return the part of instructions (B, L) that the agent reads: all of it, or none."""
-    return tokens if config.reads_instructions else empty_instructions(tokens)
 
 
 def batch_order(config: MapPretrainConfig, lengths: list[int]) -> BucketedBatchOrder:

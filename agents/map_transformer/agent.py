@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.instructions import cropped, empty_instructions
+from agents.acting.instructions import cropped, readable
 from agents.acting.rollout import Observation
 from agents.map_transformer.explaining import describe_decision
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
@@ -139,7 +139,7 @@ class MapAgent(RouteWalker):
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions of the first N rows of a batch and start empty maps."""
         tokens = observation["instruction"] if self._tokens is None else self._tokens
-        tokens = tokens[live] if self._reads_instructions else empty_instructions(tokens[live])
+        tokens = readable(tokens[live], self._reads_instructions)
         self._text = self.model.read(cropped(tokens).to(self._device))
         self._dropout = self.model.panorama.episode_dropout(len(live))
         self.start_maps(KnownMaps(self.features.geometry, len(live)))

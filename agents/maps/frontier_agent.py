@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agents.acting.action_scores import ActionScorer
 from agents.acting.follower_agent import scan_indices
-from agents.acting.instructions import empty_instructions
+from agents.acting.instructions import readable
 from agents.acting.rollout import STOP, Observation
 from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Decision
@@ -124,9 +124,7 @@ class FrontierAgent(RouteWalker):
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions of the first N rows of a batch and start empty maps."""
-        tokens = observation["instruction"][live]
-        if not self._reads_instructions:
-            tokens = empty_instructions(tokens)
+        tokens = readable(observation["instruction"][live], self._reads_instructions)
         self._context, self._states = self.follower.encoder(self._sent(tokens))
         scans = self._world.scan_names[observation["viewpoint"][live]]
         self._noise = self.follower.noise(self._sent(scan_indices(scans)))

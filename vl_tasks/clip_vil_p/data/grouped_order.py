@@ -16,8 +16,8 @@ class GroupedOrder:
     """Batches of records whose images are all landscape or all portrait.
 
     Each epoch has a fresh permutation. Records that do not fill a batch of their orientation are
-    skipped in that epoch; an orientation with fewer records than a batch is never learnt, of which
-    a warning is logged.
+    skipped in that epoch. If an orientation has fewer records than a batch, all of them are skipped
+    in every epoch, and a warning is logged.
 
     Args:
         portrait: Orientation of each record's image: (records,) bool.
