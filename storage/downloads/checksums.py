@@ -6,6 +6,7 @@ from pathlib import Path
 from storage import file_sha256, write_text
 from storage.errors import UserError
 from storage.json_files import read_json
+from storage.locks import sole_maker
 
 MANIFEST = "checksums.json"
 _REMEDY = "delete it; the checksums of present files are then recorded again"
@@ -28,16 +29,7 @@ class Checksums:
             UserError: The manifest is damaged.
         """
         self.path = folder / MANIFEST
-        self._entries: dict[str, dict[str, str]] = {}
-        if self.path.is_file():
-            try:
-                entries = read_json(self.path, _REMEDY)
-                self._entries = {
-                    name: {key: str(entry[key]) for key in ("sha256", "url")}
-                    for name, entry in entries.items()
-                }
-            except (AttributeError, KeyError, TypeError) as error:
-                raise UserError(f"{self.path}: not a list of checksums; {_REMEDY}") from error
+        self._entries = _read(self.path)
 
     def recorded(self, name: str) -> str | None:
         """Return the recorded SHA-256 of a file; None if there is none.
@@ -49,8 +41,10 @@ class Checksums:
 
     def record(self, name: str, sha256: str, url: str) -> None:
         """Add a file to the manifest, and write the manifest."""
-        self._entries[name] = {"sha256": sha256, "url": url}
-        write_text(self.path, json.dumps(self._entries, indent=1, sort_keys=True) + "\n")
+        with sole_maker(self.path):
+            # Another process may have added files since this one read the manifest.
+            self._entries = {**_read(self.path), name: {"sha256": sha256, "url": url}}
+            write_text(self.path, json.dumps(self._entries, indent=1, sort_keys=True) + "\n")
 
     def check(self, name: str, known: str | None, url: str) -> str:
         """Check a file of the folder, and record its SHA-256 if there is no record.
@@ -79,3 +73,16 @@ class Checksums:
         if self.recorded(name) != digest:
             self.record(name, digest, url)
         return digest
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    """Return the entries of a manifest by name of the file; none if there is no manifest."""
+    if not path.is_file():
+        return {}
+    try:
+        return {
+            name: {key: str(entry[key]) for key in ("sha256", "url")}
+            for name, entry in read_json(path, _REMEDY).items()
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a list of checksums; {_REMEDY}") from error

@@ -40,6 +40,17 @@ def test_a_known_checksum_takes_precedence(tmp_path):
     assert entry == {"sha256": sha256("text"), "url": "http://x/a"}
 
 
+def test_two_processes_keep_the_checksums_of_each_other(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    # Both have read the manifest before either adds a file.
+    first, second = Checksums(tmp_path), Checksums(tmp_path)
+    first.check("a", None, "http://x/a")
+    second.check("b", None, "http://x/b")
+    assert Checksums(tmp_path).recorded("a") == sha256("a")
+    assert Checksums(tmp_path).recorded("b") == sha256("b")
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": {}}', '{"a": "b"}', "\xff"])
 def test_a_damaged_manifest_is_refused(tmp_path, text):
     (tmp_path / "checksums.json").write_text(text, encoding="latin-1")
