@@ -148,5 +148,8 @@ def _ranks(offset: np.ndarray, views: np.ndarray, origins: np.ndarray) -> np.nda
     starts, stops = (np.searchsorted(origins, origins, side) for side in ("left", "right"))
     for other in range(int((stops - starts).max(initial=0))):
         edges = np.flatnonzero(starts + other < stops)
-        ranks[edges] += offset[starts[edges] + other, views[edges]] < own[edges]
+        others = starts[edges] + other
+        angles = offset[others, views[edges]]
+        # MatterSim's sort is stable, so neighbours at equal angles keep the order of the file.
+        ranks[edges] += (angles < own[edges]) | ((angles == own[edges]) & (others < edges))
     return ranks

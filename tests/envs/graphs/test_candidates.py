@@ -105,6 +105,24 @@ def test_equals_a_sweep_on_random_graphs():
             assert (table.headings[i][~present] == 0).all()
 
 
+def test_neighbours_in_one_direction_keep_the_order_of_the_file():
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[:, 0, 3] = 0, 2, 5  # metres along +x
+    records = [
+        {
+            "image_id": str(i),
+            "pose": pose.ravel(),
+            "included": True,
+            "height": 1.5,
+            "unobstructed": [i != j for j in range(3)],
+        }
+        for i, pose in enumerate(poses)
+    ]
+    table = candidate_table(NavGraph("line", records))
+    assert table.views.tolist() == [[15, 15], [15, 21], [21, 21]]
+    assert table.navigable_indices.tolist() == [[1, 2], [1, 1], [1, 2]]
+
+
 def test_episodes_begin_along_the_nearest_heading_halves_up():
     headings = np.deg2rad([0, 14.9, 15, 45, 345, 344, -20, 359])
     assert start_views(headings).tolist() == [12, 12, 13, 14, 12, 23, 23, 12]
