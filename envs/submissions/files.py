@@ -43,7 +43,11 @@ def write_r2r_submission(
     _check_dataset(path, episodes, "R2R")
     checked = _checked(path, trajectories, episodes, files, partial)
     items = [
-        {"instr_id": instr_id, "trajectory": [list(pose) for pose in trajectory]}
+        {
+            "instr_id": instr_id,
+            # The angles of observations are numbers of numpy, which json refuses.
+            "trajectory": [[viewpoint, float(h), float(e)] for viewpoint, h, e in trajectory],
+        }
         for instr_id, trajectory in checked.items()
     ]
     write_text(path, json.dumps(items))
