@@ -59,6 +59,7 @@ class ScoringRules:
 
     def __post_init__(self) -> None:
         check_counts(self, ("instructions_per_path", "resamples"))
+        check_counts(self, ("seed",), least=0)
         if not 0 < self.confidence < 1:
             raise UserError(
                 f"--confidence {self.confidence:g}: must be between 0 and 1, such as 0.95"

@@ -31,6 +31,11 @@ def test_rules_name_different_splits(splits, message):
         ScoringRules(splits=splits)
 
 
+def test_a_negative_seed_is_refused_before_files_are_read():
+    with pytest.raises(ValueError, match=r"^--seed -1: must be at least 0"):
+        ScoringRules(seed=-1)
+
+
 @pytest.mark.parametrize("dataset", ["r2r-ce", "rxr-ce"])
 def test_walks_in_continuous_environments_are_refused(dataset, ground_truth, tmp_path):
     rules = ScoringRules(dataset=dataset)
