@@ -75,7 +75,7 @@ def _after_computing_all(name: str) -> Callable[..., Any]:
 
 
 for _name in (
-    *("__delitem__", "__eq__", "__ior__", "__iter__", "__len__", "__or__", "__repr__"),
+    *("__delitem__", "__eq__", "__ior__", "__iter__", "__len__", "__ne__", "__or__", "__repr__"),
     *("__reversed__", "__ror__", "clear", "copy", "items", "keys", "pop", "popitem"),
     *("setdefault", "update", "values"),
 ):

@@ -71,6 +71,11 @@ def test_length_and_equality_include_lazy_entries(info, made):
     assert info != {"a": "A"}
 
 
+def test_inequality_includes_lazy_entries(info):
+    assert not info != WHOLE
+    assert info != {"a": "A"}
+
+
 def test_entries_can_be_changed_and_removed(info, made):
     info["b"] = 1
     assert info["b"] == 1
