@@ -10,6 +10,7 @@ from storage.downloads.archives import unpack_zip
 from storage.downloads.checksums import Checksums
 from storage.downloads.download import DownloadError, fetch
 from storage.errors import UserError
+from storage.locks import sole_maker
 
 # A fixed commit, whose graphs have the checksums below.
 _SIMULATOR = (
@@ -229,8 +230,17 @@ def _obtain(file: RemoteFile, data_dir: Path, checksums: Checksums, bar: bool) -
         if checksums.recorded(file.path) is None:
             print(f"{path}: SHA-256 {sha256}")
     checksums.check(file.path, file.sha256, file.url)
-    if file.unpacked is not None and not (data_dir / file.unpacked).exists():
-        unpack_zip(path, data_dir / file.unpacked)
+    if file.unpacked is not None:
+        _unpack(path, data_dir / file.unpacked)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive unless the folder exists; of several processes, one unpacks it."""
+    if folder.exists():
+        return
+    with sole_maker(folder):
+        if not folder.exists():
+            unpack_zip(archive, folder)
 
 
 def _graphs() -> tuple[RemoteFile, ...]:

@@ -1,7 +1,9 @@
+import contextlib
 import functools
 import hashlib
 import http.server
 import json
+import shutil
 import threading
 import zipfile
 
@@ -10,6 +12,8 @@ import requests
 
 from envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
 from envs.worlds import world_files
+from storage.downloads.archives import unpack_zip
+from storage.locks import lock_path
 
 DEAD = "http://127.0.0.1:9/data"  # the discard port, on which no server listens
 
@@ -64,6 +68,27 @@ def test_files_are_downloaded_checked_and_unpacked(published, tmp_path, capsys):
         file.unlink()
     assert download(["one", "two"], data, bar=False) == []
     assert not capsys.readouterr().out
+
+
+def test_an_archive_is_unpacked_by_one_process(published, tmp_path, monkeypatch):
+    data, calls = tmp_path / "data", []
+
+    def unpack(archive, folder):
+        calls.append(lock_path(folder).is_file())
+        unpack_zip(archive, folder)
+
+    @contextlib.contextmanager
+    def wait_for_another(folder):
+        unpack_zip(data / "two.zip", folder)
+        yield
+
+    monkeypatch.setattr("envs.real_data.unpack_zip", unpack)
+    assert download(["two"], data, bar=False) == []
+    assert calls == [True]
+    shutil.rmtree(data / "two")
+    monkeypatch.setattr("envs.real_data.sole_maker", wait_for_another)
+    assert download(["two"], data, bar=False) == []
+    assert len(calls) == 1
 
 
 def test_a_manually_downloaded_file_is_checked(published, tmp_path):
