@@ -199,7 +199,12 @@ class VlnVectorEnv(BatchEnv):
         return observation, rewards, walks.terminated.copy(), walks.truncated.copy(), info
 
     def teacher_actions(self) -> np.ndarray:
-        """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the path."""
+        """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the path.
+
+        Raises:
+            ResetNeeded: The environment has not been reset.
+        """
+        self._check_reset("reset the environment before asking for the teacher's actions")
         return self._walks.teacher_actions()
 
     def action_masks(self) -> np.ndarray:
@@ -236,7 +241,12 @@ class VlnVectorEnv(BatchEnv):
         return draw_frames(graphs, episodes, self.trajectories(), self.files, skyboxes)
 
     def metrics(self) -> dict[str, np.ndarray]:
-        """Return (B,) metrics of the paths so far, NaN where the goal is secret."""
+        """Return (B,) metrics of the paths so far, NaN where the goal is secret.
+
+        Raises:
+            ResetNeeded: The environment has not been reset.
+        """
+        self._check_reset("reset the environment before asking for metrics")
         metrics = self._walks.metrics(np.arange(self.num_envs))
         return {name: np.where(self._walks.has_goal, v, np.nan) for name, v in metrics.items()}
 

@@ -250,6 +250,9 @@ def test_bad_calls_are_refused(make_env):
     env = make_env(2)
     with pytest.raises(gym.error.ResetNeeded):
         env.step(np.array([0, 0]))
+    for ask in (env.metrics, env.teacher_actions):
+        with pytest.raises(gym.error.ResetNeeded, match="before asking for"):
+            ask()
     with pytest.raises(gym.error.ResetNeeded, match="all agents"):
         env.reset(options={"reset_mask": np.array([True, False])})
     env.reset(seed=0)
