@@ -101,7 +101,7 @@ class EnvSettings:
         _ = self.image_shape
         if not 0 < self.field_of_view < 180:
             raise UserError(f"field_of_view {self.field_of_view} is not between 0 and 180 degrees")
-        if self.max_depth <= 0:
+        if not self.max_depth > 0:  # also refuses NaN
             raise UserError(f"max_depth {self.max_depth} is not a positive number of metres")
         check_choice("geometry", self.geometry, Geometry)
         if isinstance(self.pictures, str) and self.pictures not in ("world", "habitat"):

@@ -263,6 +263,7 @@ def test_features_are_not_loaded(arguments):
         ({"observe": "rgb", "geometry": "matterport"}, "it is for observe='candidate_rgb'"),
         ({"observe": "rgb", "max_depth": 3.0}, "it is for observe='rgbd'"),
         ({"observe": "rgbd", "max_depth": 0.0}, "not a positive number of metres"),
+        ({"observe": "rgbd", "max_depth": np.nan}, "not a positive number of metres"),
         ({"observe": "rgb", "image_size": 0}, "image_size is 0"),
         (
             {"observe": "rgb", "image_size": 100_000},
