@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,7 +45,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path.parent.resolve())
-    beside = path.with_name(f"{path.stem}.{_HOST}-{os.getpid()}.writing{path.suffix}")
+    beside = temporary_path(path)
     _unfinished.add(beside)
     try:
         beside.touch()
@@ -64,6 +65,14 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         _unfinished.discard(beside)
+
+
+def temporary_path(path: Path) -> Path:
+    """Return where this process writes a file or folder, before it is moved to its path.
+
+    `remove_abandoned` deletes it if the process is killed.
+    """
+    return path.with_name(f"{path.stem}.{_HOST}-{os.getpid()}.writing{path.suffix}")
 
 
 def remove_unfinished() -> None:
@@ -99,11 +108,15 @@ def unwritable_reason(error: BaseException, written: Path) -> str | None:
 
 @cache  # once per folder, as it lists the whole folder
 def remove_abandoned(folder: Path) -> None:
-    """Delete the temporary files of `atomic_write` that killed processes of this host left."""
+    """Delete what killed processes of this host left in a folder at a `temporary_path`."""
     for name in os.listdir(folder):
         match = _TEMPORARY.search(name)
         if match and not _is_running(int(match[1])):
-            (folder / name).unlink(missing_ok=True)
+            left = folder / name
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

@@ -51,10 +51,15 @@ def write_r4r(split: str, files: WorldFiles) -> Path:
     joined = join_paths(split, files)
     if not joined:
         raise UserError(f"{source}: no two paths can be joined; {files.remedy}")
-    path = files.annotations_dir / "r4r" / f"R4R_{split}.json"
+    path = r4r_path(split, files)
     with atomic_write(path) as temporary:
         temporary.write_bytes(msgspec.json.encode(joined))
     return path
+
+
+def r4r_path(split: str, files: WorldFiles) -> Path:
+    """Return the path of the R4R file of a split, whether it exists or not."""
+    return files.annotations_dir / "r4r" / f"R4R_{split}.json"
 
 
 def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import errno
 import lzma
-import os
 import shutil
 import stat
 import struct
@@ -10,6 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from storage import remove_abandoned, temporary_path
 from storage.errors import UserError, shortened
 from storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
 
@@ -43,7 +43,8 @@ def unpack_zip(archive: Path, folder: Path) -> None:
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: exists; move it away to unpack {archive} again")
-    beside = folder.with_name(f"{folder.name}.{os.getpid()}.unpacking")
+    remove_abandoned(folder.parent.resolve())
+    beside = temporary_path(folder)
     try:
         with zipfile.ZipFile(archive) as content:
             _check_members(archive, content, beside.parent)

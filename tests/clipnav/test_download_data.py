@@ -18,6 +18,12 @@ def test_makes_r4r_of_the_r2r_that_is_there(command, tiny_world, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == str(data / "r4r" / "R4R_train.json")
     assert (data / "r4r" / "R4R_val_unseen.json").is_file()
+    own = data / "r4r" / "R4R_train.json"
+    own.write_text("[]")
+    done = command("download-data", "--only", "r4r", "--data-dir", data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{own}: exists and is kept; move it away")
+    assert own.read_text() == "[]"
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(command, tmp_path):

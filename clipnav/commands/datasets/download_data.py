@@ -80,13 +80,17 @@ def show_catalogue() -> None:
 
 
 def make_r4r(data_dir: Path) -> None:
-    """Generate R4R from the R2R files of a data folder."""
-    from envs.episodes.r4r import write_r4r
+    """Generate R4R from the R2R files of a data folder; files that exist are kept."""
+    from envs.episodes.r4r import r4r_path, write_r4r
     from envs.worlds import world_files
 
     files = world_files("matterport", data_dir)
     for split in ("train", "val_seen", "val_unseen"):
-        print(write_r4r(split, files))
+        path = r4r_path(split, files)
+        if path.exists():  # perhaps the published file
+            print(f"{path}: exists and is kept; move it away to generate it again")
+        else:
+            print(write_r4r(split, files))
 
 
 def main(arguments: Sequence[str]) -> int:

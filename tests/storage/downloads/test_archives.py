@@ -1,5 +1,8 @@
 import errno
+import signal
 import stat
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -84,3 +87,20 @@ def test_disk_errors_are_not_reported_as_damage(pack, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left") as error:
         unpack_zip(archive, tmp_path / "out")
     assert "cannot be unpacked" not in str(error.value)
+
+
+def test_what_a_killed_process_had_unpacked_is_deleted(pack, tmp_path):
+    archive = pack([("a", "some text")])
+    program = f"""
+import os, signal
+from pathlib import Path
+from storage.downloads import archives
+archives.zipfile.ZipFile.extractall = lambda archive, folder: (
+    Path(folder).mkdir(), (Path(folder) / "a").touch(), os.kill(os.getpid(), signal.SIGKILL))
+archives.unpack_zip(Path({str(archive)!r}), Path({str(tmp_path / "out.v1")!r}))
+"""
+    killed = subprocess.run([sys.executable, "-c", program], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+    unpack_zip(archive, tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"archive.zip", "out"}
