@@ -10,6 +10,7 @@ from typing import Protocol
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
 from storage.errors import UserError
+from storage.locks import sole_maker
 from viewer.site.library import Entry, Library
 from viewer.trace import Trace, read_traces, trace_of_path, write_trace
 from viewer.trace.building import Setting, candidates
@@ -125,7 +126,8 @@ class ManualWalks:
 
     A walk is saved after each step, so it survives a reload and a restart of the server. Folders
     separate worlds and data sets, because R4R uses ids of R2R. A walk never overwrites another
-    one: the earlier file is renamed.
+    one: the earlier file is renamed. Several servers may share the folder: each reads the file of
+    a walk again before a step, and writes it while it holds the lock of the file.
 
     Args:
         library: Receives finished walks.
@@ -162,15 +164,17 @@ class ManualWalks:
         """
         entry = self._library.entry(key)
         followed = None if agent is None else self._library.trace(key, agent)
+        unfinished = self._file(entry, UNFINISHED)
         with self._lock:
             walk = self._unfinished(key, entry)
             if walk is None or restart or agent is not None:
-                if walk is not None and walk.moves:
-                    _set_aside(self._file(entry, UNFINISHED))
                 walk = self._new(entry)
                 if followed is not None:
                     walk = walk.repeating(followed, steps)
-                self._save(entry, walk)
+                if unfinished.is_file() or walk.moves:
+                    with sole_maker(unfinished):
+                        _set_aside(unfinished)
+                        self._save(entry, walk)
                 self._keep(key, walk)
             return Progress(walk.trace)
 
@@ -183,20 +187,33 @@ class ManualWalks:
             step: Number of steps of the walk when the user chose the action. A request that was
                 already executed, such as the second click of a double click, changes nothing.
 
+        Returns:
+            The walk after the step. If another server has changed the walk, it is returned as that
+            server saved it, without the step, which the user chose elsewhere.
+
         Raises:
             KeyError: The episode has no walk.
-            UserError: The action is not possible.
+            UserError: The action is not possible, or another server has finished the walk.
         """
         entry = self._library.entry(key)
+        unfinished = self._file(entry, UNFINISHED)
         with self._lock:
-            walk = self._manual_walks.get(key) or self._unfinished(key, entry)
-            if walk is None:
+            known = self._manual_walks.get(key)
+            if known is None and not unfinished.is_file():
                 raise KeyError(key)
-            repeated = step != walk.moves or (walk.over and action == 0)
-            if not repeated:
-                walk = walk.after(action)
-                self._save(entry, walk)  # first, so that an unsaved step does not count
-                self._keep(key, walk)
+            with sole_maker(unfinished):
+                walk = known if known is not None and known.over else self._unfinished(key, entry)
+                if walk is None:
+                    raise UserError(
+                        f"{unfinished}: this file is gone, because the walk was finished or "
+                        "started over in another viewer; start another walk"
+                    )
+                changed = known is not None and walk is not known
+                repeated = step != walk.moves or (walk.over and action == 0)
+                if not changed and not repeated:
+                    walk = walk.after(action)
+                    self._save(entry, walk)  # first, so that an unsaved step does not count
+                    self._keep(key, walk)
             return Progress(walk.trace, self._file(entry, ".json") if walk.over else None)
 
     def unfinished(self) -> set[str]:
@@ -223,14 +240,14 @@ class ManualWalks:
             del self._manual_walks[next(iter(self._manual_walks))]
 
     def _unfinished(self, key: str, entry: Entry) -> HandWalk | None:
-        """Return the unfinished walk of an episode, from memory or disk."""
+        """Return the unfinished walk of an episode as it was saved last, by any server."""
         known = self._manual_walks.get(key)
-        if known is not None:
-            return None if known.over else known
         path = self._file(entry, UNFINISHED)
-        if not path.is_file():
-            return None
+        if not path.is_file():  # a walk without moves is not saved
+            return None if known is None or known.over or known.moves else known
         (saved,) = read_traces(path)
+        if known is not None and known.trace == saved:
+            return known
         walk = self._new(entry).repeating(saved, len(saved.steps))
         if walk.trace != saved:
             raise UserError(

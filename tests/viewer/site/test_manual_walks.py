@@ -1,6 +1,7 @@
 """Walks that a person steers: saved step by step, resumed after a crash, never overwritten."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -160,3 +161,61 @@ def test_a_person_takes_over_from_an_agent(library, tmp_path, folder, traces):
     assert walked(taken) == list(wanderer.walked[:3])
     assert ManualWalks(library, tmp_path).start(KEY) == taken
     assert names(folder) == ["100_0.earlier-1", "100_0.walking"]
+
+
+def test_two_servers_continue_one_walk(library, tmp_path, folder):
+    """A step that was chosen before the other server's step is not taken after it."""
+    first, second = ManualWalks(library, tmp_path), ManualWalks(library, tmp_path)
+    for one in (first, second):
+        one.start(KEY)
+    moved = first.act(KEY, 1, 0)
+    assert second.act(KEY, 2, 0) == moved
+    further = second.act(KEY, 2, 1)
+    assert first.act(KEY, 1, 1) == further
+    assert first.start(KEY) == further
+    assert len(walked(first.act(KEY, 1, 2))) == 4
+    assert names(folder) == ["100_0.walking"]
+
+
+def test_a_server_does_not_overwrite_what_another_one_starts_over(library, tmp_path, folder):
+    first, second = ManualWalks(library, tmp_path), ManualWalks(library, tmp_path)
+    for step in range(2):
+        first.start(KEY)
+        first.act(KEY, 1, step)
+    second.start(KEY, restart=True)
+    with pytest.raises(
+        ValueError, match=r"100_0\.walking: this file is gone, because the walk was"
+    ):
+        first.act(KEY, 1, 2)
+    for step in range(2):
+        again = second.act(KEY, 2, step)
+    # As many steps as the first server's walk, but other ones.
+    assert first.act(KEY, 1, 2) == again
+    assert names(folder) == ["100_0.earlier-1", "100_0.walking"]
+    (kept,) = read_traces(folder / "100_0.walking")
+    assert kept == again.trace
+
+
+def test_a_walk_that_another_server_finished_is_over(library, tmp_path, folder):
+    first, second = ManualWalks(library, tmp_path), ManualWalks(library, tmp_path)
+    first.start(KEY)
+    first.act(KEY, 1, 0)
+    second.start(KEY)
+    second.act(KEY, 0, 1)
+    with pytest.raises(ValueError, match="finished or started over in another viewer"):
+        first.act(KEY, 1, 1)
+    assert len(walked(first.start(KEY))) == 1
+    assert names(folder) == ["100_0.json"]
+
+
+def test_a_step_waits_for_the_lock_of_the_file(library, tmp_path, folder, locked_elsewhere, capsys):
+    walks, path = ManualWalks(library, tmp_path), folder / "100_0.walking"
+    walks.start(KEY)
+    with ThreadPoolExecutor(1) as pool, locked_elsewhere(path, "sole_maker") as other:
+        step = pool.submit(walks.act, KEY, 1, 0)
+        while "waiting" not in capsys.readouterr().err:
+            assert not step.done()
+        assert not path.exists()
+        other.stdin.close()
+        assert len(walked(step.result())) == 2
+    assert names(folder) == ["100_0.walking"]
