@@ -111,6 +111,7 @@ def bundle(
             "widths": [width],
             "follower": None,
             "continuous": False,
+            "user": None,
         },
         "episodes": [row for row in library.rows() if row["key"] in wanted],
         "traces": {

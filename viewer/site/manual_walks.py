@@ -12,11 +12,11 @@ from envs.graphs.nav_graph import NavGraph
 from storage.errors import UserError
 from storage.locks import sole_maker
 from viewer.site.library import Entry, Library
-from viewer.trace import Trace, read_traces, trace_of_path, write_trace
+from viewer.trace import Trace, agent_folder, read_traces, trace_of_path, write_trace
 from viewer.trace.building import Setting, candidates
 from viewer.trace.format import trace_file_name
 
-AGENT = "you"
+AGENT, CONTINUOUS_AGENT = "you", "you, continuous"  # apart, as their walks have the same episodes
 UNFINISHED = ".walking"  # not .json, so that readers of traces skip unfinished walks
 _IN_MEMORY = 200  # number of walks in memory; others are read from disk again
 
@@ -218,7 +218,7 @@ class ManualWalks:
 
     def unfinished(self) -> set[str]:
         """Return the keys of the episodes whose walk can be resumed."""
-        folder = self._folder / AGENT / self._library.files.world
+        folder = self._world_folder()
         files = set(folder.glob(f"*/*{UNFINISHED}"))
         keys = self._library.keys() if files else []
         return {key for key in keys if self._file(self._library.entry(key), UNFINISHED) in files}
@@ -227,6 +227,11 @@ class ManualWalks:
     def is_continuous(self) -> bool:
         """Whether walks are continuous."""
         return self._new_continuous is not None
+
+    @property
+    def agent(self) -> str:
+        """Name of the user in traces."""
+        return CONTINUOUS_AGENT if self.is_continuous else AGENT
 
     def _new(self, entry: Entry) -> HandWalk:
         if self._new_continuous is not None:
@@ -269,9 +274,11 @@ class ManualWalks:
         self._library.add([walk.trace])
 
     def _file(self, entry: Entry, suffix: str) -> Path:
-        kind = f"{entry.dataset}-continuous" if self.is_continuous else entry.dataset
-        folder = self._folder / AGENT / self._library.files.world / kind
-        return folder / trace_file_name(entry.episode.instr_id, suffix)
+        name = trace_file_name(entry.episode.instr_id, suffix)
+        return self._world_folder() / entry.dataset / name
+
+    def _world_folder(self) -> Path:
+        return agent_folder(self._folder, self.agent) / self._library.files.world
 
 
 def _set_aside(path: Path) -> None:

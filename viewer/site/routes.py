@@ -139,6 +139,7 @@ class Routes:
                 "widths": WIDTHS,
                 "follower": self._follower if self._follow else None,
                 "continuous": self._manual_walks.is_continuous,
+                "user": self._manual_walks.agent,
             }
         )
 

@@ -15,12 +15,12 @@ import { Stage } from "viewer/stage.js";
 import { themeButton } from "viewer/theme.js";
 
 const get = (id) => document.getElementById(id);
-const USER = "you"; // name of the user in traces of walks by hand
 themeButton(get("theme"));
 const [site, episodes] = await Promise.all([source.site(), source.episodes()]).catch((error) => {
   showNotice(error.message);
   throw error;
 });
+const USER = site.user; // name of the user in traces of walks by hand
 let rows = episodes;
 const scenes = new Map();
 const shown = { row: null, traces: [], step: 0, custom: false };

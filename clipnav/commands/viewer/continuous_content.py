@@ -77,9 +77,9 @@ class ContinuousContent:
     def driver(self) -> "ContinuousDriver":
         """Return what carries out the actions of walks by hand."""
         from viewer.site.continuous_walks import ContinuousDriver
-        from viewer.site.manual_walks import AGENT
+        from viewer.site.manual_walks import CONTINUOUS_AGENT
 
-        return ContinuousDriver(self._recorder(AGENT, 1, _ENDLESS))
+        return ContinuousDriver(self._recorder(CONTINUOUS_AGENT, 1, _ENDLESS))
 
     def _recorder(self, agent: str, size: int, limit: int | None) -> "ContinuousRecorder":
         from envs.continuous.environments.making import make_continuous_vector_env

@@ -8,6 +8,7 @@ from viewer.scene.free_pictures import FreePictures
 from viewer.site.continuous_walks import ContinuousDriver
 from viewer.site.export import export_page
 from viewer.site.library import Library
+from viewer.site.manual_walks import CONTINUOUS_AGENT
 
 KEY = "val_unseen/32000_0"
 
@@ -27,7 +28,7 @@ def pictures(grey, tmp_path):
 
 @pytest.fixture
 def url(library, pictures, serve, tmp_path, make_recorder):
-    driver = ContinuousDriver(make_recorder("you", max_episode_steps=10_000))
+    driver = ContinuousDriver(make_recorder(CONTINUOUS_AGENT, max_episode_steps=10_000))
     with serve(library, pictures, tmp_path / "traces", None, driver.begin) as url:
         yield url
 
@@ -74,7 +75,7 @@ def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
     assert "collides" in page.locator("#steps").inner_text()
     page.keyboard.press("s")
     page.locator("#walk-status", has_text="You have stopped").wait_for()
-    assert "r2r-continuous" in page.locator("#walk-status .file").inner_text()
+    assert "you,-continuous" in page.locator("#walk-status .file").inner_text()
 
 
 def test_a_person_takes_over_from_an_agent_and_reloads(page, url):

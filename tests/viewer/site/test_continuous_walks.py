@@ -5,7 +5,7 @@ import pytest
 from envs.worlds import world_files
 from viewer.site.continuous_walks import ContinuousDriver
 from viewer.site.library import Library
-from viewer.site.manual_walks import ManualWalks
+from viewer.site.manual_walks import CONTINUOUS_AGENT, ManualWalks
 from viewer.trace import read_traces
 
 KEY = "val_unseen/32000_0"
@@ -21,7 +21,7 @@ def library(expert_trace):
 @pytest.fixture
 def make_walks(library, make_recorder, tmp_path):
     def make():
-        driver = ContinuousDriver(make_recorder("you", max_episode_steps=10_000))
+        driver = ContinuousDriver(make_recorder(CONTINUOUS_AGENT, max_episode_steps=10_000))
         return ManualWalks(library, tmp_path, driver.begin)
 
     return make
@@ -48,7 +48,7 @@ def test_actions_are_carried_out_and_saved(make_walks, expert_trace, tmp_path):
     assert resumed.start(KEY).trace == progress.trace
     final = resumed.act(KEY, 0, 2)
     assert final.trace.ending == "stopped"
-    assert final.file == tmp_path / "you" / "houses" / "r2r-continuous" / "32000_0.json"
+    assert final.file == tmp_path / "you,-continuous" / "houses" / "r2r" / "32000_0.json"
     assert read_traces(final.file) == [final.trace]
     with pytest.raises(ValueError, match="this walk is over"):
         resumed.act(KEY, 1, 2)
@@ -81,3 +81,19 @@ def test_walks_of_two_episodes_do_not_disturb_each_other(make_walks, library, ma
     assert motions(walks.start(other)) == ["left"] * 3 + [None]
     alone = make_walks().start(KEY)
     assert alone.trace == walks.start(KEY).trace
+
+
+def test_walks_on_the_graph_are_of_another_agent(make_walks, library, tmp_path):
+    """Both have the same episodes and can be in one folder of traces."""
+    for walks in (make_walks(), ManualWalks(library, tmp_path)):
+        walks.start(KEY)
+        walks.act(KEY, 0, 0)
+    traces = read_traces(tmp_path)
+    assert {trace.agent: trace.is_continuous for trace in traces} == {
+        "you": False,
+        "you, continuous": True,
+    }
+    shown = Library(world_files("houses"), "r2r")
+    shown.add(traces)
+    assert shown.agents == ["you", "you, continuous"]
+    assert set(shown.walks(KEY)) == {"you", "you, continuous"}

@@ -209,6 +209,7 @@ def test_lists_episodes_with_outcomes(server, traces):
         "widths": [1024, 2048, 4096],
         "follower": None,
         "continuous": False,
+        "user": "you",
     }
 
 
