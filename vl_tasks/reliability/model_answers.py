@@ -1,11 +1,12 @@
 """Answers of models to val and test: of confidence estimators, and from predictions files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from storage.errors import UserError
 from vl_tasks.data.questions import Question, read_questions
 from vl_tasks.reliability.folder import (
     PARTS_FILE,
@@ -59,6 +60,41 @@ def read_divided(questions: Path, annotations: Path, parts: Path) -> Divided:
     return questions_of_parts(read_questions(questions, annotations), read_parts(parts), str(parts))
 
 
+def divided_of_selector(folder: Path) -> Divided:
+    """Read the divided questions of a confidence estimator.
+
+    Raises:
+        OSError: A file cannot be opened.
+        UserError: A file is damaged, or the division is not one of these questions.
+    """
+    description = read_description(folder)
+    files = Path(description.questions), Path(description.annotations)
+    return read_divided(*files, folder / PARTS_FILE)
+
+
+def check_same_questions(models: Sequence[tuple[Path, Divided]]) -> None:
+    """Check that models answer the same questions, so that one table can compare them.
+
+    The texts may differ, as in translations.
+
+    Args:
+        models: Path and divided questions of each model.
+
+    Raises:
+        UserError: Questions of val or test differ; names the models and a question.
+    """
+    (first, expected), *others = models
+    for path, divided in others:
+        for part in ("val", "test"):
+            one, other = _facts(expected[part]), _facts(divided[part])
+            different = sorted(k for k in one.keys() | other.keys() if one.get(k) != other.get(k))
+            if different:
+                raise UserError(
+                    f"{first} and {path}: their questions of {part} differ, such as question_id "
+                    f"{different[0]}; compare models of one split and division (--parts)"
+                )
+
+
 def answers_of_file(
     name: str, test: Path, val: Path, divided: Divided, variant: Variant
 ) -> ModelAnswers:
@@ -76,23 +112,38 @@ def answers_of_file(
 
 
 def answers_of_selector(
-    name: str, folder: Path, variant: Variant, shift: Shift | None = None, device: str = "cpu"
+    name: str,
+    folder: Path,
+    divided: Divided,
+    variant: Variant,
+    shift: Shift | None = None,
+    device: str = "cpu",
 ) -> ModelAnswers:
     """Read the answers of a confidence estimator; with a shift, answer the shifted questions.
+
+    Args:
+        name: Name of the model.
+        folder: Folder of the estimator.
+        divided: Its questions, see `divided_of_selector`.
+        variant: Variant of the VQA evaluator.
+        shift: Questions to mix into test.
+        device: Device of the networks that answer them.
 
     Raises:
         OSError: A file cannot be opened.
         UserError: A file is damaged, or the model of the VQA run has changed.
     """
-    description = read_description(folder)
-    files = Path(description.questions), Path(description.annotations)
-    divided = read_divided(*files, folder / PARTS_FILE)
     paths = predictions_path(folder, "test"), predictions_path(folder, "val")
     answers = answers_of_file(name, *paths, divided, variant)
     if shift is None:
         return answers
     shifted = _shifted_answers(open_selector(folder, device=device), shift, variant, device)
     return replace(answers, test=mixture(answers.test, shifted, shift.share, shift.seed))
+
+
+def _facts(questions: Iterable[Question]) -> dict[int, tuple[int, tuple[str, ...]]]:
+    """Return image and annotated answers by question id."""
+    return {one.question_id: (one.image_id, one.answers) for one in questions}
 
 
 def _shifted_answers(

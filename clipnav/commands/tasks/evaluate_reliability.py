@@ -126,13 +126,16 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
 
     Raises:
         OSError: A file cannot be opened.
-        UserError: A file is damaged, or flags are missing or have no effect.
+        UserError: A file is damaged, models answer different questions, or flags are missing or
+            have no effect.
     """
     from vl_tasks.reliability.folder import is_selector
     from vl_tasks.reliability.model_answers import (
         Shift,
         answers_of_file,
         answers_of_selector,
+        check_same_questions,
+        divided_of_selector,
         read_divided,
     )
 
@@ -157,11 +160,13 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
         if files:
             raise UserError(f"--shift.data: {files[0]} is a predictions file; name folders only")
         shift = Shift(config.shift.data, config.shift.split, config.shift.share, config.seed)
-    divided = read_divided(*flags) if files else {}  # pyright: ignore[reportArgumentType]
+    of_files = read_divided(*flags) if files else {}  # pyright: ignore[reportArgumentType]
+    divided = {one: of_files if one in files else divided_of_selector(one) for one in config.models}
+    check_same_questions(list(divided.items()))
     val = iter(config.val)  # a file of test can be given twice, with other answers to val
     return [
-        answers_of_file(name, path, next(val), divided, config.variant)
+        answers_of_file(name, path, next(val), of_files, config.variant)
         if path in files
-        else answers_of_selector(name, path, config.variant, shift, config.device)
+        else answers_of_selector(name, path, divided[path], config.variant, shift, config.device)
         for name, path in zip(names, config.models, strict=True)
     ]

@@ -162,6 +162,22 @@ def test_a_predictions_file_is_scored_with_the_thresholds_of_each_val_file(
     assert found["own"] < 1.0
 
 
+def test_models_of_other_questions_are_not_compared(run_command, blind_run, selectors, tmp_path):
+    other, parts = tmp_path / "other", tmp_path / "parts.json"
+    division = read_parts(selectors["maxprob"] / PARTS_FILE)
+    moved = division["test"].pop()
+    division["dev"].append(moved)
+    parts.write_text(json.dumps(division))
+    flags = ("--method", "maxprob", "--split", "train", "--threads", 1, "--parts", parts)
+    run_command("train-selector", blind_run, *flags, "--output", other)
+    models = (selectors["calibration"], selectors["maxprob"], other)
+    with pytest.raises(ValueError, match="of test differ, such as question_id") as refused:
+        run_command("evaluate-reliability", *models)
+    assert str(refused.value).startswith(f"{models[0]} and {other}: ")
+    assert "\n" not in str(refused.value)
+    run_command("evaluate-reliability", other, "--resamples", 0)
+
+
 def test_a_share_of_shifted_questions_requires_their_data(run_command, selectors, capsys):
     with pytest.raises(SystemExit):
         run_command("evaluate-reliability", selectors["selector"], "--shift.share", 0.3)
