@@ -76,7 +76,9 @@ class MinibatchesLoss(nn.Module):
         self.critic = None
         self._config = config
         if config.reinforcement.weight:
-            self.critic = Critic(self.critic_width, config.network.dropout).to(config.device)
+            rate = config.critic_dropout
+            rate = config.network.dropout if rate is None else rate
+            self.critic = Critic(self.critic_width, rate).to(config.device)
 
     @property
     @abstractmethod

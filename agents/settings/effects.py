@@ -50,7 +50,8 @@ def _transformer_settings(config: TransformerAgentConfig) -> dict[str, str]:
         if not config.walks:
             idle["cloning_iterations"] = "with --sampled-weight 0, which only clones anyway"
         if not config.reinforcement.weight:
-            idle["reward"] = "with --reinforcement.weight 0"
+            names = ("reward", "critic_dropout")
+            idle |= dict.fromkeys(names, "with --reinforcement.weight 0")
         if not config.sampled_weight:
             unused = ("teacher",) if config.agent == "hamt" else ("expert", "sampled_steps")
             idle |= dict.fromkeys(unused, "with --sampled-weight 0")

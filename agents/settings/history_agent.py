@@ -78,6 +78,7 @@ _R2R: dict[str, Any] = {
     "sampled_weight": 0.0,
     "reward": "ndtw",
     "reinforcement": ReinforcementConfig(weight=1.0, discount=0.9, value=0.5, entropy=0.01),
+    "critic_dropout": 0.5,  # `model_HAMT.py: Critic`, --dropout of the scripts
     "freeze_encoders": True,
     "text": _pretrained("bert-base-uncased"),
     # The original selects by SR + SPL.

@@ -8,7 +8,7 @@ from agents.settings.losses import ReinforcementConfig
 from agents.settings.runs import AgentConfig
 from agents.settings.transformer import TransformerConfig
 from storage.errors import UserError
-from training.settings import check_counts, check_numbers
+from training.settings import check_counts, check_dropout, check_numbers
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,16 @@ class MinibatchesConfig(TransformerAgentConfig):
     """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
     the reference path."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
+    critic_dropout: float | None = None
+    """Dropout rate of the critic of reinforcement (HAMT: 0.5); None for --network.dropout."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, ("teacher_weight", "sampled_weight"))
         check_counts(self, ("cloning_iterations",), least=0)
         check_counts(self, ("instructions_per_path",))
+        if self.critic_dropout is not None:
+            check_dropout(self, ("critic_dropout",))
         if self.instructions_per_path > self.batch_size:
             raise UserError(
                 f"--instructions-per-path {self.instructions_per_path}: at most --batch-size "

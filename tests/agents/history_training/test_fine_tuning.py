@@ -64,6 +64,14 @@ def test_a_loaded_run_walks_as_evaluated(history_config):
     assert evaluate(env, agent).summary() == results["val_unseen"]["HAMT"]
 
 
+def test_the_critic_has_the_dropout_of_the_network_or_its_own(short_config):
+    for rate, expected in ((None, 0.1), (0.5, 0.5), (0.0, 0.0)):
+        trainer, learner = history_trainer(dataclasses.replace(short_config, critic_dropout=rate))
+        trainer.close()
+        assert learner.network.critic.dropout.rate == expected
+        assert learner.model.head.dropout.rate == 0.1
+
+
 def test_resume_is_bit_identical(short_config, tmp_path):
     constant = dataclasses.replace(short_config.optimiser, schedule="constant")
     whole = dataclasses.replace(short_config, output=tmp_path / "whole", optimiser=constant)

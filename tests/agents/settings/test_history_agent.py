@@ -30,6 +30,7 @@ PUBLISHED = {
         "reinforcement.discount": 0.9,
         "reinforcement.value": 0.5,
         "reinforcement.entropy": 0.01,
+        "critic_dropout": 0.5,
         "select_by": "val_unseen",
         "select_metric": "SPL",
         "seed": 0,
@@ -111,6 +112,7 @@ def test_the_agent_of_a_run_is_read_from_its_folder(tmp_path):
         (["--freeze-encoders"], "--freeze-encoders has no effect without --start-from"),
         (["--sampled-weight", "0", "--teacher", "reference"], "with --sampled-weight 0"),
         (["--reward", "ndtw"], "with --reinforcement.weight 0"),
+        (["--critic-dropout", "0.5"], "with --reinforcement.weight 0"),
         (["--no-vision", "--network.feature-dropout", "0.2"], "with --no-vision"),
     ],
 )
@@ -125,6 +127,7 @@ def test_settings_without_effect_are_refused(arguments, message):
         ({"max_episode_steps": 101}, "--network.max-steps 100"),
         ({"teacher_weight": 0.0, "sampled_weight": 0.0}, "the run has no loss"),
         ({"max_instruction_length": 600}, "--network.max-text-length"),
+        ({"critic_dropout": 1.0}, "--critic-dropout 1: must be at least 0 and below 1"),
     ],
 )
 def test_contradicting_settings_are_refused(changes, message):
