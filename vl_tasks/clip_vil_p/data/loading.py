@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vl_tasks.clip_vil_p.data.pictures import DamagedPictureError
+from storage.errors import UserError
 
 Key = TypeVar("Key", contravariant=True)
 Loaded = TypeVar("Loaded", covariant=True)
@@ -23,7 +23,7 @@ class BatchMaker(Protocol[Key, Loaded]):
 
         Raises:
             FileNotFoundError: An image is missing.
-            DamagedPictureError: An image cannot be read.
+            UserError: An image cannot be read, or was replaced by one of another orientation.
         """
         ...
 
@@ -38,7 +38,7 @@ def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int
 
     Raises:
         FileNotFoundError: An image is missing.
-        DamagedPictureError: An image cannot be read.
+        UserError: An image cannot be read, or was replaced by one of another orientation.
         ChildProcessError: A worker was killed.
     """
     loader = DataLoader(
@@ -89,7 +89,7 @@ class _Batches(Dataset[Any], Generic[Item]):
     def __getitem__(self, key: Any) -> Item | _Failure:
         try:
             return self._maker.make(key)
-        except (FileNotFoundError, DamagedPictureError) as error:
+        except (FileNotFoundError, UserError) as error:
             return _Failure(type(error), str(error))
 
 

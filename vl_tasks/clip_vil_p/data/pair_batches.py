@@ -72,6 +72,7 @@ class PairBatches:
         Raises:
             FileNotFoundError: An image is missing.
             DamagedPictureError: An image cannot be read.
+            UserError: An image was replaced by one of another orientation.
         """
         pairs = [self.index[int(number)] for number in key.pairs]
         streams = [(self.seed, _PAIRS, *key.stream, int(place)) for place in key.places]
@@ -94,8 +95,10 @@ class PairBatches:
             for pair, matches, rng in zip(pairs, matching, rngs, strict=True)
         ]
         paths = [self.index.image_path(pair.image) for pair in pairs]
+        frames = [self.framing.frame(*self.index.image_size(pair.image)) for pair in pairs]
+        remedy = f"if it was replaced, delete {self.index.folder}, which is built again"
         return Batch(
-            read_pictures(paths, self.framing),
+            read_pictures(paths, self.framing, frames, remedy),
             torch.from_numpy(pieces),
             torch.from_numpy(words),
             torch.from_numpy(matching if self.exchanged else np.full_like(matching, NONE)),

@@ -134,6 +134,10 @@ class PairIndex:
         sizes = zip(self._array("heights").tolist(), self._array("widths").tolist(), strict=True)
         return np.array([framing.is_portrait(*size) for size in sizes], bool)
 
+    def image_size(self, image: int) -> tuple[int, int]:
+        """Return the (height, width) that an image had when the index was built."""
+        return int(self._array("heights")[image]), int(self._array("widths")[image])
+
     def image_name(self, image: int) -> str:
         """Return the path of an image below the folder of images."""
         start, end = self._span("name_ends", image)

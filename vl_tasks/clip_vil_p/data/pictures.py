@@ -62,19 +62,31 @@ def read_prepared(path: Path, framing: Framing) -> PreparedPicture:
     return prepare(image, framing)
 
 
-def read_pictures(paths: Sequence[Path], framing: Framing) -> Pictures:
+def read_pictures(
+    paths: Sequence[Path],
+    framing: Framing,
+    frames: Sequence[tuple[int, int]] = (),
+    remedy: str = "",
+) -> Pictures:
     """Read the images of pairs, each file once; see `prepare`.
 
     Args:
         paths: Image of each pair; all have one orientation.
         framing: Their sizes.
+        frames: Height and width of the frame of each image, if stored sizes gave the orientation.
+        remedy: What to do about an image that does not fit its frame, for the message.
 
     Raises:
         FileNotFoundError: An image is missing.
         DamagedPictureError: A file cannot be read as an image; names it.
+        UserError: An image has another frame; names it.
     """
     numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
-    pictures = stack([read_prepared(path, framing) for path in numbers])
+    prepared = [read_prepared(path, framing) for path in numbers]
+    for path, frame in zip(paths, frames, strict=bool(frames)):
+        if prepared[numbers[path]].pixels.shape[1:] != frame:
+            raise UserError(f"{path}: has another orientation than its stored size; {remedy}")
+    pictures = stack(prepared)
     if len(numbers) == len(paths):
         return pictures
     return pictures._replace(rows=torch.tensor([numbers[path] for path in paths]))
