@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from storage import remove_abandoned
+from storage.errors import UserError
+from storage.json_files import read_json_object
 from storage.locks import OutputInUseError, OutputLock
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG
@@ -10,6 +13,8 @@ from training.tracking import TrackerName, check_trackers
 
 # Files of a run that exist only after it has saved weights.
 _SAVED = ("model.safetensors", "trainer.pt", "results.json")
+# Files that may be in the folder of a new run: a shell or a comparison writes the output there.
+_LOGS = (".log", ".txt")
 
 Value = TypeVar("Value")
 
@@ -82,16 +87,12 @@ def run_folder(config: RunLocation) -> Path:
     The folder of a run that was killed before it saved anything can be used again.
 
     Raises:
-        FileExistsError: The output already contains a run.
+        FileExistsError: The output already contains a run, or other files than logs.
     """
     if config.resume is not None:
         return config.resume
     if config.output is not None:
-        if (config.output / CONFIG).exists() and has_saved(config.output):
-            raise FileExistsError(
-                f"{config.output}: already contains a run; resume it with --resume "
-                f"{config.output}, or choose another --output"
-            )
+        _check_unused(config.output)
         return config.output
     return free_folder(Path("runs") / config.run_name)
 
@@ -100,7 +101,7 @@ def check_run(config: Settings) -> None:
     """Check the output and the trackers of a run, before its data is read.
 
     Raises:
-        FileExistsError: The output already contains a run.
+        FileExistsError: The output already contains a run, or other files than logs.
         ModuleNotFoundError: The package of a tracker is missing.
     """
     run_folder(config)
@@ -147,3 +148,32 @@ def free_folder(folder: Path) -> Path:
 def has_saved(run: Path) -> bool:
     """Return whether a run has saved weights or results."""
     return any((run / name).exists() for name in _SAVED)
+
+
+def _check_unused(folder: Path) -> None:
+    """Refuse a folder that contains a run, or files that a run would replace or mix with."""
+    if (folder / CONFIG).exists() and has_saved(folder):
+        raise FileExistsError(
+            f"{folder}: already contains a run; resume it with --resume {folder}, or choose "
+            "another --output"
+        )
+    if not folder.is_dir() or _has_settings(folder):
+        return
+    remove_abandoned(folder.resolve())  # of a run that was killed while it wrote its settings
+    files = sorted(path.name for path in folder.iterdir() if path.is_file())
+    # Not folders, because the folder of a run can contain that of the run it continues.
+    foreign = [name for name in files if not name.startswith(".") and not name.endswith(_LOGS)]
+    if foreign:
+        raise FileExistsError(
+            f"{folder}: contains no run but other files, such as {foreign[0]}; choose a new or "
+            "empty folder as --output"
+        )
+
+
+def _has_settings(folder: Path) -> bool:
+    """Return whether a folder has the settings of a run, not a foreign file of their name."""
+    try:
+        settings = read_json_object(folder / CONFIG, "train the run again")
+    except (OSError, UserError):
+        return False
+    return {"output", "resume"} <= settings.keys()
