@@ -5,6 +5,7 @@ Colours follow Okabe and Ito; shapes and hatches distinguish the series without 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -250,16 +251,20 @@ def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
 
 
 def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
-    """Return the traces whose goal is known, by agent; by agent and split if there are several.
+    """Return the traces whose goal is known, by agent.
+
+    If there are several worlds, datasets or splits, they are part of the names.
 
     Raises:
         UserError: No trace has a known goal.
     """
     groups: dict[str, list[Trace]] = defaultdict(list)
     known = [trace for trace in traces if trace.has_goal]
-    has_splits = len({trace.split for trace in known}) > 1
-    for trace in known:
-        groups[f"{trace.agent}, {trace.split}" if has_splits else trace.agent].append(trace)
+    kinds = [(trace.world, trace.dataset, trace.split) for trace in known]
+    varies = [len(set(column)) > 1 for column in zip(*kinds, strict=True)]
+    for trace, kind in zip(known, kinds, strict=True):
+        name = " ".join(compress(kind, varies))
+        groups[f"{trace.agent}, {name}" if name else trace.agent].append(trace)
     if not groups:
         raise UserError("no trace has a known goal; record traces of a split with public goals")
     return dict(groups)

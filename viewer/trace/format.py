@@ -185,8 +185,8 @@ def read_traces(path: str | Path) -> list[Trace]:
 
     Raises:
         FileNotFoundError: The file does not exist, or the folder contains none.
-        UserError: All files are empty, or a trace is damaged; the message names file, record,
-            field and remedy.
+        UserError: All files are empty, a trace is damaged, or an agent has two walks of an episode;
+            the message names file, record, field and remedy.
     """
     path = Path(path)
     files = [path]
@@ -195,11 +195,19 @@ def read_traces(path: str | Path) -> list[Trace]:
         if not files:
             raise FileNotFoundError(f"{path}: no traces in this folder; {REMEDY}")
     traces = []
+    files_of: dict[tuple[str, ...], Path] = {}
     for file in files:
         for number, trace in enumerate(read_records(file, Trace, REMEDY)):
             problem = next(problems(trace), None)
             if problem:
                 raise RecordError(file, number, problem, REMEDY, f"instr_id {trace.instr_id}")
+            walk = (trace.agent, trace.world, trace.dataset, trace.split, trace.instr_id)
+            if walk in files_of:
+                raise UserError(
+                    f"{file}: a second walk of {trace.split} {trace.instr_id} by '{trace.agent}', "
+                    f"beside that in {files_of[walk]}; name one of them, or the folders of both"
+                )
+            files_of[walk] = file
             traces.append(trace)
     if not traces:
         raise UserError(f"{path}: contains no trace; {REMEDY}")

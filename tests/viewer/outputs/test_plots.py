@@ -118,6 +118,22 @@ def test_splits_are_not_pooled(traces):
     assert sum(map(len, groups.values())) == len(traces) + 2
 
 
+def test_datasets_and_worlds_are_not_pooled(traces):
+    (split,) = {trace.split for trace in traces}
+    one = traces[0]
+    other = [msgspec.structs.replace(one, dataset="rxr", split=name) for name in (split, "other")]
+    assert set(plots.by_agent([one, other[0]])) == {f"{one.agent}, r2r", f"{one.agent}, rxr"}
+    groups = plots.by_agent([one, *other])
+    assert list(groups) == [
+        f"{one.agent}, {k}" for k in (f"r2r {split}", f"rxr {split}", "rxr other")
+    ]
+    houses = msgspec.structs.replace(one, world="houses")
+    assert set(plots.by_agent([one, houses])) == {
+        f"{one.agent}, matterport",
+        f"{one.agent}, houses",
+    }
+
+
 def test_without_goals_there_is_nothing_to_measure(secret_env, wanderer):
     from viewer.trace import record
 

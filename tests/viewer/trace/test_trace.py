@@ -183,6 +183,18 @@ def test_ids_with_other_letters_have_files_of_their_own(traces, tmp_path):
     assert (tmp_path / "7-1.json").is_file()
 
 
+def test_two_walks_of_an_episode_by_one_agent_are_named(traces, tmp_path):
+    """Otherwise a page shows one of them, and figures count both."""
+    other = msgspec.structs.replace(traces[14], agent=traces[0].agent)
+    first, second = write_trace(traces[0], tmp_path / "a"), write_trace(other, tmp_path / "b")
+    with pytest.raises(ValueError, match="a second walk of train 100_0 by 'teacher'") as refused:
+        read_traces(tmp_path)
+    assert str(refused.value).startswith(f"{second}: ")
+    assert str(first) in str(refused.value)
+    write_trace(msgspec.structs.replace(other, split="other"), tmp_path / "b")
+    assert len(read_traces(tmp_path)) == 2
+
+
 def test_an_empty_folder_is_no_collection(tmp_path):
     with pytest.raises(FileNotFoundError, match="no traces"):
         read_traces(tmp_path)
