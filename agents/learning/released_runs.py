@@ -16,6 +16,7 @@ from agents.transformer.released import load_strictly
 from agents.transformer.text import PretrainedTextEncoder, pretrained_text_encoder
 from storage import write_text
 from storage.errors import UserError
+from storage.outputs import check_new
 from training.checkpoints import VOCABULARY, save_model
 from training.settings import CONFIG, to_json
 
@@ -141,12 +142,11 @@ def write_run(
 
     Raises:
         FileNotFoundError: Data or features do not exist.
-        FileExistsError: The folder already contains a run.
+        FileExistsError: The folder is not empty.
         UserError: A weight is missing, unknown or of another shape; names it.
         ConnectionError: BERT cannot be downloaded.
     """
-    if (output / CONFIG).exists():
-        raise FileExistsError(f"{output}: already contains a run; choose another --output")
+    check_new(output)
     sizes = checkpoint.sizes(heads)
     bert_layers = {"text_model": bert, "text_model_layers": sizes["text_layers"]}
     config = replace(

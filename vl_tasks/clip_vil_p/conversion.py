@@ -12,6 +12,7 @@ from encoders.weights.model_building import check_shapes
 from encoders.weights.weight_files import read_weights
 from storage import write_text
 from storage.errors import UserError
+from storage.outputs import check_new
 from training.checkpoints import save_model
 from training.settings import CONFIG, to_json
 from vl_tasks.clip_vil_p.building import save_description
@@ -43,13 +44,12 @@ def convert_checkpoint(
 
     Raises:
         FileNotFoundError: A file is missing.
-        FileExistsError: The folder already contains a run.
+        FileExistsError: The folder is not empty.
         UserError: The file contains more than tensors, or a weight is missing, unknown or of
             another shape; names it.
         ConnectionError: The tokenizer cannot be downloaded.
     """
-    if (output / CONFIG).exists():
-        raise FileExistsError(f"{output}: already contains a run; choose another --output")
+    check_new(output)
     source = str(weights)
     original = read_weights(weights)[0]
     renamed = our_names(original, source)
