@@ -51,7 +51,7 @@ class EvaluateConfig:
     servers refuse it."""
     traces: Path | None = None
     """Folder for traces of all agents, for clipnav visualise and clipnav plot-results; it must not
-    contain traces of the same agent."""
+    contain traces of the same agents."""
     json: Path | None = None
     """File for the scores of the table: {"results": {SPLIT: {AGENT: {METRIC: MEAN}}}}."""
     data_dir: Path | None = None

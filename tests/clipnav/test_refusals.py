@@ -2,6 +2,9 @@
 
 import pytest
 
+from agents.settings.presets import preset
+from training.settings import CONFIG, to_json
+
 
 def test_figures_need_a_source(run_command, tmp_path):
     with pytest.raises(SystemExit, match="name runs or traces"):
@@ -13,6 +16,17 @@ def test_a_search_leaves_no_traces(run_command, tmp_path):
     search = ("--search.method", "beam", "--traces", tmp_path / "traces")
     with pytest.raises(ValueError, match=r"--traces .*without --search\.method beam"):
         run_command("evaluate-agent", tmp_path / "run", *search)
+
+
+def test_traces_of_baselines_are_not_mixed_with_others(run_command, tmp_path):
+    run, traces = tmp_path / "run", tmp_path / "traces"
+    (traces / "shortest-path").mkdir(parents=True)
+    run.mkdir()
+    (run / CONFIG).write_text(to_json(preset("r2r", "houses")))
+    with pytest.raises(FileExistsError, match="shortest-path: already exists; add --no-baselines"):
+        run_command("evaluate-agent", run, "--traces", traces)
+    with pytest.raises(FileNotFoundError, match="vocabulary"):  # the next step reads the run
+        run_command("evaluate-agent", run, "--traces", traces, "--no-baselines")
 
 
 @pytest.mark.parametrize("command", ["evaluate-submission mine.json", "export-continuous-episodes"])

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
             f"without --search.method {config.search.method}"
         )
     # Imported here so that --help answers without loading torch.
-    from agents.acting.evaluation import agent_name
+    from agents.acting.evaluation import BASELINES, agent_name
     from agents.experiments.runs import evaluate_run
     from viewer.trace import agent_folder, record
 
@@ -43,6 +43,12 @@ def main(arguments: Sequence[str]) -> None:
     # Traces of another run or split would be mixed with these.
     name = agent_name(config.settings(read_agent_config(config.run)))
     check_new(agent_folder(folder, name), "--traces")
+    for baseline in BASELINES if config.baselines else ():
+        own = agent_folder(folder, baseline)
+        if own.exists():
+            raise FileExistsError(
+                f"--traces {own}: already exists; add --no-baselines, or name another folder"
+            )
 
     def record_batch(env: "VlnVectorEnv", agent: "Agent", name: str, instr_ids: list[str]) -> None:
         record(env, agent, instr_ids, agent_folder(folder, name), name=name)
