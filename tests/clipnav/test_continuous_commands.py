@@ -31,6 +31,18 @@ def test_a_continuous_run_is_evaluated_beside_the_baselines(blind_run, run_comma
     assert rows == ["cma", "random", "forward", "expert"]
 
 
+@pytest.mark.parametrize("changes", [{"dataset": "rxr"}, {"world": "houses-standard"}])
+def test_continuous_runs_of_other_episodes_are_not_shown_together(run_command, tmp_path, changes):
+    for name, own in (("one", {}), ("other", changes)):
+        run = tmp_path / name
+        run.mkdir()
+        (run / CONFIG).write_text(to_json(ContinuousTrainConfig(output=run, **own)))
+    sources = ("visualise", tmp_path / "one", tmp_path / "other", "--environment", "continuous")
+    with pytest.raises(ValueError, match=r"walks episodes of .* show each by itself") as refused:
+        run_command(*sources, "--export", tmp_path / "page.html")
+    assert str(refused.value).startswith(f"{tmp_path / 'other'}: ")
+
+
 def test_walks_of_a_continuous_run_become_a_page(blind_run, run_command, tmp_path):
     page = tmp_path / "walk.html"
     output = run_command(

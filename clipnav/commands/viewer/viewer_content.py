@@ -1,6 +1,6 @@
 """Content of the viewer: traces, submission files, and runs whose agents walk first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,7 +98,7 @@ def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -
             )
     runs = [source for source, kind in kinds.items() if kind == "run"]
     if runs:
-        config = _as_trained_continuously(config, runs[0])
+        config = _as_trained_continuously(config, runs)
     files = world_files(config.world or "houses", config.data_dir)
     episodes = load_episodes(config.dataset, config.split, files)
     library = Library(files, config.dataset)
@@ -174,12 +174,24 @@ def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
     return replace(config, dataset=saved.dataset, world=saved.world, data_dir=folder)
 
 
-def _as_trained_continuously(config: VisualiseConfig, run: Path) -> VisualiseConfig:
+def _as_trained_continuously(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfig:
+    """Return settings with dataset and world of the runs.
+
+    Raises:
+        UserError: The runs have several; all walk the same episodes.
+    """
     from agents.continuous.settings import ContinuousTrainConfig
     from training.settings import read_config
 
-    saved = read_config(run, ContinuousTrainConfig)
-    return replace(config, dataset=saved.dataset, world=saved.world)
+    saved = {run: read_config(run, ContinuousTrainConfig) for run in runs}
+    first = saved[runs[0]]
+    for run, other in saved.items():
+        if (other.dataset, other.world) != (first.dataset, first.world):
+            raise UserError(
+                f"{run}: walks episodes of {other.dataset} in '{other.world}', but {runs[0]} those "
+                f"of {first.dataset} in '{first.world}'; show each by itself"
+            )
+    return replace(config, dataset=first.dataset, world=first.world)
 
 
 def _load_run(config: VisualiseConfig, run: Path) -> "Run":
