@@ -62,7 +62,7 @@ class VisualLearner(SavedNetwork):
         world_size = distributed.world_size()
         self._batches = PairedPathBatches(train, config.batch_size, config.seed, world_size)
         self.network = make_visual_network(config, store.width)
-        if self.network.scale is not None:
+        if self.network.scale is not None and config.resume is None:  # otherwise it is restored
             self.network.scale.fit(*train.mean_and_spread())
         self.network.to(config.device)
         self.clipped: list[nn.Module] = [self.network]

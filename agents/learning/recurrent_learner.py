@@ -49,10 +49,11 @@ class RecurrentLearner(WalkingLearner):
         self.network = self.saved = self.make_network()
         self.follower = self.network.follower
         reserve_text_states(self.follower.encoder, [self.env, *self.evaluation_envs.values()])
-        fit_states(self.follower.encoder, self.env)
-        fit_scale(self.follower.scale, self.env)
-        if config.start_from is not None and config.resume is None:
-            self._start_from(config.start_from)
+        if config.resume is None:  # otherwise the trainer restores all of it
+            fit_states(self.follower.encoder, self.env)
+            fit_scale(self.follower.scale, self.env)
+            if config.start_from is not None:
+                self._start_from(config.start_from)
         self.clipped: list[nn.Module] = [self.follower.encoder, self.follower.decoder]
         tuned = getattr(self.follower.encoder, "tuned", None)
         rate = config.language_learning_rate

@@ -102,7 +102,8 @@ class SpeakerLearner(AgentLearner):
         self.speaker = self.saved = make_speaker(
             config, self.env, len(self.env.tokenizer), len(self.languages)
         )
-        fit_scale(self.speaker.scale, self.env)
+        if config.resume is None:  # otherwise the trainer restores it
+            fit_scale(self.speaker.scale, self.env)
         self.network = SpeakerLoss(self.speaker, config)
         self.clipped: list[nn.Module] = [self.speaker.encoder, self.speaker.decoder]
         self.optimiser = make_optimiser(self.network, config.optimiser)

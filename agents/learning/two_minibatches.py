@@ -152,12 +152,8 @@ class MinibatchesLearner(WalkingLearner):
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.model = self.saved = self.make_network(config, self.env)
         reserve_text_states(self.model.text, [self.env, *self.evaluation_envs.values()])
-        fit_features(self.model, self.env)
-        if config.start_from is not None and config.resume is None:
-            shared = start_from(config.start_from, config, self.model, self.env, self.make_network)
-            if distributed.rank() == 0:
-                words = len(self.env.tokenizer)
-                print(f"{shared} of {words} words have an embedding in {config.start_from}")
+        if config.resume is None:  # otherwise the trainer restores all of it
+            self._initialise()
         self.network = self.make_loss()
         self.clipped: list[nn.Module] = [self.network]
         tuned = None
@@ -177,6 +173,17 @@ class MinibatchesLearner(WalkingLearner):
             config.seed,
             2 * distributed.world_size(),
         )
+
+    def _initialise(self) -> None:
+        """Fit the scale of the features of a new run, and copy the weights that it starts from."""
+        config = self.config
+        fit_features(self.model, self.env)
+        if config.start_from is None:
+            return
+        shared = start_from(config.start_from, config, self.model, self.env, self.make_network)
+        if distributed.rank() == 0:
+            words = len(self.env.tokenizer)
+            print(f"{shared} of {words} words have an embedding in {config.start_from}")
 
     @staticmethod
     @abstractmethod

@@ -58,9 +58,10 @@ class PretrainingLearner(WalkingLearner):
         classes = 0 if scores is None else scores.shape[2]
         model = PretrainingModel(network, classes).to(config.device)
         self.model = self.saved = network
-        fit_features(self.model, self.env)
-        if config.start_from is not None and config.resume is None:
-            start_from(config.start_from, config, self.model, self.env, make_map_transformer)
+        if config.resume is None:  # otherwise the trainer restores all of it
+            fit_features(self.model, self.env)
+            if config.start_from is not None:
+                start_from(config.start_from, config, self.model, self.env, make_map_transformer)
         self.network = PretrainingLoss(model, config, self.env.tokenizer, scores)
         self.clipped: list[nn.Module] = [model]
         self.optimiser = make_group_optimiser(decay_groups(model), config.optimiser)

@@ -13,6 +13,7 @@ from agents.clear.training import make_trainer, train
 from agents.clear.visual_data import PairedPathBatches, PairedPaths
 from agents.clear.visual_network import VisualRepresentation
 from agents.clear.visual_training import VisualLearner, view_retrieval
+from agents.envdrop.visual import FeatureScale
 from storage.features.memory import store_of_arrays
 from training.checkpoints import RESULTS
 
@@ -122,11 +123,13 @@ def test_the_loss_of_a_batch_equals_the_loop_of_the_released_code(visual_config,
     torch.testing.assert_close(network.encoder.layers[1].weight.grad, gradient)
 
 
-def test_resume_is_bit_identical(visual_config, tmp_path, check_same_run):
+def test_resume_is_bit_identical(visual_config, tmp_path, monkeypatch, check_same_run):
     whole, _ = make_trainer(dataclasses.replace(visual_config, output=tmp_path / "whole"))
     whole.train()
     parts = dataclasses.replace(visual_config, output=tmp_path / "parts")
     make_trainer(dataclasses.replace(parts, iterations=3))[0].train()
+    # The trainer restores the scale, so it is not fitted again.
+    monkeypatch.setattr(FeatureScale, "fit", None)
     resumed, _ = make_trainer(dataclasses.replace(parts, resume=tmp_path / "parts"))
     resumed.train()
     check_same_run(whole, resumed)

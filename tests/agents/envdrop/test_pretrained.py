@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
+from agents.envdrop.visual import FeatureScale
 from agents.experiments.runs import load_run
 from agents.learning.follower_training import follower_trainer, train
 from agents.settings import FollowerConfig, TextConfig
@@ -115,7 +116,9 @@ def test_fitting_leaves_a_tuned_model_in_training(tiny_bert, tokens):
 
 @pytest.mark.parametrize("reads", [False, True])
 @pytest.mark.parametrize("tune", [False, True])
-def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_path, tune, reads):
+def test_follower_on_a_model_learns_and_resumes(
+    doors_config, tiny_bert, tmp_path, monkeypatch, tune, reads
+):
     rate = {"learning_rate": 1e-3} if tune else {}
     text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune, **rate)
     config = dataclasses.replace(
@@ -131,6 +134,8 @@ def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_pat
     train(dataclasses.replace(config, output=tmp_path / "whole"))
     first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
     follower_trainer(first)[0].train()
+    # The trainer restores the scales, so they are not fitted again.
+    monkeypatch.setattr(FeatureScale, "fit", None)
     trainer, learner = follower_trainer(dataclasses.replace(config, resume=tmp_path / "parts"))
     trainer.train()
     whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
