@@ -12,7 +12,7 @@ from agents.acting.decisions import Draws, sample
 from agents.envdrop.follower import Follower
 from agents.learning.agent_trainer import mixed_precision
 from agents.learning.follower_network import FollowerNetwork
-from agents.maps.experts import NO_TARGET, Expert, first_best
+from agents.maps.experts import NO_TARGET, Expert
 from agents.maps.frontier_agent import FrontierAgent, FrontierScoring, Options
 from agents.maps.geometry import MapGeometry
 from agents.settings import FrontierTrainConfig
@@ -74,12 +74,12 @@ class FrontierLoss(FollowerNetwork):
         names = [env.episodes[episode].instr_id for episode in episodes]
         with mixed_precision(self.follower, config):
             for _ in islice(agent.stretches(env, names), config.max_decisions):
-                scores, costs = agent.options.scores, agent.options.costs
-                assert costs is not None
-                shares = target_shares(costs, config.target_temperature)
+                scores, labels = agent.options.scores, agent.options.labels
+                assert labels is not None
+                shares = target_shares(agent.options, config.target_temperature)
                 losses.append(soft_cross_entropy(scores, shares.to(scores.device)))
-                agreed += int((scores.argmax(1).cpu().numpy() == first_best(costs)).sum())
-                count += len(costs)
+                agreed += int((scores.argmax(1).cpu().numpy() == labels).sum())
+                count += len(labels)
         loss = torch.stack(losses).sum() / len(names)
         figures = {"agreement": agreed / count, "decisions": count / len(names)}
         return loss, {"loss": loss.item(), **figures}
@@ -101,8 +101,8 @@ class SampledDecisions:
 
     def __call__(self, rows: np.ndarray, options: Options) -> np.ndarray:
         """Choose the slots (R,) of episodes (R,)."""
-        assert options.costs is not None
-        labels = first_best(options.costs)
+        labels = options.labels
+        assert labels is not None
         chances = torch.softmax(options.scores.detach(), 1).cpu().numpy()
         chosen = sample(chances, self._draws.next(rows))
         guided = self._draws.next(rows) >= self._share
@@ -110,19 +110,21 @@ class SampledDecisions:
         return np.where((guided | stops) & (labels != NO_TARGET), labels, chosen)
 
 
-def target_shares(costs: np.ndarray, temperature: float) -> Tensor:
+def target_shares(options: Options, temperature: float) -> Tensor:
     """Return the (R, S) float64 shares of nodes in the target: they add up to 1, or all are 0.
 
     They are 0 if all costs are infinite.
 
     Args:
-        costs: (R, S) costs of nodes, infinite for those that are no target.
-        temperature: Temperature of the softmax over the negative costs; 0 gives the first node with
-            the least cost all of it.
+        options: Nodes with the costs and labels of an expert.
+        temperature: Temperature of the softmax over the negative costs; 0 gives the label all of
+            it.
     """
+    costs, labels = options.costs, options.labels
+    assert costs is not None
+    assert labels is not None
     if not temperature:
-        is_best = np.arange(costs.shape[1]) == first_best(costs)[:, None]
-        return torch.from_numpy(is_best).double()
+        return torch.from_numpy(np.arange(costs.shape[1]) == labels[:, None]).double()
     # nan where all costs are infinite.
     return torch.softmax(torch.from_numpy(-costs / temperature), 1).nan_to_num(0.0)
 

@@ -22,7 +22,7 @@ from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Decision
 from agents.envdrop.visual import VisualNoise
 from agents.maps.describing import action_probabilities, known_map
-from agents.maps.experts import Expert
+from agents.maps.experts import Expert, first_best
 from agents.maps.geometry import MapGeometry
 from agents.maps.known_maps import START, KnownMaps
 from agents.maps.route_walker import Choice, RouteWalker
@@ -61,11 +61,14 @@ class Options(NamedTuple):
         visited: (R, S) bool, nodes to stop at; the others are to be visited.
         costs: (R, S) costs of the targets of the expert, see `Expert.frontier_costs`, infinite for
             nodes that cannot be chosen; None without an expert.
+        labels: (R,) slots that the expert chooses, `NO_TARGET` if all costs are infinite; None
+            without an expert.
     """
 
     scores: Tensor
     visited: np.ndarray
-    costs: np.ndarray | None
+    costs: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 # Chooses the slots (R,) of episodes (R,).
@@ -154,11 +157,11 @@ class FrontierAgent(RouteWalker):
         scores = self._ways[self._sent(numbers)] - self._sent(costs)
         scores = scores.masked_fill(self._sent(~possible), -torch.inf)
         visited = self._maps.visit_steps[rows, :width] > 0
-        expert_costs = None
+        self.options = Options(scores, visited)
         if self._expert is not None:
             expert_costs = self._expert.frontier_costs(self._maps, rows)
             expert_costs = np.where(possible, expert_costs, np.inf)
-        self.options = Options(scores, visited, expert_costs)
+            self.options = Options(scores, visited, expert_costs, first_best(expert_costs))
         targets = self._policy(rows, self.options)
         self._steps_left[rows] -= hops[np.arange(len(rows)), targets]
         return Choice(targets, visited[np.arange(len(rows)), targets])

@@ -18,6 +18,7 @@ from agents.learning.frontier_training import (
     frontier_trainer,
     train_frontier_agent,
 )
+from agents.maps.experts import NO_TARGET, first_best
 from agents.maps.frontier_agent import Options
 from agents.settings import FrontierTrainConfig, read_agent_config
 from tests.agents.weights import assert_equal_weights, assert_same_first_gradient, weights_of
@@ -113,24 +114,27 @@ def test_walks_that_clone_are_shortest_paths(frontier_config):
 
 
 def test_stops_of_the_agent_are_replaced_by_the_decision_of_the_expert():
-    scores = Options(
-        torch.tensor([[50.0, 0.0, 0.0], [0.0, 50.0, 0.0], [50.0, 0.0, 0.0]]).double(),
-        np.array([[True, False, False]] * 3),
-        np.array([[np.inf, 2.0, 1.0], [np.inf, 2.0, 1.0], [np.inf] * 3]),
-    )
+    scores = torch.tensor([[50.0, 0.0, 0.0], [0.0, 50.0, 0.0], [50.0, 0.0, 0.0]]).double()
+    visited = np.array([[True, False, False]] * 3)
+    options = Options(scores, visited, labels=np.array([2, 2, NO_TARGET]))
     rows = np.arange(3)
     always = SampledDecisions(Draws(np.random.default_rng(0), 3), share=1.0)
-    assert always(rows, scores).tolist() == [2, 1, 0]
+    assert always(rows, options).tolist() == [2, 1, 0]
     never = SampledDecisions(Draws(np.random.default_rng(0), 3), share=0.0)
-    assert never(rows, scores).tolist() == [2, 2, 0]
+    assert never(rows, options).tolist() == [2, 2, 0]
 
 
 def test_nodes_share_the_target_by_their_costs():
     costs = np.array([[2.0, 2.0 + np.log(3.0), np.inf], [np.inf, 0.0, np.inf], [np.inf] * 3])
     expected = [[0.75, 0.25, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
-    np.testing.assert_allclose(target_shares(costs, 1.0), expected, atol=1e-15)
-    np.testing.assert_allclose(target_shares(0.1 * costs, 0.1), expected, atol=1e-15)
-    assert target_shares(costs, 0.0).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+    def shares(costs, temperature):
+        options = Options(torch.zeros(3, 3), np.zeros((3, 3), bool), costs, first_best(costs))
+        return target_shares(options, temperature)
+
+    np.testing.assert_allclose(shares(costs, 1.0), expected, atol=1e-15)
+    np.testing.assert_allclose(shares(0.1 * costs, 0.1), expected, atol=1e-15)
+    assert shares(costs, 0.0).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
 def test_the_loss_ignores_nodes_that_cannot_be_chosen_and_episodes_without_target():
