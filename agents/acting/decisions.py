@@ -126,7 +126,7 @@ class DecisionRecord:
             teacher: (N,) actions of the teacher.
             contrast: (2, N, H) part of `Decisions.contrast`; None without.
         """
-        actions = self._chosen(scores.detach(), teacher, live)
+        actions = self._chosen(scores, teacher, live)
         self._rows.append(live)
         self._scores.append(scores)
         self._hidden.append(hidden)
@@ -178,11 +178,16 @@ class DecisionRecord:
         if source.draws is None:
             return teacher
         draws = source.draws.next(live)
-        sampled = sample(torch.softmax(scores, 1).cpu().numpy(), draws)
+        sampled = sample_logits(scores, draws)
         teacher_forced = source.teacher_forced[live]
         if source.sampled_steps:
             teacher_forced = teacher_forced & (source.draws.next(live) >= source.sampled_steps)
         return np.where(teacher_forced, teacher, sampled)
+
+
+def sample_logits(logits: Tensor, draws: np.ndarray) -> np.ndarray:
+    """Sample a column for each row of logits (N, K), given random numbers (N,); see `sample`."""
+    return sample(torch.softmax(logits.detach(), 1).cpu().numpy(), draws)
 
 
 def sample(probabilities: np.ndarray, draws: np.ndarray) -> np.ndarray:

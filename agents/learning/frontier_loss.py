@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.acting.action_scores import ActionScorer
-from agents.acting.decisions import Draws, sample
+from agents.acting.decisions import Draws, sample_logits
 from agents.envdrop.follower import Follower
 from agents.learning.agent_trainer import mixed_precision
 from agents.learning.follower_network import FollowerNetwork
@@ -103,8 +103,7 @@ class SampledDecisions:
         """Choose the slots (R,) of episodes (R,)."""
         labels = options.labels
         assert labels is not None
-        chances = torch.softmax(options.scores.detach(), 1).cpu().numpy()
-        chosen = sample(chances, self._draws.next(rows))
+        chosen = sample_logits(options.scores, self._draws.next(rows))
         guided = self._draws.next(rows) >= self._share
         stops = options.visited[np.arange(len(rows)), chosen]
         return np.where((guided | stops) & (labels != NO_TARGET), labels, chosen)
