@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.acting.decisions import sample
+from agents.acting.decisions import sample_logits
 from agents.learning.two_minibatches import Figures, Minibatches, MinibatchesLoss
 from agents.map_training.reinforcement import walk_loss
 from agents.map_transformer.agent import MapAgent, MapWalk
@@ -190,12 +190,13 @@ class MapLoss(MinibatchesLoss):
         revisits = config.network.revisits
         expert = Expert(world, nodes.astype(np.int64), sizes, config.expert, revisits)
 
-        def policy(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
-            probabilities = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
-            chosen = sample(probabilities, batch.draws.next(state.rows))
+        def policy(
+            maps: KnownMaps, state: MapState, scores: Scores, labels: np.ndarray | None
+        ) -> np.ndarray:
+            chosen = sample_logits(scores.decision.float(), batch.draws.next(state.rows))
             if config.sampled_steps == 1:
                 return chosen
-            labels = expert.targets(maps, state.rows, state.tokens)
+            assert labels is not None
             guided = batch.draws.next(state.rows) >= config.sampled_steps
             return np.where(guided & (labels != NO_TARGET), labels, chosen)
 

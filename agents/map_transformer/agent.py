@@ -46,8 +46,9 @@ class Decision(NamedTuple):
     labels: np.ndarray | None
 
 
-# Chooses map tokens (R,) for R episodes: (maps, state, scores) -> tokens.
-Policy = Callable[[KnownMaps, MapState, Scores], np.ndarray]
+# Chooses map tokens (R,) for R episodes: (maps, state, scores, labels) -> tokens. The labels are
+# those of the expert, as in `Decision`.
+Policy = Callable[[KnownMaps, MapState, Scores, np.ndarray | None], np.ndarray]
 
 
 @dataclass
@@ -66,7 +67,9 @@ class MapWalk:
     truncated: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def greedy(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
+def greedy(
+    maps: KnownMaps, state: MapState, scores: Scores, labels: np.ndarray | None
+) -> np.ndarray:
     """Choose the map tokens with the highest scores."""
     return scores.decision.detach().argmax(1).cpu().numpy()
 
@@ -81,7 +84,7 @@ class MapAgent(RouteWalker):
         policy: Chooses the map tokens; the highest scores by default.
         stops_at_best: Walk to the visited viewpoint with the highest probability of [stop] at the
             end; otherwise the episode ends where the agent is.
-        expert: Expert of the batch that labels every state, which the policy may also use.
+        expert: Expert of the batch that labels every state; the policy gets the labels.
         ends_with_expert: End an episode where the expert would stop, whatever the policy chooses.
         tokens: (B, L) instructions; those of the environment by default.
         reads_instructions: Whether it reads whole instructions, or empty ones.
@@ -179,19 +182,19 @@ class MapAgent(RouteWalker):
         scores = self.model.score(text, *self._memory.inputs(state, index))
         logits = scores.decision.detach()
         self._stop_probabilities[rows, here] = _stop_probabilities(logits)
-        chosen = self._chosen(state, scores)
-        ends = (chosen == STOP_TOKEN) | (self._decided[rows] == self.max_decisions)
         labels = None
         if self._expert is not None:
             labels = self._expert.targets(self._maps, rows, state.tokens)
-            if self._ends_with_expert:
-                ends |= labels == STOP_TOKEN
+        chosen = self._chosen(state, scores, labels)
+        ends = (chosen == STOP_TOKEN) | (self._decided[rows] == self.max_decisions)
+        if labels is not None and self._ends_with_expert:
+            ends |= labels == STOP_TOKEN
         return Decision(rows, state, scores, chosen, ends, labels)
 
-    def _chosen(self, state: MapState, scores: Scores) -> np.ndarray:
+    def _chosen(self, state: MapState, scores: Scores, labels: np.ndarray | None) -> np.ndarray:
         """Return the map tokens (R,) of the policy; [stop] where no node can be chosen."""
         allowed = state.tokens.mask & ~state.forbidden
-        chosen = np.asarray(self._policy(self._maps, state, scores))
+        chosen = np.asarray(self._policy(self._maps, state, scores, labels))
         chosen = np.where(allowed[:, 1:].any(1), chosen, STOP_TOKEN)
         wrong = np.flatnonzero(~allowed[np.arange(len(chosen)), chosen])
         if wrong.size:

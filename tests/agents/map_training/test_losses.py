@@ -12,7 +12,7 @@ from agents.map_training.fine_tuning import MapLearner
 from agents.map_training.losses import MapLoss, decision_loss, path_batch
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.memory import WorldFeatures
-from agents.maps.experts import NO_TARGET, STOP_TOKEN, path_targets
+from agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, path_targets
 from agents.maps.geometry import MapGeometry
 from agents.settings import MapTrainConfig
 from envs.graphs.nav_graph import NavGraph
@@ -52,7 +52,7 @@ def test_one_forward_over_whole_paths_equals_walking_them(learner):
     nodes = learner.references.nodes[episodes].astype(np.int64)
     steps = iter(range(nodes.shape[1]))
 
-    def policy(maps, state, scores):
+    def policy(maps, state, scores, labels):
         step = next(steps)
         following = nodes[state.rows, step + 1] if step + 1 < nodes.shape[1] else None
         targets = np.full(len(state.rows), -1) if following is None else following
@@ -131,13 +131,16 @@ def test_places_of_masked_views_are_the_end_of_a_path_or_any_earlier_one(learner
     np.testing.assert_allclose(shares, [0.4, 0.4, 0.2], atol=0.03)
 
 
-def test_walks_without_sampled_steps_follow_the_expert(learner):
+def test_walks_without_sampled_steps_follow_the_expert(learner, monkeypatch):
+    calls, targets = [], Expert.targets
+    monkeypatch.setattr(Expert, "targets", lambda *args: calls.append(args) or targets(*args))
     guided = dataclasses.replace(learner.config, sampled_steps=0.0)
     network = MapLoss(learner.model, guided)
     batch = Minibatches(np.arange(0), np.arange(24), Draws(np.random.default_rng(0), 24), 0.0)
     network.sample(learner.env, learner.features, learner.references, batch)
     ends = [poses[-1][0] for poses in learner.env.trajectories()]
     assert ends == [episode.path[-1] for episode in learner.env.episodes[:24]]
+    assert len(calls) == 3, "the expert labels each of the three decisions once"
 
 
 def sampled_paths(learner):

@@ -91,7 +91,7 @@ def golden_actions(recording):
     """Policy that repeats the decisions of a golden rollout."""
     steps = iter(range(len(recording.json["steps"])))
 
-    def policy(maps, state, scores):
+    def policy(maps, state, scores, labels):
         number = next(steps)
         step = recording.json["steps"][number]
         chosen = []
@@ -215,9 +215,9 @@ def test_the_expert_labels_every_state_as_in_the_original(kind, golden, geometry
     expert = Expert(world, padded, np.array([len(path) for path in paths]), kind)
     costs = []
 
-    def policy(maps, state, scores):
+    def policy(maps, state, scores, labels):
         costs.append(expert.costs(maps, state.rows, state.tokens))
-        return greedy(maps, state, scores)
+        return greedy(maps, state, scores, labels)
 
     with torch.inference_mode():
         agent = recording.agent(expert=expert, policy=policy)
@@ -232,6 +232,6 @@ def test_the_expert_labels_every_state_as_in_the_original(kind, golden, geometry
 def test_impossible_choices_of_a_policy_are_refused(golden, geometry_of):
     recording = Recording("duet_argmax", golden, geometry_of)
     # Token 1 is the current viewpoint.
-    agent = recording.agent(policy=lambda maps, state, scores: np.ones(len(state.rows), int))
+    agent = recording.agent(policy=lambda maps, state, *_: np.ones(len(state.rows), int))
     with pytest.raises(ValueError, match="the policy chose map token 1"):
         agent.walk(recording.env, recording.ids)

@@ -78,7 +78,7 @@ def test_views_along_a_path_are_those_of_the_walk(doors_env):
     nodes = np.array([[world.node(e.scan, v) for v in e.path] for e in episodes])
     seen = []
 
-    def policy(maps, state, scores):
+    def policy(maps, state, scores, labels):
         seen.append(state)
         slots = maps.slots_of(state.rows, nodes[state.rows, len(seen) % 2])
         return (state.tokens.slots == slots[:, None]).argmax(1) * (len(seen) < 2)

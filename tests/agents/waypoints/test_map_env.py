@@ -155,7 +155,7 @@ class Scripted:
     def __init__(self, ranks):
         self.ranks, self.chosen = list(ranks), []
 
-    def __call__(self, maps, state, scores):
+    def __call__(self, maps, state, scores, labels):
         if not self.ranks:
             return np.full(len(state.rows), STOP_TOKEN)
         node = maps.geometry.candidates[maps.nodes[0, START], self.ranks.pop(0)]
@@ -217,7 +217,7 @@ def test_a_random_map_agent_walks_all_episodes(make_map_env, model, split_of_box
     other = MapTransformer(config, len(split_of_boxes.tokenizer), 3).eval()
     rng = np.random.default_rng(0)
 
-    def policy(maps, state, scores):
+    def policy(maps, state, scores, labels):
         allowed = state.tokens.mask & ~state.forbidden
         allowed[:, STOP_TOKEN] = False
         return np.array([rng.choice(np.flatnonzero(row)) for row in allowed])
