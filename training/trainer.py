@@ -143,10 +143,7 @@ class Trainer:
             self._group.all_gather(None)
 
     def _evaluate_and_save(self) -> None:
-        # Until the end of the evaluation, so that a run that it ends resumes with it.
-        self._is_due = True
         self.evaluate()
-        self._is_due = False
         self.save()
 
     def step(self) -> dict[str, float]:
@@ -180,6 +177,8 @@ class Trainer:
         selection = self.learner.selection
         if selection is None:
             return
+        # Until the end of the evaluation, so that a run that it ends resumes with it.
+        self._is_due = True
         summaries = self.learner.evaluate()
         if self.log is not None:
             for split, summary in summaries.items():
