@@ -16,8 +16,9 @@ from storage.errors import UserError
 class Draws:
     """Uniform random numbers for sampled actions: one per row and step of the whole batch.
 
-    The numbers of a row depend neither on which rows are live nor on how many ranks share the
-    batch.
+    The numbers of a row depend neither on which rows are live nor, if all ranks have equally many
+    rows, on how many ranks share the batch. No number is used on two ranks, whatever rows they
+    have.
 
     Args:
         rng: Random generator.

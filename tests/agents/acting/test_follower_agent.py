@@ -145,6 +145,16 @@ def test_draws_are_dealt_out_to_ranks():
             assert np.array_equal(draws.next(np.arange(3)), whole[rank::2])
 
 
+@pytest.mark.parametrize("group", [1, 2])
+def test_ranks_with_different_numbers_of_rows_share_no_draw(group):
+    drawn = []
+    for rank, rows in enumerate((2, 6, 4)):
+        draws = Draws(np.random.default_rng(3), rows, rank, 3, group)
+        drawn += [draws.next(np.arange(rows)) for _ in range(5)]
+    drawn = np.concatenate(drawn)
+    assert len(np.unique(drawn)) == len(drawn) == 5 * 12
+
+
 def test_given_tokens_replace_those_of_the_environment(doors_env, follower, features):
     ids = instr_ids(doors_env, 3)
     observation, _ = doors_env.reset(options={"episode_ids": [*ids, *[ids[0]] * 13]})
