@@ -86,7 +86,6 @@ class MapAgent(RouteWalker):
             end; otherwise the episode ends where the agent is.
         expert: Expert of the batch that labels every state; the policy gets the labels.
         ends_with_expert: End an episode where the expert would stop, whatever the policy chooses.
-        tokens: (B, L) instructions; those of the environment by default.
         reads_instructions: Whether it reads whole instructions, or empty ones.
     """
 
@@ -99,7 +98,6 @@ class MapAgent(RouteWalker):
         stops_at_best: bool = True,
         expert: Expert | None = None,
         ends_with_expert: bool = False,
-        tokens: np.ndarray | None = None,
         reads_instructions: bool = True,
     ) -> None:
         if not 1 <= max_decisions < model.config.max_steps:
@@ -114,7 +112,6 @@ class MapAgent(RouteWalker):
         self._policy = policy
         self._stops_at_best = stops_at_best
         self._ends_with_expert = ends_with_expert
-        self._tokens = tokens
         self._reads_instructions = reads_instructions
         self._device = next(model.parameters()).device
         self._text: EncodedText
@@ -141,8 +138,7 @@ class MapAgent(RouteWalker):
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions of the first N rows of a batch and start empty maps."""
-        tokens = observation["instruction"] if self._tokens is None else self._tokens
-        tokens = readable(tokens[live], self._reads_instructions)
+        tokens = readable(observation["instruction"][live], self._reads_instructions)
         self._text = self.model.read(cropped(tokens).to(self._device))
         self._dropout = self.model.panorama.episode_dropout(len(live))
         self.start_maps(KnownMaps(self.features.geometry, len(live)))

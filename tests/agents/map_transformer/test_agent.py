@@ -58,14 +58,26 @@ class Recording:
             self.tokens[row, : len(item["instr_encoding"])] = item["instr_encoding"]
 
     def agent(self, **options):
-        limit = self.json["max_action_len"]
-        return MapAgent(self.model, self.features, limit, tokens=self.tokens, **options)
+        return GoldenAgent(self, **options)
 
     def paths(self):
         """Return the golden paths with every viewpoint that was passed."""
         return [
             [viewpoint for hop in t["path"] for viewpoint in hop] for t in self.json["trajectories"]
         ]
+
+
+class GoldenAgent(MapAgent):
+    """Agent that reads the tokens of a recording."""
+
+    def __init__(self, recording, **options):
+        super().__init__(
+            recording.model, recording.features, recording.json["max_action_len"], **options
+        )
+        self.tokens = recording.tokens
+
+    def begin(self, observation, info, live):
+        super().begin({**observation, "instruction": self.tokens}, info, live)
 
 
 def make_env(world, items, steps):
@@ -153,7 +165,7 @@ def test_an_episode_alone_walks_as_in_a_batch(golden, geometry_of):
     expected = recording.paths()
     for row, name in enumerate(recording.ids):
         agent = recording.agent()
-        agent._tokens = recording.tokens[[row] * 2]
+        agent.tokens = recording.tokens[[row] * 2]
         with torch.inference_mode():
             agent.walk(recording.env, [name])
         assert recording.env.paths()[0] == expected[row]

@@ -38,7 +38,7 @@ def looped_path(geometry):
 def model_of(revisits):
     torch.manual_seed(0)
     config = MapTransformerConfig(*SIZES, dropout=0.0, feature_dropout=0.0, revisits=revisits)
-    return MapTransformer(config, 9, 5)
+    return MapTransformer(config, 99, 5)
 
 
 def test_a_path_with_second_visits_has_a_finite_loss_for_all_its_steps(geometry, features):
@@ -89,7 +89,7 @@ def test_views_along_a_path_are_those_of_the_walk(doors_env):
         WorldFeatures(geometry, torch.randn(len(world), 36, 5)),
         2,
         policy,
-        tokens=np.ones((len(episodes), 3), np.int64),
+        reads_instructions=False,
     )
     agent.walk(doors_env, [e.instr_id for e in episodes])
     views = path_views(world, nodes, seen[0].views)
