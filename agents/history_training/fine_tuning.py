@@ -7,13 +7,12 @@ from agents.history_transformer.agent import HistoryAgent
 from agents.history_transformer.model import HistoryTransformer
 from agents.history_transformer.observations import HistoryFeatures
 from agents.learning.agent_learner import train_and_compare
-from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.two_minibatches import MinibatchesLearner
 from agents.settings import HistoryTrainConfig, agent_of
 from envs.navigation.vector_env import VlnVectorEnv
 from storage.errors import UserError
 from training import distributed
-from training.trainer import Trainer
 
 
 class HistoryLearner(MinibatchesLearner):
@@ -58,14 +57,7 @@ class HistoryLearner(MinibatchesLearner):
         return greedy_agent(self.config, self.model, self.evaluation_envs[split])
 
 
-def history_trainer(config: HistoryTrainConfig) -> tuple[Trainer, HistoryLearner]:
-    """Build the trainer of a HAMT agent and its learner."""
-    prepare(config)
-    learner = HistoryLearner(config)
-    return make_agent_trainer(config, learner), learner
-
-
 @distributed.destroys_process_group
 def train_history_agent(config: HistoryTrainConfig) -> Results:
     """Train HAMT, compare it with the baselines, print a table, write RUN/results.json."""
-    return train_and_compare(*history_trainer(config))
+    return train_and_compare(*make_agent_trainer(HistoryLearner, config))

@@ -1,6 +1,8 @@
-"""Trainer of followers and speakers, in one process or on several ranks."""
+"""Trainer of agents and speakers, in one process or on several ranks."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -11,14 +13,29 @@ from training.learners import Learner
 from training.setup import rank_iteration_seed, set_up_torch
 from training.trainer import Trainer
 
+Config = TypeVar("Config", bound=RunConfig)
+AnyLearner = TypeVar("AnyLearner", bound=Learner)
+
 _NOISE = 31
 _LARGEST_LOSS = 1e4  # losses of a healthy run are below 100
 
 
-def make_agent_trainer(config: RunConfig, learner: Learner) -> Trainer:
-    """Build the `Trainer` of a follower or speaker."""
+def make_agent_trainer(
+    make_learner: Callable[[Config], AnyLearner], config: Config
+) -> tuple[Trainer, AnyLearner]:
+    """Build the trainer of an agent or a speaker, and its learner.
+
+    Args:
+        make_learner: Builds the learner, usually its class.
+        config: Settings of the run.
+
+    Raises:
+        UserError: torch cannot compute on the device.
+    """
+    prepare(config)
+    learner = make_learner(config)
     noise = partial(rank_iteration_seed, config.seed, _NOISE, rank=distributed.rank())
-    return Trainer(config, learner, noise, _LARGEST_LOSS)
+    return Trainer(config, learner, noise, _LARGEST_LOSS), learner
 
 
 def mixed_precision(network: nn.Module, config: RunConfig) -> torch.autocast:

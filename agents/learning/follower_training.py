@@ -6,7 +6,7 @@ from agents.acting.evaluation import Results
 from agents.acting.follower_agent import FollowerAgent
 from agents.clear.language_data import PartnerInstructions
 from agents.learning.agent_learner import train_and_compare
-from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.back_translation import BackTranslator, held_out_episodes
 from agents.learning.follower_loss import EpisodeBatch, FollowerLoss
 from agents.learning.follower_network import make_follower_network
@@ -15,7 +15,6 @@ from agents.settings import TrainConfig
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from training import distributed
-from training.trainer import Trainer
 
 # Streams of random numbers: sampled actions, and those on back-translated paths.
 _ACTIONS, _BACK_TRANSLATION = 32, 1
@@ -87,14 +86,7 @@ class FollowerLearner(RecurrentLearner):
         return groups[distributed.rank() :: distributed.world_size()].ravel().tolist()
 
 
-def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
-    """Build the trainer of a follower and its learner."""
-    prepare(config)
-    learner = FollowerLearner(config)
-    return make_agent_trainer(config, learner), learner
-
-
 @distributed.destroys_process_group
 def train(config: TrainConfig) -> Results:
     """Train a follower, compare it with the baselines, print a table, write RUN/results.json."""
-    return train_and_compare(*follower_trainer(config))
+    return train_and_compare(*make_agent_trainer(FollowerLearner, config))

@@ -8,7 +8,7 @@ from agents.acting.environments import make_follower
 from agents.acting.evaluation import Results
 from agents.envdrop.follower import Follower
 from agents.learning.agent_learner import train_and_compare
-from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.frontier_loss import FrontierLoss, trained_scoring
 from agents.learning.recurrent_learner import RecurrentLearner
 from agents.maps.frontier_agent import FrontierAgent
@@ -18,7 +18,6 @@ from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.references import ReferencePaths
 from envs.navigation.vector_env import VlnVectorEnv
 from training import distributed
-from training.trainer import Trainer
 
 _DECISIONS = 62  # stream of random numbers
 
@@ -88,14 +87,7 @@ def trained_frontier_agent(
     )
 
 
-def frontier_trainer(config: FrontierTrainConfig) -> tuple[Trainer, FrontierLearner]:
-    """Build the trainer of a frontier agent and its learner."""
-    prepare(config)
-    learner = FrontierLearner(config)
-    return make_agent_trainer(config, learner), learner
-
-
 @distributed.destroys_process_group
 def train_frontier_agent(config: FrontierTrainConfig) -> Results:
     """Train a frontier agent, compare it with the baselines, print a table, write results.json."""
-    return train_and_compare(*frontier_trainer(config))
+    return train_and_compare(*make_agent_trainer(FrontierLearner, config))

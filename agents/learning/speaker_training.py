@@ -20,7 +20,7 @@ from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
 from agents.envdrop.visual import VisualNoise
 from agents.learning.agent_learner import AgentLearner, train_and_evaluate
-from agents.learning.agent_trainer import make_agent_trainer, mixed_precision, prepare
+from agents.learning.agent_trainer import make_agent_trainer, mixed_precision
 from agents.settings import SpeakerTrainConfig
 from envs.episodes import Episode, base_language
 from envs.metrics.bleu import corpus_bleu
@@ -275,9 +275,7 @@ def load_speaker(
 @distributed.destroys_process_group
 def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
     """Train a speaker, evaluate its best weights, print the results and write RUN/results.json."""
-    prepare(config)
-    learner = SpeakerLearner(config)
-    return train_and_evaluate(make_agent_trainer(config, learner), learner, _figures)
+    return train_and_evaluate(*make_agent_trainer(SpeakerLearner, config), _figures)
 
 
 def _figures(summary: Summary) -> str:

@@ -2,7 +2,7 @@
 
 from agents.acting.evaluation import Results
 from agents.learning.agent_learner import train_and_compare
-from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.two_minibatches import MinibatchesLearner
 from agents.map_training.building import greedy_agent, make_map_transformer, map_features
 from agents.map_training.losses import MapLoss
@@ -12,7 +12,6 @@ from agents.map_transformer.model import MapTransformer
 from agents.settings import MapTrainConfig
 from envs.navigation.vector_env import VlnVectorEnv
 from training import distributed
-from training.trainer import Trainer
 
 
 class MapLearner(MinibatchesLearner):
@@ -36,14 +35,7 @@ class MapLearner(MinibatchesLearner):
         return greedy_agent(self.config, self.model, self.evaluation_envs[split])
 
 
-def map_trainer(config: MapTrainConfig) -> tuple[Trainer, MapLearner]:
-    """Build the trainer of a map agent and its learner."""
-    prepare(config)
-    learner = MapLearner(config)
-    return make_agent_trainer(config, learner), learner
-
-
 @distributed.destroys_process_group
 def train_map_agent(config: MapTrainConfig) -> Results:
     """Train a map agent, compare it with the baselines, print a table, write RUN/results.json."""
-    return train_and_compare(*map_trainer(config))
+    return train_and_compare(*make_agent_trainer(MapLearner, config))

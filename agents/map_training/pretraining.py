@@ -14,7 +14,7 @@ from agents.acting.environments import (
 )
 from agents.acting.tokenizers import run_tokenizer
 from agents.learning.agent_learner import WalkingLearner, train_and_evaluate
-from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.transformer_networks import fit_features, start_from
 from agents.map_training.building import greedy_agent, make_map_transformer
 from agents.map_training.pretraining_loss import PretrainingLoss, Task
@@ -102,9 +102,7 @@ def _class_scores(config: MapPretrainConfig, env: VlnVectorEnv) -> Tensor | None
 @distributed.destroys_process_group
 def pretrain(config: MapPretrainConfig) -> dict[str, Summary]:
     """Pre-train a map agent, evaluate its best weights and write RUN/results.json."""
-    prepare(config)
-    learner = PretrainingLearner(config)
-    return train_and_evaluate(make_agent_trainer(config, learner), learner, _figures)
+    return train_and_evaluate(*make_agent_trainer(PretrainingLearner, config), _figures)
 
 
 def _figures(summary: Summary) -> str:

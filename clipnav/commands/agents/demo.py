@@ -35,7 +35,8 @@ def run_demo(config: DemoConfig) -> None:
     """Train, evaluate and write the pages."""
     # Imported here so that --help answers without loading torch.
     from agents.experiments.runs import evaluate_run
-    from agents.learning.follower_training import follower_trainer, train
+    from agents.learning.agent_trainer import make_agent_trainer
+    from agents.learning.follower_training import FollowerLearner, train
     from agents.settings.presets import preset
     from training.run_folder import free_folder
 
@@ -45,7 +46,8 @@ def run_demo(config: DemoConfig) -> None:
     if config.iterations is not None:
         chosen["iterations"] = config.iterations
     settings = preset("r2r", "houses")
-    trainer, _ = follower_trainer(dataclasses.replace(settings, output=imitating, **chosen))
+    settings = dataclasses.replace(settings, output=imitating, **chosen)
+    trainer, _ = make_agent_trainer(FollowerLearner, settings)
     trainer.train()
     settings = preset("r2r", "houses", continued=True)
     train(dataclasses.replace(settings, start_from=imitating, output=run, **chosen))

@@ -22,7 +22,8 @@ from agents.acting.search import FoundPath, Position, SearchResult
 from agents.envdrop.speaker import Speaker
 from agents.experiments.runs import evaluate_run, load_run
 from agents.experiments.search_evaluation import best_weighting, evaluate_search, search_split
-from agents.learning.follower_training import follower_trainer
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.follower_training import FollowerLearner
 from agents.learning.speaker_training import LoadedSpeaker, load_speaker
 from agents.settings import EvaluateConfig, SearchConfig, SpeakerConfig
 from envs.navigation.device_features import DeviceFeatures
@@ -154,7 +155,7 @@ def test_search_is_tuned_on_one_split_and_submits_the_whole_walk(
     small_config, speaker_run, tmp_path, capsys
 ):
     config = dataclasses.replace(small_config, iterations=1)
-    follower_trainer(config)[0].train()
+    make_agent_trainer(FollowerLearner, config)[0].train()
     path = tmp_path / "paths.json"
     search = SearchConfig(method="beam", paths=4, speaker=speaker_run, tune="val_seen")
     evaluation = EvaluateConfig(config.output, baselines=False, search=search, submission=path)

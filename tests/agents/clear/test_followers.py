@@ -14,7 +14,8 @@ from agents.clear.loading import RepresentedViews
 from agents.command_line import parse_train
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.experiments.runs import load_run
-from agents.learning.follower_training import FollowerLearner, follower_trainer, train
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
 from envs.tokenizers import load_tokenizer
 from training.checkpoints import VOCABULARY, load_trainer
@@ -48,8 +49,10 @@ def test_a_follower_with_both_representations_trains_and_resumes(config, clear, 
     config = dataclasses.replace(config, clear=clear)
     train(dataclasses.replace(config, output=tmp_path / "whole"))
     first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
-    follower_trainer(first)[0].train()
-    trainer, learner = follower_trainer(dataclasses.replace(config, resume=tmp_path / "parts"))
+    make_agent_trainer(FollowerLearner, first)[0].train()
+    trainer, learner = make_agent_trainer(
+        FollowerLearner, dataclasses.replace(config, resume=tmp_path / "parts")
+    )
     trainer.train()
     whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
     for name, value in whole["weights"].items():

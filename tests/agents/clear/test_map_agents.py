@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from agents.command_line import parse_agent
 from agents.experiments.runs import load_run
 from agents.history_training.fine_tuning import train_history_agent
+from agents.learning.agent_trainer import make_agent_trainer
 from agents.map_training.building import make_map_transformer
-from agents.map_training.fine_tuning import MapLearner, map_trainer, train_map_agent
+from agents.map_training.fine_tuning import MapLearner, train_map_agent
 from agents.map_training.pretraining import PretrainingLearner, pretrain
 from agents.map_transformer.panorama import PanoramaInputs
 from agents.settings import (
@@ -66,8 +67,10 @@ def test_a_map_agent_with_both_representations_trains_and_resumes(config, clear,
     config = dataclasses.replace(config, clear=clear)
     train_map_agent(dataclasses.replace(config, output=tmp_path / "whole"))
     first = dataclasses.replace(config, output=tmp_path / "parts", iterations=2)
-    map_trainer(first)[0].train()
-    trainer, learner = map_trainer(dataclasses.replace(config, resume=tmp_path / "parts"))
+    make_agent_trainer(MapLearner, first)[0].train()
+    trainer, learner = make_agent_trainer(
+        MapLearner, dataclasses.replace(config, resume=tmp_path / "parts")
+    )
     trainer.train()
     whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
     for name, value in whole["weights"].items():

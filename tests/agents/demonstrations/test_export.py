@@ -11,7 +11,8 @@ import pytest
 
 from agents.demonstrations import export as exporting
 from agents.demonstrations.export import check_export, export_demonstrations
-from agents.learning.follower_training import follower_trainer
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.follower_training import FollowerLearner
 from agents.settings.language_models import PromptConfig
 from storage import file_sha256
 
@@ -210,7 +211,7 @@ def test_a_trained_agent_acts_and_the_teacher_labels(small_config, pictured_door
     from agents.demonstrations.recording.settings import DemonstrationConfig
 
     config = dataclasses.replace(small_config, iterations=1)
-    follower_trainer(config)[0].train()
+    make_agent_trainer(FollowerLearner, config)[0].train()
     output = tmp_path / "dagger"
     settings = DemonstrationConfig(
         output,

@@ -6,7 +6,8 @@ import torch
 from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
 from agents.envdrop.visual import FeatureScale
 from agents.experiments.runs import load_run
-from agents.learning.follower_training import follower_trainer, train
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import FollowerConfig, TextConfig
 from envs.tokenizers import PretrainedTokenizer
 from training.checkpoints import MODEL, load_trainer
@@ -133,10 +134,12 @@ def test_follower_on_a_model_learns_and_resumes(
     )
     train(dataclasses.replace(config, output=tmp_path / "whole"))
     first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
-    follower_trainer(first)[0].train()
+    make_agent_trainer(FollowerLearner, first)[0].train()
     # The trainer restores the scales, so they are not fitted again.
     monkeypatch.setattr(FeatureScale, "fit", None)
-    trainer, learner = follower_trainer(dataclasses.replace(config, resume=tmp_path / "parts"))
+    trainer, learner = make_agent_trainer(
+        FollowerLearner, dataclasses.replace(config, resume=tmp_path / "parts")
+    )
     trainer.train()
     whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
     assert whole["weights"].keys() == parts["weights"].keys()

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from agents.experiments.comparison import make_job, run_job, train_all
-from agents.learning.follower_training import follower_trainer
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.follower_training import FollowerLearner
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from training.comparisons import SCORES, ComparisonRow
@@ -39,7 +40,7 @@ def test_a_resumed_comparison_is_bit_identical(arguments, tmp_path):
     assert expected["val_unseen"]["200_0"].keys() == {"path", "SR", "SPL", "nDTW", "sDTW"}
 
     run = tmp_path / "halved"
-    trainer, _ = follower_trainer(make_job(run, arguments).config)
+    trainer, _ = make_agent_trainer(FollowerLearner, make_job(run, arguments).config)
     for act in (trainer.step, trainer.step, trainer.evaluate, trainer.save, trainer.close):
         act()
     job = make_job(run, arguments)

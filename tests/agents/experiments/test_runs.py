@@ -7,7 +7,8 @@ import torch
 
 from agents.acting.evaluation import Evaluation, evaluate
 from agents.experiments.runs import evaluate_run, load_walkers, write_submission
-from agents.learning.follower_training import follower_trainer, train
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig, TrainConfig
 from agents.settings.presets import preset
 from envs.episodes import load_episodes
@@ -26,7 +27,7 @@ def run(tiny_world, small_config):
         features=tiny_world / "features.safetensors",
         iterations=2,
     )
-    follower_trainer(config)[0].train()
+    make_agent_trainer(FollowerLearner, config)[0].train()
     return config.output
 
 
@@ -47,7 +48,7 @@ def test_traces_contain_the_values_of_the_critic(small_config):
         iterations=1,
         reinforcement=ReinforcementConfig(weight=1.0),
     )
-    trainer, learner = follower_trainer(config)
+    trainer, learner = make_agent_trainer(FollowerLearner, config)
     trainer.train()
     evaluation = EvaluateConfig(config.output, baselines=False, batch_size=8)
     _, env, agents = load_walkers(evaluation, "val_unseen")
@@ -193,7 +194,7 @@ def test_submission_of_one_language_is_refused_before_the_walk(small_config, tmp
     config = dataclasses.replace(
         small_config, dataset="rxr", instruction_language="hi", iterations=1
     )
-    follower_trainer(config)[0].train()
+    make_agent_trainer(FollowerLearner, config)[0].train()
     path = tmp_path / "new" / "paths.jsonl"
     evaluation = EvaluateConfig(config.output, baselines=False, submission=path)
     with monkeypatch.context() as patch:

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from agents.history_training.fine_tuning import history_trainer
+from agents.history_training.fine_tuning import HistoryLearner
+from agents.learning.agent_trainer import make_agent_trainer
 from agents.settings import ReinforcementConfig
 from tests.agents.weights import assert_same_first_gradient
 from tests.torchrun import SCRIPTS, run_two_ranks
@@ -24,7 +25,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
         output=tmp_path / "one",
     )
-    history_trainer(config)[0].train()
+    make_agent_trainer(HistoryLearner, config)[0].train()
     half = dataclasses.replace(config, batch_size=4, output=None)
     (tmp_path / CONFIG).write_text(to_json(half))
     arguments = ("--config", tmp_path / CONFIG, "--output", tmp_path / "two")

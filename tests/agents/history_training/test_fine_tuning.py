@@ -11,10 +11,9 @@ from agents.acting.evaluation import evaluate
 from agents.experiments.runs import load_run
 from agents.history_training.fine_tuning import (
     HistoryLearner,
-    history_trainer,
     train_history_agent,
 )
-from agents.learning.agent_trainer import prepare
+from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.follower_training import train
 from agents.map_training.fine_tuning import train_map_agent
 from agents.settings import (
@@ -51,7 +50,7 @@ def test_hamt_learns_a_trivial_world(history_config, changes):
 
 def test_rewards_increase_with_reinforcement_alone(history_config):
     config = dataclasses.replace(history_config, teacher_weight=0.0, reinforcement=A2C)
-    trainer, _ = history_trainer(config)
+    trainer, _ = make_agent_trainer(HistoryLearner, config)
     rewards = [trainer.step()["reward"] for _ in range(60)]
     assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 0.5
 
@@ -66,7 +65,9 @@ def test_a_loaded_run_walks_as_evaluated(history_config):
 
 def test_the_critic_has_the_dropout_of_the_network_or_its_own(short_config):
     for rate, expected in ((None, 0.1), (0.5, 0.5), (0.0, 0.0)):
-        trainer, learner = history_trainer(dataclasses.replace(short_config, critic_dropout=rate))
+        trainer, learner = make_agent_trainer(
+            HistoryLearner, dataclasses.replace(short_config, critic_dropout=rate)
+        )
         trainer.close()
         assert learner.network.critic.dropout.rate == expected
         assert learner.model.head.dropout.rate == 0.1
@@ -75,11 +76,11 @@ def test_the_critic_has_the_dropout_of_the_network_or_its_own(short_config):
 def test_resume_is_bit_identical(short_config, tmp_path):
     constant = dataclasses.replace(short_config.optimiser, schedule="constant")
     whole = dataclasses.replace(short_config, output=tmp_path / "whole", optimiser=constant)
-    history_trainer(whole)[0].train()
+    make_agent_trainer(HistoryLearner, whole)[0].train()
     parts = dataclasses.replace(whole, output=tmp_path / "parts", iterations=3)
-    history_trainer(parts)[0].train()
+    make_agent_trainer(HistoryLearner, parts)[0].train()
     resumed = dataclasses.replace(whole, output=None, resume=tmp_path / "parts")
-    history_trainer(resumed)[0].train()
+    make_agent_trainer(HistoryLearner, resumed)[0].train()
     assert load_trainer(tmp_path / "parts")["iteration"] == 6
     weights = weights_of(tmp_path / "whole")
     assert any(name.startswith("critic.") for name in weights)
@@ -88,11 +89,11 @@ def test_resume_is_bit_identical(short_config, tmp_path):
 
 def test_frozen_encoders_keep_the_weights_of_the_other_run(short_config, tmp_path):
     first = dataclasses.replace(short_config, output=tmp_path / "first", iterations=2)
-    history_trainer(first)[0].train()
+    make_agent_trainer(HistoryLearner, first)[0].train()
     config = dataclasses.replace(
         short_config, start_from=tmp_path / "first", freeze_encoders=True, iterations=2
     )
-    trainer, learner = history_trainer(config)
+    trainer, learner = make_agent_trainer(HistoryLearner, config)
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
     trainer.train()
     for name, value in learner.model.state_dict().items():

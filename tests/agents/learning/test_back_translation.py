@@ -7,9 +7,10 @@ import torch
 
 from agents.acting.environments import make_follower
 from agents.envdrop.speaker import END
+from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.back_translation import BackTranslator, held_out_episodes
 from agents.learning.follower_loss import EpisodeBatch
-from agents.learning.follower_training import _ACTIONS, _BACK_TRANSLATION, follower_trainer
+from agents.learning.follower_training import _ACTIONS, _BACK_TRANSLATION, FollowerLearner
 from agents.settings import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
 from envs.tokenizers import WordTokenizer, load_tokenizer
 from training.checkpoints import VOCABULARY, load_trainer
@@ -32,7 +33,7 @@ def config(small_config, speaker_run):
 def first(config):
     """Run without back-translation after few iterations."""
     first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
-    follower_trainer(first)[0].train()
+    make_agent_trainer(FollowerLearner, first)[0].train()
     return first
 
 
@@ -109,7 +110,7 @@ def test_shuffled_instructions_are_refused(config, doors_env):
 def test_a_speaker_of_another_encoder_is_refused(config, other_features):
     config = dataclasses.replace(config, features=other_features)
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
-        follower_trainer(config)
+        make_agent_trainer(FollowerLearner, config)
 
 
 def test_batch_dropout_has_one_mask(config, doors_env):
@@ -126,7 +127,7 @@ def test_batch_dropout_has_one_mask(config, doors_env):
 def test_batches_of_few_paths_have_whole_pairs(config, paths):
     few = dataclasses.replace(config.back_translation, paths=paths)
     config = dataclasses.replace(config, back_translation=few)
-    trainer, learner = follower_trainer(config)
+    trainer, learner = make_agent_trainer(FollowerLearner, config)
     assert len(learner._translator.names(0)) == paths // 2 * 2
     assert "back_reinforcement" in trainer.step()
 
@@ -136,7 +137,7 @@ def test_too_few_paths_are_refused(config):
         BackTranslationConfig(paths=0)
     one = dataclasses.replace(config.back_translation, paths=1)
     with pytest.raises(ValueError, match=r"--back-translation\.paths 1: 1 paths .* requires 2"):
-        follower_trainer(dataclasses.replace(config, back_translation=one))
+        make_agent_trainer(FollowerLearner, dataclasses.replace(config, back_translation=one))
 
 
 def test_held_out_splits_are_excluded_even_if_not_evaluated(config):
@@ -146,14 +147,14 @@ def test_held_out_splits_are_excluded_even_if_not_evaluated(config):
     )
     held_out = {(episode.scan, episode.path) for episode in held_out_episodes(config)}
     assert len({scan for scan, _ in held_out}) == 4
-    _, learner = follower_trainer(config)
+    _, learner = make_agent_trainer(FollowerLearner, config)
     sampled = {(episode.scan, episode.path) for episode in learner._translator.env.episodes}
     assert not sampled & held_out
 
 
 def test_resume_is_bit_identical(config, tmp_path):
     def run(**changes):
-        trainer, _ = follower_trainer(dataclasses.replace(config, **changes))
+        trainer, _ = make_agent_trainer(FollowerLearner, dataclasses.replace(config, **changes))
         trainer.train()
 
     run(output=tmp_path / "whole")
@@ -166,7 +167,7 @@ def test_resume_is_bit_identical(config, tmp_path):
 
 
 def test_gradient_is_the_sum_over_both_batches(config):
-    _, learner = follower_trainer(config)
+    _, learner = make_agent_trainer(FollowerLearner, config)
     network, translator = learner.network.train(), learner._translator
     weights = list(network.parameters())
     torch.manual_seed(5)
@@ -190,7 +191,7 @@ def test_gradient_is_the_sum_over_both_batches(config):
 
 def test_start_from_copies_the_weights_of_a_run(config, first, tmp_path):
     later = dataclasses.replace(config, output=tmp_path / "later", start_from=first.output)
-    _, learner = follower_trainer(later)
+    _, learner = make_agent_trainer(FollowerLearner, later)
     before = load_trainer(first.output)["weights"]
     for name, value in learner.network.state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -202,7 +203,7 @@ def test_start_from_refuses_other_layer_sizes(config, first, tmp_path):
         config, follower=follower, output=tmp_path / "later", start_from=first.output
     )
     with pytest.raises(ValueError, match=r"model\.safetensors: does not fit the settings here"):
-        follower_trainer(later)
+        make_agent_trainer(FollowerLearner, later)
 
 
 def test_start_from_a_run_with_another_vocabulary(first, tmp_path):
@@ -211,9 +212,11 @@ def test_start_from_a_run_with_another_vocabulary(first, tmp_path):
     others = list(vocabulary.words)
     others[number] = "elsewhere"
     WordTokenizer(others).save(first.output / VOCABULARY)
-    fresh = follower_trainer(dataclasses.replace(first, output=tmp_path / "fresh"))[1]
+    fresh = make_agent_trainer(
+        FollowerLearner, dataclasses.replace(first, output=tmp_path / "fresh")
+    )[1]
     later = dataclasses.replace(first, output=tmp_path / "later", start_from=first.output)
-    _, learner = follower_trainer(later)
+    _, learner = make_agent_trainer(FollowerLearner, later)
     before = load_trainer(first.output)["weights"]
     embedding = "follower.encoder.embedding.weight"
     for name, value in learner.network.state_dict().items():

@@ -9,8 +9,8 @@ import torch
 
 from agents.envdrop.visual import FeatureScale
 from agents.experiments.runs import load_walkers
-from agents.learning.agent_trainer import prepare
-from agents.learning.follower_training import FollowerLearner, follower_trainer, train
+from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import EvaluateConfig, ReinforcementConfig
 from storage.features.opening import open_store
 from tests.agents.weights import assert_equal_weights, weights_of
@@ -22,7 +22,7 @@ from training.trainer import DivergedError
 
 
 def make_trainer(config):
-    return follower_trainer(config)[0]
+    return make_agent_trainer(FollowerLearner, config)[0]
 
 
 def test_a_run_to_start_from_must_exist(small_config):
@@ -106,7 +106,7 @@ def test_same_seed_same_weights(small_config, tmp_path):
     runs, orders = [], []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         config = dataclasses.replace(small_config, output=tmp_path / name, seed=seed)
-        trainer, learner = follower_trainer(config)
+        trainer, learner = make_agent_trainer(FollowerLearner, config)
         orders.append([learner._order.batch(iteration) for iteration in range(3)])
         trainer.train()
         runs.append(weights_of(tmp_path / name))

@@ -10,12 +10,11 @@ import torch
 from agents.acting.decisions import Draws
 from agents.acting.evaluation import evaluate
 from agents.experiments.runs import load_run
-from agents.learning.agent_trainer import prepare
-from agents.learning.follower_training import follower_trainer, train
+from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.follower_training import FollowerLearner, train
 from agents.learning.frontier_loss import SampledDecisions, soft_cross_entropy, target_shares
 from agents.learning.frontier_training import (
     FrontierLearner,
-    frontier_trainer,
     train_frontier_agent,
 )
 from agents.maps.experts import NO_TARGET, first_best
@@ -82,11 +81,11 @@ def test_a_frontier_agent_learns_a_trivial_world(frontier_config, changes):
 
 def test_resume_is_bit_identical(short_config, tmp_path):
     whole = dataclasses.replace(short_config, output=tmp_path / "whole")
-    frontier_trainer(whole)[0].train()
+    make_agent_trainer(FrontierLearner, whole)[0].train()
     parts = dataclasses.replace(short_config, output=tmp_path / "parts", iterations=3)
-    frontier_trainer(parts)[0].train()
+    make_agent_trainer(FrontierLearner, parts)[0].train()
     resumed = dataclasses.replace(short_config, output=None, resume=tmp_path / "parts")
-    frontier_trainer(resumed)[0].train()
+    make_agent_trainer(FrontierLearner, resumed)[0].train()
     assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
 
 
@@ -94,7 +93,7 @@ def test_the_seed_determines_the_weights(short_config, tmp_path):
     runs = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         config = dataclasses.replace(short_config, output=tmp_path / name, seed=seed)
-        frontier_trainer(config)[0].train()
+        make_agent_trainer(FrontierLearner, config)[0].train()
         runs.append(weights_of(tmp_path / name))
     assert_equal_weights(runs[0], runs[1])
     name = "follower.encoder.embedding.weight"
@@ -170,7 +169,7 @@ def test_a_frontier_agent_starts_from_a_follower_and_a_follower_from_it(
     train_frontier_agent(second)
     third = dataclasses.replace(doors_config, output=tmp_path / "third", start_from=second.output)
     third = dataclasses.replace(third, reinforcement=weight)
-    back = follower_trainer(third)[1]
+    back = make_agent_trainer(FollowerLearner, third)[1]
     expected = {f"follower.{name}": value for name, value in back.follower.state_dict().items()}
     assert_equal_weights(expected, weights_of(second.output))
 

@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from agents.learning.follower_training import follower_trainer, train
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.follower_training import FollowerLearner, train
 from agents.learning.speaker_training import train_speaker
 from agents.settings import (
     BackTranslationConfig,
@@ -49,8 +50,8 @@ def test_one_follower_understands_three_languages(rxr):
 
 
 def test_a_follower_of_one_language_reads_its_words(rxr):
-    trainer, learner = follower_trainer(
-        dataclasses.replace(rxr, instruction_language="te", iterations=1)
+    trainer, learner = make_agent_trainer(
+        FollowerLearner, dataclasses.replace(rxr, instruction_language="te", iterations=1)
     )
     assert {episode.language for episode in learner.env.episodes} == {"te-IN"}
     assert not any("a" <= word[0] <= "z" for word in learner.env.tokenizer.words)
@@ -81,7 +82,7 @@ def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
         batch_size=16,
         back_translation=BackTranslationConfig(speaker=tmp_path / "speaker", paths=60),
     )
-    trainer, learner = follower_trainer(config)
+    trainer, learner = make_agent_trainer(FollowerLearner, config)
     translator = learner._translator
     assert isinstance(translator.speaker.tokenizer, SubwordTokenizer)
     assert translator.speaker.languages == ["en", "hi", "te"]

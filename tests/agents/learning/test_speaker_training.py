@@ -84,7 +84,7 @@ def test_resume_is_bit_identical(speaker_config, tmp_path, monkeypatch):
     def run(**changes):
         settings = dataclasses.replace(config, **changes)
         prepare(settings)
-        make_agent_trainer(settings, SpeakerLearner(settings)).train()
+        make_agent_trainer(SpeakerLearner, settings)[0].train()
 
     run(output=tmp_path / "whole")
     run(output=tmp_path / "parts", iterations=3)
@@ -108,7 +108,7 @@ def test_features_of_another_encoder_are_refused(speaker_run, other_features, do
     config = read_config(speaker_run, SpeakerTrainConfig)
     later = dataclasses.replace(config, features=other_features, resume=speaker_run)
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
-        make_agent_trainer(later, SpeakerLearner(later))
+        make_agent_trainer(SpeakerLearner, later)
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
         load_speaker(speaker_run, doors_env, {"encoder": "shades"}, "cpu")
 

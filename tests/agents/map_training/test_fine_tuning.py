@@ -9,12 +9,11 @@ import torch
 from agents.acting.evaluation import evaluate_walks
 from agents.acting.rollout import walk
 from agents.experiments.runs import load_run
-from agents.learning.agent_trainer import prepare
+from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.follower_training import train
 from agents.learning.two_minibatches import episode_groups
 from agents.map_training.fine_tuning import (
     MapLearner,
-    map_trainer,
     train_map_agent,
 )
 from agents.settings import MapTransformerConfig, read_agent_config
@@ -71,16 +70,17 @@ def test_steps_and_whole_decisions_lead_to_the_same_trajectories(map_config, tre
 
 
 def test_resume_is_bit_identical(short_config, tmp_path, monkeypatch):
-    map_trainer(dataclasses.replace(short_config, output=tmp_path / "whole"))[0].train()
+    whole = dataclasses.replace(short_config, output=tmp_path / "whole")
+    make_agent_trainer(MapLearner, whole)[0].train()
     parts = dataclasses.replace(short_config, output=tmp_path / "parts", iterations=3)
     constant = dataclasses.replace(short_config.optimiser, schedule="constant")
     whole = dataclasses.replace(short_config, output=tmp_path / "constant", optimiser=constant)
-    map_trainer(whole)[0].train()
-    map_trainer(dataclasses.replace(parts, optimiser=constant))[0].train()
+    make_agent_trainer(MapLearner, whole)[0].train()
+    make_agent_trainer(MapLearner, dataclasses.replace(parts, optimiser=constant))[0].train()
     resumed = dataclasses.replace(whole, output=None, resume=tmp_path / "parts")
     # The trainer restores the scale, so it is not fitted again.
     monkeypatch.setattr(FeatureInput, "fit", None)
-    map_trainer(resumed)[0].train()
+    make_agent_trainer(MapLearner, resumed)[0].train()
     assert load_trainer(tmp_path / "parts")["iteration"] == 6
     assert_equal_weights(weights_of(tmp_path / "constant"), weights_of(tmp_path / "parts"))
 
@@ -89,7 +89,7 @@ def test_the_seed_determines_the_weights(short_config, tmp_path):
     runs = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         config = dataclasses.replace(short_config, output=tmp_path / name, seed=seed)
-        map_trainer(config)[0].train()
+        make_agent_trainer(MapLearner, config)[0].train()
         runs.append(weights_of(tmp_path / name))
     assert_equal_weights(runs[0], runs[1])
     assert not torch.equal(runs[0]["model.text.words.weight"], runs[2]["model.text.words.weight"])
@@ -121,7 +121,7 @@ def test_a_run_to_start_from_must_exist(short_config, tmp_path):
 
 def test_a_run_continues_from_the_network_of_another(short_config, tmp_path):
     first = dataclasses.replace(short_config, output=tmp_path / "first")
-    trainer, learner = map_trainer(first)
+    trainer, learner = make_agent_trainer(MapLearner, first)
     trainer.train()
     learner.load_model(tmp_path / "first")
     saved = {name: value.clone() for name, value in learner.model.state_dict().items()}

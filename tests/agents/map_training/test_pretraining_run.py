@@ -54,7 +54,7 @@ def few(pretrain_config):
 
 def trainer_of(config):
     prepare(config)
-    return make_agent_trainer(config, PretrainingLearner(config))
+    return make_agent_trainer(PretrainingLearner, config)[0]
 
 
 def test_pretraining_learns_the_world_and_fine_tuning_starts_from_it(

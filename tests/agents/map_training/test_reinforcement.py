@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from agents.envdrop.critic import Critic
-from agents.map_training.fine_tuning import MapLearner, map_trainer
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.map_training.fine_tuning import MapLearner
 from agents.map_training.reinforcement import walk_loss
 from agents.settings import MapTrainConfig, ReinforcementConfig
 from training.checkpoints import load_trainer
@@ -66,7 +67,7 @@ def test_the_loss_equals_a_derivation_by_hand(config):
 
 
 def test_rewards_increase_with_reinforcement(config):
-    trainer, _ = map_trainer(config)
+    trainer, _ = make_agent_trainer(MapLearner, config)
     rewards = [trainer.step()["reward"] for _ in range(60)]
     assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 1
 
@@ -77,9 +78,13 @@ def test_the_critic_is_saved_for_resuming(config, tmp_path):
     )
     optimiser = dataclasses.replace(few.optimiser, schedule="constant")
     few = dataclasses.replace(few, optimiser=optimiser)
-    map_trainer(dataclasses.replace(few, output=tmp_path / "whole"))[0].train()
-    map_trainer(dataclasses.replace(few, output=tmp_path / "parts", iterations=2))[0].train()
-    map_trainer(dataclasses.replace(few, output=None, resume=tmp_path / "parts"))[0].train()
+    make_agent_trainer(MapLearner, dataclasses.replace(few, output=tmp_path / "whole"))[0].train()
+    make_agent_trainer(
+        MapLearner, dataclasses.replace(few, output=tmp_path / "parts", iterations=2)
+    )[0].train()
+    make_agent_trainer(
+        MapLearner, dataclasses.replace(few, output=None, resume=tmp_path / "parts")
+    )[0].train()
     whole, parts = (load_trainer(tmp_path / name)["weights"] for name in ("whole", "parts"))
     assert any(name.startswith("critic.") for name in whole)
     for name, value in whole.items():

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from agents.experiments.runs import load_run, load_walkers
-from agents.map_training.fine_tuning import MapLearner, map_trainer, train_map_agent
+from agents.learning.agent_trainer import make_agent_trainer
+from agents.map_training.fine_tuning import MapLearner, train_map_agent
 from agents.settings import EvaluateConfig, TextConfig
 from training.checkpoints import load_trainer
 
@@ -63,7 +64,7 @@ def test_a_text_model_is_fine_tuned_or_frozen(short_config, tiny_bert, tune):
         text=TextConfig(tokens="pretrained", model=name, tune=tune, **rate),
         network=dataclasses.replace(short_config.network, text_model=name),
     )
-    trainer, learner = map_trainer(config)
+    trainer, learner = make_agent_trainer(MapLearner, config)
     network = learner.model.text.text.network
     before = {n: w.clone() for n, w in network.state_dict().items()}
     trainer.train()
