@@ -90,7 +90,9 @@ def stepwise_loss(learner: MapLearner, episodes: np.ndarray) -> Tensor:
     following[np.arange(nodes.shape[1]) >= sizes[:, None] - 1] = -1
     steps = iter(range(nodes.shape[1]))
 
-    def policy(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
+    def policy(
+        maps: KnownMaps, state: MapState, scores: Scores, labels: np.ndarray | None
+    ) -> np.ndarray:
         targets = following[state.rows, next(steps)]
         return path_targets(maps, state.rows, state.tokens, targets)
 
