@@ -32,7 +32,8 @@ def move(
     """
     start, layers = positions[:, :2], grid.layers(positions[:, 2])
     length = np.linalg.norm(wanted - start, axis=1)
-    count = max(int(np.ceil(length.max(initial=0.0) / SAMPLE_SPACING)), 2)
+    # The rounding errors of the lengths must not matter: all agents of a batch share the number.
+    count = max(int(length.max(initial=0.0) / SAMPLE_SPACING + 1e-6) + 1, 2)
     share = np.arange(1, count + 1) / count
     ways = start[:, None] + share[:, None] * (wanted - start)[:, None]  # (N, K, 2)
     values = grid.at(ways, layers[:, None])

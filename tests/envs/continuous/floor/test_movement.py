@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from envs.continuous.coordinates import from_habitat
+from envs.continuous.floor import ContinuousFloor
 
 STEP = 0.25
 
@@ -114,3 +115,19 @@ def test_results_do_not_depend_on_the_batch(two_storey_floor, random_starts):
         one, hit = two_storey_floor.step(positions[k : k + 1], headings[k : k + 1], STEP, True)
         np.testing.assert_allclose(one[0], together[k], atol=1e-12)
         assert hit[0] == hits[k]
+
+
+@pytest.mark.parametrize("sliding", [True, False])
+def test_a_step_does_not_depend_on_the_batch(sliding):
+    holes = [(1.0, 1.0, 1.6, 1.3), (2.4, 0.6, 2.6, 2.2), (3.1, 2.0, 3.5, 2.4)]
+    floor = ContinuousFloor.of_boxes([(0.0, 0.0, 4.0, 3.0)], holes, radius=0.1)
+    rng = np.random.default_rng(0)
+    nodes = floor.graph.positions
+    positions = floor.project(nodes[rng.integers(len(nodes), size=400)] + rng.uniform(0, 0.02, 3))
+    headings = rng.uniform(0, 2 * np.pi, len(positions))
+    together, _ = floor.step(positions, headings, 0.25, sliding)
+    alone = [
+        floor.step(positions[k : k + 1], headings[k : k + 1], 0.25, sliding)[0][0]
+        for k in range(len(positions))
+    ]
+    np.testing.assert_array_equal(np.array(alone), together)
