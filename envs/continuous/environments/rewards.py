@@ -100,15 +100,15 @@ def step_rewards(
         before: (B,) distance to the goal before the step in metres.
         after: (B,) distance to the goal after the step in metres.
         stop: (B,) bool, agents that stop.
-        settings: Kind of reward.
+        settings: Kind of reward, and the success distance.
         ndtw: (B,) nDTW before and after the step, for the reward "ndtw".
     """
     if settings.reward == "progress":
         return progress_rewards(before, after, stop, settings)
     with np.errstate(invalid="ignore"):
         if ndtw is None:
-            rewards = distance_rewards(before, after, stop)
+            rewards = distance_rewards(before, after, stop, settings.success_distance)
         else:
-            rewards = ndtw_rewards(before, after, stop, *ndtw)
+            rewards = ndtw_rewards(before, after, stop, *ndtw, settings.success_distance)
     # The sign of a change is undefined where the goal is unreachable.
     return np.where(np.isnan(rewards), 0.0, rewards)

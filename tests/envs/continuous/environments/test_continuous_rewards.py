@@ -30,6 +30,15 @@ def test_distance_rewards_are_those_of_the_graph_environments():
     assert rewards.tolist() == [1.0, -1.0, 2.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(("reward", "expected"), [("distance", 2.0), ("ndtw", 2.0 + 2 * 0.7)])
+def test_a_stop_is_rewarded_within_the_success_distance(reward, expected):
+    settings = task_settings("r2r", reward=reward, success_distance=1.0)
+    distance, stop = np.array([0.9, 1.1]), np.ones(2, bool)
+    ndtw = (np.full(2, 0.7), np.full(2, 0.7)) if reward == "ndtw" else None
+    rewards = step_rewards(distance, distance, stop, settings, ndtw)
+    np.testing.assert_allclose(rewards, [expected, -2.0])
+
+
 def test_running_ndtw_equals_the_measure_of_the_walk():
     rng = np.random.default_rng(4)
     references = [rng.random((count, 3)) * 4 for count in (3, 9)]
