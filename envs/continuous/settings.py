@@ -46,7 +46,8 @@ class ContinuousSettings:
         agent_radius: Metres between the centre of the agent and the nearest obstacle.
         agent_height: Metres; only the backend habitat uses it, because houses have no low passage.
         sliding: Whether an agent slides along an obstacle that it walks into.
-        success_distance: Metres; a stop at a smaller distance to the goal is a success.
+        success_distance: Metres; a stop at a smaller distance to the goal is a success, for the
+            measures and for all rewards.
         max_episode_steps: Number of actions before truncation.
         observe: Sensors. "rgb" and "depth" look ahead; "..._panorama" are 12 such pictures at
             headings 0, 30, ... degrees counter-clockwise from the agent's; "clip" and
@@ -137,6 +138,12 @@ class ContinuousSettings:
         if self.follower != "greedy" and self.teacher == "none":
             raise UserError(f"follower {self.follower!r} has no effect with teacher='none'")
         check_choice("reward", self.reward, Reward)
+        for name in ("success_reward", "slack_reward"):
+            value = getattr(self, name)
+            if not math.isfinite(value):
+                raise UserError(f"{name} {value}: must be a finite number")
+            if self.reward != "progress" and value != getattr(ContinuousSettings, name):
+                raise UserError(f"{name} has no effect with reward={self.reward!r}; leave it out")
         check_choice("definition", self.definition, Definition)
         check_choice("dtw", self.dtw, Dtw)
         if self.render_mode not in (None, *RENDER_MODES):
