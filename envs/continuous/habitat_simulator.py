@@ -13,8 +13,10 @@ from envs.habitat.client import HabitatServer, shared_server
 from envs.panoramas.habitat_panoramas import scene_file
 from envs.sharing import files_digest
 from storage import cache_dir
+from storage.json_files import read_json_object
 
 _COLLISION_SLACK = 1e-5  # square metres, as in habitat's `collided`
+_STAGE_REMEDY = "correct this stage configuration of habitat-sim"
 
 
 class SceneFiles(NamedTuple):
@@ -192,7 +194,7 @@ def mesh_file(scan: str, files: SceneFiles, settings: ContinuousSettings) -> Pat
     with, and otherwise one in the cache folder, which is computed when it is used first.
     """
     radius, height = settings.agent_radius, settings.agent_height
-    beside = files.model.with_suffix(".navmesh")
+    beside = files.scene.with_name(f"{scan}.navmesh")
     if (radius, height) == (R2R_CE.agent_radius, R2R_CE.agent_height) and beside.is_file():
         return beside
     name = f"{scan}-{files_digest([files.model])}-r{radius:g}-h{height:g}.navmesh"
@@ -221,4 +223,14 @@ class _FolderFiles(NamedTuple):
 
     def __call__(self, scan: str) -> SceneFiles:
         scene = scene_file(self.folder, scan)
-        return SceneFiles(scene, scene)
+        return SceneFiles(scene, scene if scene.suffix == ".glb" else _model_of(scene))
+
+
+def _model_of(stage: Path) -> Path:
+    """Return the 3D model that a stage configuration names, or the configuration if it names none.
+
+    Raises:
+        UserError: The file is not a JSON object.
+    """
+    asset = read_json_object(stage, _STAGE_REMEDY).get("render_asset")
+    return stage.parent / asset if isinstance(asset, str) else stage

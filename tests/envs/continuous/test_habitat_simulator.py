@@ -111,6 +111,27 @@ def test_the_mesh_beside_a_scene_is_for_the_default_agent_only(scenes, tmp_path)
     assert mesh_file("attic", files, RXR_CE) != other
 
 
+def test_the_mesh_of_a_scene_with_a_configuration_depends_on_its_model(scenes):
+    stage, model = scenes / "loft.stage_config.json", scenes / "models" / "loft_v2.glb"
+    stage.write_text('{"render_asset": "models/loft_v2.glb", "up": [0, 1, 0]}')
+    model.parent.mkdir()
+    model.touch()
+    files = folder_files(scenes)("loft")
+    assert files.scene == stage
+    computed = mesh_file("loft", files, RXR_CE)
+    os.utime(model, ns=(1, 1))
+    assert mesh_file("loft", files, RXR_CE) != computed
+    beside = scenes / "loft.navmesh"
+    beside.touch()
+    assert mesh_file("loft", files, R2R_CE) == beside
+
+
+def test_a_damaged_configuration_is_refused(scenes):
+    (scenes / "loft.stage_config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"loft\.stage_config\.json.*correct this stage"):
+        folder_files(scenes)("loft")
+
+
 @pytest.mark.parametrize("env_id", ["R2R-CE-CLIP-v0", "RxR-CE-CLIP-v0"])
 def test_passes_the_checker_of_gymnasium(arguments, env_id):
     check_env(gym.make(env_id, **arguments).unwrapped, skip_render_check=True)
