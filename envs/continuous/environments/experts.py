@@ -1,6 +1,7 @@
 """ExpertWalks: the expert's walks as references of nDTW, and the actions of the teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -12,12 +13,17 @@ from envs.continuous.simulator import Simulator
 from envs.continuous.traces import Trace
 from storage.errors import UserError
 
+# Positions of the expert's walks by movement, building, heading and reference path.
+_Positions = dict[tuple[object, ...], np.ndarray]
+_SHARED: "WeakKeyDictionary[Simulator, _Positions]" = WeakKeyDictionary()
+
 
 class ExpertWalks:
     """The expert of each episode of a split.
 
     The reference walks visit the viewpoints of the reference path in order, as in VLN-CE's gt
-    files. They are computed when they are needed, and shared by the instructions of a path.
+    files. They are computed when they are needed, and shared by the instructions of a path and by
+    all environments with the same simulator and movement.
     """
 
     def __init__(
@@ -34,10 +40,12 @@ class ExpertWalks:
             settings: Movement, kind of teacher and definition of the measures.
         """
         self._split, self._simulator, self._settings = split, simulator, settings
-        self._walks: dict[tuple[object, ...], np.ndarray] = {}
+        self._walks = _SHARED.setdefault(simulator, {})
+        self._movement = settings.turn_angle, settings.step_size, settings.sliding
         self._teacher: Teacher | None = None
         self._serials = np.zeros(0, np.int64)  # number of the start of each agent's episode
         self._seen = np.zeros(0, np.int64)  # number of positions that the teacher has seen
+        self._answers = np.zeros(0, np.int64)  # actions of the teacher after these positions
 
     @property
     def has_teacher(self) -> bool:
@@ -55,13 +63,26 @@ class ExpertWalks:
             return np.array([episode.start])
         if episode.episode_id in self._split.references:
             return self._split.references[episode.episode_id]
-        key = episode.scan, episode.heading, episode.reference_path
-        if key not in self._walks:
-            nodes, headings = [np.array(episode.reference_path)], np.array([episode.heading])
-            floor = self._simulator.floor(episode.scan)
-            (walk,) = reference_walks(floor, nodes, headings, self._settings)
-            self._walks[key] = walk.positions
-        return self._walks[key]
+        self.prepare([number])
+        return self._walks[self._key(episode)]
+
+    def prepare(self, numbers: Iterable[int]) -> None:
+        """Compute the missing walks of episodes, house by house, which is faster than one by one.
+
+        Args:
+            numbers: Indices of the episodes.
+        """
+        missing: dict[str, dict[tuple[object, ...], ContinuousEpisode]] = {}
+        for episode in (self._split.episodes[number] for number in numbers):
+            key = self._key(episode)
+            is_known = key in self._walks or episode.episode_id in self._split.references
+            if episode.has_goal and not is_known:
+                missing.setdefault(episode.scan, {})[key] = episode
+        for scan, episodes in missing.items():
+            nodes = [np.array(episode.reference_path) for episode in episodes.values()]
+            headings = np.array([episode.heading for episode in episodes.values()])
+            walks = reference_walks(self._simulator.floor(scan), nodes, headings, self._settings)
+            self._walks |= {key: walk.positions for key, walk in zip(episodes, walks, strict=True)}
 
     def measure(self, number: int, walk: Walk) -> dict[str, float]:
         """Return the measures of a walk in an episode whose goal is known."""
@@ -80,7 +101,8 @@ class ExpertWalks:
         Args:
             episodes: (B,) index of each agent's episode.
             traces: Walks of the agents so far. Those that end where the next ones begin reuse the
-                progress along the path; others are followed from their start.
+                progress along the path, the same ones repeat the answer, because a follower
+                remembers its actions; others are followed from their start.
 
         Raises:
             UserError: The settings have no teacher.
@@ -99,6 +121,9 @@ class ExpertWalks:
             if (serial, count) < (self._serials[agent], self._seen[agent]):
                 actions[agent] = self._replayed(episode, trace)
                 continue
+            if (serial, count) == (self._serials[agent], self._seen[agent]):
+                actions[agent] = self._answers[agent]
+                continue
             if serial > self._serials[agent]:
                 self._start(teacher, agent, episode)
                 self._serials[agent], self._seen[agent] = serial, 0
@@ -109,13 +134,16 @@ class ExpertWalks:
             rows = np.array(current)
             positions = np.array([traces[agent].positions[-1] for agent in current])
             headings = np.array([traces[agent].headings[-1] for agent in current])
-            actions[rows] = teacher.actions(positions, headings, rows)
+            actions[rows] = self._answers[rows] = teacher.actions(positions, headings, rows)
         return actions
+
+    def _key(self, episode: ContinuousEpisode) -> tuple[object, ...]:
+        return self._movement, episode.scan, episode.heading, episode.reference_path
 
     def _grow(self, count: int) -> None:
         if self._teacher is None or len(self._serials) < count:
             self._teacher = self._make_teacher(count)
-            self._serials, self._seen = np.full((2, count), -1, np.int64)
+            self._serials, self._seen, self._answers = np.full((3, count), -1, np.int64)
 
     def _make_teacher(self, count: int) -> Teacher:
         settings = self._settings

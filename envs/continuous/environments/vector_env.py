@@ -151,6 +151,7 @@ class ContinuousVectorEnv(BatchEnv):
 
     def metrics(self) -> list[dict[str, float]]:
         """Return the measures of each agent's walk so far; empty where the goal is secret."""
+        self.experts.prepare(self._walks.episodes.tolist())
         records = map(self.record, range(self.num_envs))
         return [{} if record is None else self.experts.measure(*record) for record in records]
 
@@ -189,6 +190,7 @@ class ContinuousVectorEnv(BatchEnv):
     def _start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
         self._walks.start(agents, episodes)
         if self._dtw:
+            self.experts.prepare(episodes.tolist())
             references = [self.experts.locations(number) for number in episodes.tolist()]
             self._dtw.start(agents, references, self._walks.positions[agents])
 

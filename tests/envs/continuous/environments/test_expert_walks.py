@@ -1,0 +1,56 @@
+"""The expert's walks and actions, however often and in whatever batch they are read."""
+
+import numpy as np
+import pytest
+
+from envs.continuous.environments import experts
+from envs.continuous.environments.experts import ExpertWalks
+from envs.continuous.settings import FORWARD, LEFT, task_settings
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Numbers of walks in the calls that compute them."""
+    calls, real = [], experts.reference_walks
+
+    def counting(floor, nodes, *arguments):
+        calls.append(len(nodes))
+        return real(floor, nodes, *arguments)
+
+    monkeypatch.setattr(experts, "reference_walks", counting)
+    return calls
+
+
+def test_an_answer_is_repeated_until_the_agent_acts(make_box_env):
+    env = make_box_env(1)
+    _, info = env.reset(seed=0)
+    _ = info["teacher_action"]
+    # As after 16 alternating turns, when the follower decides on several actions.
+    env.experts._teacher._follower._pending[0] = [FORWARD, LEFT]
+    *_, info = env.step(np.array([LEFT]))
+    assert info["teacher_action"].tolist() == [LEFT]
+    assert env.teacher_actions().tolist() == [LEFT]
+    *_, info = env.step(np.array([LEFT]))
+    assert info["teacher_action"].tolist() == [FORWARD]
+
+
+def test_environments_of_a_simulator_share_the_reference_walks(make_box_env, box_split, counted):
+    env = make_box_env(4, shuffle=False)
+    env.reset(seed=0)
+    env.metrics()
+    assert counted == [2, 2]  # two buildings
+    other = ExpertWalks(box_split, env.simulator, env.settings)
+    for number in range(4):
+        assert other.locations(number) is env.experts.locations(number)
+    assert counted == [2, 2]
+    turned = task_settings("r2r", turn_angle=30)
+    ExpertWalks(box_split, env.simulator, turned).locations(0)
+    assert counted == [2, 2, 1]
+
+
+def test_reference_walks_do_not_depend_on_the_batch(make_box_env):
+    together, alone = make_box_env(4), make_box_env(4)
+    together.experts.prepare(range(4))
+    for number in range(4):
+        walks = (env.experts.locations(number) for env in (together, alone))
+        np.testing.assert_array_equal(*walks)
