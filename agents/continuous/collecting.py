@@ -20,6 +20,7 @@ from storage.locks import sole_maker
 from storage.progress import progress_bar
 from training.setup import iteration_seed
 
+DEMONSTRATIONS = "demonstrations"  # folder in that of a run
 _ORDER = 0  # seed of the order in which paths are shown; one order for all runs
 _EPISODES, _ACTIONS = 71, 72  # streams of random numbers
 _POOL = 16  # batches that are drawn together and divided by length
@@ -66,7 +67,7 @@ class Collector:
     def start(self, run: Path) -> None:
         """Name the folder of the run, which receives the demonstrations of later rounds."""
         key = self._key | {"seed": str(self._config.seed)}
-        self._own = DemonstrationStore(run / "demonstrations", key)
+        self._own = DemonstrationStore(run / DEMONSTRATIONS, key)
 
     def collect(self, number: int, network: ContinuousNetwork) -> None:
         """Collect what is missing of the rounds up to `number`; a bar shows the progress.

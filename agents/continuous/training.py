@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from agents.continuous.collecting import Collector
+from agents.continuous.collecting import DEMONSTRATIONS, Collector
 from agents.continuous.evaluation import Results, evaluate_split
 from agents.continuous.losses import imitation_loss, make_batch, progress_loss
 from agents.continuous.networks import ContinuousNetwork
@@ -19,14 +20,22 @@ from agents.continuous.tasks import ContinuousTask
 from agents.continuous.walking import spread, walk_all
 from envs.continuous.measures import summarise_walks
 from storage import cache_dir
+from storage.errors import UserError
 from training.checkpoints import VOCABULARY
 from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
+from training.settings import CONFIG, differences, read_config
 from training.setup import iteration_seed, set_up_torch
 from training.trainer import Trainer
 
 _NOISE, _BATCHES = 73, 74
 _LARGEST_LOSS = 1e4
+# Settings on which the walks of DAgger's rounds do not depend.
+_AFTER_ROUNDS = frozenset(
+    "resume output config preset minutes evaluate_every demonstrations evaluation_splits "
+    "evaluation_episodes results_episodes evaluation_batch_size select_by select_metric threads "
+    "device track".split()
+)
 
 
 class ContinuousLearner(SavedNetwork):
@@ -44,6 +53,7 @@ class ContinuousLearner(SavedNetwork):
 
     def __init__(self, config: ContinuousTrainConfig) -> None:
         self.config = config
+        self._replaces_run = _has_other_settings(config)
         self.selection = Selection(config.select_by, config.select_metric)
         self.task = ContinuousTask(config, config.resume)
         for split in config.evaluation_splits:
@@ -95,7 +105,13 @@ class ContinuousLearner(SavedNetwork):
         return summarise_walks(walk_all(env, self.task.walker(self.network), chosen))
 
     def start(self, run: Path) -> None:
-        """Write the vocabulary."""
+        """Write the vocabulary, and delete the walks of a run that was killed here earlier.
+
+        The folder of a run without saved weights can be used again. Its walks are kept if the
+        settings are the same, because they would be collected again as they are.
+        """
+        if self._replaces_run:
+            shutil.rmtree(run / DEMONSTRATIONS, ignore_errors=True)
         self.task.tokenizer.save(run / VOCABULARY)
 
     def _store(self) -> tuple[Path, dict[str, str]]:
@@ -110,6 +126,19 @@ class ContinuousLearner(SavedNetwork):
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         default = cache_dir() / "demonstrations" / f"{self.config.dataset}-ce-{digest}"
         return self.config.demonstrations or default, key
+
+
+def _has_other_settings(config: ContinuousTrainConfig) -> bool:
+    """Return whether the output folder is that of a run with other settings."""
+    if config.resume is not None or config.output is None:
+        return False
+    if not (config.output / CONFIG).is_file():
+        return False
+    try:
+        earlier = read_config(config.output, ContinuousTrainConfig)
+    except UserError:  # damaged, or of another training
+        return True
+    return bool(differences(earlier, config, _AFTER_ROUNDS))
 
 
 def continuous_trainer(config: ContinuousTrainConfig) -> tuple[Trainer, ContinuousLearner]:

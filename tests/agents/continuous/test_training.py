@@ -68,6 +68,20 @@ def test_a_resumed_dagger_run_is_bit_identical(tiny_config, check_same_run, tmp_
     check_same_run(whole, resumed)
 
 
+@pytest.mark.parametrize("changes", [{}, {"expert_probability": 0.1}])
+def test_walks_of_a_killed_run_serve_the_same_settings_only(tiny_config, changes):
+    config = replace(tiny_config, rounds=2, iterations=3, evaluate_every=3)
+    killed, _ = continuous_trainer(config)
+    killed._iterate()
+    killed._iterate()
+    killed.close()
+    walks = sorted((tiny_config.output / "demonstrations").glob("round-01*.safetensors"))
+    assert len(walks) == 2
+    again, _ = continuous_trainer(replace(config, threads=None, **changes))
+    again.close()
+    assert [walk.is_file() for walk in walks] == 2 * [not changes]
+
+
 def test_blind_and_deaf_agents_depend_on_nothing_else(tiny_config, tmp_path):
     config = replace(
         tiny_config, vision=False, instruction_ablation="empty", output=tmp_path / "blind"
