@@ -61,7 +61,10 @@ def _evaluate(
             config.submission, task.config.dataset, traces, task.split(split).episodes
         )
         print(f"{len(traces)} walks: {config.submission}")
-    return measured | (_walk_baselines(task, split, size, episodes) if config.baselines else {})
+    has_goals = any(episode.has_goal for episode in task.split(split).episodes)
+    if not (config.baselines and has_goals):
+        return measured
+    return measured | _walk_baselines(task, split, size, episodes)
 
 
 def evaluate_split(
@@ -93,7 +96,10 @@ def baseline_walkers(task: ContinuousTask) -> dict[str, Walker]:
 def _walk_split(
     task: ContinuousTask, agent: NetworkWalker, split: str, size: int, episodes: int | None
 ) -> tuple[dict[str, Summary], dict[str, Trace]]:
-    """Return the measures of the trained agent under its name, and its traces by `episode_id`."""
+    """Return the measures of the trained agent under its name, and its traces by `episode_id`.
+
+    Where the goals are secret there are no measures.
+    """
     name = task.config.network.kind
     summary, traces = _walk(task.env(split, size), agent, episodes, f"{split} {name}")
     return {name: summary}, traces
@@ -120,4 +126,5 @@ def _walk(
             for number, trace in zip(part, env.traces(), strict=False):
                 traces[env.episodes[number].episode_id] = trace
 
-        return summarise_walks(walk_all(env, walker, chosen, finished)), traces
+        measured = [walk for walk in walk_all(env, walker, chosen, finished) if walk]
+    return summarise_walks(measured) if measured else {}, traces

@@ -132,10 +132,15 @@ def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]
     walks.
 
     Raises:
-        UserError: There are no walks.
+        UserError: There are no walks, or the goals are secret.
     """
     if not measures:
         raise UserError("no walk to summarise")
+    if not all(measures):
+        raise UserError(
+            "walks without measures, because the goals of their split are secret; walk a "
+            "validation split"
+        )
     columns = {
         short: np.array([walk[metric.column] for walk in measures])
         for short, metric in CONTINUOUS_METRICS.items()

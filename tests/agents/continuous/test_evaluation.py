@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from agents.continuous import tasks
 from agents.continuous.evaluation import evaluate_continuous_run
 from agents.continuous.evaluation_settings import EvaluateContinuousConfig
 from agents.continuous.tasks import load_continuous_run
@@ -42,6 +43,20 @@ def test_a_submission_contains_the_walks_of_the_whole_split(trained, tmp_path):
     checked = check_continuous_submission(path, "r2r", episodes, counted)
     assert checked.usable == 4
     assert not [finding for finding in checked.findings if finding.fault]
+
+
+def test_a_test_split_gives_a_submission_without_measures(
+    trained, split_of_boxes, monkeypatch, tmp_path, capsys
+):
+    hidden = [replace(episode, reference_path=()) for episode in split_of_boxes.episodes]
+    secret = replace(split_of_boxes, episodes=hidden)
+    monkeypatch.setattr(tasks, "load_continuous_split", lambda *_, **__: secret)
+    path, scores = tmp_path / "predictions.json", tmp_path / "scores.json"
+    config = EvaluateContinuousConfig(trained, ("test",), submission=path, json=scores)
+    assert evaluate_continuous_run(config) == {"test": {"cma": {}}}
+    assert json.loads(scores.read_text()) == {"results": {"test": {"cma": {}}}}
+    assert "4 walks" in capsys.readouterr().out
+    assert len(json.loads(path.read_text())) == 4
 
 
 @pytest.mark.parametrize(

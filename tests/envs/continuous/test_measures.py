@@ -163,6 +163,8 @@ def test_unreachable_goals_are_counted_and_leave_the_means_finite():
     assert math.isnan(summarise_walks([bad])["NE"])
     with pytest.raises(ValueError, match="no walk"):
         summarise_walks([])
+    with pytest.raises(ValueError, match="goals of their split are secret"):
+        summarise_walks([{}, {}])
 
 
 def test_collisions_are_averaged_where_all_walks_count_them():
