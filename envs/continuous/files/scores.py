@@ -22,7 +22,7 @@ from envs.episodes import base_language, load_episodes
 from envs.metrics import Interval, Metric, bootstrap_intervals
 from envs.submissions.comparison import results
 from envs.submissions.ground_truth import ScoringRules, counted_ids
-from envs.worlds import named_world, world_files
+from envs.worlds import is_built_in, named_world, world_files
 from storage.errors import UserError
 
 Measures = dict[str, float]
@@ -128,12 +128,13 @@ def load_continuous_ground_truth(rules: ScoringRules, workers: int = 1) -> Conti
             f"--splits {' '.join(rules.splits)}: episode ids of R2R-CE start again in each split; "
             "score the splits one by one"
         )
-    files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
-    if not files.is_built_in:
+    world = named_world(rules.world, rules.data_dir)
+    if not is_built_in(world):  # before its data is missed, which would not help
         raise UserError(
             f"--dataset {rules.dataset}: scores require the floors of the buildings, which exist "
             "for --world houses and --world houses-standard only"
         )
+    files = world_files(world, rules.data_dir)
     dataset: ContinuousDataset = "rxr" if rules.dataset == "rxr-ce" else "r2r"
     settings = PRESETS[dataset]
     split = next(iter(rules.splits))

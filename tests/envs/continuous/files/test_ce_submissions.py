@@ -223,6 +223,8 @@ def test_several_splits_and_worlds_without_floors_are_refused(tiny_world):
         load_continuous_ground_truth(ScoringRules("r2r-ce", splits=("val_seen", "val_unseen")))
     with pytest.raises(ValueError, match="require the floors"):
         load_continuous_ground_truth(ScoringRules("r2r-ce", data_dir=tiny_world))
+    with pytest.raises(ValueError, match="require the floors"):
+        load_continuous_ground_truth(ScoringRules("r2r-ce", world="matterport"))
 
 
 def test_scores_of_unreachable_goals_are_left_out_of_the_interval_of_ne(episodes):
