@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from envs.worlds import World
+from envs.worlds import World, is_built_in
 from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
@@ -155,6 +155,10 @@ class ContinuousTrainConfig:
     )
 
     def __post_init__(self) -> None:
+        if not is_built_in(self.world):
+            raise UserError(
+                f"--world {self.world}: has no floors to walk on; use houses or houses-standard"
+            )
         counts = "rounds episodes_per_round batch_size collect_batch_size iterations".split()
         counts += (
             "evaluate_every evaluation_episodes results_episodes evaluation_batch_size".split()

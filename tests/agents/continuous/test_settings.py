@@ -99,6 +99,7 @@ def test_settings_without_effect_are_refused(arguments, message):
     ("changes", "message"),
     [
         ({"depth_pixels": 50}, "--depth-pixels 50: must be a multiple of 16"),
+        ({"world": "matterport"}, "--world matterport: has no floors"),
         ({"select_by": "test"}, "--select-by test: not among"),
         ({"rounds": 0}, "--rounds 0: must be at least 1"),
         ({"expert_probability": 1.5}, "--expert-probability 1.5: must be a number from 0 to 1"),
