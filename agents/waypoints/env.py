@@ -77,6 +77,16 @@ def places_around(floor: ContinuousFloor, position: np.ndarray) -> Places:
     return Places(headings[chosen], distances)
 
 
+def place_positions(floor: ContinuousFloor, position: np.ndarray, places: Places) -> np.ndarray:
+    """Return the points (K, 3) of the floor where places around a position (3,) are.
+
+    On stairs they are higher or lower than the position.
+    """
+    level = np.zeros(len(places.headings))
+    ways = np.stack([np.sin(places.headings), np.cos(places.headings), level], axis=1)
+    return floor.project(position + places.distances[:, None] * ways)
+
+
 def camera_settings(settings: ContinuousSettings, size: tuple[int, int]) -> ContinuousSettings:
     """Return settings whose camera draws the views of the graphs: 60 degrees at 1.5 m."""
     return replace(settings, rgb_size=size, hfov=60.0, camera_height=1.5)
@@ -245,10 +255,9 @@ class WaypointEnv:
         row = agent * _IDS + number
         self.targets[row] = -1
         self.targets[row, 0] = row
-        headings, distances = self._places[agent]
-        for k, (heading, distance) in enumerate(zip(headings, distances, strict=True), 1):
-            way = distance * np.array([np.sin(heading), np.cos(heading), 0.0])
-            known = _nearest(visited, position + way)
+        floor: Any = self._simulator.floor(self._envs[agent].current_episodes()[0].scan)
+        for k, place in enumerate(place_positions(floor, position, self._places[agent]), 1):
+            known = _nearest(visited, place)
             if known >= 0 and known != number:
                 self.targets[row, k] = agent * _IDS + known
         return row

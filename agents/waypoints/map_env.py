@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.waypoints.env import MOST_PLACES, Places, ViewEncoder, WaypointEnv
+from agents.waypoints.env import MOST_PLACES, Places, ViewEncoder, WaypointEnv, place_positions
 from agents.waypoints.place_maps import SAME_PLACE, PlaceMaps
 from envs.continuous.episodes import ContinuousSplit
 from envs.continuous.experts import GreedyFollower
@@ -124,9 +124,8 @@ class MapWaypointEnv(WaypointEnv):
         self.maps.geometry.positions[node] = position
         headings, distances = self._places[agent]
         around: dict[int, int] = {}
-        for k, (heading, distance) in enumerate(zip(headings, distances, strict=True)):
-            way = distance * np.array([np.sin(heading), np.cos(heading), 0.0])
-            around.setdefault(self.maps.find(agent, position + way, floor), k)
+        for k, place in enumerate(place_positions(floor, position, self._places[agent])):
+            around.setdefault(self.maps.find(agent, place, floor), k)
         around.pop(node, None)
         kept = list(around.values())
         self._places[agent] = Places(headings[kept], distances[kept])

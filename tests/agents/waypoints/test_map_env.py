@@ -105,6 +105,21 @@ def test_tokens_of_a_panorama_are_those_of_a_graph(doors_env):
         )
 
 
+def test_places_on_stairs_have_the_height_of_the_floor(make_map_env, monkeypatch):
+    env = make_map_env(1)
+    flat = ContinuousFloor.project
+
+    def sloping(floor, positions):
+        return flat(floor, positions) * [1, 1, 0] + 0.5 * positions[:, :1] * [0, 0, 1]
+
+    monkeypatch.setattr(ContinuousFloor, "project", sloping)
+    env.reset(options={"episode_ids": ids_of(env)})
+    around = env.maps.geometry.candidates[int(env._ids[0])]
+    positions = env.maps.geometry.positions[around[around >= 0]]
+    assert len(positions) > 1
+    np.testing.assert_allclose(positions[:, 2], 0.5 * positions[:, 0])
+
+
 def test_places_that_are_seen_again_keep_their_nodes(make_map_env):
     env = make_map_env(1)
     env.reset(options={"episode_ids": ids_of(env)})  # (1, 1) in a hall of 10 m x 3 m
