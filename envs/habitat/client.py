@@ -1,5 +1,6 @@
 """HabitatServer: habitat-sim in another process, which may end at any moment."""
 
+import errno
 import json
 import logging
 import os
@@ -9,7 +10,8 @@ import socket
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
@@ -150,10 +152,7 @@ class HabitatServer:
         """Draw pictures that fit into the shared memory together."""
         count, drawn = len(request["positions"]), {}
         parts = layout(request["cameras"], count)
-        with self._lock, tempfile.TemporaryDirectory(**_in_memory()) as folder:
-            memory = Path(folder) / "pictures"
-            with memory.open("wb") as file:
-                file.truncate(parts[-1][2])
+        with self._lock, _shared_file(parts[-1][2]) as memory:
             self.call("draw_into", memory=str(memory), **request)
             shared = np.memmap(memory, np.uint8, "r")
             for camera, (name, start, stop) in zip(request["cameras"], parts, strict=True):
@@ -280,12 +279,41 @@ class _Process:
         return f"{reason}: {said}" if said else f"{reason}, without a message"
 
 
-def _in_memory() -> dict[str, Any]:
-    """Return the arguments of a temporary folder that is in memory if the system has one."""
-    return {
-        "prefix": "clipnav-habitat-",
-        "dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None,
-    }
+@contextmanager
+def _shared_file(size: int) -> Iterator[Path]:
+    """Yield a file of `size` bytes for both processes, in memory if it has enough room for it.
+
+    The space is reserved, because a process that maps a file without space is ended by a signal
+    (SIGBUS). Docker's containers have 64 MB of shared memory.
+    """
+    shared = [_SHARED_MEMORY] if os.access(_SHARED_MEMORY, os.W_OK) else []
+    for folder in (*shared, None):
+        with tempfile.TemporaryDirectory(prefix="clipnav-habitat-", dir=folder) as name:
+            path = Path(name) / "pictures"
+            try:
+                _reserve(path, size)
+            except OSError:
+                if folder is None:
+                    raise
+                continue
+            yield path
+            return
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Write a file of `size` bytes, with space on its disk where the file system can tell.
+
+    Raises:
+        OSError: The disk has not enough space.
+    """
+    with path.open("wb") as file:
+        file.truncate(size)
+        try:
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
 
 
 def _end(child: subprocess.Popen, folder: Path, owner: int) -> None:

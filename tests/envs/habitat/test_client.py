@@ -1,5 +1,6 @@
 """The process of habitat-sim ends, stays silent or refuses: restarts and reasons."""
 
+import errno
 import logging
 import multiprocessing
 import os
@@ -60,6 +61,28 @@ def test_after_a_hard_exit_the_process_is_started_again(server, scene, floor, ca
     assert "exit status 1: unable to find (EGL device for) CUDA device 0" in caplog.text
     np.testing.assert_array_equal(draw(server, scene), expected)
     assert server.restarts == 1
+
+
+def test_pictures_without_room_in_shared_memory_pass_through_a_file(
+    server, scene, tmp_path, monkeypatch
+):
+    expected = draw(server, scene)
+    shared, places, full = tmp_path / "shm", [], {str(tmp_path / "shm")}
+    shared.mkdir()
+
+    def reserve(number, start, size):
+        places.append(os.readlink(f"/proc/self/fd/{number}"))
+        if any(places[-1].startswith(folder) for folder in full):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(client, "_SHARED_MEMORY", shared)
+    monkeypatch.setattr(os, "posix_fallocate", reserve)
+    np.testing.assert_array_equal(draw(server, scene), expected)
+    assert [place.startswith(str(shared)) for place in places] == [True, False]
+    full.add("/")
+    with pytest.raises(OSError, match="No space left"):
+        draw(server, scene)
+    assert not any(shared.iterdir())
 
 
 def test_a_process_that_is_killed_is_started_again(server, scene, caplog):
