@@ -24,7 +24,8 @@ def read_rows(experiment: Experiment, folder: Path) -> tuple[tuple[Cell, ...], .
     ends.
 
     If FILE contains {seed}, there is one file per seed; with several seeds the cell is the mean
-    with half of Student's 95 % interval.
+    with half of Student's 95 % interval. FILE can be ../NAME/..., an output of the experiment NAME
+    that this one requires.
 
     Args:
         experiment: The experiment.

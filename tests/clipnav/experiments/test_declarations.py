@@ -93,6 +93,9 @@ def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
     experiment = EXPERIMENTS[name]
     columns = len(experiment.columns)
     outputs = " ".join(word for step in steps_of(experiment, FOLDER) for word in step)
+    for other in experiment.requires:  # steps write folder/x, rows read ../other/x
+        steps = steps_of(EXPERIMENTS[other], FOLDER / ".." / other)
+        outputs += " " + " ".join(word for step in steps for word in step)
     for row in experiment.rows:
         assert len(row) == columns or (len(row) < columns and "#" in row[-1])
         for cell in row:
