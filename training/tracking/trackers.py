@@ -92,7 +92,7 @@ def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
             name=run.name,
             id=_id(run, "wandb"),
             resume="allow",
-            dir=run,
+            dir=str(run),
             config=dict(settings),
         )
     except wandb.Error as error:

@@ -112,7 +112,7 @@ def test_constrained_answers_are_cached_beside_free_ones(llama, tmp_path):
 
 @pytest.mark.parametrize("tokens", [200, 100])
 def test_constrained_answers_can_be_read(folder, asked, tmp_path, tokens):
-    labels = tuple(map(str, range(13)))  # some begin with another one
+    labels = ("0", "1", *map(str, range(10, 20)))  # some begin with another one
     questions = [replace(one, labels=labels) for one in asked]
     chosen = set()
     for temperature, seed in ((0.0, 0), (2.0, 1), (2.0, 2), (2.0, 3)):
