@@ -24,8 +24,8 @@ def read_rows(experiment: Experiment, folder: Path) -> tuple[tuple[Cell, ...], .
     ends.
 
     If FILE contains {seed}, there is one file per seed; with several seeds the cell is the mean
-    with half of Student's 95 % interval. FILE can be ../NAME/..., an output of the experiment NAME
-    that this one requires.
+    with half of Student's 95 % interval. {NAME} is the folder of an experiment
+    that this one requires, as in its steps.
 
     Args:
         experiment: The experiment.
@@ -69,9 +69,9 @@ class _Reader:
         return Uncertain(interval.mean, interval.high - interval.mean)
 
     def _files(self, file: str) -> list[str]:
-        if "{seed}" not in file:
-            return [file]
-        return [file.replace("{seed}", str(seed)) for seed in self._experiment.seeds]
+        required = {name: f"../{name}" for name in self._experiment.requires}
+        seeds = self._experiment.seeds if "{seed}" in file else self._experiment.seeds[:1]
+        return [file.format(seed=seed, **required) for seed in seeds]
 
     def _value(self, path: Path, keys: Sequence[str], factor: float) -> Cell:
         if path not in self._documents:

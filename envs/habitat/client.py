@@ -301,7 +301,7 @@ def _shared_file(size: int) -> Iterator[Path]:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Write a file of `size` bytes, with space on its disk where the file system can tell.
+    """Create a file of `size` bytes and reserve its space, if the file system supports that.
 
     Raises:
         OSError: The disk has not enough space.

@@ -92,17 +92,18 @@ def test_steps_name_the_folders_of_required_experiments(tmp_path):
 def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
     experiment = EXPERIMENTS[name]
     columns = len(experiment.columns)
-    outputs = " ".join(word for step in steps_of(experiment, FOLDER) for word in step)
-    for other in experiment.requires:  # steps write folder/x, rows read ../other/x
-        steps = steps_of(EXPERIMENTS[other], FOLDER / ".." / other)
-        outputs += " " + " ".join(word for step in steps for word in step)
+    required = {other: f"../{other}" for other in experiment.requires}
+    steps = steps_of(experiment, FOLDER)
+    for other, place in required.items():
+        steps += steps_of(EXPERIMENTS[other], FOLDER / place)
+    outputs = " ".join(word for step in steps for word in step)
     for row in experiment.rows:
         assert len(row) == columns or (len(row) < columns and "#" in row[-1])
         for cell in row:
             if "#" in cell:
                 file = (experiment.base + cell if cell.startswith("#") else cell).partition("#")[0]
                 written = file.removesuffix("/results.json").removesuffix("/comparison.json")
-                assert f"folder/{written.replace('{seed}', '0')}" in outputs
+                assert f"folder/{written.format(seed=0, **required)}" in outputs
         for cell, column in zip(row, experiment.column_list(), strict=False):
             # The key of a column is looked up in groups only; a reference to a value contains it.
             if len(row) == columns and "#" in cell and column.key is not None:
