@@ -1,4 +1,4 @@
-"""Execution of an experiment: its steps one after the other, resumable, and the record of its rows.
+"""Execution of an experiment: its steps, resumable, and the record of its rows.
 
 Finished steps are listed in FOLDER/finished.json, and the commits at which each step was started in
 FOLDER/started.json. A training that was interrupted is resumed from its last saved state; any other
@@ -22,6 +22,15 @@ from clipnav.experiments.declarations import Experiment
 from clipnav.experiments.provenance import Machine, commit, machine, today
 from clipnav.experiments.records import Record
 from clipnav.experiments.rows import read_rows
+from clipnav.experiments.steps import (
+    BENCHMARKS,
+    command_lines,
+    replaces,
+    resumed,
+    run_folder,
+    steps_of,
+    waves_of,
+)
 from storage import write_text
 from storage.errors import UserError
 from storage.json_files import read_json
@@ -30,23 +39,6 @@ from storage.processes import run_jobs
 from training.interruption import interruption_message
 
 FINISHED, STARTED = "finished.json", "started.json"
-_SAVED_STATE = "trainer.pt"
-_TRAININGS = (
-    "train-agent",
-    "pretrain-agent",
-    "train-speaker",
-    "pretrain-house-clip",
-    "finetune-vqa",
-    "train-selector",
-    "finetune-snli-ve",
-    "finetune-gqa",
-    "pretrain-vl",
-    "train-captioner",
-    "train-continuous-agent",
-    "train-language-representation",
-    "train-visual-representation",
-)
-_BENCHMARKS = "benchmarks/"
 _THREADS = "OMP_NUM_THREADS"
 
 
@@ -58,24 +50,6 @@ class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     date: str
     seconds: float
     machine: Machine
-
-
-def steps_of(experiment: Experiment, folder: Path) -> list[list[str]]:
-    """Return the words of each step, in order; a step with {seed} is repeated for each seed."""
-    steps = []
-    for step in experiment.steps:
-        words = shlex.split(step)
-        for seed in experiment.seeds:
-            filled = [_filled(word, experiment, folder, str(seed)) for word in words]
-            if filled not in steps:
-                steps.append(filled)
-    return steps
-
-
-def _filled(text: str, experiment: Experiment, folder: Path, seed: str) -> str:
-    """Replace the folders and the seed in a step."""
-    required = {name: folder.parent / name for name in experiment.requires}
-    return text.format(folder=folder, seed=seed, **required)
 
 
 def finished_steps(folder: Path) -> list[FinishedStep]:
@@ -95,7 +69,11 @@ def finished_steps(folder: Path) -> list[FinishedStep]:
 
 
 def run_experiment(
-    name: str, experiments: Mapping[str, Experiment], checkout: Path, output: Path
+    name: str,
+    experiments: Mapping[str, Experiment],
+    checkout: Path,
+    output: Path,
+    workers: int = 1,
 ) -> Record:
     """Run the steps that are not finished, and return the record of the table.
 
@@ -106,6 +84,7 @@ def run_experiment(
         experiments: All experiments.
         checkout: Folder of the checkout.
         output: Folder that contains the folder of the outputs of each experiment.
+        workers: Number of steps that run at once, where none needs the output of another.
 
     Raises:
         UserError: The results lack a value, or a training was started with other settings.
@@ -116,8 +95,8 @@ def run_experiment(
     done: list[FinishedStep] = []
     commands: list[str] = []
     for part in (*_required(name, experiments), name):
-        done += _run_steps(part, experiments[part], checkout, output / part)
-        commands += _commands(experiments[part], output / part)
+        done += _run_steps(part, experiments[part], checkout, output / part, workers)
+        commands += command_lines(experiments[part], output / part)
     return Record(
         experiment=name,
         source="measured",
@@ -140,22 +119,22 @@ def _required(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
 
 
 def _run_steps(
-    name: str, experiment: Experiment, checkout: Path, folder: Path
+    name: str, experiment: Experiment, checkout: Path, folder: Path, workers: int
 ) -> list[FinishedStep]:
     """Run the steps of an experiment that are not finished; return all of its finished steps."""
     steps = steps_of(experiment, folder)
     folder.mkdir(parents=True, exist_ok=True)
     hint = f"Finished steps are kept in {folder}; run the same command again to resume"
     with sole_writer(folder), interruption_message(lambda: hint), _one_thread():
-        for number, words in enumerate(steps, 1):
-            finished = finished_steps(folder)
-            if any(list(step.words) == words for step in finished):
-                continue
-            _check_run_folder(folder, words)
-            print(f"{name}, step {number} of {len(steps)}: {shlex.join(words)}", flush=True)
-            step = _run(words, checkout, _start(folder, words, commit(checkout)))
-            kept = [step for step in finished if not _replaces(words, step.words)]
-            _write_finished(folder, [*kept, step])
+        for wave in waves_of(steps, folder) if workers > 1 else [[step] for step in steps]:
+            finished = [list(step.words) for step in finished_steps(folder)]
+            missing = [words for words in wave if words not in finished]
+            for words in missing:
+                _check_run_folder(folder, words)
+            titles = [f"{name}, step {steps.index(words) + 1} of {len(steps)}" for words in missing]
+            for step in _run(missing, titles, checkout, folder, workers):
+                kept = [s for s in finished_steps(folder) if not replaces(step.words, s.words)]
+                _write_finished(folder, [*kept, step])
     return [step for step in finished_steps(folder) if list(step.words) in steps]
 
 
@@ -163,7 +142,7 @@ def _start(folder: Path, words: Sequence[str], version: str) -> list[str]:
     """Write the commit at which a step starts; return those of its earlier starts as well."""
     started, name = _started(folder), shlex.join(words)
     commits = list(dict.fromkeys([*started.get(name, []), version]))
-    kept = {k: v for k, v in started.items() if not _replaces(words, shlex.split(k))}
+    kept = {k: v for k, v in started.items() if not replaces(words, shlex.split(k))}
     write_text(folder / STARTED, json.dumps({**kept, name: commits}, indent=2) + "\n")
     return commits
 
@@ -184,35 +163,38 @@ def _check_run_folder(folder: Path, words: Sequence[str]) -> None:
     if resumed(words) == list(words):
         return
     for name in _started(folder):
-        if _replaces(words, shlex.split(name)):
-            run = _run_folder(words)
+        if replaces(words, shlex.split(name)):
+            run = run_folder(words)
             raise UserError(
                 f"{run}: trained by another command, {name}, but the experiment declares "
                 f"{shlex.join(words)}; remove {run} to run it"
             )
 
 
-def _replaces(words: Sequence[str], other: Sequence[str]) -> bool:
-    """Return whether a step is a training whose run replaces that of another step."""
-    run = _run_folder(words)
-    return run is not None and run == _run_folder(other) and list(words) != list(other)
+def _run(
+    steps: Sequence[list[str]], titles: Sequence[str], checkout: Path, folder: Path, workers: int
+) -> Iterator[FinishedStep]:
+    """Run steps, each in a process of its own, which ends together with this one."""
+    commits = {}
+
+    def jobs() -> Iterator[tuple[list[str], list[str], Path]]:
+        for words, title in zip(steps, titles, strict=True):
+            print(f"{title}: {shlex.join(words)}", flush=True)
+            commits[tuple(words)] = _start(folder, words, commit(checkout))
+            yield words, resumed(words), checkout
+
+    for (words, _, _), seconds in run_jobs(_run_in_own_process, jobs(), workers, "runs a step"):
+        step = tuple(words)
+        yield FinishedStep(step, tuple(commits[step]), today(), seconds, machine())
 
 
-def _run_folder(words: Sequence[str]) -> str | None:
-    """Return the folder of the run of a training; None for any other step."""
-    name, *arguments = words
-    if name not in _TRAININGS or "--output" not in arguments:
-        return None
-    return arguments[arguments.index("--output") + 1]
-
-
-def _run(words: Sequence[str], checkout: Path, commits: Sequence[str]) -> FinishedStep:
-    """Run a step in a process of its own, which ends together with this one."""
+def _run_in_own_process(job: tuple[list[str], list[str], Path]) -> float:
+    """Run a step in a new process, as commands change global state; return the seconds."""
+    _, words, checkout = job
     start = time.perf_counter()
-    for _ in run_jobs(run_step, [(resumed(words), checkout)], 1, f"runs {words[0]}"):
+    for _ in run_jobs(run_step, [(words, checkout)], 1, f"runs {words[0]}"):
         pass
-    seconds = round(time.perf_counter() - start, 1)
-    return FinishedStep(tuple(words), tuple(commits), today(), seconds, machine())
+    return round(time.perf_counter() - start, 1)
 
 
 def run_step(job: tuple[Sequence[str], Path]) -> None:
@@ -226,7 +208,7 @@ def run_step(job: tuple[Sequence[str], Path]) -> None:
     """
     (name, *arguments), checkout = job
     try:
-        if name.startswith(_BENCHMARKS):
+        if name.startswith(BENCHMARKS):
             path = checkout / name
             sys.argv = [str(path), *arguments]
             sys.path.insert(0, str(path.parent))  # as Python does for a script
@@ -240,25 +222,8 @@ def run_step(job: tuple[Sequence[str], Path]) -> None:
         raise ChildProcessError(f"{shlex.join([name, *arguments])}: failed: {status}")
 
 
-def resumed(words: Sequence[str]) -> list[str]:
-    """Return the words of a step, or those that resume its training from a saved state."""
-    run = _run_folder(words)
-    if run is not None and (Path(run) / _SAVED_STATE).is_file():
-        return [words[0], "--resume", run]
-    return list(words)
-
-
 def _write_finished(folder: Path, steps: Sequence[FinishedStep]) -> None:
     write_text(folder / FINISHED, json.dumps(msgspec.to_builtins(steps), indent=2) + "\n")
-
-
-def _commands(experiment: Experiment, folder: Path) -> list[str]:
-    """Return the steps as command lines of the documentation."""
-    programs = (
-        "python" if step.startswith(_BENCHMARKS) else "clipnav" for step in experiment.steps
-    )
-    filled = (_filled(step, experiment, folder, "{seed}") for step in experiment.steps)
-    return [f"{program} {step}" for program, step in zip(programs, filled, strict=True)]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 $ clipnav reproduce --list                 # names, budgets and state
 $ clipnav reproduce first-iterations training-speed
+$ clipnav reproduce rewards --workers 4    # seeds at once
 $ clipnav reproduce --render               # only render the tables from their records
 
 Run it in a checkout. docs/results/experiments.toml declares each experiment: its commands, seeds,
@@ -19,6 +20,7 @@ import tyro
 
 from clipnav.parsing import parse
 from storage.errors import UserError
+from training.settings import check_counts
 
 if TYPE_CHECKING:
     from clipnav.experiments.declarations import Experiment
@@ -34,6 +36,9 @@ class ReproduceArguments:
     """List the experiments: name, page, seeds, budget and state."""
     render: bool = False
     """Render the tables of all pages from their records, without running an experiment."""
+    workers: int = 1
+    """Number of steps of an experiment that run at once, where none needs the output of another:
+    trainings of several seeds, for example. Benchmarks run alone."""
     output: Path = Path("runs/results")
     """Folder of the outputs; each experiment has a folder in it."""
     docs: Path = Path("docs")
@@ -43,6 +48,7 @@ class ReproduceArguments:
         actions = [bool(self.names), self.list, self.render]
         if sum(actions) != 1:
             raise UserError("give either names, --list or --render")
+        check_counts(self, ("workers",))
 
 
 def run(arguments: ReproduceArguments) -> None:
@@ -68,7 +74,11 @@ def run(arguments: ReproduceArguments) -> None:
         )
     for name in arguments.names:
         record = run_experiment(
-            name, experiments, arguments.docs.absolute().parent, arguments.output
+            name,
+            experiments,
+            arguments.docs.absolute().parent,
+            arguments.output,
+            arguments.workers,
         )
         write_record(records, record)
         print(record_path(records, name))
@@ -90,7 +100,8 @@ def _listing(experiments: "Mapping[str, Experiment]", records: Path, output: Pat
 def _state(name: str, experiment: "Experiment", records: Path, folder: Path) -> str:
     """Return the state of the record of an experiment, and of its outputs."""
     from clipnav.experiments.records import read_record
-    from clipnav.experiments.running import finished_steps, steps_of
+    from clipnav.experiments.running import finished_steps
+    from clipnav.experiments.steps import steps_of
 
     record = read_record(records, name)
     state = "no record" if record is None else f"{record.source} at {record.commit}, {record.date}"

@@ -7,12 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from clipnav.experiments import running
 from clipnav.experiments.declarations import read_experiments
-from clipnav.experiments.running import FinishedStep, resumed
+from clipnav.experiments.steps import resumed
 from storage.errors import UserError
 from tests.conftest import ROOT
 
@@ -79,6 +80,39 @@ rows = [["own", "own.json#share"]]
     ]
     assert record["rows"] == [["own", 0.123]]
     assert "step" not in reproduce("speed")
+
+
+def meet(job):
+    """Stand-in for a step: wait until the other seed's step has started, too."""
+    words, _, checkout = job
+    folder = checkout / words[-1]
+    folder.mkdir(parents=True)
+    other = folder.with_name(f"run-{1 - int(folder.name[-1])}")
+    end = time.monotonic() + 100
+    while not other.is_dir():
+        assert time.monotonic() < end, f"{other.name} does not run at once with {folder.name}"
+        time.sleep(0.05)
+    (folder / "results.json").write_text(json.dumps({"results": {"SR": 0.5}}))
+    return 1.5
+
+
+def test_seeds_run_at_once(reproduce, checkout, monkeypatch):
+    declared = """
+[speed]
+page = "page.md"
+budget = "1 second"
+seeds = [0, 1]
+steps = ["train-agent --seed {seed} --output {folder}/run-{seed}"]
+columns = ["", "SR"]
+rows = [["follower", "run-{seed}/results.json#results#SR"]]
+"""
+    (checkout / "docs/results/experiments.toml").write_text(declared)
+    monkeypatch.setattr(running, "_run_in_own_process", meet)
+    printed = reproduce("speed", "--workers", "2")
+    assert "speed, step 2 of 2: train-agent --seed 1" in printed
+    assert "| follower | 50.0 ± 0.0 |" in (checkout / "docs/page.md").read_text()
+    finished = json.loads((checkout / "runs/results/speed/finished.json").read_text())
+    assert sorted(step["words"][2] for step in finished) == ["0", "1"]
 
 
 def test_an_experiment_resumes_after_a_failed_step(reproduce, checkout):
@@ -174,16 +208,20 @@ def test_a_training_is_not_resumed_with_other_settings(reproduce, checkout, monk
     run = checkout / "runs/results/speed/run"
     ran: list[list[str]] = []
 
-    def fake(words, checkout, commits):
-        ran.append(resumed(words))
+    def fake(job):
+        words, resuming, _ = job
+        ran.append(resuming)
         if words[0] == "train-agent":
             run.mkdir(parents=True, exist_ok=True)
             (run / "trainer.pt").touch()
-            return FinishedStep(tuple(words), tuple(commits), "2026-01-01", 1.0, {})
-        return own_run(words, checkout, commits)
+            return 1.0
+        return own_run(job)
 
-    own_run = running._run
-    monkeypatch.setattr(running, "_run", fake)
+    own_run = running._run_in_own_process
+    monkeypatch.setattr(running, "_run_in_own_process", fake)
+    monkeypatch.setattr(
+        running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
+    )
 
     def declare(number: int) -> None:
         step = train.replace("NUMBER", str(number))
