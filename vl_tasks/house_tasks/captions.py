@@ -37,7 +37,7 @@ def write_captions(image: HouseImage, rng: np.random.Generator) -> list[str]:
 
     They mention mostly the largest things first, and only the largest one of each name.
     """
-    mentioned = _largest_things(image)
+    mentioned = largest_things(image)[:_MAX_THINGS]
     if not mentioned:
         room = f"a part of {with_article(image.room)}" if image.room else ""
         return [room or pick(_NO_THING, rng) for _ in range(CAPTIONS)]
@@ -59,12 +59,12 @@ def _caption(
     return pick(frames[count], rng).format(*words, r=room, **sides)
 
 
-def _largest_things(image: HouseImage) -> list[Thing]:
-    """Return the largest clearly visible things, one of each name."""
+def largest_things(image: HouseImage) -> list[Thing]:
+    """Return the clearly visible things, the largest first, and the largest one of each name."""
     by_name: dict[str, Thing] = {}
     for thing in image.clear:
         by_name.setdefault(thing.name, thing)
-    return list(by_name.values())[:_MAX_THINGS]
+    return list(by_name.values())
 
 
 def _phrase(thing: Thing, rng: np.random.Generator) -> str:

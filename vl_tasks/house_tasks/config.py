@@ -8,7 +8,9 @@ from typing import Literal
 from training.settings import check_counts, check_numbers
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH, check_languages
 
-FORMAT = 2  # part of the cache key; increase it if a configuration gives other files than before
+# Parts of the cache key; increase them if a configuration gives other files than before.
+FORMAT = 2
+LANGUAGES_FORMAT = 2  # of the files of further languages
 
 
 @dataclass(frozen=True)
@@ -52,5 +54,5 @@ class HouseTasksConfig:
         if self.set == "mini":
             del settings["set"]
         further = sorted(set(settings.pop("languages")) - {ENGLISH})
-        text = json.dumps([FORMAT, settings, *([further] if further else [])])
+        text = json.dumps([FORMAT, settings, *([further, LANGUAGES_FORMAT] if further else [])])
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -20,6 +20,7 @@ from vl_tasks.house_tasks.captions import write_captions
 from vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
+    sentence,
     write_house_captions,
     write_house_hypotheses,
     write_house_questions,
@@ -96,7 +97,8 @@ def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) ->
         summary, questions = _write_split(files, split, images[split], captions, config)
         gqa_summary, gqa_questions = _write_gqa_split(files, split, scenes[split], choices, config)
         by_source = {"vqa": questions, "gqa": gqa_questions}
-        pairs = write_pairs(files, split, images[split], captions, by_source)
+        sentences = {key: [sentence(text) for text in texts] for key, texts in captions.items()}
+        pairs = write_pairs(files, split, images[split], sentences, by_source)
         splits[split] = {**summary, **gqa_summary, "pairs": pairs}
     write_house_captions(files, images, captions)
     summary = {"format": FORMAT, **asdict(config), "splits": splits}

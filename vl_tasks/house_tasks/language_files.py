@@ -11,7 +11,7 @@ import numpy as np
 
 from vl_tasks.data.question_files import write_question_file
 from vl_tasks.data.questions import Question
-from vl_tasks.house_tasks.captions import CAPTIONS, side_of
+from vl_tasks.house_tasks.captions import CAPTIONS, largest_things, side_of
 from vl_tasks.house_tasks.files import HouseTaskFiles
 from vl_tasks.house_tasks.images import HouseImage
 from vl_tasks.house_tasks.languages.wording import (
@@ -62,8 +62,8 @@ def write_language(
 
 
 def _captions(language: str, image: HouseImage, rng: np.random.Generator) -> list[str]:
-    """Return captions of an image, each about its room and at most two of its clear things."""
-    things = image.clear
+    """Return captions of an image, each about its room and at most two things of other names."""
+    things = largest_things(image)
     captions = []
     for _ in range(CAPTIONS):
         count = min(len(things), int(rng.integers(1, _MAX_THINGS + 1)))

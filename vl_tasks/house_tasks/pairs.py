@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage import write_text
-from vl_tasks.house_tasks.files import HouseTaskFiles, sentence
+from vl_tasks.house_tasks.files import HouseTaskFiles
 from vl_tasks.house_tasks.images import HouseImage
 
 # Questions with soft scores of their answers, by source and image id.
@@ -30,7 +30,7 @@ def write_pairs(
         files: The files.
         split: Split.
         images: The images.
-        captions: Captions by image id.
+        captions: Captions as sentences, by image id.
         questions: Questions of each source, "vqa" or "gqa".
 
     Returns:
@@ -42,7 +42,7 @@ def write_pairs(
 
 
 def _record(image: HouseImage, captions: Sequence[str], questions: Questions) -> dict[str, Any]:
-    sentences = {"captions": [sentence(text) for text in captions]}
+    sentences = {"captions": list(captions)}
     labels = {}
     for source, by_image in questions.items():
         labelled = by_image.get(image.image_id, ())

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -12,6 +13,8 @@ from envs.houses.materials.colours import COLOUR_NAMES
 from envs.houses.survey.landmarks import NOUNS
 from envs.houses.views.captions import SYNONYMS
 from vl_tasks.data.questions import read_questions
+from vl_tasks.house_tasks import language_files
+from vl_tasks.house_tasks.captions import largest_things
 from vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
 from vl_tasks.house_tasks.files import HouseTaskFiles, write_house_questions
 from vl_tasks.house_tasks.language_files import write_language
@@ -257,6 +260,30 @@ def test_pairs_contain_captions_and_questions(written, images, language):
     assert all(len(record["sentf"]["captions"]) == 5 for record in records)
     asked = [text for record in records for text in record["sentf"].get("vqa", [])]
     assert len(asked) == len(meanings)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_captions_are_sentences_with_one_full_stop(written, language):
+    files, _ = written
+    records = json.loads(files.in_language(language).pairs("train").read_text())
+    for record in records:
+        for caption in record["sentf"]["captions"]:
+            assert re.search(r"[^\s.।][.।]$", caption), caption
+            assert caption.count(".") + caption.count("।") == 1
+
+
+def test_captions_mention_no_thing_twice(images, tmp_path, monkeypatch):
+    mentioned = []
+
+    def record(language, things, room, rng):
+        mentioned.append([thing.name for thing in things])
+        return "X."
+
+    monkeypatch.setattr(language_files, "word_caption", record)
+    write_language(HouseTaskFiles(tmp_path), "train", "fr", [], images, np.random.default_rng(0))
+    assert any(len(image.clear) > len(largest_things(image)) for image in images)
+    assert any(len(names) == 2 for names in mentioned)
+    assert all(len(set(names)) == len(names) for names in mentioned)
 
 
 def test_languages_change_the_cache_but_english_alone_does_not():
