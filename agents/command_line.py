@@ -24,7 +24,7 @@ from agents.settings.effects import idle_settings
 from agents.settings.history_agent import history_preset
 from agents.settings.map_presets import map_preset, pretraining_preset
 from agents.settings.presets import frontier_preset, preset, speaker_preset
-from agents.settings.reading import AgentName, settings_kind
+from agents.settings.reading import AgentName, agent_of, settings_kind
 from envs.worlds import Dataset, World
 from storage.errors import UserError
 from training.resuming import early_choice, early_value, parse_run
@@ -60,7 +60,10 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Any
     if kind is HistoryTrainConfig:
         return _parse(HistoryTrainConfig, history_preset, HistoryRecipe, arguments, description)
     if kind is FrontierTrainConfig:
-        return _parse_recurrent(FrontierTrainConfig, frontier_preset, arguments, description)
+        start = early_value(arguments, "start-from")
+        reinforced = start is not None and agent_of(Path(start)) == "frontier"
+        defaults = functools.partial(frontier_preset, reinforced=reinforced)
+        return _parse_recurrent(FrontierTrainConfig, defaults, arguments, description)
     return parse_train(arguments, description)
 
 

@@ -12,7 +12,7 @@ from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
 from agents.envdrop.visual import FeatureScale
-from agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig, TrainConfig
+from agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
@@ -41,6 +41,9 @@ def make_env(
         tokenizer: Tokenizer; by default words of the training split.
         num_envs: Number of episodes in a batch; the batch size of the settings by default.
     """
+    reward = "distance"  # speakers and pre-training have no rewards
+    if isinstance(config, RecurrentAgentConfig | MinibatchesConfig):
+        reward = config.reward
     return make_vln_vector_env(
         num_envs or config.batch_size,
         dataset=config.dataset,
@@ -58,8 +61,7 @@ def make_env(
         observe="indices",
         copy=False,
         teacher=config.teacher,
-        # Speakers and pre-training have no rewards.
-        reward=config.reward if isinstance(config, TrainConfig | MinibatchesConfig) else "distance",
+        reward=reward,
         exchanged_words=config.exchanged_words,
     )
 

@@ -27,10 +27,10 @@ from agents.experiments.search_evaluation import (
     frontier_agent,
     search_split,
 )
+from agents.frontier_training.training import trained_frontier_agent
 from agents.history_training.building import load_history_agent
 from agents.history_transformer.agent import HistoryAgent
 from agents.learning.follower_network import FollowerNetwork, make_follower_network
-from agents.learning.frontier_training import trained_frontier_agent
 from agents.learning.speaker_training import load_speaker
 from agents.map_training.building import load_map_agent
 from agents.map_transformer.agent import MapAgent

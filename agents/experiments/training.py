@@ -1,9 +1,9 @@
 """Training of an agent of any kind."""
 
 from agents.acting.evaluation import Results
+from agents.frontier_training.training import train_frontier_agent
 from agents.history_training.fine_tuning import train_history_agent
 from agents.learning.follower_training import train
-from agents.learning.frontier_training import train_frontier_agent
 from agents.map_training.fine_tuning import train_map_agent
 from agents.settings import (
     AnyTrainConfig,

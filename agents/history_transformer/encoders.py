@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.envdrop.attention import Dropout
-from agents.settings.history_transformer import HistoryTransformerConfig
+from agents.settings import HistoryTransformerConfig
 from agents.transformer.layers import EPS, SelfAttentionLayer
 
 OTHER_VIEW, CANDIDATE_VIEW, STOP_VIEW = 0, 1, 2

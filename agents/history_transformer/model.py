@@ -18,7 +18,7 @@ from agents.history_transformer.encoders import (
     StepInputs,
     ViewInputs,
 )
-from agents.settings.history_transformer import HistoryTransformerConfig
+from agents.settings import HistoryTransformerConfig
 from agents.transformer.features import FeatureInput
 from agents.transformer.layers import (
     KeysValues,

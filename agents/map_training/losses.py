@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.acting.decisions import sample_logits
+from agents.learning.reinforcement import SampledChoices, walk_loss
 from agents.learning.two_minibatches import Figures, Minibatches, MinibatchesLoss
-from agents.map_training.reinforcement import walk_loss
 from agents.map_transformer.agent import MapAgent, MapWalk
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer, NodeInputs, Scores, ViewInputs
@@ -236,10 +236,29 @@ class MapLoss(MinibatchesLoss):
         }
         loss = config.sampled_weight * loss
         if self.critic is not None:
-            reinforcement, more = walk_loss(walk, self.critic, config.reinforcement)
+            choices = sampled_choices(walk)
+            reinforcement, more = walk_loss(choices, self.critic, config.reinforcement)
             loss = loss + config.reinforcement.weight * reinforcement
             figures |= more
         return loss, figures
+
+
+def sampled_choices(walk: MapWalk) -> list[SampledChoices]:
+    """Return the decisions of walks for reinforcement; the critic reads the [stop] tokens.
+
+    The last decision of an episode that reached its limit of decisions was not carried out.
+    """
+    return [
+        SampledChoices(
+            decision.rows,
+            decision.scores.decision,
+            decision.scores.hidden,
+            decision.chosen,
+            ~decision.ends | (decision.chosen == STOP_TOKEN),
+            rewards,
+        )
+        for decision, rewards in zip(walk.decisions, walk.rewards, strict=True)
+    ]
 
 
 def decision_loss(scores: Tensor, targets: Tensor) -> Tensor:

@@ -63,12 +63,15 @@ class Options(NamedTuple):
             nodes that cannot be chosen; None without an expert.
         labels: (R,) slots that the expert chooses, `NO_TARGET` if all costs are infinite; None
             without an expert.
+        hidden: (R, H) hidden states of the LSTM where the agents are, the input of a critic; None
+            if the options are not those of an agent.
     """
 
     scores: Tensor
     visited: np.ndarray
     costs: np.ndarray | None = None
     labels: np.ndarray | None = None
+    hidden: Tensor | None = None
 
 
 # Chooses the slots (R,) of episodes (R,).
@@ -157,11 +160,12 @@ class FrontierAgent(RouteWalker):
         scores = self._ways[self._sent(numbers)] - self._sent(costs)
         scores = scores.masked_fill(self._sent(~possible), -torch.inf)
         visited = self._maps.visit_steps[rows, :width] > 0
-        self.options = Options(scores, visited)
+        self.options = Options(scores, visited, hidden=self._decision.hidden)
         if self._expert is not None:
             expert_costs = self._expert.frontier_costs(self._maps, rows)
             expert_costs = np.where(possible, expert_costs, np.inf)
-            self.options = Options(scores, visited, expert_costs, first_best(expert_costs))
+            labels = first_best(expert_costs)
+            self.options = self.options._replace(costs=expert_costs, labels=labels)
         targets = self._policy(rows, self.options)
         self._steps_left[rows] -= hops[np.arange(len(rows)), targets]
         return Choice(targets, visited[np.arange(len(rows)), targets])

@@ -30,10 +30,14 @@ class Stretch(NamedTuple):
     """Walks of R agents to their chosen nodes.
 
     Attributes:
+        rows: (R,) episodes.
+        targets: (R,) slots of the nodes.
         rewards: (R,) sums of the rewards on the way, stop included.
         truncated: (C,) rows that reached the hop limit of the environment.
     """
 
+    rows: np.ndarray
+    targets: np.ndarray
     rewards: np.ndarray
     truncated: np.ndarray
 
@@ -86,7 +90,7 @@ class RouteWalker(ABC):
             all_routes = np.full((env.num_envs, routes.shape[1]), -1)
             all_routes[live], stop[live] = routes, choice.ends
             observation, rewards, terminated, truncated, _ = env.follow(all_routes, stop)
-            yield Stretch(rewards[live], live[truncated[live]])
+            yield Stretch(live, choice.targets, rewards[live], live[truncated[live]])
             live = live[~(terminated | truncated)[live]]
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:

@@ -4,8 +4,12 @@ Nothing here imports torch, so that `--help` answers at once.
 """
 
 from agents.settings.evaluation import EvaluateConfig
-from agents.settings.history_agent import HistoryTrainConfig
-from agents.settings.history_transformer import HistoryRecipe, HistoryTransformerConfig
+from agents.settings.frontier_agent import FrontierTrainConfig
+from agents.settings.history_agent import (
+    HistoryRecipe,
+    HistoryTrainConfig,
+    HistoryTransformerConfig,
+)
 from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
 from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
 from agents.settings.map_transformer import MapRecipe, MapTransformerConfig
@@ -20,7 +24,6 @@ from agents.settings.networks import (
 from agents.settings.reading import AnyTrainConfig, agent_kind, agent_of, read_agent_config
 from agents.settings.runs import (
     AgentConfig,
-    FrontierTrainConfig,
     InstructionAblation,
     Recipe,
     RecurrentAgentConfig,

@@ -6,6 +6,7 @@ own dataclass. --features is accepted with --no-vision, so that runs with and wi
 share their flags.
 """
 
+from agents.settings.frontier_agent import FrontierTrainConfig
 from agents.settings.history_agent import HistoryTrainConfig
 from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig
 from agents.settings.networks import FollowerConfig, SpeakerConfig
@@ -33,6 +34,8 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     if isinstance(config, RecurrentAgentConfig):
         idle |= _feature_settings(config, config.follower, "follower")
         idle |= _recurrent_settings(config)
+        if isinstance(config, FrontierTrainConfig):
+            return idle | _frontier_settings(config)
         return idle | _follower_settings(config) if isinstance(config, TrainConfig) else idle
     if isinstance(config, TransformerAgentConfig):
         return idle | _transformer_settings(config)
@@ -123,17 +126,27 @@ def _recurrent_settings(config: RecurrentAgentConfig) -> dict[str, str]:
         idle["follower.read_states"] = "without --text.model and --language-representation"
     if config.visual_representation is not None and config.vision:
         idle["follower.standardise"] = "with --visual-representation, which has its own"
+    if not config.reinforcement.weight:
+        idle["reward"] = "with --reinforcement.weight 0"
     return idle
 
 
 def _follower_settings(config: TrainConfig) -> dict[str, str]:
     idle = _imitation_settings(config) | _back_translation_settings(config)
     idle |= _contrastive_settings(config)
-    if not config.reinforcement.weight:
-        idle["reward"] = "with --reinforcement.weight 0"
     limit = config.max_episode_steps or MAX_EPISODE_STEPS[config.dataset]
     if config.max_training_steps is not None and config.max_training_steps >= limit:
         idle["max_training_steps"] = f"because all episodes end after {limit} steps"
+    return idle
+
+
+def _frontier_settings(config: FrontierTrainConfig) -> dict[str, str]:
+    idle: dict[str, str] = {}
+    if config.reinforcement.weight:
+        names = ("sampled_steps", "cloning_iterations")
+        idle |= dict.fromkeys(names, "with reinforcement, which samples every decision")
+    if not config.imitation_weight:
+        idle |= dict.fromkeys(("expert", "target_temperature"), "with --imitation-weight 0")
     return idle
 
 

@@ -1,4 +1,4 @@
-"""Settings of the training of HAMT, with the published ones as presets.
+"""Settings of the network and of the training of HAMT, with the published ones as presets.
 
 A published preset has the hyper-parameters of `finetune_src/scripts/run_r2r.sh` or `run_rxr.sh`. A
 comment marks each setting that has no published value.
@@ -8,13 +8,49 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agents.settings.history_transformer import PRESETS, HistoryRecipe, HistoryTransformerConfig
 from agents.settings.losses import ReinforcementConfig
 from agents.settings.networks import TextConfig
+from agents.settings.transformer import TransformerConfig
 from agents.settings.transformer_agents import MinibatchesConfig
 from envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
 from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
+
+HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-houses"]
+
+
+@dataclass(frozen=True)
+class HistoryTransformerConfig(TransformerConfig):
+    """Layer sizes and dropout of HAMT; the default values are those for R2R."""
+
+    language_attention: bool = True
+    """Let the words attend to history and views in every cross-modal layer (HAMT for R2R); without
+    it, the text of an episode is encoded once for all its steps (HAMT for RxR: --no_lang_ca)."""
+
+
+_BERT, _XLM_R = "bert-base-uncased", "xlm-roberta-base"
+
+PRESETS: dict[HistoryRecipe, HistoryTransformerConfig] = {
+    # HAMT `finetune_src/scripts/run_r2r.sh`: the first layers of BERT.
+    "hamt-r2r": HistoryTransformerConfig(text_model=_BERT, text_model_layers=9),
+    # `run_rxr.sh`: its --featdropout is unknown to the parser, so that the default of 0.3 is used.
+    "hamt-rxr": HistoryTransformerConfig(
+        text_model=_XLM_R, text_model_layers=9, feature_dropout=0.3, language_attention=False
+    ),
+    # Sizes that a CPU trains.
+    "hamt-houses": HistoryTransformerConfig(
+        hidden_size=128,
+        heads=4,
+        feed_forward_size=512,
+        text_layers=2,
+        panorama_layers=1,
+        cross_layers=2,
+        feature_dropout=0.3,
+        feature_dropout_kind="episode",
+        standardise=True,
+    ),
+}
+"""Settings by name."""
 
 
 @dataclass(frozen=True)

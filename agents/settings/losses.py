@@ -12,7 +12,10 @@ ExpertKind = Literal["spl", "ndtw"]
 
 @dataclass(frozen=True)
 class ReinforcementConfig:
-    """Advantage actor-critic (A2C), on a second minibatch of each iteration."""
+    """Advantage actor-critic (A2C).
+
+    It has a second minibatch of each iteration; that of a frontier agent is the one of imitation.
+    """
 
     weight: float = 0.0
     """Weight of the A2C loss; 0 turns it off."""

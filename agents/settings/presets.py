@@ -236,15 +236,25 @@ def preset(
 
 
 def frontier_preset(
-    dataset: Dataset, world: World, recipe: Recipe | None = None, continued: bool = False
+    dataset: Dataset,
+    world: World,
+    recipe: Recipe | None = None,
+    continued: bool = False,
+    reinforced: bool = False,
 ) -> FrontierTrainConfig:
     """Return the default settings of a frontier agent: those of a follower, with DAgger.
 
-    The arguments are those of `preset`.
+    Args:
+        dataset: Dataset of instructions; ignored with a recipe, which has its own.
+        world: Set of buildings.
+        recipe: Published settings of followers.
+        continued: Whether the run starts from the follower of a run on the same data.
+        reinforced: Whether it starts from a frontier agent. In the houses, reinforcement then
+            improves an agent on the same data.
     """
     follower = preset(dataset, world, recipe, continued=continued)
     names = {item.name for item in dataclasses.fields(RecurrentAgentConfig)}
-    own = {"agent", "teacher", "sampled_steps", "clear"}
+    own = {"agent", "teacher", "sampled_steps", "clear", "imitation_weight", "reinforcement"}
     values: dict[str, Any] = {name: getattr(follower, name) for name in names - own}
     clear = RepresentationConfig(
         **{
@@ -256,6 +266,10 @@ def frontier_preset(
     values |= {} if follower.dataset == "r2r" else _FRONTIER_PATHS
     if world != "matterport":
         values["target_temperature"] = 1.0 if follower.dataset == "r2r" else 0.1
+        if continued and reinforced:
+            values |= {
+                name: getattr(follower, name) for name in ("imitation_weight", "reinforcement")
+            }
     if not continued:
         values["cloning_iterations"] = follower.iterations // 15
     return FrontierTrainConfig(clear=clear, **values)

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
+from agents.settings.frontier_agent import FrontierTrainConfig
 from agents.settings.history_agent import HistoryTrainConfig
 from agents.settings.map_agent import MapTrainConfig
-from agents.settings.runs import FrontierTrainConfig, TrainConfig
+from agents.settings.runs import TrainConfig
 from storage.json_files import read_json
 from training.settings import CONFIG, read_config
 

@@ -1,4 +1,4 @@
-"""Settings of training runs: of all runs, of followers, of frontier agents, of speakers."""
+"""Settings of training runs: of all runs, of all recurrent agents, of followers, of speakers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 from agents.settings.losses import (
     BackTranslationConfig,
-    ExpertKind,
     Feedback,
     ReinforcementConfig,
 )
@@ -180,15 +179,23 @@ class RecurrentAgentConfig(AgentConfig):
     sampled_steps: float = 0.0
     """Probability of a sampled action at each step of a teacher-forced episode (DAgger, Ross et al.
     2011)."""
+    imitation_weight: float = 1.0
+    """Weight of the imitation loss."""
+    reward: Literal["distance", "ndtw"] = "distance"
+    """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
+    the reference path."""
+    reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     follower: FollowerConfig = field(default_factory=FollowerConfig)
     start_from: Path | None = None
     """Run whose follower provides the initial weights. From a run on another dataset or world, the
     embeddings of shared words are used. Determines the defaults of other flags: from a run on the
-    same data in the built-in houses, training is shorter, and a follower's has reinforcement."""
+    same data in the built-in houses, training is shorter, and has reinforcement, unless a frontier
+    agent starts from a follower."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, ("sampled_steps",), most=1)
+        check_numbers(self, ("imitation_weight",))
 
     @property
     def run_name(self) -> str:
@@ -198,7 +205,7 @@ class RecurrentAgentConfig(AgentConfig):
     @property
     def has_critic(self) -> bool:
         """Whether the weights of the run include a critic."""
-        return False
+        return bool(self.reinforcement.weight)
 
 
 @dataclass(frozen=True)
@@ -212,21 +219,14 @@ class TrainConfig(RecurrentAgentConfig):
     feedback: Feedback = "teacher"
     """Source of the actions during imitation: teacher forcing (teacher), student forcing (sample),
     or one of them in each half of the batch (mixed)."""
-    imitation_weight: float = 1.0
-    """Weight of the imitation loss."""
-    reward: Literal["distance", "ndtw"] = "distance"
-    """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
-    the reference path."""
     max_training_steps: int | None = None
     """Maximum number of actions in a training episode, if smaller than --max-episode-steps."""
-    reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
     clear: ClearConfig = field(default_factory=ClearConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("max_training_steps",))
-        check_numbers(self, ("imitation_weight",))
         losses = self.imitation_weight, self.reinforcement.weight
         if not any(losses) and self.back_translation.speaker is None:
             raise UserError(
@@ -240,55 +240,6 @@ class TrainConfig(RecurrentAgentConfig):
         return super().run_name + (
             "" if self.back_translation.speaker is None else "-back-translation"
         )
-
-    @property
-    def has_critic(self) -> bool:
-        """Whether the weights of the run include a critic."""
-        return bool(self.reinforcement.weight)
-
-
-@dataclass(frozen=True)
-class FrontierTrainConfig(RecurrentAgentConfig):
-    """Settings of a frontier agent's training by DAgger.
-
-    The agent samples a share of its decisions, and an expert labels all of them.
-    """
-
-    agent: Literal["frontier"] = "frontier"
-    """Agent to train: a follower that chooses among all viewpoints that it has seen."""
-    teacher: Literal["reference"] = "reference"
-    """Path of the teacher: the annotated reference path."""
-    sampled_steps: float = 0.75
-    """Probability that a decision is sampled; otherwise it is the expert's."""
-    cloning_iterations: int = 0
-    """Number of iterations at the start in which the expert chooses all decisions."""
-    expert: ExpertKind = "spl"
-    """Expert that labels the decisions: the node on the shortest way to the goal (spl), or the one
-    whose way agrees best with the reference path (ndtw)."""
-    target_temperature: float = 0.0
-    """Temperature of the targets, in the unit of the expert's costs (metres for spl, -log nDTW for
-    ndtw); 0 makes the best node the only target."""
-    max_decisions: int = 12
-    """Maximum number of decisions of an episode in training."""
-    metre_cost: float = 0.1
-    """Cost per metre of the walk to a node, in the unit of the follower's logits."""
-    follower: FollowerConfig = field(default_factory=lambda: FollowerConfig(candidate_mlp=True))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_counts(self, ("max_decisions",))
-        check_counts(self, ("cloning_iterations",), least=0)
-        check_numbers(self, ("metre_cost", "target_temperature"))
-        if not self.follower.candidate_mlp:
-            raise UserError(
-                "--agent frontier requires --follower.candidate-mlp: without it the score of stop "
-                "is the same everywhere"
-            )
-
-    @property
-    def run_name(self) -> str:
-        """Name of the run's default folder."""
-        return f"frontier-{super().run_name}"
 
 
 @dataclass(frozen=True)

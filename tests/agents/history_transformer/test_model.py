@@ -8,7 +8,7 @@ import torch
 from agents.history_transformer.checkpoints import convert_hamt, read_hamt
 from agents.history_transformer.encoders import StepInputs, ViewInputs
 from agents.history_transformer.model import History, HistoryTransformer
-from agents.settings.history_transformer import PRESETS, HistoryTransformerConfig
+from agents.settings.history_agent import PRESETS, HistoryTransformerConfig
 from agents.transformer.released import load_strictly
 from agents.transformer.text import TextStates
 

@@ -8,8 +8,9 @@ import torch
 
 from agents.envdrop.critic import Critic
 from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.reinforcement import walk_loss
 from agents.map_training.fine_tuning import MapLearner
-from agents.map_training.reinforcement import walk_loss
+from agents.map_training.losses import sampled_choices
 from agents.settings import MapTrainConfig, ReinforcementConfig
 from training.checkpoints import load_trainer
 
@@ -40,7 +41,7 @@ def test_the_loss_equals_a_derivation_by_hand(config):
     env = learner.evaluation_envs["val_unseen"]
     walk = agent.walk(env, [episode.instr_id for episode in env.episodes[:5]])
     critic = Critic(2 * config.network.hidden_size, 0.0)
-    loss, figures = walk_loss(walk, critic, A2C)
+    loss, figures = walk_loss(sampled_choices(walk), critic, A2C)
 
     policy = error = entropy = count = 0.0
     for row in range(5):

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
+from agents.frontier_training.training import train_frontier_agent
 from agents.learning.follower_training import train
-from agents.learning.frontier_training import train_frontier_agent
 from agents.map_training.fine_tuning import train_map_agent
 from agents.settings import FrontierTrainConfig, MapTrainConfig, TrainConfig
 

@@ -10,49 +10,21 @@ import torch
 from agents.acting.decisions import Draws
 from agents.acting.evaluation import evaluate
 from agents.experiments.runs import load_run
-from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.learning.follower_training import FollowerLearner, train
-from agents.learning.frontier_loss import SampledDecisions, soft_cross_entropy, target_shares
-from agents.learning.frontier_training import (
+from agents.frontier_training.loss import SampledDecisions, soft_cross_entropy, target_shares
+from agents.frontier_training.training import (
     FrontierLearner,
     train_frontier_agent,
 )
+from agents.learning.agent_trainer import make_agent_trainer, prepare
+from agents.learning.follower_training import FollowerLearner, train
 from agents.maps.experts import NO_TARGET, first_best
 from agents.maps.frontier_agent import Options
-from agents.settings import FrontierTrainConfig, read_agent_config
+from agents.settings import read_agent_config
 from tests.agents.weights import assert_equal_weights, assert_same_first_gradient, weights_of
 from tests.torchrun import SCRIPTS, run_two_ranks
 from training.checkpoints import RESULTS
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG, to_json
-
-
-@pytest.fixture
-def frontier_config(doors_run, doors_config, tmp_path):
-    """Settings of a small frontier agent in that world."""
-    return FrontierTrainConfig(
-        **doors_run,
-        iterations=100,
-        output=tmp_path / "frontier",
-        follower=dataclasses.replace(doors_config.follower, candidate_mlp=True),
-        optimiser=doors_config.optimiser,
-        max_decisions=6,
-    )
-
-
-@pytest.fixture
-def short_config(frontier_config):
-    """Settings of a run of a few iterations with both kinds of dropout."""
-    return dataclasses.replace(
-        frontier_config,
-        iterations=6,
-        batch_size=8,
-        cloning_iterations=2,
-        evaluation_splits=("val_unseen",),
-        select_by="val_unseen",
-        follower=dataclasses.replace(frontier_config.follower, feature_dropout=0.3),
-        optimiser=dataclasses.replace(frontier_config.optimiser, schedule="constant"),
-    )
 
 
 @pytest.mark.parametrize(

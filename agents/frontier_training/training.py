@@ -1,15 +1,15 @@
-"""Training of a frontier agent by DAgger."""
+"""Training of a frontier agent by imitation (DAgger) and reinforcement."""
 
 import numpy as np
 
 from agents.acting.action_scores import ActionScorer
 from agents.acting.decisions import Draws
-from agents.acting.environments import make_follower
 from agents.acting.evaluation import Results
 from agents.envdrop.follower import Follower
+from agents.frontier_training.loss import FrontierLoss, trained_scoring
 from agents.learning.agent_learner import train_and_compare
 from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.frontier_loss import FrontierLoss, trained_scoring
+from agents.learning.follower_network import make_follower_network
 from agents.learning.recurrent_learner import RecurrentLearner
 from agents.maps.frontier_agent import FrontierAgent
 from agents.maps.geometry import MapGeometry
@@ -41,8 +41,9 @@ class FrontierLearner(RecurrentLearner):
         }
 
     def make_network(self) -> FrontierLoss:
-        """Build the untrained follower with its loss."""
-        return FrontierLoss(make_follower(self.config, self.env), self.config)
+        """Build the untrained follower and, with reinforcement, its critic, with their loss."""
+        parts = make_follower_network(self.config, self.env, with_critic=self.config.has_critic)
+        return FrontierLoss(parts.follower, parts.critic, self.config)
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Walk a batch, add its gradient and return the figures to log."""

@@ -1,4 +1,4 @@
-"""The loss of a frontier agent: DAgger (Ross et al. 2011) over all nodes of its map."""
+"""The losses of a frontier agent: DAgger (Ross et al. 2011) over all nodes of its map, and A2C."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -9,12 +9,15 @@ from torch import Tensor
 
 from agents.acting.action_scores import ActionScorer
 from agents.acting.decisions import Draws, sample_logits
+from agents.envdrop.critic import Critic
 from agents.envdrop.follower import Follower
 from agents.learning.agent_trainer import mixed_precision
 from agents.learning.follower_network import FollowerNetwork
+from agents.learning.reinforcement import SampledChoices, walk_loss
 from agents.maps.experts import NO_TARGET, Expert
 from agents.maps.frontier_agent import FrontierAgent, FrontierScoring, Options
 from agents.maps.geometry import MapGeometry
+from agents.maps.route_walker import Stretch
 from agents.settings import FrontierTrainConfig
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.references import ReferencePaths
@@ -24,18 +27,21 @@ Figures = dict[str, float]
 
 
 class FrontierLoss(FollowerNetwork):
-    """A follower with the loss of its training as a frontier agent.
+    """A follower and, with reinforcement, its critic, with the loss of a frontier agent.
 
     A call walks a batch of episodes and returns the loss; a single call per batch allows the use of
-    DistributedDataParallel.
+    DistributedDataParallel. With reinforcement, both losses are those of the same walks.
 
     Args:
         follower: Follower to train.
+        critic: Critic to train; None without reinforcement.
         config: Settings of the run.
     """
 
-    def __init__(self, follower: Follower, config: FrontierTrainConfig) -> None:
-        super().__init__(follower)
+    def __init__(
+        self, follower: Follower, critic: Critic | None, config: FrontierTrainConfig
+    ) -> None:
+        super().__init__(follower, critic)
         self._config = config
 
     def forward(
@@ -57,47 +63,64 @@ class FrontierLoss(FollowerNetwork):
             geometry: Tables of its world.
             references: Reference paths of its episodes.
             batch: Indices of the episodes, random numbers of their decisions, and the probability
-                that a decision is sampled.
+                that a decision is sampled; with reinforcement, every decision is.
         """
         config, (episodes, draws, sampled) = self._config, batch
         nodes, sizes = references.nodes[episodes], references.sizes[episodes]
+        reinforced = self.critic is not None
         agent = FrontierAgent(
             ActionScorer(self.follower, features, env.nav_world),
             geometry,
             env.max_episode_steps,
             trained_scoring(config),
-            SampledDecisions(draws, sampled),
+            SampledDecisions(draws, 1.0 if reinforced else sampled, corrected=not reinforced),
             Expert(env.nav_world, nodes.astype(np.int64), sizes, config.expert),
             config.reads_instructions,
         )
-        losses, agreed, count = [], 0, 0
+        losses, walk, agreed, count = [], [], 0, 0
         names = [env.episodes[episode].instr_id for episode in episodes]
         with mixed_precision(self.follower, config):
-            for _ in islice(agent.stretches(env, names), config.max_decisions):
+            for stretch in islice(agent.stretches(env, names), config.max_decisions):
                 scores, labels = agent.options.scores, agent.options.labels
                 assert labels is not None
                 shares = target_shares(agent.options, config.target_temperature)
                 losses.append(soft_cross_entropy(scores, shares.to(scores.device)))
                 agreed += int((scores.argmax(1).cpu().numpy() == labels).sum())
                 count += len(labels)
-        loss = torch.stack(losses).sum() / len(names)
-        figures = {"agreement": agreed / count, "decisions": count / len(names)}
+                walk.append(_sampled_choices(stretch, agent.options))
+        imitation = torch.stack(losses).sum() / len(names)
+        loss = config.imitation_weight * imitation
+        figures = {
+            "imitation": imitation.item(),
+            "agreement": agreed / count,
+            "decisions": count / len(names),
+        }
+        if self.critic is not None:
+            reinforcement, more = walk_loss(walk, self.critic, config.reinforcement)
+            loss = loss + config.reinforcement.weight * reinforcement
+            figures |= more
         return loss, {"loss": loss.item(), **figures}
+
+
+def _sampled_choices(stretch: Stretch, options: Options) -> SampledChoices:
+    assert options.hidden is not None
+    rows, targets, rewards, _ = stretch
+    done = np.ones(len(rows), bool)  # also where the walk has ended the episode by its length
+    return SampledChoices(rows, options.scores, options.hidden, targets, done, rewards)
 
 
 class SampledDecisions:
     """Policy of walks in training: sampled nodes, or those of the expert.
 
-    A stop where the expert would not stop is not walked, so that the walk shows what follows.
-
     Args:
         draws: Random numbers.
         share: Probability that a decision is sampled.
+        corrected: Whether the expert replaces a sampled stop where it would not stop, so that the
+            walk shows what follows.
     """
 
-    def __init__(self, draws: Draws, share: float) -> None:
-        self._draws = draws
-        self._share = share
+    def __init__(self, draws: Draws, share: float, corrected: bool = True) -> None:
+        self._draws, self._share, self._corrected = draws, share, corrected
 
     def __call__(self, rows: np.ndarray, options: Options) -> np.ndarray:
         """Choose the slots (R,) of episodes (R,)."""
@@ -105,7 +128,7 @@ class SampledDecisions:
         assert labels is not None
         chosen = sample_logits(options.scores, self._draws.next(rows))
         guided = self._draws.next(rows) >= self._share
-        stops = options.visited[np.arange(len(rows)), chosen]
+        stops = options.visited[np.arange(len(rows)), chosen] & self._corrected
         return np.where((guided | stops) & (labels != NO_TARGET), labels, chosen)
 
 

@@ -1,0 +1,1 @@
+"""Training of frontier agents: imitation (DAgger) and reinforcement."""
