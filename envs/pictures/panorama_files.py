@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -92,13 +92,21 @@ class DrawnPictures:
     Args:
         draw: Function of scan, viewpoint and width that returns a panorama of that width.
         folder: Function that returns the cache folder of a scan.
+        remake: Function that returns an equal source, and its arguments, which pickles and copies
+            contain; without it, the source cannot be pickled.
     """
 
     note = ""
 
-    def __init__(self, draw: Draw, folder: Callable[[str], Path]) -> None:
+    def __init__(
+        self,
+        draw: Draw,
+        folder: Callable[[str], Path],
+        remake: tuple[Callable[..., "DrawnPictures"], tuple[Any, ...]] | None = None,
+    ) -> None:
         self._draw = draw
         self._folder = folder
+        self._remake = remake
         # Ray tracers and the reader of skyboxes are built on first use, which two threads must not
         # do at once.
         self._drawing = Lock()
@@ -115,6 +123,10 @@ class DrawnPictures:
     def distance(self, scan: str, viewpoint: str, width: int) -> np.ndarray:
         """Return distances; see `PanoramaSource`."""
         return self._decoded(scan, viewpoint, width, "_distance.png").astype(np.uint16)
+
+    def __reduce__(self) -> tuple[Any, ...] | str:
+        # Renderers, locks and caches belong to one process.
+        return self._remake or super().__reduce__()
 
     def _read_jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
         return self._file(scan, viewpoint, width, ".jpg").read_bytes()

@@ -101,7 +101,7 @@ def house_pictures() -> DrawnPictures:
         name = f"houses-v{GENERATOR_VERSION}"
         return cache_dir() / "panoramas" / name / f"{scan}-{built}"
 
-    return DrawnPictures(draw, folder)
+    return DrawnPictures(draw, folder, remake=(house_pictures, ()))
 
 
 def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
@@ -121,7 +121,7 @@ def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
         parts = (skybox_dir(folder, scan), connectivity_dir / f"{scan}_connectivity.json")
         return cache_dir() / "panoramas" / "matterport" / f"{scan}-{files_digest(parts)}"
 
-    return DrawnPictures(draw, kept)
+    return DrawnPictures(draw, kept, remake=(skybox_pictures, (folder, connectivity_dir)))
 
 
 def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPictures:
@@ -164,4 +164,4 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
         parts = model(scan), files.connectivity_dir / f"{scan}_connectivity.json"
         return cache_dir() / "panoramas" / "habitat" / f"{scan}-{files_digest(parts)}"
 
-    return DrawnPictures(draw, kept)
+    return DrawnPictures(draw, kept, remake=(habitat_pictures, (files, folder)))

@@ -1,5 +1,7 @@
+import copy
 import io
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -131,6 +133,22 @@ def test_panoramas_are_cached_by_skybox_folder(tiny_world, tmp_path, monkeypatch
     assert shown("one", 200) == pytest.approx(200, abs=2)
     assert shown("other", 90) == pytest.approx(90, abs=2)
     assert shown("other", 40) == pytest.approx(40, abs=2)
+
+
+def test_pickled_sources_show_the_same_panoramas(tiny_world, tmp_path, monkeypatch, habitat_python):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
+    files = world_files("matterport", tiny_world)
+    folder = tmp_path / "scans" / "barn" / "matterport_skybox_images"
+    folder.mkdir(parents=True)
+    Image.fromarray(np.full((64, 384, 3), 90, np.uint8)).save(folder / "b0_skybox_small.jpg")
+    (tmp_path / "attic.glb").touch()
+    for source, place in (
+        (sources.skybox_pictures(tmp_path / "scans", files.connectivity_dir), ("barn", "b0")),
+        (sources.habitat_pictures(files, tmp_path), ("attic", "a0")),
+    ):
+        again = pickle.loads(pickle.dumps(source))
+        assert again.jpeg(*place, 1024) == source.jpeg(*place, 1024)
+    assert isinstance(copy.deepcopy(sources.house_pictures()), DrawnPictures)
 
 
 def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):
