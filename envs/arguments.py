@@ -36,6 +36,16 @@ def picture_size(name: str, size: Any) -> tuple[int, int]:
     return height, width
 
 
+def check_text(name: str, value: Any) -> None:
+    """Refuse a value that is not one string, such as a list of names.
+
+    Raises:
+        UserError: The value is not a string.
+    """
+    if not isinstance(value, str):
+        raise UserError(f"{name} is {value!r}, but must be one string")
+
+
 def check_choice(name: str, value: Any, choices: Any) -> None:
     """Refuse a value that is not one of the strings of a `Literal` type.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.arguments import check_choice, whole_number
+from envs.arguments import check_choice, check_text, whole_number
 from envs.episodes import Episode, load_episodes, vocabulary_dataset
 from envs.episodes.exchanged_words import exchange_words
 from envs.graphs.nav_world import NavWorld
@@ -136,6 +136,9 @@ def load_split(
         UserError: A file is damaged, or files or arguments do not fit each other.
     """
     check_choice("dataset", dataset, Dataset)
+    check_text("split", split)
+    if language is not None:
+        check_text("language", language)
     if max_instruction_length is not None:
         max_instruction_length = whole_number("max_instruction_length", max_instruction_length)
     if exchanged_words is not None:

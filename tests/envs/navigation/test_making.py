@@ -134,3 +134,10 @@ def test_docstrings_have_the_headings_of_gymnasium_and_list_all_arguments(env):
     for name, value in listed.items():
         default = defaults[name]
         assert value == (f'"{default}"' if isinstance(default, str) else str(default))
+
+
+@pytest.mark.parametrize("name", ["split", "language"])
+def test_several_names_of_a_split_or_language_are_refused(tiny_arguments, name):
+    arguments = {**tiny_arguments, name: ["hi", "en"]}
+    with pytest.raises(ValueError, match=rf"{name} is \['hi', 'en'\], but must be one string"):
+        make_vln_vector_env(1, dataset="rxr", **arguments)
