@@ -168,6 +168,11 @@ class WorldFiles:
             "pass the folder that contains it (--data-dir)"
         )
 
+    @property
+    def record_remedy(self) -> str:
+        """Remedy for a wrong record: the files of the world "matterport" may be the user's own."""
+        return self.remedy if self.is_built_in else f"correct the record, or {self.remedy}"
+
 
 def is_built_in(world: World) -> bool:
     """Return whether a world is a set of the built-in houses."""

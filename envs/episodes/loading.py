@@ -41,11 +41,13 @@ def load_episodes(
     path = files.annotations(dataset, split)
     records: Sequence[PathRecord | GuideRecord]
     if dataset == "rxr":
-        records = read_records(path, TimedGuideRecord if timed else GuideRecord, files.remedy)
+        records = read_records(
+            path, TimedGuideRecord if timed else GuideRecord, files.record_remedy
+        )
     elif dataset == "r4r" and files.is_built_in:
         records = joined_records(split, files)
     else:
-        records = read_records(path, PathRecord, files.remedy)
+        records = read_records(path, PathRecord, files.record_remedy)
     if not records:
         raise UserError(f"{path}: the file contains no episode; {files.remedy}")
     problems = path_problems(
@@ -62,7 +64,7 @@ def load_episodes(
                 raise UserError(problems[number])
             _add_episodes(record, secret, episodes)
         except ValueError as error:
-            raise RecordError(path, number, str(error), files.remedy, record.name) from error
+            raise RecordError(path, number, str(error), files.record_remedy, record.name) from error
     kept = [e for e in episodes.values() if language is None or _matches(e.language, language)]
     if not kept:
         languages = ", ".join(sorted({episode.language for episode in episodes.values()}))

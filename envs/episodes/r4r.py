@@ -82,12 +82,12 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
             f"{source}: R4R has no split '{split}', because the ends of these paths are secret; "
             "use train, val_seen or val_unseen"
         )
-    records = read_records(source, _MeasuredPath, files.remedy)
+    records = read_records(source, _MeasuredPath, files.record_remedy)
     scans = [record.scan for record in records]
     problems = path_problems(scans, [record.path for record in records], files.connectivity_dir)
     for number in sorted(problems)[:1]:
         name = records[number].name
-        raise RecordError(source, number, problems[number], files.remedy, name)
+        raise RecordError(source, number, problems[number], files.record_remedy, name)
     by_scan: dict[str, list[_MeasuredPath]] = defaultdict(list)
     for record in records:
         by_scan[record.scan].append(record)

@@ -172,7 +172,8 @@ def test_errors_name_the_damaged_record(own_world, own_files, damage, message):
     records = json.loads(path.read_text())
     damage(records[1])
     path.write_text(json.dumps(records))
-    with pytest.raises(ValueError, match=rf"R2R_train\.json: record 1 .*{message}.*download-data"):
+    remedy = "correct the record, or get the data with clipnav download-data"
+    with pytest.raises(ValueError, match=rf"R2R_train\.json: record 1 .*{message}.*; {remedy}"):
         load_episodes("r2r", "train", own_files)
 
 
