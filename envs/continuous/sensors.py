@@ -52,11 +52,15 @@ class Sensors:
             encoder: Encoder of the sensors "clip" and "clip_panorama".
 
         Raises:
-            UserError: An encoder is missing, or no sensor uses it.
+            UserError: An encoder is missing or no encoder, or no sensor uses it.
         """
         if settings.needs_encoder and encoder is None:
             raise UserError(
                 "observe contains 'clip' or 'clip_panorama': pass encoder=ClipEncoder.load(...)"
+            )
+        if isinstance(encoder, str):
+            raise UserError(
+                f"encoder {encoder!r} is a name: pass encoder=ClipEncoder.load({encoder!r})"
             )
         if encoder is not None and not settings.needs_encoder:
             raise UserError("encoder has no effect, because observe contains no 'clip' sensor")

@@ -219,6 +219,8 @@ def test_features_are_those_of_the_pictures(make_box_env):
 def test_encoder_and_sensors_must_fit(make_box_env):
     with pytest.raises(ValueError, match=r"pass encoder="):
         make_box_env(1, observe=("clip",))
+    with pytest.raises(ValueError, match=r"encoder 'house_clip' is a name: pass encoder=Clip"):
+        make_box_env(1, encoder="house_clip", observe=("clip",))
     with pytest.raises(ValueError, match="encoder has no effect"):
         make_box_env(1, encoder=MeanColour())
 
