@@ -74,7 +74,12 @@ def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGra
     """Return a floor and its graph without the pieces that are not joined to the largest one.
 
     Gaps between obstacles that are too narrow for a cell are blocked, too.
+
+    Raises:
+        UserError: The floor has no room for the agent.
     """
+    if not len(graph.positions):
+        raise UserError("the floor has no room for the agent; choose a smaller agent_radius")
     _, labels = connected_components(graph.lengths, directed=False)
     kept = labels == np.bincount(labels).argmax()
     near = [ndimage.binary_dilation(layer, np.ones((3, 3))) for layer in graph.kept_cells(kept)]

@@ -40,6 +40,12 @@ def test_only_the_largest_piece_counts():
     assert floor.project(apart)[:, 0].max() <= 4.0 + 1e-6
 
 
+def test_a_floor_without_room_for_the_agent_is_refused():
+    grid = grid_of_boxes([(0.0, 0.0, 4.0, 3.0)], [], 0.0, radius=2.0)
+    with pytest.raises(ValueError, match="no room for the agent; choose a smaller agent_radius"):
+        largest_piece(grid, cell_graph(grid))
+
+
 def test_rooms_of_both_storeys_are_on_the_floor(two_storeys, two_storey_floor):
     rooms = [room for room in two_storeys.plan.rooms if room.kind != STAIRWELL]
     centres = np.array([[*room.centre, room.floor] for room in rooms])
