@@ -24,7 +24,7 @@ from storage.tensor_files import write_tensors
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 
-_REMEDY = "use the settings and the features of the run"
+_REMEDY = "use the settings of the run (in its config.json) and its features"
 _ABSENT = "no"  # value of metadata that a file lacks: an option that is newer than the file
 
 

@@ -81,7 +81,9 @@ def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
     with pytest.raises(ValueError, match="encoder test, but here it is other"):
         evaluate_run(EvaluateConfig(run, features=other))
     FeatureStore.write(other, store.views[..., :5], store.keys, {"encoder": "test"})
-    with pytest.raises(ValueError, match="visual width 8, but here it is 5"):
+    with pytest.raises(
+        ValueError, match=r"visual width 8, but here it is 5; .*\(in its config\.json\)"
+    ):
         evaluate_run(EvaluateConfig(run, features=other))
 
 
