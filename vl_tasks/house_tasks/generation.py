@@ -198,6 +198,7 @@ def _render_all(
 ) -> dict[str, list[HouseImage]]:
     """Render the images of all splits with a progress bar and return them by split."""
     plans = [plan for split in SPLITS for plan in plan_images(split, config)]
+    _require_graphs(config.set, list(dict.fromkeys(plan.scan for plan in plans)))
     by_first_id: dict[str, dict[int, list[HouseImage]]] = {split: {} for split in SPLITS}
     total = sum(plan.count for plan in plans)
     with progress_bar(total=total, desc="images", unit="images") as bar:
@@ -209,6 +210,23 @@ def _render_all(
         split: [image for first in sorted(groups) for image in groups[first]]
         for split, groups in by_first_id.items()
     }
+
+
+def _require_graphs(name: str, scans: Sequence[str]) -> None:
+    """Check that the houses have navigation graphs, because building a house takes a minute.
+
+    Raises:
+        UserError: Houses have no graph; the message names the command that builds them.
+    """
+    from envs.houses.building.sets import HOUSE_SETS
+
+    folder = HOUSE_SETS[name].connectivity_dir
+    missing = [scan for scan in scans if not (folder / f"{scan}_connectivity.json").is_file()]
+    if missing:
+        raise UserError(
+            f"{folder}: no navigation graph of {', '.join(missing)}; build the houses first: "
+            f"clipnav build-houses --set {name} --scans {' '.join(missing)}"
+        )
 
 
 def _rendered(

@@ -264,3 +264,12 @@ def test_another_house_set_shares_no_house():
     assert len(scans["train"]) == 12
     with pytest.raises(ValueError, match="--houses 51: must be from 2 to 50"):
         plan_images("train", HouseTasksConfig(set="standard", houses=51))
+
+
+def test_houses_without_graphs_are_refused_before_they_are_built(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    monkeypatch.setattr(HousePanoramas, "house", lambda *_: pytest.fail("builds a house"))
+    config = HouseTasksConfig(train=2, val_seen=2, val_unseen=2, houses=2, set="standard")
+    remedy = "clipnav build-houses --set standard --scans standard_00 standard_60$"
+    with pytest.raises(ValueError, match=remedy):
+        make_house_tasks(tmp_path / "tasks", config)
