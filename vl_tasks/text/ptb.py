@@ -53,6 +53,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_LINE_END = re.compile("[\n\r\v\f\x85\u2028\u2029]")  # PTBTokenizer begins a line after each
 _NOT = re.compile(r"(\w+)(n't)$")
 
 
@@ -88,7 +89,7 @@ def tokenize(
         FileNotFoundError: The tokenizer is "java", but Java or pycocoevalcap is missing.
         ChildProcessError: Java fails.
     """
-    flat = [" ".join(text.split("\n")) for texts in captions.values() for text in texts]
+    flat = [_LINE_END.sub(" ", text) for texts in captions.values() for text in texts]
     java = tokenizer == "java" or (tokenizer == "auto" and java_ready())
     if java:
         tokens = [

@@ -37,8 +37,16 @@ def test_the_python_rules_match_the_official_tokenizer():
     assert ours == official
 
 
-def test_line_breaks_do_not_split_captions():
-    assert tokenize({"x": ["a dog\nruns", "b"], "y": []}, "python")[0] == {
-        "x": ["a dog runs", "b"],
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        "python",
+        pytest.param("java", marks=pytest.mark.skipif(not java_ready(), reason="requires Java")),
+    ],
+)
+def test_line_breaks_do_not_split_captions(tokenizer):
+    broken = ["a dog\nruns", *(f"a dog{mark}runs" for mark in "\r\v\f\x85\u2028\u2029"), "b"]
+    assert tokenize({"x": broken, "y": []}, tokenizer)[0] == {
+        "x": ["a dog runs"] * 7 + ["b"],
         "y": [],
     }
