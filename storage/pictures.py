@@ -76,7 +76,7 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
     except FileNotFoundError:
         raise
     except damage as error:
-        raise PictureError(name, in_one_line(error)) from error
+        raise PictureError(name, _problem(error)) from error
 
 
 def picture_header(path: Path) -> tuple[int, int, bool]:
@@ -95,4 +95,13 @@ def picture_header(path: Path) -> tuple[int, int, bool]:
     except FileNotFoundError:
         raise
     except (*_DAMAGE, Image.DecompressionBombError) as error:
-        raise PictureError(path, in_one_line(error)) from error
+        raise PictureError(path, _problem(error)) from error
+
+
+def _problem(error: BaseException) -> str:
+    """Describe an error of Pillow, which names no format that it could have read."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return f"cannot identify its format, which must be one of {', '.join(FORMATS)}"
+    return in_one_line(error)

@@ -108,7 +108,8 @@ def read_image(path: Path) -> "Image.Image":
         image = load_picture(path, upright=True)
     except PictureError as error:
         raise UserError(
-            f"{path}: cannot be read as an image ({error.problem}); download it again"
+            f"{path}: cannot be read as an image ({error.problem}); convert it, or "
+            "download it again"
         ) from error
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")

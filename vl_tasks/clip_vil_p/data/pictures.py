@@ -114,6 +114,7 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height, turned = picture_header(path)
     except PictureError as error:
         raise UserError(
-            f"{path}: cannot be read as an image ({error.problem}); download it again"
+            f"{path}: cannot be read as an image ({error.problem}); convert it, or "
+            "download it again"
         ) from error
     return (width, height) if turned else (height, width)
