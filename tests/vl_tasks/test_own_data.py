@@ -72,6 +72,11 @@ def test_errors_name_a_missing_photo_and_a_missing_split(run_command, photos, tm
     other = ("--select-by", "val", "--evaluation-splits", "val")
     with pytest.raises(ValueError, match=r"questions\.json has no split 'val'"):
         run_command("finetune-vqa", *flags, *other)
+    text = (photos / "questions.csv").read_text()
+    (photos / "questions.csv").write_text(text.replace("ball|a ball", "ball|A", 1))
+    with pytest.raises(ValueError, match=r"questions\.csv: record 1: its answer 'A' is only an"):
+        run_command("finetune-vqa", *flags)
+    (photos / "questions.csv").write_text(text)
     (photos / "images" / "my photo 7.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"questions\.csv: there is no photo my photo 7"):
         run_command("finetune-vqa", *flags)

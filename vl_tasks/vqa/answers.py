@@ -29,6 +29,19 @@ def normalised(answer: str) -> str:
     return normalise(answer, "V2")
 
 
+def check_words(answer: str) -> None:
+    """Refuse an answer of which nothing is left, such as "A", an article: it would be class "".
+
+    Raises:
+        UserError: Nothing is left.
+    """
+    if not normalised(answer):
+        raise UserError(
+            f"its answer {shortened(answer)!r} is only an article or punctuation, which VQA's "
+            "normalisation removes"
+        )
+
+
 def normalised_question(question: AnyQuestion) -> AnyQuestion:
     """Return a question with normalised answers.
 

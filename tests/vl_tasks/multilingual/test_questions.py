@@ -105,6 +105,8 @@ def test_answers_without_a_given_vocabulary_are_normalised(tmp_path):
     assert score_languages(questions, {"en": answers}).accuracy == 100.0
     listed = read_tsv(tsv(tmp_path, rows), ["A lamp", "Yes"], {})
     assert [one.majority_answer for one in listed] == ["A lamp", "Yes"]
+    with pytest.raises(ValueError, match=r"train\.tsv: record 1.*'The' is only an article"):
+        read_tsv(tsv(tmp_path, rows.replace("Yes", "The")), None, {})
 
 
 @pytest.mark.parametrize(
