@@ -13,24 +13,27 @@ from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.sources import GridSource
 from vl_tasks.settings.gqa import read_question_config
 from vl_tasks.vqa.answering import as_questions, open_run
+from vl_tasks.vqa.answers import AnswerVocabulary, normalised
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
 from vl_tasks.vqa.learning import ANSWERS
 
 
 def explain_answer(
     run: Path, image: Path, question: str, answer: str | None = None, device: str = "cpu"
-) -> tuple[str, Explanation]:
+) -> tuple[str, float, Explanation]:
     """Explain the score of an answer under the model of a run.
 
     Args:
         run: Folder of the run.
         image: Image file.
         question: Question about the image.
-        answer: Answer from the model's vocabulary; default: the model's own answer.
+        answer: Answer from the model's vocabulary, or one that is normalised to such an answer;
+            default: the model's own answer.
         device: Device of the model.
 
     Returns:
-        The answer, and the relevance of the image regions.
+        The answer; its score 0..1, as `answer_questions` computes it; and the relevance of the
+        image regions for its logit.
 
     Raises:
         FileNotFoundError: The folder is not a run, or the image file does not exist.
@@ -48,16 +51,21 @@ def explain_answer(
         raise UserError(
             f"{run}: this model was trained with --no-vision; choose a run that uses images"
         )
-    if answer is None:
-        answer = opened.answers.answers[int(opened.logits([question])[0].argmax())]
-    if answer not in opened.answers.answers:
-        raise UserError(
-            f"{run}: the answer {answer!r} is not in {run / ANSWERS}; choose an answer of this file"
-        )
-    number = opened.answers.answers.index(answer)
+    scores = opened.scores([question])[0]
+    answers = opened.answers
+    number = int(scores.argmax()) if answer is None else _class_of(answer, answers, run / ANSWERS)
     if isinstance(inputs, FineTuningInputs):
-        return answer, inputs.explain(inputs.encode(as_questions([question])), number)
-    return answer, _explain_features(inputs, read_image(image), question, number)
+        explanation = inputs.explain(inputs.encode(as_questions([question])), number)
+    else:
+        explanation = _explain_features(inputs, read_image(image), question, number)
+    return answers.answers[number], scores[number].item(), explanation
+
+
+def _class_of(answer: str, answers: AnswerVocabulary, path: Path) -> int:
+    number = answers.classes.get(answer, answers.classes.get(normalised(answer)))
+    if number is None:
+        raise UserError(f"{path}: has no answer {answer!r}; choose an answer of this file")
+    return number
 
 
 def _explain_features(inputs: FeatureInputs, image: Any, question: str, number: int) -> Explanation:

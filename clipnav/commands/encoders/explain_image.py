@@ -78,15 +78,16 @@ def run(arguments: ExplainArguments) -> None:
         from vl_tasks.vqa.explaining import explain_answer
 
         answer = (arguments.run, arguments.image, arguments.question, arguments.text)
-        fit, (_, explanation) = "", explain_answer(*answer)
-        score = f"score {explanation.score:.3f}"
+        fit, (found, value, explanation) = "", explain_answer(*answer)
+        score = f"{found} {value:.1%}"
     # With these fits the heat map covers the whole image, so the original is shown.
     shown = np.asarray(image) if fit in ("stretch", "native") else explanation.image
     pair = np.concatenate([shown, overlay(shown, explanation.heat)], axis=1)
     with atomic_write(arguments.output) as temporary:
         Image.fromarray(pair).save(temporary)
     rows, columns = explanation.heat.shape
-    print(f"{arguments.output}: {score}, grid of {rows} x {columns}")
+    support = "" if explanation.heat.any() else "; no region supports the text"
+    print(f"{arguments.output}: {score}, grid of {rows} x {columns}{support}")
 
 
 def explain_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str, "Explanation"]:

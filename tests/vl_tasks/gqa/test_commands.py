@@ -1,6 +1,7 @@
 """The GQA commands, from training to the scores of a submission."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -58,8 +59,9 @@ def check_answers(run_command, folder, run, tmp_path):
     assert sum(scores) == pytest.approx(100, abs=1)  # cross-entropy: probabilities
     heat = tmp_path / "heat.png"
     answered = ("--question", text, "--run", run, "--output", heat)
-    printed = run_command("explain-image", image, given[key], *answered)
-    assert "grid of" in printed
+    printed = run_command("explain-image", image, given[key].upper(), *answered)
+    found = re.search(rf": {given[key]} (.*)%, grid of ", printed)
+    assert float(found[1]) == pytest.approx(scores[0], abs=1)  # computed in float32
     seen, laid = np.split(np.asarray(Image.open(heat)).astype(int), 2, axis=1)
     assert np.abs(laid - seen).max() > 50
 
