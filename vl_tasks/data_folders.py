@@ -26,12 +26,17 @@ def data_folder(config: DataLocation) -> Path:
 
     Raises:
         FileNotFoundError: The folder does not exist.
+        NotADirectoryError: It is a file.
     """
     if config.data == "house":
         return _houses(getattr(config, "languages", ()))
     if config.data == "easy-vqa":
         return _easy_vqa()
     folder = Path(config.data)
+    if folder.is_file():
+        raise NotADirectoryError(
+            f"{folder}: is a file; set --data to the folder that contains it, see docs/vl_tasks.md"
+        )
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder}: the data folder does not exist; set --data to house, easy-vqa or a folder, "

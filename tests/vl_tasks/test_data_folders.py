@@ -49,3 +49,10 @@ def test_json_lines_take_precedence_over_json(tmp_path):
     (tmp_path / "lxmert_train.json").touch()
     with pytest.raises(ValueError, match="several files of split 'train'"):
         data_folders.split_file(tmp_path, "train", ".jsonl", ".json")
+
+
+def test_a_file_is_not_taken_for_a_missing_data_folder(tmp_path):
+    path = tmp_path / "questions.csv"
+    path.touch()
+    with pytest.raises(NotADirectoryError, match=r"questions\.csv: is a file; set --data to the"):
+        data_folders.data_folder(VqaConfig(preset="small", data=str(path)))
