@@ -140,6 +140,8 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
     )
 
     names = config.names or tuple(map(str, config.models))
+    for path in (*config.models, *config.val):
+        path.stat()  # a missing path is neither a folder nor a file of predictions
     folders = [path for path in config.models if path.is_dir()]
     for path in folders:
         if not is_selector(path):

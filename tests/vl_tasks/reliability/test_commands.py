@@ -83,6 +83,11 @@ def test_settings_without_effect_are_refused(run_command, blind_run):
         run_command("train-selector", blind_run, "--method", "best")
 
 
+def test_a_missing_model_is_not_taken_for_a_file(run_command, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        run_command("evaluate-reliability", tmp_path / "nowhere")
+
+
 def test_models_are_compared_in_one_table_and_plot(run_command, selectors, tmp_path):
     scores, plot = tmp_path / "scores.json", tmp_path / "curves.pdf"
     arguments = ("--resamples", 20, "--json", scores, "--plot", plot, "--names", *"abc")
