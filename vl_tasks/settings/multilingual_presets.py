@@ -124,6 +124,7 @@ MULTILINGUAL_VQA = {
         data="photos",
         languages=("en",),
         multilingual=MultilingualConfig(_TEXT, _TRUNK, (128, 192)),
+        min_count=1,
         **HELD_OUT_ALONE,
     ),
     "easy-vqa-multilingual": replace(

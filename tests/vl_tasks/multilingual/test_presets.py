@@ -51,6 +51,7 @@ def test_the_model_chooses_the_preset_of_fine_tuning():
     small = parse_vqa(["--model", "multilingual", "--data", "photos"])
     assert small.preset == "small-multilingual"
     assert small.languages == ("en",)
+    assert small.min_count == 1
     easy = parse_vqa(["--model", "multilingual", "--data", "easy-vqa"])
     assert (easy.data, easy.languages) == ("easy-vqa", ("en",))
     assert easy.multilingual == MULTILINGUAL_VQA["houses-multilingual"].multilingual
