@@ -21,13 +21,13 @@ _WITH_ROOM = {
         "{r} with {0} and {1}",
         "{0} and {1} in {r}",
         "{r} with {0} {s0} and {1}",
-        "{0} {s0} of {r} with {1}",
+        "{r} with {0} and, {s1}, {1}",
     ),
     3: ("{r} with {0}, {1} and {2}", "{0}, {1} and {2} in {r}"),
 }
 _WITHOUT_ROOM = {
     1: ("there is {0} {s0}", "a view of {0}", "{0} {s0}"),
-    2: ("{0} beside {1}", "there is {0} {s0} and {1}", "a view of {0} and {1}"),
+    2: ("{0} and {1}", "there is {0} {s0} and {1}", "a view of {0} and {1}"),
     3: ("{0}, {1} and {2}", "there are {0}, {1} and {2}"),
 }
 
@@ -35,9 +35,10 @@ _WITHOUT_ROOM = {
 def write_captions(image: HouseImage, rng: np.random.Generator) -> list[str]:
     """Return five captions of an image, in lower case and without a full stop.
 
-    They mention mostly the largest things first, and only the largest one of each name.
+    They mention mostly the largest things first, and only the largest one of each name. Beside a
+    room, they mention only things in it.
     """
-    mentioned = largest_things(image)[:_MAX_THINGS]
+    mentioned = largest_things(image, in_room=bool(image.room))[:_MAX_THINGS]
     if not mentioned:
         room = f"a part of {with_article(image.room)}" if image.room else ""
         return [room or pick(_NO_THING, rng) for _ in range(CAPTIONS)]
@@ -59,11 +60,17 @@ def _caption(
     return pick(frames[count], rng).format(*words, r=room, **sides)
 
 
-def largest_things(image: HouseImage) -> list[Thing]:
-    """Return the clearly visible things, the largest first, and the largest one of each name."""
+def largest_things(image: HouseImage, in_room: bool = False) -> list[Thing]:
+    """Return the clearly visible things, the largest first, and the largest one of each name.
+
+    Args:
+        image: The image.
+        in_room: Whether to return only the things that are in the visible room or between rooms.
+    """
     by_name: dict[str, Thing] = {}
     for thing in image.clear:
-        by_name.setdefault(thing.name, thing)
+        if not in_room or thing.room in ("", image.room):
+            by_name.setdefault(thing.name, thing)
     return list(by_name.values())
 
 

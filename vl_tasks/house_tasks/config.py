@@ -9,8 +9,8 @@ from training.settings import check_counts, check_numbers
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH, check_languages
 
 # Parts of the cache key; increase them if a configuration gives other files than before.
-FORMAT = 2
-LANGUAGES_FORMAT = 2  # of the files of further languages
+FORMAT = 3
+LANGUAGES_FORMAT = 3  # of the files of further languages
 
 
 @dataclass(frozen=True)

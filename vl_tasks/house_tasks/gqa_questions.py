@@ -121,7 +121,7 @@ class Scene:
         """Return whether a thing is clearly visible ("yes") or absent ("no")."""
         if name in self.clear:
             return "yes"
-        return None if self.image.named(name) else "no"
+        return None if self.image.meant(name) else "no"
 
 
 def generate_gqa_questions(

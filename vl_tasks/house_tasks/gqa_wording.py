@@ -154,7 +154,9 @@ def _relation(question: HouseQuestion, scene: Scene) -> list[_Step]:
 
 
 def _ids(scene: Scene, name: str) -> str:
-    return ",".join(str(thing.object_id) for thing in scene.image.named(name)) or "-"
+    """Return the objects of a name in the scene graph."""
+    ids = [str(thing.object_id) for thing in scene.image.clear if thing.name == name]
+    return ",".join(ids) or "-"
 
 
 def _filled(frame: str, words: Iterable[str], others: dict[str, str] | None = None) -> str:

@@ -107,7 +107,7 @@ def _is_neutral(image: HouseImage, kind: str, *subject: str) -> bool:
     if kind == "room":
         return not image.room and subject[0] in image.rooms
     things = subject[:1] if kind in ("colour", "side") else subject
-    return not all(image.named(name) for name in things)
+    return not all(image.meant(name) for name in things)
 
 
 def _colour(image: HouseImage, known: _Known) -> Iterator[HouseHypothesis]:
@@ -150,8 +150,8 @@ _GENERATORS: dict[str, Generate] = {
     "side": _side,
 }
 _FRAMES: dict[str, tuple[str, ...]] = {
-    "colour": ("The {0} is {1}.", "There is {a1} {0} and no other.", "The {0} here is {1}."),
-    "side": ("The {0} is on the {1}.", "The {0} stands on the {1} side."),
+    "colour": ("The {0} is {1}.", "The colour of the {0} is {1}.", "The {0} here is {1}."),
+    "side": ("The {0} is on the {1}.", "The {0} is on the {1} side."),
     "nearer": ("The {0} is nearer than the {1}.", "The {1} is farther away than the {0}."),
     "room": ("This is {a0}.", "The room is {a0}.", "One sees {a0} here."),
 }

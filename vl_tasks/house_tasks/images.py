@@ -24,6 +24,14 @@ _IMAGE_TAG = 61
 # absent; no question is about things between the two limits.
 CLEAR = 0.01
 _COLOUR_AREA = 0.02  # minimum share of the image that a thing covers whose colour is mentioned
+# Categories whose recorded colour is that of another part: of the stand of a television, of the
+# cupboard of a sink or below a worktop, of a towel, of a coat.
+_OTHER_PART = frozenset(
+    ("tv stand", "kitchen sink", "washbasin", "kitchen counter", "towel rail", "coat rack")
+)
+_COLOURLESS = COLOURLESS | _OTHER_PART
+# Names of things that a common name can mean as well.
+_NARROWER = {"door": ("front door", "closed door"), "chair": ("armchair", "office chair")}
 _MIN_RATIO, _MIN_GAP = 1.3, 0.6  # minimum ratio and difference (metres) of compared distances
 _EXTRA_POSITIONS = 40  # per house, on edges between viewpoints
 _SEEN_POSITIONS = 5  # every fifth position of a training house is reserved for val_seen
@@ -46,6 +54,7 @@ class Thing:
         distance: Mean distance in metres.
         object_id: Index of the object in the scene of the house.
         box: Left, top, width and height in pixels of its bounding box.
+        room: Kind of the room that it is in; "" between rooms.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Thing:
     distance: float
     object_id: int = -1
     box: tuple[int, int, int, int] = (0, 0, 0, 0)
+    room: str = ""
 
     @property
     def is_clear(self) -> bool:
@@ -95,10 +105,16 @@ class HouseImage:
         """Return the things of a name, of any size."""
         return [thing for thing in self.things if thing.name == name]
 
+    def meant(self, name: str) -> list[Thing]:
+        """Return the things, of any size, that a name can mean: a front door is a door, too."""
+        names = {name, *_NARROWER.get(name, ())}
+        return [thing for thing in self.things if thing.name in names]
+
     def single(self, name: str) -> Thing | None:
-        """Return the only thing of a name if it is clearly visible, otherwise None."""
-        things = self.named(name)
-        return things[0] if len(things) == 1 and things[0].is_clear else None
+        """Return the only thing that a name can mean if it has this name and is clearly visible."""
+        things = self.meant(name)
+        is_single = len(things) == 1 and things[0].name == name and things[0].is_clear
+        return things[0] if is_single else None
 
     @property
     def clear(self) -> list[Thing]:
@@ -211,11 +227,15 @@ class _Camera:
             hits.object_id.reshape(size, size),
             hits.distance.reshape(size, size),
             self._house.scene.objects,
+            self._kinds,
         )
 
 
 def visible_things(
-    object_id: np.ndarray, distance: np.ndarray, objects: Sequence[ObjectInfo]
+    object_id: np.ndarray,
+    distance: np.ndarray,
+    objects: Sequence[ObjectInfo],
+    kinds: list[str],
 ) -> list[Thing]:
     """Return the visible things of an image, the largest first.
 
@@ -223,6 +243,7 @@ def visible_things(
         object_id: (H, W) indices into `objects`, -1 for the sky.
         distance: (H, W) metres.
         objects: Objects of the scene.
+        kinds: Kind of each room.
     """
     inside = object_id >= 0
     ids = object_id[inside]
@@ -234,12 +255,13 @@ def visible_things(
     return [
         Thing(
             name=thing_name(objects[k].category),
-            colour="" if objects[k].category in COLOURLESS else objects[k].colour,
+            colour="" if objects[k].category in _COLOURLESS else objects[k].colour,
             area=float(area[k]),
             across=float(centre[k]),
             distance=float(mean_distance[k]),
             object_id=k,
             box=_box(object_id == k),
+            room=kinds[objects[k].room] if objects[k].room >= 0 else "",
         )
         for k in np.argsort(-area, kind="stable").tolist()
         if area[k] >= THING_MAY and objects[k].category not in UNMENTIONED

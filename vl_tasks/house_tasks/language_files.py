@@ -24,6 +24,7 @@ from vl_tasks.house_tasks.pairs import write_pairs
 from vl_tasks.house_tasks.questions import HouseQuestion
 
 _MAX_THINGS = 2  # in a caption
+_WITH_ROOM = 0.5  # share of captions that name the room, if it is clearly visible
 _COLOURED = 0.7  # share of things whose colour is mentioned
 
 
@@ -62,10 +63,14 @@ def write_language(
 
 
 def _captions(language: str, image: HouseImage, rng: np.random.Generator) -> list[str]:
-    """Return captions of an image, each about its room and at most two things of other names."""
-    things = largest_things(image)
+    """Return captions of an image, each about at most two things of other names.
+
+    Half of them also name the room, if these things are in it.
+    """
     captions = []
     for _ in range(CAPTIONS):
+        room = image.room if rng.random() < _WITH_ROOM else ""
+        things = largest_things(image, in_room=bool(room))
         count = min(len(things), int(rng.integers(1, _MAX_THINGS + 1)))
         chosen = sorted(rng.permutation(len(things))[:count].tolist())
         planned = [
@@ -76,6 +81,5 @@ def _captions(language: str, image: HouseImage, rng: np.random.Generator) -> lis
             )
             for k in chosen
         ]
-        room = image.room if rng.random() < 0.5 and planned else ""
-        captions.append(word_caption(language, planned, room, rng))
+        captions.append(word_caption(language, planned, room if planned else "", rng))
     return captions

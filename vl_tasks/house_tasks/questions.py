@@ -95,7 +95,7 @@ def _existence(
     # Things of two other images that this image does not show at all.
     others = images[int(rng.integers(len(images)))], images[int(rng.integers(len(images)))]
     for name in sorted({thing.name for other in others for thing in other.things}):
-        if not image.named(name):
+        if not image.meant(name):
             yield HouseQuestion("existence", (name,), "no", image)
 
 
@@ -103,8 +103,8 @@ def _count(
     image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
 ) -> Iterator[HouseQuestion]:
     for name in COUNTED:
-        things = image.named(name)
-        if len(things) <= _MAX_COUNT and all(thing.is_clear for thing in things):
+        things = image.meant(name)
+        if len(things) <= _MAX_COUNT and all(t.is_clear and t.name == name for t in things):
             yield HouseQuestion("count", (name,), str(len(things)), image)
 
 

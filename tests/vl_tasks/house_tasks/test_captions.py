@@ -1,6 +1,6 @@
 import numpy as np
 
-from vl_tasks.house_tasks.captions import write_captions
+from vl_tasks.house_tasks.captions import largest_things, write_captions
 from vl_tasks.house_tasks.images import HouseImage, Thing
 from vl_tasks.house_tasks.wording import pick_synonym
 
@@ -44,3 +44,15 @@ def test_images_without_things_have_captions():
     assert len(write_captions(image, np.random.default_rng(0))) == 5
     office = HouseImage(1, "", "", (), "office", frozenset())
     assert write_captions(office, np.random.default_rng(0))[0] == "a part of an office"
+
+
+def test_captions_with_a_room_mention_only_things_in_it():
+    bed = Thing("bed", "red", 0.1, 0.0, 2.0, room="bedroom")
+    shelf = Thing("bookshelf", "blue", 0.2, 0.5, 4.0, room="hallway")
+    image = HouseImage(1, "", "", (shelf, bed), "bedroom", frozenset({"bedroom"}))
+    assert largest_things(image) == [shelf, bed]
+    for caption in write_captions(image, np.random.default_rng(0)):
+        assert "bed" in caption.split()
+        assert not {"bookshelf", "bookcase"} & {*caption.split()}
+    alone = HouseImage(2, "", "", (shelf,), "bedroom", frozenset({"bedroom"}))
+    assert set(write_captions(alone, np.random.default_rng(0))) == {"a part of a bedroom"}

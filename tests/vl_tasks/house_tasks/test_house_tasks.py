@@ -197,8 +197,8 @@ def test_gqa_records_have_the_fields_of_gqa(files):
         assert all(records[other]["imageId"] == one["imageId"] for other in one["entailed"])
         objects = graphs[one["imageId"]]["objects"]
         for step in one["semantic"]:
-            ids = re.findall(r"\((\d+)\)$", step["argument"])
-            assert all(number in objects for number in ids)
+            for ids in re.findall(r"\(([\d,]+)\)$", step["argument"]):
+                assert set(ids.split(",")) <= objects.keys()
     graph = next(one for one in graphs.values() if one["objects"])
     thing = next(iter(graph["objects"].values()))
     assert 0 <= thing["x"] < thing["x"] + thing["w"] <= graph["width"] == 48
