@@ -84,6 +84,7 @@ def inputs(tmp_path, monkeypatch):
         ("visualise run --export run/config.json", "choose a name that ends in .html"),
         ("visualise run --rerun a.json", "choose a name that ends in .rrd"),
         ("plot-results run --output a.json", "--output a.json: is a file; name a folder"),
+        ("plot-results run --output b.pdf", "not a file; set --output . --format pdf"),
         ("explain-image a.png word --output a.png", "is also an input"),
         ("convert-features --features a.tsv --output a.json", "ends in .tsv or .h5"),
         ("convert-features --features a.safetensors --output a.safetensors", "is also an input"),

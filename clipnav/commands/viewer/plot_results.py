@@ -9,7 +9,7 @@ Traces come from clipnav evaluate-agent --traces FOLDER, or from clipnav visuali
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import tyro
 
@@ -20,6 +20,8 @@ from storage.outputs import check_outputs
 from training.checkpoints import RESULTS
 from training.settings import CONFIG
 
+FigureFormat = Literal["png", "pdf", "svg"]
+
 
 @dataclass(frozen=True)
 class PlotConfig:
@@ -29,11 +31,16 @@ class PlotConfig:
     """Folders of runs of trainings, and files or folders of traces."""
     output: Path = Path("figures")
     """Folder of the figures."""
-    format: Literal["png", "pdf", "svg"] = "png"
+    format: FigureFormat = "png"
     """File format of the figures."""
 
     def __post_init__(self) -> None:
         check_outputs(self, {"output": ()})
+        if self.output.suffix[1:] in get_args(FigureFormat):
+            raise UserError(
+                f"--output {self.output}: is the folder of several figures, not a file; set "
+                f"--output {self.output.parent} --format {self.output.suffix[1:]}"
+            )
 
 
 def main(arguments: Sequence[str]) -> None:
