@@ -28,7 +28,15 @@ _PUBLISHED_TEXT = TextConfig(bert="bert-base-multilingual-uncased")
 _PUBLISHED_TRUNK = TrunkConfig("ViT-B-32-quickgelu", "openai", standardise=False)
 _PUBLISHED_WORDS = 128 - 50  # maximum length of the sequence without the visual tokens
 
-_TEXT = TextConfig(vocabulary_size=3000, hidden_size=128, layers=3, heads=4, feed_forward_size=256)
+# Dropout slows the training of so small a network, and it does not overfit in this time.
+_TEXT = TextConfig(
+    vocabulary_size=3000,
+    hidden_size=128,
+    layers=3,
+    heads=4,
+    feed_forward_size=256,
+    dropout=0.0,
+)
 _TRUNK = TrunkConfig(positions=8, frozen_norms=True, frozen=True)
 
 
