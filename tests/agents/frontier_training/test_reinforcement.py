@@ -1,7 +1,6 @@
 """Advantage actor-critic on the walks of frontier agents."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -16,10 +15,7 @@ from agents.maps.frontier_agent import Options
 from agents.maps.route_walker import RouteWalker
 from agents.settings import FrontierTrainConfig, ReinforcementConfig
 from storage.errors import UserError
-from tests.agents.weights import assert_equal_weights, assert_same_first_gradient, weights_of
-from tests.torchrun import SCRIPTS, run_two_ranks
-from training.checkpoints import RESULTS
-from training.optimiser_settings import OptimiserConfig
+from tests.agents.weights import assert_equal_weights, weights_of
 from training.settings import CONFIG, to_json
 
 A2C = ReinforcementConfig(weight=1.0, discount=0.5)
@@ -109,27 +105,6 @@ def test_the_critic_of_an_earlier_run_is_trained_further(reinforced, tmp_path):
     second = dataclasses.replace(first, output=tmp_path / "second", start_from=first.output)
     prepare(second)
     assert_equal_weights(FrontierLearner(second).network.state_dict(), weights_of(first.output))
-
-
-def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
-    reinforced, launcher, tmp_path
-):
-    config = dataclasses.replace(
-        reinforced,
-        iterations=1,
-        imitation_weight=0.2,
-        follower=dataclasses.replace(reinforced.follower, dropout=0.0),
-        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
-    )
-    alone = train_frontier_agent(config)
-    half = dataclasses.replace(config, batch_size=4, output=None)
-    (tmp_path / CONFIG).write_text(to_json(half))
-    both = tmp_path / "two"
-    arguments = ("--config", tmp_path / CONFIG, "--output", both)
-    run_two_ranks(launcher, tmp_path, SCRIPTS / "train_agent.py", *arguments)
-    assert_same_first_gradient(config.output, both)
-    results = json.loads((both / RESULTS).read_text())["results"]
-    assert results == json.loads(json.dumps(alone))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.follower_training import FollowerLearner, train
 from agents.maps.experts import NO_TARGET, first_best
 from agents.maps.frontier_agent import Options
-from agents.settings import read_agent_config
+from agents.settings import ReinforcementConfig, read_agent_config
 from tests.agents.weights import assert_equal_weights, assert_same_first_gradient, weights_of
 from tests.torchrun import SCRIPTS, run_two_ranks
 from training.checkpoints import RESULTS
@@ -146,11 +146,13 @@ def test_a_frontier_agent_starts_from_a_follower_and_a_follower_from_it(
     assert_equal_weights(expected, weights_of(second.output))
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.5], ids=["imitation", "with reinforcement"])
 def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
-    frontier_config, launcher, tmp_path
+    frontier_config, launcher, tmp_path, weight
 ):
     config = dataclasses.replace(
         frontier_config,
+        reinforcement=ReinforcementConfig(weight=weight),
         batch_size=8,
         iterations=1,
         evaluation_splits=("val_unseen",),
