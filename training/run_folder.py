@@ -163,7 +163,8 @@ def _check_unused(folder: Path) -> None:
     files = sorted(path.name for path in folder.iterdir() if path.is_file())
     # Not folders, because the folder of a run can contain that of the run it continues.
     foreign = [name for name in files if not name.startswith(".") and not name.endswith(_LOGS)]
-    if foreign:
+    # A process that has just started here has settings by now; its lock then refuses this one.
+    if foreign and not _has_settings(folder):
         raise FileExistsError(
             f"{folder}: contains no run but other files, such as {foreign[0]}; choose a new or "
             "empty folder as --output"

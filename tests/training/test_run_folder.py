@@ -48,3 +48,11 @@ def test_the_folder_of_a_run_that_saved_nothing_is_used_again(tmp_path):
     make_trainer(tmp_path).close()
     (tmp_path / "notes").touch()
     make_trainer(tmp_path).close()
+
+
+def test_a_run_that_starts_during_the_check_counts_as_a_run(tmp_path, monkeypatch):
+    def start_another(folder):
+        (tmp_path / CONFIG).write_text(json.dumps({"output": None, "resume": None}))
+
+    monkeypatch.setattr("training.run_folder.remove_abandoned", start_another)
+    assert run_folder(Config(output=tmp_path)) == tmp_path

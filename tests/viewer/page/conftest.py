@@ -112,7 +112,7 @@ def new_page(browser, errors):
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)  # for machines with other work
         return page
 
     yield make
