@@ -159,6 +159,7 @@ def test_one_episode_follows_the_other(page, url, opened, library):
     first, second, third = library.keys()[-2:] + library.keys()[:1]
     walk(page, opened, url, episode=first)
     page.keyboard.press("s")
+    page.locator("#walk-status", has_text="You have stopped.").wait_for()
     page.locator("#next-episode").click()
     page.locator("#title", has_text=second.split("/")[1]).wait_for()
     after(page, 0)
