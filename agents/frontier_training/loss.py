@@ -87,7 +87,8 @@ class FrontierLoss(FollowerNetwork):
                 losses.append(soft_cross_entropy(scores, shares.to(scores.device)))
                 agreed += int((scores.argmax(1).cpu().numpy() == labels).sum())
                 count += len(labels)
-                walk.append(_sampled_choices(stretch, agent.options))
+                if reinforced:
+                    walk.append(_sampled_choices(stretch, agent.options))
         imitation = torch.stack(losses).sum() / len(names)
         loss = config.imitation_weight * imitation
         figures = {

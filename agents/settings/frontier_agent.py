@@ -43,11 +43,6 @@ class FrontierTrainConfig(RecurrentAgentConfig):
         check_counts(self, ("max_decisions",))
         check_counts(self, ("cloning_iterations",), least=0)
         check_numbers(self, ("metre_cost", "target_temperature"))
-        if not self.imitation_weight and not self.reinforcement.weight:
-            raise UserError(
-                "--imitation-weight 0 and --reinforcement.weight 0: the run has no loss; set one "
-                "of them above 0"
-            )
         if not self.follower.candidate_mlp:
             raise UserError(
                 "--agent frontier requires --follower.candidate-mlp: without it the score of stop "

@@ -254,7 +254,9 @@ def frontier_preset(
     """
     follower = preset(dataset, world, recipe, continued=continued)
     names = {item.name for item in dataclasses.fields(RecurrentAgentConfig)}
-    own = {"agent", "teacher", "sampled_steps", "clear", "imitation_weight", "reinforcement"}
+    own = {"agent", "teacher", "sampled_steps", "clear"}
+    if world == "matterport" or not (continued and reinforced):
+        own |= {"imitation_weight", "reinforcement"}
     values: dict[str, Any] = {name: getattr(follower, name) for name in names - own}
     clear = RepresentationConfig(
         **{
@@ -266,10 +268,6 @@ def frontier_preset(
     values |= {} if follower.dataset == "r2r" else _FRONTIER_PATHS
     if world != "matterport":
         values["target_temperature"] = 1.0 if follower.dataset == "r2r" else 0.1
-        if continued and reinforced:
-            values |= {
-                name: getattr(follower, name) for name in ("imitation_weight", "reinforcement")
-            }
     if not continued:
         values["cloning_iterations"] = follower.iterations // 15
     return FrontierTrainConfig(clear=clear, **values)

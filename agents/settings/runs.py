@@ -196,6 +196,11 @@ class RecurrentAgentConfig(AgentConfig):
         super().__post_init__()
         check_numbers(self, ("sampled_steps",), most=1)
         check_numbers(self, ("imitation_weight",))
+        if not self.has_loss:
+            raise UserError(
+                "--imitation-weight 0 and --reinforcement.weight 0: the run has no loss; set one "
+                "of them above 0"
+            )
 
     @property
     def run_name(self) -> str:
@@ -206,6 +211,11 @@ class RecurrentAgentConfig(AgentConfig):
     def has_critic(self) -> bool:
         """Whether the weights of the run include a critic."""
         return bool(self.reinforcement.weight)
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether the run has something to learn from."""
+        return bool(self.imitation_weight or self.reinforcement.weight)
 
 
 @dataclass(frozen=True)
@@ -227,12 +237,6 @@ class TrainConfig(RecurrentAgentConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("max_training_steps",))
-        losses = self.imitation_weight, self.reinforcement.weight
-        if not any(losses) and self.back_translation.speaker is None:
-            raise UserError(
-                "--imitation-weight 0 and --reinforcement.weight 0: the run has no loss; set one "
-                "of them above 0"
-            )
 
     @property
     def run_name(self) -> str:
@@ -240,6 +244,11 @@ class TrainConfig(RecurrentAgentConfig):
         return super().run_name + (
             "" if self.back_translation.speaker is None else "-back-translation"
         )
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether the run has something to learn from."""
+        return super().has_loss or self.back_translation.speaker is not None
 
 
 @dataclass(frozen=True)

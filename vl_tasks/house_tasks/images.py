@@ -101,10 +101,6 @@ class HouseImage:
     room: str
     rooms: frozenset[str]
 
-    def named(self, name: str) -> list[Thing]:
-        """Return the things of a name, of any size."""
-        return [thing for thing in self.things if thing.name == name]
-
     def meant(self, name: str) -> list[Thing]:
         """Return the things, of any size, that a name can mean: a front door is a door, too."""
         names = {name, *_NARROWER.get(name, ())}

@@ -13,7 +13,7 @@ from storage.records import RecordError
 from vl_tasks.data.tables import read_rows
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from vl_tasks.multilingual.questions import LanguageQuestion
-from vl_tasks.vqa.answers import check_words, normalised
+from vl_tasks.vqa.answers import check_answer, normalised
 
 REMEDY = "see docs/multilingual_vqa.md for its columns"
 _REQUIRED = ("image_file", "question", "answer_label")
@@ -58,7 +58,8 @@ def read_tsv(
                 raise RecordError(path, number, problem, "check the file of --answers")
             label = answers[int(label)]
         elif answers is None:
-            label = _normalised(path, number, label)
+            check_answer(label, path, number)
+            label = normalised(label)
         image_id = images.setdefault(name, len(images))
         questions.append(
             LanguageQuestion(
@@ -85,14 +86,6 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
             if not row[name].strip():
                 raise RecordError(path, number, f"its {name} is blank", REMEDY)
     return rows
-
-
-def _normalised(path: Path, number: int, label: str) -> str:
-    try:
-        check_words(label)
-    except UserError as error:
-        raise RecordError(path, number, str(error), "write another word") from None
-    return normalised(label)
 
 
 def _answer_type(answer: str) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from storage import write_text
 from storage.errors import UserError, shortened
 from storage.json_files import parse_json, read_bytes
+from storage.records import RecordError
 from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import agreement
 from vl_tasks.vqa.normalising import normalise
@@ -29,17 +30,18 @@ def normalised(answer: str) -> str:
     return normalise(answer, "V2")
 
 
-def check_words(answer: str) -> None:
-    """Refuse an answer of which nothing is left, such as "A", an article: it would be class "".
+def check_answer(answer: str, path: Path, record: int) -> None:
+    """Refuse an answer that normalisation makes empty, such as "A", which is an article.
 
     Raises:
-        UserError: Nothing is left.
+        RecordError: Nothing is left of it; names the file and the record.
     """
     if not normalised(answer):
-        raise UserError(
+        problem = (
             f"its answer {shortened(answer)!r} is only an article or punctuation, which VQA's "
             "normalisation removes"
         )
+        raise RecordError(path, record, problem, "write another word")
 
 
 def normalised_question(question: AnyQuestion) -> AnyQuestion:

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage.errors import UserError
-from storage.records import RecordError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
@@ -25,7 +24,7 @@ from vl_tasks.subsets import parted
 from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
-from vl_tasks.vqa.answers import AnswerVocabulary, check_words, normalised_question
+from vl_tasks.vqa.answers import AnswerVocabulary, check_answer, normalised_question
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
 from vl_tasks.vqa.submissions import write_submission
 
@@ -191,7 +190,10 @@ class VqaLearner:
                     f"{self.folder}: a questions.csv or questions.json has no split {split!r}; set "
                     "--select-by held-out --evaluation-splits held-out, and omit --submit"
                 )
-            return [_normalised(self._own.path, one) for one in self._own.questions]
+            for one in self._own.questions:
+                for answer in one.answers:
+                    check_answer(answer, self._own.path, one.question_id)
+            return [normalised_question(one) for one in self._own.questions]
         questions = split_file(self.folder, split, "_questions.json")
         if secret:
             return read_questions(questions)
@@ -228,20 +230,6 @@ class VqaLearner:
     def _answer_vocabulary(self) -> AnswerVocabulary:
         given = given_answers(self.config)
         return given or AnswerVocabulary.build(self.learnt, self.config.min_count)
-
-
-def _normalised(path: Path, question: Question) -> Question:
-    """Normalise the answers of a question of the user.
-
-    Raises:
-        RecordError: Nothing is left of an answer.
-    """
-    try:
-        for answer in question.answers:
-            check_words(answer)
-    except UserError as error:
-        raise RecordError(path, question.question_id, str(error), "write another word") from None
-    return normalised_question(question)
 
 
 def train_vqa(config: VqaConfig) -> None:

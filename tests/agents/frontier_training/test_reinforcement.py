@@ -22,17 +22,13 @@ A2C = ReinforcementConfig(weight=1.0, discount=0.5)
 
 
 @pytest.fixture
-def reinforced(frontier_config):
+def reinforced(short_config):
     """Settings of a run of a few iterations with reinforcement alone."""
     return dataclasses.replace(
-        frontier_config,
-        iterations=6,
-        batch_size=8,
+        short_config,
         imitation_weight=0.0,
         reinforcement=A2C,
-        evaluation_splits=("val_unseen",),
-        select_by="val_unseen",
-        optimiser=dataclasses.replace(frontier_config.optimiser, schedule="constant"),
+        follower=dataclasses.replace(short_config.follower, feature_dropout=0.0),
     )
 
 
@@ -85,18 +81,6 @@ def test_sampled_stops_are_walked_with_reinforcement():
     options = Options(scores, np.array([[True, False, False]]), labels=np.array([2]))
     policy = SampledDecisions(Draws(np.random.default_rng(0), 1), share=1.0, corrected=False)
     assert policy(np.arange(1), options).tolist() == [0]
-
-
-def test_resume_with_a_critic_is_bit_identical(reinforced, tmp_path):
-    whole = dataclasses.replace(reinforced, output=tmp_path / "whole")
-    make_agent_trainer(FrontierLearner, whole)[0].train()
-    parts = dataclasses.replace(reinforced, output=tmp_path / "parts", iterations=3)
-    make_agent_trainer(FrontierLearner, parts)[0].train()
-    resumed = dataclasses.replace(reinforced, output=None, resume=tmp_path / "parts")
-    make_agent_trainer(FrontierLearner, resumed)[0].train()
-    weights = weights_of(tmp_path / "whole")
-    assert any(name.startswith("critic.") for name in weights)
-    assert_equal_weights(weights, weights_of(tmp_path / "parts"))
 
 
 def test_the_critic_of_an_earlier_run_is_trained_further(reinforced, tmp_path):

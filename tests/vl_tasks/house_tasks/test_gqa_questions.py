@@ -20,7 +20,7 @@ def questions(scenes):
 
 
 def _across(image, name):
-    (thing,) = image.named(name)
+    (thing,) = image.meant(name)
     return thing.across
 
 
@@ -40,16 +40,16 @@ def _beside(image, side, reference):
 
 
 def _shown(image, *names):
-    return [len(image.named(name)) > 0 for name in names]
+    return [len(image.meant(name)) > 0 for name in names]
 
 
 def _colour(image, name):
-    (thing,) = image.named(name)
+    (thing,) = image.meant(name)
     return thing.colour
 
 
 def _nearest(image, *names):
-    return min(names, key=lambda name: image.named(name)[0].distance)
+    return min(names, key=lambda name: image.meant(name)[0].distance)
 
 
 TRUTH = {

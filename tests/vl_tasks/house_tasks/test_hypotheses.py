@@ -20,18 +20,18 @@ def test_labels_are_true(hypotheses):
                 expected = "entailment" if image.room == first else "contradiction"
             assert one.label != "neutral" or first in image.rooms
         elif not all(
-            image.named(name) for name in ([first, *rest] if one.kind == "nearer" else [first])
+            image.meant(name) for name in ([first, *rest] if one.kind == "nearer" else [first])
         ):
             expected = "neutral"
         elif one.kind == "colour":
-            (thing,) = image.named(first)
+            (thing,) = image.meant(first)
             expected = "entailment" if thing.colour == rest[0] else "contradiction"
         elif one.kind == "side":
-            (thing,) = image.named(first)
+            (thing,) = image.meant(first)
             side = "left" if thing.across < 0 else "right"
             expected = "entailment" if side == rest[0] else "contradiction"
         else:
-            near, far = (image.named(name)[0].distance for name in one.subject)
+            near, far = (image.meant(name)[0].distance for name in one.subject)
             expected = "entailment" if near < far else "contradiction"
         assert one.label == expected
 

@@ -17,7 +17,7 @@ def test_answers_are_true(questions):
     for one, text in questions[0]:
         names = Counter(thing.name for thing in one.image.things)
         subject = one.subject[0] if one.subject else ""
-        things = one.image.named(subject)
+        things = one.image.meant(subject)
         if one.kind == "existence":
             assert (subject in names) == (one.answer == "yes")
         elif one.kind == "count":
@@ -28,7 +28,7 @@ def test_answers_are_true(questions):
             side = "middle" if abs(things[0].across) <= 0.25 else "right"
             assert one.answer == (side if things[0].across > -0.25 else "left")
         elif one.kind == "nearer":
-            distances = {name: one.image.named(name)[0].distance for name in one.subject}
+            distances = {name: one.image.meant(name)[0].distance for name in one.subject}
             assert one.answer == min(distances, key=lambda name: distances[name])
             assert all(name in text for name in one.subject)
         else:
