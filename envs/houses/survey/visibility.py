@@ -55,8 +55,7 @@ class Survey:
 
     def heading(self, start: int, end: int) -> float:
         """Return the heading in radians from one viewpoint to another."""
-        x, y = self.positions[end] - self.positions[start]
-        return float(np.arctan2(x, y))
+        return self._headings[start][end]
 
     def view(self, start: int, end: int) -> int:
         """Return the heading step (0 to 11) of the view nearest to the direction of an edge."""
@@ -81,6 +80,12 @@ class Survey:
         )
 
     @cached_property
+    def _headings(self) -> list[list[float]]:
+        """Headings in radians from each viewpoint (V) to each viewpoint (V)."""
+        xs, ys = (self.positions - self.positions[:, None]).transpose(2, 0, 1)
+        return np.arctan2(xs, ys).tolist()
+
+    @cached_property
     def boxes(self) -> np.ndarray:
         """Bounding boxes on the floor plan: (N, 2, 2) metres, lower then upper x, y."""
         corners = [(thing.lower[:2], thing.upper[:2]) for thing in self.objects]
@@ -90,6 +95,11 @@ class Survey:
     def categories(self) -> np.ndarray:
         """Categories of the objects: (N,) strings."""
         return np.array([thing.category for thing in self.objects])
+
+    @cached_property
+    def of_category(self) -> dict[str, np.ndarray]:
+        """The objects of each category that the house contains: (N,) bool."""
+        return {str(category): self.categories == category for category in set(self.categories)}
 
     @cached_property
     def colours(self) -> np.ndarray:
