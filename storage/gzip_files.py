@@ -9,6 +9,7 @@ than `MOST_BYTES`.
 import gzip
 import io
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +28,10 @@ _MAGIC = b"\x1f\x8b"
 
 @contextmanager
 def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[BinaryIO]:
-    """Open a file to read its bytes, decompressed if its content is gzip.
+    """Open a text file to read its bytes, decompressed if its content is gzip.
 
-    Reading can raise `DAMAGE` or `ExpansionError`.
+    The byte order mark that Windows editors write is skipped. Reading can raise `DAMAGE` or
+    `ExpansionError`.
 
     Args:
         path: The file.
@@ -45,7 +47,9 @@ def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[Bina
             raise ExpansionError(
                 f"{path}: {size:,} bytes, but the limit is {most_bytes:,}; use a smaller file"
             )
-        if raw.peek(2)[:2] != _MAGIC:
+        first = raw.peek(3)
+        if not first.startswith(_MAGIC):
+            raw.seek(len(BOM_UTF8) if first.startswith(BOM_UTF8) else 0)
             yield raw
             return
         most = min(most_bytes, max(ALWAYS_ALLOWED, MOST_EXPANSION * size))

@@ -78,7 +78,7 @@ def parse_json(
     """Parse a JSON document.
 
     Args:
-        raw: The text; bytes are decoded as UTF-8.
+        raw: The text; bytes are decoded as UTF-8, with or without a byte order mark.
         source: The file, or a part of one, for error messages.
         remedy: How to get a correct document, for error messages.
         allow_nan: Accept NaN, Infinity and -Infinity, which `json.dumps` can write.
@@ -88,7 +88,7 @@ def parse_json(
         UserError: The text is not strict JSON; the message names source, problem and remedy.
     """
     try:
-        text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
+        text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
         document = json.loads(
             text,
             object_pairs_hook=_unique_keys,

@@ -43,6 +43,11 @@ def test_arrays_and_lines_are_distinguished_by_content(read, text):
     assert read(gzip.compress(text.encode())) == expected
 
 
+@pytest.mark.parametrize("text", ['[{"path_id": 1}]', '{"path_id": 1}'])
+def test_the_byte_order_mark_of_windows_editors_is_skipped(read, text):
+    assert read(text.encode("utf-8-sig")) == [Item(1)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
