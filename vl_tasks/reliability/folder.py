@@ -135,6 +135,8 @@ def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") ->
         FileNotFoundError: A folder is not a run.
         UserError: A file is damaged, or the estimator was made for another model.
     """
+    if run is not None:
+        read_config(run, VqaConfig)  # before the folder, whose absence may be due to another run
     description = read_description(folder)
     run = run or Path(description.run)
     config, vqa = read_config(folder, SelectorConfig), read_config(run, VqaConfig)

@@ -249,6 +249,13 @@ def test_a_selector_of_another_model_is_refused(run_command, blind_run, selector
         run_command("answer", *arguments[:-1], blind_run, "--max-risk", 5)
 
 
+def test_a_run_of_another_task_cannot_abstain(run_command, tmp_path):
+    (tmp_path / "config.json").write_text('{"command": "clipnav finetune-gqa"}')
+    arguments = ("no.jpg", "what shape is it?", "--run", tmp_path, "--max-risk", 5)
+    with pytest.raises(ValueError, match=r"finetune-gqa; name a run of clipnav finetune-vqa"):
+        run_command("answer", *arguments)
+
+
 def test_cached_outputs_do_not_change_the_result(run_command, blind_run, tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
     for name in ("computed", "cached"):
