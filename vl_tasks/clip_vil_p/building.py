@@ -166,10 +166,10 @@ def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> P
     trunk.frozen = config.trunk.frozen
     positions = 0 if joint and config.faithful else config.trunk.positions
     _check_size(config, trunk, positions)
+    pools_means = config.text.pooling == "means"
     if joint:
-        stream = JointStream(bert, trunk.channels, positions)
+        stream = JointStream(bert, trunk.channels, positions, pools_means)
     else:
-        pools_means = config.text.pooling == "means"
         stream = SingleStream(bert, trunk.channels, positions, config.faithful, pools_means)
     initialise(stream.visual, bert.config.hidden_size)
     initialise(stream.pooler, bert.config.hidden_size)

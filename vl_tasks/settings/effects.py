@@ -54,8 +54,6 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
         idle |= dict.fromkeys(names, "with --start-from, whose run has its own networks")
     elif config.text.bert is not None:
         idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
-    if config.model == "multilingual":
-        idle["text.pooling"] = "with --model multilingual"
     if config.objective == "masked-words":
         names = ("answering", "exchanged", "masked_questions", "answers", "min_count")
         idle |= dict.fromkeys(names, "with --objective masked-words")
@@ -110,11 +108,10 @@ def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
         return dict.fromkeys(names, f"with --model {config.model}")
     if config.start_from is not None:
         return {"multilingual": "with --start-from, whose run has its own networks"}
-    idle = {"multilingual.text.pooling": "with --model multilingual"}
     if config.multilingual.text.bert is not None:
         names = tuple(f"multilingual.text.{name}" for name in _TEXT_SIZES)
-        idle |= dict.fromkeys(names, "with --multilingual.text.bert")
-    return idle
+        return dict.fromkeys(names, "with --multilingual.text.bert")
+    return {}
 
 
 def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:

@@ -36,9 +36,11 @@ _TEXT = TextConfig(
     heads=4,
     feed_forward_size=256,
     dropout=0.0,
+    pooling="means",
 )
-_TRUNK = TrunkConfig(positions=8, frozen_norms=True, frozen=True)
-
+_TRUNK = TrunkConfig(positions=12, frozen_norms=True, frozen=True)
+# The cells of smaller images do not show the colour of small things.
+_IMAGE_SIZE = (192, 192)
 
 _OPTIMISER = linear_adamw(1e-3, 200)
 
@@ -51,18 +53,20 @@ def _published_optimiser(rate: float, warmup: int, decay: float, epsilon: float)
 _HOUSES = PretrainConfig(
     preset="houses-multilingual",
     model="multilingual",
-    objective="masked-words",
     languages=LANGUAGES,
     select_by="val_seen",
     text=_TEXT,
     trunk=_TRUNK,
-    image_size=(128, 128),
+    image_size=_IMAGE_SIZE,
     cells=None,
     max_words=32,
+    exchanged=0.2,
+    masked_questions=False,
+    min_count=2,
     optimiser=_OPTIMISER,
     trunk_optimiser=TrunkOptimiserConfig(5e-4, name="adamw"),
     precision="medium",
-    iterations=2000,
+    iterations=10_000,
     batch_size=96,
     evaluate_every=1000,
     evaluation_pairs=4000,
@@ -78,7 +82,7 @@ MULTILINGUAL_PRETRAINING = {
         preset="small-multilingual",
         data="photos",
         select_by=HELD_OUT,
-        image_size=(128, 192),
+        image_size=(192, 288),
         languages=("en",),
     ),
     "multilingual": PretrainConfig(
@@ -110,7 +114,7 @@ _TUNED_HOUSES = VqaConfig(
     **HOUSE_SPLITS,
     model="multilingual",
     languages=LANGUAGES,
-    multilingual=MultilingualConfig(_TEXT, _TRUNK, (128, 128)),
+    multilingual=MultilingualConfig(_TEXT, _TRUNK, _IMAGE_SIZE),
     clip_vil_p=FineTuningConfig(
         TrunkOptimiserConfig(5e-4, name="adamw"),
         frozen_norms=True,
@@ -120,7 +124,7 @@ _TUNED_HOUSES = VqaConfig(
         sentences_per_image=8,
     ),
     optimiser=_OPTIMISER,
-    iterations=3000,
+    iterations=2000,
     batch_size=96,
     evaluate_every=1000,
 )
@@ -131,7 +135,7 @@ MULTILINGUAL_VQA = {
         preset="small-multilingual",
         data="photos",
         languages=("en",),
-        multilingual=MultilingualConfig(_TEXT, _TRUNK, (128, 192)),
+        multilingual=MultilingualConfig(_TEXT, _TRUNK, (192, 288)),
         min_count=1,
         **HELD_OUT_ALONE,
     ),

@@ -4,7 +4,7 @@ $ clipnav pretrain-vl
 $ clipnav pretrain-vl --data my_data                    # captions and questions of your own
 $ clipnav pretrain-vl --preset rn50-stage-1 --data data/lxmert
 $ clipnav pretrain-vl --preset rn50-stage-2 --start-from runs/pretrain-vl-lxmert
-$ clipnav pretrain-vl --objective masked-words --languages en fr de es hi te
+$ clipnav pretrain-vl --model multilingual --languages en fr de es hi te
 $ clipnav pretrain-vl --resume runs/pretrain-vl-house
 
 Objectives: masked words, matching of image and sentence, and question answering. The flags --data

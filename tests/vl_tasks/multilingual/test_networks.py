@@ -17,7 +17,7 @@ from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from vl_tasks.clip_vil_p.networks.trunk import Trunk
 
 
-def stream(positions, channels=12):
+def stream(positions, channels=12, pools_means=False):
     torch.manual_seed(0)
     sizes = BertConfig(
         vocab_size=30,
@@ -27,7 +27,8 @@ def stream(positions, channels=12):
         intermediate_size=24,
         max_position_embeddings=10,
     )
-    return JointStream(BertModel(sizes, add_pooling_layer=False), channels, positions).eval()
+    bert = BertModel(sizes, add_pooling_layer=False)
+    return JointStream(bert, channels, positions, pools_means).eval()
 
 
 @torch.no_grad()
@@ -43,8 +44,9 @@ def test_positions_distinguish_visual_tokens(positions):
 
 
 @torch.no_grad()
-def test_padding_of_words_and_images_has_no_effect():
-    network = stream(4)
+@pytest.mark.parametrize("pools_means", [False, True])
+def test_padding_of_words_and_images_has_no_effect(pools_means):
+    network = stream(4, pools_means=pools_means)
     grid = torch.randn(1, 3, 4, 12)
     mask = torch.ones(1, 3, 4, dtype=torch.bool)
     pieces = torch.tensor([[2, 7, 3]])
@@ -53,6 +55,14 @@ def test_padding_of_words_and_images_has_no_effect():
     longer = torch.cat([mask, torch.zeros(1, 1, 4, dtype=torch.bool)], dim=1)
     other = network(torch.tensor([[2, 7, 3, 0, 0]]), padded, longer, None).pooled
     torch.testing.assert_close(alone, other)
+
+
+def test_means_are_those_of_words_and_visual_tokens():
+    network = stream(4, pools_means=True)
+    grid, mask = torch.randn(1, 3, 4, 12), torch.ones(1, 3, 4, dtype=torch.bool)
+    states = network(torch.tensor([[2, 7, 3]]), grid, mask, None)
+    expected = network.pooler(states.words.mean(1) + states.cells.mean(1)).tanh()
+    torch.testing.assert_close(states.pooled, expected)
 
 
 def test_heads_follow_the_faithfulness():

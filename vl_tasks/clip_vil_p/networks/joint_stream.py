@@ -51,12 +51,15 @@ class JointStream(SingleStream):
         bert: BERT without its pooler.
         channels: Width C of the visual tokens.
         positions: See `JointEmbedding`.
+        pools_means: See `SingleStream`.
     """
 
     model = "multilingual"
 
-    def __init__(self, bert: BertModel, channels: int, positions: int) -> None:
-        super().__init__(bert, channels, 0)
+    def __init__(
+        self, bert: BertModel, channels: int, positions: int, pools_means: bool = False
+    ) -> None:
+        super().__init__(bert, channels, 0, pools_means=pools_means)
         self.visual = JointEmbedding(channels, bert.config.hidden_size, positions)
 
     def embed(self, pieces: Tensor, cells: Tensor) -> Tensor:
