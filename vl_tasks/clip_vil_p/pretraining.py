@@ -103,6 +103,7 @@ class PretrainingLearner:
             with distributed.unsynchronised(self._scored):
                 sums += self._add_gradient(batch, counts)
         sums += self._add_gradient(batches[-1], counts)
+        sums = torch.stack(distributed.all_gather(sums)).sum(0)  # as the counts are
         rate = {"trunk_learning_rate": self.optimiser.trunk_rate}
         return self._figures(sums, counts) | rate | self.optimiser.unscale()
 

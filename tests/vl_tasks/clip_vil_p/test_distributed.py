@@ -71,8 +71,12 @@ def run_program(launcher, folder, *arguments):
 
 
 def check_same(one, two):
-    """Compare gradients (moments of AdamW), weights of the trunk and scores of two runs."""
+    """Compare figures, gradients (moments of AdamW), weights of the trunk and scores of runs."""
     states = [load_trainer(run) for run in (one, two)]
+    logged = [state["recent"] for state in states]
+    assert len(logged[0]) == len(logged[1])
+    for expected, found in zip(*logged, strict=True):
+        assert found == pytest.approx(expected, rel=1e-2)
     means = [state["optimiser"]["main"]["state"] for state in states]
     assert means[0].keys() == means[1].keys()
     for number, moments in means[0].items():
