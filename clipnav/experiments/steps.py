@@ -1,5 +1,6 @@
 """The steps of an experiment: their words, which may run at once, and how they are resumed."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,18 +55,15 @@ def waves_of(steps: Sequence[list[str]], folder: Path) -> list[list[list[str]]]:
         steps: Words of each step, in order.
         folder: Folder of the outputs of the experiment.
     """
-    outputs = [_output(words, folder) for words in steps]
     numbers: list[int] = []  # wave of each step
     first = 0  # wave of a step that waits for no other
-    for own, words in zip(outputs, steps, strict=True):
-        before = zip(outputs, numbers, strict=False)
-        if own is None:
+    for words in steps:
+        if _runs_alone(words, folder):
             number = max(numbers, default=-1) + 1
             first = number + 1
         else:
-            read = [word.rpartition("=")[2] for word in words if word != own]
-            needed = [k for output, k in before if any(_lies_in(path, output) for path in read)]
-            number = max([first, *(k + 1 for k in needed)])
+            before = zip(steps, numbers, strict=False)
+            number = max([first, *(k + 1 for other, k in before if read_output(words, other))])
         numbers.append(number)
     count = max(numbers, default=-1) + 1
     return [
@@ -74,16 +72,40 @@ def waves_of(steps: Sequence[list[str]], folder: Path) -> list[list[list[str]]]:
     ]
 
 
-def _output(words: Sequence[str], folder: Path) -> str | None:
-    """Return the --output of a step in the folder of the experiment; None if it runs alone."""
-    if words[0].startswith(BENCHMARKS) or "--output" not in words[:-1]:
-        return None
-    output = words[words.index("--output") + 1]
-    return output if _lies_in(output, str(folder)) else None
+def _runs_alone(words: Sequence[str], folder: Path) -> bool:
+    output = output_folder(words)
+    is_own = output is not None and _names(output, str(folder))
+    return words[0].startswith(BENCHMARKS) or not is_own
 
 
-def _lies_in(path: str, folder: str | None) -> bool:
-    return folder is not None and (path == folder or path.startswith(f"{folder}/"))
+def output_folder(words: Sequence[str]) -> str | None:
+    """Return the --output of a step; None if it has none."""
+    return _value(words, "--output")
+
+
+def _value(words: Sequence[str], flag: str) -> str | None:
+    return words[words.index(flag) + 1] if flag in words[:-1] else None
+
+
+def _outputs(words: Sequence[str]) -> set[str]:
+    """Return the folder and the file that a step writes."""
+    values = (output_folder(words), _value(words, "--json"))
+    return {value for value in values if value is not None}
+
+
+def read_output(words: Sequence[str], other: Sequence[str]) -> str | None:
+    """Return an output of another step that the words of a step name; None if they name none.
+
+    A word may contain several paths, such as a row of a comparison:
+    "both=--language-representation FOLDER/language --visual-representation FOLDER/visual".
+    """
+    read = [word for word in words if word not in _outputs(words)]
+    return next((o for o in sorted(_outputs(other)) if any(_names(word, o) for word in read)), None)
+
+
+def _names(word: str, path: str) -> bool:
+    """Return whether a word of a step contains a path, or one below it."""
+    return re.search(rf"(?:^|[\s=]){re.escape(path)}(?:[/\s]|$)", word) is not None
 
 
 def resumed(words: Sequence[str]) -> list[str]:
@@ -102,10 +124,7 @@ def replaces(words: Sequence[str], other: Sequence[str]) -> bool:
 
 def run_folder(words: Sequence[str]) -> str | None:
     """Return the folder of the run of a training; None for any other step."""
-    name, *arguments = words
-    if name not in _TRAININGS or "--output" not in arguments:
-        return None
-    return arguments[arguments.index("--output") + 1]
+    return output_folder(words) if words[0] in _TRAININGS else None
 
 
 def command_lines(experiment: Experiment, folder: Path) -> list[str]:

@@ -75,9 +75,11 @@ def test_steps_that_need_no_output_of_each_other_are_in_one_wave():
         ["benchmarks/speed.py", "--output", "folder/speed.json"],
         ["train-agent", "--output", "folder/run-2"],
         ["train-agent", "--output", "elsewhere/run-3"],
+        ["train-agent", "--output", "folder/run-4"],
+        ["compare", "--rows", "a=--x folder/run-2 --y folder/run-4/x", "--output", "folder/rows"],
     ]
     numbers = [[steps.index(words) for words in wave] for wave in waves_of(steps, FOLDER)]
-    assert numbers == [[0], [1, 2], [3, 4], [5], [6], [7], [8]]
+    assert numbers == [[0], [1, 2], [3, 4], [5], [6], [7], [8], [9], [10]]
     assert waves_of([], FOLDER) == []
 
 
