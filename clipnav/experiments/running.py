@@ -2,7 +2,8 @@
 
 Finished steps are listed in FOLDER/finished.json, and the commits at which each step was started in
 FOLDER/started.json. A training that was interrupted is resumed from its last saved state; any other
-interrupted step is run again. A training that was started with other settings is refused.
+interrupted step is run again. A training that was started with other settings is refused. A step
+that read the output of another step is no longer finished when that step has run again.
 """
 
 import json
@@ -25,7 +26,10 @@ from clipnav.experiments.rows import read_rows
 from clipnav.experiments.steps import (
     BENCHMARKS,
     command_lines,
+    output_folder,
+    read_output,
     replaces,
+    required,
     resumed,
     run_folder,
     steps_of,
@@ -43,13 +47,23 @@ _THREADS = "OMP_NUM_THREADS"
 
 
 class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A step that has ended without an error: its words, and where and when it ran."""
+    """A step that has ended without an error: its words, and where and when it ran.
+
+    Attributes:
+        words: Words of the step.
+        commits: Commits at which it was started.
+        date: Date of its end, YYYY-MM-DD.
+        seconds: Time that it took.
+        machine: Processor, cores, load and versions.
+        ended: Time of its end in seconds since 1970; 0 in files of earlier versions.
+    """
 
     words: tuple[str, ...]
     commits: tuple[str, ...]
     date: str
     seconds: float
     machine: Machine
+    ended: float = 0.0
 
 
 def finished_steps(folder: Path) -> list[FinishedStep]:
@@ -93,10 +107,8 @@ def run_experiment(
     """
     experiment, folder = experiments[name], output / name
     done: list[FinishedStep] = []
-    commands: list[str] = []
-    for part in (*_required(name, experiments), name):
+    for part in (*required(name, experiments), name):
         done += _run_steps(part, experiments[part], checkout, output / part, workers)
-        commands += command_lines(experiments[part], output / part)
     return Record(
         experiment=name,
         source="measured",
@@ -104,18 +116,10 @@ def run_experiment(
         date=max(step.date for step in done),
         machine=done[-1].machine,
         seeds=experiment.seeds,
-        commands=tuple(commands),
+        commands=tuple(command_lines(name, experiments, output)),
         columns=tuple(column.name for column in experiment.column_list()),
         rows=read_rows(experiment, folder),
     )
-
-
-def _required(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
-    """Return the experiments that an experiment requires, directly or not, in order."""
-    required: dict[str, None] = {}
-    for part in experiments[name].requires:
-        required |= dict.fromkeys([*_required(part, experiments), part])
-    return list(required)
 
 
 def _run_steps(
@@ -127,15 +131,51 @@ def _run_steps(
     hint = f"Finished steps are kept in {folder}; run the same command again to resume"
     with sole_writer(folder), interruption_message(lambda: hint), _one_thread():
         for wave in waves_of(steps, folder) if workers > 1 else [[step] for step in steps]:
-            finished = [list(step.words) for step in finished_steps(folder)]
-            missing = [words for words in wave if words not in finished]
+            missing = _missing(wave, folder, [folder.parent / one for one in experiment.requires])
             for words in missing:
                 _check_run_folder(folder, words)
             titles = [f"{name}, step {steps.index(words) + 1} of {len(steps)}" for words in missing]
             for step in _run(missing, titles, checkout, folder, workers):
-                kept = [s for s in finished_steps(folder) if not replaces(step.words, s.words)]
+                kept = [
+                    other
+                    for other in finished_steps(folder)
+                    if other.words != step.words and not replaces(step.words, other.words)
+                ]
                 _write_finished(folder, [*kept, step])
     return [step for step in finished_steps(folder) if list(step.words) in steps]
+
+
+def _missing(
+    wave: Sequence[list[str]], folder: Path, required_folders: Sequence[Path]
+) -> list[list[str]]:
+    """Return the steps of a wave that are not finished, or whose inputs have changed since.
+
+    Raises:
+        UserError: The inputs of a step have changed, but the folder of its output still exists.
+    """
+    finished = {step.words: step for step in finished_steps(folder)}
+    sources = [*finished.values()]
+    for other in required_folders:
+        sources += finished_steps(other)
+    missing = []
+    for words in wave:
+        step = finished.get(tuple(words))
+        changed = None if step is None else _changed_input(step, sources)
+        output = output_folder(words)
+        if changed is not None and output is not None and Path(output).exists():
+            raise UserError(
+                f"{output}: made from {changed}, which has been made again since; remove {output} "
+                "to make it again, too"
+            )
+        if step is None or changed is not None:
+            missing.append(words)
+    return missing
+
+
+def _changed_input(step: FinishedStep, sources: Sequence[FinishedStep]) -> str | None:
+    """Return an output of other steps that a step has read and that was made again since."""
+    later = (read_output(step.words, one.words) for one in sources if one.ended > step.ended)
+    return next((output for output in later if output is not None), None)
 
 
 def _start(folder: Path, words: Sequence[str], version: str) -> list[str]:
@@ -185,7 +225,7 @@ def _run(
 
     for (words, _, _), seconds in run_jobs(_run_in_own_process, jobs(), workers, "runs a step"):
         step = tuple(words)
-        yield FinishedStep(step, tuple(commits[step]), today(), seconds, machine())
+        yield FinishedStep(step, tuple(commits[step]), today(), seconds, machine(), time.time())
 
 
 def _run_in_own_process(job: tuple[list[str], list[str], Path]) -> float:

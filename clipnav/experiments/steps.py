@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clipnav.experiments.declarations import Experiment
@@ -117,9 +117,8 @@ def resumed(words: Sequence[str]) -> list[str]:
 
 
 def replaces(words: Sequence[str], other: Sequence[str]) -> bool:
-    """Return whether a step is a training whose run replaces that of another step."""
-    run = run_folder(words)
-    return run is not None and run == run_folder(other) and list(words) != list(other)
+    """Return whether a step overwrites the output of another step."""
+    return list(words) != list(other) and not _outputs(words).isdisjoint(_outputs(other))
 
 
 def run_folder(words: Sequence[str]) -> str | None:
@@ -127,8 +126,25 @@ def run_folder(words: Sequence[str]) -> str | None:
     return output_folder(words) if words[0] in _TRAININGS else None
 
 
-def command_lines(experiment: Experiment, folder: Path) -> list[str]:
-    """Return the steps as command lines of the documentation."""
-    programs = ("python" if step.startswith(BENCHMARKS) else "clipnav" for step in experiment.steps)
-    filled = (_filled(step, experiment, folder, "{seed}") for step in experiment.steps)
-    return [f"{program} {step}" for program, step in zip(programs, filled, strict=True)]
+def required(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Return the experiments that an experiment requires, directly or not, in order."""
+    names: dict[str, None] = {}
+    for part in experiments[name].requires:
+        names |= dict.fromkeys([*required(part, experiments), part])
+    return list(names)
+
+
+def command_lines(name: str, experiments: Mapping[str, Experiment], output: Path) -> list[str]:
+    """Return the steps of an experiment as command lines, after those of required ones.
+
+    Args:
+        name: Name of the experiment.
+        experiments: All experiments.
+        output: Folder that contains the folder of the outputs of each experiment.
+    """
+    lines = []
+    for part in (*required(name, experiments), name):
+        for step in experiments[part].steps:
+            program = "python" if step.startswith(BENCHMARKS) else "clipnav"
+            lines.append(f"{program} {_filled(step, experiments[part], output / part, '{seed}')}")
+    return lines

@@ -46,3 +46,14 @@ def checkout(tmp_path: Path) -> Path:
     for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "First"]):
         subprocess.run(["git", *words], cwd=folder, check=True)
     return folder
+
+
+@pytest.fixture
+def reproduce(run_command, checkout, monkeypatch):
+    """Run the command in the checkout."""
+    monkeypatch.chdir(checkout)
+
+    def run(*arguments):
+        return run_command("reproduce", *arguments)
+
+    return run

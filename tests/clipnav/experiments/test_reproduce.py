@@ -24,17 +24,6 @@ threading.Event().wait()  # until the process is stopped
 """
 
 
-@pytest.fixture
-def reproduce(run_command, checkout, monkeypatch):
-    """Run the command in the checkout."""
-    monkeypatch.chdir(checkout)
-
-    def run(*arguments):
-        return run_command("reproduce", *arguments)
-
-    return run
-
-
 def test_an_experiment_runs_once_and_renders_its_page(reproduce, checkout):
     printed = reproduce("speed")
     assert "speed, step 2 of 2: benchmarks/second.py runs/results/speed/second.json" in printed

@@ -1,0 +1,101 @@
+"""Finished steps run again when their output or their inputs were replaced."""
+
+import json
+import shutil
+
+import pytest
+
+from clipnav.experiments import running
+from storage.errors import UserError
+
+
+def test_a_step_whose_file_another_command_has_overwritten_runs_again(reproduce, checkout):
+    script = "import pathlib, sys\npathlib.Path(sys.argv[2]).write_text(sys.argv[3])"
+    (checkout / "benchmarks/write.py").write_text(script)
+    declarations = checkout / "docs/results/experiments.toml"
+
+    def share(value: float) -> float:
+        declarations.write_text(f"""
+[speed]
+page = "page.md"
+budget = "1 second"
+steps = ['''benchmarks/write.py --json {{folder}}/a.json "{{{{\\"share\\": {value}}}}}" ''']
+columns = ["", "share"]
+rows = [["a", "a.json#share"]]
+""")
+        reproduce("speed")
+        ((_, cell),) = json.loads((checkout / "docs/results/speed.json").read_text())["rows"]
+        return cell
+
+    assert [share(0.25), share(0.5), share(0.25)] == [0.25, 0.5, 0.25]
+
+
+CHAIN = """
+[first]
+page = "page.md"
+budget = "1 second"
+steps = [
+  "train-agent --iterations NUMBER --output {folder}/run",
+  "train-agent --start-from {folder}/run --output {folder}/more",
+  "evaluate-agent {folder}/more --json {folder}/scores.json",
+  "train-agent --output {folder}/other",
+]
+columns = ["", "SR"]
+rows = [["a", "scores.json#SR"]]
+
+[second]
+page = "page.md"
+budget = "1 second"
+requires = ["first"]
+steps = ["evaluate-agent {first}/run --json {folder}/scores.json"]
+columns = ["", "SR"]
+rows = [["a", "scores.json#SR"]]
+"""
+
+
+def test_steps_run_again_after_what_they_have_read(reproduce, checkout, monkeypatch):
+    ran = []
+
+    def fake(job):
+        words = job[0]
+        ran.append(" ".join(words[:3]).replace("runs/results/", ""))
+        output = checkout / words[-1]
+        if words[-2] == "--output":
+            output.mkdir(parents=True)
+            (output / "trainer.pt").touch()
+        else:
+            output.write_text(json.dumps({"SR": len(ran) / 100}))
+        return 1.0
+
+    monkeypatch.setattr(running, "_run_in_own_process", fake)
+    monkeypatch.setattr(
+        running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
+    )
+
+    def declare(number: int) -> None:
+        text = CHAIN.replace("NUMBER", str(number))
+        (checkout / "docs/results/experiments.toml").write_text(text)
+        ran.clear()
+
+    (checkout / "docs/page.md").write_text("# Page\n")
+    declare(1)
+    reproduce("second")
+    assert len(ran) == 5
+    reproduce("second")
+    assert len(ran) == 5
+    declare(2)
+    outputs = checkout / "runs/results"
+    shutil.rmtree(outputs / "first/run")
+    with pytest.raises(UserError, match=r"first/more: made from .*first/run, which has been made"):
+        reproduce("second")
+    assert ran == ["train-agent --iterations 2"]
+    shutil.rmtree(outputs / "first/more")
+    reproduce("second")
+    assert ran[1:] == [
+        "train-agent --start-from first/run",
+        "evaluate-agent first/more --json",
+        "evaluate-agent first/run --json",
+    ]
+    assert json.loads((checkout / "docs/results/second.json").read_text())["rows"] == [["a", 4.0]]
+    reproduce("second")
+    assert len(ran) == 4
