@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import Cell, Difference, Record, Uncertain, read_record
+from clipnav.experiments.steps import command_lines, required
 from envs.metrics import SUMMARY_METRICS
 from storage import write_text
 from storage.errors import UserError
@@ -65,7 +66,8 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
             raise UserError(f"{source}: table {name!r} has no experiment; declare it")
         record, experiment = read_record(folder, name), experiments[name]
         if record is not None:
-            body = f"{render_table(record, experiment)}\n\n{provenance(record, experiment)}"
+            table = render_table(record, experiment)
+            body = f"{table}\n\n{provenance(record, experiment, is_declared(record, experiments))}"
         else:
             command = f"`clipnav reproduce {name}` ({experiment.budget})"
             body = f"*{name}: not measured yet; {command} measures it.*"
@@ -118,8 +120,39 @@ def format_cell(cell: Cell, column: Column) -> str:
             return _number(cell, column)
 
 
-def provenance(record: Record, experiment: Experiment) -> str:
-    """Return the sentences below a table: commit, date, seeds, machine and source."""
+def is_declared(record: Record, experiments: Mapping[str, Experiment]) -> bool:
+    """Return whether a record has the commands, seeds and rows that the experiment declares.
+
+    Which values a row refers to is not compared, because records do not contain it.
+    """
+    name, experiment = record.experiment, experiments[record.experiment]
+    parts = (*required(name, experiments), name)
+    declared = command_lines(name, experiments, Path())
+    same_commands = [_without_output(one, parts) for one in record.commands] == [
+        _without_output(one, parts) for one in declared
+    ]
+    same_rows = len(record.rows) == len(experiment.rows) and all(
+        "#" in text or cell == (text or None)
+        for cells, row in zip(record.rows, experiment.rows, strict=True)
+        for cell, text in zip(cells, row, strict=False)
+    )
+    return same_commands and same_rows and record.seeds == experiment.seeds
+
+
+def _without_output(command: str, names: Sequence[str]) -> str:
+    """Return a command without the folder that contains the folders of experiments."""
+    folders = "|".join(map(re.escape, names))
+    return re.sub(rf"[^\s=]*/(?=(?:{folders})(?:[/\s\"]|$))", "", command)
+
+
+def provenance(record: Record, experiment: Experiment, declared: bool = True) -> str:
+    """Return the sentences below a table: commit, date, seeds, machine and source.
+
+    Args:
+        record: Record of the table.
+        experiment: Its experiment.
+        declared: Whether the record is of this declaration, see `is_declared`.
+    """
     seeds = ", ".join(map(str, record.seeds))
     formats = {"processor": "{}", "cores": "{} cores", "load": "load {}"}
     known = [key for key in formats if key in record.machine]
@@ -127,8 +160,13 @@ def provenance(record: Record, experiment: Experiment) -> str:
     parts = [f"commit {record.commit}", record.date, f"seed{'s'[: len(record.seeds) > 1]} {seeds}"]
     facts = ", ".join([*parts, *([where] if where else [])])
     command = f"`clipnav reproduce {record.experiment}`"
-    if record.source == "measured":
+    if record.source == "measured" and declared:
         source = f"Measured by {command} ({experiment.budget})."
+    elif record.source == "measured":
+        source = (
+            "Measured before the commands, seeds or rows of this table were changed; "
+            f"{command} ({experiment.budget}) has not rerun it."
+        )
     else:
         source = (
             f"Copied from an earlier version of this page; {command} ({experiment.budget}) has not "

@@ -13,6 +13,7 @@ from clipnav.experiments.records import (
     record_path,
     write_record,
 )
+from clipnav.experiments.steps import command_lines
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -92,6 +93,48 @@ def test_a_table_with_its_provenance(tmp_path):
         "<!-- end -->\n\nB\n"
     )
     assert render(rendered, tmp_path, {"old": OLD}, "page.md") == rendered
+
+
+DECLARED = Experiment(
+    page="page.md",
+    columns=("agent", "SR"),
+    steps=("train --output {folder}/a", "benchmarks/b.py {earlier}/x --json {folder}/b-{seed}"),
+    rows=(("a", "b-{seed}#SR"), ("b", "b-{seed}#OSR")),
+    seeds=(0, 1),
+    budget="1 hour",
+    requires=("earlier",),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_declared"),
+    [
+        ({}, True),
+        ({"budget": "2 hours"}, True),
+        ({"steps": ("train --output {folder}/a",)}, False),
+        ({"steps": ("train --more --output {folder}/a", DECLARED.steps[1])}, False),
+        ({"rows": DECLARED.rows[:1]}, False),
+        ({"rows": (DECLARED.rows[0], ("c", "b-{seed}#OSR"))}, False),
+        ({"seeds": (0, 1, 2)}, False),
+    ],
+)
+def test_a_table_of_an_earlier_declaration_is_marked(tmp_path, changes, is_declared):
+    experiments = {"earlier": OLD, "now": DECLARED}
+    record = msgspec.structs.replace(
+        RECORD,
+        experiment="now",
+        source="measured",
+        commands=tuple(command_lines("now", experiments, tmp_path / "outputs")),
+        columns=("agent", "SR"),
+        rows=(("a", 50.0), ("b", 60.0)),
+    )
+    write_record(tmp_path, record)
+    experiments["now"] = msgspec.structs.replace(DECLARED, **changes)
+    text = "<!-- table: now -->\n<!-- end -->\n"
+    rendered = render(text, tmp_path, experiments, "page.md")
+    assert ("Measured by `clipnav reproduce now`" in rendered) == is_declared
+    sentence = "Measured before the commands, seeds or rows of this table were changed; `clipnav"
+    assert (sentence in rendered) != is_declared
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
