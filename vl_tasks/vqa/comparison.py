@@ -28,8 +28,9 @@ from vl_tasks.vqa.learning import VqaLearner
 
 METRICS = ("accuracy",)
 CLUSTER = "image"  # questions about one image are not independent
-# These settings do not change the result of a run, or are compared by the metadata of its weights.
-_MAY_CHANGE = frozenset("resume output images regions threads device track".split())
+# Settings that do not change the result of a run. Grid features are compared by the metadata of its
+# weights, but regions have no name of an encoder, so their folder must be the same.
+_MAY_CHANGE = frozenset("resume output images threads device track".split())
 
 
 def train_all(

@@ -8,6 +8,7 @@ import pytest
 
 from storage.errors import UserError
 from training.comparisons import SCORES, ComparisonRow
+from training.settings import CONFIG, to_json
 from vl_tasks.vqa.comparison import make_job, run_job, train_all
 
 
@@ -126,6 +127,17 @@ def test_stores_of_viewpoints_and_trained_towers_are_refused(run_command, traini
 def test_flags_that_the_comparison_sets_are_refused(run_command, flags):
     with pytest.raises(ValueError, match=f"{flags[0].partition('=')[0]} after --: the comparison"):
         run_command("compare-vqa-encoders", "--", *flags)
+
+
+def test_a_finished_run_on_other_regions_is_refused(training, regions, tmp_path):
+    arguments = [*training, "--evaluation-splits", "val", "--regions"]
+    run = tmp_path / "mine-0"
+    run.mkdir()
+    config = make_job(run, [*arguments, str(regions)]).config
+    (run / CONFIG).write_text(to_json(config))
+    assert make_job(run, [*arguments, str(regions)]).config.regions == regions
+    with pytest.raises(UserError, match=r"differ in regions: .* against other; choose another"):
+        make_job(run, [*arguments, "other"])
 
 
 def test_models_with_positions_read_regions_without_them(regions):
