@@ -24,19 +24,19 @@ from tests.vl_tasks.clip_vil_p.test_distributed import still, tuned
 from vl_tasks.clip_vil_p.pretraining import pretrain
 from vl_tasks.vqa.learning import train_vqa
 folders = [pathlib.Path(argument) for argument in sys.argv[2:]]
-if sys.argv[1] == "pretrain":
-    pretrain(still(tiny_config(*folders), 4))
-else:
+if sys.argv[1] == "finetune":
     train_vqa(tuned(*folders, 4))
+else:
+    pretrain(still(tiny_config(*folders), 4, sys.argv[1] == "frozen"))
 """
 
 
-def still(config, batch_size):
+def still(config, batch_size, frozen=False):
     """Settings without dropout, drawn cells and statistics of batches."""
     return dataclasses.replace(
         config,
         text=dataclasses.replace(config.text, dropout=0.0),
-        trunk=dataclasses.replace(config.trunk, frozen_norms=True),
+        trunk=dataclasses.replace(config.trunk, frozen_norms=True, frozen=frozen),
         cells=None,
         batch_size=batch_size,
         iterations=2,
@@ -91,10 +91,13 @@ def check_same(one, two):
     assert scores[1] == pytest.approx(scores[0], rel=1e-3)
 
 
-def test_two_ranks_equal_one_process_with_twice_the_batch(tiny, pair_folder, launcher, tmp_path):
+@pytest.mark.parametrize("trunk", ["trained", "frozen"])
+def test_two_ranks_equal_one_process_with_twice_the_batch(
+    trunk, tiny, pair_folder, launcher, tmp_path
+):
     one, two = tmp_path / "one", tmp_path / "two"
-    pretrain(still(dataclasses.replace(tiny, output=one), 8))
-    printed = run_program(launcher, tmp_path, "pretrain", pair_folder, two)
+    pretrain(still(dataclasses.replace(tiny, output=one), 8, trunk == "frozen"))
+    printed = run_program(launcher, tmp_path, trunk, pair_folder, two)
     check_same(one, two)
     assert printed.count("the run is in") == 1
 

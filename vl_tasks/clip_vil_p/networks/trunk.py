@@ -28,7 +28,6 @@ class Trunk(nn.Module):
     Attributes:
         channels: Width C of the grid features.
         frozen_norms: See above; may be changed.
-        frozen: Keep all weights and statistics of the trunk; may be changed.
 
     Raises:
         UserError: The class of the tower cannot be trained on images of other sizes.
@@ -60,12 +59,25 @@ class Trunk(nn.Module):
                 "a ResNet or ViT of open_clip without attentional pooling as --trunk.encoder"
             )
         self.frozen_norms = frozen_norms
-        self.frozen = False
+        self._trained = [weight for weight in self.parameters() if weight.requires_grad]
+        self._frozen = False
         self._faithful = faithful
         self._tokens = tokens and faithful
         for name in ("mean", "std"):
             values = torch.tensor(getattr(visual, f"image_{name}")).view(3, 1, 1)
             self.register_buffer(name, values, persistent=False)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether all weights and statistics of the trunk are kept in training."""
+        return self._frozen
+
+    @frozen.setter
+    def frozen(self, frozen: bool) -> None:
+        self._frozen = frozen
+        # DistributedDataParallel waits for a gradient of every weight that requires one.
+        for weight in self._trained:
+            weight.requires_grad_(not frozen)
 
     def train(self, mode: bool = True) -> "Trunk":
         """Set the training mode; batch norms stay in evaluation mode if they are frozen."""
