@@ -87,6 +87,22 @@ def test_tokens_of_a_vit_include_the_class_token():
     assert Trunk(tower(RESNET), faithful=True, tokens=True)(pictures())[0].shape[1:3] == (2, 3)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("sizes", [RESNET, VIT], ids=["resnet", "vit"])
+def test_every_weight_that_requires_a_gradient_has_one(sizes, frozen):
+    """DistributedDataParallel would wait for the others."""
+    trunk = Trunk(tower(sizes), faithful=True, tokens=True)
+    trunk.frozen = frozen
+    network = PretrainingNetwork(trunk, stream(0, trunk.channels), 0, None).train()
+    pieces = torch.tensor([[2, 7, 3], [2, 9, 3]])
+    words = torch.tensor([[NONE, 7, NONE], [NONE, NONE, NONE]])
+    none = torch.full((2,), NONE)
+    network(Batch(pictures(), pieces, words, none, none)).losses.sum().backward()
+    lacking = [n for n, w in network.named_parameters() if w.requires_grad and w.grad is None]
+    assert not lacking
+    assert all(weight.requires_grad != frozen for weight in trunk.visual.conv1.parameters())
+
+
 def test_frozen_trunks_do_not_learn():
     trunk = Trunk(tower(RESNET))
     trunk.frozen = True

@@ -59,10 +59,12 @@ class Trunk(nn.Module):
                 "a ResNet or ViT of open_clip without attentional pooling as --trunk.encoder"
             )
         self.frozen_norms = frozen_norms
-        self._trained = [weight for weight in self.parameters() if weight.requires_grad]
-        self._frozen = False
         self._faithful = faithful
         self._tokens = tokens and faithful
+        if self._tokens and isinstance(self.tower, ViTTower):
+            visual.ln_post.requires_grad_(False)  # no token passes through it
+        self._trained = [weight for weight in self.parameters() if weight.requires_grad]
+        self._frozen = False
         for name in ("mean", "std"):
             values = torch.tensor(getattr(visual, f"image_{name}")).view(3, 1, 1)
             self.register_buffer(name, values, persistent=False)
