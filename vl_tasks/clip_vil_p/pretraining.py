@@ -27,7 +27,7 @@ from vl_tasks.clip_vil_p.building import (
     standardise,
     start_from,
 )
-from vl_tasks.clip_vil_p.data.answers import AnswerClasses
+from vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
 from vl_tasks.clip_vil_p.data.batch import OBJECTIVES, Batch
 from vl_tasks.clip_vil_p.data.framing import framing_of
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
@@ -235,7 +235,8 @@ class PretrainingLearner:
         if not self.config.answers_questions:
             return AnswerClasses([])
         if self.config.answers is not None:
-            return AnswerClasses.load(self.config.answers)
+            listed = AnswerClasses.load(self.config.answers).answers
+            return AnswerClasses([convert_answer(answer) for answer in listed])
         return AnswerClasses.of_pairs(self.splits.training.index, self.config.min_count)
 
     def _new_pieces(self) -> WordPieces:

@@ -226,3 +226,10 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
     saved = load_trainer(config.output)["weights"]
     assert network.state_dict().keys() == saved.keys()
     assert pieces.size <= 120
+
+
+def test_listed_answers_are_converted_like_those_of_the_data(tiny, tmp_path):
+    path = tmp_path / "answers.json"
+    path.write_text('["Red", "the circle", "red", "two"]')
+    learner = PretrainingLearner(dataclasses.replace(tiny, answers=path))
+    assert learner.answers.answers == ("red", "circle", "2")
