@@ -10,6 +10,7 @@ from storage.errors import UserError
 from training.settings import read_config
 from vl_tasks.data.questions import Question
 from vl_tasks.data_folders import data_folder
+from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from vl_tasks.reliability.confidence import UNKNOWN
 from vl_tasks.reliability.folder import PARTS_FILE
 from vl_tasks.reliability.methods import Confidences, Estimator, predict_rows
@@ -98,11 +99,17 @@ def open_task(config: SelectorConfig) -> SelectionTask:
 
     Raises:
         FileNotFoundError: The run, the split or a file does not exist.
-        UserError: A file is damaged, or the division is not one of the split.
+        UserError: A file is damaged, the division is not one of the split, or the run was not
+            fine-tuned on English questions, which are those of the split.
     """
     if config.run is None:
         raise UserError("no run given; write clipnav train-selector RUN --method selector")
     vqa = read_config(config.run, VqaConfig)
+    if ENGLISH not in vqa.languages:
+        raise UserError(
+            f"{config.run}: fine-tuned in {', '.join(vqa.languages)}, but selectors learn from "
+            "English questions; name a run that was fine-tuned in English, too"
+        )
     split = read_split(data_folder(vqa), split_name(config, vqa))
     path = config.parts if config.resume is None else config.resume / PARTS_FILE
     division = divide_images(split.questions) if path is None else read_parts(path)

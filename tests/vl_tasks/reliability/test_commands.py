@@ -9,6 +9,7 @@ from training.checkpoints import MODEL, RESULTS
 from vl_tasks.data.questions import read_questions
 from vl_tasks.reliability.folder import PARTS_FILE, read_description
 from vl_tasks.reliability.parts import questions_of_parts, read_parts
+from vl_tasks.settings.configs import VqaConfig
 
 SMALL = (
     "--split train --batch-size 8 --iterations 20 --evaluate-every 10 --threads 1 "
@@ -247,6 +248,15 @@ def test_a_selector_of_another_model_is_refused(run_command, blind_run, selector
     assert "\n" not in str(refused.value)
     with pytest.raises(FileNotFoundError, match="train a selector with clipnav train-selector"):
         run_command("answer", *arguments[:-1], blind_run, "--max-risk", 5)
+
+
+def test_a_run_without_english_questions_is_refused(run_command, tmp_path):
+    from training.settings import to_json
+
+    settings = VqaConfig(model="multilingual", languages=("fr", "de"))
+    (tmp_path / "config.json").write_text(to_json(settings))
+    with pytest.raises(ValueError, match="fine-tuned in fr, de, but selectors learn from English"):
+        run_command("train-selector", tmp_path, "--method", "maxprob")
 
 
 def test_a_run_of_another_task_cannot_abstain(run_command, tmp_path):
