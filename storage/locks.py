@@ -3,6 +3,8 @@
 A lock is a file beside the output (`NAME.lock`), or `.lock` inside an output folder. It is locked
 with flock, so the operating system releases it when its process ends for any reason. On file
 systems without flock, the library filelock checks the process id that the file contains instead.
+Windows locks the first byte of the file, which then nobody can read: messages there name "another
+process".
 """
 
 import contextlib
@@ -135,7 +137,9 @@ def _record_holder(path: Path, lock: FileLock) -> None:
 def _release(path: Path, lock: FileLock) -> None:
     if lock.lock_counter == 1 and not _is_marker(lock):
         # Before the release: waiting processes check that the file they opened still exists.
-        path.unlink(missing_ok=True)
+        # Windows refuses to delete an open file; there filelock deletes it after the release.
+        with contextlib.suppress(PermissionError):
+            path.unlink(missing_ok=True)
     lock.release()
 
 

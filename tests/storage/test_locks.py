@@ -5,6 +5,7 @@ import fcntl
 import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,18 @@ def test_a_lock_works_on_a_full_disk(tmp_path, locked_elsewhere):
         pytest.raises(OutputInUseError, match="run: another process is writing it"),
         sole_writer(output),
     ):
+        pass
+
+
+def test_a_lock_is_released_where_open_files_cannot_be_deleted(tmp_path, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise PermissionError(errno.EACCES, "The process cannot access the file", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)  # as Windows
+    output = tmp_path / "store.safetensors"
+    with sole_writer(output):
+        pass
+    with sole_maker(output):
         pass
 
 
