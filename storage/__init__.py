@@ -6,10 +6,12 @@ import os
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 # Errors of a full disk, an exhausted quota, a file size limit or a failing disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -120,6 +122,8 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def _is_running(pid: int) -> bool:
+    if sys.platform == "win32":
+        return _is_running_on_windows(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -129,10 +133,27 @@ def _is_running(pid: int) -> bool:
     return True
 
 
+def _is_running_on_windows(pid: int) -> bool:
+    # os.kill(pid, 0) would send Ctrl-C there.
+    import _winapi  # type: ignore[import-not-found]
+
+    windows: Any = _winapi
+    try:
+        process = windows.OpenProcess(windows.SYNCHRONIZE, False, pid)
+    except PermissionError:  # the process of another user
+        return True
+    except OSError:
+        return False
+    try:
+        return windows.WaitForSingleObject(process, 0) == windows.WAIT_TIMEOUT
+    finally:
+        windows.CloseHandle(process)
+
+
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8 atomically."""
+    """Write a text file in UTF-8 atomically, with the same line ends on every system."""
     with atomic_write(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def file_sha256(path: str | Path) -> str:

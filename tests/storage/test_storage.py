@@ -1,10 +1,12 @@
 import errno
 import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from storage import UnwritableError, atomic_write, cache_dir, file_sha256, write_text
+from storage import (
+    UnwritableError,
+    atomic_write,
+    cache_dir,
+    file_sha256,
+    temporary_path,
+    write_text,
+)
 from storage.features.formats import write_features
 from storage.features.store import FeatureStore
 from training.checkpoints import save_model, save_trainer
@@ -82,6 +91,48 @@ def save_picture(path: Path) -> None:
     with atomic_write(path) as beside:
         noise = np.random.default_rng(0).integers(0, 255, (99, 99, 3)).astype(np.uint8)
         Image.fromarray(noise).save(beside)
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `storage` take this system for Windows, with the own process as the only one."""
+
+    def opened(_: int, inherited: bool, pid: int) -> int:
+        if pid != os.getpid():
+            raise OSError(errno.EINVAL, "The parameter is incorrect")
+        return pid
+
+    def fail(*_: int) -> None:
+        raise AssertionError("a signal was sent")
+
+    calls = {"OpenProcess": opened, "WaitForSingleObject": lambda *_: 258, "CloseHandle": id}
+    module = SimpleNamespace(SYNCHRONIZE=1 << 20, WAIT_TIMEOUT=258, **calls)
+    monkeypatch.setitem(sys.modules, "_winapi", module)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "kill", fail)
+
+
+def test_windows_is_asked_for_processes_without_a_signal(tmp_path: Path, windows: None) -> None:
+    left = temporary_path(tmp_path / "a.txt")
+    left.write_text("unfinished")
+    abandoned = left.with_name(left.name.replace(f"-{os.getpid()}.", "-4000000."))
+    abandoned.write_text("half")
+    write_text(tmp_path / "b.txt", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {left.name, "b.txt"}
+
+
+def test_line_ends_are_the_same_on_every_system(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "lines.txt"
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "open", _with_windows_lines)
+        write_text(path, "one\ntwo\n")
+        assert path.read_bytes() == b"one\ntwo\n"
+
+
+def _with_windows_lines(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None):
+    if "b" not in mode and newline is None:
+        newline = "\r\n"
+    return open(file, mode, buffering, encoding, errors, newline)
 
 
 @pytest.mark.parametrize(
