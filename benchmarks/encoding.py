@@ -31,6 +31,7 @@ from encoders.extraction.view_sources import ViewSource
 from encoders.precision import Precision
 from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.panoramas.views import rows_seen, views36
+from storage.processes import usable_cpus
 
 UNIT = "images per CPU second"
 HOUSE = "house_00"
@@ -45,7 +46,7 @@ class EncodingConfig(BenchmarkConfig):
     """Model names of open_clip."""
     batch_size: int = 36
     """Number of images in a batch; by default the views of a viewpoint."""
-    threads: int = len(os.sched_getaffinity(0))
+    threads: int = usable_cpus()
     """Number of threads of every engine."""
     rounds: int = 4
     """Number of rounds over all engines; the best round of each engine counts."""

@@ -1,7 +1,7 @@
 """Measurement and report of benchmarks: work per CPU second, a table, and a final line of JSON."""
 
 import json
-import resource
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -87,8 +87,13 @@ def in_turns(works: Sequence[Callable[[], object]], seconds: float) -> list[floa
 
 
 def peak_memory() -> float:
-    """Return the peak resident memory of this process in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the peak resident memory of this process in MiB; NaN on Windows."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return math.nan
+    unit = 1 if sys.platform == "darwin" else 1 << 10  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20)
 
 
 def report(title: str, figures: Sequence[Figure], path: Path | None = None) -> None:

@@ -2,15 +2,19 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import Any, NoReturn, TypeVar
 
 from storage import remove_unfinished
+
+_MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize  # of one pool
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -29,15 +33,13 @@ class WorkerPool(ProcessPoolExecutor):
 
     def __init__(self, workers: int, initializer: Callable[[], None] | None = None) -> None:
         context = get_context("spawn")
+        workers = min(workers, _MOST_WORKERS)
         super().__init__(workers, context, initializer=_start_worker, initargs=(initializer,))
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submit a job; a worker that is started for it inherits a blocked SIGINT."""
-        previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
+        with blocked_interrupts():
             return super().submit(function, *args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers; in a process that is a worker itself, always wait for them.
@@ -46,6 +48,29 @@ class WorkerPool(ProcessPoolExecutor):
         the order to end is in it: the workers would wait for the order, and the process for them.
         """
         super().shutdown(wait or parent_process() is not None, cancel_futures=cancel_futures)
+
+
+@contextmanager
+def blocked_interrupts() -> Iterator[None]:
+    """Block SIGINT, so that processes that are started within the block inherit that.
+
+    Windows cannot block signals; there workers ignore Ctrl-C as soon as they have started.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def usable_cpus() -> int:
+    """Return the number of CPUs that this process may use; all of them on macOS and Windows."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_jobs(
@@ -89,6 +114,7 @@ def run_jobs(
 
 
 def _start_worker(initializer: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked, see above
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initializer is not None:

@@ -1,6 +1,5 @@
 """Folders of the tasks' data sets, and the files within them."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from storage import cache_dir
 from storage.errors import UserError
 from storage.locks import sole_maker
+from storage.processes import usable_cpus
 from vl_tasks.house_tasks.languages.lexicons import (
     ENGLISH,
     LANGUAGES,
@@ -45,21 +45,14 @@ def data_folder(config: DataLocation) -> Path:
     return folder
 
 
-def _processors() -> int:
-    """Return the number of CPUs that this process may use, or all where unknown (macOS)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _houses(languages: Sequence[str]) -> Path:
     """Return the house tasks in the cache, in all languages if one of them is not English."""
     from vl_tasks.house_tasks import HouseTasksConfig, cached_house_tasks
 
     if not set(languages) - {ENGLISH}:
-        return cached_house_tasks(workers=_processors()).folder
+        return cached_house_tasks(workers=usable_cpus()).folder
     check_languages(tuple(languages))
-    return cached_house_tasks(HouseTasksConfig(languages=LANGUAGES), _processors()).folder
+    return cached_house_tasks(HouseTasksConfig(languages=LANGUAGES), usable_cpus()).folder
 
 
 def _easy_vqa() -> Path:

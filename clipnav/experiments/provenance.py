@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from storage.errors import UserError
+from storage.processes import usable_cpus
 
 PACKAGES = ("numpy", "torch", "gymnasium")
 
@@ -18,12 +19,14 @@ Machine = dict[str, str | int | float]
 def machine() -> Machine:
     """Return the processor, the number of usable cores, the load average, and versions.
 
-    The load is the mean number of running processes in the last minute, this one included.
+    The load is the mean number of running processes in the last minute, this one included; Windows
+    does not measure it.
     """
+    load = {"load": round(os.getloadavg()[0], 1)} if hasattr(os, "getloadavg") else {}
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 1),
+        "cores": usable_cpus(),
+        **load,
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }

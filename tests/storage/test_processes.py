@@ -63,6 +63,15 @@ def test_jobs_that_end_with_a_failed_one_are_yielded_and_start_no_others(tmp_pat
     assert jobs[4] not in started
 
 
+def interrupt_handler(job):
+    return job, signal.getsignal(signal.SIGINT)
+
+
+def test_workers_ignore_ctrl_c_where_signals_cannot_be_blocked(monkeypatch):
+    monkeypatch.delattr(signal, "pthread_sigmask")  # Windows
+    assert list(run_jobs(interrupt_handler, [1], 1, "ignores")) == [(1, (1, signal.SIG_IGN))]
+
+
 def fail_while_another_job_runs(started):
     """Start two jobs and fail as soon as the first is done."""
     for _ in run_jobs(wait, [2.0, 4.0], 2, "waits"):

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from storage.errors import UserError
+from storage.processes import blocked_interrupts
 
 Key = TypeVar("Key", contravariant=True)
 Loaded = TypeVar("Loaded", covariant=True)
@@ -52,11 +53,8 @@ def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int
         # By default, a new iterator draws from the random numbers of the training.
         generator=torch.Generator(),
     )
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
+    with blocked_interrupts():
         batches = iter(loader)  # workers inherit the blocked SIGINT; the main process handles it
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
     while True:
         try:
             batch = next(batches)
