@@ -4,11 +4,13 @@ Ctrl-C and SIGTERM end a command with a message and exit status 130.
 """
 
 import errno
+import io
 import itertools
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,7 @@ _REMEDIES_BY_NUMBER = {
 }
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)
+_HAS_ALARM = hasattr(signal, "SIGALRM")  # not on Windows
 _MOMENT = 0.01  # seconds
 _CONSOLE = ("clipnav", "clipnav.exe", "clipnav-script.py")
 _STOPPED = 130  # exit status, as shells have it for Ctrl-C
@@ -52,6 +55,7 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
     Args:
         continuing: How to continue after Ctrl-C, for interrupts without a message of their own.
     """
+    _escape_unknown_characters()
     requests = _Requests()
     with requests.handled():
         try:
@@ -66,11 +70,18 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
                 sys.exit(_STOPPED)
             if not _is_expected(error):
                 raise
-            if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            if _is_of_pipe(error) and _reader_has_gone():
                 sys.exit(1)
             if os.environ.get("CLIPNAV_TRACEBACK"):
                 raise
             sys.exit(f"{_message(error)}\n(CLIPNAV_TRACEBACK=1 shows the traceback)")
+
+
+def _escape_unknown_characters() -> None:
+    """Print escapes for characters that the encoding of the output lacks (cp1252 on Windows)."""
+    output = sys.stdout
+    if isinstance(output, io.TextIOWrapper) and output.errors == "strict":
+        output.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
@@ -94,7 +105,7 @@ class _Requests:
     @contextmanager
     def handled(self) -> Iterator[None]:
         """Turn signals into interrupts within the block, if this is the main thread."""
-        signals = (*_REQUESTS, signal.SIGALRM)
+        signals = (*_REQUESTS, signal.SIGALRM) if _HAS_ALARM else _REQUESTS
         try:
             previous = [signal.signal(one, self._interrupt) for one in signals]
         except ValueError:  # not the main thread, which alone can handle signals
@@ -105,7 +116,8 @@ class _Requests:
             yield
         finally:
             sys.unraisablehook = hook
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            if _HAS_ALARM:
+                signal.setitimer(signal.ITIMER_REAL, 0)
             for request, handler in zip(signals, previous, strict=True):
                 signal.signal(request, handler)
 
@@ -118,7 +130,10 @@ class _Requests:
     def _interrupt_again(self, ignored: Any) -> None:
         """Interrupt again in a moment: an interrupt within a destructor has no effect."""
         if self.received and ignored.exc_type is KeyboardInterrupt:
-            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+            if _HAS_ALARM:
+                signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+            else:
+                threading.Timer(_MOMENT, signal.raise_signal, [signal.SIGINT]).start()
         else:
             sys.__unraisablehook__(ignored)
 
@@ -167,17 +182,35 @@ def _message(error: Exception) -> object:
     return error
 
 
+def _is_of_pipe(error: Exception) -> bool:
+    """Whether the error can be that of a closed pipe, for which Windows has EINVAL."""
+    is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL
+    on_windows = sys.platform == "win32" and is_invalid and error.filename is None
+    return isinstance(error, BrokenPipeError) or on_windows
+
+
 def _reader_has_gone() -> bool:
     """Whether the reader of the output, such as head, has closed it; discard the rest if so."""
-    import select
-
     output = sys.stdout.fileno()
-    polled = select.poll()
-    polled.register(output, select.POLLOUT)
-    if not any(event & select.POLLERR for _, event in polled.poll(0)):
+    if not _is_closed(output):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return True
+
+
+def _is_closed(output: int) -> bool:
+    import select
+
+    if not hasattr(select, "poll"):  # Windows; what could not be written is written once more
+        try:
+            sys.stdout.flush()
+        except OSError:
+            return True
+        return False
+    polled = select.poll()
+    polled.register(output, select.POLLOUT)
+    gone = select.POLLERR | select.POLLHUP  # of Linux and of macOS
+    return any(event & gone for _, event in polled.poll(0))
 
 
 def end_commands_on_signals() -> None:

@@ -1,5 +1,8 @@
 import errno
+import io
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,6 +97,55 @@ def test_a_closed_pipe_ends_a_command_silently(words: list[str], unbuffered: str
         )
     assert done.returncode == 1
     assert done.stderr == b""
+
+
+def test_a_pipe_that_is_closed_as_on_macos_ends_a_command_silently(monkeypatch) -> None:
+    class Polled:
+        def register(self, *_: object) -> None:
+            pass
+
+        def poll(self, _: int) -> list[tuple[int, int]]:
+            return [(1, select.POLLHUP)]
+
+    monkeypatch.setattr(select, "poll", Polled)
+    assert _status_of_a_closed_pipe(monkeypatch, BrokenPipeError(errno.EPIPE, "closed")) == 1
+
+
+def test_a_pipe_that_is_closed_as_on_windows_ends_a_command_silently(monkeypatch) -> None:
+    monkeypatch.delattr(select, "poll")
+    monkeypatch.setattr(sys, "platform", "win32")
+    invalid = OSError(errno.EINVAL, "Invalid argument")
+    assert _status_of_a_closed_pipe(monkeypatch, invalid) == 1
+    with pytest.raises(SystemExit, match="Invalid argument"), friendly_errors():
+        raise invalid  # the output can be flushed
+
+
+def _status_of_a_closed_pipe(monkeypatch, error: OSError) -> object:
+    """Return the exit status of a command that prints to a pipe without a reader."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with monkeypatch.context() as patch, os.fdopen(writing, "w") as closed:
+        patch.setattr(sys, "stdout", closed)
+        closed.write("unread")
+        with pytest.raises(SystemExit) as ended, friendly_errors():
+            raise error
+    return ended.value.code
+
+
+def test_commands_run_without_signals_that_windows_lacks(monkeypatch) -> None:
+    monkeypatch.setattr("clipnav.errors._HAS_ALARM", False)
+    monkeypatch.delattr(signal, "SIGALRM")
+    monkeypatch.delattr(signal, "setitimer")
+    with pytest.raises(SystemExit, match="this is wrong"), friendly_errors():
+        raise UserError("this is wrong")
+
+
+def test_characters_that_the_output_lacks_are_escaped(monkeypatch) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", output)
+    with friendly_errors():
+        print("né, \u0928")
+    assert output.buffer.getvalue() == b"n\xe9, \\u0928\n"  # type: ignore[attr-defined]
 
 
 def test_other_broken_pipes_are_reported() -> None:

@@ -113,7 +113,10 @@ def test_only_commands_that_continue_say_so(name, continues, monkeypatch, capsys
     assert "--resume" not in message
 
 
-def test_signals_within_destructors_are_not_lost(monkeypatch, capsys):
+@pytest.mark.parametrize("has_alarm", [True, False])
+def test_signals_within_destructors_are_not_lost(has_alarm, monkeypatch, capsys):
+    monkeypatch.setattr("clipnav.errors._HAS_ALARM", has_alarm)  # False on Windows
+
     class Destroyed:
         def __del__(self):
             signal.raise_signal(signal.SIGTERM)
