@@ -8,6 +8,7 @@ The files of the format are written from the shards, and the folder is renamed a
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from agents.demonstrations.formats.table import checker_of, writer_of
@@ -60,23 +61,23 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
     staging = output.with_name(output.name + ".exporting")
     if _is_complete(output, known):
         if (staging / _IDENTITY).is_file():  # interrupted after the rename
-            shutil.rmtree(staging)
+            _remove(staging)
         return read_manifest(output)
     staging.mkdir(parents=True, exist_ok=True)
     with sole_writer(staging):
-        if _is_complete(output, known):  # by a process that has just ended
-            shutil.rmtree(staging)
-            return read_manifest(output)
-        _check_staging(staging, known)
-        shards = make_shards(config, staging, episodes)
-        _complete(shards, config.workers)
-        dataset, walks = staging / _DATASET, ShardWalks(shards)
-        shutil.rmtree(dataset, ignore_errors=True)
-        dataset.mkdir()
-        writer(walks, staging / PICTURES, dataset, config)
-        write_manifest(dataset, config, known, count_walks(walks))
-        os.replace(dataset, output)
-        shutil.rmtree(staging)
+        if not _is_complete(output, known):  # by a process that has just ended
+            _check_staging(staging, known)
+            shards = make_shards(config, staging, episodes)
+            _complete(shards, config.workers)
+            dataset, walks = staging / _DATASET, ShardWalks(shards)
+            shutil.rmtree(dataset, ignore_errors=True)
+            dataset.mkdir()
+            writer(walks, staging / PICTURES, dataset, config)
+            write_manifest(dataset, config, known, count_walks(walks))
+            if output.is_dir():  # an empty one, which Windows does not replace
+                output.rmdir()
+            os.replace(dataset, output)
+    _remove(staging)  # without the lock, because Windows does not delete open files
     return read_manifest(output)
 
 
@@ -91,6 +92,11 @@ def check_export(folder: Path) -> str:
     settings = manifest["settings"]
     found = checker_of(settings["format"])(folder, manifest)
     return f"{folder}: {settings['format']} is correct: {found}"
+
+
+def _remove(staging: Path) -> None:
+    with suppress(FileNotFoundError):  # another process removes it, too
+        shutil.rmtree(staging)
 
 
 def _check_sources(config: DemonstrationConfig) -> None:

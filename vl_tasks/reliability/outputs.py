@@ -7,7 +7,7 @@ of the weights, the settings, the vocabularies, the questions and the contents o
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -24,7 +24,7 @@ from storage.tensor_files import header_bytes, read_header
 from training.checkpoints import MODEL, VOCABULARY
 from vl_tasks.data.questions import Question
 from vl_tasks.reliability.selector import INPUTS
-from vl_tasks.reliability.vectors import joint_vectors
+from vl_tasks.reliability.vectors import Named, joint_vectors
 from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.vqa.answering import open_run
 from vl_tasks.vqa.learning import ANSWERS
@@ -144,13 +144,22 @@ def _compute(
         progress_bar(total=len(questions), desc="answering", unit="questions") as bar,
     ):
         _reserve(beside, header, shapes)
-        arrays = _mapped(beside, "r+")
-        for numbers, batch in chain([(rows, first)], batches):
-            for name, values in batch.items():
-                arrays[name][numbers] = values
-            bar.update(len(numbers))
-        for array in arrays.values():
-            array.flush()
+        for written in _fill(beside, chain([(rows, first)], batches)):
+            bar.update(written)
+
+
+def _fill(path: Path, batches: Iterable[tuple[np.ndarray, Named]]) -> Iterator[int]:
+    """Write batches into a file, and yield the number of rows of each.
+
+    The memory maps end with the iteration, because Windows cannot move a mapped file.
+    """
+    arrays = _mapped(path, "r+")
+    for numbers, batch in batches:
+        for name, values in batch.items():
+            arrays[name][numbers] = values
+        yield len(numbers)
+    for array in arrays.values():
+        array.flush()
 
 
 def _reserve(path: Path, header: bytes, shapes: Mapping[str, tuple[int, int]]) -> None:

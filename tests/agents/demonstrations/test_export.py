@@ -15,6 +15,7 @@ from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.follower_training import FollowerLearner
 from agents.settings.language_models import PromptConfig
 from storage import file_sha256
+from tests.windows_files import windows_files
 
 
 def files_in(folder):
@@ -95,6 +96,16 @@ def test_an_export_that_exists_is_kept(small_export, monkeypatch):
     manifest = export_demonstrations(config)
     monkeypatch.setattr(exporting, "make_shards", None)
     assert export_demonstrations(config) == manifest
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="requires /proc")
+def test_an_export_into_an_empty_folder_ends_where_open_files_are_kept(small_export, tmp_path):
+    config = small_export()
+    config.output.mkdir()
+    with windows_files():
+        manifest = export_demonstrations(config)
+    assert export_demonstrations(config) == manifest
+    assert list(tmp_path.iterdir()) == [config.output]
 
 
 def test_an_export_goes_into_the_folder_of_a_link(small_export, tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from storage.locks import sole_maker
+from tests.windows_files import windows_files
 from training.settings import read_config
 from vl_tasks.clip_vil_p.networks.heads import AnswerHead
 from vl_tasks.clip_vil_p.networks.stream import SingleStream
@@ -99,6 +101,13 @@ def test_outputs_are_computed_once_per_content(blind_run, tmp_path, monkeypatch)
     outputs_of(blind_run, config, other, {})
     assert len(computed) == 2
     assert len(list((tmp_path / "vqa_outputs").glob("*.safetensors"))) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="requires /proc")
+def test_outputs_are_stored_where_mapped_files_cannot_be_moved(blind_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    with windows_files():
+        outputs_of(blind_run, read_config(blind_run, VqaConfig), QUESTIONS, {})
 
 
 def test_changed_images_are_answered_again(blind_run, tmp_path, monkeypatch):
