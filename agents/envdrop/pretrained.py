@@ -5,7 +5,6 @@ Either the decoder attends to the hidden states, as in CLEAR with multilingual B
 instruction of the splits once; its hidden states are stored on disk in half precision.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -258,7 +257,8 @@ class FrozenStates:
                 self._places[key] = self._write(states.tobytes())
             return states
         start, size = self._places[key]
-        halves = np.frombuffer(os.pread(self._file.fileno(), size, start), np.float16)
+        self._file.seek(start)
+        halves = np.frombuffer(self._file.read(size), np.float16)
         return halves.reshape(len(tokens), -1)
 
     @torch.no_grad()
@@ -269,6 +269,8 @@ class FrozenStates:
 
     def _write(self, data: bytes) -> tuple[int, int]:
         place = self._end, len(data)
-        os.pwrite(self._file.fileno(), data, self._end)
+        self._file.seek(self._end)
+        self._file.write(data)
+        self._file.flush()
         self._end += len(data)
         return place

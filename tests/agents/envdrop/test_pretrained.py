@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import pytest
 import torch
@@ -37,6 +38,16 @@ def test_frozen_and_tuned_models_encode_equally(tiny_bert, tokens):
     real = context.mask.unsqueeze(2)
     torch.testing.assert_close(context.words * real, own.words * real, atol=2e-2, rtol=0)
     torch.testing.assert_close(state.attended, first.attended, atol=2e-2, rtol=0)
+
+
+def test_frozen_states_need_no_function_that_windows_lacks(tiny_bert, tokens, monkeypatch):
+    monkeypatch.delattr(os, "pread")
+    monkeypatch.delattr(os, "pwrite")
+    frozen = encoder(tiny_bert, False)
+    frozen.frozen.reserve([tokens.numpy()])
+    context, _ = frozen(tokens)
+    again, _ = frozen(tokens.flip(0))
+    assert torch.equal(context.words, again.words.flip(0))
 
 
 def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
