@@ -6,6 +6,7 @@ writes into the installed package.
 """
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ METEOR_JAR = Path("meteor", "meteor-1.5.jar")
 SPICE_JAR = Path("spice", "spice-1.0.jar")
 _PARSER = "stanford-corenlp-3.6.0"
 _PARSER_SOURCE = "https://nlp.stanford.edu/software/stanford-corenlp-full-2015-12-09.zip"
+_JAVA = ("java", "-Dfile.encoding=UTF-8")  # before Java 18 the default is that of the system
 _SECONDS = 600.0  # METEOR takes 20 s to start on a busy machine
 _SECONDS_PER_CAPTION = 2.0
 
@@ -103,8 +105,8 @@ def spice(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]
 @contextmanager
 def _running_java(arguments: list[str], captions: int) -> Iterator[Exchange]:
     """Run a Java program and return a function that writes lines and reads a number of lines."""
-    command = ["java", *arguments]
-    with Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True) as process:
+    command = [*_JAVA, *arguments]
+    with Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, encoding="utf-8") as process:
         assert process.stdin is not None
         assert process.stdout is not None
         into, out = process.stdin, process.stdout
@@ -149,7 +151,7 @@ def _run(arguments: list[str], text: str, captions: int) -> str:
     seconds = _seconds(captions)
     try:
         completed = subprocess.run(
-            ["java", *arguments],
+            [*_JAVA, *arguments],
             input=text.encode(),
             capture_output=True,
             timeout=seconds,
@@ -162,7 +164,7 @@ def _run(arguments: list[str], text: str, captions: int) -> str:
     if completed.returncode:
         last = completed.stderr.decode(errors="replace").strip().splitlines()[-3:]
         raise ChildProcessError(f"java {' '.join(arguments)} failed: {' / '.join(last)}")
-    return completed.stdout.decode()
+    return completed.stdout.decode().replace(os.linesep, "\n")
 
 
 def _jar(name: Path) -> Path:

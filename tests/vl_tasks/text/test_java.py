@@ -1,3 +1,5 @@
+import io
+import os
 import sys
 
 import pytest
@@ -15,6 +17,16 @@ for line in sys.stdin:
         for field in fields:
             print(int(field) / 10)
         print(sum(map(int, fields)) / 100, flush=True)
+"""
+
+# The statistics of a caption and its references are their numbers of the letter é in UTF-8.
+UTF_8 = r"""
+import sys
+assert "-Dfile.encoding=UTF-8" in sys.argv
+for line in sys.stdin.buffer:
+    kind, *fields = line.split(b" ||| ")
+    number = line.count(b"\xc3\xa9") if kind == b"SCORE" else int(fields[0])
+    print(number, *(["0"] if kind == b"EVAL" else []), sep="\n", flush=True)
 """
 
 
@@ -36,6 +48,23 @@ def test_meteor_follows_the_protocol_of_the_jar(replace_java):
     predictions = ["a red ||| sofa", "a b"] * 500
     scores = java.meteor(predictions, [["a sofa", "sofa"]] * 1000)
     assert scores == [0.3, 0.2] * 500 + [25.0]
+
+
+def test_line_ends_of_windows_do_not_change_tokens(replace_java, monkeypatch):
+    replace_java(r"import sys; [print(line.strip(), end='\r\n') for line in sys.stdin]")
+    monkeypatch.setattr(os, "linesep", "\r\n")
+    assert java.ptb_lines(["a sofa", "b"]) == ["a sofa", "b"]
+
+
+def test_java_and_we_exchange_utf_8_whatever_the_system(replace_java, monkeypatch):
+    wrapper = io.TextIOWrapper
+
+    def on_windows(stream, *, encoding=None, **options):
+        return wrapper(stream, encoding=encoding or "cp1252", **options)
+
+    monkeypatch.setattr(io, "TextIOWrapper", on_windows)
+    replace_java(UTF_8)
+    assert java.meteor(["café"], [["é é"]]) == [3.0, 0.0]
 
 
 def test_a_program_that_ends_early_is_an_error(replace_java):
@@ -87,10 +116,10 @@ def test_spice_reads_the_scores_by_image(replace_java, tmp_path, monkeypatch):
         (parser / name).touch()
     replace_java(
         "import json, sys\n"
-        "given = json.load(open(sys.argv[4]))\n"
+        "given = json.load(open(sys.argv[5]))\n"
         "out = [{'image_id': g['image_id'], 'scores': {'All': {'f': len(g['refs']) / 10}}}\n"
         "       for g in reversed(given)]\n"
-        "json.dump(out, open(sys.argv[6], 'w'))\n"
+        "json.dump(out, open(sys.argv[7], 'w'))\n"
     )
     scores = java.spice({"1": "a", "2": "b"}, {"1": ["a"], "2": ["a", "b"]})
     assert scores == [0.1, 0.2]
