@@ -155,7 +155,8 @@ def logged(run: Path) -> Iterator[None]:
 
 def _folders(names: Sequence[str]) -> Mapping[str, str]:
     folders = {name: re.sub(r"[^\w.+-]+", "-", name) for name in names}
-    if len(set(folders.values())) < len(names):
+    # Windows and macOS do not distinguish case in names.
+    if len({folder.casefold() for folder in folders.values()}) < len(names):
         raise UserError(f"two of {', '.join(names)} give the same folder; rename one of the rows")
     return folders
 
