@@ -47,6 +47,8 @@ class ViewerServer(ThreadingHTTPServer):
     def __init__(self, site: Routes | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.connections = _Connections(_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # Windows would let two servers share a port.
+        self.allow_reuse_address = sys.platform != "win32"
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:

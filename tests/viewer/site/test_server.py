@@ -2,6 +2,7 @@ import http.client
 import json
 import logging
 import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -180,6 +181,14 @@ def test_a_port_that_is_taken_is_told_with_the_remedy(server):
     port = server.server_address[1]
     with pytest.raises(OSError, match=rf"port {port} of 127\.0\.0\.1 .*--port 0"):
         ViewerServer(port=port)
+
+
+@pytest.mark.parametrize(("system", "reused"), [("win32", False), ("linux", True)])
+def test_servers_never_share_a_port_on_windows(monkeypatch, system, reused):
+    monkeypatch.setattr(sys, "platform", system)
+    with ViewerServer() as server:
+        option = server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+    assert bool(option) == reused
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ConnectionAbortedError])
