@@ -137,3 +137,10 @@ def test_the_installed_command_trains_and_shows_an_episode(run, installed, tmp_p
                 assert "<!doctype html>" in answer.read().decode().lower()
         finally:
             viewer.terminate()
+
+
+def test_a_checkout_has_the_same_line_ends_on_every_system():
+    """Digests of data files and tests compare bytes; Git for Windows writes CRLF by default."""
+    words = ["git", "check-attr", "eol", "--", "connectivity/scans.txt", "envs/houses/data"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["lf", "lf"]
