@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -26,7 +26,12 @@ Config = TypeVar("Config")
 def to_json(config: Any) -> str:
     """Return settings, with the command of the training, as JSON text for `read_config`."""
     command = {"command": config.COMMAND} if hasattr(config, "COMMAND") else {}
-    return json.dumps(command | dataclasses.asdict(config), indent=2, default=str) + "\n"
+    return json.dumps(command | dataclasses.asdict(config), indent=2, default=_json_value) + "\n"
+
+
+def _json_value(value: Any) -> str:
+    """Return a value as text; paths with slashes, so that a run can move from Windows elsewhere."""
+    return value.as_posix() if isinstance(value, PurePath) else str(value)
 
 
 def read_config(run: Path, kind: type[Config]) -> Config:
