@@ -31,8 +31,14 @@ def habitat_python(name: str | Path | None = None) -> Path:
 
     Raises:
         FileNotFoundError: There is no such interpreter or environment.
-        ModuleNotFoundError: None is named, and habitat-sim is not installed in this one.
+        ModuleNotFoundError: None is named, and habitat-sim is not installed in this one; or this is
+            Windows, for which habitat-sim does not exist.
     """
+    if sys.platform == "win32":
+        raise ModuleNotFoundError(
+            "habitat-sim: there is no package for Windows; use Linux or macOS, or the Windows "
+            "Subsystem for Linux (WSL)"
+        )
     name = name or os.environ.get(VARIABLE)
     if not name:
         if importlib.util.find_spec("habitat_sim") is None:

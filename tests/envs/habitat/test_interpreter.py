@@ -65,3 +65,9 @@ def test_this_interpreter_is_used_if_habitat_is_installed_in_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"conda create -n habitat python=3\.9"):
         habitat_python()
+
+
+def test_on_windows_the_systems_of_habitat_are_named(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ModuleNotFoundError, match="no package for Windows; use Linux or macOS"):
+        habitat_python("habitat")
