@@ -1,8 +1,11 @@
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from clipnav.commands.agents.demo import _console_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,3 +35,11 @@ def test_the_demo_writes_pages_of_its_results(tmp_path: Path) -> None:
     assert Path(command).samefile(Path(sys.executable).with_name("clipnav"))
     assert name == "visualise"
     assert Path(shown) == run
+
+
+def test_the_last_line_names_the_command_on_another_drive_of_windows(monkeypatch):
+    def refuse(path: str) -> str:
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    monkeypatch.setattr(os.path, "relpath", refuse)
+    assert _console_command() == str(Path(sys.executable).with_name("clipnav"))

@@ -54,9 +54,16 @@ def run_demo(config: DemoConfig) -> None:
     evaluation = EvaluateConfig(run, baselines=False, search=SearchConfig("frontier"))
     evaluate_run(evaluation)
     show_outcomes(dataclasses.replace(evaluation, baselines=True))
-    # `make demo` leaves no environment active.
-    command = os.path.relpath(Path(sys.executable).with_name("clipnav"))
-    print(f"All episodes: {command} visualise {run}")
+    print(f"All episodes: {_console_command()} visualise {run}")
+
+
+def _console_command() -> str:
+    """Return the path of the command clipnav, as `make demo` leaves no environment active."""
+    command = Path(sys.executable).with_name("clipnav")
+    try:
+        return os.path.relpath(command)
+    except ValueError:  # on another drive of Windows
+        return str(command)
 
 
 def show_outcomes(config: EvaluateConfig) -> None:
