@@ -48,7 +48,8 @@ def _path(text: frozenset[str], bold: bool) -> Path:
         if not features.check("raqm"):
             raise MissingFontError(
                 f"the script of {_character_name(letters)} requires text shaping with libfribidi; "
-                "install it (Debian, Ubuntu: apt-get install libfribidi0)"
+                "install it (Debian, Ubuntu: apt-get install libfribidi0; macOS: brew install "
+                "fribidi)"
             )
     for path in _system_fonts():
         if letters <= _letters(path):
