@@ -98,7 +98,9 @@ def unwritable_reason(error: BaseException, written: Path) -> str | None:
             return None  # about another file, which its message names
         is_other_file = getattr(cause, "filename", None) not in (None, str(written), written)
         if isinstance(cause, OSError) and cause.errno in _UNWRITABLE and not is_other_file:
-            return os.strerror(cause.errno)
+            is_refused = sys.platform == "win32" and cause.errno == errno.EACCES
+            other = "; close it in other programs and runs" if is_refused else ""
+            return os.strerror(cause.errno) + other
         for number in _FULL:
             if os.strerror(number) in str(cause) and not is_other_file:
                 return os.strerror(number)

@@ -18,17 +18,16 @@ def windows_files() -> Iterator[None]:
     replace, rename, unlink = os.replace, os.rename, os.unlink
 
     def move(source: Any, target: Any, by: Callable[..., None]) -> None:
-        _refuse_used(source)
-        _refuse_used(target)
-        if Path(target).is_dir():
-            raise PermissionError(errno.EACCES, "Access is denied", str(target))
+        if _is_used(source) or _is_used(target) or Path(target).is_dir():
+            raise PermissionError(errno.EACCES, "Access is denied", source, None, target)
         by(source, target)
 
     def delete(path: Any, dir_fd: int | None = None) -> None:
-        if dir_fd is not None:  # of shutil.rmtree
-            _refuse_used(Path(os.readlink(f"/proc/self/fd/{dir_fd}"), path))
-        elif not str(path).endswith(".lock"):
-            _refuse_used(path)
+        # shutil.rmtree gives a descriptor of the folder.
+        whole = path if dir_fd is None else Path(os.readlink(f"/proc/self/fd/{dir_fd}"), path)
+        of_filelock = dir_fd is None and str(path).endswith(".lock")
+        if _is_used(whole) and not of_filelock:
+            raise PermissionError(errno.EACCES, "The file is used by another process", path)
         unlink(path, dir_fd=dir_fd)
 
     with (
@@ -39,12 +38,9 @@ def windows_files() -> Iterator[None]:
         yield
 
 
-def _refuse_used(path: Any) -> None:
+def _is_used(path: Any) -> bool:
     path = os.path.realpath(path)
-    if any(used == path or used.startswith(path + os.sep) for used in _used_files()):
-        raise PermissionError(
-            errno.EACCES, "The process cannot access the file, because it is in use", path
-        )
+    return any(used == path or used.startswith(path + os.sep) for used in _used_files())
 
 
 def _used_files() -> set[str]:

@@ -24,6 +24,7 @@ from storage import (
 )
 from storage.features.formats import write_features
 from storage.features.store import FeatureStore
+from tests.windows_files import windows_files
 from training.checkpoints import save_model, save_trainer
 
 
@@ -119,6 +120,20 @@ def test_windows_is_asked_for_processes_without_a_signal(tmp_path: Path, windows
     abandoned.write_text("half")
     write_text(tmp_path / "b.txt", "whole")
     assert {path.name for path in tmp_path.iterdir()} == {left.name, "b.txt"}
+
+
+def test_the_error_of_a_file_that_is_open_on_windows_contains_the_remedy(
+    tmp_path: Path, windows: None
+) -> None:
+    path = tmp_path / "store.safetensors"
+    path.write_text("old")
+    with (
+        path.open(),
+        windows_files(),
+        pytest.raises(UnwritableError, match="denied; close it in other programs and"),
+    ):
+        write_text(path, "new")
+    assert path.read_text() == "old"
 
 
 def test_line_ends_are_the_same_on_every_system(tmp_path: Path, monkeypatch) -> None:
