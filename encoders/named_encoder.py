@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PREFIXES = ("local-dir:", "hf-hub:")
 _STORE_SUFFIXES = (".safetensors", *OTHER_FORMATS)
 _RANDOM = ":random"
+_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")  # of a path on Windows
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ class NamedEncoder:
         """
         random = source.endswith(_RANDOM)
         model = source.removesuffix(_RANDOM)
-        if Path(model).is_dir() or model.startswith(_PREFIXES):
+        is_store = Path(source).suffix in _STORE_SUFFIXES
+        is_windows_path = _DRIVE.match(model) is not None and not is_store
+        if Path(model).is_dir() or model.startswith(_PREFIXES) or is_windows_path:
             name = Path(model).name + (_RANDOM if random else "")
             return cls(name, model, random_weights=random)
-        if Path(source).suffix in _STORE_SUFFIXES and ":" not in source:
+        if is_store and ":" not in _DRIVE.sub("", source):
             return cls(Path(source).stem, source)
         model, _, tag = model.partition(":")
         return cls(source, model, tag or None, random)

@@ -64,7 +64,9 @@ def store_paths(arguments: ExtractArguments) -> list[Path]:
         raise UserError("--output and --output-dir exclude each other; give one of them")
     if folder is not None:
         suffix = "-random" if arguments.random_weights else ""
-        paths = [folder / f"{Path(name).name}{suffix}.safetensors" for name in arguments.encoder]
+        # Windows forbids the colon of "local-dir:".
+        names = [Path(name).name.replace(":", "-") for name in arguments.encoder]
+        paths = [folder / f"{name}{suffix}.safetensors" for name in names]
         repeated = {path for path in paths if paths.count(path) > 1}
         if repeated:
             raise UserError(

@@ -33,6 +33,17 @@ def test_names_of_encoders(tmp_path):
     assert not parse("RN50:weights.safetensors").is_store
 
 
+def test_the_drive_of_a_path_on_windows_is_not_a_model():
+    for drive in ("C:\\", "d:/"):
+        store = NamedEncoder.parse(f"mine={drive}features.safetensors")
+        assert (store.source, store.pretrained) == (f"{drive}features.safetensors", None)
+        assert store.is_store
+        folder = NamedEncoder.parse(f"{drive}missing")
+        assert (folder.source, folder.pretrained) == (f"{drive}missing", None)
+        weights = NamedEncoder.parse(f"RN50:{drive}weights.safetensors")
+        assert (weights.source, weights.pretrained) == ("RN50", f"{drive}weights.safetensors")
+
+
 def test_names_are_different():
     assert [entry.name for entry in named_encoders(["a", "b=a"])] == ["a", "b"]
     for texts in ([], ["a", "a"], ["a b=x", "a-b=y"]):
