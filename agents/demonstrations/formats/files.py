@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import msgspec
@@ -68,8 +68,9 @@ def inside(folder: Path, name: str) -> Path:
     """Return the file of a relative name in a folder.
 
     Raises:
-        UserError: The name is absolute or leads out of the folder.
+        UserError: The name is absolute or leads out of the folder, on this system or on Windows.
     """
-    if Path(name).is_absolute() or ".." in Path(name).parts or not name:
+    windows = PureWindowsPath(name)  # it has all separators of both
+    if not name or windows.drive or windows.root or ".." in windows.parts:
         raise UserError(f"{name!r} is not the name of a file inside the export")
     return folder / name
