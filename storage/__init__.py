@@ -80,7 +80,9 @@ def temporary_path(path: Path) -> Path:
 def remove_unfinished() -> None:
     """Delete the temporary files of `atomic_write` before this process is terminated."""
     for beside in tuple(_unfinished):
-        beside.unlink(missing_ok=True)
+        # Windows refuses to delete an open file; the next process that writes there deletes it.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def unwritable_reason(error: BaseException, written: Path) -> str | None:

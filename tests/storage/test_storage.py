@@ -19,6 +19,7 @@ from storage import (
     atomic_write,
     cache_dir,
     file_sha256,
+    remove_unfinished,
     temporary_path,
     write_text,
 )
@@ -134,6 +135,16 @@ def test_the_error_of_a_file_that_is_open_on_windows_contains_the_remedy(
     ):
         write_text(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_process_can_end_while_windows_keeps_its_open_file(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a.txt") as beside, windows_files():
+        with beside.open("w"):
+            remove_unfinished()
+        assert beside.exists()
+        remove_unfinished()
+        assert not beside.exists()
+        beside.touch()
 
 
 def test_line_ends_are_the_same_on_every_system(tmp_path: Path, monkeypatch) -> None:
