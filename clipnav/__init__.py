@@ -19,6 +19,7 @@ importlib.import_module("envs")  # registers the ids; not an import statement, a
 if TYPE_CHECKING:
     from gymnasium import make, make_vec
 
+    from agents.acting.evaluation import Evaluation, evaluate
     from agents.acting.rollout import Agent, RolloutResult, walk
     from agents.experiments.runs import load_run
     from agents.language_models.evaluation.evaluating import evaluate_vlm
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 # Public names by the module that defines them.
 _PUBLIC: dict[str, tuple[str, ...]] = {
     "gymnasium": ("make", "make_vec"),
+    "agents.acting.evaluation": ("Evaluation", "evaluate"),
     "agents.acting.rollout": ("Agent", "RolloutResult", "walk"),
     "agents.experiments.runs": ("load_run",),
     "agents.language_models.evaluation.evaluating": ("evaluate_vlm",),
@@ -97,6 +99,7 @@ __all__ = [
     "EnvSettings",
     "Episode",
     "EvaluateVlmConfig",
+    "Evaluation",
     "FeatureStore",
     "Message",
     "NavGraph",
@@ -110,6 +113,7 @@ __all__ = [
     "VlnVectorEnv",
     "WorldViews",
     "answer_questions",
+    "evaluate",
     "evaluate_vlm",
     "explain",
     "load_continuous_split",

@@ -60,7 +60,7 @@ class Evaluation:
     languages: dict[str, str]
 
     def summary(self) -> Summary:
-        """Return the means over all episodes."""
+        """Return the means over all episodes by short name (SR, SPL, ...), see docs/metrics.md."""
         return summarise(list(self.scores.values()))
 
     def by_language(self) -> dict[str, Summary]:
@@ -76,10 +76,11 @@ def _walk(env: VlnVectorEnv, agent: Agent, name: str, instr_ids: list[str]) -> o
 def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     """Walk every episode of an environment's split once and score the trajectories.
 
-    Several ranks share the episodes; all of them return the whole evaluation.
+    The agent acts in torch's inference mode. Several ranks share the episodes; all of them return
+    the whole evaluation.
 
     Args:
-        env: Environment without autoreset.
+        env: Environment without autoreset; it walks `num_envs` episodes at a time.
         agent: Agent, with its network in evaluation mode.
         name: Label of the progress bar; without it there is no bar.
 

@@ -17,7 +17,12 @@ STOP = 0
 
 
 class Agent(Protocol):
-    """Interface of agents in a vector environment."""
+    """Interface of agents in a vector environment.
+
+    Observation and info are those of all rows of the batch. `live` (N,) contains the indices of the
+    rows whose episodes have not ended, in increasing order; a row that has ended does not return
+    before the next `begin`. The agent keeps its own state between the calls.
+    """
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Start new episodes in the rows `live` of the batch."""
@@ -45,7 +50,11 @@ class RolloutResult(NamedTuple):
 def walk(
     env: VlnVectorEnv, agent: Agent, instr_ids: Sequence[str], max_steps: int | None = None
 ) -> RolloutResult:
-    """Walk episodes to their end; `env.trajectories()` then returns the trajectories.
+    """Walk episodes to their end.
+
+    `env.trajectories()`, `env.paths()` and `env.metrics()` then describe the walks, in the order of
+    `instr_ids`. Ignore their remaining rows, in which agents stand at the start of the first
+    episode.
 
     Args:
         env: Environment without autoreset (`AutoresetMode.DISABLED`).

@@ -195,6 +195,10 @@ def load_run(
         split: "train", "val_seen", ...
         settings: Settings; those of the run by default.
 
+    Returns:
+        The environment, without autoreset and with `--evaluation-batch-size` of the run as
+        `num_envs`, and the agent, with its network in evaluation mode.
+
     Raises:
         FileNotFoundError: The folder does not contain a run, or data is missing.
         UserError: Files are damaged, the weights do not match the settings or the data, or torch

@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 
+import clipnav
 from agents.acting.baselines import TeacherAgent
 from agents.acting.environments import make_env
 from agents.acting.evaluation import agent_name, compare, evaluate, table
@@ -26,6 +28,24 @@ def test_every_episode_is_walked_once(doors_config, split):
         assert path == list(episode.path)
     assert evaluation.summary()["SR"] == 1.0
     assert evaluation.by_language()["en"] == evaluation.summary()
+
+
+def test_an_own_agent_is_evaluated_through_the_public_names(doors_env):
+    class Own:
+        def begin(self, observation, info, live):
+            self.ended = np.zeros(len(observation["heading"]), bool)
+
+        def act(self, observation, info, live):
+            assert len(observation["heading"]) == len(info["teacher_action"]) == len(self.ended)
+            assert (np.diff(live) > 0).all()
+            assert not self.ended[live].any()
+            actions = info["teacher_action"][live]
+            self.ended[live] = actions == 0
+            return actions
+
+    evaluation = clipnav.evaluate(doors_env, Own())
+    assert isinstance(evaluation, clipnav.Evaluation)
+    assert evaluation.summary()["SR"] == 1.0
 
 
 def test_comparison_names_its_agents(doors_env):
