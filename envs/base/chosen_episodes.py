@@ -29,6 +29,16 @@ def check_batch(env: Any) -> None:
         )
 
 
+def check_instr_ids(instr_ids: Sequence[str]) -> None:
+    """Refuse one id in place of a list of ids, because a str is a sequence of letters.
+
+    Raises:
+        TypeError: It is a str.
+    """
+    if isinstance(instr_ids, str):
+        raise TypeError(f"instr_ids must be a list, not {instr_ids!r}; pass [{instr_ids!r}]")
+
+
 def start_episodes(env: Any, instr_ids: Sequence[str]) -> tuple[Any, Any, np.ndarray]:
     """Start episodes in the first agents of a batch; the other agents repeat the first episode.
 
@@ -40,9 +50,11 @@ def start_episodes(env: Any, instr_ids: Sequence[str]) -> tuple[Any, Any, np.nda
         Observation and info of the batch, and the agents (N,) of the episodes.
 
     Raises:
-        TypeError, UserError: As in `check_batch`; or the number of episodes does not fit.
+        TypeError, UserError: As in `check_batch` and `check_instr_ids`; or the number of episodes
+            does not fit.
     """
     check_batch(env)
+    check_instr_ids(instr_ids)
     count, size = len(instr_ids), env.num_envs
     if not 1 <= count <= size:
         raise UserError(f"{count} episodes for {size} environments; pass 1 to {size} instr_ids")

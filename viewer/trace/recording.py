@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from envs.base.chosen_episodes import check_batch, start_episodes
+from envs.base.chosen_episodes import check_batch, check_instr_ids, start_episodes
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
 from viewer.trace.building import Decision, Setting, build_trace
@@ -57,9 +57,11 @@ def record(
         The trace of each episode, in the same order.
 
     Raises:
-        TypeError, UserError: The environment has no batch of agents, or autoreset.
+        TypeError, UserError: The environment has no batch of agents, or autoreset; or `instr_ids`
+            is a single id.
     """
     check_batch(env)
+    check_instr_ids(instr_ids)
     setting = Setting(name, env.files.world, env.split.dataset, env.split.name)
     traces = []
     for start in range(0, len(instr_ids), env.num_envs):

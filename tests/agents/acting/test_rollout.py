@@ -1,7 +1,10 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from gymnasium.wrappers import TimeLimit
 
+import clipnav
 from agents.acting.evaluation import evaluate_walks
 from agents.acting.rollout import walk
 from envs.navigation.vector_env import VlnVectorEnv
@@ -65,6 +68,13 @@ def test_walk_returns_rewards_of_live_rows_and_truncated_rows(doors_env):
 def test_walk_refuses_an_empty_batch(doors_env):
     with pytest.raises(ValueError, match="0 episodes for 16 environments; pass 1 to 16 instr_ids"):
         walk(doors_env, Recorder(), [])
+
+
+def test_a_single_id_is_refused(doors_env):
+    name = doors_env.episodes[0].instr_id
+    for walks in (walk, partial(clipnav.record, name="recorder")):
+        with pytest.raises(TypeError, match=rf"not '{name}'; pass \['{name}'\]"):
+            walks(doors_env, Recorder(), name)
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
