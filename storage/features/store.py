@@ -127,8 +127,9 @@ class FeatureStore:
         key = feature_key(scan, viewpoint)
         if key not in self._rows:
             raise UnknownNameError(
-                f"{self.path}: no features of viewpoint {viewpoint} of scan {scan}; encode that "
-                "scan with clipnav extract-features"
+                f"{self.path}: no features of viewpoint {viewpoint} of scan {scan}; write a store "
+                "of all scans of the split with clipnav extract-features, or with "
+                "clipnav.WorldViews for an encoder of your own"
             )
         return self._rows[key]
 

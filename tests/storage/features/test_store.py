@@ -82,7 +82,7 @@ def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.
 
 
 def test_the_error_of_an_unknown_viewpoint_names_it_and_the_store(path: Path):
-    with pytest.raises(KeyError, match=r"store\.safetensors.*zz.*house_07"):
+    with pytest.raises(KeyError, match=r"store\.safetensors.*zz.*house_07.*all scans"):
         open_store(path).row("house_07", "zz")
 
 
