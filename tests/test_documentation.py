@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import clipnav
+from agents.acting.baselines import TeacherAgent
 from clipnav.cli import COMMANDS
 from envs.houses.building.sets import MINI
 from envs.houses.instructions.annotation_files import guide_path, read_annotations
@@ -103,6 +105,36 @@ def test_snippets_run_as_they_stand(page, number, printed, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "MatterSim", None)  # put back what the snippet installs
     exec(compile(blocks[number], page, "exec"), {})
     assert re.match(printed, capsys.readouterr().out)
+
+
+def snippets(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.S | re.M)
+
+
+def test_the_snippets_about_a_trained_run_and_its_metrics_run(monkeypatch, capsys):
+    arguments = {"split": "val_unseen", "features": "none", "autoreset_mode": "Disabled"}
+    env = clipnav.make_vec("R2R-CLIP-v0", num_envs=240, **arguments).unwrapped
+    monkeypatch.setattr(clipnav, "load_run", lambda run, split: (env, TeacherAgent()))
+    variables: dict = {"score_paths": clipnav.score_paths}
+    for page, start in (
+        ("docs/environments.md", "import clipnav\n\nenv, agent = clipnav.load_run"),
+        ("docs/metrics.md", "graphs = [env.nav_world"),
+    ):
+        exec(next(code for code in snippets(page) if code.startswith(start)), variables)
+    assert capsys.readouterr().out == "1.0 0.0\n"
+    assert len(variables["columns"]["success"]) == len(variables["revisits"]) == 960
+
+
+def test_own_episodes_are_written_as_the_page_shows(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(snippets("docs/real_data.md")[0], {})
+    features = capsys.readouterr().out.strip()
+    for split in ("train", "val_seen", "val_unseen"):
+        own = clipnav.load_split("r2r", split, "matterport", "own", features)
+        theirs = clipnav.load_split("r2r", split).episodes[:20]
+        assert [(e.path, e.instruction) for e in own.episodes] == [
+            (e.path, e.instruction) for e in theirs
+        ]
 
 
 def test_the_path_in_three_languages_is_in_the_files():

@@ -93,7 +93,8 @@ class Step(msgspec.Struct, frozen=True):
         action: 0 for stop, k for a move to candidate k. None for a step that is not an edge, and
             at the end of a walk without a stop.
         distance_to_goal: Distance along the graph; None if the goal is secret.
-        metrics: Metrics of the walk if it ended here; empty if the goal is secret.
+        metrics: Metrics of the walk if it ended here, by short name (SR, SPL, ...); empty if the
+            goal is secret.
         stop_probability: Probability of the stop action, if known.
         value: Value estimated by the critic, if there is one.
         word_attention: Attention weights of the start token, of each of the trace's `words` and of
