@@ -15,6 +15,7 @@ from vl_tasks.settings.configs import (
     VqaConfig,
 )
 from vl_tasks.settings.gqa import GqaConfig
+from vl_tasks.settings.network_sizes import SIZES_OF_MODEL
 from vl_tasks.settings.pretraining import PretrainConfig
 
 # Settings of models over the features of frozen encoders.
@@ -89,7 +90,8 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
         if config.model == "multilingual" or is_scaled:
             names = tuple(name for name in names if name != "faithful")
     else:
-        names = ("mcan" if config.model == "pythia" else "pythia", "clip_vil_p")
+        sizes = {*SIZES_OF_MODEL.values()} - {SIZES_OF_MODEL[config.model]}
+        names = (*sorted(sizes), "clip_vil_p")
     idle: dict[str, str] = dict.fromkeys(names, model)
     if isinstance(config, VqaConfig):
         idle |= _idle_in_languages(config)

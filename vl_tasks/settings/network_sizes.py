@@ -91,6 +91,10 @@ class CaptionerConfig:
         check_heads(self.hidden_size, self.heads, "--captioner.hidden-size", "--captioner.heads")
 
 
+# Settings with the sizes of each model of question answering over features of frozen encoders.
+SIZES_OF_MODEL = {"pythia": "pythia", "mcan": "mcan", "movie-mcan": "mcan"}
+
+
 def check_heads(width: int, heads: int, width_flag: str, heads_flag: str) -> None:
     """Check that a width can be divided among attention heads.
 

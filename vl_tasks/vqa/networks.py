@@ -51,6 +51,8 @@ def _reasoner(
     sizes = channels, vocabulary, config.embedding_size, classes
     if config.model == "pythia":
         return Pythia(*sizes, config.pythia, config.faithful)
+    if config.model == "mcan":
+        return Mcan(*sizes, config.mcan, config.faithful)
     if config.model == "movie-mcan":
         return MovieMcan(*sizes, config.mcan, config.faithful)
-    return Mcan(*sizes, config.mcan, config.faithful)
+    raise NotImplementedError(f"no network for --model {config.model}")

@@ -1,10 +1,13 @@
+from typing import get_args
+
 import pytest
 import torch
 
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import UnbiasedNorm
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from vl_tasks.settings.configs import Reasoner, VqaConfig
+from vl_tasks.settings.network_sizes import SIZES_OF_MODEL, McanConfig, PythiaConfig
 from vl_tasks.settings.presets import VQA_PRESETS
 from vl_tasks.vqa.movie_mcan import MovieMcan, padded_square
 from vl_tasks.vqa.networks import VqaNetwork
@@ -21,6 +24,12 @@ def network(model, faithful=False, channels=6):
     torch.manual_seed(1)
     config = VqaConfig(model=model, mcan=MCAN, pythia=PYTHIA, embedding_size=7, faithful=faithful)
     return VqaNetwork(config, channels, vocabulary=9, classes=5).eval()
+
+
+def test_every_model_over_features_has_sizes_and_a_network():
+    assert set(SIZES_OF_MODEL) == set(MODELS) == {*get_args(Reasoner)} - {*FINE_TUNED_MODELS}
+    with pytest.raises(NotImplementedError, match="no network for --model other"):
+        network("other")
 
 
 @pytest.mark.parametrize("model", MODELS)
