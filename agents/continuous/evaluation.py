@@ -18,7 +18,7 @@ from agents.continuous.walking import (
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.files.submissions import write_ce_submission
 from envs.continuous.measures import summarise_walks
-from envs.continuous.traces import Trace
+from envs.continuous.traces import PoseTrace
 from envs.continuous.walkers import Walker
 from storage import write_text
 from storage.progress import progress_bar
@@ -95,7 +95,7 @@ def baseline_walkers(task: ContinuousTask) -> dict[str, Walker]:
 
 def _walk_split(
     task: ContinuousTask, agent: NetworkWalker, split: str, size: int, episodes: int | None
-) -> tuple[dict[str, Summary], dict[str, Trace]]:
+) -> tuple[dict[str, Summary], dict[str, PoseTrace]]:
     """Return the measures of the trained agent under its name, and its traces by `episode_id`.
 
     Where the goals are secret there are no measures.
@@ -116,9 +116,9 @@ def _walk_baselines(
 
 def _walk(
     env: ContinuousVectorEnv, walker: Walker, episodes: int | None, label: str
-) -> tuple[Summary, dict[str, Trace]]:
+) -> tuple[Summary, dict[str, PoseTrace]]:
     chosen = spread(len(env.episodes), episodes)
-    traces: dict[str, Trace] = {}
+    traces: dict[str, PoseTrace] = {}
     with progress_bar(total=len(chosen), desc=label, unit="episodes") as bar:
 
         def finished(part: list[int]) -> None:

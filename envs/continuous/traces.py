@@ -1,11 +1,11 @@
-"""Trace: the poses of an agent during an episode."""
+"""PoseTrace: the poses of an agent during an episode."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 
-class Trace(NamedTuple):
+class PoseTrace(NamedTuple):
     """Poses of an agent after the reset and after each action.
 
     Attributes:

@@ -126,14 +126,17 @@ def _sampled(picture: np.ndarray, rays: np.ndarray) -> np.ndarray:
     top = np.clip(top, 0, rows - 1) * columns
     left, right = left % columns, (left + 1) % columns
     flat = picture.reshape(-1, 3)
-    above = _between(flat, top + left, top + right, right_share)
-    below = _between(flat, low + left, low + right, right_share)
+    above = _interpolated(flat, top + left, top + right, right_share)
+    below = _interpolated(flat, low + left, low + right, right_share)
     return (above + (below - above) * low_share + np.float32(0.5)).astype(np.uint8)
 
 
-def _between(flat: np.ndarray, one: np.ndarray, other: np.ndarray, share: np.ndarray):
-    first = flat.take(one, axis=0).astype(np.float32)
-    return first + (flat.take(other, axis=0) - first) * share
+def _interpolated(
+    pixels: np.ndarray, start: np.ndarray, end: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    """Interpolate between the pixels at two arrays of indices; share 0 is the start, 1 the end."""
+    first = pixels.take(start, axis=0).astype(np.float32)
+    return first + (pixels.take(end, axis=0) - first) * share
 
 
 def bare_panorama(position: np.ndarray, height: float, rows: int = 1024) -> np.ndarray:

@@ -231,7 +231,7 @@ class FiguresPanel:
         after = steps[min(state.step + 1, walk.last)]
         figures = []
         if step.distance_to_goal is not None:
-            far = _between(step.distance_to_goal, after.distance_to_goal, state.progress)
+            far = _interpolated(step.distance_to_goal, after.distance_to_goal, state.progress)
             figures.append(("to the goal", f"{far:.1f} m"))
         length = sum(walk.length(number) for number in range(state.step))
         if state.progress:
@@ -272,8 +272,8 @@ class FiguresPanel:
         canvas.circle((x, y), 5 * unit, self._style.colour, CARD, 1.5 * unit)
 
 
-def _between(one: float, other: float | None, share: float) -> float:
-    return one if other is None else one + share * (other - one)
+def _interpolated(start: float, end: float | None, share: float) -> float:
+    return start if end is None else start + share * (end - start)
 
 
 def _arrow(

@@ -8,12 +8,12 @@ from gymnasium.vector import AutoresetMode
 from envs.episodes import Episode
 from envs.navigation.vector_env import VlnVectorEnv
 from viewer.trace import Trace
-from viewer.trace.recording import Walker, record
+from viewer.trace.recording import RecordedAgent, record
 from viewer.trace.words import unknown_words
 
 
 def walk_freely(
-    env: VlnVectorEnv, agent: Walker, name: str, episode: Episode, max_steps: int
+    env: VlnVectorEnv, agent: RecordedAgent, name: str, episode: Episode, max_steps: int
 ) -> Trace:
     """Let an agent follow an instruction that no split contains.
 

@@ -18,7 +18,7 @@ from viewer.trace.words import word_attention
 Explanation = dict[str, np.ndarray | None]
 
 
-class Walker(Protocol):
+class RecordedAgent(Protocol):
     """Agent whose decisions are recorded.
 
     Its optional method `explain` returns details of its last actions.
@@ -37,7 +37,7 @@ class Walker(Protocol):
 
 def record(
     env: VlnVectorEnv,
-    agent: Walker,
+    agent: RecordedAgent,
     instr_ids: Sequence[str],
     folder: str | Path | None = None,
     *,
@@ -74,7 +74,7 @@ def record(
 
 def record_all(
     env: VlnVectorEnv,
-    walkers: Mapping[str, Walker],
+    agents: Mapping[str, RecordedAgent],
     instr_ids: Sequence[str],
     folder: Path | None = None,
 ) -> dict[str, list[Trace]]:
@@ -82,7 +82,7 @@ def record_all(
 
     Args:
         env: As for `record`.
-        walkers: Agents by name.
+        agents: Agents by name.
         instr_ids: As for `record`.
         folder: Folder to write the traces to, with a subfolder for each agent.
 
@@ -90,8 +90,8 @@ def record_all(
         Traces by name of the agent.
     """
     return {
-        name: record(*(env, walker, instr_ids, folder and agent_folder(folder, name)), name=name)
-        for name, walker in walkers.items()
+        name: record(*(env, agent, instr_ids, folder and agent_folder(folder, name)), name=name)
+        for name, agent in agents.items()
     }
 
 
@@ -101,7 +101,7 @@ def agent_folder(folder: Path, name: str) -> Path:
 
 
 def _record_batch(
-    env: VlnVectorEnv, agent: Walker, instr_ids: Sequence[str], setting: Setting
+    env: VlnVectorEnv, agent: RecordedAgent, instr_ids: Sequence[str], setting: Setting
 ) -> list[Trace]:
     observation, info, live = start_episodes(env, instr_ids)
     agent.begin(observation, info, live)
@@ -109,11 +109,11 @@ def _record_batch(
     while live.size:
         actions = np.zeros(env.num_envs, int)
         actions[live] = agent.act(observation, info, live)
-        why = explanation(agent)
+        explained = explanation(agent)
         for place, row in enumerate(live.tolist()):
-            own = {key: values[place] for key, values in why.items() if values is not None}
+            details = {key: rows[place] for key, rows in explained.items() if rows is not None}
             decisions[row].append(
-                decision_of(env.tokenizer, observation, info, row, int(actions[row]), own)
+                decision_of(env.tokenizer, observation, info, row, int(actions[row]), details)
             )
         observation, _, stopped, truncated, info = env.step(actions)
         live = live[~stopped[live]]
@@ -134,7 +134,7 @@ def _record_batch(
     ]
 
 
-def explanation(agent: Walker) -> Explanation:
+def explanation(agent: RecordedAgent) -> Explanation:
     """Return the details of an agent's last actions; empty if it has no `explain`."""
     explain = getattr(agent, "explain", None)
     return {} if explain is None else explain()
@@ -146,7 +146,7 @@ def decision_of(
     info: dict[str, Any],
     row: int,
     action: int | None,
-    own: Mapping[str, Any],
+    details: Mapping[str, Any],
 ) -> Decision:
     """Return the decision of one row of a batch.
 
@@ -156,22 +156,23 @@ def decision_of(
         info: Infos of the batch before the action.
         row: Row of the agent in both.
         action: Action of the agent; None if it chose none.
-        own: Details of the action by name, empty if the agent did not choose one.
+        details: Details of the action by name, see `Explanation`; empty if the agent did not choose
+            one.
     """
-    words = own.get("word_attention")
+    words = details.get("word_attention")
     if words is not None:
         ids = observation["instruction"][row]
         words = word_attention(tokenizer, str(info["instruction"][row]), ids, words)
-    known = own.get("known_map")
+    known = details.get("known_map")
     possible = action is None or observation["action_mask"][row][action]
     return Decision(
         viewpoint=str(info["viewpoint"][row]),
         heading=float(observation["heading"][row, 0]),
         elevation=float(observation["elevation"][row, 0]),
         action=action if possible else None,
-        probabilities=own.get("probabilities"),
-        value=float(own["value"]) if "value" in own else None,
+        probabilities=details.get("probabilities"),
+        value=float(details["value"]) if "value" in details else None,
         word_attention=words,
-        view_attention=own.get("view_attention"),
+        view_attention=details.get("view_attention"),
         known_map=None if known is None else msgspec.convert(known, KnownMap),
     )

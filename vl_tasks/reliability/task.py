@@ -72,10 +72,10 @@ class SelectionTask:
         size, device = config.evaluation_batch_size, config.device
         return predict_rows(estimator, self.outputs, rows, self.unknown, size, device)
 
-    def score(self, part: str, found: Confidences) -> Answers:
+    def score(self, part: str, predicted: Confidences) -> Answers:
         """Return the official accuracy and the confidence of answers to a part."""
         questions = self.parts[part].questions
-        predictions = found.by_question(questions, self.answers)
+        predictions = predicted.by_question(questions, self.answers)
         return score_answers(predictions, questions, self.config.variant).answers
 
 

@@ -17,7 +17,7 @@ from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Simulator
-from envs.continuous.traces import Trace
+from envs.continuous.traces import PoseTrace
 
 
 class ContinuousWalk(AskingWalk):
@@ -68,7 +68,7 @@ class ContinuousWalk(AskingWalk):
         return 0
 
     @property
-    def trace(self) -> Trace:
+    def trace(self) -> PoseTrace:
         """Poses after the reset and after each action, once the walk has ended."""
         return self._trace
 

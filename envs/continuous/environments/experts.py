@@ -10,7 +10,7 @@ from envs.continuous.experts import Teacher, reference_walks
 from envs.continuous.measures import Walk, measure_walk
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Simulator
-from envs.continuous.traces import Trace
+from envs.continuous.traces import PoseTrace
 from storage.errors import UserError
 
 # Positions of the expert's walks by movement, building, heading and reference path.
@@ -95,7 +95,7 @@ class ExpertWalks:
             settings.success_distance,
         )
 
-    def actions(self, episodes: np.ndarray, traces: Sequence[Trace]) -> np.ndarray:
+    def actions(self, episodes: np.ndarray, traces: Sequence[PoseTrace]) -> np.ndarray:
         """Return the (B,) int64 actions of the teacher; 0 where the goal is secret.
 
         Args:
@@ -154,7 +154,7 @@ class ExpertWalks:
         floor = self._simulator.floor(episode.scan)
         teacher.start(row, floor, np.array(episode.reference_path))
 
-    def _replayed(self, episode: ContinuousEpisode, trace: Trace) -> int:
+    def _replayed(self, episode: ContinuousEpisode, trace: PoseTrace) -> int:
         """Return the action after a walk that is not the newest one of its agent."""
         teacher = self._make_teacher(1)
         self._start(teacher, 0, episode)

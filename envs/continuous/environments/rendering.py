@@ -10,7 +10,7 @@ from envs.continuous.environments.walks import ContinuousWalks
 from envs.continuous.episodes import ContinuousEpisode
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Floor, Simulator
-from envs.continuous.traces import Trace
+from envs.continuous.traces import PoseTrace
 from envs.navigation.rendering.fonts import font_for
 from envs.navigation.rendering.frames import (
     FAINT,
@@ -34,7 +34,7 @@ Rectangle = tuple[float, float, float, float]
 def draw_frames(
     simulator: Simulator,
     episodes: Sequence[ContinuousEpisode],
-    traces: Sequence[Trace],
+    traces: Sequence[PoseTrace],
     walks: ContinuousWalks,
     settings: ContinuousSettings,
 ) -> tuple[np.ndarray, ...]:
@@ -72,7 +72,7 @@ def draw_frames(
 def draw_frame(
     floor: Floor,
     episode: ContinuousEpisode,
-    trace: Trace,
+    trace: PoseTrace,
     pictures: Sequence[np.ndarray],
     distance: float,
 ) -> np.ndarray:
@@ -104,7 +104,7 @@ def draw_frame(
 
 
 def draw_plan(
-    floor: Floor, episode: ContinuousEpisode, trace: Trace, size: tuple[int, int]
+    floor: Floor, episode: ContinuousEpisode, trace: PoseTrace, size: tuple[int, int]
 ) -> np.ndarray:
     """Draw the floor around an episode with its reference path and the walk of the agent.
 

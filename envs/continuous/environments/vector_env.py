@@ -17,7 +17,7 @@ from envs.continuous.measures import Walk
 from envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from envs.continuous.settings import PRESETS, RENDER_MODES, STOP, ContinuousSettings
 from envs.continuous.simulator import Simulator
-from envs.continuous.traces import Trace
+from envs.continuous.traces import PoseTrace
 
 
 class ContinuousVectorEnv(BatchEnv):
@@ -141,7 +141,7 @@ class ContinuousVectorEnv(BatchEnv):
         """Return (B, A) bool, all True, for algorithms that mask actions."""
         return np.ones((self.num_envs, self.settings.num_actions), dtype=bool)
 
-    def traces(self) -> list[Trace]:
+    def traces(self) -> list[PoseTrace]:
         """Return the poses of each agent after the reset and after each action."""
         return self._walks.traces()
 

@@ -16,7 +16,7 @@ from envs.continuous.settings import (
     ContinuousSettings,
 )
 from envs.continuous.simulator import Simulator
-from envs.continuous.traces import Trace
+from envs.continuous.traces import PoseTrace
 
 # Metres by which an agent must move before its distance is computed again, as in VLN-CE.
 _MOVED = 1e-4
@@ -141,11 +141,11 @@ class ContinuousWalks:
             int(self.collisions[agent]),
         )
 
-    def traces(self) -> list[Trace]:
+    def traces(self) -> list[PoseTrace]:
         """Return copies of the poses of all agents so far."""
         history = self._history[:, : self.steps.max() + 1].copy()
         return [
-            Trace(poses[: steps + 1, :3], poses[: steps + 1, 3], stopped, serial)
+            PoseTrace(poses[: steps + 1, :3], poses[: steps + 1, 3], stopped, serial)
             for poses, steps, stopped, serial in zip(
                 history,
                 self.steps.tolist(),

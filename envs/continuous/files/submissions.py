@@ -18,7 +18,7 @@ from envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
 from envs.continuous.episodes import ContinuousEpisode
 from envs.continuous.measures import moved_positions
 from envs.continuous.settings import ContinuousDataset
-from envs.continuous.traces import Trace
+from envs.continuous.traces import PoseTrace
 from envs.submissions.checks import FileCheck, Finding, read_submission
 from storage import write_text
 from storage.errors import UserError, shortened
@@ -60,7 +60,7 @@ class ContinuousCheck(FileCheck):
 
 def write_r2r_ce_submission(
     path: str | Path,
-    traces: Mapping[str, Trace],
+    traces: Mapping[str, PoseTrace],
     episodes: Sequence[ContinuousEpisode],
     partial: bool = False,
 ) -> None:
@@ -82,7 +82,7 @@ def write_r2r_ce_submission(
 
 def write_rxr_ce_submission(
     path: str | Path,
-    traces: Mapping[str, Trace],
+    traces: Mapping[str, PoseTrace],
     episodes: Sequence[ContinuousEpisode],
     partial: bool = False,
 ) -> None:
@@ -110,7 +110,7 @@ def write_rxr_ce_submission(
 def write_ce_submission(
     path: str | Path,
     dataset: ContinuousDataset,
-    traces: Mapping[str, Trace],
+    traces: Mapping[str, PoseTrace],
     episodes: Sequence[ContinuousEpisode],
     partial: bool = False,
 ) -> None:
@@ -178,7 +178,7 @@ class _Findings:
         return [finding for finding in vars(self).values() if finding.cases]
 
 
-def _poses(trace: Trace) -> list[dict[str, Any]]:
+def _poses(trace: PoseTrace) -> list[dict[str, Any]]:
     positions = (to_habitat(trace.positions) + 0.0).tolist()
     yaws = heading_to_yaw(trace.headings).tolist()
     last = len(positions) - 1
@@ -188,13 +188,13 @@ def _poses(trace: Trace) -> list[dict[str, Any]]:
     ]
 
 
-def _path(trace: Trace) -> list[list[float]]:
+def _path(trace: PoseTrace) -> list[list[float]]:
     return (to_habitat(moved_positions(trace.positions)) + 0.0).tolist()
 
 
 def _check_complete(
     path: str | Path,
-    traces: Mapping[str, Trace],
+    traces: Mapping[str, PoseTrace],
     episodes: Sequence[ContinuousEpisode],
     partial: bool,
 ) -> None:

@@ -27,15 +27,15 @@ _STOREY = 3.0  # approximate height of a storey in metres
 _SKY, _GROUND = (206, 216, 226), (178, 174, 168)
 
 
-# Returns the equirectangular image of a viewpoint: (H, 2H, 3) uint8, north in the middle.
-PanoramaSource = Callable[[str, str], np.ndarray]
+# Returns the equirectangular image of (scan, viewpoint): (H, 2H, 3) uint8, north in the middle.
+ReadPanorama = Callable[[str, str], np.ndarray]
 
 
 def draw_frame(
     graph: NavGraph,
     episode: Episode,
     trajectory: Trajectory,
-    panorama: PanoramaSource | None,
+    panorama: ReadPanorama | None,
 ) -> np.ndarray:
     """Draw the current viewpoint of an agent.
 
@@ -43,8 +43,8 @@ def draw_frame(
         graph: Navigation graph of the building.
         episode: Episode of the agent.
         trajectory: Viewpoint, heading and elevation (radians) of each visit so far.
-        panorama: Source of panoramas; None for a world without images, which shows plain ground
-            and sky.
+        panorama: Function that returns panoramas; None for a world without images, which shows
+            plain ground and sky.
 
     Returns:
         (640, 960, 3) uint8 RGB. The upper part is the panorama with the agent's heading in the

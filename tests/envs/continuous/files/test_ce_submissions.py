@@ -18,7 +18,7 @@ from envs.continuous.files.submissions import (
     write_rxr_ce_submission,
 )
 from envs.continuous.settings import R2R_CE
-from envs.continuous.traces import Trace
+from envs.continuous.traces import PoseTrace
 from envs.submissions.ground_truth import ScoringRules
 
 FEW = 6  # episodes, of two paths
@@ -37,7 +37,7 @@ def expert(episodes):
     for episode in episodes:
         positions = walks[path_key(episode)].positions
         positions = np.concatenate([positions, positions[-1:]])
-        traces[episode.episode_id] = Trace(positions, np.full(len(positions), 0.5), True, 0)
+        traces[episode.episode_id] = PoseTrace(positions, np.full(len(positions), 0.5), True, 0)
     return traces
 
 
@@ -70,7 +70,7 @@ def test_rxr_ce_files_are_sorted_and_leave_out_equal_positions(tmp_path):
     split = load_continuous_split("rxr", "val_unseen").episodes[:2]
     positions = np.tile(split[0].start, (4, 1))
     positions[2:, 0] += 0.25
-    trace = Trace(positions, np.zeros(4), True, 0)
+    trace = PoseTrace(positions, np.zeros(4), True, 0)
     path = tmp_path / "walks.jsonl"
     write_rxr_ce_submission(path, {e.episode_id: trace for e in reversed(split)}, split)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -131,7 +131,7 @@ def test_walks_of_rxr_ce_are_scored_without_the_number_of_actions(monkeypatch, t
     traces = {}
     for episode in truth.episodes:
         positions = truth.walks[path_key(episode)].positions
-        traces[episode.episode_id] = Trace(positions, np.zeros(len(positions)), True, 0)
+        traces[episode.episode_id] = PoseTrace(positions, np.zeros(len(positions)), True, 0)
     path = tmp_path / "walks.jsonl"
     write_rxr_ce_submission(path, traces, truth.episodes)
     scored = score_continuous_submission(path, rules, truth)
@@ -174,7 +174,7 @@ def test_the_command_compares_files_with_intervals(few, episodes, expert, tmp_pa
     paths = [tmp_path / name for name in ("a.json", "b.json")]
     write_r2r_ce_submission(paths[0], expert, episodes)
     still = {
-        name: Trace(trace.positions[:1].repeat(2, axis=0), trace.headings[:2], True, 0)
+        name: PoseTrace(trace.positions[:1].repeat(2, axis=0), trace.headings[:2], True, 0)
         for name, trace in expert.items()
     }
     write_r2r_ce_submission(paths[1], still, episodes)
