@@ -55,10 +55,10 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
     Args:
         continuing: How to continue after Ctrl-C, for interrupts without a message of their own.
     """
-    _escape_unknown_characters()
     requests = _Requests()
     with requests.handled():
         try:
+            _escape_unknown_characters()
             with _output_flushed():
                 yield
         except BaseException as error:
@@ -101,6 +101,7 @@ class _Requests:
 
     def __init__(self) -> None:
         self.received = False
+        self._timer: threading.Timer | None = None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -118,6 +119,8 @@ class _Requests:
             sys.unraisablehook = hook
             if _HAS_ALARM:
                 signal.setitimer(signal.ITIMER_REAL, 0)
+            if self._timer is not None:
+                self._timer.cancel()
             for request, handler in zip(signals, previous, strict=True):
                 signal.signal(request, handler)
 
@@ -133,7 +136,9 @@ class _Requests:
             if _HAS_ALARM:
                 signal.setitimer(signal.ITIMER_REAL, _MOMENT)
             else:
-                threading.Timer(_MOMENT, signal.raise_signal, [signal.SIGINT]).start()
+                # Later, because an interrupt while the thread starts would be lost as well.
+                self._timer = threading.Timer(1.0, signal.raise_signal, [signal.SIGINT])
+                self._timer.start()
         else:
             sys.__unraisablehook__(ignored)
 

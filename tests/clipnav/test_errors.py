@@ -122,13 +122,17 @@ def test_a_pipe_that_is_closed_as_on_windows_ends_a_command_silently(monkeypatch
 
 def _status_of_a_closed_pipe(monkeypatch, error: OSError) -> object:
     """Return the exit status of a command that prints to a pipe without a reader."""
+
+    def command(output) -> None:
+        output.write("unread")
+        raise error
+
     reading, writing = os.pipe()
     os.close(reading)
     with monkeypatch.context() as patch, os.fdopen(writing, "w") as closed:
         patch.setattr(sys, "stdout", closed)
-        closed.write("unread")
         with pytest.raises(SystemExit) as ended, friendly_errors():
-            raise error
+            command(closed)
     return ended.value.code
 
 
