@@ -99,10 +99,10 @@ class Landmark:
 
     def matches(self, survey: Survey) -> np.ndarray:
         """Return the objects of a house with this noun and colour: (N,) bool."""
-        categories = filter(survey.of_category.__contains__, _CATEGORIES[self.noun])
         fits = np.zeros(len(survey.objects), dtype=bool)
-        for category in categories:
-            fits |= survey.of_category[category]
+        for category in _CATEGORIES[self.noun]:
+            if category in survey.of_category:
+                fits |= survey.of_category[category]
         return fits & (survey.colours == self.colour) if self.colour else fits
 
 
