@@ -3,8 +3,8 @@
 A lock is a file beside the output (`NAME.lock`), or `.lock` inside an output folder. It is locked
 with flock, so the operating system releases it when its process ends for any reason. On file
 systems without flock, the library filelock checks the process id that the file contains instead.
-Windows locks the first byte of the file, which then nobody can read: messages there name "another
-process".
+On Windows, other processes cannot read a locked file; error messages there say "another process"
+instead of naming the holder.
 """
 
 import contextlib
