@@ -135,11 +135,12 @@ def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") ->
         FileNotFoundError: A folder is not a run.
         UserError: A file is damaged, or the estimator was made for another model.
     """
-    if run is not None:
-        read_config(run, VqaConfig)  # before the folder, whose absence may be due to another run
+    # A given run first: the absence of the folder may be due to a run of another task.
+    vqa = None if run is None else read_config(run, VqaConfig)
     description = read_description(folder)
     run = run or Path(description.run)
-    config, vqa = read_config(folder, SelectorConfig), read_config(run, VqaConfig)
+    config = read_config(folder, SelectorConfig)
+    vqa = vqa or read_config(run, VqaConfig)
     if model_digest(run) != description.model:
         raise UserError(
             f"{folder / DESCRIPTION}: made for another model than {run}, that of "
