@@ -24,7 +24,7 @@ NetworkKind = Literal["seq2seq", "cma"]
 
 @dataclass(frozen=True)
 class ContinuousNetworkConfig:
-    """Kind and sizes of the network; the defaults suit a CPU, see `presets.PUBLISHED_NETWORK`."""
+    """Kind and sizes of the network; the defaults suit a CPU, --preset sets the published ones."""
 
     kind: NetworkKind = "cma"
     """Network: "seq2seq", one recurrent network over words and pictures, or "cma", cross-modal
