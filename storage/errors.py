@@ -15,7 +15,7 @@ class UserError(ValueError):
 
 
 class UnknownNameError(UserError, KeyError):
-    """There is nothing of a name; the message contains the name and the remedy."""
+    """No object has the given name; the message contains the name and the remedy."""
 
     __str__ = Exception.__str__  # that of KeyError is the representation of the message
 

@@ -20,7 +20,7 @@ class Agent(Protocol):
     """Interface of agents in a vector environment.
 
     Observation and info are those of all rows of the batch. `live` (N,) contains the indices of the
-    rows whose episodes have not ended, in increasing order; a row that has ended does not return
+    rows whose episodes have not ended, in increasing order; a row that has ended is not in `live`
     before the next `begin`. The agent keeps its own state between the calls.
     """
 
@@ -53,8 +53,8 @@ def walk(
     """Walk episodes to their end.
 
     `env.trajectories()`, `env.paths()` and `env.metrics()` then describe the walks, in the order of
-    `instr_ids`. Ignore their remaining rows, in which agents stand at the start of the first
-    episode.
+    `instr_ids`. If these are fewer than `env.num_envs`, ignore the remaining rows, whose agents
+    stand at the start of the first episode.
 
     Args:
         env: Environment without autoreset (`AutoresetMode.DISABLED`).

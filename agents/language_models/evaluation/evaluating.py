@@ -89,7 +89,7 @@ def evaluate_vlm(config: EvaluateVlmConfig, strategy: Strategy | None = None) ->
             the settings.
 
     Returns:
-        Exit status, see `run_experiment`.
+        Exit status: 1 if an episode failed or a limit of the budget ended the run, otherwise 0.
 
     Raises:
         FileNotFoundError, UserError: Data is missing, or settings do not fit it.
