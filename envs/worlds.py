@@ -118,17 +118,29 @@ class WorldFiles:
 
         Raises:
             UserError: No file is given and the world comes without features.
+            FileNotFoundError: No file is given and that of the built-in houses is missing.
         """
+        from storage.features.shards import shard_paths
+
         if features == "none":
             return None
-        path = features or self.features
+        if features is not None:
+            return Path(features)
+        path = self.features
         if path is None:
             raise UserError(
                 f"world '{self.world}' comes without features; extract a feature store with "
-                "clipnav extract-features and pass it, or pass 'none' for direction features "
-                "only"
+                "clipnav extract-features and pass it (--features), or use direction features only "
+                "(--no-vision of trainings, features='none' of environments)"
             )
-        return Path(path)
+        if not path.is_file() and not shard_paths(path):
+            is_large = self.world == "houses-standard"
+            build = "clipnav build-houses --set standard, then " if is_large else ""
+            raise FileNotFoundError(
+                f"{path}: the features of world '{self.world}' are missing; make them with {build}"
+                f"clipnav extract-features --world {self.world} --output {path}"
+            )
+        return path
 
     def _first(self, names: list[str], split: str, complaint: str) -> Path:
         paths = [self.annotations_dir / name.format(split) for name in names]

@@ -110,7 +110,20 @@ def test_features_are_the_given_store_the_default_store_or_none(tiny_world):
     store = files.open_features(tiny_world / "features.safetensors")
     assert store is not None
     assert store.width == 8
-    with pytest.raises(ValueError, match=r"comes without features.*clipnav extract-features"):
+    with pytest.raises(ValueError, match=r"comes without features.*extract-features.*--no-vision"):
         files.open_features(None)
     with pytest.raises(FileNotFoundError, match=r"missing\.safetensors"):
         files.open_features(tiny_world / "missing.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("world", "commands"),
+    [
+        ("houses", r"clipnav extract-features --world houses --output .*x\.safetensors$"),
+        ("houses-standard", r"build-houses --set standard, then .*extract-features --world houses"),
+    ],
+)
+def test_missing_features_of_the_houses_name_the_commands_that_make_them(world, commands, tmp_path):
+    files = dataclasses.replace(world_files(world), features=tmp_path / "x.safetensors")
+    with pytest.raises(FileNotFoundError, match=commands):
+        files.features_path(None)
