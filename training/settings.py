@@ -18,7 +18,7 @@ from storage.errors import UserError, shortened
 from storage.json_files import read_json
 from storage.outputs import CONFIG as CONFIG  # within the folder of a run
 
-_REMEDY = "train the run again"
+_REMEDY = "correct the file, or train the run again"
 
 Config = TypeVar("Config")
 

@@ -39,7 +39,7 @@ def agent_of(path: Path) -> AgentName:
     path = path / CONFIG if path.is_dir() else path
     if not path.is_file():
         return "follower"
-    values = read_json(path, "train the run again", allow_nan=True)
+    values = read_json(path, "correct the file, or train the run again", allow_nan=True)
     agent = values.get("agent") if isinstance(values, dict) else None
     names: list[AgentName] = [name for name in _KINDS if name == agent]
     return names[0] if names else "follower"

@@ -89,7 +89,10 @@ def read_lmdb(path: Path) -> FeatureRows:
     Raises:
         UserError: The file is damaged or not an LMDB file.
     """
-    file = LmdbFile(path)
+    try:
+        file = LmdbFile(path)
+    except UserError as error:
+        raise UserError(f"{error}; {_REMEDY}") from error
     names = [key for key in file.keys() if not key.startswith(b"__")]
     try:
         keys = [name.decode() for name in names]

@@ -54,7 +54,9 @@ class Shard:
             UserError: There are fewer keys than shards.
         """
         if len(keys) < self.count:
-            raise UserError(f"{len(keys)} viewpoints cannot be split into {self.count} shards")
+            raise UserError(
+                f"{len(keys)} viewpoints cannot be split into {self.count} shards; use fewer"
+            )
         start, stop = (len(keys) * i // self.count for i in (self.index, self.index + 1))
         return keys[start:stop]
 

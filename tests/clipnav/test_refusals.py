@@ -114,3 +114,25 @@ def test_an_output_replaces_no_input(words, complaint, inputs, run_command, caps
 def test_a_conversion_replaces_no_output(words, inputs, run_command):
     with pytest.raises(FileExistsError, match=r"--output .* already exists; name another one"):
         run_command(*words.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("a b --names x", "1 names for 2 models; give one name for each model"),
+        ("a b --names x x", "two models are named x; give each a name of its own"),
+    ],
+)
+def test_names_of_models_are_distinct_and_complete(arguments, message, run_command, capsys):
+    with pytest.raises(SystemExit):
+        run_command("evaluate-reliability", *arguments.split())
+    assert message in shown(capsys.readouterr().err)
+
+
+def test_damaged_settings_and_features_name_a_remedy(run_command, tmp_path):
+    for name in ("config.json", "features.lmdb"):
+        (tmp_path / name).write_text("[")
+    with pytest.raises(ValueError, match=r"config\.json: .*; correct the file, or train the run"):
+        run_command("train-agent", "--config", tmp_path / "config.json")
+    with pytest.raises(ValueError, match=r"features\.lmdb: .*; download the file again, or create"):
+        run_command("inspect-features", "--features", tmp_path / "features.lmdb")

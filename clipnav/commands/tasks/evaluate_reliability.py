@@ -84,9 +84,15 @@ class EvaluateReliabilityConfig:
         check_counts(self, ("resamples", "seed"), least=0)
         check_outputs(self, {"json": (".json",), "plot": (".png", ".pdf", ".svg")})
         if self.names and len(self.names) != len(self.models):
-            raise UserError(f"--names: {len(self.names)} names for {len(self.models)} models")
-        if len(set(self.names or self.models)) < len(self.models):
-            raise UserError("--names: two models have the same name")
+            raise UserError(
+                f"--names: {len(self.names)} names for {len(self.models)} models; give one name "
+                "for each model"
+            )
+        names = [*(self.names or map(str, self.models))]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise UserError(
+                f"--names: two models are named {repeated[0]}; give each a name of its own"
+            )
 
 
 def main(arguments: Sequence[str]) -> None:
