@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+import tyro
 
 from agents.settings.losses import (
     BackTranslationConfig,
@@ -222,7 +224,10 @@ class RecurrentAgentConfig(AgentConfig):
 class TrainConfig(RecurrentAgentConfig):
     """Settings of a follower's training."""
 
-    agent: Literal["follower"] = "follower"
+    # --help lists all agents, although each has a dataclass of its own.
+    agent: Annotated[Literal["follower"], tyro.conf.arg(metavar="{follower,frontier,map,hamt}")] = (
+        "follower"
+    )
     """Agent to train: the recurrent follower; frontier, the same network that chooses among all
     viewpoints it has seen; map, the map agent; or hamt. The flags of another agent are listed by
     --agent NAME --help."""

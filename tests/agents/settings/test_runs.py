@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -17,6 +18,7 @@ from agents.settings import (
     TrainConfig,
 )
 from agents.settings.presets import preset, speaker_preset
+from agents.settings.reading import AgentName
 from training.checkpoints import TRAINER
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG, differences, read_config, to_json
@@ -53,6 +55,12 @@ def test_runs_with_the_former_setting_of_the_ablation_are_refused(tmp_path):
     (tmp_path / CONFIG).write_text(json.dumps(values))
     with pytest.raises(ValueError, match=r"config\.json: .* settings language; .*train"):
         read_config(tmp_path, TrainConfig)
+
+
+def test_the_help_of_a_follower_lists_all_agents(capsys):
+    with pytest.raises(SystemExit):
+        parse_train(["--help"])
+    assert f"--agent {{{','.join(get_args(AgentName))}}}" in capsys.readouterr().out
 
 
 def test_a_continued_run_has_another_name():
