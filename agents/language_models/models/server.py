@@ -173,7 +173,8 @@ class ServerModel:
                 return result
             if result.problem != "temporary" or attempt == settings.max_retries:
                 return result
-            wait = result.wait if result.wait is not None else _backoff(attempt)
+            # A Retry-After of 0, or one whose date is past by this clock, names no time.
+            wait = result.wait or _backoff(attempt)
             if wait > settings.longest_wait:
                 return replace(
                     result,

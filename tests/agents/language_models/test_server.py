@@ -107,6 +107,14 @@ def test_errors_that_last_fail_the_request_only(ask):
     assert len(ask.seen["server"].requests) == 3
 
 
+@pytest.mark.parametrize("after", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_retry_after_without_a_wait_does_not_use_up_the_attempts_at_once(ask, monkeypatch, after):
+    waited = []
+    monkeypatch.setattr(f"{ServerModel.__module__}._backoff", lambda n: waited.append(n) or 0.0)
+    ask(*[error(429, headers={"Retry-After": after})] * 2, GOOD)
+    assert waited == [0, 1]
+
+
 def test_a_wait_that_is_too_long_is_named(ask):
     with pytest.raises(RequestFailed, match="asks to wait 3600 s, more than --longest-wait 120"):
         ask(error(429, headers={"Retry-After": "3600"}))
