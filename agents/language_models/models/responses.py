@@ -17,7 +17,7 @@ from storage.errors import shortened
 Problem = Literal["temporary", "format", "too_long", "fatal", "failed"]
 
 _RETRIED = (408, 409, 425, 429)
-_REFUSED = (401, 403, 404)
+_REFUSED = (401, 402, 403, 404)
 _CONTEXT = ("context length", "context_length", "maximum context", "context size")
 _TOO_LONG = (
     *_CONTEXT,
@@ -28,8 +28,11 @@ _TOO_LONG = (
     "too long",
 )
 _FORMAT = ("response_format", "json_schema", "json_object", "guided", "structured output")
+# OpenAI's error for reasoning that has used up all tokens of the answer.
+_UNFINISHED = "could not finish the message"
 _REMEDIES = {
     401: "check the API key (OPENAI_API_KEY or --api-key-file)",
+    402: "check the credit of the account",
     403: "check the rights of the API key",
     404: "check --url, which usually ends in /v1, and --model",
 }
@@ -55,9 +58,14 @@ def read_response(status: int, headers: Mapping[str, str], content: bytes) -> Re
     """Return the reply that a response contains, or why there is none."""
     if status == 200:
         return _read_answer(content)
+    if 300 <= status < 400:
+        target = shortened(headers.get("location", "another address"), 300)
+        return Rejected("fatal", f"HTTP {status}: redirects to {target}; correct --url")
     text, code = _error(content)
     message = f"HTTP {status}: {shortened(text, 300)}" if text else f"HTTP {status}"
     lower = text.lower()
+    if status == 400 and _UNFINISHED in lower:
+        return Reply("", "length")
     if status == 429 and ("insufficient_quota" in (code, lower) or "quota" in code):
         return Rejected("fatal", f"{message}; the quota of the API key is exhausted")
     if status in _RETRIED or status >= 500:
@@ -114,7 +122,8 @@ def _read_answer(content: bytes) -> Reply | Rejected:
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        return Rejected("temporary", "the server sent an answer without choices")
+        reason = shortened(_error(content)[0], 300)
+        return Rejected("temporary", f"the server sent an answer without choices: {reason}")
     finish = choice.get("finish_reason")
     return Reply(
         text=_text(message.get("content")),

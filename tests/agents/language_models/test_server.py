@@ -21,7 +21,7 @@ from agents.language_models.prompts.pictures import Pictures
 from agents.settings.language_models import BudgetConfig, SamplingConfig, ServerConfig
 from envs.pictures.view_pictures import ViewPose
 from storage.errors import UserError
-from tests.agents.language_models.servers import Sent, completion, draw_colour
+from tests.agents.language_models.servers import Sent, Server, completion, draw_colour
 
 QUESTION = Question((Message("user", ("Where to? Answer in JSON.",)),), ("A", "B"))
 ANSWER = '{"action": "B"}'
@@ -115,6 +115,12 @@ def test_a_retry_after_without_a_wait_does_not_use_up_the_attempts_at_once(ask, 
     assert waited == [0, 1]
 
 
+def test_an_error_with_status_200_is_quoted(ask):
+    body = {"error": {"message": "Provider returned error", "code": 502}}
+    with pytest.raises(RequestFailed, match="without choices: Provider returned error"):
+        ask(Sent(200, {}, body))
+
+
 def test_a_wait_that_is_too_long_is_named(ask):
     with pytest.raises(RequestFailed, match="asks to wait 3600 s, more than --longest-wait 120"):
         ask(error(429, headers={"Retry-After": "3600"}))
@@ -125,8 +131,10 @@ def test_a_wait_that_is_too_long_is_named(ask):
     ("response", "message"),
     [
         (error(401), "HTTP 401.*OPENAI_API_KEY"),
+        (error(402, "Insufficient Balance"), "HTTP 402: Insufficient Balance; check the credit"),
         (error(403), "HTTP 403"),
         (error(404), "HTTP 404.*--url.*/v1"),
+        (Sent(308, {"Location": "https://x/v1"}), "HTTP 308: redirects to https://x/v1; correct"),
         (error(429, "You exceeded", code="insufficient_quota"), "quota .* exhausted"),
         (error(400, "max_tokens is not supported"), "--token-field max_completion_tokens"),
         (error(400, "max_tokens is too large: 9000"), "lower --max-answer-tokens"),
@@ -220,6 +228,20 @@ def test_more_tokens_are_allowed_once_if_reasoning_has_used_them_up(ask):
     assert reply.usage.prompt == 200
 
 
+UNFINISHED = error(
+    400,
+    "Could not finish the message because max_tokens or model output limit was reached. Please "
+    "try again with higher max_tokens.",
+)
+
+
+def test_more_tokens_are_allowed_once_if_the_server_refuses_an_empty_answer(ask):
+    assert ask(UNFINISHED, GOOD).text == ANSWER
+    sizes = [body["max_tokens"] for body in ask.seen["server"].requests]
+    assert sizes == [512, 2048]
+    assert ask(UNFINISHED).finish == "length"
+
+
 def test_missing_fields_of_an_answer_have_defaults(ask):
     reply = ask(Sent(body={"choices": [{"message": {"content": "B"}}]}))
     assert (reply.text, reply.finish, reply.usage.prompt) == ("B", "stop", 0)
@@ -282,6 +304,16 @@ class TestProbe:
         question = Question((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
         with pytest.raises(ServerRefusal, match=r"refuses a small test picture.*--pictures none"):
             ask(GOOD, question=question)
+
+    def test_a_model_whose_reasoning_leaves_no_answer_reads_pictures(self, ask, monkeypatch):
+        respond = Server.respond
+
+        def answer(self, body):
+            return UNFINISHED if "Which colour" in json.dumps(body) else respond(self, body)
+
+        monkeypatch.setattr(Server, "respond", answer)
+        question = Question((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
+        assert ask(GOOD, question=question).text == ANSWER
 
 
 class TestSecrets:
