@@ -30,6 +30,15 @@ export function replaceKeepingFocus(parent, children, same) {
   next?.focus({ preventScroll: true });
 }
 
+// Replaces the children of an element by new ones with the same controls. If one of them had the
+// focus, the control in its place gets it.
+export function replaceKeepingPlace(parent, children) {
+  const controls = () => [...parent.querySelectorAll("button, summary")];
+  const place = controls().indexOf(document.activeElement);
+  parent.replaceChildren(...children);
+  controls()[place]?.focus({ preventScroll: true });
+}
+
 // Scale factor of drawings with a fixed size. viewer.css enlarges text from the same window width.
 export const drawingScale = () => (innerWidth >= 2200 ? 1.3 : 1);
 

@@ -83,8 +83,10 @@ export class EpisodeList {
     if (!rows.length) items.push(html("li", { class: "none" }, "No matching episodes."));
     if (rows.length > this.#limit) {
       const showMore = () => {
+        const first = this.#limit; // of the rows that are added
         this.#limit += PAGE_SIZE;
         this.draw();
+        this.#get("rows").children[first].querySelector("button").focus();
       };
       items.push(html("li", {}, html("button", { type: "button", onclick: showMore }, "Show more")));
     }

@@ -12,7 +12,7 @@ import { animate } from "viewer/motion.js";
 import { headingAt, moveBetween } from "viewer/moves.js";
 import { prefetch } from "viewer/pictures.js";
 import { stepTable } from "viewer/step_table.js";
-import { html, replaceKeepingFocus, svg } from "viewer/elements.js";
+import { html, replaceKeepingFocus, replaceKeepingPlace, svg } from "viewer/elements.js";
 import { View } from "viewer/view.js";
 
 const get = (id) => document.getElementById(id);
@@ -148,11 +148,10 @@ export class Stage {
   #drawStepTables() {
     const named = this.#walks.length > 1;
     const { showPath: showGoal, showStep } = this.#options;
-    get("steps").replaceChildren(
-      ...this.#walks.map(({ trace, step, second }) =>
-        stepTable(trace, step, { second, named, showGoal, showStep }),
-      ),
+    const tables = this.#walks.map(({ trace, step, second }) =>
+      stepTable(trace, step, { second, named, showGoal, showStep }),
     );
+    replaceKeepingPlace(get("steps"), tables);
   }
 
   #drawKnownMaps() {
@@ -161,7 +160,7 @@ export class Stage {
     const panels = this.#walks.map(({ trace, step, second }) =>
       knownMapPanel(trace, step, { second, named }),
     );
-    get("known").replaceChildren(...panels.filter(Boolean));
+    replaceKeepingPlace(get("known"), panels.filter(Boolean));
     for (const details of get("known").querySelectorAll("details")) details.open = open;
   }
 
@@ -171,7 +170,7 @@ export class Stage {
     const panels = this.#walks.map(({ trace, step, second }) =>
       modelPanel(trace, step, { second, ...options }),
     );
-    get("model").replaceChildren(...panels.filter(Boolean));
+    replaceKeepingPlace(get("model"), panels.filter(Boolean));
     get("model-card").hidden = !panels.some(Boolean);
   }
 

@@ -2,8 +2,11 @@
 
 import re
 
+import msgspec
 import numpy as np
 import pytest
+
+from envs.pictures.panorama_files import NoPictures
 
 WIDTH = re.compile(r"width=(\d+)")
 
@@ -163,6 +166,20 @@ def test_the_order_of_the_list_is_readable_on_a_phone(new_page, url, opened):
     page = opened(new_page(390, 844, reduced_motion="reduce"), url)
     page.keyboard.press("e")
     assert page.locator("#sort").bounding_box()["width"] > 150
+
+
+def test_showing_more_episodes_leads_to_the_first_new_one(
+    page, make_library, traces, serve, tmp_path
+):
+    library = make_library()
+    library.add(msgspec.structs.replace(traces[0], instr_id=f"9_{k}") for k in range(160))
+    with serve(library, NoPictures("none"), tmp_path) as url:
+        page.goto(url)
+        page.locator("#steps tr[aria-current]").wait_for()
+        page.keyboard.press("e")
+        page.locator("#rows button", has_text="Show more").press("Enter")
+        focused = page.evaluate("document.activeElement.dataset.key")
+    assert focused == library.keys()[150]
 
 
 def test_the_step_table_lists_the_actions(page, url, traces, opened):

@@ -115,6 +115,14 @@ def test_the_focus_stays_with_the_marks(page, url, traces, opened):
     assert focused(page).startswith("Candidate 1,")
 
 
+def test_the_focus_stays_in_the_table_of_steps(page, url, opened):
+    opened(page, url)
+    for step in (2, 1):
+        page.locator("#steps button").nth(step).press("Enter")
+        page.locator(f"#steps tr[aria-current] button >> text={step}").wait_for()
+        assert focused(page) == f"Step {step}"
+
+
 def test_the_focus_stays_with_the_storeys(page, exported, monkeypatch):
     def two_storeys(graph, world):
         shown = scene(graph, world)
