@@ -119,7 +119,7 @@ export class EpisodeList {
         "data-key": row.key,
         onclick: () => this.#open(row.key),
       },
-      html("span", { class: "text", lang: row.language }, row.instruction),
+      html("span", { class: "text", lang: row.language, dir: "auto" }, row.instruction),
       html("span", { class: "facts" }, ...facts),
     );
   }

@@ -8,7 +8,7 @@ export function instruction(trace, number, { second, named }) {
   const weights = trace.steps[number].word_attention;
   const block = html("div", { class: second ? "instruction two" : "instruction" });
   // Only the words have the language of the instruction: a screen reader reads the rest as English.
-  const words = html("span", { class: "words", lang: trace.language });
+  const words = html("span", { class: "words", lang: trace.language, dir: "auto" });
   if (named) block.append(html("span", { class: "agent-name" }, trace.agent));
   const read = weights ? wordsRead(trace) : trace.words.length;
   const shades = weights ? strengths(weights, read + 2) : [];

@@ -14,8 +14,8 @@ export function modelPanel(trace, number, { second, named, pictures, open }) {
   const block = html("div", { class: second ? "model two" : "model" });
   if (named) block.append(html("span", { class: "agent-name" }, trace.agent));
   const answer = model.answers.at(-1);
-  block.append(html("p", { class: "thought" }, model.thought || answer?.text || "(no answer)"));
-  if (model.plan) block.append(html("p", { class: "plan" }, `Plan: ${model.plan}`));
+  block.append(html("p", { class: "thought", dir: "auto" }, model.thought || answer?.text || "(no answer)"));
+  if (model.plan) block.append(html("p", { class: "plan", dir: "auto" }, `Plan: ${model.plan}`));
   for (const { kind, problem } of model.answers) {
     if (kind !== "valid") block.append(html("p", { class: "note" }, `${kind}: ${problem ?? ""}`));
   }
@@ -36,7 +36,7 @@ function promptParts(trace, model, pictures) {
   return model.prompt.flatMap((part) => {
     const heading = part.role === role ? [] : [html("h3", {}, part.role)];
     role = part.role;
-    if (part.text) return [...heading, html("pre", {}, part.text)];
+    if (part.text) return [...heading, html("pre", { dir: "auto" }, part.text)];
     if (!pictures) return [...heading, html("p", { class: "note" }, "(picture)")];
     return [...heading, view(trace.scan, part)];
   });
@@ -45,8 +45,8 @@ function promptParts(trace, model, pictures) {
 function answerParts(model) {
   return model.answers.flatMap(({ text, reasoning }) => [
     html("h3", {}, "answer"),
-    ...(reasoning ? [html("pre", { class: "reasoning" }, reasoning)] : []),
-    html("pre", {}, text || "(empty)"),
+    ...(reasoning ? [html("pre", { class: "reasoning", dir: "auto" }, reasoning)] : []),
+    html("pre", { dir: "auto" }, text || "(empty)"),
   ]);
 }
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from envs.pictures.panorama_files import NoPictures
+from viewer.trace.words import word_pieces
 
 WIDTH = re.compile(r"width=(\d+)")
 
@@ -180,6 +181,29 @@ def test_showing_more_episodes_leads_to_the_first_new_one(
         page.locator("#rows button", has_text="Show more").press("Enter")
         focused = page.evaluate("document.activeElement.dataset.key")
     assert focused == library.keys()[150]
+
+
+def test_texts_from_right_to_left_have_their_direction(page, make_library, traces, serve, tmp_path):
+    text = "\u0639\u062f \u0625\u0644\u0649 \u0627\u0644\u0628\u0627\u0628!"
+    mine = msgspec.structs.replace(
+        traces[0],
+        instr_id="9_0",
+        instruction=text,
+        words=word_pieces(text),
+        steps=tuple(msgspec.structs.replace(s, word_attention=None) for s in traces[0].steps),
+    )
+    library = make_library()
+    library.add([mine])
+    with serve(library, NoPictures("none"), tmp_path) as url:
+        page.goto(url + "#episode=train/9_0")
+        words = page.locator("#instructions .words")
+        words.locator("text=!").wait_for()
+        assert words.evaluate("one => getComputedStyle(one).direction") == "rtl"
+        listed = page.locator("[data-key='train/9_0'] .text")
+        assert listed.evaluate("one => getComputedStyle(one).direction") == "rtl"
+        page.goto(url + "#episode=train/100_0")
+        words.locator("text=!").wait_for(state="detached")
+        assert words.evaluate("one => getComputedStyle(one).direction") == "ltr"
 
 
 def test_the_step_table_lists_the_actions(page, url, traces, opened):
