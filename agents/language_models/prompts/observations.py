@@ -186,7 +186,11 @@ def direction_words(angle: float, style: str = "degrees", step: int = _STEP) -> 
 
 
 def views_around(here: ViewPose, count: int, style: str) -> tuple[tuple[str, ViewPose], ...]:
-    """Return views at equal angles from the agent's heading clockwise, with their directions."""
+    """Return views at equal angles from the agent's heading clockwise, with their directions.
+
+    More views than there are words for directions have them in degrees.
+    """
+    style = style if count <= len(_WORDS) else "degrees"
     views = []
     for number in range(count):
         turn = 2 * math.pi * number / count

@@ -11,6 +11,7 @@ from agents.language_models.prompts.observations import (
     direction_words,
     make_options,
     one_line,
+    views_around,
 )
 from agents.language_models.prompts.places import Candidate, KnownPlaces
 from agents.language_models.strategies.mapgpt import mapgpt_prompt
@@ -65,6 +66,12 @@ class TestWords:
     )
     def test_directions_as_one_word(self, degrees, word):
         assert direction_words(math.radians(degrees), "words") == word
+
+    @pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 8, 12])
+    @pytest.mark.parametrize("style", ["degrees", "words"])
+    def test_views_around_have_different_directions(self, count, style):
+        words = [words for words, _ in views_around(ViewPose("s", "v", 1.0), count, style)]
+        assert len(set(words)) == count
 
     def test_options_name_height_and_visits(self):
         places = KnownPlaces()
