@@ -80,6 +80,18 @@ def test_a_decision_carries_out_equal_steps(make_maker):
     assert len(walk.trace.positions) == 1 + 10
 
 
+def test_prompts_do_not_say_that_a_step_along_a_wall_has_no_effect(make_maker):
+    walk = make_maker().start("1_0")
+    start, moved = walk.pose, []
+    for option in ("turn left 45 degrees", *["move forward 75 cm"] * 40):
+        walk.receive(answer(option))
+        if walk._history[-1].endswith("blocked"):
+            moved.append(float(np.hypot(*np.subtract(walk.pose[:2], start[:2]))))
+        start = walk.pose
+    assert 0.05 < max(moved)
+    assert "has no effect" not in walk.question.prompt[0].parts[0]
+
+
 def test_a_blocked_step_ends_the_motion_and_is_reported(make_maker):
     walk = make_maker(sliding=False).start("0_0")  # looks north, 2 m from the wall
     for _ in range(4):
