@@ -5,7 +5,7 @@ import dataclasses
 from agents.acting.rollout import Agent
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.experiments.runs import load_run
-from agents.settings import AnyTrainConfig, MapTrainConfig, read_agent_config
+from agents.settings import AnyTrainConfig, TrainConfig, read_agent_config
 from envs.navigation.vector_env import VlnVectorEnv
 from storage.errors import UserError
 
@@ -25,10 +25,11 @@ def policy_settings(config: DemonstrationConfig) -> AnyTrainConfig:
                 f"--policy {config.policy}: the run has --{name} {own}, but the export "
                 f"--{name} {wanted}; export with --{name} {own}"
             )
-    if isinstance(saved, MapTrainConfig) and config.teacher_probability:
+    if not isinstance(saved, TrainConfig) and config.teacher_probability:
         raise UserError(
-            f"--teacher-probability {config.teacher_probability}: {config.policy} is a map agent, "
-            "which plans routes of several steps that the teacher must not interrupt; leave it out"
+            f"--teacher-probability {config.teacher_probability}: {config.policy} is a run of "
+            f"--agent {saved.agent}, which plans routes or remembers its actions, so that the "
+            "teacher must not replace single steps; leave it out"
         )
     return dataclasses.replace(
         saved,

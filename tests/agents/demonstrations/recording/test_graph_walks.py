@@ -11,7 +11,7 @@ from agents.acting.rollout import walk
 from agents.demonstrations.recording.graph_walks import GraphSteps, policy_walks, teacher_walks
 from agents.demonstrations.recording.policies import policy_settings
 from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.settings import MapTrainConfig
+from agents.settings import FrontierTrainConfig, HistoryTrainConfig, MapTrainConfig
 from envs.episodes import load_episodes
 from envs.graphs.nav_world import NavWorld
 from envs.worlds import world_files
@@ -147,6 +147,8 @@ def test_runs_that_do_not_fit_are_refused(small_config, tmp_path):
     policy = run(small_config)
     with pytest.raises(ValueError, match=r"has --world matterport, but the export --world houses"):
         policy_settings(DemonstrationConfig(policy=policy))
-    policy = run(MapTrainConfig())
-    with pytest.raises(ValueError, match=r"--teacher-probability 0.5: .* is a map agent"):
-        policy_settings(DemonstrationConfig(policy=policy, teacher_probability=0.5))
+    for config in (MapTrainConfig(), FrontierTrainConfig(), HistoryTrainConfig()):
+        policy = run(config)
+        message = rf"--teacher-probability 0.5: .* is a run of --agent {config.agent}, which"
+        with pytest.raises(ValueError, match=message):
+            policy_settings(DemonstrationConfig(policy=policy, teacher_probability=0.5))
