@@ -93,8 +93,8 @@ class Step(msgspec.Struct, frozen=True):
         action: 0 for stop, k for a move to candidate k. None for a step that is not an edge, and
             at the end of a walk without a stop.
         distance_to_goal: Distance along the graph; None if the goal is secret.
-        metrics: Metrics of the walk if it ended here, by short name (SR, SPL, ...); empty if the
-            goal is secret.
+        metrics: Metrics of the walk if it ended here, by short name (SR and OSR, and others such as
+            SPL); empty if the goal is secret.
         stop_probability: Probability of the stop action, if known.
         value: Value estimated by the critic, if there is one.
         word_attention: Attention weights of the start token, of each of the trace's `words` and of
@@ -272,6 +272,8 @@ def _step_problems(step: Step, words: int) -> Iterator[str]:
         yield f"viewpoint': '{step.viewpoint}' is not the name of a position"
     if step.action is not None and not 0 <= step.action <= len(step.candidates):
         yield f"action': {step.action} is not in 0..{len(step.candidates)}"
+    if step.metrics and not {"SR", "OSR"} <= step.metrics.keys():
+        yield "metrics': SR or OSR is missing"
     chances = [step.stop_probability, *(c.probability for c in step.candidates)]
     if any(chance is not None and not 0 <= chance <= 1 for chance in chances):
         yield "candidates': a probability is not in 0..1"
@@ -281,10 +283,13 @@ def _step_problems(step: Step, words: int) -> Iterator[str]:
             yield f"{name}': {len(weights)} weights instead of {size}"
         if weights is not None and min(weights, default=0) < 0:
             yield f"{name}': a weight is negative"
-    known = step.known_map
-    if known is not None:
-        shares = [known.gate, *(node.probability for node in known.nodes)]
-        if not all(share is None or 0 <= share <= 1 for share in shares):
-            yield "known_map': the gate or a probability is not in 0..1"
-        if known.target not in {None, *(node.viewpoint for node in known.nodes)}:
-            yield "known_map': the target is not a node of the map"
+    if step.known_map is not None:
+        yield from _map_problems(step.known_map)
+
+
+def _map_problems(known: KnownMap) -> Iterator[str]:
+    shares = [known.gate, *(node.probability for node in known.nodes)]
+    if not all(share is None or 0 <= share <= 1 for share in shares):
+        yield "known_map': the gate or a probability is not in 0..1"
+    if known.target not in {None, *(node.viewpoint for node in known.nodes)}:
+        yield "known_map': the target is not a node of the map"

@@ -153,6 +153,7 @@ def test_damage_is_named(traces, tmp_path, change, complaint):
         ({"stop_probability": 1.5}, "'steps[0].candidates': a probability"),
         ({"word_attention": [1.0]}, "'steps[0].word_attention': 1 weights instead of"),
         ({"view_attention": [-1.0] * 36}, "'steps[0].view_attention': a weight is negative"),
+        ({"metrics": {"NE": 1.0}}, "'steps[0].metrics': SR or OSR is missing"),
         ({"heading": "north"}, "'steps[0].heading': expected float, got str"),
     ],
 )
