@@ -117,7 +117,7 @@ class ServerModel:
         started = time.monotonic()
         tally = _Tally()
         reply = self._complete(with_format(body, self._format, question.labels), question, tally)
-        if reply.finish == "length" and not reply.text.strip():
+        if reply.finish == "length" and _is_reasoning(reply.text):
             # Reasoning has used up the tokens of the answer.
             longer = self._bodies.with_more_tokens(with_format(body, self._format, question.labels))
             reply = self._complete(longer, question, tally)
@@ -230,6 +230,12 @@ class ServerModel:
                 f"{self._url}: {model} refuses a small test picture ({result.message}); "
                 "choose a model that reads pictures, or --pictures none"
             )
+
+
+def _is_reasoning(text: str) -> bool:
+    """Return whether an answer is empty but for reasoning, which some servers leave in its text."""
+    text = text.strip()
+    return not text or (text.startswith("<think>") and "</think>" not in text)
 
 
 def _backoff(attempt: int) -> float:

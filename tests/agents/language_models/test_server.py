@@ -219,8 +219,15 @@ def test_other_limits_do_not_make_a_prompt_too_long(ask):
         ask(error(400, "at most 4 stop sequences"))
 
 
-def test_more_tokens_are_allowed_once_if_reasoning_has_used_them_up(ask):
-    short = Sent(body=completion(None, "length", reasoning_content="hm"))
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "reasoning_content": "hm"},
+        {"content": "<think>\nThe action should be B, or else"},
+    ],
+)
+def test_more_tokens_are_allowed_once_if_reasoning_has_used_them_up(ask, message):
+    short = Sent(body=completion(finish="length", **message))
     reply = ask(short, GOOD)
     sizes = [body["max_tokens"] for body in ask.seen["server"].requests]
     assert reply.text == ANSWER
