@@ -11,7 +11,7 @@ from agents.settings.language_models import PromptConfig
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
 from storage.errors import UserError
 
-_CENTIMETRES = 100
+CENTIMETRES = 100  # of a metre
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def make_motions(task: ContinuousSettings, most_repeats: int) -> list[Motion]:
     """Return the motions of a task; the first one stops."""
     motions = [Motion(STOP, 1, "stop here")]
     for repeats in range(1, most_repeats + 1):
-        length = round(_CENTIMETRES * task.step_size * repeats)
+        length = round(CENTIMETRES * task.step_size * repeats)
         motions.append(Motion(FORWARD, repeats, f"move forward {length} cm"))
     for primitive, side in ((LEFT, "left"), (RIGHT, "right")):
         for repeats in range(1, most_repeats + 1):

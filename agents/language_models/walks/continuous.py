@@ -11,7 +11,12 @@ from gymnasium.vector import AutoresetMode
 from agents.language_models.prompts.observations import Option, one_line
 from agents.language_models.prompts.parsing import ParsedAnswer
 from agents.language_models.prompts.pictures import Photo, encode_jpeg
-from agents.language_models.prompts.steps import StepObservation, make_motions, step_options
+from agents.language_models.prompts.steps import (
+    CENTIMETRES,
+    StepObservation,
+    make_motions,
+    step_options,
+)
 from agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
@@ -88,18 +93,21 @@ class ContinuousWalk(AskingWalk):
             self._history.append("stayed")
             self._photos += self._photos[-1:]  # there is one of each decision
             return ""
-        motion, blocked = self._motions[option.action], False
+        motion, blocked = self._motions[option.action], ""
         with self._lock:
-            for _ in range(motion.repeats):
+            for done in range(motion.repeats):
                 observed, _, stopped, cut, self._info = self._env.step(np.array([motion.primitive]))
-                blocked = bool(self._info["collided"][0])
                 if stopped[0] or cut[0]:
                     return "stopped" if stopped[0] else "limit"
-                if blocked:
+                if self._info["collided"][0]:
+                    blocked = f", blocked after {self._centimetres(done)} cm"
                     break
-        self._history.append(motion.words + (", blocked" if blocked else ""))
+        self._history.append(motion.words + blocked)
         self._keep(observed)
         return ""
+
+    def _centimetres(self, steps: int) -> int:
+        return round(CENTIMETRES * self._env.settings.step_size * steps)
 
     def _end(self, ending: Ending) -> None:
         super()._end(ending)
