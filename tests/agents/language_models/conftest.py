@@ -5,9 +5,22 @@ import json
 import pytest
 
 from agents.language_models.evaluation.evaluating import prepare, run_experiment
-from agents.settings.language_models import EvaluateVlmConfig, PromptConfig, ServerConfig
+from agents.language_models.models.bodies import BodyMaker
+from agents.language_models.models.budget import Spending
+from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.replies import Question
+from agents.language_models.models.server import ServerModel
+from agents.language_models.prompts.messages import Message
+from agents.language_models.prompts.pictures import Pictures
+from agents.settings.language_models import (
+    BudgetConfig,
+    EvaluateVlmConfig,
+    PromptConfig,
+    SamplingConfig,
+    ServerConfig,
+)
 from envs.episodes.splits import load_split
-from tests.agents.language_models.servers import draw_colour, serving
+from tests.agents.language_models.servers import QUESTION, draw_colour, serving
 
 
 def read_results(experiment):
@@ -48,4 +61,42 @@ def evaluate_with(tmp_path, monkeypatch):
         status = run_experiment(experiment, ended.append)
         return status, experiment, ended[0].walks
 
+    return run
+
+
+@pytest.fixture
+def ask(serve, tmp_path, monkeypatch):
+    """Function that asks a question of a server with these responses, the last one repeated."""
+    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.01)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    seen: dict = {}
+
+    def run(
+        *responses, budget=None, question=QUESTION, times=1, models=("oracle",), port=0, **settings
+    ):
+        left = list(responses)
+
+        def answer(body):
+            return left.pop(0) if len(left) > 1 else left[0]
+
+        spending = Spending(budget or BudgetConfig())
+        with serve(answer, port) as server:
+            server.models = list(models)
+            seen["server"], seen["spending"] = server, spending
+            model = ServerModel(
+                server.url,
+                BodyMaker("oracle", Pictures(draw_colour), SamplingConfig()),
+                ReplyCache(tmp_path / "cache"),
+                spending,
+                ServerConfig(**{"request_timeout": 2.0, "max_retries": 2, **settings}),
+            )
+            try:
+                for number in range(times):
+                    prompt = (*question.prompt, Message("user", (str(number),)))
+                    reply = model.reply(Question(prompt, question.labels))
+            finally:
+                model.close()
+        return reply
+
+    run.seen = seen  # type: ignore[attr-defined]
     return run

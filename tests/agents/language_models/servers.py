@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from agents.language_models.models.replies import Question
+from agents.language_models.prompts.messages import Message
 from envs.graphs.candidates import candidate_table, start_views
 from envs.pictures.view_pictures import ViewPose
 from viewer.trace.building import candidates
@@ -45,6 +47,20 @@ def completion(content, finish="stop", tokens=(100, 10), **message):
         ],
         "usage": {"prompt_tokens": prompt, "completion_tokens": answer},
     }
+
+
+def error(status, message="no", headers=None, **fields):
+    return Sent(status, headers or {}, {"error": {"message": message, **fields}})
+
+
+QUESTION = Question((Message("user", ("Where to? Answer in JSON.",)),), ("A", "B"))
+ANSWER = '{"action": "B"}'
+GOOD = Sent(body=completion(ANSWER))
+UNFINISHED = error(
+    400,
+    "Could not finish the message because max_tokens or model output limit was reached. Please "
+    "try again with higher max_tokens.",
+)
 
 
 class Server:

@@ -1,0 +1,94 @@
+"""The first requests to chat-completions servers, and the API key."""
+
+import json
+
+import pytest
+
+from agents.language_models.models.bodies import BodyMaker
+from agents.language_models.models.budget import Spending
+from agents.language_models.models.cache import ReplyCache
+from agents.language_models.models.replies import Question, ServerRefusal
+from agents.language_models.models.server import ServerModel, read_api_key
+from agents.language_models.prompts.messages import Message
+from agents.language_models.prompts.pictures import Pictures
+from agents.settings.language_models import BudgetConfig, SamplingConfig, ServerConfig
+from envs.pictures.view_pictures import ViewPose
+from storage.errors import UserError
+from tests.agents.language_models.servers import ANSWER, GOOD, QUESTION, UNFINISHED, Server, error
+
+
+class TestProbe:
+    def test_an_unreachable_server_is_named(self, tmp_path):
+        model = ServerModel(
+            "http://127.0.0.1:9/v1",
+            BodyMaker("oracle", Pictures(), SamplingConfig()),
+            ReplyCache(tmp_path),
+            Spending(BudgetConfig()),
+            ServerConfig(),
+        )
+        with pytest.raises(ServerRefusal, match=r"http://127.0.0.1:9/v1: not reachable \(.*start"):
+            model.reply(QUESTION)
+        model.close()
+
+    def test_an_unknown_model_is_named_with_those_that_exist(self, ask):
+        with pytest.raises(ServerRefusal, match="no model 'oracle'; it has qwen, llava"):
+            ask(GOOD, models=("qwen", "llava"))
+        assert ask.seen["server"].requests == []
+
+    def test_a_model_without_picture_input_is_refused(self, ask, monkeypatch):
+        refusal = error(400, "image input is not supported")
+        monkeypatch.setattr(
+            "tests.agents.language_models.servers.Server.respond", lambda self, body: refusal
+        )
+        question = Question((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
+        with pytest.raises(ServerRefusal, match=r"refuses a small test picture.*--pictures none"):
+            ask(GOOD, question=question)
+
+    def test_a_model_whose_reasoning_leaves_no_answer_reads_pictures(self, ask, monkeypatch):
+        respond = Server.respond
+
+        def answer(self, body):
+            return UNFINISHED if "Which colour" in json.dumps(body) else respond(self, body)
+
+        monkeypatch.setattr(Server, "respond", answer)
+        question = Question((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
+        assert ask(GOOD, question=question).text == ANSWER
+
+
+class TestSecrets:
+    KEY = "sk-very-secret-123"
+
+    def test_the_key_of_the_environment_is_sent_in_the_header_only(
+        self, ask, monkeypatch, tmp_path
+    ):
+        monkeypatch.setenv("OPENAI_API_KEY", self.KEY)
+        ask(GOOD)
+        server = ask.seen["server"]
+        assert server.headers["Authorization"] == f"Bearer {self.KEY}"
+        assert self.KEY not in json.dumps(server.requests)
+        files = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+        assert files
+        assert all(self.KEY not in text for text in files)
+
+    def test_a_server_that_repeats_the_key_does_not_bring_it_into_messages(self, ask, tmp_path):
+        path = tmp_path / "key"
+        path.write_text(self.KEY + "\n")
+        with pytest.raises(ServerRefusal, match=r"wrong key \*\*\*") as caught:
+            ask(error(401, f"wrong key {self.KEY}"), api_key_file=path)
+        assert self.KEY not in str(caught.value)
+
+    def test_a_file_with_more_than_a_key_is_refused(self, ask, tmp_path):
+        path = tmp_path / "key"
+        path.write_text("one two\n")
+        with pytest.raises(ValueError, match="must contain the API key and nothing else"):
+            ask(GOOD, api_key_file=path)
+
+    @pytest.mark.parametrize("key", ["sk-\u2026cut", "sk-one\nsk-two", "sk-one\x07"])
+    def test_a_key_that_no_header_can_contain_is_not_printed(self, monkeypatch, key, tmp_path):
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(UserError, match=r"^OPENAI_API_KEY: must contain the API key and not"):
+            read_api_key(None)
+        path = tmp_path / "key"
+        path.write_bytes(key.encode("utf-16"))
+        with pytest.raises(UserError, match=r"must contain the API key and nothing else$"):
+            read_api_key(path)
