@@ -5,7 +5,8 @@ The first of these steps that applies decides:
 1. Reasoning up to `</think>` is removed.
 2. The whole text is one JSON value: an object with a key "action" (in any case), or a bare label.
 3. The text between the first `{` and the last `}` is a JSON object with that key.
-4. A bare text that names one option, such as `C`, `C.`, `Place 4` or the words of the option.
+4. A bare text that names one option, such as `C`, `C.`, `Place 4` or the words of the option; a
+   text that lists several options names none.
 5. The value of the last field "action" of cut or malformed JSON.
 6. In a text without braces, the last match of `action`, a few other characters, and a label: a
    capital letter, because "a" is an article, or a number behind a colon or an equals sign.
@@ -25,6 +26,7 @@ Kind = Literal["valid", "invalid", "refused", "truncated"]
 
 _PLACE = re.compile(r"place\s{0,3}(\d{1,4})", re.IGNORECASE | re.ASCII)
 _LABEL_AND_WORDS = re.compile(r"(?:option )?([A-Za-z]|\d{1,3})(?:[.:)](?:\s.*)?)?", re.DOTALL)
+_LISTED = re.compile(r"\b([A-Z]|\d{1,3})[.:)](?!\S)", re.ASCII)  # a label as options have it
 # A value in quotes may contain commas.
 _FIELD = re.compile(
     r"""["']action["']\s*:\s*(?:["']([^"'\n]{1,80})|([^"',}\n]{1,80}))""", re.IGNORECASE
@@ -148,7 +150,8 @@ def _resolve(value: Any, options: Sequence[Option]) -> tuple[Option | None, str]
     if place := _PLACE.fullmatch(text):
         named = [option for option in options if option.place == int(place[1])]
     elif (match := _LABEL_AND_WORDS.fullmatch(text)) and match[1].upper() in labels:
-        named = [labels[match[1].upper()]]
+        listed = {match[1].upper(), *_LISTED.findall(text)}
+        named = [labels[label] for label in labels if label in listed]
     else:
         named = [option for option in options if text.lower() in _names(option)]
     if len(named) == 1:

@@ -64,6 +64,12 @@ NUMBERS = tuple(
         ('{"action": "Stop."}', 0),
         ("Stop.", 0),
         ('{"action": "Place 4, straight ahead, 2.0 m."}', 1),
+        # A list of options is no choice.
+        ("A: stop here\nB: place 4, straight ahead, 2.0 m\nC: place 7", None),
+        ("A) or B)", None),
+        ('{"action": "A: stop here, or C: place 7"}', None),
+        ("B: place 4, because it is 2.0 m away. E: is no option.", 1),
+        ("B. I see a door: the one of the instruction.", 1),
         # The article is no label.
         ("My next action: a left turn", None),
         ("I take the action a human would take: turn left", None),
@@ -109,6 +115,8 @@ def test_answers_to_lettered_options(text, action):
         ('{"action": 9}', None),
         ("0", 0),
         ("**Action:** 2", 2),
+        ("0: stop here\n1: place 4, straight ahead, 2.0 m", None),
+        ("2: place 7, 40 degrees to the left, 1.0 m", 2),
         ("In action 2 I turned around.", None),
     ],
 )
