@@ -19,6 +19,11 @@ from storage.tensor_files import header_bytes, read_header
 FORMAT = "clipnav grids 1"
 _REMEDY = "delete the file, and its images will be encoded again"
 _DISABLE = "disable the cache with --grids.no-keep"
+# A mapped file holds a file descriptor, of which a process usually has 1024.
+_MOST_MAPPED = 256
+
+# Grids (n, h, w, C) float16 and mask (n, h, w) uint8 of a shard.
+_Tensors = tuple[np.ndarray, np.ndarray]
 
 
 class GridCache:
@@ -42,7 +47,8 @@ class GridCache:
         self.description = description
         self._prefix = prefix
         self._rows: dict[str, tuple[int, int]] = {}  # shard and row of each key
-        self._shards: list[tuple[np.memmap, np.memmap]] = []
+        self._shards: list[tuple[Path, tuple[int, ...]]] = []  # file and shape of the grids
+        self._mapped: dict[Path, _Tensors] = {}  # the shards that were used last, in this order
         self._next = 0  # all shards with the prefix have lower numbers
         self._opened: set[Path] = set()
         self.refresh()
@@ -134,11 +140,15 @@ class GridCache:
         Raises:
             KeyError: A key is not in the cache.
         """
-        rows = [(self._shards[shard], row) for shard, row in (self._rows[key] for key in keys)]
-        height, width = (max(grids.shape[axis] for (grids, _), _ in rows) for axis in (1, 2))
-        padded = np.zeros((len(rows), height, width, rows[0][0][0].shape[3]), np.float16)
-        mask = np.zeros((len(rows), height, width), bool)
-        for number, ((grids, shard_mask), row) in enumerate(rows):
+        located = [self._rows[key] for key in keys]
+        shapes = [self._shards[shard][1] for shard, _ in located]
+        height, width = (max(shape[axis] for shape in shapes) for axis in (1, 2))
+        padded = np.zeros((len(keys), height, width, shapes[0][3]), np.float16)
+        mask = np.zeros((len(keys), height, width), bool)
+        # Shard by shard, so that each is mapped once even if the keys are in more than can be kept.
+        for number in sorted(range(len(keys)), key=located.__getitem__):
+            shard, row = located[number]
+            grids, shard_mask = self._tensors(self._shards[shard][0])
             h, w = grids.shape[1:3]
             padded[number, :h, :w] = grids[row]
             mask[number, :h, :w] = shard_mask[row]
@@ -151,16 +161,14 @@ class GridCache:
 
     def _open(self, path: Path) -> None:
         try:
-            header, start = read_header(path)
-            metadata = header["__metadata__"]
+            metadata, grids, mask = _map_shard(path)
             keys = parse_json(metadata["keys"], "keys", "")
             file_format, description = metadata["format"], metadata["description"]
-            grids, mask = (_map(path, header[name], start) for name in ("grids", "mask"))
             if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
                 raise UserError("its keys are not strings")
             if grids.ndim != 4 or grids.shape[:3] != mask.shape or len(keys) != len(grids):
                 raise UserError("keys, grids and mask differ in length or shape")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: damaged ({error!r}); {_REMEDY}") from error
         if (file_format, description) != (FORMAT, self.description):
             raise UserError(
@@ -171,11 +179,31 @@ class GridCache:
         if numbered:
             self._next = max(self._next, int(numbered[1]) + 1)
         self._rows |= {key: (len(self._shards), row) for row, key in enumerate(keys)}
-        self._shards.append((grids, mask))
+        self._shards.append((path, grids.shape))
         self._opened.add(path)
+        self._keep(path, (grids, mask))
+
+    def _tensors(self, path: Path) -> _Tensors:
+        """Return the tensors of a shard; map the file again if that was too long ago."""
+        tensors = self._mapped.pop(path, None) or _map_shard(path)[1:]
+        self._keep(path, tensors)
+        return tensors
+
+    def _keep(self, path: Path, tensors: _Tensors) -> None:
+        """Keep a shard mapped, instead of the one whose last use is longest ago."""
+        if len(self._mapped) >= _MOST_MAPPED:
+            del self._mapped[next(iter(self._mapped))]
+        self._mapped[path] = tensors
 
 
-def _map(path: Path, entry: dict, start: int) -> np.memmap:
-    """Map a tensor into memory; `read_header` has checked that it is within the file."""
-    dtype = {"F16": np.float16, "U8": np.uint8}[entry["dtype"]]
-    return np.memmap(path, dtype, "r", start + entry["data_offsets"][0], tuple(entry["shape"]))
+def _map_shard(path: Path) -> tuple[dict[str, str], np.ndarray, np.ndarray]:
+    """Map a shard into memory; return its metadata, grids and mask."""
+    header, start = read_header(path)
+    data = np.asarray(np.memmap(path, np.uint8, "r", start))
+
+    def tensor(name: str) -> np.ndarray:
+        entry = header[name]
+        dtype = {"F16": np.float16, "U8": np.uint8}[entry["dtype"]]
+        return data[slice(*entry["data_offsets"])].view(dtype).reshape(entry["shape"])
+
+    return header["__metadata__"], tensor("grids"), tensor("mask")
