@@ -91,7 +91,7 @@ class GridCache:
             UserError: A feature is out of the range of float16.
         """
         with np.errstate(over="ignore"):
-            halves = grids.astype("<f2")
+            halves = grids.astype("<f2", copy=False)
         if not np.isfinite(halves).all():
             raise UserError(f"{self.folder}: a feature is too large for float16; {_DISABLE}")
         self.folder.mkdir(parents=True, exist_ok=True)

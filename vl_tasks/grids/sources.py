@@ -160,13 +160,13 @@ class GridSource:
         distinct = {self._key_of(one): self.images[one] for one in ids}
         damaged: list[Path] = []
         shard: list[str] = []
-        encoded = []
+        encoded: list[tuple[np.ndarray, np.ndarray]] = []
         with progress_bar(
             total=len(distinct), desc="encoding", unit="images", disable=not bar
         ) as progress:
             steps = _decoded(distinct, damaged if skip_damaged else None)
             for step, (keys, images) in enumerate(steps):
-                encoded.append(self._encode_images(images))
+                encoded.append(self._halves(images))
                 if step == 0:
                     self._cache.check_disk_space(len(distinct), *encoded[0])
                 shard += keys
@@ -197,6 +197,12 @@ class GridSource:
             return pooled[:, None, None], np.ones((len(pooled), 1, 1), bool)
         encode = self.encoder.masked_dense if self.kind == "dense" else self.encoder.masked_grid
         return encode(images, size, fit)
+
+    def _halves(self, images: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return grids in the half precision of the cache, as a file needs gigabytes otherwise."""
+        grids, mask = self._encode_images(images)
+        with np.errstate(over="ignore"):  # the cache refuses infinities
+            return grids.astype(np.float16), mask
 
     def _key_of(self, image_id: Any) -> str:
         """Return the cache key of an image: path, size and modification time of its file."""
@@ -295,10 +301,12 @@ def _decoded(
 def _stacked(encoded: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """Concatenate the grids and masks of several steps, padded to the largest grid."""
     height, width = (max(mask.shape[axis] for _, mask in encoded) for axis in (1, 2))
-    grids = []
-    masks = []
+    count, channels = sum(len(mask) for _, mask in encoded), encoded[0][0].shape[3]
+    grids = np.zeros((count, height, width, channels), encoded[0][0].dtype)
+    masks = np.zeros((count, height, width), bool)
+    start = 0
     for step_grids, mask in encoded:
-        border = ((0, 0), (0, height - mask.shape[1]), (0, width - mask.shape[2]))
-        grids.append(np.pad(step_grids, (*border, (0, 0))))
-        masks.append(np.pad(mask, border))
-    return np.concatenate(grids), np.concatenate(masks)
+        target = np.s_[start : start + len(mask), : mask.shape[1], : mask.shape[2]]
+        grids[target], masks[target] = step_grids, mask
+        start += len(mask)
+    return grids, masks

@@ -1,5 +1,6 @@
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -124,6 +125,24 @@ def test_nothing_is_written_without_disk_space(images, tmp_path, monkeypatch):
     free = iter([1000])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
     assert source.batch(list(images)).features.shape == (3, 12, 3)
+
+
+def test_a_file_of_the_cache_is_in_memory_in_half_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "_STEP", 4)
+    paths = {number: tmp_path / f"{number}.png" for number in range(32)}
+    for number, path in paths.items():
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(path)
+    encoder = colour_encoder()
+    encoder.masked_grid = lambda images, size, fit: MaskedGrid(
+        np.ones((len(images), 8, 8, 1024), np.float32), np.ones((len(images), 8, 8), bool)
+    )
+    source = GridSource(encoder, paths, GridConfig(), tmp_path / "cache")
+    tracemalloc.start()
+    source.prepare()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    (file,) = (tmp_path / "cache").rglob("*.safetensors")
+    assert peak < 4 * file.stat().st_size
 
 
 def test_keys_depend_on_weights_size_and_fit(images, tmp_path):
