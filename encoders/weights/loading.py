@@ -1,6 +1,8 @@
 """Loading of CLIP models: the shipped one, open_clip names, folders and weight files."""
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +20,8 @@ from encoders.weights.origins import LOCAL, Origin, find_origin
 from storage.errors import UserError, in_one_line
 from storage.hugging_face import check_folder, reading, text_model_config
 
+# Settings of an image tower that the names and shapes of its weights determine.
+_IN_WEIGHTS = ("layers", "width", "mlp_ratio", "patch_size")
 _SEED = 0  # fixed, so that an interrupted command with random weights resumes with the same ones
 
 
@@ -36,7 +40,8 @@ def load_model(
 
     Returns:
         The model in evaluation mode, its tokenizer, and its name for the metadata of features. The
-        attribute `images_only` of a model without a text tower is True.
+        attribute `images_only` of a model without a text tower is True; `settings_sha256` is that
+        of `encoders.clip.ClipEncoder`.
 
     Raises:
         FileNotFoundError: A folder or file is missing.
@@ -56,6 +61,7 @@ def load_model(
     _check_towers(model, tokenizer, origin)
     _set_preprocessing(model, origin)
     model.images_only = origin.images_only
+    model.settings_sha256 = _settings_sha256(origin)
     return model.eval(), tokenizer, f"{origin.name}/random" if random_weights else origin.name
 
 
@@ -69,6 +75,36 @@ def weights_sha256(model: nn.Module) -> str:
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _settings_sha256(origin: Origin) -> str:
+    """Return the SHA-256 of settings that change the features of images but not the weights.
+
+    They are the activation, the division into heads, the preprocessing and others; "" if all of
+    them are open_clip's defaults.
+    """
+    from open_clip.model import CLIPVisionCfg
+    from open_clip.transform import PreprocessCfg
+
+    vision = origin.config["vision_cfg"]
+    # The position table has a row for each cell of the image size, except in models of timm.
+    skipped = (*_IN_WEIGHTS, *(() if vision.get("timm_model_name") else ("image_size",)))
+    settings = {
+        "model": {"quick_gelu": True} if origin.config.get("quick_gelu") else {},
+        "vision": _changed(vision, vars(CLIPVisionCfg()), skipped),
+        "preprocessing": _changed(origin.preprocessing, vars(PreprocessCfg()), ("size",)),
+    }
+    if not any(settings.values()):
+        return ""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _changed(
+    values: Mapping[str, Any], defaults: Mapping[str, Any], skipped: Sequence[str]
+) -> dict[str, Any]:
+    """Return the values of JSON that differ from their defaults."""
+    plain = json.loads(json.dumps(defaults)), json.loads(json.dumps(values))
+    return {k: v for k, v in plain[1].items() if k not in skipped and v != plain[0].get(k)}
 
 
 def draw_weights(model: nn.Module) -> None:

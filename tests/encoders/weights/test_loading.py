@@ -53,6 +53,33 @@ def test_openai_files_use_quick_gelu(named: str, weights: dict[str, torch.Tensor
     assert activation(model) == "QuickGELU"
 
 
+def test_settings_that_are_not_in_the_weights_have_a_digest(tiny_transformer: Path, tmp_path: Path):
+    """The same weights give other features with another activation or another mean colour."""
+    config = json.loads((tiny_transformer / "open_clip_config.json").read_text())
+    model_cfg, preprocess_cfg = config["model_cfg"], config["preprocess_cfg"]
+    vision_cfg = model_cfg["vision_cfg"]
+    changes = [
+        {},
+        {"model_cfg": {**model_cfg, "quick_gelu": True}},
+        {"model_cfg": {**model_cfg, "vision_cfg": {**vision_cfg, "head_width": 24}}},
+        {"model_cfg": {**model_cfg, "vision_cfg": {**vision_cfg, "pool_type": "avg"}}},
+        {"preprocess_cfg": {**preprocess_cfg, "mean": [0.5, 0.5, 0.5]}},
+        {"preprocess_cfg": {**preprocess_cfg, "interpolation": "bilinear"}},
+    ]
+    weights, settings = set(), []
+    for number, change in enumerate(changes):
+        folder = tmp_path / str(number)
+        shutil.copytree(tiny_transformer, folder)
+        (folder / "open_clip_config.json").write_text(json.dumps({**config, **change}))
+        encoder = ClipEncoder.load(str(folder), device="cpu")
+        weights.add(encoder.weights_sha256)
+        settings.append(encoder.settings_sha256)
+    assert len(weights) == 1
+    assert len(set(settings)) == len(changes)
+    # The keys of caches that earlier versions wrote stay the same for open_clip's defaults.
+    assert ClipEncoder.load("house_clip", device="cpu").settings_sha256 == ""
+
+
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_openai_archives_are_read_without_unpickling(
     named: str, weights: dict[str, torch.Tensor], tmp_path: Path
