@@ -122,7 +122,8 @@ def remove_abandoned(folder: Path) -> None:
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:
-                left.unlink(missing_ok=True)
+                with suppress(OSError):  # in a shared folder, it may belong to another user
+                    left.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

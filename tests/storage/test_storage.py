@@ -72,6 +72,24 @@ with atomic_write(sys.argv[1]) as beside:
     assert sorted(tmp_path.iterdir()) == sorted([living, path])
 
 
+def test_a_file_of_another_user_that_may_not_be_deleted_stays(tmp_path: Path, monkeypatch) -> None:
+    """As in /tmp, where only the owner of a file may delete it."""
+    beside = temporary_path(tmp_path / "theirs.txt")
+    theirs = beside.with_name(beside.name.replace(f"-{os.getpid()}.", f"-{2**22 + 1}."))
+    theirs.write_text("half")
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.name == theirs.name:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    write_text(tmp_path / "own.txt", "whole")
+    assert (tmp_path / "own.txt").read_text() == "whole"
+    assert theirs.is_file()
+
+
 def _number(path: Path) -> str:
     return path.name.split(".writing")[0].rpartition("-")[2]
 
