@@ -28,6 +28,7 @@ from encoders.extraction.world_views import (
 )
 from storage.errors import UserError
 from storage.features.opening import open_store
+from storage.features.partial_store import partial_path
 from storage.features.shards import Shard, is_finished, merge_shards
 from storage.locks import sole_writer
 
@@ -115,12 +116,13 @@ def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) ->
 
 
 def is_missing(path: Path, keys: Sequence[str], metadata: Mapping[str, object]) -> bool:
-    """Return whether a store is not finished.
+    """Return whether a store is not finished; delete the rest of a run that was killed at its end.
 
     Raises:
         FileExistsError: The file is a store of other viewpoints or settings.
     """
     if is_finished(path, keys, metadata):
+        partial_path(path).unlink(missing_ok=True)
         return False
     if path.exists():
         raise FileExistsError(

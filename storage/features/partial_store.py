@@ -15,10 +15,14 @@ from storage.features.store import FeatureStore
 from storage.features.store_file import SKIPPED, check_store_name
 from storage.features.view_grid import NUM_VIEWS
 
-SUFFIX = ".partial"
 _LONGEST_HEADER = 1 << 20  # bytes
 FORMAT = 2
 _DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def partial_path(store: Path) -> Path:
+    """Return the path of the unfinished rows of a store."""
+    return store.with_name(store.name + ".partial")
 
 
 class PartialStore:
@@ -44,7 +48,7 @@ class PartialStore:
         self, path: Path, keys: Sequence[str], width: int, metadata: Mapping[str, Any]
     ) -> None:
         check_store_name(path)
-        self.path = path.with_name(path.name + SUFFIX)
+        self.path = partial_path(path)
         self._store = path
         self._keys = list(keys)
         self._metadata = dict(metadata)
