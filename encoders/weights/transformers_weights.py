@@ -53,6 +53,7 @@ _SHARED_SETTINGS = frozenset(
         *("hf_tokenizer_name", "tokenizer_mode", "tokenizer_kwargs"),
     }
 )
+_EPSILON = 1e-5  # of the layer norms of open_clip
 _RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records
 _REMEDY = "write the folder again with CLIPModel.save_pretrained"
 
@@ -254,6 +255,7 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
             "head_width": vision.hidden_size // vision.num_attention_heads,
             "patch_size": vision.patch_size,
             "mlp_ratio": _mlp_ratio(vision),
+            "norm_kwargs": _norm_settings(vision),
         },
         "text_cfg": {
             "context_length": text.max_position_embeddings,
@@ -262,9 +264,15 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
             "heads": text.num_attention_heads,
             "layers": text.num_hidden_layers,
             "mlp_ratio": _mlp_ratio(text),
+            "norm_kwargs": _norm_settings(text),
         },
     }
     return check_model_config(model_config, str(folder / _CONFIG))
+
+
+def _norm_settings(tower: Any) -> dict[str, float] | None:
+    """Return open_clip's settings of a tower's layer norms, None if they have the default."""
+    return None if tower.layer_norm_eps == _EPSILON else {"eps": tower.layer_norm_eps}
 
 
 def _mlp_ratio(tower: Any) -> float:

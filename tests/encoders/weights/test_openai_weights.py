@@ -254,6 +254,25 @@ def test_hidden_layers_of_other_widths_are_converted_both_ways(tmp_path: Path):
     np.testing.assert_array_equal(back.text(["a sofa"]), encoder.text(["a sofa"]))
 
 
+@torch.no_grad()
+def test_layer_norms_of_another_epsilon_are_converted(tmp_path: Path):
+    from transformers import CLIPConfig, CLIPModel
+
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    tower = {**sizes, "intermediate_size": 128, "projection_dim": 32, "layer_norm_eps": 0.1}
+    vision = {**tower, "image_size": 64, "patch_size": 16}
+    torch.manual_seed(0)
+    model = CLIPModel(CLIPConfig(vision_config=vision, text_config=tower, projection_dim=32)).eval()
+    model.save_pretrained(tmp_path / "transformers")
+    weights, config, preprocessing = read_transformers_clip(tmp_path / "transformers")
+    write_clip(weights, tmp_path / "own", config, preprocessing)
+    encoder = ClipEncoder.load(str(tmp_path / "own"), precision="fp32", device="cpu")
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    batch = torch.tensor((random_images() / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    pooled = model.visual_projection(model.vision_model(pixel_values=batch).pooler_output).numpy()
+    np.testing.assert_allclose(encoder.pooled(random_images()), pooled, rtol=1e-3, atol=1e-5)
+
+
 def test_a_file_must_be_converted_to_a_folder_first(tmp_path: Path):
     (tmp_path / "RN50.pt").touch()
     with pytest.raises(ValueError, match=r"RN50\.pt: a file, .* --output FOLDER"):
