@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from storage.errors import UserError, shortened
-from training.checkpoints import MODEL, TRAINER, check_metadata, load_trainer, save_trainer
+from training.checkpoints import (
+    MODEL,
+    TRAINER,
+    check_metadata,
+    load_trainer,
+    model_metadata,
+    save_trainer,
+)
 from training.learners import Learner
 
 
@@ -62,9 +69,12 @@ def restore_model(run: Path, learner: Learner, progress: Progress) -> None:
     Raises:
         FileNotFoundError: The best weights are lost.
     """
+    is_latest = bool(progress.best) and progress.best["iteration"] == progress.iteration
     if progress.best and (run / MODEL).is_file():
-        return
-    if progress.best and progress.best["iteration"] != progress.iteration:
+        saved = model_metadata(run).get("iteration")
+        if not is_latest or saved in (None, str(progress.iteration)):
+            return
+    if progress.best and not is_latest:
         raise FileNotFoundError(
             f"{run / MODEL}: no such file, so the best weights, of iteration "
             f"{progress.best['iteration']}, are lost; train the run again"

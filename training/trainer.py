@@ -143,8 +143,8 @@ class Trainer:
             self._group.all_gather(None)
 
     def _evaluate_and_save(self) -> None:
-        self.evaluate()
-        self.save()
+        if not self.evaluate():
+            self.save()
 
     def step(self) -> dict[str, float]:
         """Update the weights once and return the figures to log.
@@ -168,15 +168,18 @@ class Trainer:
         self.iteration += 1
         return {**figures, "gradient_norm": max(norms)}
 
-    def evaluate(self) -> None:
-        """Evaluate the current weights, and save them if they are the best so far.
+    def evaluate(self) -> bool:
+        """Evaluate the current weights; save them and the state if they are the best so far.
 
         Does nothing if the learner has no `selection`.
+
+        Returns:
+            Whether they are the best.
         """
         self.learner.network.eval()
         selection = self.learner.selection
         if selection is None:
-            return
+            return False
         # Until the end of the evaluation, so that a run that it ends resumes with it.
         self._is_due = True
         summaries = self.learner.evaluate()
@@ -185,7 +188,7 @@ class Trainer:
                 self.log.write(split, self.iteration, summary)
         self._is_due = False  # `_keep_best` can save the state
         split, metric = selection.split, selection.metric
-        self._keep_best(metric, summaries[split][metric])
+        is_best = self._keep_best(metric, summaries[split][metric])
         if self._is_first:
             tqdm.write(
                 f"iteration {self.iteration}: {split} {metric} "
@@ -193,15 +196,18 @@ class Trainer:
                 f"at {self.best['iteration']}",
                 file=sys.stderr,
             )
+        return is_best
 
-    def _keep_best(self, metric: str, value: float) -> None:
-        """Save the weights if their score is higher than in all earlier evaluations."""
-        if not self.best or value > self.best[metric]:
-            is_first, self.best = not self.best, {"iteration": self.iteration, metric: value}
-            if is_first:
-                # Saved before the weights, which can be restored from the state.
-                self._save_state()
-            self._save_model()
+    def _keep_best(self, metric: str, value: float) -> bool:
+        """Save state and weights if their score is higher than in all earlier evaluations."""
+        if self.best and not value > self.best[metric]:
+            return False
+        self.best = {"iteration": self.iteration, metric: value}
+        # The state first, because it contains the weights: a run that is killed between the two
+        # files would otherwise have weights whose score it does not know.
+        self._save_state()
+        self._save_model()
+        return True
 
     def save(self) -> None:
         """Save the training state, and the model unless an evaluation has selected weights."""

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
+from storage.tensor_files import write_tensors
 from training.checkpoints import MODEL
 from training.learners import Selection
 from training.optimiser_settings import OptimiserConfig
@@ -59,7 +60,7 @@ class Sums:
 
     def save_model(self, run, iteration):
         metadata = {**self.metadata, "iteration": f"{iteration}"}
-        save_file(self.network.state_dict(), run / MODEL, metadata)
+        write_tensors(run / MODEL, save(self.network.state_dict(), metadata))
 
 
 def make_trainer(folder, learner=None, group=None, largest_loss=1e4, **changes):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -105,3 +107,32 @@ def test_a_state_without_the_newest_field_is_resumed(tmp_path):
     second = make_trainer(None, resume=first.run)
     second.close()
     assert second.iteration == 0
+
+
+@pytest.mark.parametrize(("file", "best"), [(TRAINER, 5), (MODEL, 10)])
+def test_a_run_killed_while_saving_better_weights_keeps_those_of_its_best_score(
+    tmp_path, monkeypatch, file, best
+):
+    def scored(*scores: float) -> Sums:
+        learner, left = Sums(), iter(scores)
+        learner.evaluate = lambda: {"val": {"accuracy": next(left)}}
+        return learner
+
+    replace = os.replace
+
+    def die(source, target):
+        if killed.iteration == 10 and target.name == file:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    killed = make_trainer(tmp_path / "run", scored(0.5, 0.9))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            killed.train()
+    killed.close()
+    # The scores of the resumed run are lower, as GPUs round differently each time.
+    again = make_trainer(None, scored(0.4, 0.3, 0.2), resume=killed.run)
+    again.train()
+    assert again.best["iteration"] == best
+    assert model_metadata(killed.run)["iteration"] == str(best)

@@ -198,7 +198,7 @@ def test_a_second_process_is_refused(tmp_path, locked_elsewhere):
     assert (run / CONFIG).read_bytes() == before
 
 
-@pytest.mark.parametrize(("room", "kept"), [(0, "Nothing is saved"), (2, "iteration 5 is")])
+@pytest.mark.parametrize(("room", "kept"), [(0, "Nothing is saved"), (1, "iteration 5 is")])
 def test_the_error_of_a_full_disk_names_the_saved_state(
     tmp_path, monkeypatch, check_same_run, room, kept
 ):
