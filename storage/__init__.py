@@ -16,9 +16,24 @@ from typing import Any
 # Errors of a full disk, an exhausted quota, a file size limit or a failing disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _UNWRITABLE = (*_FULL, errno.EROFS, errno.EACCES)
-_HOST = socket.gethostname()
-_TEMPORARY = re.compile(rf"\.{re.escape(_HOST)}-(\d+)\.writing(\.[^.]*)?$")
 
+
+def _process_space() -> str:
+    """Return the name of what process ids are unique in: the host, or a container on it.
+
+    Containers with the network of the host have its name, too, but their own process ids.
+    """
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not on Linux
+        return socket.gethostname()
+    number = re.sub(r"\D", "", namespace)
+    return socket.gethostname() + ("" if number == _INITIAL_NAMESPACE else f"-{number}")
+
+
+_INITIAL_NAMESPACE = "4026531836"  # PROC_PID_INIT_INO of Linux, outside containers
+_SPACE = _process_space()
+_TEMPORARY = re.compile(rf"\.{re.escape(_SPACE)}-(\d+)\.writing(\.[^.]*)?$")
 
 # Unfinished files of this process; `remove_unfinished` deletes them when it is terminated.
 _unfinished: set[Path] = set()
@@ -74,7 +89,7 @@ def temporary_path(path: Path) -> Path:
 
     `remove_abandoned` deletes it if the process is killed.
     """
-    return path.with_name(f"{path.stem}.{_HOST}-{os.getpid()}.writing{path.suffix}")
+    return path.with_name(f"{path.stem}.{_SPACE}-{os.getpid()}.writing{path.suffix}")
 
 
 def remove_unfinished() -> None:
@@ -114,7 +129,7 @@ def unwritable_reason(error: BaseException, written: Path) -> str | None:
 
 @cache  # once per folder, as it lists the whole folder
 def remove_abandoned(folder: Path) -> None:
-    """Delete what killed processes of this host left in a folder at a `temporary_path`."""
+    """Delete what killed processes of this host or container left at a `temporary_path`."""
     for name in os.listdir(folder):
         match = _TEMPORARY.search(name)
         if match and not _is_running(int(match[1])):

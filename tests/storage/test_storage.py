@@ -2,6 +2,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,18 @@ with atomic_write(sys.argv[1]) as beside:
     living.write_text("unfinished")
     write_text(path, "whole")
     assert sorted(tmp_path.iterdir()) == sorted([living, path])
+
+
+def test_temporary_files_of_other_containers_of_the_host_stay(tmp_path: Path) -> None:
+    """Their processes are not visible here, although the host has the same name."""
+    apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    if shutil.which(apart[0]) is None or subprocess.run([*apart, "true"], check=False).returncode:
+        pytest.skip("PID namespaces are not available")
+    program = f"from storage import write_text; write_text({str(tmp_path / 'b.txt')!r}, 'b')"
+    with atomic_write(tmp_path / "a.txt") as beside:
+        beside.write_text("a")
+        subprocess.run([*apart, sys.executable, "-c", program], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
 
 
 def test_a_file_of_another_user_that_may_not_be_deleted_stays(tmp_path: Path, monkeypatch) -> None:
