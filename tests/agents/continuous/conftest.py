@@ -18,7 +18,8 @@ PICTURE = (8, 8)
 class CornerEncoder:
     """Encoder with a grid of 2 by 2 cells: the colours of the picture's first pixel."""
 
-    name, weights_sha256, precision, image_size = "corner", "0" * 64, "fp32", PICTURE
+    name, weights_sha256, settings_sha256 = "corner", "0" * 64, ""
+    precision, image_size = "fp32", PICTURE
 
     def grid(self, images: np.ndarray) -> np.ndarray:
         """Return (N, 2, 2, 3) features."""
