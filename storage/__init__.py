@@ -44,7 +44,7 @@ class UnwritableError(OSError):
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path, *, to_disk: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to, and move it to `path` when the block ends.
 
     The temporary file is in the same folder with the same suffix, and its name contains host and
@@ -52,6 +52,11 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     missing. After an error `path` is unchanged and the temporary file is deleted. Temporary files
     of killed processes in the folder are deleted, too. Write the bytes of `safetensors.*.save`:
     `save_file` has a temporary file of its own, which stays if the process is killed.
+
+    Args:
+        path: The file.
+        to_disk: Wait until the content is on the disk. Without it, some file systems (XFS) can
+            leave an empty file after a power failure, even if there was one before.
 
     Raises:
         IsADirectoryError: The path is a folder.
@@ -68,6 +73,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         beside.touch()
         default_mode = beside.stat().st_mode
         yield beside
+        if to_disk:
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
         beside.chmod(default_mode)  # safetensors creates files that only their owner may read
         os.replace(beside, path)
     except Exception as error:

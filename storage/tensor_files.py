@@ -54,7 +54,7 @@ def write_tensors(path: Path, serialised: bytes) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    with atomic_write(path) as beside:
+    with atomic_write(path, to_disk=True) as beside:
         beside.write_bytes(serialised)
         _sort_metadata(beside)
 

@@ -107,7 +107,7 @@ def check_metadata(run: Path, metadata: Mapping[str, str], remedy: str = _REMEDY
 
 def save_trainer(run: Path, state: dict[str, Any]) -> None:
     """Write the training state: tensors, numbers, strings, and lists and dicts of them."""
-    with atomic_write(run / TRAINER) as beside, beside.open("wb") as file:
+    with atomic_write(run / TRAINER, to_disk=True) as beside, beside.open("wb") as file:
         # To a Python file, as torch's own writer aborts the process on a full disk.
         torch.save(state, file)
 

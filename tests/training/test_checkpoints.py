@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -40,6 +43,25 @@ def test_equal_weights_give_equal_files(tmp_path):
         save_model(tmp_path / run, network, metadata)
     assert (tmp_path / "one" / MODEL).read_bytes() == (tmp_path / "two" / MODEL).read_bytes()
     assert load_model(tmp_path / "one", make(), metadata) == {**network.architecture, **metadata}
+
+
+def test_files_of_a_run_are_on_the_disk_before_they_replace_others(tmp_path: Path, monkeypatch):
+    moves = []
+
+    def fsync(number: int) -> None:
+        moves.append(("on disk", os.fstat(number).st_size > 0))
+
+    def replace(source: Path, target: Path) -> None:
+        moves.append(("moved", target.name))
+        rename(source, target)
+
+    rename = os.replace
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    save_model(tmp_path, make(), {})
+    save_trainer(tmp_path, {"iteration": 40})
+    expected = [("on disk", True), ("moved", MODEL), ("on disk", True), ("moved", TRAINER)]
+    assert moves == expected
 
 
 @pytest.mark.parametrize(
