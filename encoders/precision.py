@@ -40,17 +40,20 @@ def choose_precision(precision: str, device: torch.device) -> Precision:
 
 @contextmanager
 def matmul_precision(precision: Precision) -> Iterator[None]:
-    """Set the precision of float32 matrix products in this process within the context.
+    """Set the precision of float32 products in this process within the context.
 
     "medium" makes PyTorch use oneDNN instead of MKL, which takes half the time on AMD processors;
-    oneDNN may use bfloat16 products internally where the processor has them.
+    oneDNN may use bfloat16 products internally where the processor has them. On a GPU, only
+    "medium" lets convolutions use TensorFloat-32, which PyTorch permits them by default.
     """
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("medium" if precision == "medium" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "medium"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def fold_batch_norms(visual: nn.Module) -> None:

@@ -25,12 +25,16 @@ def test_unknown_precisions_are_refused():
 
 
 def test_matmul_precision_is_restored():
-    before = torch.get_float32_matmul_precision()
+    def settings() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    before = settings()
     with matmul_precision("medium"):
-        assert torch.get_float32_matmul_precision() == "medium"
-    assert torch.get_float32_matmul_precision() == before
+        assert settings() == ("medium", True)
+    assert settings() == before
     with matmul_precision("fp32"):
-        assert torch.get_float32_matmul_precision() == "highest"
+        assert settings() == ("highest", False)
+    assert settings() == before
 
 
 @torch.no_grad()
