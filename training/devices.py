@@ -21,5 +21,6 @@ def check_device(device: str) -> None:
     if named.type not in ("cpu", "cuda"):
         raise UserError(f"--device {device}: only cpu and cuda devices are supported; {remedy}")
     count = torch.cuda.device_count()
-    if named.type == "cuda" and (named.index or 0) >= count:
+    # torch keeps only the last eight bits of a number: cuda:999 becomes cuda:-25, cuda:256 cuda:0.
+    if named.type == "cuda" and (str(named) != device or (named.index or 0) >= count):
         raise UserError(f"--device {device}: torch detects {count} CUDA devices; {remedy}")

@@ -17,6 +17,8 @@ def test_the_cpu_is_supported():
         ("meta", "only cpu and cuda devices are supported"),
         ("gpu", "torch does not know this device; choose another --device, such as cpu"),
         ("cuda:99", "torch detects .* CUDA devices"),
+        ("cuda:256", "torch detects .* CUDA devices"),
+        ("cuda:999", "torch detects .* CUDA devices"),
     ],
 )
 def test_other_devices_are_refused_in_one_sentence(device, problem):
