@@ -48,8 +48,10 @@ def score_path(
         UserError: A path is empty, the reference is not connected, or the threshold is not
             positive.
         UnknownNameError: The graph has no such viewpoint.
+        TypeError: The graph is not a `NavGraph`.
     """
     check_threshold(threshold)
+    check_graph(graph)
     walked = _rows(graph, prediction, "prediction")
     described = _rows(graph, reference, "reference")
     reference_length = _length(graph, described)
@@ -148,6 +150,16 @@ def align_walks(distances: np.ndarray, visits: np.ndarray) -> tuple[np.ndarray, 
         np.minimum(nearest, between, out=nearest, where=walked)
         np.copyto(dtw, next_dtw_rows(dtw, between), where=walked)
     return dtw, nearest
+
+
+def check_graph(graph: object) -> None:
+    """Check that a graph is a `NavGraph`.
+
+    Raises:
+        TypeError: It is not, such as the name of a scan.
+    """
+    if not isinstance(graph, NavGraph):
+        raise TypeError(f"{graph!r} is not a NavGraph; use NavGraph.load with the name of the scan")
 
 
 def check_threshold(threshold: float) -> None:

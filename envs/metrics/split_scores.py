@@ -6,7 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
-from envs.metrics.path_scores import SUCCESS_THRESHOLD, check_threshold, path_metrics
+from envs.metrics.path_scores import (
+    SUCCESS_THRESHOLD,
+    check_graph,
+    check_threshold,
+    path_metrics,
+)
 from storage.errors import UnknownNameError, UserError
 
 # Paths per batch: the tables fit in the processor's cache. Paths are sorted by size beforehand, so
@@ -35,9 +40,13 @@ def score_paths(
         UserError: There are no paths, a path is empty, a reference is not connected, the
             threshold is not positive, or arguments have different lengths.
         UnknownNameError: A graph has no such viewpoint; the message contains the index of the path.
+        TypeError: A graph is not a `NavGraph`.
     """
     check_threshold(threshold)
-    buildings = [graphs] * len(predictions) if isinstance(graphs, NavGraph) else list(graphs)
+    is_single = isinstance(graphs, NavGraph | str)  # a string is a mistake
+    buildings = [graphs] * len(predictions) if is_single else list(graphs)
+    for graph in set(buildings):
+        check_graph(graph)
     if not buildings or not len(buildings) == len(predictions) == len(references):
         raise UserError(
             f"{len(predictions)} predictions, {len(references)} references and {len(buildings)} "

@@ -125,6 +125,14 @@ def test_bad_paths_are_refused(attic):
             score_path(attic, ["a0"], ["a0"], threshold)
 
 
+@pytest.mark.parametrize("graphs", ["house_32", ["house_32"]])
+def test_the_name_of_a_scan_is_no_graph(graphs):
+    with pytest.raises(TypeError, match=r"^'house_32' is not a NavGraph; use NavGraph\.load "):
+        score_paths(graphs, [["a0"]], [["a0"]])
+    with pytest.raises(TypeError, match="is not a NavGraph"):
+        score_path(graphs, ["a0"], ["a0"])
+
+
 def test_the_shortest_path_starts_where_the_reference_does(attic):
     scores = score_path(attic, ["a4"], ["a0", "a1", "a4"])
     assert scores["shortest_path_length"] == attic.geodesic("a0", "a4")
