@@ -145,8 +145,7 @@ def _named_config(name: str, pretrained: str | None, random_weights: bool) -> di
     if pretrained is None and not random_weights:
         raise UserError(
             f"{name} has no weights of its own; give a tag of {_tags(name)} or a file as "
-            "`pretrained` (--pretrained), or request random weights (--random-weights, "
-            "random_weights=True)"
+            "`pretrained` (--pretrained)"
         )
     return check_model_config(config, name)
 
