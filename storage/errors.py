@@ -27,6 +27,11 @@ def shortened(value: object, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun: "1 episode", "2 episodes"."""
+    return f"{number} {noun if number == 1 else noun + 's'}"
+
+
 def in_one_line(error: BaseException) -> str:
     """Return the text of an error in one line.
 

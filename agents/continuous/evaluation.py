@@ -21,6 +21,7 @@ from envs.continuous.measures import summarise_walks
 from envs.continuous.traces import PoseTrace
 from envs.continuous.walkers import Walker
 from storage import write_text
+from storage.errors import counted
 from storage.progress import progress_bar
 from training.learners import Summary
 from training.setup import iteration_seed
@@ -60,7 +61,7 @@ def _evaluate(
         write_ce_submission(
             config.submission, task.config.dataset, traces, task.split(split).episodes
         )
-        print(f"{len(traces)} walks: {config.submission}")
+        print(f"{counted(len(traces), 'walk')}: {config.submission}")
     has_goals = any(episode.has_goal for episode in task.split(split).episodes)
     if not (config.baselines and has_goals):
         return measured

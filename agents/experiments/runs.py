@@ -53,7 +53,7 @@ from envs.submissions.files import write_r2r_submission, write_rxr_submission
 from envs.tokenizers import load_run_tokenizer
 from envs.worlds import world_files
 from storage import write_text
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
@@ -150,7 +150,7 @@ def _evaluate_split(config: EvaluateConfig, split: str, record_batch: NamedWalk 
     *_, submitted = evaluations.values()
     if config.submission is not None:
         write_submission(config.submission, submitted, settings, split, config.partial)
-        print(f"{len(submitted.trajectories)} paths: {config.submission}")
+        print(f"{counted(len(submitted.trajectories), 'path')}: {config.submission}")
     if config.baselines and (submitted.scores or record_batch is not None):
         evaluations |= evaluate_all(env, baselines(env, settings.seed), split, record_batch)
     if not submitted.scores:

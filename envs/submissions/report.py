@@ -10,7 +10,7 @@ from envs.submissions.checks import FileCheck
 from envs.submissions.comparison import differences, evaluate_files
 from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from envs.submissions.scores import ScoredSubmission, score_submission, submission_results
-from storage.errors import UserError
+from storage.errors import UserError, counted
 
 
 class ScoredEpisode(Protocol):
@@ -100,14 +100,15 @@ def check_lines(
         episodes: The scored episodes.
         rules: Rules of the scores.
     """
+    expected = counted(checked.expected, "instruction")
     lines = [
-        f"{name} = {checked.path}: {checked.records} records, {checked.usable} of "
-        f"{checked.expected} instructions of {rules.dataset} {' + '.join(rules.splits)} usable"
+        f"{name} = {checked.path}: {counted(checked.records, 'record')}, {checked.usable} of "
+        f"{expected} of {rules.dataset} {' + '.join(rules.splits)} usable"
     ]
     for finding in checked.findings:
         lines.append(f"  {'FAULT' if finding.fault else 'note'}: {finding}")
     paths = len({(e.scan, e.path_id) for e in episodes})
-    lines.append(f"  scored: {len(episodes)} instructions of {paths} paths")
+    lines.append(f"  scored: {counted(len(episodes), 'instruction')} of {counted(paths, 'path')}")
     if not episodes and checked.usable:
         lines.append("  the goals of this split are secret: only the format was checked")
     if checked.records and not checked.usable:

@@ -48,6 +48,6 @@ def test_walks_of_a_continuous_run_become_a_page(blind_run, run_command, tmp_pat
     output = run_command(
         *("visualise", blind_run, "--environment", "continuous", "--export", page),
     )
-    assert "cma, random, forward, expert: 1 episodes of val_unseen" in output
+    assert "cma, random, forward, expert: 1 episode of val_unseen" in output
     text = page.read_text("utf-8")
     assert all(f'"agent": "{name}"' in text for name in ("cma", "expert"))

@@ -2,7 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import UnknownNameError, UserError, in_one_line, short_names, shortened
+from storage.errors import (
+    UnknownNameError,
+    UserError,
+    counted,
+    in_one_line,
+    short_names,
+    shortened,
+)
+
+
+def test_nouns_of_counts_are_singular_for_one_only():
+    assert [counted(number, "walk") for number in (0, 1, 2)] == ["0 walks", "1 walk", "2 walks"]
 
 
 def test_shortened_values_are_one_short_line():

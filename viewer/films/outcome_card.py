@@ -2,6 +2,7 @@
 
 from PIL import Image
 
+from storage.errors import counted
 from viewer.films.canvas import CARD, INK, MUTED, Canvas, text_width
 from viewer.films.style import Style
 from viewer.films.timeline import Walk
@@ -80,7 +81,7 @@ def _sentence(trace: Trace) -> str:
     last = trace.steps[-1]
     ending = "stopped" if trace.ending == "stopped" else "ended without stopping"
     moves = len(trace.steps) - 1
-    ending += f" after {moves} {'move' if moves == 1 else 'moves'}"
+    ending += f" after {counted(moves, 'move')}"
     if last.distance_to_goal is None:
         return f"{ending}; the goal is not known"
     return f"{ending}, {last.distance_to_goal:.1f} m from the goal"

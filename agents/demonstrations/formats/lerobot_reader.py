@@ -19,7 +19,7 @@ from agents.demonstrations.formats.lerobot_features import (
     data_schema,
 )
 from agents.demonstrations.formats.videos import EXTRA, read_video
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.extras import import_extra
 from storage.json_files import read_json
 from storage.pictures import PictureError, load_picture
@@ -194,4 +194,5 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     frames = reader.frames()
     if len(frames) != manifest["counts"]["steps"]:
         raise UserError(f"{folder}: {len(frames)} frames, but the manifest has others; {REMEDY}")
-    return f"{len(reader.episodes)} episodes, {len(frames)} frames, {len(reader.tasks)} tasks"
+    counts = {"episode": reader.episodes, "frame": frames, "task": reader.tasks}
+    return ", ".join(counted(len(values), noun) for noun, values in counts.items())

@@ -27,7 +27,7 @@ from agents.demonstrations.recording.records import RecordedWalk, Source
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.records import RecordError, read_records
 
 FOLDERS = {"r2r": "R2R", "rxr": "RxR"}
@@ -140,4 +140,4 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     root = folder / FOLDERS[manifest["dataset"]]
     records = read(root, (camera["width"], camera["height"]))
     walks = len({record.video_id for record in records})
-    return f"{walks} walks, {len(records)} decisions"
+    return f"{counted(walks, 'walk')}, {counted(len(records), 'decision')}"

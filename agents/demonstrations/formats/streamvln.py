@@ -29,7 +29,7 @@ from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from envs.continuous.settings import FORWARD, RIGHT, STOP
 from storage import write_text
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.records import RecordError, read_records
 
 SUMMARY = "summary.json"
@@ -106,7 +106,7 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     camera = manifest["camera"]
     records = read(folder, (camera["width"], camera["height"]))
     pictures = sum(len(record.actions) for record in records)
-    return f"{len(records)} walks, {pictures} pictures"
+    return f"{counted(len(records), 'walk')}, {counted(pictures, 'picture')}"
 
 
 def _check(

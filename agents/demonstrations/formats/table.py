@@ -8,7 +8,7 @@ from agents.demonstrations.formats import conversations, navila, streamvln, uni_
 from agents.demonstrations.formats.videos import EXTRA
 from agents.demonstrations.recording.records import RecordedWalk
 from agents.demonstrations.recording.settings import DemonstrationConfig, Format
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.extras import check_extra
 
 # Writes walks, whose pictures are in a folder, to a folder.
@@ -42,7 +42,7 @@ def _check_conversations(folder: Path, manifest: dict[str, Any]) -> str:
     if len(decisions) != expected:
         raise UserError(f"{folder}: {len(decisions)} records, but the manifest has {expected}")
     pictures = {picture for decision in decisions for picture in decision.pictures}
-    return f"{len(decisions)} records, {len(pictures)} pictures"
+    return f"{counted(len(decisions), 'record')}, {counted(len(pictures), 'picture')}"
 
 
 def _lerobot_writer() -> Writer:

@@ -21,7 +21,7 @@ from agents.demonstrations.formats.videos import read_video, write_beginnings
 from agents.demonstrations.recording.records import RecordedWalk, Source
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.pictures import load_picture
 from storage.records import RecordError, read_records
 
@@ -104,7 +104,8 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     """Read an export strictly; return what it contains."""
     camera = manifest["camera"]
     records = read(folder, (camera["height"], camera["width"]))
-    return f"{len({record.instr_id for record in records})} walks, {len(records)} answers"
+    walks = {record.instr_id for record in records}
+    return f"{counted(len(walks), 'walk')}, {counted(len(records), 'answer')}"
 
 
 def _check(record: UniNavidRecord, folder: Path, shape: tuple[int, int] | None) -> None:

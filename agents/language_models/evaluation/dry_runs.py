@@ -10,7 +10,7 @@ from agents.language_models.models.bodies import BodyMaker
 from agents.language_models.models.replies import Question
 from agents.language_models.prompts.messages import Prompt, prompt_text
 from storage import atomic_write
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.progress import progress_bar
 
 PROMPTS = "prompts.jsonl"
@@ -45,8 +45,8 @@ def write_prompts(experiment: Experiment) -> Path:
                 pictures += count_pictures(question.prompt)
                 size += len(json.dumps(bodies.make(question)))
     print(
-        f"{len(episodes)} episodes: {requests} requests along the teacher's paths, with {pictures} "
-        f"pictures and {size / 1e6:.1f} MB. Prompts: {path}"
+        f"{counted(len(episodes), 'episode')}: {counted(requests, 'request')} along the teacher's "
+        f"paths, with {counted(pictures, 'picture')} and {size / 1e6:.1f} MB. Prompts: {path}"
     )
     return path
 

@@ -49,6 +49,7 @@ from envs.episodes.splits import LoadedSplit, load_split
 from envs.metrics import SUMMARY_METRICS
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
 from storage import cache_dir, write_text
+from storage.errors import counted
 from storage.locks import sole_writer
 from storage.progress import ProgressBar, progress_bar
 
@@ -318,4 +319,4 @@ def _write_submission(experiment: Experiment, finished: Finished) -> None:
         write(config.submission, trajectories, split.episodes, split.files, partial=True)
     missing = len(split.episodes) - len(finished.walks)
     note = f"; {missing} instructions of the split are missing" if missing else ""
-    print(f"{len(finished.walks)} paths: {config.submission}{note}")
+    print(f"{counted(len(finished.walks), 'path')}: {config.submission}{note}")

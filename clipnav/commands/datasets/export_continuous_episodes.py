@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
+from storage.errors import counted
 from training.settings import check_counts, check_splits
 
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
             rounded_headings=config.rounded_headings,
             workers=config.workers,
         )
-        print(f"{config.dataset} {split}: {exported.episodes} episodes", end="")
+        print(f"{config.dataset} {split}: {counted(exported.episodes, 'episode')}", end="")
         if exported.dropped:
             print(
                 f", {len(exported.dropped)} left out, whose path the expert cannot follow", end=""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.parsing import parse
+from storage.errors import counted
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -27,6 +28,6 @@ def main(arguments: Sequence[str]) -> None:
     counts = export_demonstrations(config)["counts"]
     sources = ", ".join(f"{n} by the {name}" for name, n in counts["steps_by_source"].items())
     print(
-        f"{counts['episodes']} episodes, {counts['steps']} steps ({sources}), "
-        f"{counts['successes']} successes: {config.output}"
+        f"{counted(counts['episodes'], 'episode')} ({counts['successes']} successful), "
+        f"{counted(counts['steps'], 'step')} ({sources}): {config.output}"
     )

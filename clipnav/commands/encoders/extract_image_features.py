@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from vl_tasks.settings.configs import GridConfig
 
 
@@ -66,9 +66,9 @@ def run(arguments: ExtractImagesArguments) -> None:
     images = {name: Path(name) for name in names}
     source = GridSource(encoder, images, arguments.grids, folder, arguments.kind, prefix)
     damaged = source.prepare(arguments.skip_damaged)
-    print(f"{folder / source.key}: {len(images) - len(damaged)} images")
+    print(f"{folder / source.key}: {counted(len(images) - len(damaged), 'image')}")
     if damaged:
-        print(f"{len(damaged)} damaged images skipped: {' '.join(map(str, damaged))}")
+        print(f"{counted(len(damaged), 'damaged image')} skipped: {' '.join(map(str, damaged))}")
 
 
 def main(arguments: Sequence[str]) -> None:

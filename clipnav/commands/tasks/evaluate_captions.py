@@ -17,7 +17,7 @@ from typing import Literal
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.outputs import check_outputs
 
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
         results[str(file)] = asdict(scores)
-        print(f"{file}: {scores.images} captions, tokenizer {scores.tokenizer}")
+        print(f"{file}: {counted(scores.images, 'caption')}, tokenizer {scores.tokenizer}")
         for name, value in scores.scores.items():
             print(f"  {name:<8} {100 * value:7.2f}")
     if config.json:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
-from storage.errors import UserError
+from storage.errors import UserError, counted
 
 if TYPE_CHECKING:
     from envs.episodes import Episode
@@ -35,7 +35,10 @@ class ContinuousContent:
     def expert_traces(self) -> "list[Trace]":
         """Return the expert's walks of the first episodes, or of --episode."""
         ids = self._ids()
-        print(f"{EXPERT}: {len(ids)} continuous episodes of {self.config.split} ...", flush=True)
+        print(
+            f"{EXPERT}: {counted(len(ids), 'continuous episode')} of {self.config.split} ...",
+            flush=True,
+        )
         return self._recorder(EXPERT, min(_BATCH, len(ids)), None).record(ids)
 
     def run_traces(self, run: Path) -> "list[Trace]":
@@ -54,7 +57,8 @@ class ContinuousContent:
         task, agent = load_continuous_run(run, config.device)
         walkers: dict[str, Walker] = {task.config.network.kind: agent}
         walkers |= baseline_walkers(task) if config.baselines else {}
-        print(f"{run}: {', '.join(walkers)}: {len(ids)} episodes of {config.split} ...", flush=True)
+        count = counted(len(ids), "episode")
+        print(f"{run}: {', '.join(walkers)}: {count} of {config.split} ...", flush=True)
         traces: list[Trace] = []
         for name, walker in walkers.items():
             env = task.env(config.split, min(_BATCH, len(ids)), draws=walker is agent)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clipnav.commands.viewer.viewer_content import Content, load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
-from storage.errors import UserError
+from storage.errors import UserError, counted
 
 if TYPE_CHECKING:
     from envs.pictures.panorama_files import Pictures
@@ -41,7 +41,8 @@ def serve(config: VisualiseConfig) -> None:
         library, pictures = content.library, content.pictures
         manual_walks = ManualWalks(library, config.traces, content.new_continuous)
         server.site = Routes(library, pictures, manual_walks, content.follow, content.follower)
-        print(f"{len(library.rows())} episodes: {server.url} (press Ctrl-C to stop)", flush=True)
+        count = counted(len(library.rows()), "episode")
+        print(f"{count}: {server.url} (press Ctrl-C to stop)", flush=True)
         threading.Thread(target=_first_picture, args=(library, pictures), daemon=True).start()
         if config.browser:
             webbrowser.open(server.url)

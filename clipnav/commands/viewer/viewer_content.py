@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
-from storage.errors import UserError
+from storage.errors import UserError, counted
 
 if TYPE_CHECKING:
     from agents.acting.rollout import Agent
@@ -220,7 +220,7 @@ def _walk_run(config: VisualiseConfig, source: Path, run: "Run", ids: list[str])
 
     _, env, walkers = run
     names = ", ".join(walkers)
-    print(f"{source}: {names}: {len(ids)} episodes of {config.split} ...", flush=True)
+    print(f"{source}: {names}: {counted(len(ids), 'episode')} of {config.split} ...", flush=True)
     with torch.inference_mode():
         walked = record_all(env, walkers, ids)
     return [trace for traces in walked.values() for trace in traces]
@@ -245,7 +245,7 @@ def _read_traces(source: Path) -> "list[Trace]":
     from viewer.trace import read_traces
 
     traces = read_traces(source)
-    print(f"{source}: {len(traces)} traces", flush=True)
+    print(f"{source}: {counted(len(traces), 'trace')}", flush=True)
     return traces
 
 
@@ -259,7 +259,7 @@ def _read_submission(config: VisualiseConfig, source: Path, library: "Library") 
     )
     traces, checked = traces_of_submission(source, ground_truth, world, config.dataset)
     library.add_episodes(ground_truth.episodes[: config.episodes], config.split)
-    print(f"{source}: {len(traces)} walks", flush=True)
+    print(f"{source}: {counted(len(traces), 'walk')}", flush=True)
     for finding in checked.findings:
         print(f"  {finding}", flush=True)
     return traces[: config.episodes]

@@ -156,6 +156,7 @@ def test_a_file_of_another_dataset_is_reported_with_a_remedy(ground_truth, rules
     path.write_text(json.dumps([{"instr_id": "other_0", "trajectory": ["a", "b"]}]))
     text = report([score_submission(path, rules, ground_truth)], rules)
     assert "no record is usable: check --dataset, --splits," in text
+    assert "other.json: 1 record, 0 of" in text
 
 
 def test_differences_are_over_shared_instructions(submit, ground_truth, rules):
