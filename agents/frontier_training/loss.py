@@ -14,7 +14,7 @@ from agents.envdrop.follower import Follower
 from agents.learning.agent_trainer import mixed_precision
 from agents.learning.follower_network import FollowerNetwork
 from agents.learning.reinforcement import SampledChoices, walk_loss
-from agents.maps.experts import NO_TARGET, Expert
+from agents.maps.experts import Expert, guided_choices
 from agents.maps.frontier_agent import FrontierAgent, FrontierScoring, Options
 from agents.maps.geometry import MapGeometry
 from agents.maps.route_walker import Stretch
@@ -130,7 +130,7 @@ class SampledDecisions:
         chosen = sample_logits(options.scores, self._draws.next(rows))
         guided = self._draws.next(rows) >= self._share
         stops = options.visited[np.arange(len(rows)), chosen] & self._corrected
-        return np.where((guided | stops) & (labels != NO_TARGET), labels, chosen)
+        return guided_choices(chosen, labels, guided | stops)
 
 
 def target_shares(options: Options, temperature: float) -> Tensor:

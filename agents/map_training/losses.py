@@ -21,7 +21,7 @@ from agents.map_transformer.paths import (
     without_padding,
 )
 from agents.map_transformer.states import MapState
-from agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert
+from agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, guided_choices
 from agents.maps.known_maps import KnownMaps
 from agents.settings import MapTrainConfig
 from envs.navigation.reference_walks import ReferenceWalks
@@ -198,7 +198,7 @@ class MapLoss(MinibatchesLoss):
                 return chosen
             assert labels is not None
             guided = batch.draws.next(state.rows) >= config.sampled_steps
-            return np.where(guided & (labels != NO_TARGET), labels, chosen)
+            return guided_choices(chosen, labels, guided)
 
         # A walk ends at the goal, as in DUET: afterwards the goal is a visited node, so that every
         # label would lead elsewhere. Reinforcement must see what a missed stop leads to.

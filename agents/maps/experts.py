@@ -176,6 +176,11 @@ def first_best(costs: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(costs).any(1), best, NO_TARGET)
 
 
+def guided_choices(chosen: np.ndarray, labels: np.ndarray, guided: np.ndarray) -> np.ndarray:
+    """Return the labels of (R,) guided agents that have one, and the choices (R,) of the others."""
+    return np.where(guided & (labels != NO_TARGET), labels, chosen)
+
+
 def path_targets(
     maps: KnownMaps, rows: np.ndarray, tokens: MapTokens, nodes: np.ndarray
 ) -> np.ndarray:
