@@ -1,4 +1,4 @@
-"""Contact sheets: pictures of the rooms of houses, for documentation and inspection."""
+"""Contact sheets: plans and pictures of the rooms of houses, for documentation and inspection."""
 
 from __future__ import annotations
 
@@ -26,39 +26,6 @@ _PITCH = np.deg2rad(-14)
 _TRIAL = (18, 24)  # size in pixels of the small pictures that rate a standpoint
 _FURNITURE_SHARE = 0.01  # minimum share of a small picture that an object must cover
 _STRUCTURE = {"wall", "floor", "ceiling", "skirting", "outside", "window", "door frame", "archway"}
-
-
-def contact_sheet(
-    houses: Sequence[House | str],
-    path: Path,
-    columns: int = 4,
-    tile: tuple[int, int] = (300, 400),
-    rooms_per_house: int | None = None,
-) -> None:
-    """Write a picture with one view of each room.
-
-    Args:
-        houses: Houses, or scan names of built-in houses.
-        path: Output file, PNG or JPEG.
-        columns: Number of views per row.
-        tile: Height and width of a view in pixels.
-        rooms_per_house: Maximum number of rooms of each house, of different kinds first; None means
-            all rooms.
-    """
-    from PIL import Image
-
-    views = [
-        (f"{house.spec.scan}: {room.kind}", room_view(tracer, house, room, tile))
-        for house, tracer in _with_tracers(houses)
-        for room in _choose_rooms(house, rooms_per_house)
-    ]
-    rows = -(-len(views) // columns)
-    sheet = Image.new("RGB", (columns * tile[1], rows * tile[0]), "white")
-    for k, (label, picture) in enumerate(views):
-        at = (k % columns * tile[1], k // columns * tile[0])
-        sheet.paste(_labelled(picture, label), at)
-    with atomic_write(path) as beside:
-        sheet.save(beside)
 
 
 def set_sheet(
@@ -92,7 +59,7 @@ def set_sheet(
             (f"{scan}: storey {storey}", draw_plan(house, storey, tile, records))
             for storey in range(house.plan.storeys)
         ]
-        chosen = _choose_rooms(house, None)
+        chosen = _ranked_rooms(house)
         chosen = [chosen[(row * rooms + k) % len(chosen)] for k in range(rooms)]
         views = [(room.kind, room_view(tracer, house, room, tile)) for room in chosen]
         rows.append((plans, views))
@@ -109,10 +76,9 @@ def _labelled(picture: np.ndarray, label: str) -> Image.Image:
     from PIL import Image, ImageDraw
 
     image = Image.fromarray(picture)
-    if label:
-        draw = ImageDraw.Draw(image)
-        draw.rectangle((0, 0, 6.2 * len(label) + 8, 14), fill=(0, 0, 0))
-        draw.text((4, 1), label, fill=(255, 255, 255))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 6.2 * len(label) + 8, 14), fill=(0, 0, 0))
+    draw.text((4, 1), label, fill=(255, 255, 255))
     return image
 
 
@@ -125,22 +91,14 @@ def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]
     return render(tracer, position, camera, size, _VFOV / size[0]).rgb.reshape(*size, 3)
 
 
-def _with_tracers(houses: Sequence[House | str]) -> Iterator[tuple[House, RayTracer]]:
-    from envs.houses.rendering.house_panoramas import HousePanoramas
-
-    for house in houses:
-        if isinstance(house, str):
-            house = HousePanoramas().house(house)
-        yield house, RayTracer(house.scene)
-
-
-def _choose_rooms(house: House, count: int | None) -> list[Room]:
+def _ranked_rooms(house: House) -> list[Room]:
+    """Return the rooms of a house, those of different kinds first."""
     seen: dict[str, int] = {}
     ranked = []
     for room in house.plan.rooms:
         seen[room.kind] = seen.get(room.kind, 0) + 1
         ranked.append((seen[room.kind], room.index, room))
-    return [room for *_, room in sorted(ranked, key=lambda entry: entry[:2])][:count]
+    return [room for *_, room in sorted(ranked, key=lambda entry: entry[:2])]
 
 
 def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:

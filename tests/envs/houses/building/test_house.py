@@ -23,7 +23,7 @@ from envs.houses.furnishing.rooms import furnish
 from envs.houses.materials.style import make_style
 from envs.houses.materials.textures import make_textures
 from envs.houses.rendering import house_panoramas
-from envs.houses.rendering.contact_sheet import contact_sheet, set_sheet
+from envs.houses.rendering.contact_sheet import set_sheet
 from envs.houses.shell.assembly import assemble
 from envs.panoramas import render_panorama
 from envs.panoramas.ray_tracer import RayTracer
@@ -238,16 +238,6 @@ def test_unknown_viewpoint_and_scan_are_named(house: House, connectivity_dir: Pa
         source.panorama(SPEC.scan, "f" * 32)
     with pytest.raises(KeyError, match="castle"):
         source.house("castle")
-
-
-def test_contact_sheet_shows_the_rooms(house: House, tmp_path: Path):
-    from PIL import Image
-
-    contact_sheet([house], tmp_path / "rooms.png", columns=2, tile=(60, 80), rooms_per_house=3)
-    assert [p.name for p in tmp_path.iterdir()] == ["rooms.png"]
-    picture = np.array(Image.open(tmp_path / "rooms.png"))
-    assert picture.shape == (120, 160, 3)
-    assert picture[:60, :80].std() > 10
 
 
 def test_sheet_of_a_set_shows_plans_and_rooms(
