@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from storage.errors import UserError
-from storage.gzip_files import DAMAGE, MOST_BYTES, ExpansionError, open_maybe_packed
+from storage.gzip_files import DAMAGE, ExpansionError, open_maybe_packed
 from storage.records import RecordError, describe_problem
 
 Record = TypeVar("Record")
@@ -18,9 +18,7 @@ _MOST_RECORD = 1 << 26  # bytes
 _SPACE = " \t\r\n"
 
 
-def stream_records(
-    path: Path, kind: type[Record], remedy: str, most_bytes: int = MOST_BYTES
-) -> Iterator[Record]:
+def stream_records(path: Path, kind: type[Record], remedy: str) -> Iterator[Record]:
     """Yield the records of a file that is one JSON array, optionally gzipped.
 
     Only one record and a chunk of the file are in memory.
@@ -29,7 +27,6 @@ def stream_records(
         path: The file.
         kind: Type of a record, for `msgspec`; fields that it does not name are skipped.
         remedy: How to get a correct file, for error messages.
-        most_bytes: Maximum size, decompressed.
 
     Raises:
         OSError: The file cannot be opened.
@@ -37,7 +34,7 @@ def stream_records(
     """
     decode = msgspec.json.Decoder(kind).decode
     number = 0
-    with open_maybe_packed(path, most_bytes) as file:
+    with open_maybe_packed(path) as file:
         try:
             for piece in _Scanner(file).elements():
                 yield decode(piece)

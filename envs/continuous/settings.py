@@ -119,7 +119,7 @@ class ContinuousSettings:
         self._check_choices()
 
     def _check_angles(self) -> None:
-        if not _divides(self.turn_angle, 360):
+        if not _divides_circle(self.turn_angle):
             raise UserError(f"turn_angle {self.turn_angle}: must be a divisor of 360 degrees")
         if not 0 < self.tilt_angle < 360:
             raise UserError(f"tilt_angle {self.tilt_angle}: must be between 0 and 360 degrees")
@@ -165,8 +165,8 @@ class ContinuousSettings:
         return any(sensor.startswith("clip") for sensor in self.observe)
 
 
-def _divides(angle: float, whole: int) -> bool:
-    count = whole / angle if angle > 0 else 0.0
+def _divides_circle(angle: float) -> bool:
+    count = 360 / angle if angle > 0 else 0.0
     return count >= 1 and math.isclose(count, round(count), rel_tol=1e-9)
 
 

@@ -82,14 +82,12 @@ def corpus_bleu(
     return math.exp(precision / order + brevity)
 
 
-def coco_bleu(
-    candidates: Sequence[Words], references: Sequence[Sequence[Words]], order: int = 4
-) -> list[float]:
-    """Return BLEU-1 to BLEU-`order` with the small constants of coco-caption.
+def coco_bleu(candidates: Sequence[Words], references: Sequence[Sequence[Words]]) -> list[float]:
+    """Return BLEU-1 to BLEU-4 with the small constants of coco-caption.
 
     Arguments and errors are those of `count_matches`. Results equal pycocoevalcap's to 1e-9.
     """
-    counts = count_matches(candidates, references, order)
+    counts = count_matches(candidates, references)
     precisions = (np.array(counts.matched) + _COCO_TINY) / (np.array(counts.possible) + _COCO_SMALL)
     ratio = (counts.length + _COCO_TINY) / (counts.closest + _COCO_SMALL)
     brevity = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0

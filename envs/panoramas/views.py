@@ -60,11 +60,9 @@ def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV)
     return slice(factor * first, min(width // 2, factor * (last + 1)))
 
 
-def views36_nearest(
-    image: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = VFOV
-) -> np.ndarray:
+def views36_nearest(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Sample depth or object ids (H, 2H) like `views36`: (36, height, width) of the same type."""
-    headings, elevations = _angles(_shape(size), vfov)
+    headings, elevations = _angles(_shape(size), VFOV)
     height, width = image.shape[:2]
     column = np.floor((headings + np.pi) / (2 * np.pi) * width).astype(np.int64) % width
     row = np.floor((np.pi / 2 - elevations) / np.pi * height).astype(np.int64)

@@ -112,12 +112,8 @@ class ScoredWalks:
         return {language: summarise_walks(rows) for language, rows in sorted(groups.items())}
 
 
-def load_continuous_ground_truth(rules: ScoringRules, workers: int = 1) -> ContinuousGroundTruth:
+def load_continuous_ground_truth(rules: ScoringRules) -> ContinuousGroundTruth:
     """Load a split of the built-in houses and compute the expert's walks.
-
-    Args:
-        rules: Rules of the scores.
-        workers: Number of worker processes for the expert's walks.
 
     Raises:
         FileNotFoundError: There is no such split.
@@ -142,7 +138,7 @@ def load_continuous_ground_truth(rules: ScoringRules, workers: int = 1) -> Conti
     counted = frozenset(counted_ids(graph_episodes, rules))
     episodes = continuous_episodes(dataset, graph_episodes, files.connectivity_dir)
     needed = [e for e in episodes if e.instr_id in counted]
-    walks = expert_walks(needed, settings, workers)
+    walks = expert_walks(needed, settings)
     kept = [
         e
         for e in episodes

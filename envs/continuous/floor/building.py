@@ -20,17 +20,18 @@ from envs.continuous.floor.grid import (
 from envs.continuous.floor.neighbours import CellGraph, cell_graph
 from envs.continuous.floor.ramps import Ramp
 from envs.houses.graph.clearance import clearance_map
+from envs.panoramas.ray_tracer import RayTracer
 from storage.errors import UserError
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
-    from envs.panoramas.ray_tracer import RayTracer
 
 Box = tuple[float, float, float, float]
 
 
-def grid_of_house(house: House, tracer: RayTracer, radius: float) -> FloorGrid:
+def grid_of_house(house: House, radius: float) -> FloorGrid:
     """Build the floor of a house from its clearance maps and stairs."""
+    tracer = RayTracer(house.scene)
     plan, ramps = house.plan, tuple(map(Ramp, house.plan.stairs))
     if len(ramps) > 1:
         raise UserError(f"{house.spec.scan}: a floor has at most two storeys")

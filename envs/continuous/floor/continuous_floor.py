@@ -12,7 +12,6 @@ from envs.continuous.floor.grid import TOLERANCE, FloorGrid
 from envs.continuous.floor.movement import move, nearest_border
 from envs.continuous.floor.neighbours import CellGraph, cell_graph
 from envs.continuous.floor.sight import reach
-from envs.panoramas.ray_tracer import RayTracer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,17 +37,14 @@ class ContinuousFloor:
         self._geodesics = Geodesics(grid, graph)
 
     @classmethod
-    def of_house(
-        cls, house: House, radius: float = RADIUS, tracer: RayTracer | None = None
-    ) -> ContinuousFloor:
+    def of_house(cls, house: House, radius: float = RADIUS) -> ContinuousFloor:
         """Build the floor of a house: of its separate pieces, only the largest one counts.
 
         Args:
             house: A built-in house of one or two storeys.
             radius: Radius of the agent in metres.
-            tracer: Ray tracer of the house; None means that one is built.
         """
-        grid = grid_of_house(house, tracer or RayTracer(house.scene), radius)
+        grid = grid_of_house(house, radius)
         return cls(*largest_piece(grid, cell_graph(grid)))
 
     @classmethod

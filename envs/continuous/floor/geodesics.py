@@ -18,6 +18,7 @@ from envs.continuous.floor.neighbours import CellGraph
 from envs.continuous.floor.sight import RAYS, is_straight, reach, reaches, straight_length
 
 _AROUND = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+_CAPACITY = 256  # goals whose fields are kept, of 4 bytes per cell each
 
 
 class Geodesics:
@@ -26,20 +27,17 @@ class Geodesics:
     Args:
         grid: The floor.
         graph: Its cells.
-        capacity: Number of goals whose fields are kept, of 4 bytes per cell each.
     """
 
-    def __init__(self, grid: FloorGrid, graph: CellGraph, capacity: int = 256):
+    def __init__(self, grid: FloorGrid, graph: CellGraph):
         self._grid, self._graph = grid, graph
         count = len(graph.positions)
         self._slots: OrderedDict[bytes, int] = OrderedDict()
-        self._goals = np.zeros((capacity, 3))
+        self._goals = np.zeros((_CAPACITY, 3))
         # One more node, the last, stands for all blocked cells.
         self._fields = np.full((1, count + 1), np.inf, np.float32)
-        self._capacity = capacity
         # A row for each slot and layer.
         self._reach = np.full((len(grid.heights), RAYS), -1.0, np.float32)
-        self._on_stairs = grid.on_stairs(graph.positions[:, :2], graph.layers)
         self._matrix = _with_source(graph.lengths)
 
     def distances(self, positions: np.ndarray, goals: np.ndarray) -> np.ndarray:
@@ -52,8 +50,8 @@ class Geodesics:
         unique, index = np.unique(goals, axis=0, return_inverse=True)
         index = index.reshape(-1)
         result = np.empty(len(positions))
-        for start in range(0, len(unique), self._capacity):
-            part = unique[start : start + self._capacity]
+        for start in range(0, len(unique), _CAPACITY):
+            part = unique[start : start + _CAPACITY]
             slots = np.array([self._slot(goal) for goal in part], int)
             rows = np.flatnonzero((index >= start) & (index < start + len(part)))
             result[rows] = self._look_up(positions[rows], slots[index[rows] - start])
@@ -126,7 +124,7 @@ class Geodesics:
         if key in self._slots:
             self._slots.move_to_end(key)
             return self._slots[key]
-        if len(self._slots) == self._capacity:
+        if len(self._slots) == _CAPACITY:
             _, slot = self._slots.popitem(last=False)
         else:
             slot = len(self._slots)
@@ -138,7 +136,7 @@ class Geodesics:
     def _grow(self, slot: int) -> None:
         if slot < len(self._fields):
             return
-        more = min(2 * len(self._fields), self._capacity) - len(self._fields)
+        more = min(2 * len(self._fields), _CAPACITY) - len(self._fields)
         self._fields = np.concatenate([self._fields, np.repeat(self._fields[:1], more, axis=0)])
         more *= len(self._grid.heights)
         self._reach = np.concatenate([self._reach, np.repeat(self._reach[:1], more, axis=0)])

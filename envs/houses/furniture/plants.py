@@ -38,8 +38,9 @@ def vase(rng: np.random.Generator, style: Style, blossoms: int = 6) -> list[Part
     return parts
 
 
-def fruit(radius: float = 0.045) -> list[Part]:
+def fruit() -> list[Part]:
     """Build three fruits side by side on z = 0."""
+    radius = 0.045
     spots = ((-2, 0), (0, 0.9), (2, -0.4))
     return [
         sphere(radius, paint(rgb), (x * radius, y * radius, radius), sides=8)
