@@ -31,6 +31,10 @@ class ScoredFile(Protocol):
         """Identifiers of the B scored instructions."""
         ...
 
+    def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
+        """Return the mean and interval of each metric by short name."""
+        ...
+
     def bootstrap(
         self, columns: Mapping[str, np.ndarray], rows: Sequence[int], rules: ScoringRules
     ) -> dict[str, Interval]:

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from envs.metrics import SUMMARY_METRICS, Interval, Metric, aligned
 from envs.submissions.checks import FileCheck
-from envs.submissions.comparison import differences, evaluate_files
+from envs.submissions.comparison import ScoredFile, differences, evaluate_files
 from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from envs.submissions.scores import ScoredSubmission, score_submission, submission_results
-from storage.errors import UserError, counted
+from storage.errors import counted
 
 
 class ScoredEpisode(Protocol):
@@ -45,10 +45,8 @@ def evaluate_submissions(
 
     Raises:
         FileNotFoundError: A file or the data is missing.
-        UserError: No file is given, a file is not JSON, or the data is damaged.
+        UserError: A file is not JSON, or the data is damaged.
     """
-    if not files:
-        raise UserError("no submission file; pass at least one, before the other arguments")
     ground_truth = load_ground_truth(rules)
     return evaluate_files(
         files,
@@ -65,7 +63,7 @@ def report(submissions: Sequence[ScoredSubmission], rules: ScoringRules) -> str:
     parts = [_file_report(name, submission, rules) for name, submission in named.items()]
     scored = {name: submission for name, submission in named.items() if submission.scores}
     if scored:
-        parts.append(_metric_table(scored, rules))
+        parts.append(metric_table(scored, _ROWS, rules))
         parts += group_table("language", {n: s.by_language() for n, s in scored.items()})
         parts += group_table("split", {n: s.by_split() for n, s in scored.items()})
     return "\n\n".join(parts)
@@ -135,31 +133,21 @@ def missing_line(checked: FileCheck, kind: str, rules: ScoringRules) -> str:
     )
 
 
-def _metric_table(scored: Mapping[str, ScoredSubmission], rules: ScoringRules) -> str:
-    """Return the metrics by file, and the difference of each other file from the first."""
+def metric_table(
+    scored: Mapping[str, ScoredFile], metrics: Mapping[str, Metric], rules: ScoringRules
+) -> str:
+    """Return a table of metrics with intervals by file, and of differences from the first file.
+
+    Args:
+        scored: Scored files by their names in the report.
+        metrics: Rows of the table by short name.
+        rules: Rules of the scores.
+    """
     (first_name, first), *others = scored.items()
-    columns = {name: submission.intervals(rules) for name, submission in scored.items()}
+    columns = {name: file.intervals(rules) for name, file in scored.items()}
     gains = {
         f"{name} - {first_name}": differences(first, other, rules)[1] for name, other in others
     }
-    return metric_table(columns, gains, _ROWS, rules)
-
-
-def metric_table(
-    columns: Mapping[str, Mapping[str, Interval]],
-    gains: Mapping[str, Mapping[str, Interval]],
-    metrics: Mapping[str, Metric],
-    rules: ScoringRules,
-) -> str:
-    """Return a table of metrics with intervals.
-
-    Args:
-        columns: Intervals by file and short name.
-        gains: Paired differences by pair of files and short name; empty for files without common
-            instructions.
-        metrics: Rows of the table by short name.
-        rules: Rules of the scores, for the note below the table.
-    """
     rows = [["metric", *columns, *gains]]
     for short, metric in metrics.items():
         values = [_interval(column[short], metric.factor, "") for column in columns.values()]

@@ -70,6 +70,7 @@ def inputs(tmp_path, monkeypatch):
     ("words", "complaint"),
     [
         ("evaluate-submission a.json --json a.json", "is also an input; name another file"),
+        ("evaluate-submission --dataset r2r", "no submission file; pass at least one"),
         ("evaluate-submission a.json --confidence 95", "--confidence 95: must be between 0 and 1"),
         ("evaluate-submission a.json --resamples 0", "--resamples 0: must be at least 1"),
         ("evaluate-submission a.json --json run", "choose a name that ends in .json"),

@@ -19,6 +19,7 @@ import tyro
 
 from clipnav.parsing import parse
 from envs.submissions.ground_truth import ScoringRules
+from storage.errors import UserError
 from storage.outputs import check_outputs
 
 
@@ -33,6 +34,8 @@ class EvaluateSubmissionConfig:
     """JSON file to write all findings and scores to."""
 
     def __post_init__(self) -> None:
+        if not self.files:
+            raise UserError("no submission file; pass at least one, before the other arguments")
         check_outputs(self, {"json": (".json",)})
 
 

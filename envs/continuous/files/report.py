@@ -10,7 +10,7 @@ from envs.continuous.files.scores import (
     score_continuous_submission,
 )
 from envs.continuous.files.submissions import submitted_records
-from envs.submissions.comparison import differences, evaluate_files
+from envs.submissions.comparison import evaluate_files
 from envs.submissions.ground_truth import ScoringRules
 from envs.submissions.report import (
     check_lines,
@@ -19,7 +19,6 @@ from envs.submissions.report import (
     metric_table,
     missing_line,
 )
-from storage.errors import UserError
 
 
 def evaluate_continuous_submissions(
@@ -32,10 +31,8 @@ def evaluate_continuous_submissions(
 
     Raises:
         FileNotFoundError: A file or the data is missing.
-        UserError: No file is given, a file is not JSON, or the rules do not fit.
+        UserError: A file is not JSON, or the rules do not fit.
     """
-    if not files:
-        raise UserError("no submission file; pass at least one, before the other arguments")
     for path in files:  # the walks of the expert take longer
         submitted_records(path, "rxr" if rules.dataset == "rxr-ce" else "r2r")
     truth = load_continuous_ground_truth(rules)
@@ -54,14 +51,10 @@ def continuous_report(scored: Sequence[ScoredWalks], rules: ScoringRules) -> str
     parts = [_file_report(name, walks, rules) for name, walks in named.items()]
     usable = {name: walks for name, walks in named.items() if walks.measures}
     if usable:
-        (first_name, first), *others = usable.items()
-        columns = {name: walks.intervals(rules) for name, walks in usable.items()}
-        gains = {
-            f"{name} - {first_name}": differences(first, other, rules)[1] for name, other in others
-        }
-        parts.append(metric_table(columns, gains, first.reported, rules))
+        reported = scored[0].reported
+        parts.append(metric_table(usable, reported, rules))
         languages = {name: walks.by_language() for name, walks in usable.items()}
-        parts += group_table("language", languages, first.reported)
+        parts += group_table("language", languages, reported)
     return "\n\n".join(parts)
 
 
