@@ -1,5 +1,6 @@
 """Evaluation of agents on whole splits, and the table that compares them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,14 @@ from agents.settings import (
 )
 from envs.base.chosen_episodes import check_batch
 from envs.episodes import Episode, base_language
-from envs.metrics import SUMMARY_METRICS, aligned, score_paths, summarise, summarise_groups
+from envs.metrics import (
+    SUMMARY_METRICS,
+    Metric,
+    aligned,
+    score_paths,
+    summarise,
+    summarise_groups,
+)
 from envs.navigation.vector_env import VlnVectorEnv
 from storage.progress import progress_bar
 from training import distributed
@@ -28,8 +36,10 @@ Results = dict[str, dict[str, Summary]]
 # Walks episodes, given an environment, an agent, its name and the ids.
 NamedWalk = Callable[[VlnVectorEnv, Agent, str, list[str]], object]
 
-_COLUMNS = ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
-_DECIMALS = {"m": 2, "%": 1}
+_METRICS = {
+    name: SUMMARY_METRICS[name] for name in ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
+}
+_DECIMALS = {"m": 2, "%": 1, "": 1}
 BASELINES = ("random", "forward", "shortest path", "reference path")
 _NAMES = {
     "follower": "follower",
@@ -218,19 +228,22 @@ def agent_name(config: AgentConfig) -> str:
     return f"{name} ({', '.join(ablations)})" if ablations else name
 
 
-def table(results: Mapping[str, Mapping[str, Summary]]) -> str:
+def table(
+    results: Mapping[str, Mapping[str, Summary]], metrics: Mapping[str, Metric] = _METRICS
+) -> str:
     """Return an aligned table with a line per split and agent.
 
-    TL and NE are in metres, the other metrics in per cent.
+    Args:
+        results: Summaries by split and agent; a split with secret goals has empty ones.
+        metrics: Columns by short name.
     """
-    rows = [["split", "agent", *_COLUMNS]]
+    rows = [["split", "agent", *metrics]]
     for split, agents in results.items():
         for agent, summary in agents.items():
-            rows.append([split, agent, *(_printed(name, summary[name]) for name in _COLUMNS)])
+            values = [(metric, summary.get(name, math.nan)) for name, metric in metrics.items()]
+            rows.append([split, agent, *(_printed(*value) for value in values)])
     return aligned(rows, texts=2)
 
 
-def _printed(name: str, value: float) -> str:
-    """Return a metric as tables print it."""
-    metric = SUMMARY_METRICS[name]
+def _printed(metric: Metric, value: float) -> str:
     return f"{metric.factor * value:.{_DECIMALS[metric.unit]}f}"

@@ -4,8 +4,8 @@ import json
 
 import torch
 
+from agents.acting.evaluation import table
 from agents.continuous.evaluation_settings import EvaluateContinuousConfig
-from agents.continuous.tables import results_table
 from agents.continuous.tasks import ContinuousTask, load_continuous_run
 from agents.continuous.walking import (
     ExpertWalker,
@@ -17,7 +17,7 @@ from agents.continuous.walking import (
 )
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.files.submissions import write_ce_submission
-from envs.continuous.measures import summarise_walks
+from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from envs.continuous.traces import PoseTrace
 from envs.continuous.walkers import Walker
 from storage import write_text
@@ -46,7 +46,7 @@ def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
     for split in config.splits:  # missing ones are reported before the first walk
         task.split(split)
     results = {split: _evaluate(config, task, agent, split) for split in config.splits}
-    print(results_table(results))
+    print(table(results, CONTINUOUS_METRICS))
     if config.json is not None:
         write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
     return results

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from agents.acting.evaluation import table
 from agents.continuous.collecting import DEMONSTRATIONS, Collector
 from agents.continuous.evaluation import Results, evaluate_split
 from agents.continuous.losses import imitation_loss, make_batch, progress_loss
 from agents.continuous.networks import ContinuousNetwork
 from agents.continuous.settings import ContinuousTrainConfig
-from agents.continuous.tables import results_table
 from agents.continuous.tasks import ContinuousTask
 from agents.continuous.walking import spread, walk_all
-from envs.continuous.measures import summarise_walks
+from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from storage import cache_dir
 from storage.errors import UserError
 from training.checkpoints import VOCABULARY
@@ -167,6 +167,6 @@ def train_continuous(config: ContinuousTrainConfig) -> Results:
         for split in config.evaluation_splits
     }
     trainer.report(results)
-    print(results_table(results))
+    print(table(results, CONTINUOUS_METRICS))
     print(f"Run: {trainer.run}")
     return results

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from agents.acting.environments import feature_store
+from agents.acting.evaluation import table
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import Agent, walk
-from agents.continuous.tables import results_table
 from agents.continuous.walking import spread
 from agents.envdrop.follower import Follower
 from agents.experiments.runs import load_run
@@ -31,7 +31,7 @@ from encoders.clip import ClipEncoder
 from encoders.named_encoder import NamedEncoder
 from envs.continuous.episodes import load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.measures import summarise_walks
+from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from envs.continuous.settings import task_settings
 from envs.metrics import summarise
 from envs.navigation.vector_env import VlnVectorEnv
@@ -60,7 +60,7 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
     settings = replace(check_run(config, read_agent_config(config.run)), device="cpu")
     encoder = open_encoder(config, settings)
     results = {split: _evaluate_split(config, settings, encoder, split) for split in config.splits}
-    print(results_table(results))
+    print(table(results, CONTINUOUS_METRICS))
     if config.json is not None:
         write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
     return results

@@ -6,6 +6,7 @@ from agents.acting.baselines import TeacherAgent
 from agents.acting.environments import make_env
 from agents.acting.evaluation import agent_name, compare, evaluate, table
 from agents.settings import TrainConfig
+from envs.continuous.measures import CONTINUOUS_METRICS
 
 
 @pytest.mark.parametrize("split", ["train", "val_unseen"])
@@ -62,6 +63,16 @@ def test_table_is_aligned():
     assert header.split() == ["split", "agent", "TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"]
     assert first.split()[1:] == ["follower", "9.50", "1.00", "100.0", "50.0", "44.4", "10.0", "5.0"]
     assert len(header) == len(first) == len(second)
+
+
+def test_continuous_tables_have_steps_and_no_scores_of_secret_goals():
+    text = table(
+        {"val_unseen": {"cma": {"TL": 9, "steps": 31.25}, "expert": {}}}, CONTINUOUS_METRICS
+    )
+    header, first, second = (line.split() for line in text.splitlines())
+    assert header[-2:] == ["sDTW", "steps"]
+    assert (first[2], first[-1]) == ("9.00", "31.2")
+    assert second[2:] == ["nan"] * len(CONTINUOUS_METRICS)
 
 
 def test_follower_name_contains_ablations():
