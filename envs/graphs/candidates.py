@@ -26,8 +26,6 @@ class CandidateEdges:
         targets: (M,) neighbour that the candidate leads to.
         ranks: (M,) index of the candidate among those of its viewpoint, from 0.
         views: (M,) view 0..35 that faces the neighbour most directly (`pointId`).
-        navigable_indices: (M,) index of the neighbour in MatterSim's list of navigable locations
-            for that view (`idx`, from 1).
         headings: (M,) float64 absolute headings in radians, within pi / 12 of the view's
             (`normalized_heading`, so between -pi / 12 and 2 pi).
         elevations: (M,) float64 absolute elevations in radians.
@@ -37,7 +35,6 @@ class CandidateEdges:
     targets: np.ndarray
     ranks: np.ndarray
     views: np.ndarray
-    navigable_indices: np.ndarray
     headings: np.ndarray
     elevations: np.ndarray
 
@@ -49,14 +46,12 @@ class CandidateTable:
     Attributes:
         targets: (N, D) int32 rows of the neighbours in EnvDrop's order, -1 where there is none.
         views: (N, D) int32, -1 where there is none.
-        navigable_indices: (N, D) int32, -1 where there is none.
         headings: (N, D) float64, 0 where there is none.
         elevations: (N, D) float64, 0 where there is none.
     """
 
     targets: np.ndarray
     views: np.ndarray
-    navigable_indices: np.ndarray
     headings: np.ndarray
     elevations: np.ndarray
 
@@ -104,7 +99,6 @@ def candidate_edges(
         targets=targets[order],
         ranks=edges - np.searchsorted(origins, origins),
         views=views[order],
-        navigable_indices=_ranks(offset, views, origins)[order],
         headings=(STEP * best_heading + rel_heading[edges, best_heading])[order],
         elevations=elevation[order],
     )
@@ -123,7 +117,6 @@ def candidate_table(graph: NavGraph) -> CandidateTable:
     return CandidateTable(
         targets=padded(edges.targets, -1, np.int32),
         views=padded(edges.views, -1, np.int32),
-        navigable_indices=padded(edges.navigable_indices, -1, np.int32),
         headings=padded(edges.headings, 0.0, np.float64),
         elevations=padded(edges.elevations, 0.0, np.float64),
     )
@@ -139,17 +132,3 @@ def _directions(
     heading = np.arctan2(offsets[:, 0], offsets[:, 1])
     elevation = np.arctan2(offsets[:, 2], np.hypot(offsets[:, 0], offsets[:, 1]))
     return heading, elevation
-
-
-def _ranks(offset: np.ndarray, views: np.ndarray, origins: np.ndarray) -> np.ndarray:
-    """(M,) rank, from 1, of each neighbour among those visible in its own best view."""
-    own = offset[np.arange(len(views)), views]
-    ranks = np.ones(len(views), dtype=np.int64)
-    starts, stops = (np.searchsorted(origins, origins, side) for side in ("left", "right"))
-    for other in range(int((stops - starts).max(initial=0))):
-        edges = np.flatnonzero(starts + other < stops)
-        others = starts[edges] + other
-        angles = offset[others, views[edges]]
-        # MatterSim's sort is stable, so neighbours at equal angles keep the order of the file.
-        ranks[edges] += (angles < own[edges]) | ((angles == own[edges]) & (others < edges))
-    return ranks

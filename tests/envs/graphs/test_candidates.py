@@ -29,7 +29,6 @@ def test_equals_the_sweep_of_envdrop_in_order_and_value(shared, connectivity_dir
             targets = [graph.viewpoint_ids[j] for j in table.targets[i][present]]
             assert targets == [row["viewpointId"] for row in rows]
             assert table.views[i][present].tolist() == [row["pointId"] for row in rows]
-            assert table.navigable_indices[i][present].tolist() == [row["idx"] for row in rows]
             headings = [row["normalized_heading"] for row in rows]
             np.testing.assert_allclose(table.headings[i][present], headings, atol=3e-7, rtol=0)
             elevations = [row["elevation"] for row in rows]
@@ -44,10 +43,8 @@ def test_equals_the_sweep_on_all_graphs(shared, connectivity_dir):
         for i, record in enumerate(graph.record_indices):
             rows = viewpoints.get(str(record), [])
             present = table.targets[i] >= 0
-            integers = np.stack(
-                [record_indices[table.targets[i]], table.views[i], table.navigable_indices[i]], 1
-            )
-            assert integers[present].tolist() == [row[:3] for row in rows]
+            integers = np.stack([record_indices[table.targets[i]], table.views[i]], 1)
+            assert integers[present].tolist() == [row[:2] for row in rows]
             angles = np.stack([table.headings[i], table.elevations[i]], 1)[present]
             expected = np.array([row[3:] for row in rows]).reshape(-1, 2)
             np.testing.assert_allclose(angles, expected, atol=5.5e-6, rtol=0)
@@ -66,9 +63,9 @@ def swept_candidates(graph, viewpoint):
             if abs(turn) <= np.deg2rad(40):
                 rise = np.arctan2(z, np.hypot(x, y)) - elevation
                 seen.append((np.hypot(turn, rise), name, heading + turn, elevation + rise))
-        for index, (offset, name, *angles) in enumerate(sorted(seen), start=1):
+        for offset, name, *angles in sorted(seen):
             if name not in best or offset < best[name][0]:
-                best[name] = (offset, view, index, *angles)
+                best[name] = (offset, view, *angles)
     return best
 
 
@@ -96,11 +93,10 @@ def test_equals_a_sweep_on_random_graphs():
             present = table.targets[i] >= 0
             swept = swept_candidates(graph, viewpoint)
             assert [graph.viewpoint_ids[j] for j in table.targets[i][present]] == list(swept)
-            rows = np.array(list(swept.values())).reshape(-1, 5)
+            rows = np.array(list(swept.values())).reshape(-1, 4)
             assert table.views[i][present].tolist() == rows[:, 1].tolist()
-            assert table.navigable_indices[i][present].tolist() == rows[:, 2].tolist()
-            np.testing.assert_allclose(table.headings[i][present], rows[:, 3], atol=1e-5)
-            np.testing.assert_allclose(table.elevations[i][present], rows[:, 4], atol=1e-5)
+            np.testing.assert_allclose(table.headings[i][present], rows[:, 2], atol=1e-5)
+            np.testing.assert_allclose(table.elevations[i][present], rows[:, 3], atol=1e-5)
             assert (table.views[i][~present] == -1).all()
             assert (table.headings[i][~present] == 0).all()
 
@@ -120,7 +116,7 @@ def test_neighbours_in_one_direction_keep_the_order_of_the_file():
     ]
     table = candidate_table(NavGraph("line", records))
     assert table.views.tolist() == [[15, 15], [15, 21], [21, 21]]
-    assert table.navigable_indices.tolist() == [[1, 2], [1, 1], [1, 2]]
+    assert table.targets.tolist() == [[1, 2], [2, 0], [0, 1]]
 
 
 def test_episodes_begin_along_the_nearest_heading_halves_up():
