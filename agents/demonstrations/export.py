@@ -104,10 +104,10 @@ def _check_sources(config: DemonstrationConfig) -> None:
     if config.walks_in == "graph":
         world_views(config)
     if config.policy is not None and config.walks_in == "continuous":
-        from agents.demonstrations.recording.continuous_policies import continuous_policy_config
+        from agents.demonstrations.recording.continuous_policies import check_continuous_policy
         from agents.demonstrations.recording.continuous_walks import continuous_settings
 
-        continuous_policy_config(config, continuous_settings(config).turn_angle)
+        check_continuous_policy(config, continuous_settings(config).turn_angle)
     elif config.policy is not None:
         from agents.demonstrations.recording.policies import policy_settings
 

@@ -46,18 +46,17 @@ def arrival(graph: NavGraph, viewpoint: str, action: int) -> tuple[float, float]
 
 
 def traces_of_submission(
-    path: Path, ground_truth: GroundTruth, world: World, dataset: Dataset, agent: str | None = None
+    path: Path, ground_truth: GroundTruth, world: World, dataset: Dataset
 ) -> tuple[list[Trace], SubmissionCheck]:
     """Return the traces of a submission file, and the result of checking it.
 
-    Turns in place are omitted.
+    Turns in place are omitted. The agent has the name of the file.
 
     Args:
         path: The file, in any form that `envs.submissions.checks` reads.
         ground_truth: Episodes and graphs of the submitted splits.
         world: World of the graphs.
         dataset: Dataset of the episodes.
-        agent: Name of the agent; that of the file by default.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -73,7 +72,7 @@ def traces_of_submission(
         raise UserError(f"{path}: no walk that can be shown: {found}")
     return [
         trace_of_path(
-            Setting(agent or path.stem, world, dataset, ground_truth.split_of[episode.instr_id]),
+            Setting(path.stem, world, dataset, ground_truth.split_of[episode.instr_id]),
             episode,
             ground_truth.graphs[episode.scan],
             without_turns(walked[episode.instr_id]),

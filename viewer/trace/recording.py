@@ -73,10 +73,7 @@ def record(
 
 
 def record_all(
-    env: VlnVectorEnv,
-    agents: Mapping[str, RecordedAgent],
-    instr_ids: Sequence[str],
-    folder: Path | None = None,
+    env: VlnVectorEnv, agents: Mapping[str, RecordedAgent], instr_ids: Sequence[str]
 ) -> dict[str, list[Trace]]:
     """Run several agents on the same episodes and record their decisions.
 
@@ -84,15 +81,11 @@ def record_all(
         env: As for `record`.
         agents: Agents by name.
         instr_ids: As for `record`.
-        folder: Folder to write the traces to, with a subfolder for each agent.
 
     Returns:
         Traces by name of the agent.
     """
-    return {
-        name: record(*(env, agent, instr_ids, folder and agent_folder(folder, name)), name=name)
-        for name, agent in agents.items()
-    }
+    return {name: record(env, agent, instr_ids, name=name) for name, agent in agents.items()}
 
 
 def agent_folder(folder: Path, name: str) -> Path:

@@ -27,10 +27,8 @@ _TEACHER_STEPS = 33
 MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]
 
 
-def continuous_policy_config(
-    config: DemonstrationConfig, turn_angle: float
-) -> ContinuousTrainConfig:
-    """Return the settings of the policy's run.
+def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> None:
+    """Check that the run of the policy fits the export.
 
     Args:
         config: Settings of the export.
@@ -52,11 +50,10 @@ def continuous_policy_config(
             f"--format {config.format}: its turns have {turn_angle:g} degrees, but those of "
             f"{config.policy} 15; export another format, or remove --policy"
         )
-    return saved
 
 
 def load_continuous_policy(
-    run: Path, saved: ContinuousTrainConfig, settings: ContinuousSettings, device: str
+    run: Path, settings: ContinuousSettings, device: str
 ) -> tuple[ContinuousSettings, Tokenizer, NetworkWalker]:
     """Return settings with the cameras of a run, its tokenizer and its agent.
 

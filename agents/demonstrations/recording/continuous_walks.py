@@ -93,17 +93,15 @@ class ContinuousWalkMaker:
     def _policy_walks(self, episodes: list[ContinuousEpisode], run: Path) -> list[RecordedWalk]:
         """Walk episodes with a trained agent, whose steps the expert labels."""
         from agents.demonstrations.recording.continuous_policies import (
-            continuous_policy_config,
             continuous_policy_walks,
             load_continuous_policy,
         )
 
         config = self._config
         if self._policy is None:
-            saved = continuous_policy_config(config, self._settings.turn_angle)
             limit = config.max_episode_steps or task_settings("r2r").max_episode_steps
             limited = replace(self._settings, max_episode_steps=limit)
-            self._policy = load_continuous_policy(run, saved, limited, config.device)
+            self._policy = load_continuous_policy(run, limited, config.device)
         settings, tokenizer, walker = self._policy
         split = replace(self._split, episodes=episodes, tokenizer=tokenizer)
         env = ContinuousVectorEnv(

@@ -39,7 +39,6 @@ class Reply(msgspec.Struct, frozen=True):
         usage: Tokens, of all attempts that the server answered.
         attempts: Number of requests sent.
         seconds: Time until the answer.
-        served_model: Name of the model in the answer.
     """
 
     text: str
@@ -49,7 +48,6 @@ class Reply(msgspec.Struct, frozen=True):
     usage: Usage = Usage()
     attempts: int = 1
     seconds: float = 0.0
-    served_model: str = ""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,6 @@ def _read_answer(content: bytes) -> Reply | Rejected:
         refusal=_text(message.get("refusal")),
         reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
         usage=_usage(document.get("usage")),
-        served_model=_text(document.get("model")),
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BAKE_TAG = 41
 
 _MOST_REFLECTING = 0.82  # maximum albedo, as white paint absorbs light too; keeps contrast in rooms
+_BOUNCES = 4  # of light along the rays
 _SMOOTHING_ROUNDS = 1
 # Vertices are too sparse for the thin shadow under a chair's leg: points are darkened by this share
 # of their closeness to other surfaces.
@@ -30,7 +31,7 @@ _CONTACT_SHADOW = 0.65
 _MEDIAN_LIGHT = 0.55  # on floors and walls, in the units of `_display`
 
 
-def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: int = 4) -> Scene:
+def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64) -> Scene:
     """Multiply the tints of a scene by baked light.
 
     Args:
@@ -39,7 +40,6 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: 
         lights: Lights; see `envs.houses.lighting.lights.find_lights`.
         seed: Random seed of ray directions.
         rays: Number of rays from each surface point.
-        bounces: Number of light bounces along the rays.
 
     Returns:
         The scene with lit `colours`, in steps of 1/255 as in GLB files.
@@ -54,7 +54,7 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: 
     albedo = np.where(glowing[:, None], 0.0, _face_albedo(scene))
     around = surfels.gather(rng, rays)
     light = direct
-    for _ in range(bounces):
+    for _ in range(_BOUNCES):
         light = direct + surfels.mean_along(albedo * surfels.face_mean(light), around.hit)
     light = light * (1 - _CONTACT_SHADOW * around.closeness[:, None])
     light = surfels.smooth(light, around.buried, _SMOOTHING_ROUNDS)

@@ -74,11 +74,10 @@ def test_a_walk_that_never_stops_is_cut_off(traces):
     assert trace.steps[0].candidates[0].probability is None
 
 
-def test_several_agents_get_a_folder_each(tiny_env, teacher, wanderer, traces, tmp_path):
+def test_several_agents_walk_the_same_episodes(tiny_env, teacher, wanderer, traces):
     walkers = {"teacher": teacher, "who wanders": wanderer}
-    recorded = record_all(tiny_env, walkers, ["100_0", "101_1"], tmp_path)
+    recorded = record_all(tiny_env, walkers, ["100_0", "101_1"])
     assert recorded["teacher"] == [traces[0], traces[3]]
-    assert read_traces(tmp_path / "who-wanders") == recorded["who wanders"]
     assert recorded["who wanders"][1].agent == "who wanders"
 
 

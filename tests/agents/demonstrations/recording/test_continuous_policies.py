@@ -10,7 +10,7 @@ from agents.continuous.training import ContinuousLearner
 from agents.demonstrations.export import check_export, export_demonstrations
 from agents.demonstrations.formats import streamvln
 from agents.demonstrations.recording.continuous_policies import (
-    continuous_policy_config,
+    check_continuous_policy,
     continuous_policy_walks,
 )
 from agents.demonstrations.recording.records import Step
@@ -111,8 +111,8 @@ def test_a_run_is_exported_with_the_experts_labels(run, tmp_path):
 def test_runs_that_do_not_fit_are_refused(run, tmp_path):
     config = DemonstrationConfig(tmp_path, format="streamvln", policy=run)
     with pytest.raises(ValueError, match="its turns have 30 degrees, but those of"):
-        continuous_policy_config(config, 30.0)
+        check_continuous_policy(config, 30.0)
     with pytest.raises(ValueError, match="require runs and exports of r2r"):
-        continuous_policy_config(dataclasses.replace(config, dataset="rxr"), 15.0)
+        check_continuous_policy(dataclasses.replace(config, dataset="rxr"), 15.0)
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
-        continuous_policy_config(dataclasses.replace(config, policy=tmp_path), 15.0)
+        check_continuous_policy(dataclasses.replace(config, policy=tmp_path), 15.0)
