@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
+from storage import write_text
 from storage.errors import UserError, shortened
 
 MOST_BYTES = 1 << 28
@@ -51,6 +52,11 @@ def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{path}: not a JSON object; {remedy}")
     return document
+
+
+def write_json(path: str | Path, document: Any) -> None:
+    """Write a document in one line, atomically."""
+    write_text(path, json.dumps(document, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
 def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> bytes:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from storage.json_files import MOST_DEPTH, parse_json, read_bytes, read_json
+from storage.json_files import MOST_DEPTH, parse_json, read_bytes, read_json, write_json
 
 
 @pytest.fixture
@@ -83,3 +83,9 @@ def test_large_files_are_refused_before_reading(tmp_path):
     assert read_bytes(path, "mend it", 5) == b"12345"
     with pytest.raises(ValueError, match="larger than 4 bytes"):
         read_bytes(path, "mend it", 4)
+
+
+def test_documents_are_written_in_one_line(tmp_path):
+    write_json(tmp_path / "one.json", {"word": "नमस्ते", "numbers": [1, 2]})
+    text = (tmp_path / "one.json").read_text("utf-8")
+    assert text == '{"word":"नमस्ते","numbers":[1,2]}\n'

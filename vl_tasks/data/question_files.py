@@ -1,11 +1,10 @@
 """Writer of questions and answers in the format of VQA v2."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storage import write_text
+from storage.json_files import write_json
 from vl_tasks.data.questions import Question
 
 ANNOTATORS = 10
@@ -38,7 +37,7 @@ def write_questions(
         for question in questions
     ]
     write_question_file(questions, questions_path, data_type, subset)
-    _write(annotations_path, {**_header(data_type, subset), "annotations": annotations})
+    write_json(annotations_path, {**_header(data_type, subset), "annotations": annotations})
 
 
 def write_question_file(
@@ -47,7 +46,7 @@ def write_question_file(
     """Write a questions file atomically, without annotations; see `write_questions`."""
     records = [{**_ids(question), "question": question.text} for question in questions]
     header = _header(data_type, subset)
-    _write(path, {**header, "task_type": "Open-Ended", "questions": records})
+    write_json(path, {**header, "task_type": "Open-Ended", "questions": records})
 
 
 def _header(data_type: str, subset: str) -> dict[str, Any]:
@@ -64,7 +63,3 @@ def _answers(answers: Sequence[str]) -> list[dict[str, Any]]:
         {"answer": answer, "answer_confidence": "yes", "answer_id": number}
         for number, answer in enumerate(repeated, start=1)
     ]
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    write_text(path, json.dumps(content, separators=(",", ":"), ensure_ascii=False) + "\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from storage import write_text
+from storage.json_files import write_json
 from vl_tasks.data.question_files import write_questions
 from vl_tasks.data.questions import Question
 from vl_tasks.house_tasks.hypotheses import LETTERS, HouseHypothesis
@@ -177,7 +178,7 @@ def write_house_captions(
                 }
             )
     content = {"dataset": "houses", "images": records}
-    write_text(files.captions, json.dumps(content, separators=(",", ":")) + "\n")
+    write_json(files.captions, content)
 
 
 def sentence(caption: str) -> str:

@@ -1,13 +1,12 @@
 """Files of GQA-form questions: balanced and all questions, choices, and scene graphs."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from storage import write_text
+from storage.json_files import write_json
 from vl_tasks.house_tasks.files import HouseTaskFiles
 from vl_tasks.house_tasks.gqa_choices import AnswerChoices, group_names, scene_graph
 from vl_tasks.house_tasks.gqa_entailment import entailed_keys, equivalent_keys
@@ -70,10 +69,10 @@ def write_gqa(
     questions, choices = records
     balanced = {key: record for key, record in questions.items() if record["isBalanced"]}
     graphs = {Path(scene.image.file).stem: scene_graph(scene, size) for scene in scenes}
-    _write(files.gqa_questions(split), balanced)
-    _write(files.gqa_questions(split, balanced=False), questions)
-    _write(files.gqa_choices(split), choices)
-    _write(files.scene_graphs(split), graphs)
+    write_json(files.gqa_questions(split), balanced)
+    write_json(files.gqa_questions(split, balanced=False), questions)
+    write_json(files.gqa_choices(split), choices)
+    write_json(files.scene_graphs(split), graphs)
 
 
 def _numbered(scene: Scene, chosen: Sequence[HouseQuestion]) -> dict[Key, str]:
@@ -106,7 +105,3 @@ def _record(
         "entailed": [ids[key] for key in entailed_keys(question) if key in ids],
         "equivalent": [own, *(ids[key] for key in equivalent_keys(question) if key in ids)],
     }
-
-
-def _write(path: Path, content: Records) -> None:
-    write_text(path, json.dumps(content, separators=(",", ":"), ensure_ascii=False) + "\n")

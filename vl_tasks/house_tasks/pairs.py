@@ -4,12 +4,11 @@ A list of {"img_id", "sentf": {source: [sentence, ...]}, "labelf": {source: [{an
 ...]}}. Questions have answers, captions have none.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from storage import write_text
+from storage.json_files import write_json
 from vl_tasks.house_tasks.files import HouseTaskFiles
 from vl_tasks.house_tasks.images import HouseImage
 
@@ -37,7 +36,7 @@ def write_pairs(
         The number of pairs.
     """
     records = [_record(image, captions[image.image_id], questions) for image in images]
-    write_text(files.pairs(split), json.dumps(records, separators=(",", ":")) + "\n")
+    write_json(files.pairs(split), records)
     return sum(len(texts) for record in records for texts in record["sentf"].values())
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from storage import cache_dir, write_text
+from storage import cache_dir
 from storage.errors import UserError
 from storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
-from storage.json_files import read_json_object
+from storage.json_files import read_json_object, write_json
 from storage.locks import sole_maker
 from storage.progress import progress_bar
 from training.devices import check_device
@@ -157,7 +157,6 @@ def translate_questions(config: TranslationConfig) -> list[Path]:
         for record, text in zip(content["questions"], translations, strict=True):
             record["question"] = text or record["question"]
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
-        write_text(folder / path.name, text + "\n")
+        write_json(folder / path.name, content)
         written.append(folder / path.name)
     return written
