@@ -1,4 +1,4 @@
-"""Open untrusted image files, with a size limit and one error type for all damage."""
+"""Image files: JPEG, and untrusted files with a size limit and one error type for all damage."""
 
 import io
 import struct
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from storage.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
 # Only the formats of images in data sets, so that fewer decoders of Pillow are exposed.
@@ -77,6 +78,15 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
         raise
     except damage as error:
         raise PictureError(name, _problem(error)) from error
+
+
+def encode_jpeg(picture: "np.ndarray", quality: int) -> bytes:
+    """Encode a picture (H, W, 3) uint8 as JPEG."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "JPEG", quality=quality)
+    return data.getvalue()
 
 
 def picture_header(path: Path) -> tuple[int, int, bool]:

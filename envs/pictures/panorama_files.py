@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.panoramas.panorama import Panorama
 from storage import atomic_write
-from storage.pictures import PictureError, load_picture
+from storage.pictures import PictureError, encode_jpeg, load_picture
 
 QUALITY = 82
 WIDTHS = (1024, 2048, 4096)  # widths in pixels of the panoramas that the page requests
@@ -149,21 +149,12 @@ class DrawnPictures:
                 if not path.is_file():  # no other thread has rendered it in the meantime
                     panorama = self._draw(scan, viewpoint, width)
                     if not colours.is_file():
-                        _write(colours, encode(panorama.rgb))
+                        _write(colours, encode_jpeg(panorama.rgb, QUALITY))
                     if path != colours:
                         _write(path, encode_distance(panorama.depth))
         except (KeyError, FileNotFoundError, ValueError) as error:
             raise NoPictureError(str(error)) from error
         return path
-
-
-def encode(picture: np.ndarray) -> bytes:
-    """Encode a picture (H, W, 3) uint8 as JPEG."""
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(picture).save(data, "JPEG", quality=QUALITY)
-    return data.getvalue()
 
 
 def encode_distance(depth: np.ndarray) -> bytes:

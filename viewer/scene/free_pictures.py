@@ -6,7 +6,8 @@ from threading import Lock
 
 import numpy as np
 
-from envs.pictures.panorama_files import WIDTHS, Pictures, encode
+from envs.pictures.panorama_files import QUALITY, WIDTHS, Pictures
+from storage.pictures import encode_jpeg
 from viewer.trace.positions import position_of
 
 _WIDEST = WIDTHS[1]  # wider panoramas take seconds
@@ -49,7 +50,7 @@ class FreePictures:
         position = position_of(name)
         assert position is not None
         with self._drawing:  # ray tracers are built on first use
-            return encode(self._draw(scan, np.array(position), width))
+            return encode_jpeg(self._draw(scan, np.array(position), width), QUALITY)
 
 
 def house_free_pictures(pictures: Pictures) -> FreePictures:

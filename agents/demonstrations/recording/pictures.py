@@ -1,6 +1,5 @@
 """Pictures of walks on graphs as JPEG files, which walks share."""
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from envs.pictures.panorama_files import NoPictureError
 from envs.pictures.view_pictures import ViewPose
 from envs.worlds import MAX_EPISODE_STEPS
 from storage import atomic_write
+from storage.pictures import encode_jpeg
 
 # Renders views: poses of one viewpoint -> (N, H, W, 3) uint8.
 Render = Callable[[Sequence[ViewPose]], np.ndarray]
@@ -71,9 +71,5 @@ def write_graph_pictures(
 
 def write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
     """Write a picture (H, W, 3) uint8 as a JPEG file atomically."""
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(picture).save(data, "JPEG", quality=quality)
     with atomic_write(path) as beside:
-        beside.write_bytes(data.getvalue())
+        beside.write_bytes(encode_jpeg(picture, quality))

@@ -1,7 +1,6 @@
 """Pictures of prompts as JPEG files."""
 
 import base64
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from envs.pictures.view_pictures import ViewPose
+from storage.pictures import encode_jpeg
 
 QUALITY = 85
 _KEPT = 2048  # pictures in memory, of about 5 kB each
@@ -48,13 +48,4 @@ class Pictures:
 
     def _make(self, view: ViewPose) -> bytes:
         assert self._draw is not None, "a prompt has views, but there is no source of pictures"
-        return encode_jpeg(self._draw(view))
-
-
-def encode_jpeg(picture: np.ndarray) -> bytes:
-    """Encode a picture (H, W, 3) uint8 as JPEG."""
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(picture).save(data, "JPEG", quality=QUALITY)
-    return data.getvalue()
+        return encode_jpeg(self._draw(view), QUALITY)

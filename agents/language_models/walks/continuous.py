@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from agents.language_models.prompts.observations import Option, one_line
 from agents.language_models.prompts.parsing import ParsedAnswer
-from agents.language_models.prompts.pictures import Photo, encode_jpeg
+from agents.language_models.prompts.pictures import QUALITY, Photo
 from agents.language_models.prompts.steps import (
     CENTIMETRES,
     StepObservation,
@@ -23,6 +23,7 @@ from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from envs.continuous.settings import ContinuousSettings
 from envs.continuous.simulator import Simulator
 from envs.continuous.traces import PoseTrace
+from storage.pictures import encode_jpeg
 
 
 class ContinuousWalk(AskingWalk):
@@ -118,7 +119,7 @@ class ContinuousWalk(AskingWalk):
 
     def _keep(self, observed: dict[str, Any]) -> None:
         if "rgb" in observed:
-            self._photos.append(Photo(encode_jpeg(observed["rgb"][0])))
+            self._photos.append(Photo(encode_jpeg(observed["rgb"][0], QUALITY)))
 
     def _observe(self) -> StepObservation:
         settings, step = self._settings.prompt, len(self.decisions)

@@ -6,10 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from agents.language_models.prompts.pictures import Draw, encode_jpeg
+from agents.language_models.prompts.pictures import QUALITY, Draw
 from agents.language_models.prompts.sources import world_drawing
 from agents.settings.language_models import EvaluateVlmConfig
 from envs.pictures.view_pictures import ViewPose
+from storage.pictures import encode_jpeg
 
 _KEPT = 4096
 Captions = Callable[[Sequence[Path]], list[str]]
@@ -36,7 +37,7 @@ class ViewCaptions:
     def _describe(self, view: ViewPose) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "view.jpg"
-            path.write_bytes(encode_jpeg(self._draw(view)))
+            path.write_bytes(encode_jpeg(self._draw(view), QUALITY))
             return self._captions([path])[0]
 
 

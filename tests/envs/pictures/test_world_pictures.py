@@ -15,14 +15,15 @@ from envs.panoramas.cameras import direction
 from envs.pictures import world_pictures as sources
 from envs.pictures.panorama_files import (
     NOTHING,
+    QUALITY,
     UNKNOWN,
     DrawnPictures,
     NoPictureError,
-    encode,
 )
 from envs.pictures.view_pictures import ViewPose
 from envs.pictures.world_pictures import world_pictures
 from envs.worlds import world_files
+from storage.pictures import encode_jpeg
 from tests.envs.marked_panoramas import centre
 
 
@@ -174,7 +175,7 @@ def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):
         house.jpeg("house_32", viewpoint, 1024)
     graph = NavGraph.load("house_32")
     data = house.jpeg("house_32", graph.viewpoint_ids[3], 1024)
-    assert data == encode(grey_panorama(1024).rgb)
+    assert data == encode_jpeg(grey_panorama(1024).rgb, QUALITY)
     assert seen == [(built, graph.positions[3].tolist(), 1024)]
 
 
