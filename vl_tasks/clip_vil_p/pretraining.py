@@ -12,8 +12,7 @@ from torch import Tensor
 
 from storage.json_files import read_json_object
 from training import distributed
-from training.checkpoints import load_model, save_model
-from training.learners import Selection, Summary
+from training.learners import SavedNetwork, Selection, Summary
 from training.run_folder import check_run
 from training.setup import rank_iteration_seed
 from training.trainer import Trainer
@@ -49,7 +48,7 @@ _LEARNT_FROM = 500_000  # sentences that word pieces are learnt from, evenly spr
 _EVALUATED, _TRAINED = 0, 1
 
 
-class PretrainingLearner:
+class PretrainingLearner(SavedNetwork):
     """Network, pairs and optimisers of a pre-training.
 
     Under torchrun, each process computes the gradients of its part of a batch, and all of them
@@ -59,6 +58,8 @@ class PretrainingLearner:
     Args:
         config: Settings of the run.
     """
+
+    network: PretrainingNetwork
 
     def __init__(self, config: PretrainConfig) -> None:
         self.config = config
@@ -136,15 +137,6 @@ class PretrainingLearner:
         self.pieces.save(run)
         self.answers.save(run)
         save_description(run, self.network.stream.bert, self._tower)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the weights."""
-        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
-
-    def load(self, run: Path) -> None:
-        """Load the weights of the run."""
-        load_model(run, self.network, self.metadata)
-        self.network.eval()
 
     def _add_gradient(self, batch: Batch, counts: dict[str, float]) -> Tensor:
         """Add the gradient of a batch; return its sums of losses and of correct predictions."""
@@ -267,7 +259,8 @@ def pretrain(config: PretrainConfig) -> None:
 
     trainer = Trainer(config, learner, noise)
     trainer.train()
-    learner.load(trainer.run)
+    learner.load_model(trainer.run)
+    learner.network.eval()
     results = {split: learner.score(split) for split in learner.splits.evaluated}
     for split, figures in results.items():
         show(f"{split}: {_summary_line(figures)}")

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from training.batches import ShuffledBatchOrder
-from training.checkpoints import save_model
-from training.learners import Selection, Summary
+from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
 from vl_tasks.reliability.confidence import expected_calibration_error
 from vl_tasks.reliability.folder import PARTS_FILE
@@ -18,7 +17,7 @@ _METRIC = "selective accuracy"
 _VAL = "val"
 
 
-class SelectionLearner:
+class SelectionLearner(SavedNetwork):
     """Adapter from a confidence estimator to the `Trainer`.
 
     The weights of a selector are chosen by the area under the risk-coverage curve of val; a
@@ -28,6 +27,8 @@ class SelectionLearner:
         task: Frozen VQA model.
         estimator: Network to train.
     """
+
+    network: Estimator
 
     def __init__(self, task: SelectionTask, estimator: Estimator) -> None:
         self._task, self.network = task, estimator.to(task.config.device)
@@ -60,7 +61,3 @@ class SelectionLearner:
     def start(self, run: Path) -> None:
         """Write the division of the split for a new run."""
         write_parts(run / PARTS_FILE, self._task.division)
-
-    def save_model(self, run: Path, iteration: int) -> None:
-        """Write the weights."""
-        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
