@@ -5,13 +5,15 @@ import torch
 
 from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
 from agents.continuous.tasks import ContinuousTask
+from envs.continuous.settings import STOP
 from training.checkpoints import VOCABULARY, save_model
 from training.settings import CONFIG, to_json
+from viewer.scene import free_pictures
 
 
 @pytest.fixture(scope="module", params=["r2r", "rxr"])
 def blind_run(request, tmp_path_factory):
-    """Untrained run of an agent without pictures, so that nothing has to be drawn."""
+    """Untrained run of an agent that needs no pictures, and stops at once: its page is short."""
     run = tmp_path_factory.mktemp("runs") / "blind"
     sizes = ContinuousNetworkConfig(word_size=8, text_size=8, rgb_size=8, state_size=16)
     config = ContinuousTrainConfig(
@@ -19,7 +21,9 @@ def blind_run(request, tmp_path_factory):
     )
     task = ContinuousTask(config)
     torch.manual_seed(0)
-    save_model(run, task.make_network(), task.metadata)
+    network = task.make_network()
+    network.head.actions.bias.data[STOP] = 100
+    save_model(run, network, task.metadata)
     task.tokenizer.save(run / VOCABULARY)
     (run / CONFIG).write_text(to_json(config))
     return run
@@ -43,7 +47,8 @@ def test_continuous_runs_of_other_episodes_are_not_shown_together(run_command, t
     assert str(refused.value).startswith(f"{tmp_path / 'other'}: ")
 
 
-def test_walks_of_a_continuous_run_become_a_page(blind_run, run_command, tmp_path):
+def test_walks_of_a_continuous_run_become_a_page(blind_run, run_command, tmp_path, monkeypatch):
+    monkeypatch.setattr(free_pictures, "_WIDEST", 64)
     page = tmp_path / "walk.html"
     output = run_command(
         *("visualise", blind_run, "--environment", "continuous", "--export", page),

@@ -115,7 +115,7 @@ def test_figures_of_a_run(command, tmp_path):
 
 def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny_world, tmp_path):
     ground_truth = load_ground_truth(ScoringRules(splits=("train",), data_dir=tiny_world))
-    traces, _ = traces_of_submission(submission, ground_truth, "matterport", "r2r", "follower")
+    traces, _ = traces_of_submission(submission, ground_truth, "matterport", "r2r")
     for place, trace in zip("ab", traces, strict=True):
         run = tmp_path / place / "run"
         run.mkdir(parents=True)
@@ -125,6 +125,9 @@ def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny
         write_trace(trace, tmp_path / place / "traces")
     sources = [tmp_path / place / kind for place in "ab" for kind in ("run", "traces")]
     run_command("plot-results", *sources, "--output", tmp_path, "--format", "svg")
-    for figure, name in {"training": "{}/run", "outcomes": "follower {}/traces"}.items():
+    for figure, name in {
+        "training": "{}/run",
+        "outcomes": f"{submission.stem} {{}}/traces",
+    }.items():
         text = (tmp_path / f"{figure}.svg").read_text()
         assert all(f"<!-- {name.format(place)} -->" in text for place in "ab")

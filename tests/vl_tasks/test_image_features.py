@@ -74,7 +74,7 @@ def test_training_reads_the_features_from_the_cache(extract, pictures, encoder, 
     del images[damaged.stem]
     source = GridSource(encoder, images, config, cache / "grids")
     assert str(cache / "grids" / source.key) in printed
-    assert f"1 damaged images skipped: {damaged}" in printed
+    assert f"1 damaged image skipped: {damaged}" in printed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "_fill", lambda ids, **_: [] if not ids else pytest.fail("encodes"))
         assert source.batch(list(images)).features.shape == (10, 16, 512)

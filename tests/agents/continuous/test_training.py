@@ -1,6 +1,7 @@
 """Training of continuous agents in a world of two little buildings."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,6 @@ def test_the_command_trains_and_resumes(tiny_config, run_command, tmp_path):
         *("--output", run, "--demonstrations", tiny_config.demonstrations, *network),
     )
     assert f"Run: {run}" in output
-    assert "val_seen    expert" in output
+    assert re.search("^val_seen +expert ", output, re.MULTILINE)
     with pytest.raises(ValueError, match="batch_size: 5 against 3"):
         run_command("train-continuous-agent", "--resume", run, "--batch-size", 3)
