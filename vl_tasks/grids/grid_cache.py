@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,8 @@ from storage.tensor_files import header_bytes, read_header
 FORMAT = "clipnav grids 1"
 _REMEDY = "delete the file, and its images will be encoded again"
 _DISABLE = "disable the cache with --grids.no-keep"
-# A mapped file holds a file descriptor, of which a process usually has 1024.
+# A mapped file keeps a file descriptor open, and a process can usually open 1024.
 _MOST_MAPPED = 256
-
-# Grids (n, h, w, C) float16 and mask (n, h, w) uint8 of a shard.
-_Tensors = tuple[np.ndarray, np.ndarray]
 
 
 class GridCache:
@@ -48,7 +46,7 @@ class GridCache:
         self._prefix = prefix
         self._rows: dict[str, tuple[int, int]] = {}  # shard and row of each key
         self._shards: list[tuple[Path, tuple[int, ...]]] = []  # file and shape of the grids
-        self._mapped: dict[Path, _Tensors] = {}  # the shards that were used last, in this order
+        self._map = lru_cache(_MOST_MAPPED)(_map_shard)
         self._next = 0  # all shards with the prefix have lower numbers
         self._opened: set[Path] = set()
         self.refresh()
@@ -148,7 +146,7 @@ class GridCache:
         # Shard by shard, so that each is mapped once even if the keys are in more than can be kept.
         for number in sorted(range(len(keys)), key=located.__getitem__):
             shard, row = located[number]
-            grids, shard_mask = self._tensors(self._shards[shard][0])
+            _, grids, shard_mask = self._map(self._shards[shard][0])
             h, w = grids.shape[1:3]
             padded[number, :h, :w] = grids[row]
             mask[number, :h, :w] = shard_mask[row]
@@ -161,7 +159,7 @@ class GridCache:
 
     def _open(self, path: Path) -> None:
         try:
-            metadata, grids, mask = _map_shard(path)
+            metadata, grids, mask = self._map(path)
             keys = parse_json(metadata["keys"], "keys", "")
             file_format, description = metadata["format"], metadata["description"]
             if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
@@ -181,23 +179,14 @@ class GridCache:
         self._rows |= {key: (len(self._shards), row) for row, key in enumerate(keys)}
         self._shards.append((path, grids.shape))
         self._opened.add(path)
-        self._keep(path, (grids, mask))
-
-    def _tensors(self, path: Path) -> _Tensors:
-        """Return the tensors of a shard; map the file again if that was too long ago."""
-        tensors = self._mapped.pop(path, None) or _map_shard(path)[1:]
-        self._keep(path, tensors)
-        return tensors
-
-    def _keep(self, path: Path, tensors: _Tensors) -> None:
-        """Keep a shard mapped, instead of the one whose last use is longest ago."""
-        if len(self._mapped) >= _MOST_MAPPED:
-            del self._mapped[next(iter(self._mapped))]
-        self._mapped[path] = tensors
 
 
 def _map_shard(path: Path) -> tuple[dict[str, str], np.ndarray, np.ndarray]:
-    """Map a shard into memory; return its metadata, grids and mask."""
+    """Map a shard into memory.
+
+    Returns:
+        Its metadata, grids (n, h, w, C) float16 and mask (n, h, w) uint8.
+    """
     header, start = read_header(path)
     data = np.asarray(np.memmap(path, np.uint8, "r", start))
 
