@@ -53,10 +53,9 @@ class ClipEncoder:
         preparation: Preprocessing of images for the tower, `encoders.preparation.Preparation`.
         device: Device of the model.
         precision: Precision of the image tower: "fp32", "medium", "bf16" or "fp16".
-        weights_sha256: SHA-256 digest of the float32 weights.
-        settings_sha256: SHA-256 digest of the settings that change the features of images but not
-            the weights, such as QuickGELU and the preprocessing; "" if they are open_clip's
-            defaults.
+        weights_sha256: SHA-256 digest of the float32 weights, and of the settings that change the
+            features of images but not the weights, such as QuickGELU and the preprocessing, where
+            they are not open_clip's defaults.
         preprocessing: open_clip's preprocessing: size, mean, standard deviation, interpolation etc.
         embed_dim: D, the width of pooled features and of text features.
         image_size: (height, width) in pixels of the tower's input.
@@ -77,7 +76,6 @@ class ClipEncoder:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.precision: Precision = choose_precision(precision, self.device)
         self.weights_sha256 = weights_sha256(model)
-        self.settings_sha256: str = getattr(model, "settings_sha256", "")
         self.model = model.eval()
         visual = self.model.visual
         size = visual.image_size

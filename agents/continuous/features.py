@@ -46,13 +46,11 @@ class FrozenFeatures:
     @property
     def key(self) -> dict[str, str]:
         """Values that determine the features, for caches."""
-        key = {
+        return {
             "encoder": self._encoder.weights_sha256,
             "precision": self._encoder.precision,
             "depth_pixels": str(self._pixels),
         }
-        settings = self._encoder.settings_sha256
-        return {**key, "encoder_settings": settings} if settings else key
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -40,8 +40,9 @@ def load_model(
 
     Returns:
         The model in evaluation mode, its tokenizer, and its name for the metadata of features. The
-        attribute `images_only` of a model without a text tower is True; `settings_sha256` is that
-        of `encoders.clip.ClipEncoder`.
+        attribute `images_only` of a model without a text tower is True; `settings` is
+        JSON of the settings that change the features of images but not the weights, such as
+        QuickGELU and the preprocessing, where they are not open_clip's defaults.
 
     Raises:
         FileNotFoundError: A folder or file is missing.
@@ -61,12 +62,12 @@ def load_model(
     _check_towers(model, tokenizer, origin)
     _set_preprocessing(model, origin)
     model.images_only = origin.images_only
-    model.settings_sha256 = _settings_sha256(origin)
+    model.settings = _changed_settings(origin)
     return model.eval(), tokenizer, f"{origin.name}/random" if random_weights else origin.name
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """Return the SHA-256 of names, shapes and float32 values of all weights.
+    """Return the SHA-256 of names, shapes and float32 values of all weights, and of `settings`.
 
     The digest does not depend on the format of the file that contained them.
     """
@@ -74,11 +75,12 @@ def weights_sha256(model: nn.Module) -> str:
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    digest.update(getattr(model, "settings", "").encode())
     return digest.hexdigest()
 
 
-def _settings_sha256(origin: Origin) -> str:
-    """Return the SHA-256 of settings that change the features of images but not the weights.
+def _changed_settings(origin: Origin) -> str:
+    """Return JSON of settings that change the features of images but not the weights.
 
     They are the activation, the division into heads, the preprocessing and others; "" if all of
     them are open_clip's defaults.
@@ -94,9 +96,7 @@ def _settings_sha256(origin: Origin) -> str:
         "vision": _changed(vision, vars(CLIPVisionCfg()), skipped),
         "preprocessing": _changed(origin.preprocessing, vars(PreprocessCfg()), ("size",)),
     }
-    if not any(settings.values()):
-        return ""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return json.dumps(settings, sort_keys=True) if any(settings.values()) else ""
 
 
 def _changed(

@@ -92,13 +92,8 @@ class GridSource:
     def key(self) -> str:
         """Settings that the grids depend on: encoder, precision, size, fit and kind."""
         config = self._config
-        settings = self.encoder.settings_sha256[:8]
         size = "x".join(map(str, config.image_size or ("default",)))
-        encoder = "-".join(
-            part
-            for part in (self.encoder.weights_sha256[:16], settings, self.encoder.precision)
-            if part
-        )
+        encoder = f"{self.encoder.weights_sha256[:16]}-{self.encoder.precision}"
         suffix = "" if self.kind == "grid" else f"-{self.kind}"
         return f"{encoder}-{size}-{config.fit}{suffix}"
 

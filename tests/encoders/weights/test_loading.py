@@ -38,7 +38,8 @@ def test_weights_come_from_a_file(named: str, tiny_transformer: Path):
     file = tiny_transformer / "open_clip_model.safetensors"
     model, _, name = load_model(named, str(file))
     folder_model, _, _ = load_model(str(tiny_transformer), None)
-    assert weights_sha256(model) == weights_sha256(folder_model)
+    torch.testing.assert_close(model.state_dict(), folder_model.state_dict(), rtol=0, atol=0)
+    assert weights_sha256(model) != weights_sha256(folder_model)  # another mean colour
     assert name == "tiny-named/open_clip_model.safetensors"
     assert activation(model) == "GELU"
 
@@ -53,7 +54,9 @@ def test_openai_files_use_quick_gelu(named: str, weights: dict[str, torch.Tensor
     assert activation(model) == "QuickGELU"
 
 
-def test_settings_that_are_not_in_the_weights_have_a_digest(tiny_transformer: Path, tmp_path: Path):
+def test_the_digest_depends_on_settings_that_are_not_in_the_weights(
+    tiny_transformer: Path, tmp_path: Path
+):
     """The same weights give other features with another activation or another mean colour."""
     config = json.loads((tiny_transformer / "open_clip_config.json").read_text())
     model_cfg, preprocess_cfg = config["model_cfg"], config["preprocess_cfg"]
@@ -66,18 +69,14 @@ def test_settings_that_are_not_in_the_weights_have_a_digest(tiny_transformer: Pa
         {"preprocess_cfg": {**preprocess_cfg, "mean": [0.5, 0.5, 0.5]}},
         {"preprocess_cfg": {**preprocess_cfg, "interpolation": "bilinear"}},
     ]
-    weights, settings = set(), []
+    digests = set()
     for number, change in enumerate(changes):
         folder = tmp_path / str(number)
         shutil.copytree(tiny_transformer, folder)
         (folder / "open_clip_config.json").write_text(json.dumps({**config, **change}))
         encoder = ClipEncoder.load(str(folder), device="cpu")
-        weights.add(encoder.weights_sha256)
-        settings.append(encoder.settings_sha256)
-    assert len(weights) == 1
-    assert len(set(settings)) == len(changes)
-    # The keys of caches that earlier versions wrote stay the same for open_clip's defaults.
-    assert ClipEncoder.load("house_clip", device="cpu").settings_sha256 == ""
+        digests.add(encoder.weights_sha256)
+    assert len(digests) == len(changes)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
