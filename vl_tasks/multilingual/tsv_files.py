@@ -4,7 +4,7 @@ The columns are image_file, question, answer_label and, if present, question_typ
 label is an answer, or its number in the answer vocabulary.
 """
 
-from collections import Counter
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,14 +21,19 @@ _OPTIONAL = ("question_type", "lang")
 _ANNOTATORS = 10
 _PER_IMAGE = 100_000  # question ids per image
 
+_LOG = logging.getLogger(__name__)
+
 
 def read_tsv(
     path: Path, answers: Sequence[str] | None, images: dict[str, int]
 ) -> list[LanguageQuestion]:
     """Read a split.
 
-    The k-th question about an image has the same id in all languages. Without `answers`, labels are
-    normalised like the vocabulary that is built from them.
+    The file does not name its questions. The k-th question about an image has the same id in all
+    languages whose questions about this image have the same answers in the same order. In other
+    languages, where a row is missing or the order differs, the questions about this image have
+    other ids; their number is logged. Without `answers`, labels are normalised like the vocabulary
+    that is built from them.
 
     Args:
         path: The file.
@@ -47,34 +52,73 @@ def read_tsv(
             f"{path}: its answer_label contains numbers of answers; set --answers to the file with "
             "the list of these answers"
         )
-    counts: Counter[tuple[str, str]] = Counter()
-    questions = []
-    for number, row in enumerate(rows):
-        name, label = row["image_file"].strip(), row["answer_label"].strip()
-        language = (row.get("lang") or ENGLISH).strip()
-        if are_numbers and answers is not None:
-            if int(label) >= len(answers):
-                problem = f"answer_label {label} is not the number of one of {len(answers)} answers"
-                raise RecordError(path, number, problem, "check the file of --answers")
-            label = answers[int(label)]
-        elif answers is None:
-            check_answer(label, path, number)
-            label = normalised(label)
-        image_id = images.setdefault(name, len(images))
-        questions.append(
-            LanguageQuestion(
-                question_id=image_id * _PER_IMAGE + counts[language, name],
-                image_id=image_id,
-                text=row["question"].strip(),
-                answers=(label,) * _ANNOTATORS,
-                question_type=(row.get("question_type") or "").strip(),
-                answer_type=_answer_type(label),
-                majority_answer=label,
-                language=language,
-            )
+    names = [row["image_file"].strip() for row in rows]
+    languages = [(row.get("lang") or "").strip() or ENGLISH for row in rows]
+    labels = [_label(path, number, row, answers, are_numbers) for number, row in enumerate(rows)]
+    numbers = _question_numbers(path, names, languages, labels)
+    for name in names:
+        images.setdefault(name, len(images))
+    return [
+        LanguageQuestion(
+            question_id=images[name] * _PER_IMAGE + number,
+            image_id=images[name],
+            text=row["question"].strip(),
+            answers=(label,) * _ANNOTATORS,
+            question_type=(row.get("question_type") or "").strip(),
+            answer_type=_answer_type(label),
+            majority_answer=label,
+            language=language,
         )
-        counts[language, name] += 1
-    return questions
+        for row, name, language, label, number in zip(
+            rows, names, languages, labels, numbers, strict=True
+        )
+    ]
+
+
+def _label(
+    path: Path, number: int, row: dict[str, str], answers: Sequence[str] | None, are_numbers: bool
+) -> str:
+    """Return the answer of a row."""
+    label = row["answer_label"].strip()
+    if answers is None:
+        check_answer(label, path, number)
+        return normalised(label)
+    if not are_numbers:
+        return label
+    if int(label) >= len(answers):
+        problem = f"answer_label {label} is not the number of one of {len(answers)} answers"
+        raise RecordError(path, number, problem, "check the file of --answers")
+    return answers[int(label)]
+
+
+def _question_numbers(
+    path: Path, names: Sequence[str], languages: Sequence[str], labels: Sequence[str]
+) -> list[int]:
+    """Return the number of each row's question among those about its image; see `read_tsv`."""
+    given: dict[str, dict[str, list[str]]] = {}  # answers by image and language
+    places = []
+    for name, language, label in zip(names, languages, labels, strict=True):
+        own = given.setdefault(name, {}).setdefault(language, [])
+        places.append(len(own))
+        own.append(label)
+    first: dict[tuple[str, str], int] = {}  # first number by image and language
+    different = []
+    for name, by_language in given.items():
+        starts: dict[tuple[str, ...], int] = {}  # by the answers
+        for language, own in by_language.items():
+            first[name, language] = starts.setdefault(tuple(own), sum(map(len, starts)))
+        if len(starts) > 1:
+            different.append(name)
+    if different:
+        _LOG.warning(
+            "%s: the answers about %d of %d images, such as %s, differ between languages, which "
+            "are not compared in the questions about these images",
+            *(path, len(different), len(given), different[0]),
+        )
+    return [
+        first[name, language] + place
+        for name, language, place in zip(names, languages, places, strict=True)
+    ]
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

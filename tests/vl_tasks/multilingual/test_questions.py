@@ -81,6 +81,38 @@ def test_tsv_rows_of_a_fact_share_an_id(tmp_path):
     assert len(english[0].answers) == 10
 
 
+@pytest.mark.parametrize(
+    ("lines", "shared"),
+    [
+        (["a.jpg\tqu'est-ce ?\tlamp", "b.jpg\tcombien ?\t2"], True),
+        (["a.jpg\test-ce rouge ?\tyes", "a.jpg\tqu'est-ce ?\tlamp"], False),
+        (["b.jpg\tcombien ?\t2"], True),
+    ],
+    ids=["missing row", "other order", "missing image"],
+)
+def test_languages_share_ids_only_where_their_answers_agree(tmp_path, caplog, lines, shared):
+    rows = ROWS[: ROWS.index("a.jpg\tqu")] + "".join(f"{line}\t\tfr\n" for line in lines)
+    rows += "a.jpg\twas ist es?\tlamp\t\tde\na.jpg\tist es rot?\tyes\t\tde\n"
+    images = {}
+    groups = by_language(read_tsv(tsv(tmp_path, HEADER + rows), None, images))
+    ids = {name: {one.question_id for one in own} for name, own in groups.items()}
+    assert {name: len(numbers) for name, numbers in ids.items()} == {
+        "en": 3,
+        "fr": len(lines),
+        "de": 2,
+    }
+    expected = {one.question_id for one in groups["en"] if one.image_id == images["b.jpg"]}
+    assert ids["en"] & ids["fr"] == (expected if shared else set())
+    assert ids["de"] < ids["en"]  # a language that lacks a row does not affect the others
+    is_different = any(line.startswith("a.jpg") for line in lines)
+    assert ("1 of 2 images, such as a.jpg" in caplog.text) == is_different
+
+
+def test_rows_without_a_language_are_english(tmp_path):
+    rows = HEADER + "a.jpg\twhat?\tlamp\t\t\nb.jpg\twhat?\tlamp\t\t \n"
+    assert list(by_language(read_tsv(tsv(tmp_path, rows), None, {}))) == ["en"]
+
+
 def test_numbers_are_labels_of_the_answer_vocabulary(tmp_path):
     rows = "image_file\tquestion\tanswer_label\na.jpg\twhat?\t1\n"
     (question,) = read_tsv(tsv(tmp_path, rows), ["<unk>", "cat"], {})
