@@ -1,6 +1,7 @@
 """Reader of annotation files with one JSON document, whose errors name the record."""
 
 import re
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +32,7 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
     """Read a file that consists of one JSON document.
 
     Args:
-        path: The file.
+        path: The file; a byte order mark, which Windows editors write, is skipped.
         kind: Type of the document for `msgspec`; other fields are ignored.
         remedy: Remedy for the error message.
 
@@ -39,7 +40,7 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
         OSError: The file cannot be opened.
         AnnotationError: The file is damaged; names file, record, field and remedy.
     """
-    raw = read_bytes(path, remedy, MOST_BYTES)
+    raw = _read(path, remedy)
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
@@ -54,7 +55,7 @@ def read_table(path: Path, kind: type[Document], remedy: str) -> dict[str, Docum
 
     Arguments and errors are as for `read_document`; `kind` is the type of a record.
     """
-    raw = read_bytes(path, remedy, MOST_BYTES)
+    raw = _read(path, remedy)
     try:
         return msgspec.json.decode(raw, type=dict[str, kind])
     except msgspec.ValidationError as error:
@@ -63,6 +64,10 @@ def read_table(path: Path, kind: type[Document], remedy: str) -> dict[str, Docum
         raise AnnotationError(path, "", str(error).replace("`", ""), remedy) from None
     except (ValueError, RecursionError) as error:
         raise AnnotationError(path, "", f"not valid JSON ({error})", remedy) from None
+
+
+def _read(path: Path, remedy: str) -> bytes:
+    return read_bytes(path, remedy, MOST_BYTES).removeprefix(BOM_UTF8)
 
 
 def _raise_for_record(path: Path, raw: bytes, kind: type, remedy: str) -> None:

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from vl_tasks.data.documents import AnnotationError, read_document
+from vl_tasks.data.documents import AnnotationError, read_document, read_table
 
 
 class _Row(msgspec.Struct):
@@ -45,3 +45,14 @@ def test_other_fields_are_ignored(tmp_path):
     path = tmp_path / "rows.json"
     path.write_text('{"info": {}, "rows": [{"question_id": 7, "text": "a", "more": [1]}]}')
     assert read_document(path, _File, "") == _File([_Row(7, "a")])
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text('{"rows": [{"question_id": 7, "text": "a"}]}', encoding="utf-8-sig")
+    assert read_document(path, _File, "") == _File([_Row(7, "a")])
+    path.write_text('{"first": {"question_id": 7, "text": "a"}}', encoding="utf-8-sig")
+    assert read_table(path, _Row, "") == {"first": _Row(7, "a")}
+    path.write_text('{"first": {"question_id": 7}}', encoding="utf-8-sig")
+    with pytest.raises(AnnotationError, match="record first: Object missing required field text"):
+        read_table(path, _Row, "")
