@@ -14,6 +14,7 @@ from vl_tasks.data.documents import AnnotationError, read_document
 
 REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
 ANNOTATIONS_REMEDY = "download captions_val2014.json again from cocodataset.org"
+_ANY_REMEDY = "references are COCO's captions_val2014.json, or a file in Karpathy's format"
 
 
 class _Caption(msgspec.Struct, gc=False):
@@ -23,6 +24,10 @@ class _Caption(msgspec.Struct, gc=False):
 
 class _Annotations(msgspec.Struct):
     annotations: list[_Caption]
+
+
+class _AnyFile(msgspec.Struct):
+    annotations: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 def read_results(path: Path) -> dict[int, str]:
@@ -71,7 +76,7 @@ def read_any_references(path: Path) -> dict[int, list[str]]:
     Images without captions, such as those of a secret split, have no references. Errors are those
     of `read_references` and `vl_tasks.data.captions.read_captions`.
     """
-    if b'"annotations"' in path.read_bytes():
+    if read_document(path, _AnyFile, _ANY_REMEDY).annotations is not msgspec.UNSET:
         return read_references(path)
     images = read_captions(path, secret=True)
     return {image.image_id: list(image.raw) for image in images if image.raw}

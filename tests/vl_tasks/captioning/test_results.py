@@ -53,3 +53,21 @@ def test_images_without_captions_have_no_references(tmp_path):
     ]
     path.write_text(json.dumps({"images": images}))
     assert read_any_references(path) == {1: ["a dog"]}
+
+
+@pytest.mark.parametrize("word", ["annotations", "images"])
+def test_the_words_of_captions_do_not_decide_the_format(tmp_path, word):
+    path = tmp_path / "references.json"
+    image = {"filename": "1.jpg", "cocoid": 1, "split": "val", "sentences": [{"tokens": [word]}]}
+    path.write_text(json.dumps({"images": [image]}))
+    assert read_any_references(path) == {1: [word]}
+    path.write_text(json.dumps({"annotations": [{"image_id": 1, "caption": word}]}))
+    assert read_any_references(path) == {1: [word]}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3"])
+def test_files_without_references_are_named(tmp_path, text):
+    path = tmp_path / "references.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"references\.json: .*in Karpathy's format"):
+        read_any_references(path)
