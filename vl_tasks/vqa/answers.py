@@ -120,11 +120,12 @@ class AnswerVocabulary:
         """
         path = Path(path)
         raw = read_bytes(path, _REMEDY)
-        content = parse_json(raw, str(path), _REMEDY) if path.suffix == ".json" else None
+        is_json = path.suffix == ".json"
+        content = parse_json(raw, str(path), _REMEDY) if is_json else None
         try:
-            return cls(
-                raw.decode("utf-8-sig").splitlines() if content is None else _listed(content)
-            )
+            # An editor may leave an empty line at the end, which is no answer.
+            lines = [] if is_json else raw.decode("utf-8-sig").rstrip("\r\n").splitlines()
+            return cls(_listed(content) if is_json else lines)
         except (ValueError, TypeError, KeyError) as error:
             problem = shortened(str(error), 200)
             raise UserError(f"{path}: not an answer vocabulary ({problem}); {_REMEDY}") from error

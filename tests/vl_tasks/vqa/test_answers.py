@@ -73,12 +73,14 @@ def test_text_files_and_our_own(tmp_path):
     assert loaded.answers == ("<unk>", "yes", "no")
     (tmp_path / "marked.txt").write_text("\ufeff<unk>\r\nyes\r\nno", encoding="utf-8")
     assert AnswerVocabulary.load(tmp_path / "marked.txt") == loaded
+    (tmp_path / "edited.txt").write_text("<unk>\nyes\nno\n\n")
+    assert AnswerVocabulary.load(tmp_path / "edited.txt") == loaded
     loaded.save(tmp_path / "answers.json")
     assert AnswerVocabulary.load(tmp_path / "answers.json") == loaded
 
 
 @pytest.mark.parametrize(
-    "content", [{"yes": 0, "no": 2}, {"yes": 0.5, "no": 1}, {"yes": "0"}, [], ["a", "a"], [1], 3]
+    "content", [{"yes": 0, "no": 2}, {"yes": 0.5, "no": 1}, {"yes": "0"}, [], ["a", "a"], [1], 3, None]
 )
 def test_files_without_an_answer_vocabulary_are_refused(tmp_path, content):
     path = tmp_path / "answers.json"
