@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from storage.errors import UserError
 from storage.json_files import read_json_object
 from training import distributed
 from training.learners import SavedNetwork, Selection, Summary
@@ -113,7 +114,11 @@ class PretrainingLearner(SavedNetwork):
         return {self.config.select_by: self.score(self.config.select_by)}
 
     def score(self, split: str) -> Summary:
-        """Return the losses and accuracies on an evaluated split, over each of its pairs once."""
+        """Return the losses and accuracies on an evaluated split, over each of its pairs once.
+
+        Raises:
+            UserError: No objective has a target in the split.
+        """
         evaluated = self.splits.evaluated[split]
         parts = list(exact_batches(evaluated.portrait, self.config.evaluation_batch_size))
         own = parts[distributed.rank() :: distributed.world_size()]
@@ -129,6 +134,11 @@ class PretrainingLearner(SavedNetwork):
         gathered = distributed.all_gather((sums, counts))
         total = torch.stack([part[0] for part in gathered]).sum(0)
         numbers = np.stack([part[1] for part in gathered]).sum(0).tolist()
+        if not any(numbers):
+            raise UserError(
+                f"{split}: none of its {len(evaluated.images)} pairs has a masked word, an "
+                "exchanged sentence or a known answer to predict; name a larger split"
+            )
         counted = dict(zip(OBJECTIVES, numbers, strict=True))
         return self._figures(total, counted)
 
@@ -155,7 +165,10 @@ class PretrainingLearner(SavedNetwork):
         }
 
     def _figures(self, sums: Tensor, counts: dict[str, Any]) -> Summary:
-        """Return the mean losses and accuracies of the objectives that have targets."""
+        """Return the mean losses and accuracies of the objectives that have targets.
+
+        A batch of few short sentences may have none.
+        """
         figures: Summary = {}
         for name, loss, correct in zip(OBJECTIVES, *sums.tolist(), strict=True):
             if counts[name]:
@@ -163,7 +176,8 @@ class PretrainingLearner(SavedNetwork):
                 figures[f"{name}_accuracy"] = correct / counts[name]
         accuracies = [value for name, value in figures.items() if name.endswith("accuracy")]
         losses = [value for name, value in figures.items() if name.endswith("loss")]
-        return {"loss": sum(losses), "accuracy": sum(accuracies) / len(accuracies), **figures}
+        mean = {"accuracy": sum(accuracies) / len(accuracies)} if accuracies else {}
+        return {"loss": sum(losses), **mean, **figures}
 
     def _standardise(self) -> None:
         """Fit the projection of grid features to training images, evenly spread over the data."""

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,3 +234,25 @@ def test_listed_answers_are_converted_like_those_of_the_data(tiny, tmp_path):
     path.write_text('["Red", "the circle", "red", "two"]')
     learner = PretrainingLearner(dataclasses.replace(tiny, answers=path))
     assert learner.answers.answers == ("red", "circle", "2")
+
+
+def test_batches_without_a_target_are_no_error(tiny, tmp_path):
+    records = [{"img_id": f"shape_{k}", "sentf": {"own": ["a", "b"]}} for k in range(1, 9)]
+    for split in ("train", "val"):
+        (tmp_path / f"own_{split}.json").write_text(json.dumps(records))
+    config = dataclasses.replace(
+        tiny,
+        data=str(tmp_path),
+        images=Path(tiny.data) / "images",
+        objective="masked-words",
+        batch_size=1,
+        accumulate=1,
+        evaluation_pairs=1,
+    )
+    trainer = make_trainer(config)
+    figures = [trainer.step() for _ in range(12)]
+    assert {"accuracy" in one for one in figures} == {True, False}
+    assert all(one["loss"] == 0 for one in figures if "accuracy" not in one)
+    with pytest.raises(ValueError, match="val: none of its 1 pairs has a masked word"):
+        trainer.evaluate()
+    trainer.close()

@@ -80,7 +80,8 @@ def test_text_files_and_our_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [{"yes": 0, "no": 2}, {"yes": 0.5, "no": 1}, {"yes": "0"}, [], ["a", "a"], [1], 3, None]
+    "content",
+    [{"yes": 0, "no": 2}, {"yes": 0.5, "no": 1}, {"yes": "0"}, [], ["a", "a"], [1], 3, None],
 )
 def test_files_without_an_answer_vocabulary_are_refused(tmp_path, content):
     path = tmp_path / "answers.json"
