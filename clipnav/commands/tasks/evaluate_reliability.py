@@ -115,7 +115,8 @@ def main(arguments: Sequence[str]) -> None:
     models = _read_models(config)
     reports = {one.name: model_report(one, config.resamples, config.seed) for one in models}
     print(f"{len(models[0].test.images)} questions, thresholds of Phi chosen on ", end="")
-    print(f"{len(models[0].val.images)} questions; percent, with 95 % intervals over images")
+    intervals = ", with 95 % intervals over images" if config.resamples else ""
+    print(f"{len(models[0].val.images)} questions; percent{intervals}")
     print(aligned(table_rows(reports)))
     print(aligned(effective_rows(reports)))
     if config.json:

@@ -94,6 +94,7 @@ def test_models_are_compared_in_one_table_and_plot(run_command, selectors, tmp_p
     arguments = ("--resamples", 20, "--json", scores, "--plot", plot, "--names", *"abc")
     shown = run_command("evaluate-reliability", *selectors.values(), *arguments)
     assert re.search(r"^b +\d", shown, re.MULTILINE)
+    assert "percent, with 95 % intervals" in shown
     reports = json.loads(scores.read_text())
     assert list(reports) == ["a", "b", "c"]
     assert reports["c"]["mmf"]["best_auc"] >= 0
@@ -112,7 +113,8 @@ def test_foreign_predictions_give_the_same_scores(run_command, selectors, shapes
     )
     for name, models in (("one", files), ("other", (folder,))):
         arguments = ("--resamples", 0, "--names", "m", "--json", tmp_path / f"{name}.json")
-        run_command("evaluate-reliability", *models, *arguments)
+        shown = run_command("evaluate-reliability", *models, *arguments)
+        assert "percent\n" in shown  # without intervals
     assert (tmp_path / "one.json").read_text() == (tmp_path / "other.json").read_text()
     with pytest.raises(ValueError, match="requires --questions"):
         run_command("evaluate-reliability", folder / "predictions_test.json")
