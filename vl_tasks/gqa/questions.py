@@ -19,7 +19,7 @@ REMEDY = (
 )
 
 
-class Types(msgspec.Struct, frozen=True):
+class Types(msgspec.Struct, frozen=True, gc=False):
     """Types of a question; the structural type "query" marks open questions."""
 
     structural: str
@@ -27,20 +27,20 @@ class Types(msgspec.Struct, frozen=True):
     detailed: str = ""
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """Step of a question's functional programme."""
 
     operation: str
     argument: str
 
 
-class Groups(msgspec.Struct, frozen=True):
+class Groups(msgspec.Struct, frozen=True, gc=False):
     """Groups of questions that share an answer distribution."""
 
     global_: str | None = msgspec.field(default=None, name="global")
 
 
-class GqaQuestion(msgspec.Struct, frozen=True):
+class GqaQuestion(msgspec.Struct, frozen=True, gc=False):
     """GQA question."""
 
     question: str
@@ -53,14 +53,14 @@ class GqaQuestion(msgspec.Struct, frozen=True):
     imageId: str = ""
 
 
-class Choices(msgspec.Struct, frozen=True):
+class Choices(msgspec.Struct, frozen=True, gc=False):
     """Valid answers (in the question's scope) and plausible answers of a question."""
 
     valid: tuple[str, ...]
     plausible: tuple[str, ...]
 
 
-class SecretQuestion(msgspec.Struct, frozen=True):
+class SecretQuestion(msgspec.Struct, frozen=True, gc=False):
     """GQA question whose answer is not public."""
 
     question: str
