@@ -33,7 +33,9 @@ def read_tsv(
     languages whose questions about this image have the same answers in the same order. In other
     languages, where a row is missing or the order differs, the questions about this image have
     other ids; their number is logged. Without `answers`, labels are normalised like the vocabulary
-    that is built from them.
+    that is built from them. With it, the majority answer is the label unchanged, as the published
+    code looks it up, and a label that the vocabulary lacks is normalised for the accuracy, which
+    compares equal annotations literally.
 
     Args:
         path: The file.
@@ -56,6 +58,7 @@ def read_tsv(
     languages = [(row.get("lang") or "").strip() or ENGLISH for row in rows]
     labels = [_label(path, number, row, answers, are_numbers) for number, row in enumerate(rows)]
     numbers = _question_numbers(path, names, languages, labels)
+    known = frozenset(labels if answers is None else answers)
     for name in names:
         images.setdefault(name, len(images))
     return [
@@ -63,7 +66,7 @@ def read_tsv(
             question_id=images[name] * _PER_IMAGE + number,
             image_id=images[name],
             text=row["question"].strip(),
-            answers=(label,) * _ANNOTATORS,
+            answers=(label if label in known else normalised(label),) * _ANNOTATORS,
             question_type=(row.get("question_type") or "").strip(),
             answer_type=_answer_type(label),
             majority_answer=label,

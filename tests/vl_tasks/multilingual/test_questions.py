@@ -141,6 +141,16 @@ def test_answers_without_a_given_vocabulary_are_normalised(tmp_path):
         read_tsv(tsv(tmp_path, rows.replace("Yes", "The")), None, {})
 
 
+def test_labels_are_scored_in_the_form_of_the_given_vocabulary(tmp_path):
+    rows = HEADER + "a.jpg\twhat?\tT-shirt\t\ten\nb.jpg\twhat?\tX-ray\t\ten\n"
+    questions = read_tsv(tsv(tmp_path, rows), ["<unk>", "t shirt", "X-ray"], {})
+    assert [one.majority_answer for one in questions] == ["T-shirt", "X-ray"]
+    answers = {
+        one.question_id: text for one, text in zip(questions, ("t shirt", "X-ray"), strict=True)
+    }
+    assert score_languages(questions, {"en": answers}).accuracy == 100.0
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
