@@ -30,7 +30,7 @@ from vl_tasks.house_tasks.gqa_files import gqa_records, write_gqa
 from vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions
 from vl_tasks.house_tasks.hypotheses import generate_hypotheses
 from vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
-from vl_tasks.house_tasks.language_files import write_language
+from vl_tasks.house_tasks.language_files import remove_other_languages, write_language
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
 from vl_tasks.house_tasks.pairs import write_pairs
 from vl_tasks.house_tasks.questions import generate_questions
@@ -63,7 +63,8 @@ def make_house_tasks(
     """Render images and write the files of all tasks, with a progress bar.
 
     Args:
-        folder: Output folder; files of an earlier call are replaced.
+        folder: Output folder; files of an earlier call are replaced, and removed if their language
+            is not one of the settings.
         config: Settings of the tasks.
         workers: Number of worker processes; the result does not depend on it.
 
@@ -81,6 +82,7 @@ def make_house_tasks(
 
 def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
     files.summary.unlink(missing_ok=True)
+    remove_other_languages(files, config.languages, SPLITS)
     with interruption_message(
         lambda: f"{files.folder} is incomplete; run the same command again to generate it"
     ):

@@ -14,6 +14,7 @@ from vl_tasks.data.questions import Question
 from vl_tasks.house_tasks.captions import CAPTIONS, largest_things, side_of
 from vl_tasks.house_tasks.files import HouseTaskFiles
 from vl_tasks.house_tasks.images import HouseImage
+from vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
 from vl_tasks.house_tasks.languages.wording import (
     PlannedQuestion,
     PlannedThing,
@@ -60,6 +61,25 @@ def write_language(
         label = {record.majority_answer: 1.0}
         labelled.setdefault(record.image_id, []).append((record.text, label))
     write_pairs(own, split, images, captions, {"vqa": labelled})
+
+
+def remove_other_languages(
+    files: HouseTaskFiles, languages: Sequence[str], splits: Sequence[str]
+) -> None:
+    """Remove the files of languages that are not written again.
+
+    Their texts would describe the images of an earlier call, whose ids and names the new ones have.
+
+    Args:
+        files: Files of the house tasks in English.
+        languages: Languages that are written.
+        splits: Splits.
+    """
+    for language in set(LANGUAGES) - {ENGLISH, *languages}:
+        own = files.in_language(language)
+        for split in splits:
+            own.questions(split).unlink(missing_ok=True)
+            own.pairs(split).unlink(missing_ok=True)
 
 
 def _captions(language: str, image: HouseImage, rng: np.random.Generator) -> list[str]:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,7 +27,13 @@ from vl_tasks.data.questions import question_images, read_questions
 from vl_tasks.data_folders import split_file
 from vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
 from vl_tasks.gqa.scores import SUMMARY, score_gqa
-from vl_tasks.house_tasks import SPLITS, HouseTasksConfig, cached_house_tasks, make_house_tasks
+from vl_tasks.house_tasks import (
+    SPLITS,
+    HouseTaskFiles,
+    HouseTasksConfig,
+    cached_house_tasks,
+    make_house_tasks,
+)
 from vl_tasks.house_tasks.generation import plan_images
 
 CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, image_size=48, houses=2)
@@ -273,3 +280,18 @@ def test_houses_without_graphs_are_refused_before_they_are_built(tmp_path, monke
     remedy = "clipnav build-houses --set standard --scans standard_00 standard_60$"
     with pytest.raises(ValueError, match=remedy):
         make_house_tasks(tmp_path / "tasks", config)
+
+
+def test_texts_of_an_earlier_call_do_not_remain_in_other_languages(tmp_path, monkeypatch):
+    files = HouseTaskFiles(tmp_path)
+    for language in ("fr", "hi"):
+        own = files.in_language(language)
+        own.folder.mkdir(parents=True)
+        for split in SPLITS:
+            own.questions(split).write_text("{}")
+            own.pairs(split).write_text("[]")
+        (own.folder / "notes.txt").write_text("of the user")
+    monkeypatch.setattr("vl_tasks.house_tasks.generation._write_all", lambda *_: None)
+    make_house_tasks(tmp_path, replace(CONFIG, languages=("en", "hi")))
+    assert [path.name for path in files.in_language("fr").folder.iterdir()] == ["notes.txt"]
+    assert files.in_language("hi").pairs("train").is_file()
