@@ -16,7 +16,7 @@ from vl_tasks.house_tasks.languages.lexicons import (
 )
 from vl_tasks.settings.protocols import DataLocation
 
-_IMAGES = "images"
+IMAGES = "images"  # within a data folder
 # Flags of trainings that choose splits.
 _SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
 
@@ -101,7 +101,7 @@ def image_folders(config: DataLocation, folder: Path) -> list[Path]:
     """
     if config.images is not None:
         return [config.images]
-    inner = folder / _IMAGES
+    inner = folder / IMAGES
     return [inner, folder] if inner.is_dir() else [folder]
 
 

@@ -117,13 +117,6 @@ def test_converted_answers_replace_others_as_in_the_original(pair_folder, tmp_pa
         assert {pairs.answers[answer]: score for answer, score in found} == pytest.approx(expected)
 
 
-def test_karpathy_captions_are_pairs(shapes):
-    pairs = open_pairs(shapes, ["val"], shapes / "images")
-    assert len(pairs) == 24
-    assert pairs[0].text.endswith(("circle.", "square."))
-    assert pairs.image_path(0).is_file()
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

@@ -7,6 +7,7 @@ fine-tuning files has one sentence: {"img_id", "sent", "label"}. Other fields ar
 """
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,9 +22,9 @@ from storage.records import RecordError
 from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
 from vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
-from vl_tasks.data.captions import read_captions
+from vl_tasks.data.captions import caption_images, read_captions
 from vl_tasks.data.images import image_files, image_stem
-from vl_tasks.data_folders import language_folder
+from vl_tasks.data_folders import IMAGES, language_folder
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
 REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
@@ -69,15 +70,19 @@ def karpathy_records(path: Path, split: str, folders: Sequence[Path]) -> Iterato
     Args:
         path: The file.
         split: Split; "train" includes "restval".
-        folders: Folder of the images.
+        folders: Folders of the images in order of priority; names are relative to the first one.
 
     Raises:
         OSError: The file cannot be opened.
         UserError: The file is damaged; names file and record.
+        FileNotFoundError: An image is in none of the folders.
     """
-    for image in read_captions(path, split):
+    captioned = read_captions(path, split)
+    files = caption_images(captioned, folders)
+    for image in captioned:
+        name = os.path.relpath(files[image.image_id], folders[0])
         source = f"{path}: image {image.image_id}"
-        yield SourceRecord(image.file, source, [(text, {}) for text in image.raw])
+        yield SourceRecord(name, source, [(text, {}) for text in image.raw])
 
 
 def open_pairs(
@@ -88,7 +93,8 @@ def open_pairs(
     Args:
         folder: Folder of the data files.
         splits: Names of splits; "train" reads mscoco_train.json, or the split of dataset_coco.json.
-        images: Folder of the images.
+        images: Folder of the images. If it is the folder `images` of the data, paths in Karpathy's
+            format may begin with it, too, as for captions (`image_folders`).
         languages: Languages of the sentences; see `language_folder`.
 
     Raises:
@@ -110,7 +116,8 @@ def open_pairs(
                 unfinished = index / "unfinished"
                 shutil.rmtree(unfinished, ignore_errors=True)
                 unfinished.mkdir()
-                write_index(unfinished, images, _records(sources, splits, images))
+                roots = [images, folder] if images == folder / IMAGES else [images]
+                write_index(unfinished, images, _records(sources, splits, roots))
                 _move_all(unfinished, index)
     pairs = PairIndex(index, images)
     pairs.check()
@@ -159,14 +166,14 @@ def _source(folder: Path, split: str) -> Path:
 
 
 def _records(
-    sources: Sequence[Path], splits: Sequence[str], images: Path
+    sources: Sequence[Path], splits: Sequence[str], images: Sequence[Path]
 ) -> Iterator[SourceRecord]:
     files: dict[str, str] | None = None
     for path, split in zip(sources, splits, strict=True):
         if path.name.startswith("dataset_"):
-            yield from karpathy_records(path, split, [images])
+            yield from karpathy_records(path, split, images)
             continue
-        files = images_by_stem(images) if files is None else files
+        files = images_by_stem(images[0]) if files is None else files
         yield from lxmert_records(path, files)
 
 
