@@ -72,9 +72,7 @@ def image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: the image folder does not exist; set --images")
     folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    return [
-        path for one in folders for path in sorted(one.iterdir()) if path.suffix.lower() in SUFFIXES
-    ]
+    return [path for one in folders for path in sorted(one.iterdir()) if _is_image(path)]
 
 
 def image_tree(folder: Path) -> list[Path]:
@@ -83,7 +81,7 @@ def image_tree(folder: Path) -> list[Path]:
     Raises:
         FileNotFoundError: The folder does not exist or contains no images.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in folder.rglob("*") if _is_image(path))
     if not files:
         kinds = ", ".join(sorted(SUFFIXES))
         raise FileNotFoundError(f"{folder}: no images ({kinds}) in this folder; check its name")
@@ -114,6 +112,11 @@ def read_image(path: Path) -> "Image.Image":
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a name is that of an image, not that of its attributes, which macOS writes."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def _select(
