@@ -114,9 +114,13 @@ def read_image(path: Path) -> "Image.Image":
     return image.convert("RGB")
 
 
+def holds_attributes(path: Path) -> bool:
+    """Return whether a file holds the attributes of another file, "._NAME" of macOS."""
+    return path.name.startswith("._")
+
+
 def _is_image(path: Path) -> bool:
-    """Return whether a name is that of an image, not that of its attributes, which macOS writes."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
+    return path.suffix.lower() in SUFFIXES and not holds_attributes(path)
 
 
 def _select(

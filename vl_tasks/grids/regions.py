@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from storage.errors import UserError
+from vl_tasks.data.images import holds_attributes
 from vl_tasks.grids.grids import Grids
 
 Key = TypeVar("Key", int, str)
@@ -140,7 +141,7 @@ def _find(
     found: dict[Key, Path] = {}
     for path in sorted([*folder.glob("*.npz"), *folder.glob("*/*.npz")]):
         image_id = identify(path)
-        if image_id is None or image_id not in wanted:
+        if image_id is None or image_id not in wanted or holds_attributes(path):
             continue
         if image_id in found:
             raise UserError(

@@ -76,3 +76,9 @@ def test_widths_must_agree(tmp_path):
     source = RegionSource({1: tmp_path / "1.npz", 2: tmp_path / "2.npz"})
     with pytest.raises(ValueError, match=r"2\.npz: 5 features per region, but other files have 6"):
         source.batch([1, 2])
+
+
+def test_attribute_files_of_macos_are_no_features(tmp_path):
+    write_regions(tmp_path / "1.npz", 2)
+    (tmp_path / "._1.npz").write_bytes(b"Mac OS X        ")
+    assert find_regions(tmp_path, {1: "question_id 1"}) == {1: tmp_path / "1.npz"}
