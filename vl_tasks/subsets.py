@@ -1,5 +1,6 @@
 """Subsets of records: batches, evenly spaced ones, and the split "held-out"."""
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -9,6 +10,8 @@ import numpy as np
 from storage.errors import UserError
 
 Record = TypeVar("Record")
+
+_COCO_NAME = re.compile(r"(?:COCO_\w+?_)?0*(\d+)")
 
 
 def in_batches(count: int, size: int) -> Sequence[np.ndarray]:
@@ -24,9 +27,22 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
-def is_held_out(image_id: int | str) -> bool:
-    """Whether an image is one of the twentieth that the split "held-out" reserves."""
-    return zlib.crc32(str(image_id).encode()) % 20 == 0
+def is_held_out(image: int | str) -> bool:
+    """Whether an image is one of the twentieth that the split "held-out" reserves.
+
+    An image is held out in all tasks or in none, so that a pre-trained network is not evaluated on
+    images that it has learnt.
+
+    Args:
+        image: Id, or file name without suffix; COCO's names count as the number that they contain.
+    """
+    return _place(image) % 20 == 0
+
+
+def _place(image: int | str) -> int:
+    """Return a number that depends on the image alone."""
+    number = _COCO_NAME.fullmatch(str(image))
+    return zlib.crc32((number[1] if number else str(image)).encode())
 
 
 def parted(
@@ -38,7 +54,7 @@ def parted(
 
     Args:
         records: Records to split.
-        picture: Function from a record to its image id.
+        picture: Function from a record to its image, see `is_held_out`.
 
     Raises:
         UserError: All records belong to one image.
@@ -50,7 +66,7 @@ def parted(
         )
     held = {image_id for image_id in ids if is_held_out(image_id)}
     if not held or held == ids:
-        held = {min(ids, key=lambda image_id: zlib.crc32(str(image_id).encode()))}
+        held = {min(ids, key=_place)}
     return (
         [record for record in records if picture(record) in held],
         [record for record in records if picture(record) not in held],

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from vl_tasks.captioning.learning import CaptionLearner
 from vl_tasks.entailment.learning import EntailmentLearner
 from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+from vl_tasks.subsets import is_held_out
 from vl_tasks.training import make_task_trainer
 from vl_tasks.vqa.learning import VqaLearner, answer_loss
 
@@ -84,6 +86,16 @@ def test_the_answers_of_the_user_are_right_however_they_are_written(answer, blin
     own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
     learner = VqaLearner(vqa({**blind, **own, "min_count": 1}))
     assert learner.score(learner.splits["held-out"]).overall == 100.0  # there is only one class
+
+
+def test_held_out_photos_of_the_user_are_those_of_the_pre_training(blind, tmp_path):
+    photos = [f"photos/shot {number}.jpg" for number in range(40)]
+    rows = [f"{photo},what is it?,yes" for photo in photos]
+    (tmp_path / "questions.csv").write_text("\n".join(["image,question,answer", *rows]))
+    own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
+    learner = VqaLearner(vqa({**blind, **own, "min_count": 1}))
+    held = {photos[one.image_id] for one in learner.splits["held-out"]}
+    assert held == {photo for photo in photos if is_held_out(Path(photo).stem)} != set()
 
 
 def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path):

@@ -9,6 +9,13 @@ def test_a_twentieth_of_the_images_is_held_out():
     assert 850 < len(held) < 1150
 
 
+def test_an_image_is_held_out_by_its_number_and_by_its_name():
+    numbers = [one for one in range(1, 2000) if is_held_out(one)]
+    for name in ("COCO_val2014_{:012d}", "COCO_my_split_{:012d}", "{:012d}", "{}"):
+        assert numbers == [one for one in range(1, 2000) if is_held_out(name.format(one))]
+    assert not all(is_held_out(f"n{one}") for one in numbers)
+
+
 def test_at_least_one_image_is_held_out():
     few = [one for one in range(40) if not is_held_out(one)][:3]
     records = [(picture, place) for picture in few for place in range(2)]

@@ -117,7 +117,7 @@ class VqaLearner:
         self.splits: dict[str, list[Question]] = {}
         learnt = [one for split in config.train_splits for one in self._read(split)]
         if config.select_by == HELD_OUT:
-            self.splits[HELD_OUT], learnt = parted(learnt, lambda one: one.image_id)
+            self.splits[HELD_OUT], learnt = parted(learnt, self._picture)
         self.learnt = learnt
         self.records = len(learnt)
         for split in config.evaluated_splits:
@@ -182,6 +182,12 @@ class VqaLearner:
         answers = self.answer(self.splits[split])
         if distributed.rank() == 0:
             write_submission(path, answers)
+
+    def _picture(self, question: Question) -> int | str:
+        """Return the image of a question as `is_held_out` takes it."""
+        if self._own is None:
+            return question.image_id
+        return Path(self._own.photos[question.image_id]).stem
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:
