@@ -9,7 +9,7 @@ from training.settings import check_counts, check_numbers
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH, check_languages
 
 # Parts of the cache key; increase them if a configuration gives other files than before.
-FORMAT = 3
+FORMAT = 4
 LANGUAGES_FORMAT = 3  # of the files of further languages
 
 
@@ -31,10 +31,11 @@ class HouseTasksConfig:
     """Maximum average number of hypotheses per image."""
     image_size: int = 224
     """Height and width of an image in pixels."""
-    houses: int = 40
-    """Number of houses, one fifth of them for val_unseen."""
+    houses: int = 100
+    """Number of houses; one fifth of them, but not more than the set has, are for val_unseen."""
     set: Literal["mini", "standard"] = "mini"
-    """House set: mini, or standard, whose houses are larger and have other plans and styles."""
+    """House set: mini, with further training houses from annex, or standard, whose houses are
+    larger and have other plans and styles. Missing houses are built in the cache."""
     languages: tuple[str, ...] = (ENGLISH,)
     """Languages of the questions and captions: en, fr, de, es, hi, te. English is always written;
     the other ones are questions with the same ids, and captions."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -200,7 +200,7 @@ def _render_all(
 ) -> dict[str, list[HouseImage]]:
     """Render the images of all splits with a progress bar and return them by split."""
     plans = [plan for split in SPLITS for plan in plan_images(split, config)]
-    _require_graphs(config.set, list(dict.fromkeys(plan.scan for plan in plans)))
+    _build_missing([plan.scan for plan in plans], workers)
     by_first_id: dict[str, dict[int, list[HouseImage]]] = {split: {} for split in SPLITS}
     total = sum(plan.count for plan in plans)
     with progress_bar(total=total, desc="images", unit="images") as bar:
@@ -214,21 +214,18 @@ def _render_all(
     }
 
 
-def _require_graphs(name: str, scans: Sequence[str]) -> None:
-    """Check that the houses have navigation graphs, because building a house takes a minute.
+def _build_missing(scans: Sequence[str], workers: int) -> None:
+    """Build houses that have no navigation graph, whose viewpoints are camera positions."""
+    from envs.houses.building.sets import set_of
+    from envs.houses.house_set import build_set
 
-    Raises:
-        UserError: Houses have no graph; the message names the command that builds them.
-    """
-    from envs.houses.building.sets import HOUSE_SETS
-
-    folder = HOUSE_SETS[name].connectivity_dir
-    missing = [scan for scan in scans if not (folder / f"{scan}_connectivity.json").is_file()]
-    if missing:
-        raise UserError(
-            f"{folder}: no navigation graph of {', '.join(missing)}; build the houses first: "
-            f"clipnav build-houses --set {name} --scans {' '.join(missing)}"
-        )
+    missing: dict[str, list[str]] = defaultdict(list)
+    for scan in dict.fromkeys(scans):
+        house_set = set_of(scan)
+        if not (house_set.connectivity_dir / f"{scan}_connectivity.json").is_file():
+            missing[house_set.name].append(scan)
+    for names in missing.values():
+        build_set(set_of(names[0]), names, workers)
 
 
 def _rendered(
@@ -253,7 +250,10 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     """
     from envs.houses.building.sets import HOUSE_SETS
 
-    scans = _scans(split, config.houses, HOUSE_SETS[config.set].scans)
+    house_set = HOUSE_SETS[config.set]
+    further = HOUSE_SETS["annex"].scans["train"] if config.set == "mini" else ()
+    train, unseen = (*house_set.scans["train"], *further), house_set.scans["val_unseen"]
+    scans = _chosen_scans(split, config.houses, train, unseen)
     count = int(getattr(config, split))
     if count < 1:
         raise UserError(f"--{split.replace('_', '-')} {count}: must be at least 1")
@@ -266,10 +266,11 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     ]
 
 
-def _scans(split: str, houses: int, scans: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    train, unseen_scans = scans["train"], scans["val_unseen"]
-    most = min(len(train) * 5 // 4, len(unseen_scans) * 5)
-    if not 2 <= houses <= most:
-        raise UserError(f"--houses {houses}: must be from 2 to {most}")
-    unseen = max(1, houses // 5)
-    return unseen_scans[:unseen] if split == "val_unseen" else train[: houses - unseen]
+def _chosen_scans(
+    split: str, houses: int, train: Sequence[str], unseen: Sequence[str]
+) -> Sequence[str]:
+    """Return the houses of a split: the first training houses or the first unseen ones."""
+    if not 2 <= houses <= len(train) + len(unseen):
+        raise UserError(f"--houses {houses}: must be from 2 to {len(train) + len(unseen)}")
+    count = min(max(1, houses // 5), len(unseen))
+    return unseen[:count] if split == "val_unseen" else train[: houses - count]

@@ -25,9 +25,10 @@ from training.settings import check_counts, check_effects
 class BuildArguments:
     """Houses to build and folders to write to."""
 
-    set: Literal["mini", "standard", "gallery"] = "mini"
-    """House set: the 40 shipped houses (mini), 260 large houses in the cache (standard), or 96
-    houses without episodes whose pictures train encoders (gallery)."""
+    set: Literal["mini", "standard", "gallery", "annex"] = "mini"
+    """House set: the 40 shipped houses (mini), 260 large houses in the cache (standard), 96 houses
+    without episodes whose pictures train encoders (gallery), or 60 houses without episodes about
+    whose pictures questions are asked (annex)."""
     scans: tuple[str, ...] = ()
     """Houses of the set to build; "house_00-house_03" is a range. Default: all houses."""
     workers: int = 2

@@ -1,9 +1,9 @@
 """House sets: their houses, their splits and the locations of their files.
 
 `mini` is small; its graphs, episodes and features are shipped. `standard` is large and varied;
-`clipnav build-houses --set standard` builds it in the cache. `gallery` has no episodes: encoders
-are pretrained on its pictures, as CLIP was trained on pictures of other places than those where it
-is used.
+`clipnav build-houses --set standard` builds it in the cache. Two sets have no episodes: encoders
+are pretrained on pictures of `gallery`, as CLIP was trained on pictures of other places than those
+where it is used, and `annex` has further training houses of the questions about pictures.
 """
 
 from __future__ import annotations
@@ -170,7 +170,20 @@ def _gallery() -> HouseSet:
 
 
 GALLERY = _gallery()
-HOUSE_SETS: dict[str, HouseSet] = {s.name: s for s in (MINI, STANDARD, GALLERY)}
+
+_ANNEX_SPECS = {
+    f"annex_{n:02d}": HouseSpec(f"annex_{n:02d}", plan_seed=15_000 + n, style_seed=25_000 + n)
+    for n in range(60)
+}
+ANNEX = HouseSet(
+    name="annex",
+    specs=_ANNEX_SPECS,
+    scans={"train": tuple(_ANNEX_SPECS)},
+    paths={},
+    rxr_paths={},
+    fewest_viewpoints=20,
+)
+HOUSE_SETS: dict[str, HouseSet] = {s.name: s for s in (MINI, STANDARD, GALLERY, ANNEX)}
 
 
 def set_of(scan: str) -> HouseSet:

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.houses.building.sets import MINI
+from envs.houses import house_set
+from envs.houses.building.sets import ANNEX, MINI
 from envs.houses.meshes.geometry import Material, box
 from envs.houses.plan.floor_plan import FloorPlan, Room
 from envs.houses.rendering import training_panoramas
@@ -32,6 +33,7 @@ from vl_tasks.house_tasks import (
     HouseTaskFiles,
     HouseTasksConfig,
     cached_house_tasks,
+    generation,
     make_house_tasks,
 )
 from vl_tasks.house_tasks.generation import plan_images
@@ -256,8 +258,18 @@ def test_plans_distribute_images_evenly_over_houses():
     assert ids == list(range(1, 101))
     with pytest.raises(ValueError, match="--val-seen 0: must be at least 1"):
         plan_images("val_seen", HouseTasksConfig(val_seen=0))
-    with pytest.raises(ValueError, match="--houses 1: must be from 2 to 40"):
+    with pytest.raises(ValueError, match="--houses 1: must be from 2 to 100"):
         plan_images("train", HouseTasksConfig(houses=1))
+
+
+def test_further_training_houses_are_those_of_the_annex():
+    config = HouseTasksConfig()
+    train, seen, unseen = (
+        [plan.scan for plan in plan_images(split, config)]
+        for split in ("train", "val_seen", "val_unseen")
+    )
+    assert train == seen == [*MINI.scans["train"], *ANNEX.specs]
+    assert tuple(unseen) == MINI.scans["val_unseen"]
 
 
 def test_another_house_set_shares_no_house():
@@ -269,17 +281,19 @@ def test_another_house_set_shares_no_house():
     }
     assert scans["val_unseen"] == ["standard_60", "standard_61", "standard_62"]
     assert len(scans["train"]) == 12
-    with pytest.raises(ValueError, match="--houses 51: must be from 2 to 50"):
-        plan_images("train", HouseTasksConfig(set="standard", houses=51))
+    with pytest.raises(ValueError, match="--houses 251: must be from 2 to 250"):
+        plan_images("train", HouseTasksConfig(set="standard", houses=251))
 
 
-def test_houses_without_graphs_are_refused_before_they_are_built(tmp_path, monkeypatch):
+def test_houses_without_graphs_are_built(tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    monkeypatch.setattr(HousePanoramas, "house", lambda *_: pytest.fail("builds a house"))
-    config = HouseTasksConfig(train=2, val_seen=2, val_unseen=2, houses=2, set="standard")
-    remedy = "clipnav build-houses --set standard --scans standard_00 standard_60$"
-    with pytest.raises(ValueError, match=remedy):
-        make_house_tasks(tmp_path / "tasks", config)
+    built = []
+    monkeypatch.setattr(house_set, "build_set", lambda *arguments: built.append(arguments))
+    monkeypatch.setattr(generation, "_rendered", lambda *_: pytest.fail("renders"))
+    config = HouseTasksConfig(train=40, val_seen=2, val_unseen=2, houses=42)
+    with pytest.raises(pytest.fail.Exception, match="renders"):
+        make_house_tasks(tmp_path / "tasks", config, workers=2)
+    assert built == [(ANNEX, ["annex_00", "annex_01"], 2)]
 
 
 def test_texts_of_an_earlier_call_do_not_remain_in_other_languages(tmp_path, monkeypatch):
