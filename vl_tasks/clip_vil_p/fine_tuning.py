@@ -201,6 +201,8 @@ class FineTuning:
             self.known = initialise_from_answers(head, classes, weights, known, convert_answer)
         self.network.trunk.frozen = config.clip_vil_p.frozen_trunk
         self.network.trunk.frozen_norms = config.clip_vil_p.frozen_norms
+        if config.clip_vil_p.dropout is not None:
+            _set_dropout(self.network, config.clip_vil_p.dropout)
         self.network.to(memory_format=self.network.trunk.tower.layout)  # pyright: ignore
         self.network.to(config.device)
         self.metadata = {"word pieces": self.pieces.digest}
@@ -294,6 +296,12 @@ class FineTuning:
     @property
     def _workers(self) -> int:
         return self.config.clip_vil_p.workers
+
+
+def _set_dropout(network: nn.Module, rate: float) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = rate
 
 
 def _shared(scored: tuple[np.ndarray, Tensor] | None) -> list[tuple[np.ndarray, Tensor]]:

@@ -129,6 +129,8 @@ class FineTuningConfig:
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
     frozen_trunk: bool = False
     """Do not train the trunk."""
+    dropout: float | None = None
+    """Dropout rate of hidden states and attention weights. Default: that of the pre-training."""
     max_words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     accumulate: int = 1
@@ -146,6 +148,8 @@ class FineTuningConfig:
         check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
         check_counts(self, ("max_words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
+        if self.dropout is not None:
+            check_dropout(self, ("dropout",), "clip-vil-p.")
         self.trunk_optimiser.check("clip-vil-p.trunk-optimiser.")
 
 

@@ -113,12 +113,14 @@ _SMALL: dict[str, Any] = {
     "clip_vil_p": FineTuningConfig(
         TrunkOptimiserConfig(1e-4, name="adamw"),
         frozen_norms=True,
+        # Fine-tuning alone is long enough to overfit.
+        dropout=0.1,
         max_words=32,
         sentences_per_image=8,
         precision="medium",
     ),
     "optimiser": linear_adamw(5e-4, 100),
-    "iterations": 2500,
+    "iterations": 4000,
     "batch_size": 64,
     "evaluate_every": 500,
 }

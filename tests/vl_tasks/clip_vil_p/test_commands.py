@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from PIL import Image
 from training.checkpoints import load_trainer
 from vl_tasks.clip_vil_p.building import load_run
 from vl_tasks.clip_vil_p.data.answers import convert_answer
+from vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
+from vl_tasks.settings.pretraining_presets import CLIP_VIL_P_VQA
 
 SIZES = ("--text.vocabulary-size", "120", "--text.hidden-size", "32", "--text.layers", "1",
          "--text.heads", "2", "--text.feed-forward-size", "48",
@@ -116,6 +119,18 @@ def test_vqa_is_fine_tuned_answers_explains_and_submits(run_command, pretrained,
         assert np.asarray(Image.open(heat)).shape == (64, 192, 3)
     finally:
         (runs / "away").rename(pretrained)
+
+
+def test_fine_tuning_may_have_its_own_dropout(pretrained):
+    config = replace(CLIP_VIL_P_VQA["small-clip-vil-p"], start_from=pretrained)
+    assert config.clip_vil_p.dropout == 0.1
+    for dropout, expected in ((None, 0.0), (0.3, 0.3)):
+        changed = replace(config, clip_vil_p=replace(config.clip_vil_p, dropout=dropout))
+        network = FineTuning(changed, ["red", "blue"], None).network.train()
+        rates = {part.p for part in network.modules() if isinstance(part, torch.nn.Dropout)}
+        assert rates == {expected}
+    with pytest.raises(ValueError, match=r"--clip-vil-p\.dropout 1\.5"):
+        replace(config.clip_vil_p, dropout=1.5)
 
 
 def test_gqa_is_fine_tuned_with_both_losses_and_submits(run_command, pretrained, gqa_shapes, runs):
