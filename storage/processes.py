@@ -12,7 +12,10 @@ from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import Any, NoReturn, TypeVar
 
+from tqdm import tqdm
+
 from storage import remove_unfinished
+from storage.errors import counted, in_one_line
 
 _MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize  # of one pool
 
@@ -78,7 +81,8 @@ def run_jobs(
 ) -> Iterator[tuple[Job, Result]]:
     """Run jobs in worker processes; yield each job and its result, in order of completion.
 
-    No job starts after one has failed or after Ctrl-C; running jobs are completed.
+    No job starts after one has failed or after Ctrl-C. Jobs that run when another fails are
+    completed and yielded before the failure is raised, so that callers can record them.
 
     Args:
         function: Function of one job; both must be picklable.
@@ -95,15 +99,21 @@ def run_jobs(
     try:
         # One job per process, as jobs in the queue of a pool cannot be cancelled.
         running = {pool.submit(function, job): job for job in islice(pending, workers)}
+        failure: BaseException | None = None
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             ended = [(running.pop(future), future) for future in done]
-            # Failures last: the results of the other jobs are yielded first.
-            ended.sort(key=lambda pair: pair[1].exception() is not None)
-            following = 0 if ended[-1][1].exception() else len(ended)
+            errors = [error for _, future in ended if (error := future.exception()) is not None]
+            if errors and failure is None:
+                failure = errors[0]
+                _announce_wait(failure, len(running))
+            following = 0 if failure else len(ended)
             running |= {pool.submit(function, job): job for job in islice(pending, following)}
             for job, future in ended:
-                yield job, future.result()
+                if future.exception() is None:
+                    yield job, future.result()
+        if failure is not None:
+            raise failure
     except BrokenProcessPool as error:
         raise ChildProcessError(
             f"a process that {task} was killed; run the command again, with fewer --workers if "
@@ -111,6 +121,13 @@ def run_jobs(
         ) from error
     finally:
         pool.shutdown(wait=False)
+
+
+def _announce_wait(failure: BaseException, running: int) -> None:
+    """Print a failure at once if other jobs still run, which can take hours."""
+    if running:
+        wait_for = f"Waiting for {counted(running, 'other job')}; press Ctrl-C to stop at once."
+        tqdm.write(f"{in_one_line(failure)}\n{wait_for}", sys.stderr)
 
 
 def _start_worker(initializer: Callable[[], None] | None) -> None:

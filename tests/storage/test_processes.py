@@ -63,6 +63,28 @@ def test_jobs_that_end_with_a_failed_one_are_yielded_and_start_no_others(tmp_pat
     assert jobs[4] not in started
 
 
+def wait_for_the_failure(job):
+    """Fail, or end after the failure of the other job."""
+    if job.stem == "wrong":
+        job.touch()
+        raise ValueError(f"{job.name} is wrong")
+    while not job.with_name("wrong.0").exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    return job.suffix
+
+
+def test_jobs_that_run_when_another_fails_are_yielded_before_the_failure(tmp_path, capsys):
+    jobs = [tmp_path / name for name in ("wrong.0", "good.1", "good.2")]
+    yielded = []
+    with pytest.raises(ValueError, match=r"wrong\.0 is wrong"):  # noqa: PT012
+        for job, _ in run_jobs(wait_for_the_failure, jobs, 2, "does jobs"):
+            yielded.append(job)
+    assert yielded == [jobs[1]]
+    printed = capsys.readouterr().err
+    assert printed == "wrong.0 is wrong\nWaiting for 1 other job; press Ctrl-C to stop at once.\n"
+
+
 def interrupt_handler(job):
     return job, signal.getsignal(signal.SIGINT)
 
