@@ -3,9 +3,11 @@
 Finished steps are listed in FOLDER/finished.json, and the commits at which each step was started in
 FOLDER/started.json. A training that was interrupted is resumed from its last saved state; any other
 interrupted step is run again. A training that was started with other settings is refused. A step
-that read the output of another step is no longer finished when that step has run again.
+that read the output of another step is no longer finished when that step has run again. An output
+that something else than its step has made again is refused.
 """
 
+import hashlib
 import json
 import os
 import runpy
@@ -26,6 +28,7 @@ from clipnav.experiments.rows import read_rows
 from clipnav.experiments.steps import (
     BENCHMARKS,
     command_lines,
+    content_files,
     output_folder,
     read_output,
     replaces,
@@ -56,6 +59,8 @@ class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seconds: Time that it took.
         machine: Processor, cores, load and versions.
         ended: Time of its end in seconds since 1970; 0 in files of earlier versions.
+        digests: SHA-256 of its outputs, by path (`content_files`); empty in files of earlier
+            versions.
     """
 
     words: tuple[str, ...]
@@ -64,6 +69,7 @@ class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float
     machine: Machine
     ended: float = 0.0
+    digests: dict[str, str] = {}
 
 
 def finished_steps(folder: Path) -> list[FinishedStep]:
@@ -151,7 +157,8 @@ def _missing(
     """Return the steps of a wave that are not finished, or whose inputs have changed since.
 
     Raises:
-        UserError: The inputs of a step have changed, but the folder of its output still exists.
+        UserError: The inputs of a step have changed, but the folder of its output still exists; or
+            its output was made again by something else.
     """
     finished = {step.words: step for step in finished_steps(folder)}
     sources = [*finished.values()]
@@ -160,6 +167,8 @@ def _missing(
     missing = []
     for words in wave:
         step = finished.get(tuple(words))
+        if step is not None and not _is_kept(step):
+            step = None
         changed = None if step is None else _changed_input(step, sources)
         output = output_folder(words)
         if changed is not None and output is not None and Path(output).exists():
@@ -170,6 +179,28 @@ def _missing(
         if step is None or changed is not None:
             missing.append(words)
     return missing
+
+
+def _is_kept(step: FinishedStep) -> bool:
+    """Return whether the outputs of a finished step still exist.
+
+    Raises:
+        UserError: An output is no longer what the step has made.
+    """
+    for path, digest in step.digests.items():
+        if not Path(path).is_file():
+            return False
+        if _digest(path) != digest:
+            raise UserError(
+                f"{path}: has changed since {shlex.join(step.words)} ended on {step.date}; restore "
+                "it, or remove it with its folder to run this step again"
+            )
+    return True
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _changed_input(step: FinishedStep, sources: Sequence[FinishedStep]) -> str | None:
@@ -225,7 +256,10 @@ def _run(
 
     for (words, _, _), seconds in run_jobs(_run_in_own_process, jobs(), workers, "runs a step"):
         step = tuple(words)
-        yield FinishedStep(step, tuple(commits[step]), today(), seconds, machine(), time.time())
+        digests = {path: _digest(path) for path in content_files(words)}
+        yield FinishedStep(
+            step, tuple(commits[step]), today(), seconds, machine(), time.time(), digests
+        )
 
 
 def _run_in_own_process(job: tuple[list[str], list[str], Path]) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from clipnav.experiments.declarations import Experiment
 
 BENCHMARKS = "benchmarks/"
-_SAVED_STATE = "trainer.pt"
+_SAVED_STATE, _WEIGHTS = "trainer.pt", "model.safetensors"
 _TRAININGS = (
     "train-agent",
     "pretrain-agent",
@@ -91,6 +91,17 @@ def _outputs(words: Sequence[str]) -> set[str]:
     """Return the folder and the file that a step writes."""
     values = (output_folder(words), _value(words, "--json"))
     return {value for value in values if value is not None}
+
+
+def content_files(words: Sequence[str]) -> list[str]:
+    """Return the files that identify what a step has made: its weights, and its --json.
+
+    A step that writes neither, such as one that makes a data set, has none.
+    """
+    folder = output_folder(words)
+    weights = [] if folder is None else [f"{folder}/{_WEIGHTS}"]
+    files = [*weights, *sorted(_outputs(words))]
+    return [file for file in files if Path(file).is_file()]
 
 
 def read_output(words: Sequence[str], other: Sequence[str]) -> str | None:

@@ -53,8 +53,10 @@ rows = [["a", "scores.json#SR"]]
 """
 
 
-def test_steps_run_again_after_what_they_have_read(reproduce, checkout, monkeypatch):
-    ran = []
+@pytest.fixture
+def ran(checkout, monkeypatch) -> list[str]:
+    """Steps that have run: stand-ins that write weights or scores."""
+    ran: list[str] = []
 
     def fake(job):
         words = job[0]
@@ -63,6 +65,7 @@ def test_steps_run_again_after_what_they_have_read(reproduce, checkout, monkeypa
         if words[-2] == "--output":
             output.mkdir(parents=True)
             (output / "trainer.pt").touch()
+            (output / "model.safetensors").write_text(str(len(ran)))
         else:
             output.write_text(json.dumps({"SR": len(ran) / 100}))
         return 1.0
@@ -71,13 +74,16 @@ def test_steps_run_again_after_what_they_have_read(reproduce, checkout, monkeypa
     monkeypatch.setattr(
         running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
     )
+    (checkout / "docs/page.md").write_text("# Page\n")
+    return ran
 
+
+def test_steps_run_again_after_what_they_have_read(reproduce, checkout, ran):
     def declare(number: int) -> None:
         text = CHAIN.replace("NUMBER", str(number))
         (checkout / "docs/results/experiments.toml").write_text(text)
         ran.clear()
 
-    (checkout / "docs/page.md").write_text("# Page\n")
     declare(1)
     reproduce("second")
     assert len(ran) == 5
@@ -99,3 +105,32 @@ def test_steps_run_again_after_what_they_have_read(reproduce, checkout, monkeypa
     assert json.loads((checkout / "docs/results/second.json").read_text())["rows"] == [["a", 4.0]]
     reproduce("second")
     assert len(ran) == 4
+
+
+def test_a_run_that_was_trained_again_by_hand_is_refused_and_after_its_removal_made_again(
+    reproduce, checkout, ran
+):
+    (checkout / "docs/results/experiments.toml").write_text(CHAIN.replace("NUMBER", "1"))
+    reproduce("second")
+    outputs = checkout / "runs/results"
+    (outputs / "first/run/model.safetensors").write_text("trained again")
+    ran.clear()
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"run/model.safetensors: has changed since train-a"):
+            reproduce("second")
+    assert not ran
+    shutil.rmtree(outputs / "first/run")
+    with pytest.raises(UserError, match=r"first/more: made from .*first/run, which has been made"):
+        reproduce("second")
+    shutil.rmtree(outputs / "first/more")
+    reproduce("second")
+    assert len(ran) == 4  # all but the other training
+
+
+def test_a_step_without_its_scores_runs_again(reproduce, checkout, ran):
+    (checkout / "docs/results/experiments.toml").write_text(CHAIN.replace("NUMBER", "1"))
+    reproduce("second")
+    (checkout / "runs/results/second/scores.json").unlink()
+    ran.clear()
+    reproduce("second")
+    assert ran == ["evaluate-agent first/run --json"]
