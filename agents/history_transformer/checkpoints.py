@@ -9,7 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from agents.transformer.released import Renaming, read_state, renamed
+from agents.transformer.released import ENTRIES, Renaming, renamed
+from encoders.weights.weight_files import read_weights
 from storage.errors import UserError
 
 _PARTS: tuple[Renaming, ...] = (
@@ -51,13 +52,13 @@ def convert_hamt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_hamt(path: str | Path) -> dict[str, Tensor]:
-    """Read and convert a released file, see `read_state` and `convert_hamt`.
+    """Read and convert a released file, see `read_weights` and `convert_hamt`.
 
     Raises:
         FileNotFoundError: The file does not exist.
         UserError: The file is damaged, or is not such a file.
     """
-    weights = read_state(path, "HAMT")
+    weights, _ = read_weights(Path(path), entries=ENTRIES)
     try:
         return convert_hamt(weights)
     except ValueError as error:

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.transformer.released import Renaming, read_state, renamed
+from agents.transformer.released import ENTRIES, Renaming, renamed
+from encoders.weights.weight_files import read_weights
 from storage.errors import UserError
 
 _WORDS = "text.words.weight"
@@ -78,13 +79,13 @@ def network_weights(converted: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_duet(path: str | Path) -> dict[str, Tensor]:
-    """Read and convert a published file, see `read_state` and `convert_duet`.
+    """Read and convert a published file, see `read_weights` and `convert_duet`.
 
     Raises:
         FileNotFoundError: The file does not exist.
         UserError: The file is damaged, or is not such a file.
     """
-    weights = read_state(path, "DUET")
+    weights, _ = read_weights(Path(path), entries=ENTRIES)
     try:
         return convert_duet(weights)
     except ValueError as error:

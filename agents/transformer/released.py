@@ -1,23 +1,20 @@
-"""Released weights of transformers: safe reading, new names, and strict loading.
+"""Released weights of transformers: new names, and strict loading.
 
-Files are read without running code that they contain. The tables of names are those of the parts
-that DUET and HAMT have in common: BERT, and LXMERT's cross-modal layers.
+The tables of names are those of the parts that DUET and HAMT have in common: BERT, and LXMERT's
+cross-modal layers.
 """
 
-import pickle
 import re
-import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
 
 Renaming = tuple[str, str]  # regular expression of a name without prefix, and its replacement
 
+# Names of nested entries around the weights of an agent, in files of the fine-tuning programs.
+ENTRIES = ("vln_bert", "state_dict")
 # Prefixes of DistributedDataParallel, of the agent, and of the pre-training model.
 _PREFIXES = ("module.", "vln_bert.", "bert.")
 # Buffers without information.
@@ -105,54 +102,6 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], source: str) 
             f"{min(problems)}; use the settings of the published model"
         )
     model.load_state_dict(dict(weights))
-
-
-def read_state(path: str | Path, model: str) -> dict[str, Tensor]:
-    """Read the state dictionary of a released file.
-
-    A file of a fine-tuning program contains the state dictionary of the agent under "vln_bert" and
-    "state_dict".
-
-    Args:
-        path: File of torch or safetensors.
-        model: Name of the released model, for messages.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The file is damaged, or is not such a file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: the file does not exist; give a checkpoint of {model}")
-    weights = _read(path)
-    if isinstance(weights, dict) and isinstance(weights.get("vln_bert"), dict):
-        weights = weights["vln_bert"].get("state_dict")
-    tensors = isinstance(weights, dict) and all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
-    )
-    if not tensors or not weights:
-        raise UserError(f"{path}: not a state dictionary; give a checkpoint of {model}")
-    return weights
-
-
-def _read(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # Only tensors and plain containers; other pickled objects are refused, not run.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch also warns of files that it then refuses
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path}: contains objects other than tensors, which are not loaded; save its state "
-            "dictionary again"
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, KeyError, OSError, ValueError) as error:
-        raise UserError(f"{path}: damaged, or not a file of weights; copy it again") from error
 
 
 def _without_prefix(name: str) -> str:

@@ -19,7 +19,9 @@ _MOST_COPIES = 4
 _WRAPPER = "module."
 
 
-def read_weights(path: Path, ignored: tuple[str, ...] = ()) -> tuple[dict[str, torch.Tensor], bool]:
+def read_weights(
+    path: Path, ignored: tuple[str, ...] = (), entries: tuple[str, ...] = ("state_dict",)
+) -> tuple[dict[str, torch.Tensor], bool]:
     """Read weights by name, on the CPU, in the types of the file.
 
     Safetensors files contain only tensors. TorchScript archives are parsed, not executed
@@ -28,6 +30,8 @@ def read_weights(path: Path, ignored: tuple[str, ...] = ()) -> tuple[dict[str, t
     Args:
         path: Weight file.
         ignored: Names of entries that need not be tensors.
+        entries: Names of nested entries that contain the weights, from outside; those that are
+            missing are skipped.
 
     Returns:
         The weights, and whether the file is a TorchScript archive.
@@ -40,7 +44,9 @@ def read_weights(path: Path, ignored: tuple[str, ...] = ()) -> tuple[dict[str, t
         raise FileNotFoundError(f"{path}: the weight file is missing; check its name")
     archive = is_torchscript(path)
     content: Any = read_torchscript(path) if archive else _load(path)
-    weights = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    weights = content
+    for entry in entries:
+        weights = weights.get(entry, weights) if isinstance(weights, Mapping) else None
     if not isinstance(weights, Mapping) or not weights:
         raise UserError(f"{path}: contains no weights by name; {REMEDY}")
     checked = {name: value for name, value in weights.items() if name not in ignored}

@@ -49,19 +49,21 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path):
     with pytest.raises(ValueError, match=r"evil\.pt"):
         read_duet(path)
     torch.save({"weight": Evil()}, path)
-    with pytest.raises(ValueError, match="not loaded"):
+    with pytest.raises(
+        ValueError, match="contains more than tensors, such as code, which is refused"
+    ):
         read_duet(path)
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], {"vln_bert": {"epoch": 1}}])
 def test_files_without_weights_are_refused(content, tmp_path):
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt: not a state dictionary"):
+    with pytest.raises(ValueError, match=r"other\.pt: .*(contains no weights|is not a tensor)"):
         read_duet(tmp_path / "other.pt")
 
 
 def test_missing_and_truncated_files_are_refused(published, tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.pt: the weight file is missing"):
         read_duet(tmp_path / "absent.pt")
     for name in ("half.pt", "half.safetensors"):
         path = tmp_path / name
