@@ -121,7 +121,8 @@ def _detours(
             continue
         length = graph.path_length(path)
         longer = length > graph.distances[start, goal] + _SLACK
-        if longer and bounds[0] < length < bounds[1] and (scan, path) not in excluded | sampled:
+        is_new = (scan, path) not in excluded and (scan, path) not in sampled
+        if longer and bounds[0] < length < bounds[1] and is_new:
             left[len(path) - 1] -= 1
             sampled.add((scan, path))
             yield scan, path
