@@ -1,7 +1,7 @@
 """Evaluation of trained agents, and submission files for test servers."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -87,7 +87,7 @@ def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) 
 
 
 def _prepared(config: EvaluateConfig) -> EvaluateConfig:
-    """Check everything that an evaluation needs, set the number of threads, and tune frontier."""
+    """Check everything that an evaluation needs, set the number of threads, and tune the search."""
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_agent_config(config.run))
@@ -100,20 +100,28 @@ def _prepared(config: EvaluateConfig) -> EvaluateConfig:
                 "evaluate a run of all languages, or add --partial"
             )
     _check_data(config, settings)
-    return _tune_frontier(config, settings)
+    return _tuned(config, settings)
 
 
-def _tune_frontier(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
-    """Return settings with a tuned search while walking, if that is requested."""
+def _tuned(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
+    """Return settings with a tuned search, and print the choice, if that is requested."""
     search = config.search
-    if search.method != "frontier" or search.tune is None:
+    if search.tune is None:
         return config
     assert isinstance(settings, TrainConfig)
-    best, success = best_frontier(*load_follower(config.run, search.tune, settings), search)
-    print(
-        f"{search.tune}: success {100 * success:.1f} with --search.metre-cost "
-        f"{best.metre_cost:g} --search.sharpness {best.sharpness:g}"
-    )
+    env, agent = load_follower(config.run, search.tune, settings)
+    if search.method == "frontier":
+        best, success = best_frontier(env, agent, search)
+        flags = f"--search.metre-cost {best.metre_cost:g} --search.sharpness {best.sharpness:g}"
+    else:
+        assert search.speaker is not None
+        speaker = load_speaker(search.speaker, env, feature_metadata(settings), settings.device)
+        found = search_split(env, agent, search, speaker, f"{search.tune} search")
+        weighting, success = best_weighting(env, found)
+        best = replace(search, tune=None, **asdict(weighting))
+        flags = f"--search.alpha {best.alpha:g}"
+        flags += " --search.per-word" * best.per_word + " --search.per-action" * best.per_action
+    print(f"{search.tune}: success {100 * success:.1f} with {flags}")
     return replace(config, search=best)
 
 
@@ -173,12 +181,6 @@ def searches(
     if search.speaker is not None:
         speaker = load_speaker(search.speaker, env, feature_metadata(settings), settings.device)
     weighting = Weighting(search.alpha, search.per_word, search.per_action)
-    if speaker is not None and search.tune is not None:
-        tune_env, tune_agent = load_follower(config.run, search.tune, settings)
-        label = f"{search.tune} search"
-        tune_search = search_split(tune_env, tune_agent, search, speaker, label)
-        weighting, success = best_weighting(tune_env, tune_search)
-        print(f"{search.tune}: success {100 * success:.1f} with {weighting}")
     split_search = search_split(env, agent, search, speaker, f"{split} search")
     alone, whole = evaluate_search(env, split_search, weighting)
     name = f"{agent_name(settings)}, {search.method}" + ("" if speaker is None else " and speaker")
@@ -257,12 +259,12 @@ def load_walkers(
     """
     settings = config.settings(read_agent_config(config.run))
     _check_search(config, settings)
-    search = _tune_frontier(config, settings).search
     env, agent = load_run(config.run, split, settings)
     agents: dict[str, Agent] = {agent_name(settings): agent}
-    if search.method == "frontier":
+    if config.search.method == "frontier":
         assert isinstance(agent, FollowerAgent)
-        agents[f"{agent_name(settings)}, {search.method}"] = frontier_agent(env, agent, search)
+        search = _tuned(config, settings).search
+        agents[f"{agent_name(settings)}, frontier"] = frontier_agent(env, agent, search)
     return settings, env, agents | (baselines(env, settings.seed) if config.baselines else {})
 
 

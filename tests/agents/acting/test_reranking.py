@@ -151,6 +151,15 @@ def test_search_with_beam_width_one_equals_the_greedy_walk(doors_config):
     assert alone.trajectories == evaluate(env, agent).trajectories
 
 
+def test_a_search_is_tuned_once_for_several_splits(small_config, speaker_run, capsys):
+    config = dataclasses.replace(small_config, iterations=1)
+    make_agent_trainer(FollowerLearner, config)[0].train()
+    search = SearchConfig(method="beam", paths=2, speaker=speaker_run, tune="val_seen")
+    splits = ("val_seen", "val_unseen")
+    evaluate_run(EvaluateConfig(config.output, splits, baselines=False, search=search))
+    assert capsys.readouterr().out.count("success") == 1
+
+
 def test_search_is_tuned_on_one_split_and_submits_the_whole_walk(
     small_config, speaker_run, tmp_path, capsys
 ):
@@ -170,7 +179,10 @@ def test_search_is_tuned_on_one_split_and_submits_the_whole_walk(
         speaker = load_speaker(speaker_run, env, {"encoder": "colours"}, "cpu")
         found[split] = env, search_split(env, agent, search, speaker)
     weighting, success = best_weighting(*found["val_seen"])
-    assert tuned == f"val_seen: success {100 * success:.1f} with {weighting}"
+    alpha, *flags = tuned.removeprefix(f"val_seen: success {100 * success:.1f} with ").split(" --")
+    assert alpha == f"--search.alpha {weighting.alpha:g}"
+    chosen = {"search.per-word": weighting.per_word, "search.per-action": weighting.per_action}
+    assert flags == [name for name, value in chosen.items() if value]
     alone, whole = evaluate_search(*found["val_unseen"], weighting)
     untuned, _ = evaluate_search(*found["val_unseen"], Weighting(1.0))
     assert alone.trajectories != untuned.trajectories
