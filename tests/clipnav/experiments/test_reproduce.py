@@ -104,6 +104,37 @@ rows = [["follower", "run-{seed}/results.json#results#SR"]]
     assert sorted(step["words"][2] for step in finished) == ["0", "1"]
 
 
+def fail_first(job):
+    """Stand-in for a step: that of seed 0 fails while that of seed 1 runs."""
+    words, _, checkout = job
+    folder = checkout / words[-1]
+    if folder.name == "run-0":
+        folder.mkdir(parents=True)
+        raise ChildProcessError("seed 0 failed")
+    while not folder.with_name("run-0").is_dir():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    return 1.5
+
+
+def test_a_step_that_ends_after_another_has_failed_is_finished(reproduce, checkout, monkeypatch):
+    declared = """
+[speed]
+page = "page.md"
+budget = "1 second"
+seeds = [0, 1]
+steps = ["evaluate-agent {folder}/follower-{seed} --output {folder}/run-{seed}"]
+columns = ["", "SR"]
+rows = [["follower", "run-{seed}/results.json#results#SR"]]
+"""
+    (checkout / "docs/results/experiments.toml").write_text(declared)
+    monkeypatch.setattr(running, "_run_in_own_process", fail_first)
+    with pytest.raises(ChildProcessError, match="seed 0 failed"):
+        reproduce("speed", "--workers", "2")
+    (step,) = json.loads((checkout / "runs/results/speed/finished.json").read_text())
+    assert step["words"][-1] == "runs/results/speed/run-1"
+
+
 def test_an_experiment_resumes_after_a_failed_step(reproduce, checkout):
     script = checkout / "benchmarks/second.py"
     whole = script.read_text()
