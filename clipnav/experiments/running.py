@@ -226,20 +226,22 @@ def _started(folder: Path) -> dict[str, list[str]]:
 
 
 def _check_run_folder(folder: Path, words: Sequence[str]) -> None:
-    """Refuse to resume a training that was started with other settings.
+    """Refuse to resume a training that this experiment has not started with the same settings.
 
     Raises:
-        UserError: The declaration has changed since the training was started.
+        UserError: The declaration has changed since the training was started, or something else
+            has trained in its folder.
     """
-    if resumed(words) == list(words):
+    started = _started(folder)
+    if resumed(words) == list(words) or shlex.join(words) in started:
         return
-    for name in _started(folder):
-        if replaces(words, shlex.split(name)):
-            run = run_folder(words)
-            raise UserError(
-                f"{run}: trained by another command, {name}, but the experiment declares "
-                f"{shlex.join(words)}; remove {run} to run it"
-            )
+    others = [name for name in started if replaces(words, shlex.split(name))]
+    other = f"by another command, {others[0]}" if others else "outside of this experiment"
+    run = run_folder(words)
+    raise UserError(
+        f"{run}: trained {other}, but the experiment declares {shlex.join(words)}; remove {run} to "
+        "run it"
+    )
 
 
 def _run(

@@ -134,3 +134,16 @@ def test_a_step_without_its_scores_runs_again(reproduce, checkout, ran):
     ran.clear()
     reproduce("second")
     assert ran == ["evaluate-agent first/run --json"]
+
+
+def test_a_run_that_was_trained_by_hand_is_not_resumed(reproduce, checkout, ran):
+    (checkout / "docs/results/experiments.toml").write_text(CHAIN.replace("NUMBER", "1"))
+    run = checkout / "runs/results/first/run"
+    run.mkdir(parents=True)
+    (run / "trainer.pt").touch()
+    with pytest.raises(UserError, match=r"run: trained outside of this experiment, but .*remove"):
+        reproduce("second")
+    assert not ran
+    shutil.rmtree(run)
+    reproduce("second")
+    assert len(ran) == 5
