@@ -4,7 +4,6 @@ import errno
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -209,26 +208,27 @@ class _Process:
 
     def __init__(self, python: Path, gpu_device_id: int | None, timeout: float) -> None:
         self.python, self.owner = python, os.getpid()
-        self._folder = Path(tempfile.mkdtemp(prefix="clipnav-habitat-"))
-        self._log = self._folder / "log"
         # Folders of this Python's packages must not shadow those of the other one.
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         device = "auto" if gpu_device_id is None else str(gpu_device_id)
-        address = str(self._folder / "socket")
+        # The log has no name, and the socket's is deleted once both ends are open, so that no file
+        # is left however this process ends: forked workers of multiprocessing run no finalizers.
+        self._log = tempfile.TemporaryFile()
         with (
+            tempfile.TemporaryDirectory(prefix="clipnav-habitat-") as folder,
             socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
-            self._log.open("wb") as log,
         ):
+            address = str(Path(folder) / "socket")
             listener.bind(address)
             listener.listen(1)
             self._child = subprocess.Popen(
                 [python, "-u", SERVER, address, device],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=self._log,
+                stderr=self._log,
                 env=environment,
             )
-            self._end = weakref.finalize(self, _end, self._child, self._folder, self.owner)
+            self._end = weakref.finalize(self, _end, self._child, self.owner)
             self._socket = self._accepted(listener)
         self._socket.settimeout(timeout)
         self._stream = self._socket.makefile("rwb")
@@ -251,9 +251,10 @@ class _Process:
         return json.loads(line)
 
     def end(self) -> None:
-        """End the process and delete its files."""
+        """End the process."""
         self._socket.close()
         self._end()
+        self._log.close()
 
     def _accepted(self, listener: socket.socket) -> socket.socket:
         listener.settimeout(_POLL_SECONDS)
@@ -272,7 +273,8 @@ class _Process:
         self._child.wait()
         status = self._child.returncode
         reason = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        lines = self._log.read_text("utf-8", "replace").split("\n")
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").split("\n")
         said = " | ".join([line.strip() for line in lines if line.strip()][-_LINES:])
         if "CUDA device" in said or "EGL" in said:
             said += "; give gpu_device_id=-1 for software rendering, or another device"
@@ -316,10 +318,9 @@ def _reserve(path: Path, size: int) -> None:
                 raise
 
 
-def _end(child: subprocess.Popen, folder: Path, owner: int) -> None:
+def _end(child: subprocess.Popen, owner: int) -> None:
     if os.getpid() != owner:
         return
     if child.poll() is None:
         child.kill()
     child.wait()
-    shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import pickle
 import signal
+import tempfile
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,13 +218,37 @@ def test_a_forked_process_starts_its_own_and_leaves_the_other_one(server, scene)
     assert server.restarts == 0
 
 
-def test_closing_ends_the_process_and_deletes_its_files(habitat_python, scene):
+def test_closing_ends_the_process(habitat_python, scene):
     server = HabitatServer(habitat_python, gpu_device_id=-1)
     draw(server, scene)
     process = server._process
-    assert process._folder.is_dir()
     server.close()
     assert process._child.poll() is not None
-    assert not process._folder.exists()
     assert draw(server, scene).shape == (1, 8, 8, 3)
     server.close()
+
+
+@pytest.fixture
+def temporary(monkeypatch):
+    """Empty folder of temporary files, whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+def test_a_worker_that_does_not_close_its_server_leaves_no_files(habitat_python, scene, temporary):
+    server = HabitatServer(habitat_python, gpu_device_id=-1)
+    child = multiprocessing.get_context("fork").Process(target=draw, args=(server, scene))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_python_that_is_no_program_leaves_no_files(tmp_path, temporary):
+    python = tmp_path / "python"
+    python.write_bytes(b"\x7fELF of another processor")
+    python.chmod(0o755)
+    with pytest.raises(OSError, match="Exec format error"):
+        HabitatServer(python).call("versions")
+    assert list(temporary.iterdir()) == []
