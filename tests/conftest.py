@@ -18,6 +18,7 @@ from tests.damage import damage
 from tests.forking import forked_instead_of_spawned
 from tests.launching import started_launcher
 from tests.skyboxes import marked_faces
+from tests.temporary_folder import own_temporary_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -52,9 +53,9 @@ def _default_matmul_precision():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _forked_workers():
-    """Start worker processes without their imports."""
-    with forked_instead_of_spawned():
+def _processes(tmp_path_factory):
+    """Start worker processes without their imports, and delete what processes leave behind."""
+    with own_temporary_folder(tmp_path_factory), forked_instead_of_spawned():
         yield
 
 
