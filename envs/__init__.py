@@ -11,30 +11,24 @@ same tasks without a navigation graph (`envs.continuous.environments`).
 
 import gymnasium
 
-from envs.worlds import MAX_EPISODE_STEPS, Dataset
+from envs.base.registered_ids import CONTINUOUS_IDS, GRAPH_IDS
+from envs.worlds import MAX_EPISODE_STEPS
 
 MAX_CONTINUOUS_STEPS = 500  # VLN-CE's limit
-
-_ENVIRONMENTS: dict[str, Dataset] = {
-    "R2R-CLIP-v0": "r2r",
-    "RxR-CLIP-v0": "rxr",
-    "R4R-CLIP-v0": "r4r",
-}
-_CONTINUOUS: dict[str, Dataset] = {"R2R-CE-CLIP-v0": "r2r", "RxR-CE-CLIP-v0": "rxr"}
 
 
 def register_ids() -> None:
     """Register the environments with Gymnasium, except ids that are registered already."""
-    for env_id, dataset in _ENVIRONMENTS.items():
+    for dataset, env_id in GRAPH_IDS.items():
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 id=env_id,
                 entry_point="envs.navigation.making:make_vln_env",
                 vector_entry_point="envs.navigation.making:make_vln_vector_env",
                 max_episode_steps=MAX_EPISODE_STEPS[dataset],
-                kwargs={"dataset": dataset},
+                kwargs={"env_id": env_id},
             )
-    for env_id, task in _CONTINUOUS.items():
+    for env_id in CONTINUOUS_IDS.values():
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 id=env_id,
@@ -43,7 +37,7 @@ def register_ids() -> None:
                     "envs.continuous.environments.making:make_continuous_vector_env"
                 ),
                 max_episode_steps=MAX_CONTINUOUS_STEPS,
-                kwargs={"dataset": task},
+                kwargs={"env_id": env_id},
             )
 
 

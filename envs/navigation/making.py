@@ -10,6 +10,7 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
+from envs.base.registered_ids import GRAPH_IDS, with_dataset_of_id
 from envs.episodes.splits import LoadedSplit, load_split
 from envs.navigation.settings import PICTURES, EnvSettings
 from envs.navigation.vector_env import VlnVectorEnv
@@ -21,10 +22,11 @@ _OF_SPLIT = tuple(inspect.signature(load_split).parameters)
 _OF_SETTINGS = tuple(field.name for field in fields(EnvSettings))
 
 
-def make_vln_env(**arguments: Any) -> VlnEnv:
+def make_vln_env(env_id: str | None = None, **arguments: Any) -> VlnEnv:
     """Load a split and build an environment with one agent.
 
     Args:
+        env_id: Id in Gymnasium's registry, which sets the dataset.
         arguments: As listed in the docstring of `VlnEnv`.
 
     Raises:
@@ -39,12 +41,13 @@ def make_vln_env(**arguments: Any) -> VlnEnv:
                 f"VlnEnv has no argument {name!r}, because it holds one agent; use "
                 "gymnasium.make_vec for several agents"
             )
-    return VlnEnv(*_load("VlnEnv", arguments))
+    return VlnEnv(*_load("VlnEnv", env_id, arguments))
 
 
 def make_vln_vector_env(
     num_envs: int = 1,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    env_id: str | None = None,
     **arguments: Any,
 ) -> VlnVectorEnv:
     """Load a split and build an environment with a batch of agents.
@@ -52,12 +55,13 @@ def make_vln_vector_env(
     Args:
         num_envs: Number of agents B.
         autoreset_mode: What happens after the end of an episode, see Gymnasium.
+        env_id: As for `make_vln_env`.
         arguments: As listed in the docstring of `VlnVectorEnv`.
 
     Raises:
         TypeError, FileNotFoundError, UserError, UnknownNameError: As for `make_vln_env`.
     """
-    split, settings = _load("VlnVectorEnv", arguments)
+    split, settings = _load("VlnVectorEnv", env_id, arguments)
     return VlnVectorEnv(split, num_envs, settings, autoreset_mode)
 
 
@@ -65,8 +69,11 @@ def make_vln_vector_env(
 make_vln_env.metadata = VlnEnv.metadata  # type: ignore[attr-defined]
 
 
-def _load(env: str, arguments: dict[str, Any]) -> tuple[LoadedSplit, EnvSettings]:
+def _load(
+    env: str, env_id: str | None, arguments: dict[str, Any]
+) -> tuple[LoadedSplit, EnvSettings]:
     """Sort arguments into those of the split and those of the settings, and load the split."""
+    arguments = with_dataset_of_id(arguments, env_id, GRAPH_IDS)
     known = {*_OF_SPLIT, *_OF_SETTINGS}
     for name in arguments:
         if name not in known:

@@ -90,7 +90,7 @@ class VlnVectorEnv(BatchEnv):
     `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
 
     * `num_envs` (1): number of agents B.
-    * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it, and its limit of steps.
+    * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it, and refuses the other ones.
     * `split` ("train"): "train", "val_seen", "val_unseen", ...
     * `world` ("houses"): "houses", "houses-standard" or "matterport".
     * `data_dir` (None): data folder of the world "matterport".

@@ -10,6 +10,7 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
+from envs.base.registered_ids import CONTINUOUS_IDS, with_dataset_of_id
 from envs.continuous.backends import open_simulator
 from envs.continuous.environments.single_env import ContinuousEnv
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
@@ -26,13 +27,17 @@ _OF_BACKEND = tuple(inspect.signature(open_simulator).parameters)[2:]  # without
 
 
 def make_continuous_env(
-    encoder: ImageEncoder | None = None, simulator: Simulator | None = None, **arguments: Any
+    encoder: ImageEncoder | None = None,
+    simulator: Simulator | None = None,
+    env_id: str | None = None,
+    **arguments: Any,
 ) -> ContinuousEnv:
     """Load a split and build an environment with one agent.
 
     Args:
         encoder: Encoder of the sensors "clip" and "clip_panorama", such as `ClipEncoder.load(...)`.
         simulator: Floors and cameras; None for those of the backend.
+        env_id: Id in Gymnasium's registry, which sets the dataset.
         arguments: Those of `envs.continuous.episodes.load_continuous_split`; `backend` ("houses" or
             "habitat") and the other arguments of `envs.continuous.backends.open_simulator`; and the
             fields of `envs.continuous.settings.ContinuousSettings`, by default those of the
@@ -49,6 +54,7 @@ def make_continuous_env(
                 f"ContinuousEnv has no argument {name!r}, because it holds one agent; use "
                 "gymnasium.make_vec for several agents"
             )
+    arguments = with_dataset_of_id(arguments, env_id, CONTINUOUS_IDS)
     split, simulator, settings = _load("ContinuousEnv", simulator, arguments)
     return ContinuousEnv(split, simulator, settings, encoder)
 
@@ -58,6 +64,7 @@ def make_continuous_vector_env(
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     encoder: ImageEncoder | None = None,
     simulator: Simulator | None = None,
+    env_id: str | None = None,
     **arguments: Any,
 ) -> ContinuousVectorEnv:
     """Load a split and build an environment with a batch of agents.
@@ -67,11 +74,13 @@ def make_continuous_vector_env(
         autoreset_mode: What happens after the end of an episode, see Gymnasium.
         encoder: As for `make_continuous_env`.
         simulator: As for `make_continuous_env`.
+        env_id: As for `make_continuous_env`.
         arguments: As for `make_continuous_env`.
 
     Raises:
         TypeError, FileNotFoundError, UserError: As for `make_continuous_env`.
     """
+    arguments = with_dataset_of_id(arguments, env_id, CONTINUOUS_IDS)
     split, simulator, settings = _load("ContinuousVectorEnv", simulator, arguments)
     return ContinuousVectorEnv(split, simulator, num_envs, settings, autoreset_mode, encoder)
 

@@ -16,6 +16,7 @@ from envs.navigation.making import make_vln_vector_env
 from envs.navigation.settings import EnvSettings
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.navigation.vln_env import VlnEnv
+from storage.errors import UserError
 from storage.features.opening import open_store
 
 
@@ -54,6 +55,16 @@ def test_one_split_serves_several_environments_and_other_episodes(make_env):
 def test_an_unknown_argument_is_refused_with_the_closest_name(tiny_arguments):
     with pytest.raises(TypeError, match=r"VlnVectorEnv has no argument 'langage'.*'language'"):
         make_vln_vector_env(2, **tiny_arguments, langage="en")
+
+
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+def test_a_dataset_that_is_not_that_of_the_id_is_refused(make, tiny_arguments):
+    assert make("RxR-CLIP-v0", dataset="rxr", **tiny_arguments).unwrapped is not None
+    for env_id, task in (("R2R-CLIP-v0", "RxR-CLIP-v0"), ("R2R-CE-CLIP-v0", "RxR-CE-CLIP-v0")):
+        with pytest.raises(
+            UserError, match=rf"dataset 'rxr' .* make '{task}' instead of '{env_id}'"
+        ):
+            make(env_id, dataset="rxr")
 
 
 def test_gymnasium_collects_frames_of_an_environment_that_renders_arrays(tiny_arguments):
