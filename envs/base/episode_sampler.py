@@ -62,11 +62,14 @@ class EpisodeSampler:
             agents: (M,) agents to seed; the others keep their generators. None for all.
 
         Raises:
-            UserError: The number of seeds is not B.
+            UserError: The seed is no integer, or the number of seeds is not B.
         """
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + agent for agent in range(self._num_agents)]
+        if isinstance(seed, float | str):
+            raise UserError(f"seed is {seed!r}, but must be a whole number or one for each agent")
         seeds = [None] * self._num_agents if seed is None else list(seed)
+        seeds = [int(own) if isinstance(own, np.integer) else own for own in seeds]
         if len(seeds) != self._num_agents:
             raise UserError(f"{len(seeds)} seeds for {self._num_agents} agents")
         if agents is not None:

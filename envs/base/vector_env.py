@@ -103,8 +103,8 @@ class BatchEnv(VectorEnv):
         agents, episode_ids = reset_options(options, self.num_envs)
         if len(agents) < self.num_envs:
             self._check_reset("reset all agents once before resetting some of them")
-        if isinstance(seed, int):
-            super().reset(seed=seed)
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
         self.sampler.seed(seed, agents)
         if episode_ids is None:
             self._start(agents, self.sampler.draw(agents))

@@ -5,6 +5,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from envs.navigation.vector_env import VlnVectorEnv
+from storage.errors import UserError
 
 
 def ids_of_resets(env, count=8):
@@ -22,6 +23,19 @@ def test_a_seed_of_a_masked_reset_seeds_only_the_agents_that_restart(make_env):
     mine, unseeded, fresh = map(ids_of_resets, envs)
     assert [ids[1] for ids in mine] == [ids[1] for ids in unseeded]
     assert [ids[::2] for ids in mine] == [ids[::2] for ids in fresh]
+
+
+def test_seeds_of_numpy_equal_those_of_python(make_env):
+    env = make_env(3)
+    for seed in (np.int64(5), [np.int64(5), 6, 7], np.array([5, 6, 7])):
+        env.reset(seed=5)
+        python = ids_of_resets(env)
+        env.reset(seed=seed)
+        assert ids_of_resets(env) == python
+    env.reset(seed=np.int64(5))
+    assert env.np_random_seed == 5
+    with pytest.raises(UserError, match=r"seed is 3\.0, but must be a whole number"):
+        env.reset(seed=3.0)
 
 
 def test_a_split_without_episodes_is_refused(make_env):
