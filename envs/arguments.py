@@ -20,6 +20,30 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def check_numbers(settings: Any, *names: str) -> None:
+    """Refuse fields of settings that are not numbers, such as strings.
+
+    Raises:
+        UserError: A field is not an integer or a float.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise UserError(f"{name} is {value!r}, but must be a number")
+
+
+def check_flags(settings: Any, *names: str) -> None:
+    """Refuse fields of settings that are neither true nor false, such as the string "no".
+
+    Raises:
+        UserError: A field is not a bool, 0 or 1.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value not in (0, 1):
+            raise UserError(f"{name} is {value!r}, but must be True or False")
+
+
 def picture_size(name: str, size: Any) -> tuple[int, int]:
     """Return an argument that must be the height and width of a picture in pixels.
 

@@ -4,7 +4,13 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from envs.arguments import check_choice, picture_size, whole_number
+from envs.arguments import (
+    check_choice,
+    check_flags,
+    check_numbers,
+    picture_size,
+    whole_number,
+)
 from envs.continuous.measures import Definition, Dtw
 from envs.metrics import SUCCESS_THRESHOLD
 from storage.errors import UserError
@@ -21,6 +27,10 @@ STOP, FORWARD, LEFT, RIGHT, LOOK_UP, LOOK_DOWN = range(6)
 ACTION_NAMES = ("STOP", "MOVE_FORWARD", "TURN_LEFT", "TURN_RIGHT", "LOOK_UP", "LOOK_DOWN")
 RENDER_MODES = ("rgb_array",)
 PANORAMA_VIEWS = 12
+_NUMBERS = (
+    *("turn_angle", "step_size", "tilt_angle", "hfov", "camera_height", "min_depth", "max_depth"),
+    *("agent_radius", "agent_height", "success_distance", "success_reward", "slack_reward"),
+)
 _IDLE_TILT = "tilt_angle has no effect without tilt_actions=True; leave it out, or set both"
 
 
@@ -103,9 +113,14 @@ class ContinuousSettings:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        if not isinstance(self.observe, tuple | list):
+            sensors = ", ".join(get_args(Sensor))
+            raise UserError(f"observe must be a tuple of sensors ({sensors}), not {self.observe!r}")
         object.__setattr__(self, "observe", tuple(self.observe))
         for name in ("rgb_size", "depth_size"):
             object.__setattr__(self, name, picture_size(name, getattr(self, name)))
+        check_numbers(self, *_NUMBERS)
+        check_flags(self, "tilt_actions", "normalize_depth", "sliding", "shuffle")
         self._check_angles()
         for name in ("step_size", "camera_height", "agent_radius", "agent_height"):
             _check_positive(name, getattr(self, name))
@@ -199,11 +214,6 @@ def task_settings(dataset: ContinuousDataset, **changes: Any) -> ContinuousSetti
         UserError: There is no such dataset, or a value is out of range.
     """
     check_choice("dataset", dataset, ContinuousDataset)
-    if isinstance(changes.get("observe"), str):
-        sensors = ", ".join(get_args(Sensor))
-        raise UserError(
-            f"observe must be a tuple of sensors ({sensors}), not {changes['observe']!r}"
-        )
     settings = replace(PRESETS[dataset], **changes)
     if "tilt_angle" in changes and not settings.tilt_actions:
         raise UserError(_IDLE_TILT)

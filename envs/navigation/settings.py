@@ -4,7 +4,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from envs.arguments import check_choice, picture_size, whole_number
+from envs.arguments import (
+    check_choice,
+    check_flags,
+    check_numbers,
+    picture_size,
+    whole_number,
+)
 from envs.navigation.observations import Observe
 from envs.navigation.reference_teacher import Teacher
 from envs.navigation.rewards import Reward
@@ -78,6 +84,7 @@ class EnvSettings:
             whole_number("max_episode_steps", self.max_episode_steps)
         if self.render_mode not in (None, *RENDER_MODES):
             raise UserError(f"render_mode {self.render_mode!r} is neither None nor 'rgb_array'")
+        check_flags(self, "shuffle", "copy")
         check_choice("teacher", self.teacher, Teacher)
         check_choice("reward", self.reward, Reward)
         check_choice("observe", self.observe, Observe)
@@ -99,6 +106,8 @@ class EnvSettings:
                     f"observe={' or '.join(map(repr, users))}"
                 )
         _ = self.image_shape
+        whole_number("angle_feature_size", self.angle_feature_size)
+        check_numbers(self, "field_of_view", "max_depth")
         if not 0 < self.field_of_view < 180:
             raise UserError(f"field_of_view {self.field_of_view} is not between 0 and 180 degrees")
         if not self.max_depth > 0:  # also refuses NaN

@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
 import envs
+from envs.continuous.settings import ContinuousSettings
 from envs.episodes.splits import load_split
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.settings import EnvSettings
@@ -79,6 +80,22 @@ def test_settings_refuse_values_out_of_range():
         EnvSettings(max_episode_steps=0)
     with pytest.raises(ValueError, match="teacher 'oracle' is not one of shortest, reference"):
         EnvSettings(teacher="oracle")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("settings", [EnvSettings, ContinuousSettings])
+def test_settings_refuse_values_of_other_types(settings):
+    for value in ("no", None):
+        with pytest.raises(UserError, match=f"shuffle is {value!r}, but must be True or False"):
+            settings(shuffle=value)
+    sensors = "rgbd" if settings is EnvSettings else ("depth",)
+    for value in ("5", None, True):
+        with pytest.raises(UserError, match=f"max_depth is {value!r}, but must be a number"):
+            settings(observe=sensors, max_depth=value)
+    assert settings(observe=sensors, max_depth=np.float32(5)).max_depth == 5
+    with pytest.raises(UserError, match="angle_feature_size is '8', but must be a whole number"):
+        EnvSettings(angle_feature_size="8")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="observe must be a tuple of sensors"):
+        ContinuousSettings(observe=None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["store", "mapping", "array"])
