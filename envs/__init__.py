@@ -11,7 +11,7 @@ same tasks without a navigation graph (`envs.continuous.environments`).
 
 import gymnasium
 
-from envs.base.registered_ids import CONTINUOUS_IDS, GRAPH_IDS
+from envs.registered_ids import CONTINUOUS_IDS, GRAPH_IDS
 from envs.worlds import MAX_EPISODE_STEPS
 
 MAX_CONTINUOUS_STEPS = 500  # VLN-CE's limit

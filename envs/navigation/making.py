@@ -10,11 +10,11 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from envs.base.registered_ids import GRAPH_IDS, with_dataset_of_id
 from envs.episodes.splits import LoadedSplit, load_split
 from envs.navigation.settings import PICTURES, EnvSettings
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.navigation.vln_env import VlnEnv
+from envs.registered_ids import GRAPH_IDS, with_dataset_of_id
 from storage.errors import UserError
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")

@@ -10,7 +10,6 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from envs.base.registered_ids import CONTINUOUS_IDS, with_dataset_of_id
 from envs.continuous.backends import open_simulator
 from envs.continuous.environments.single_env import ContinuousEnv
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
@@ -18,6 +17,7 @@ from envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from envs.continuous.sensors import ImageEncoder
 from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
 from envs.continuous.simulator import Simulator
+from envs.registered_ids import CONTINUOUS_IDS, with_dataset_of_id
 from storage.errors import UserError
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
