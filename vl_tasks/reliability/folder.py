@@ -22,6 +22,7 @@ from vl_tasks.reliability.methods import Estimator, build_estimator
 from vl_tasks.reliability.outputs import model_digest
 from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.settings.reliability import SelectorConfig
+from vl_tasks.vqa.normalising import Variant
 
 DESCRIPTION, PARTS_FILE = "selector.json", "parts.json"
 _REMEDY = "train the selector again with clipnav train-selector"
@@ -61,7 +62,7 @@ class Description(msgspec.Struct, frozen=True):
     split: str
     questions: str
     annotations: str
-    variant: str
+    variant: Variant
     widths: dict[str, int]
     unknown: int | None
     thresholds: tuple[RiskThreshold, ...]

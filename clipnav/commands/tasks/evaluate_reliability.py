@@ -65,8 +65,9 @@ class EvaluateReliabilityConfig:
     """VQA v2 annotations file, for predictions files."""
     parts: Path | None = None
     """File of clipnav split-questions, or folder of the published files, for predictions files."""
-    variant: Variant = "V2"
-    """Variant of the VQA evaluator; V3 is that of reliable_vqa."""
+    variant: Variant | None = None
+    """Variant of the VQA evaluator; V3 is that of reliable_vqa. Default: that of the selectors, and
+    V2 for predictions files alone."""
     shift: ShiftConfig = field(default_factory=ShiftConfig)
     """Questions of another distribution."""
     resamples: int = 1000
@@ -172,10 +173,28 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
     of_files = read_divided(*flags) if files else {}  # pyright: ignore[reportArgumentType]
     divided = {one: of_files if one in files else divided_of_selector(one) for one in config.models}
     check_same_questions(list(divided.items()))
+    variant = config.variant or _variant_of(folders)
     val = iter(config.val)  # a file of test can be given twice, with other answers to val
     return [
-        answers_of_file(name, path, next(val), of_files, config.variant)
+        answers_of_file(name, path, next(val), of_files, variant)
         if path in files
-        else answers_of_selector(name, path, divided[path], config.variant, shift, config.device)
+        else answers_of_selector(name, path, divided[path], variant, shift, config.device)
         for name, path in zip(names, config.models, strict=True)
     ]
+
+
+def _variant_of(folders: Sequence[Path]) -> Variant:
+    """Return the variant with which confidence was learnt.
+
+    Raises:
+        UserError: A folder is damaged, or they have several variants.
+    """
+    from vl_tasks.reliability.folder import read_description
+
+    variants: list[Variant] = sorted({read_description(one).variant for one in folders} or {"V2"})
+    if len(variants) > 1:
+        raise UserError(
+            f"the selectors have the variants {' and '.join(variants)}; name the one to score with "
+            "as --variant"
+        )
+    return variants[0]

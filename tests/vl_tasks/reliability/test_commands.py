@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
+from clipnav.commands.tasks.evaluate_reliability import _variant_of
 from training.checkpoints import MODEL, RESULTS
 from vl_tasks.data.questions import read_questions
-from vl_tasks.reliability.folder import PARTS_FILE, read_description
+from vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE, read_description
 from vl_tasks.reliability.parts import questions_of_parts, read_parts
 from vl_tasks.settings.configs import VqaConfig
 
@@ -148,6 +150,21 @@ def test_bad_predictions_are_refused_with_one_line(
         run_command("evaluate-reliability", path, *arguments)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_the_variant_of_the_selectors_is_used(selectors, run_command, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(selectors["maxprob"], other)
+    text = (other / DESCRIPTION).read_text()
+    (other / DESCRIPTION).write_text(text.replace('"variant": "V2"', '"variant": "V3"'))
+    assert _variant_of([other]) == "V3"
+    assert _variant_of([]) == _variant_of([selectors["maxprob"]]) == "V2"
+    with pytest.raises(ValueError, match=r"variants V2 and V3; .* as --variant"):
+        run_command("evaluate-reliability", selectors["maxprob"], other)
+    run_command("evaluate-reliability", selectors["maxprob"], other, "--variant", "V3")
+    (other / DESCRIPTION).write_text(text.replace('"variant": "V2"', '"variant": "V9"'))
+    with pytest.raises(ValueError, match=r"selector\.json.*V9"):
+        run_command("evaluate-reliability", other)
 
 
 def test_a_predictions_file_is_scored_with_the_thresholds_of_each_val_file(
