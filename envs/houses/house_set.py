@@ -137,10 +137,11 @@ def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> di
     build = partial(build_navigation, rebuild=rebuild)
     results = run_jobs(build, specs, workers, "builds houses")
     bar = progress_bar(results, total=len(specs), desc="houses", unit="houses")
+    again = "again" if rebuild == "nothing" else "without --rebuild"
     with interruption_message(
         lambda: (
             f"{bar.n} of {len(specs)} houses are finished and kept in {house_cache_dir()}; "
-            "run the same command without --rebuild to build the others"
+            f"run the same command {again} to build the others"
         )
     ):
         return {spec.scan: navigation for spec, navigation in bar}

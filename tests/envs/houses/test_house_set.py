@@ -162,6 +162,23 @@ def test_a_set_without_episodes_has_no_data_folder(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["graphs"]
 
 
+@pytest.mark.parametrize(
+    ("rebuild", "remedy"),
+    [
+        ("nothing", "run the same command again to"),
+        ("houses", "the same command without --rebuild"),
+    ],
+)
+def test_an_interrupted_run_says_how_to_go_on(rebuild, remedy, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(house_set, "run_jobs", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=f"0 of 1 houses are finished .*{remedy}"):
+        build_set(MINI, ["house_00"], 1, rebuild, tmp_path / "graphs", tmp_path / "data")
+
+
 def test_unknown_scan_raises(tmp_path):
     with pytest.raises(ValueError, match="no built-in house 'castle'"):
         build_set(MINI, ["castle"], connectivity_dir=tmp_path, data_dir=tmp_path)
