@@ -7,7 +7,6 @@ that read the output of another step is no longer finished when that step has ru
 that something else than its step has made again is refused.
 """
 
-import hashlib
 import json
 import os
 import runpy
@@ -38,7 +37,7 @@ from clipnav.experiments.steps import (
     steps_of,
     waves_of,
 )
-from storage import write_text
+from storage import file_sha256, write_text
 from storage.errors import UserError
 from storage.json_files import read_json
 from storage.locks import sole_writer
@@ -190,17 +189,12 @@ def _is_kept(step: FinishedStep) -> bool:
     for path, digest in step.digests.items():
         if not Path(path).is_file():
             return False
-        if _digest(path) != digest:
+        if file_sha256(path) != digest:
             raise UserError(
                 f"{path}: has changed since {shlex.join(step.words)} ended on {step.date}; restore "
                 "it, or remove it with its folder to run this step again"
             )
     return True
-
-
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _changed_input(step: FinishedStep, sources: Sequence[FinishedStep]) -> str | None:
@@ -258,7 +252,7 @@ def _run(
 
     for (words, _, _), seconds in run_jobs(_run_in_own_process, jobs(), workers, "runs a step"):
         step = tuple(words)
-        digests = {path: _digest(path) for path in content_files(words)}
+        digests = {path: file_sha256(path) for path in content_files(words)}
         yield FinishedStep(
             step, tuple(commits[step]), today(), seconds, machine(), time.time(), digests
         )
