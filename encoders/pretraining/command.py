@@ -122,14 +122,10 @@ def training_scans(config: PretrainConfig) -> Sequence[str]:
 
 def _render(config: PretrainConfig, scans: Sequence[str]) -> list[HousePictures]:
     """Return the panoramas of the houses; build and render those that are missing."""
-    from envs.houses.building.sets import HOUSE_SETS
-    from envs.houses.house_set import build_set
+    from envs.houses.house_set import build_missing
     from envs.houses.rendering.training_panoramas import render_houses
 
-    house_set = HOUSE_SETS[config.set]
-    graphs = house_set.connectivity_dir
-    if not all((graphs / f"{scan}_connectivity.json").is_file() for scan in scans):
-        build_set(house_set, scans, config.workers)
+    build_missing(scans, config.workers)
     return render_houses(
         scans, panorama_dir(), config.extra_positions, config.panorama_width, config.workers
     )

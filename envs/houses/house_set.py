@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TRAIN_SCANS",
     "UNSEEN_SCANS",
+    "build_missing",
     "build_navigation",
     "build_set",
     "expand_scans",
@@ -96,6 +97,22 @@ def build_set(
     with sole_maker(data_dir):
         for split in house_set.splits:
             _merge_split(data_dir, split, scans, built)
+
+
+def build_missing(scans: Sequence[str], workers: int = 1) -> None:
+    """Build the houses that have no navigation graph, which may be of several sets.
+
+    Arguments and errors are as for `build_set`.
+    """
+    for house_set in HOUSE_SETS.values():
+        missing = tuple(
+            scan
+            for scan in dict.fromkeys(scans)
+            if scan in house_set.specs
+            and not (house_set.connectivity_dir / f"{scan}_connectivity.json").is_file()
+        )
+        if missing:
+            build_set(house_set, missing, workers)
 
 
 def _merge_graphs(connectivity_dir: Path, scans: Sequence[str], built: dict[str, Json]) -> None:

@@ -199,8 +199,11 @@ def _render_all(
     files: HouseTaskFiles, config: HouseTasksConfig, workers: int
 ) -> dict[str, list[HouseImage]]:
     """Render the images of all splits with a progress bar and return them by split."""
+    from envs.houses.house_set import build_missing
+
     plans = [plan for split in SPLITS for plan in plan_images(split, config)]
-    _build_missing([plan.scan for plan in plans], workers)
+    # The viewpoints of their graphs are camera positions.
+    build_missing([plan.scan for plan in plans], workers)
     by_first_id: dict[str, dict[int, list[HouseImage]]] = {split: {} for split in SPLITS}
     total = sum(plan.count for plan in plans)
     with progress_bar(total=total, desc="images", unit="images") as bar:
@@ -212,20 +215,6 @@ def _render_all(
         split: [image for first in sorted(groups) for image in groups[first]]
         for split, groups in by_first_id.items()
     }
-
-
-def _build_missing(scans: Sequence[str], workers: int) -> None:
-    """Build houses that have no navigation graph, whose viewpoints are camera positions."""
-    from envs.houses.building.sets import set_of
-    from envs.houses.house_set import build_set
-
-    missing: dict[str, list[str]] = defaultdict(list)
-    for scan in dict.fromkeys(scans):
-        house_set = set_of(scan)
-        if not (house_set.connectivity_dir / f"{scan}_connectivity.json").is_file():
-            missing[house_set.name].append(scan)
-    for names in missing.values():
-        build_set(set_of(names[0]), names, workers)
 
 
 def _rendered(

@@ -293,7 +293,7 @@ def test_houses_without_graphs_are_built(tmp_path, monkeypatch):
     config = HouseTasksConfig(train=40, val_seen=2, val_unseen=2, houses=42)
     with pytest.raises(pytest.fail.Exception, match="renders"):
         make_house_tasks(tmp_path / "tasks", config, workers=2)
-    assert built == [(ANNEX, ["annex_00", "annex_01"], 2)]
+    assert built == [(ANNEX, ("annex_00", "annex_01"), 2)]
 
 
 def test_texts_of_an_earlier_call_do_not_remain_in_other_languages(tmp_path, monkeypatch):
