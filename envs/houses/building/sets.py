@@ -8,7 +8,7 @@ where it is used, and `annex` has further training houses of the questions about
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,31 +157,21 @@ def _gallery_spec(number: int) -> HouseSpec:
     return HouseSpec(scan, plan_seed, style_seed)
 
 
-def _gallery() -> HouseSet:
-    specs = {spec.scan: spec for spec in map(_gallery_spec, range(GALLERY_HOUSES))}
+def _without_episodes(name: str, specs: Iterable[HouseSpec]) -> HouseSet:
+    by_scan = {spec.scan: spec for spec in specs}
     return HouseSet(
-        name="gallery",
-        specs=specs,
-        scans={"train": tuple(specs)},
+        name=name,
+        specs=by_scan,
+        scans={"train": tuple(by_scan)},
         paths={},
         rxr_paths={},
         fewest_viewpoints=20,
     )
 
 
-GALLERY = _gallery()
-
-_ANNEX_SPECS = {
-    f"annex_{n:02d}": HouseSpec(f"annex_{n:02d}", plan_seed=15_000 + n, style_seed=25_000 + n)
-    for n in range(60)
-}
-ANNEX = HouseSet(
-    name="annex",
-    specs=_ANNEX_SPECS,
-    scans={"train": tuple(_ANNEX_SPECS)},
-    paths={},
-    rxr_paths={},
-    fewest_viewpoints=20,
+GALLERY = _without_episodes("gallery", map(_gallery_spec, range(GALLERY_HOUSES)))
+ANNEX = _without_episodes(
+    "annex", (HouseSpec(f"annex_{n:02d}", 15_000 + n, 25_000 + n) for n in range(60))
 )
 HOUSE_SETS: dict[str, HouseSet] = {s.name: s for s in (MINI, STANDARD, GALLERY, ANNEX)}
 
