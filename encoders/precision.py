@@ -32,7 +32,7 @@ def choose_precision(precision: str, device: torch.device) -> Precision:
     if precision == "auto":
         if device.type != "cpu":
             return "fp16"
-        return "bf16" if _cpu_computes_bf16() else "medium"
+        return "bf16" if multiplies_bf16(device) else "medium"
     if precision not in get_args(Precision):
         raise UserError(f"precision {precision!r} is unknown; use auto, {', '.join(DTYPES)}")
     return precision  # pyright: ignore[reportReturnType]
@@ -78,8 +78,13 @@ def fold_batch_norms(visual: nn.Module) -> None:
                 setattr(module, norm_name, nn.Identity())
 
 
-def _cpu_computes_bf16() -> bool:
-    """Return whether the CPU multiplies bfloat16 matrices in hardware (AVX-512 BF16 or AMX)."""
+def multiplies_bf16(device: torch.device) -> bool:
+    """Return whether a device multiplies bfloat16 matrices in hardware.
+
+    CPUs do with AVX-512 BF16 or AMX, and NVIDIA's GPUs since Ampere.
+    """
+    if device.type != "cpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if not torch.backends.mkldnn.is_available():
         return False
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize(("bf16", "chosen"), [(True, "bf16"), (False, "medium")])
 def test_auto_depends_on_the_cpu(monkeypatch: pytest.MonkeyPatch, bf16: bool, chosen: str):
-    monkeypatch.setattr(precision, "_cpu_computes_bf16", lambda: bf16)
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: bf16)
     assert choose_precision("auto", CPU) == chosen
     assert choose_precision("fp32", CPU) == "fp32"
     assert choose_precision("auto", torch.device("cuda")) == "fp16"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from encoders.precision import multiplies_bf16
 from training.optimiser_settings import OptimiserConfig
 from training.optimisers import make_group_optimiser
 from vl_tasks.settings.clip_vil_p import Precision, TrunkOptimiserConfig
@@ -167,9 +168,11 @@ class LossScale:
 
 def autocast(precision: Precision, device: str) -> torch.autocast:
     """Return the autocast context of a precision; fp32 and medium use none."""
-    kind = torch.device(device).type
+    used = torch.device(device)
+    if precision == "auto":
+        precision = "bf16" if multiplies_bf16(used) else "medium"
     dtype = _AUTOCAST.get(precision, torch.bfloat16)
-    return torch.autocast(kind, dtype, enabled=precision in _AUTOCAST)
+    return torch.autocast(used.type, dtype, enabled=precision in _AUTOCAST)
 
 
 def set_matmul_precision(precision: Precision) -> None:

@@ -9,7 +9,7 @@ from storage.errors import UserError
 from training.settings import check_counts, check_dropout, check_numbers
 from vl_tasks.settings.network_sizes import check_heads
 
-Precision = Literal["fp32", "medium", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "medium", "bf16", "fp16"]
 FineTunedModel = Literal["clip-vil-p", "multilingual"]
 FINE_TUNED_MODELS: tuple[str, ...] = get_args(FineTunedModel)
 
@@ -140,7 +140,8 @@ class FineTuningConfig:
     one pass through the trunk, which takes most of the time of small networks."""
     precision: Precision = "fp32"
     """Precision of the network: fp32, medium (float32 with faster matrix products, which may
-    round to bfloat16 internally), or autocast to bf16 or fp16."""
+    round to bfloat16 internally), autocast to bf16 or fp16, or auto (bf16 where it is multiplied
+    in hardware, otherwise medium)."""
     workers: int = 0
     """Number of processes that decode images; 0: decode in the main process."""
 

@@ -85,7 +85,8 @@ class PretrainConfig:
     """Optimiser of the visual trunk."""
     precision: Precision = "fp32"
     """Precision of the network: fp32, medium (float32 with faster matrix products, which may
-    round to bfloat16 internally), or autocast to bf16 or fp16."""
+    round to bfloat16 internally), autocast to bf16 or fp16, or auto (bf16 where it is multiplied
+    in hardware, otherwise medium)."""
     iterations: int = 1000
     """Number of weight updates."""
     minutes: float | None = None

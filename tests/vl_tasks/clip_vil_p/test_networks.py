@@ -1,4 +1,4 @@
-"""Trunk, drawing of cells, padding, and the sizes of the published models."""
+"""Trunk, attention, drawing of cells, padding, and the sizes of the published models."""
 
 import pytest
 import torch
@@ -6,10 +6,13 @@ from open_clip import get_model_config
 from transformers import BertConfig, BertModel
 
 from encoders.weights.model_building import _build
+from vl_tasks.clip_vil_p import optimisers
 from vl_tasks.clip_vil_p.data.batch import Pictures
+from vl_tasks.clip_vil_p.networks.heads import AnswerHead
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding, draw_cells
 from vl_tasks.clip_vil_p.networks.trunk import PointwiseConvolution, Trunk
+from vl_tasks.clip_vil_p.optimisers import autocast
 
 ANSWERS = 9500
 VIT = {
@@ -125,11 +128,15 @@ def test_frozen_norms_keep_their_statistics_but_train_their_weights():
     assert not torch.equal(trunk.visual.bn1.running_mean, before)
 
 
+def small_stream(channels, positions, **settings):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    bert = BertModel(BertConfig(vocab_size=30, intermediate_size=24, **sizes), False)
+    return SingleStream(bert, channels, positions, **settings).eval()
+
+
 def test_pooled_means_depend_on_neither_padding_nor_the_order_of_cells():
     torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    bert = BertModel(BertConfig(vocab_size=9, intermediate_size=16, **sizes), False)
-    stream = SingleStream(bert, 4, 0, pools_means=True).eval()
+    stream = small_stream(4, 0, pools_means=True)
     pieces, cells = torch.tensor([[1, 5, 2, 0]]), torch.randn(1, 3, 4)
     mask = torch.tensor([[True, True, False]])
     states = stream.encode(pieces, pieces != 0, cells, mask)
@@ -157,9 +164,7 @@ def test_cells_are_drawn_without_repeats_from_the_image():
 
 def test_padding_and_its_cells_do_not_change_states():
     torch.manual_seed(0)
-    sizes = dict(vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-                 intermediate_size=24)  # fmt: skip
-    stream = SingleStream(BertModel(BertConfig(**sizes), add_pooling_layer=False), 6, 5).eval()
+    stream = small_stream(6, 5)
     pieces = torch.tensor([[2, 7, 8, 3], [2, 9, 3, 0]])
     grid = torch.randn(2, 3, 4, 6)
     mask = torch.ones(2, 3, 4, dtype=torch.bool)
@@ -201,3 +206,38 @@ def test_pointwise_convolutions_equal_those_of_torch():
     assert {n for n, _ in trunk.named_parameters()} == {
         f"visual.{n}" for n, _ in tower(RESNET).named_parameters() if n[:8] != "attnpool"
     }
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_attention_of_training_equals_that_of_evaluation(precision):
+    torch.manual_seed(0)
+    stream = small_stream(8, 0)
+    cells, mask = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    mask[1, 3:] = False
+    words = torch.tensor([[1, 2, 3], [4, 5, 0]])
+    with autocast(precision, "cpu"):
+        trained = stream.encode(words, words != 0, cells, mask)
+        with torch.no_grad():
+            evaluated = stream.encode(words, words != 0, cells, mask)
+    assert trained.pooled.requires_grad
+    tolerance = {"fp32": 1e-5, "bf16": 0.03}[precision]
+    for left, right in zip(trained, evaluated, strict=True):
+        torch.testing.assert_close(left, right, rtol=tolerance, atol=tolerance)
+
+
+def test_classes_have_scores_in_single_precision():
+    torch.manual_seed(0)
+    head = AnswerHead(16, 300)
+    states = torch.randn(4, 16).bfloat16()
+    with autocast("bf16", "cpu"):
+        logits = head(states)
+    assert torch.equal(logits, head(states.float()))
+    assert all(len(row.unique()) == 300 for row in logits)
+
+
+@pytest.mark.parametrize("in_hardware", [True, False])
+def test_auto_is_bfloat16_if_the_processor_multiplies_it(monkeypatch, in_hardware):
+    monkeypatch.setattr(optimisers, "multiplies_bf16", lambda device: in_hardware)
+    with autocast("auto", "cpu"):
+        product = torch.eye(2) @ torch.eye(2)
+    assert product.dtype == (torch.bfloat16 if in_hardware else torch.float32)

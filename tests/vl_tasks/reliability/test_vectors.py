@@ -56,7 +56,6 @@ def test_single_streams_are_pooled_over_words_and_cells_without_padding():
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = BertConfig(vocab_size=30, intermediate_size=24, **sizes)
-    config._attn_implementation = "sdpa"
     bert = BertModel(config, add_pooling_layer=False)
     network = torch.nn.Module()
     network.trunk, network.stream = Trunk(), SingleStream(bert, 5, positions=4)

@@ -82,5 +82,4 @@ def bert_of_run(run: Path) -> BertModel:
 
 def build_bert(config: BertConfig) -> BertModel:
     """Build a BERT without pooler and with random weights."""
-    config._attn_implementation = "sdpa"  # masks of `SingleStream` are those of this kernel
     return BertModel(config, add_pooling_layer=False)

@@ -9,7 +9,14 @@ from torch.nn import functional as F
 _EPSILON = 1e-12
 
 
-class AnswerHead(nn.Sequential):
+class _Classifier(nn.Sequential):
+    def forward(self, input: Tensor) -> Tensor:
+        """Compute logits (B, classes) in float32, so that autocast does not make them equal."""
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
+
+
+class AnswerHead(_Classifier):
     """Classifier of pooled states: answers in pre-training and VQA, labels in SNLI-VE.
 
     LXMERT's `logit_fc`: two linear layers with GELU and layer norm between them.
@@ -29,7 +36,7 @@ class AnswerHead(nn.Sequential):
         initialise(self, hidden)
 
 
-class LinearHead(nn.Sequential):
+class LinearHead(_Classifier):
     """Classifier of pooled states in the original multilingual VQA: dropout and a linear layer.
 
     Args:

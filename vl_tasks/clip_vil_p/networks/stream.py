@@ -4,12 +4,10 @@ Shen et al., "How Much Can CLIP Benefit Vision-and-Language Tasks?" (arXiv 2107.
 CLIP-ViL-Pretrain/src/lxrt/modeling.py (`LXRTModel`, `VisualFeatEncoder`).
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import BertModel
 
 
@@ -82,7 +80,7 @@ class SingleStream(nn.Module):
     `model` is the name of the model, for messages about weights of another one.
 
     Args:
-        bert: BERT without its pooler; computes attention with scaled_dot_product_attention.
+        bert: BERT without its pooler.
         channels: Width C of the grid features.
         positions: Number of rows and of columns with position embeddings; 0 for none.
         faithful: No tanh in the pooler; and row 0 of the tables of positions and segments is not
@@ -143,8 +141,8 @@ class SingleStream(nn.Module):
         """
         joined = self.embed(pieces, cells)
         allowed = torch.cat([word_mask, mask], dim=1)[:, None, None]  # (B, 1, 1, T + N)
-        with _attention_kernel(joined.device):
-            states = self.bert.encoder(joined, attention_mask=allowed).last_hidden_state
+        self.bert.config._attn_implementation, attention_mask = _attention(allowed)
+        states = self.bert.encoder(joined, attention_mask=attention_mask).last_hidden_state
         words, visual = states.split([pieces.shape[1], cells.shape[1]], dim=1)
         whole = words[:, 0]
         if self._pools_means:
@@ -164,15 +162,22 @@ def _mean(states: Tensor, mask: Tensor) -> Tensor:
     return (states * weights).sum(1) / weights.sum(1)
 
 
-def _attention_kernel(device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which attention is computed.
+def _attention(allowed: Tensor) -> tuple[str, Tensor]:
+    """Return the name in transformers of the attention to compute, and its mask.
 
-    On the CPU, the gradient of torch's flash attention takes three times as long as that of the
-    written-out products, which torch uses with dropout only.
+    Training on the CPU uses the written-out products. For them, torch's own function computes
+    bfloat16 in float32 and checks for rows without a key, which takes up to three times as long
+    (benchmarks/vl_pretraining.py).
+
+    Args:
+        allowed: Bool; False excludes a key. Each query has at least one.
     """
-    if device.type == "cpu" and torch.is_grad_enabled():
-        return sdpa_kernel(SDPBackend.MATH)
-    return nullcontext()
+    kind = allowed.device.type
+    if kind != "cpu" or not torch.is_grad_enabled():
+        return "sdpa", allowed
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    mask = torch.zeros(allowed.shape, dtype=dtype)
+    return "eager", mask.masked_fill_(~allowed, torch.finfo(dtype).min)
 
 
 def draw_cells(mask: Tensor, count: int) -> Tensor:
