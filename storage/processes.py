@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import islice
 from multiprocessing import get_context, parent_process
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -77,16 +76,18 @@ def usable_cpus() -> int:
 
 
 def run_jobs(
-    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int, task: str
+    function: Callable[[Job], Result], jobs: Iterable[Job | None], workers: int, task: str
 ) -> Iterator[tuple[Job, Result]]:
     """Run jobs in worker processes; yield each job and its result, in order of completion.
 
     No job starts after one has failed or after Ctrl-C. Jobs that run when another fails are
-    completed and yielded before the failure is raised, so that callers can record them.
+    completed and yielded before the failure is raised, so that callers can record them. An error
+    of the iterable counts as a failed job.
 
     Args:
         function: Function of one job; both must be picklable.
-        jobs: Arguments of the function.
+        jobs: Arguments of the function. It is read while jobs run; None means that none can start
+            before another has been yielded.
         workers: Number of processes.
         task: What a process does, for the error message: "builds houses".
 
@@ -95,25 +96,16 @@ def run_jobs(
         Exception: Any exception of the function.
     """
     pool = WorkerPool(workers)
-    pending = iter(jobs)
+    running = _RunningJobs(pool, function, jobs, workers)
     try:
-        # One job per process, as jobs in the queue of a pool cannot be cancelled.
-        running = {pool.submit(function, job): job for job in islice(pending, workers)}
-        failure: BaseException | None = None
+        running.fill()
         while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            ended = [(running.pop(future), future) for future in done]
-            errors = [error for _, future in ended if (error := future.exception()) is not None]
-            if errors and failure is None:
-                failure = errors[0]
-                _announce_wait(failure, len(running))
-            following = 0 if failure else len(ended)
-            running |= {pool.submit(function, job): job for job in islice(pending, following)}
-            for job, future in ended:
-                if future.exception() is None:
-                    yield job, future.result()
-        if failure is not None:
-            raise failure
+            ended = running.wait()
+            running.fill()
+            yield from ended
+            running.fill()
+        if running.failure is not None:
+            raise running.failure
     except BrokenProcessPool as error:
         raise ChildProcessError(
             f"a process that {task} was killed; run the command again, with fewer --workers if "
@@ -121,6 +113,61 @@ def run_jobs(
         ) from error
     finally:
         pool.shutdown(wait=False)
+
+
+class _RunningJobs(Generic[Job, Result]):
+    """Jobs that run, one per worker, as jobs in the queue of a pool cannot be cancelled.
+
+    Args:
+        pool: Pool that runs them.
+        function: See `run_jobs`.
+        jobs: See `run_jobs`.
+        workers: Largest number of running jobs.
+
+    Attributes:
+        failure: The first error; no job starts after it.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        function: Callable[[Job], Result],
+        jobs: Iterable[Job | None],
+        workers: int,
+    ) -> None:
+        self._pool, self._function = pool, function
+        self._pending, self._workers = iter(jobs), workers
+        self._running: dict[Future[Result], Job] = {}
+        self.failure: BaseException | None = None
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def fill(self) -> None:
+        """Start jobs until all workers have one, or none is left or ready."""
+        while self.failure is None and len(self) < self._workers:
+            try:
+                job = next(self._pending, None)
+            except Exception as error:
+                self._fail(error)
+                return
+            if job is None:
+                return
+            self._running[self._pool.submit(self._function, job)] = job
+
+    def wait(self) -> list[tuple[Job, Result]]:
+        """Wait until jobs have ended; return those that succeeded, with their results."""
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        ended = [(self._running.pop(future), future) for future in done]
+        for _, future in ended:
+            if (error := future.exception()) is not None:
+                self._fail(error)
+        return [(job, future.result()) for job, future in ended if future.exception() is None]
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = error
+            _announce_wait(error, len(self))
 
 
 def _announce_wait(failure: BaseException, running: int) -> None:

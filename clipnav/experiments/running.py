@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,23 +25,22 @@ from clipnav.experiments.declarations import Experiment
 from clipnav.experiments.provenance import Machine, commit, machine, today
 from clipnav.experiments.records import Record
 from clipnav.experiments.rows import read_rows
+from clipnav.experiments.schedule import Schedule
 from clipnav.experiments.steps import (
     BENCHMARKS,
+    Step,
     command_lines,
     content_files,
     output_folder,
     read_output,
     replaces,
-    required,
     resumed,
     run_folder,
-    steps_of,
-    waves_of,
+    steps_needed,
 )
 from storage import file_sha256, write_text
 from storage.errors import UserError
 from storage.json_files import read_json
-from storage.locks import sole_writer
 from storage.processes import run_jobs
 from training.interruption import interruption_message
 
@@ -71,6 +71,22 @@ class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digests: dict[str, str] = {}
 
 
+class Job(NamedTuple):
+    """A step to run in a process of its own.
+
+    Attributes:
+        step: The step.
+        commits: Commits at which it was started.
+        words: Its words, or those that resume it.
+        checkout: Folder of the checkout.
+    """
+
+    step: Step
+    commits: list[str]
+    words: list[str]
+    checkout: Path
+
+
 def finished_steps(folder: Path) -> list[FinishedStep]:
     """Return the finished steps in the folder of an experiment.
 
@@ -96,14 +112,13 @@ def run_experiment(
 ) -> Record:
     """Run the steps that are not finished, and return the record of the table.
 
-    The steps of required experiments run first.
-
     Args:
         name: Name of the experiment.
         experiments: All experiments.
         checkout: Folder of the checkout.
         output: Folder that contains the folder of the outputs of each experiment.
-        workers: Number of steps that run at once, where none needs the output of another.
+        workers: Number of steps that run at once; each starts when those that it waits for have
+            ended (`steps.predecessors`).
 
     Raises:
         UserError: The results lack a value, or a training was started with other settings.
@@ -111,9 +126,9 @@ def run_experiment(
         OutputInUseError: Another process runs the experiment in this folder.
     """
     experiment, folder = experiments[name], output / name
-    done: list[FinishedStep] = []
-    for part in (*required(name, experiments), name):
-        done += _run_steps(part, experiments[part], checkout, output / part, workers)
+    steps = steps_needed(name, experiments, output)
+    _run_steps(steps, experiments, checkout, folder, workers)
+    done = [found for step in steps if (found := _finished(step)) is not None]
     return Record(
         experiment=name,
         source="measured",
@@ -128,56 +143,64 @@ def run_experiment(
 
 
 def _run_steps(
-    name: str, experiment: Experiment, checkout: Path, folder: Path, workers: int
-) -> list[FinishedStep]:
-    """Run the steps of an experiment that are not finished; return all of its finished steps."""
-    steps = steps_of(experiment, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    steps: Sequence[Step],
+    experiments: Mapping[str, Experiment],
+    checkout: Path,
+    folder: Path,
+    workers: int,
+) -> None:
+    """Run the steps that are not finished, each in a process of its own, and record them."""
     hint = f"Finished steps are kept in {folder}; run the same command again to resume"
-    with sole_writer(folder), interruption_message(lambda: hint), _one_thread():
-        for wave in waves_of(steps, folder) if workers > 1 else [[step] for step in steps]:
-            missing = _missing(wave, folder, [folder.parent / one for one in experiment.requires])
-            for words in missing:
-                _check_run_folder(folder, words)
-            titles = [f"{name}, step {steps.index(words) + 1} of {len(steps)}" for words in missing]
-            for step in _run(missing, titles, checkout, folder, workers):
-                kept = [
-                    other
-                    for other in finished_steps(folder)
-                    if other.words != step.words and not replaces(step.words, other.words)
-                ]
-                _write_finished(folder, [*kept, step])
-    return [step for step in finished_steps(folder) if list(step.words) in steps]
+
+    def jobs(schedule: Schedule) -> Iterator[Job | None]:
+        while len(schedule):
+            step = schedule.take()
+            if step is None:
+                yield None
+            elif _is_missing(step, experiments):
+                own = [other for other in steps if other.experiment == step.experiment]
+                title = f"{step.experiment}, step {own.index(step) + 1} of {len(own)}"
+                print(f"{title}: {shlex.join(step.words)}", flush=True)
+                commits = _start(step, commit(checkout))
+                yield Job(step, commits, resumed(step.words), checkout)
+            else:
+                schedule.end(step)
+
+    with Schedule(steps) as schedule, interruption_message(lambda: hint), _one_thread():
+        for step in steps:
+            if _finished(step) is None:
+                _check_run_folder(step)
+        for job, seconds in run_jobs(_run_job, jobs(schedule), workers, "runs a step"):
+            _record(job, seconds)
+            schedule.end(job.step)
 
 
-def _missing(
-    wave: Sequence[list[str]], folder: Path, required_folders: Sequence[Path]
-) -> list[list[str]]:
-    """Return the steps of a wave that are not finished, or whose inputs have changed since.
+def _finished(step: Step) -> FinishedStep | None:
+    """Return the record of a step if it is finished."""
+    found = (one for one in finished_steps(step.folder) if list(one.words) == step.words)
+    return next(found, None)
+
+
+def _is_missing(step: Step, experiments: Mapping[str, Experiment]) -> bool:
+    """Return whether a step is not finished, or its inputs have changed since.
 
     Raises:
-        UserError: The inputs of a step have changed, but the folder of its output still exists; or
-            its output was made again by something else.
+        UserError: The inputs of the step have changed, but the folder of its output still exists;
+            or its output was made again by something else.
     """
-    finished = {step.words: step for step in finished_steps(folder)}
-    sources = [*finished.values()]
-    for other in required_folders:
-        sources += finished_steps(other)
-    missing = []
-    for words in wave:
-        step = finished.get(tuple(words))
-        if step is not None and not _is_kept(step):
-            step = None
-        changed = None if step is None else _changed_input(step, sources)
-        output = output_folder(words)
-        if changed is not None and output is not None and Path(output).exists():
-            raise UserError(
-                f"{output}: made from {changed}, which has been made again since; remove {output} "
-                "to make it again, too"
-            )
-        if step is None or changed is not None:
-            missing.append(words)
-    return missing
+    finished = _finished(step)
+    if finished is None or not _is_kept(finished):
+        return True
+    folders = (step.folder.parent / one for one in experiments[step.experiment].requires)
+    sources = [one for folder in (step.folder, *folders) for one in finished_steps(folder)]
+    changed = _changed_input(finished, sources)
+    output = output_folder(step.words)
+    if changed is not None and output is not None and Path(output).exists():
+        raise UserError(
+            f"{output}: made from {changed}, which has been made again since; remove {output} "
+            "to make it again, too"
+        )
+    return changed is not None
 
 
 def _is_kept(step: FinishedStep) -> bool:
@@ -203,12 +226,12 @@ def _changed_input(step: FinishedStep, sources: Sequence[FinishedStep]) -> str |
     return next((output for output in later if output is not None), None)
 
 
-def _start(folder: Path, words: Sequence[str], version: str) -> list[str]:
+def _start(step: Step, version: str) -> list[str]:
     """Write the commit at which a step starts; return those of its earlier starts as well."""
-    started, name = _started(folder), shlex.join(words)
+    started, name = _started(step.folder), shlex.join(step.words)
     commits = list(dict.fromkeys([*started.get(name, []), version]))
-    kept = {k: v for k, v in started.items() if not replaces(words, shlex.split(k))}
-    write_text(folder / STARTED, json.dumps({**kept, name: commits}, indent=2) + "\n")
+    kept = {k: v for k, v in started.items() if not replaces(step.words, shlex.split(k))}
+    write_text(step.folder / STARTED, json.dumps({**kept, name: commits}, indent=2) + "\n")
     return commits
 
 
@@ -219,15 +242,15 @@ def _started(folder: Path) -> dict[str, list[str]]:
     return read_json(path, remedy) if path.is_file() else {}
 
 
-def _check_run_folder(folder: Path, words: Sequence[str]) -> None:
+def _check_run_folder(step: Step) -> None:
     """Refuse to resume a training that this experiment has not started with the same settings.
 
     Raises:
         UserError: The declaration has changed since the training was started, or something else
             has trained in its folder.
     """
-    started = _started(folder)
-    if resumed(words) == list(words) or shlex.join(words) in started:
+    started, words = _started(step.folder), step.words
+    if resumed(words) == words or shlex.join(words) in started:
         return
     others = [name for name in started if replaces(words, shlex.split(name))]
     other = f"by another command, {others[0]}" if others else "outside of this experiment"
@@ -238,31 +261,26 @@ def _check_run_folder(folder: Path, words: Sequence[str]) -> None:
     )
 
 
-def _run(
-    steps: Sequence[list[str]], titles: Sequence[str], checkout: Path, folder: Path, workers: int
-) -> Iterator[FinishedStep]:
-    """Run steps, each in a process of its own, which ends together with this one."""
-    commits = {}
-
-    def jobs() -> Iterator[tuple[list[str], list[str], Path]]:
-        for words, title in zip(steps, titles, strict=True):
-            print(f"{title}: {shlex.join(words)}", flush=True)
-            commits[tuple(words)] = _start(folder, words, commit(checkout))
-            yield words, resumed(words), checkout
-
-    for (words, _, _), seconds in run_jobs(_run_in_own_process, jobs(), workers, "runs a step"):
-        step = tuple(words)
-        digests = {path: file_sha256(path) for path in content_files(words)}
-        yield FinishedStep(
-            step, tuple(commits[step]), today(), seconds, machine(), time.time(), digests
-        )
+def _record(job: Job, seconds: float) -> None:
+    """Add a step that has ended to the finished ones of its experiment."""
+    step, words = job.step, tuple(job.step.words)
+    digests = {path: file_sha256(path) for path in content_files(words)}
+    ended = FinishedStep(
+        words, tuple(job.commits), today(), seconds, machine(), time.time(), digests
+    )
+    kept = [
+        other
+        for other in finished_steps(step.folder)
+        if other.words != words and not replaces(words, other.words)
+    ]
+    content = msgspec.to_builtins([*kept, ended])
+    write_text(step.folder / FINISHED, json.dumps(content, indent=2) + "\n")
 
 
-def _run_in_own_process(job: tuple[list[str], list[str], Path]) -> float:
+def _run_job(job: Job) -> float:
     """Run a step in a new process, as commands change global state; return the seconds."""
-    _, words, checkout = job
     start = time.perf_counter()
-    for _ in run_jobs(run_step, [(words, checkout)], 1, f"runs {words[0]}"):
+    for _ in run_jobs(run_step, [(job.words, job.checkout)], 1, f"runs {job.words[0]}"):
         pass
     return round(time.perf_counter() - start, 1)
 
@@ -290,10 +308,6 @@ def run_step(job: tuple[Sequence[str], Path]) -> None:
         status = end.code
     if status:
         raise ChildProcessError(f"{shlex.join([name, *arguments])}: failed: {status}")
-
-
-def _write_finished(folder: Path, steps: Sequence[FinishedStep]) -> None:
-    write_text(folder / FINISHED, json.dumps(msgspec.to_builtins(steps), indent=2) + "\n")
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""The steps of an experiment: their words, which may run at once, and how they are resumed."""
+"""The steps of an experiment: their words, their order, and how they are resumed."""
 
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from clipnav.experiments.declarations import Experiment
 
@@ -44,32 +45,54 @@ def _filled(text: str, experiment: Experiment, folder: Path, seed: str) -> str:
     return text.format(folder=folder, seed=seed, **required)
 
 
-def waves_of(steps: Sequence[list[str]], folder: Path) -> list[list[list[str]]]:
-    """Return the steps in waves; the steps of a wave may run at once.
+class Step(NamedTuple):
+    """A step in the list of all steps that an experiment needs.
 
-    A step waits for earlier steps whose --output its words name. A benchmark, and a step without
-    --output in the folder, such as one that fills the cache of the houses, runs alone: all earlier
-    steps precede it, and all later ones follow it.
+    Attributes:
+        experiment: Name of the experiment that declares it.
+        folder: Folder of the outputs of that experiment.
+        words: Words of the step.
+    """
+
+    experiment: str
+    folder: Path
+    words: list[str]
+
+
+def steps_needed(name: str, experiments: Mapping[str, Experiment], output: Path) -> list[Step]:
+    """Return the steps of an experiment, after those of the experiments that it requires.
 
     Args:
-        steps: Words of each step, in order.
-        folder: Folder of the outputs of the experiment.
+        name: Name of the experiment.
+        experiments: All experiments.
+        output: Folder that contains the folder of the outputs of each experiment.
     """
-    numbers: list[int] = []  # wave of each step
-    first = 0  # wave of a step that waits for no other
-    for words in steps:
-        if _runs_alone(words, folder):
-            number = max(numbers, default=-1) + 1
-            first = number + 1
-        else:
-            before = zip(steps, numbers, strict=False)
-            number = max([first, *(k + 1 for other, k in before if read_output(words, other))])
-        numbers.append(number)
-    count = max(numbers, default=-1) + 1
+    parts = (*required(name, experiments), name)
     return [
-        [words for words, number in zip(steps, numbers, strict=True) if number == wave]
-        for wave in range(count)
+        Step(part, output / part, words)
+        for part in parts
+        for words in steps_of(experiments[part], output / part)
     ]
+
+
+def predecessors(steps: Sequence[Step]) -> list[set[int]]:
+    """Return, for each step, the numbers of the steps that must have ended before it starts.
+
+    A step waits for earlier steps whose --output or --json its words name. A benchmark, and a step
+    without --output in the folder of its experiment, such as one that fills the cache of the
+    houses, runs alone: it waits for all earlier steps, and all later ones wait for it.
+    """
+    waits: list[set[int]] = []
+    alone: set[int] = set()
+    for number, step in enumerate(steps):
+        if _runs_alone(step.words, step.folder):
+            waits.append(set(range(number)))
+            alone.add(number)
+        else:
+            earlier = enumerate(steps[:number])
+            read = {k for k, other in earlier if read_output(step.words, other.words)}
+            waits.append(read | alone)
+    return waits
 
 
 def _runs_alone(words: Sequence[str], folder: Path) -> bool:

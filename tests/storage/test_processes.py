@@ -85,6 +85,32 @@ def test_jobs_that_run_when_another_fails_are_yielded_before_the_failure(tmp_pat
     assert printed == "wrong.0 is wrong\nWaiting for 1 other job; press Ctrl-C to stop at once.\n"
 
 
+def test_jobs_that_are_not_ready_start_after_another_has_been_yielded(tmp_path):
+    yielded = []
+
+    def jobs():
+        yield tmp_path / "good.0"
+        while not yielded:
+            yield None
+        yield tmp_path / "good.1"
+
+    for job, _ in run_jobs(do, jobs(), 3, "does jobs"):
+        yielded.append(job.name)
+    assert yielded == ["good.0", "good.1"]
+
+
+def test_an_error_of_the_iterable_lets_running_jobs_end(tmp_path):
+    def jobs():
+        yield tmp_path / "good.0"
+        raise ValueError("no more")
+
+    yielded = []
+    with pytest.raises(ValueError, match="no more"):  # noqa: PT012
+        for job, _ in run_jobs(do, jobs(), 2, "does jobs"):
+            yielded.append(job.name)
+    assert yielded == ["good.0"]
+
+
 def interrupt_handler(job):
     return job, signal.getsignal(signal.SIGINT)
 

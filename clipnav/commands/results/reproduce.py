@@ -37,8 +37,9 @@ class ReproduceArguments:
     render: bool = False
     """Render the tables of all pages from their records, without running an experiment."""
     workers: int = 1
-    """Number of steps of an experiment that run at once, where none needs the output of another:
-    trainings of several seeds, for example. Benchmarks run alone."""
+    """Number of steps of an experiment, and of those that it requires, that run at once: trainings
+    of several seeds, for example. A step starts when those that it reads from have ended;
+    benchmarks run alone."""
     output: Path = Path("runs/results")
     """Folder of the outputs; each experiment has a folder in it."""
     docs: Path = Path("docs")

@@ -7,7 +7,7 @@ import pytest
 from agents.command_line import parse_agent, parse_pretraining, parse_speaker, parse_train
 from agents.settings.presets import preset
 from clipnav.experiments.declarations import Column, Experiment, read_experiments
-from clipnav.experiments.steps import steps_of, waves_of
+from clipnav.experiments.steps import Step, predecessors, steps_of
 from tests.conftest import ROOT
 
 EXPERIMENTS = read_experiments(ROOT / "docs" / "results")
@@ -64,23 +64,25 @@ def test_steps_with_a_seed_are_repeated_for_each_seed():
     ]
 
 
-def test_steps_that_need_no_output_of_each_other_are_in_one_wave():
-    steps = [
+def test_steps_wait_for_those_whose_output_they_read():
+    declared = [
         ["build-houses"],
         ["train-agent", "--output", "folder/run-0"],
         ["train-agent", "--output", "folder/run-01"],
         ["train-agent", "--start-from", "folder/run-0", "--output", "folder/more-0"],
         ["compare", "--encoders", "a=folder/run-01/tower", "--output", "folder/comparison"],
-        ["evaluate", "folder/more-0", "--output", "folder/evaluation"],
         ["benchmarks/speed.py", "--output", "folder/speed.json"],
-        ["train-agent", "--output", "folder/run-2"],
+        ["evaluate", "folder/more-0", "--output", "folder/evaluation"],
         ["train-agent", "--output", "elsewhere/run-3"],
         ["train-agent", "--output", "folder/run-4"],
-        ["compare", "--rows", "a=--x folder/run-2 --y folder/run-4/x", "--output", "folder/rows"],
+        ["compare", "--rows", "a=--x folder/run-01 --y folder/run-4/x", "--output", "folder/rows"],
     ]
-    numbers = [[steps.index(words) for words in wave] for wave in waves_of(steps, FOLDER)]
-    assert numbers == [[0], [1, 2], [3, 4], [5], [6], [7], [8], [9], [10]]
-    assert waves_of([], FOLDER) == []
+    steps = [Step("experiment", FOLDER, words) for words in declared]
+    alone = {0, 5, 7}
+    read = [set(), set(), set(), {1}, {2}, set(), {3}, set(), set(), {2, 8}]
+    for number, waits in enumerate(predecessors(steps)):
+        earlier = set(range(number))
+        assert waits == (earlier if number in alone else read[number] | alone & earlier)
 
 
 def test_steps_name_the_folders_of_required_experiments(tmp_path):

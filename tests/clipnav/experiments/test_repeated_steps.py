@@ -59,7 +59,7 @@ def ran(checkout, monkeypatch) -> list[str]:
     ran: list[str] = []
 
     def fake(job):
-        words = job[0]
+        words = job.step.words
         ran.append(" ".join(words[:3]).replace("runs/results/", ""))
         output = checkout / words[-1]
         if words[-2] == "--output":
@@ -70,7 +70,7 @@ def ran(checkout, monkeypatch) -> list[str]:
             output.write_text(json.dumps({"SR": len(ran) / 100}))
         return 1.0
 
-    monkeypatch.setattr(running, "_run_in_own_process", fake)
+    monkeypatch.setattr(running, "_run_job", fake)
     monkeypatch.setattr(
         running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
     )

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -73,8 +74,7 @@ rows = [["own", "own.json#share"]]
 
 def meet(job):
     """Stand-in for a step: wait until the other seed's step has started, too."""
-    words, _, checkout = job
-    folder = checkout / words[-1]
+    folder = job.checkout / job.words[-1]
     folder.mkdir(parents=True)
     other = folder.with_name(f"run-{1 - int(folder.name[-1])}")
     end = time.monotonic() + 100
@@ -85,29 +85,9 @@ def meet(job):
     return 1.5
 
 
-def test_seeds_run_at_once(reproduce, checkout, monkeypatch):
-    declared = """
-[speed]
-page = "page.md"
-budget = "1 second"
-seeds = [0, 1]
-steps = ["train-agent --seed {seed} --output {folder}/run-{seed}"]
-columns = ["", "SR"]
-rows = [["follower", "run-{seed}/results.json#results#SR"]]
-"""
-    (checkout / "docs/results/experiments.toml").write_text(declared)
-    monkeypatch.setattr(running, "_run_in_own_process", meet)
-    printed = reproduce("speed", "--workers", "2")
-    assert "speed, step 2 of 2: train-agent --seed 1" in printed
-    assert "| follower | 50.0 ± 0.0 |" in (checkout / "docs/page.md").read_text()
-    finished = json.loads((checkout / "runs/results/speed/finished.json").read_text())
-    assert sorted(step["words"][2] for step in finished) == ["0", "1"]
-
-
 def fail_first(job):
     """Stand-in for a step: that of seed 0 fails while that of seed 1 runs."""
-    words, _, checkout = job
-    folder = checkout / words[-1]
+    folder = job.checkout / job.words[-1]
     if folder.name == "run-0":
         folder.mkdir(parents=True)
         raise ChildProcessError("seed 0 failed")
@@ -117,21 +97,35 @@ def fail_first(job):
     return 1.5
 
 
-def test_a_step_that_ends_after_another_has_failed_is_finished(reproduce, checkout, monkeypatch):
-    declared = """
+@pytest.fixture
+def two_seeds(checkout) -> Path:
+    """Declaration of an experiment with a step for each of two seeds; returns its outputs."""
+    (checkout / "docs/results/experiments.toml").write_text("""
 [speed]
 page = "page.md"
 budget = "1 second"
 seeds = [0, 1]
-steps = ["evaluate-agent {folder}/follower-{seed} --output {folder}/run-{seed}"]
+steps = ["train-agent --seed {seed} --output {folder}/run-{seed}"]
 columns = ["", "SR"]
 rows = [["follower", "run-{seed}/results.json#results#SR"]]
-"""
-    (checkout / "docs/results/experiments.toml").write_text(declared)
-    monkeypatch.setattr(running, "_run_in_own_process", fail_first)
+""")
+    return checkout / "runs/results/speed"
+
+
+def test_seeds_run_at_once(reproduce, checkout, two_seeds, monkeypatch):
+    monkeypatch.setattr(running, "_run_job", meet)
+    printed = reproduce("speed", "--workers", "2")
+    assert "speed, step 2 of 2: train-agent --seed 1" in printed
+    assert "| follower | 50.0 ± 0.0 |" in (checkout / "docs/page.md").read_text()
+    finished = json.loads((two_seeds / "finished.json").read_text())
+    assert sorted(step["words"][2] for step in finished) == ["0", "1"]
+
+
+def test_a_step_that_ends_after_another_has_failed_is_finished(reproduce, two_seeds, monkeypatch):
+    monkeypatch.setattr(running, "_run_job", fail_first)
     with pytest.raises(ChildProcessError, match="seed 0 failed"):
         reproduce("speed", "--workers", "2")
-    (step,) = json.loads((checkout / "runs/results/speed/finished.json").read_text())
+    (step,) = json.loads((two_seeds / "finished.json").read_text())
     assert step["words"][-1] == "runs/results/speed/run-1"
 
 
@@ -229,16 +223,15 @@ def test_a_training_is_not_resumed_with_other_settings(reproduce, checkout, monk
     ran: list[list[str]] = []
 
     def fake(job):
-        words, resuming, _ = job
-        ran.append(resuming)
-        if words[0] == "train-agent":
+        ran.append(job.words)
+        if job.words[0] == "train-agent":
             run.mkdir(parents=True, exist_ok=True)
             (run / "trainer.pt").touch()
             return 1.0
         return own_run(job)
 
-    own_run = running._run_in_own_process
-    monkeypatch.setattr(running, "_run_in_own_process", fake)
+    own_run = running._run_job
+    monkeypatch.setattr(running, "_run_job", fake)
     monkeypatch.setattr(
         running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
     )
