@@ -1,10 +1,8 @@
-"""Execution of an experiment: its steps, resumable, and the record of its rows.
+"""Execution of experiments: their steps, resumable, and the records of their rows.
 
-Finished steps are listed in FOLDER/finished.json, and the commits at which each step was started in
-FOLDER/started.json. A training that was interrupted is resumed from its last saved state; any other
-interrupted step is run again. A training that was started with other settings is refused. A step
-that read the output of another step is no longer finished when that step has run again. An output
-that something else than its step has made again is refused.
+FOLDER/finished.json lists the finished steps (`finished`), and FOLDER/started.json the commits at
+which each step was started. A training that was interrupted is resumed from its last saved state;
+any other interrupted step is run again. A training that was started with other settings is refused.
 """
 
 import json
@@ -18,11 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from clipnav.cli import main
 from clipnav.experiments.declarations import Experiment
-from clipnav.experiments.provenance import Machine, commit, machine, today
+from clipnav.experiments.finished import finished_step, is_missing, write_finished
+from clipnav.experiments.provenance import commit
 from clipnav.experiments.records import Record
 from clipnav.experiments.rows import read_rows
 from clipnav.experiments.schedule import Schedule
@@ -30,45 +27,19 @@ from clipnav.experiments.steps import (
     BENCHMARKS,
     Step,
     command_lines,
-    content_files,
-    output_folder,
-    read_output,
     replaces,
     resumed,
     run_folder,
     steps_needed,
 )
-from storage import file_sha256, write_text
+from storage import write_text
 from storage.errors import UserError
 from storage.json_files import read_json
 from storage.processes import run_jobs
 from training.interruption import interruption_message
 
-FINISHED, STARTED = "finished.json", "started.json"
+STARTED = "started.json"
 _THREADS = "OMP_NUM_THREADS"
-
-
-class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A step that has ended without an error: its words, and where and when it ran.
-
-    Attributes:
-        words: Words of the step.
-        commits: Commits at which it was started.
-        date: Date of its end, YYYY-MM-DD.
-        seconds: Time that it took.
-        machine: Processor, cores, load and versions.
-        ended: Time of its end in seconds since 1970; 0 in files of earlier versions.
-        digests: SHA-256 of its outputs, by path (`content_files`); empty in files of earlier
-            versions.
-    """
-
-    words: tuple[str, ...]
-    commits: tuple[str, ...]
-    date: str
-    seconds: float
-    machine: Machine
-    ended: float = 0.0
-    digests: dict[str, str] = {}
 
 
 class Job(NamedTuple):
@@ -87,33 +58,17 @@ class Job(NamedTuple):
     checkout: Path
 
 
-def finished_steps(folder: Path) -> list[FinishedStep]:
-    """Return the finished steps in the folder of an experiment.
-
-    Raises:
-        UserError: The file is damaged.
-    """
-    path = folder / FINISHED
-    if not path.is_file():
-        return []
-    remedy = f"remove {folder} to run the experiment from the start"
-    try:
-        return msgspec.convert(read_json(path, remedy), list[FinishedStep])
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {error}; {remedy}") from error
-
-
-def run_experiment(
-    name: str,
+def run_experiments(
+    names: Sequence[str],
     experiments: Mapping[str, Experiment],
     checkout: Path,
     output: Path,
     workers: int = 1,
-) -> Record:
-    """Run the steps that are not finished, and return the record of the table.
+) -> Iterator[Record]:
+    """Run the steps that are not finished; yield the record of each table once its steps ended.
 
     Args:
-        name: Name of the experiment.
+        names: Names of the experiments.
         experiments: All experiments.
         checkout: Folder of the checkout.
         output: Folder that contains the folder of the outputs of each experiment.
@@ -123,12 +78,57 @@ def run_experiment(
     Raises:
         UserError: The results lack a value, or a training was started with other settings.
         ChildProcessError: A step failed; the message contains its error.
-        OutputInUseError: Another process runs the experiment in this folder.
+        OutputInUseError: Another process runs one of the experiments in this folder.
     """
-    experiment, folder = experiments[name], output / name
-    steps = steps_needed(name, experiments, output)
-    _run_steps(steps, experiments, checkout, folder, workers)
-    done = [found for step in steps if (found := _finished(step)) is not None]
+    left = {name: steps_needed([name], experiments, output) for name in names}
+    steps = steps_needed(names, experiments, output)
+    folders = ", ".join(str(output / name) for name in left)
+    hint = f"Finished steps are kept in {folders}; run the same command again to resume"
+
+    def records() -> Iterator[Record]:
+        ended = [name for name, own in left.items() if all(map(schedule.has_ended, own))]
+        for name in ended:
+            yield _record_of(name, left.pop(name), experiments, output)
+
+    with Schedule(steps) as schedule, interruption_message(lambda: hint), _one_thread():
+        for step in steps:
+            if finished_step(step) is None:
+                _check_run_folder(step)
+        jobs = _jobs(schedule, steps, experiments, checkout)
+        for job, seconds in run_jobs(_run_job, jobs, workers, "runs a step"):
+            write_finished(job.step, job.commits, seconds)
+            schedule.end(job.step)
+            yield from records()
+        yield from records()
+
+
+def _jobs(
+    schedule: Schedule,
+    steps: Sequence[Step],
+    experiments: Mapping[str, Experiment],
+    checkout: Path,
+) -> Iterator[Job | None]:
+    """Yield the steps that are not finished; None while all that are left wait for others."""
+    while len(schedule):
+        step = schedule.take()
+        if step is None:
+            yield None
+        elif is_missing(step, experiments):
+            own = [other for other in steps if other.experiment == step.experiment]
+            title = f"{step.experiment}, step {own.index(step) + 1} of {len(own)}"
+            print(f"{title}: {shlex.join(step.words)}", flush=True)
+            commits = _start(step, commit(checkout))
+            yield Job(step, commits, resumed(step.words), checkout)
+        else:
+            schedule.end(step)
+
+
+def _record_of(
+    name: str, steps: Sequence[Step], experiments: Mapping[str, Experiment], output: Path
+) -> Record:
+    """Return the record of an experiment whose steps have ended."""
+    experiment = experiments[name]
+    done = [found for step in steps if (found := finished_step(step)) is not None]
     return Record(
         experiment=name,
         source="measured",
@@ -138,92 +138,8 @@ def run_experiment(
         seeds=experiment.seeds,
         commands=tuple(command_lines(name, experiments, output)),
         columns=tuple(column.name for column in experiment.column_list()),
-        rows=read_rows(experiment, folder),
+        rows=read_rows(experiment, output / name),
     )
-
-
-def _run_steps(
-    steps: Sequence[Step],
-    experiments: Mapping[str, Experiment],
-    checkout: Path,
-    folder: Path,
-    workers: int,
-) -> None:
-    """Run the steps that are not finished, each in a process of its own, and record them."""
-    hint = f"Finished steps are kept in {folder}; run the same command again to resume"
-
-    def jobs(schedule: Schedule) -> Iterator[Job | None]:
-        while len(schedule):
-            step = schedule.take()
-            if step is None:
-                yield None
-            elif _is_missing(step, experiments):
-                own = [other for other in steps if other.experiment == step.experiment]
-                title = f"{step.experiment}, step {own.index(step) + 1} of {len(own)}"
-                print(f"{title}: {shlex.join(step.words)}", flush=True)
-                commits = _start(step, commit(checkout))
-                yield Job(step, commits, resumed(step.words), checkout)
-            else:
-                schedule.end(step)
-
-    with Schedule(steps) as schedule, interruption_message(lambda: hint), _one_thread():
-        for step in steps:
-            if _finished(step) is None:
-                _check_run_folder(step)
-        for job, seconds in run_jobs(_run_job, jobs(schedule), workers, "runs a step"):
-            _record(job, seconds)
-            schedule.end(job.step)
-
-
-def _finished(step: Step) -> FinishedStep | None:
-    """Return the record of a step if it is finished."""
-    found = (one for one in finished_steps(step.folder) if list(one.words) == step.words)
-    return next(found, None)
-
-
-def _is_missing(step: Step, experiments: Mapping[str, Experiment]) -> bool:
-    """Return whether a step is not finished, or its inputs have changed since.
-
-    Raises:
-        UserError: The inputs of the step have changed, but the folder of its output still exists;
-            or its output was made again by something else.
-    """
-    finished = _finished(step)
-    if finished is None or not _is_kept(finished):
-        return True
-    folders = (step.folder.parent / one for one in experiments[step.experiment].requires)
-    sources = [one for folder in (step.folder, *folders) for one in finished_steps(folder)]
-    changed = _changed_input(finished, sources)
-    output = output_folder(step.words)
-    if changed is not None and output is not None and Path(output).exists():
-        raise UserError(
-            f"{output}: made from {changed}, which has been made again since; remove {output} "
-            "to make it again, too"
-        )
-    return changed is not None
-
-
-def _is_kept(step: FinishedStep) -> bool:
-    """Return whether the outputs of a finished step still exist.
-
-    Raises:
-        UserError: An output is no longer what the step has made.
-    """
-    for path, digest in step.digests.items():
-        if not Path(path).is_file():
-            return False
-        if file_sha256(path) != digest:
-            raise UserError(
-                f"{path}: has changed since {shlex.join(step.words)} ended on {step.date}; restore "
-                "it, or remove it with its folder to run this step again"
-            )
-    return True
-
-
-def _changed_input(step: FinishedStep, sources: Sequence[FinishedStep]) -> str | None:
-    """Return an output of other steps that a step has read and that was made again since."""
-    later = (read_output(step.words, one.words) for one in sources if one.ended > step.ended)
-    return next((output for output in later if output is not None), None)
 
 
 def _start(step: Step, version: str) -> list[str]:
@@ -259,22 +175,6 @@ def _check_run_folder(step: Step) -> None:
         f"{run}: trained {other}, but the experiment declares {shlex.join(words)}; remove {run} to "
         "run it"
     )
-
-
-def _record(job: Job, seconds: float) -> None:
-    """Add a step that has ended to the finished ones of its experiment."""
-    step, words = job.step, tuple(job.step.words)
-    digests = {path: file_sha256(path) for path in content_files(words)}
-    ended = FinishedStep(
-        words, tuple(job.commits), today(), seconds, machine(), time.time(), digests
-    )
-    kept = [
-        other
-        for other in finished_steps(step.folder)
-        if other.words != words and not replaces(words, other.words)
-    ]
-    content = msgspec.to_builtins([*kept, ended])
-    write_text(step.folder / FINISHED, json.dumps(content, indent=2) + "\n")
 
 
 def _run_job(job: Job) -> float:

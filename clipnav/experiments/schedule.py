@@ -54,6 +54,10 @@ class Schedule(AbstractContextManager["Schedule"]):
                 return step
         return None
 
+    def has_ended(self, step: Step) -> bool:
+        """Return whether a step has ended."""
+        return self._steps.index(step) in self._ended
+
     def end(self, step: Step) -> None:
         """Say that a step that was taken has ended."""
         self._ended.add(self._steps.index(step))

@@ -59,15 +59,17 @@ class Step(NamedTuple):
     words: list[str]
 
 
-def steps_needed(name: str, experiments: Mapping[str, Experiment], output: Path) -> list[Step]:
-    """Return the steps of an experiment, after those of the experiments that it requires.
+def steps_needed(
+    names: Sequence[str], experiments: Mapping[str, Experiment], output: Path
+) -> list[Step]:
+    """Return the steps of experiments, each after those of the experiments that it requires.
 
     Args:
-        name: Name of the experiment.
+        names: Names of the experiments.
         experiments: All experiments.
         output: Folder that contains the folder of the outputs of each experiment.
     """
-    parts = (*required(name, experiments), name)
+    parts = dict.fromkeys(part for name in names for part in (*required(name, experiments), name))
     return [
         Step(part, output / part, words)
         for part in parts

@@ -37,8 +37,8 @@ class ReproduceArguments:
     render: bool = False
     """Render the tables of all pages from their records, without running an experiment."""
     workers: int = 1
-    """Number of steps of an experiment, and of those that it requires, that run at once: trainings
-    of several seeds, for example. A step starts when those that it reads from have ended;
+    """Number of steps, of all named experiments and those that they require, that run at once:
+    trainings of several seeds, for example. A step starts when those that it reads from have ended;
     benchmarks run alone."""
     output: Path = Path("runs/results")
     """Folder of the outputs; each experiment has a folder in it."""
@@ -61,7 +61,7 @@ def run(arguments: ReproduceArguments) -> None:
     from clipnav.experiments.declarations import read_experiments
     from clipnav.experiments.pages import render_pages
     from clipnav.experiments.records import record_path, write_record
-    from clipnav.experiments.running import run_experiment
+    from clipnav.experiments.running import run_experiments
 
     records = arguments.docs / "results"
     experiments = read_experiments(records)
@@ -73,16 +73,11 @@ def run(arguments: ReproduceArguments) -> None:
         raise UserError(
             f"{', '.join(unknown)}: no such experiment; clipnav reproduce --list prints the names"
         )
-    for name in arguments.names:
-        record = run_experiment(
-            name,
-            experiments,
-            arguments.docs.absolute().parent,
-            arguments.output,
-            arguments.workers,
-        )
+    checkout, workers = arguments.docs.absolute().parent, arguments.workers
+    names = arguments.names
+    for record in run_experiments(names, experiments, checkout, arguments.output, workers):
         write_record(records, record)
-        print(record_path(records, name))
+        print(record_path(records, record.experiment))
     for page in render_pages(arguments.docs, experiments):
         print(f"{page}: rendered")
 
@@ -100,8 +95,8 @@ def _listing(experiments: "Mapping[str, Experiment]", records: Path, output: Pat
 
 def _state(name: str, experiment: "Experiment", records: Path, folder: Path) -> str:
     """Return the state of the record of an experiment, and of its outputs."""
+    from clipnav.experiments.finished import finished_steps
     from clipnav.experiments.records import read_record
-    from clipnav.experiments.running import finished_steps
     from clipnav.experiments.steps import steps_of
 
     record = read_record(records, name)

@@ -85,6 +85,41 @@ def meet(job):
     return 1.5
 
 
+def write_in_turn(job):
+    """Stand-in for a step: that of experiment b ends before that of experiment a."""
+    folder = job.checkout / job.words[-1]
+    first = folder.parents[1] / "b" / "run"
+    end = time.monotonic() + 100
+    while folder != first and not (first / "results.json").is_file():
+        assert time.monotonic() < end, "the experiments do not run at once"
+        time.sleep(0.05)
+    time.sleep(0.5)
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps({"results": {"SR": 0.5}}))
+    return 1.5
+
+
+def test_experiments_run_at_once(reproduce, checkout, monkeypatch):
+    (checkout / "docs/results/experiments.toml").write_text(
+        "\n".join(
+            f"""
+[{name}]
+page = "page.md"
+budget = "1 second"
+steps = ["train-agent --output {{folder}}/run"]
+columns = ["", "SR"]
+rows = [["follower", "run/results.json#results#SR"]]
+"""
+            for name in "ab"
+        )
+    )
+    (checkout / "docs/page.md").write_text("# Page\n")
+    monkeypatch.setattr(running, "_run_job", write_in_turn)
+    lines = reproduce("a", "b", "--workers", "2").splitlines()
+    recorded = [line.rpartition("/")[2] for line in lines if line.endswith(".json")]
+    assert recorded == ["b.json", "a.json"]
+
+
 def fail_first(job):
     """Stand-in for a step: that of seed 0 fails while that of seed 1 runs."""
     folder = job.checkout / job.words[-1]
