@@ -28,8 +28,12 @@ def guide_path(data_dir: Path, split: str) -> Path:
     return data_dir / f"rxr_{split}_guide.jsonl.gz"
 
 
-def read_annotations(path: Path) -> list[Json]:
-    """Read the records of an R2R or a guide file.
+def read_annotations(path: Path, kind: type = Json) -> list[Json]:
+    """Read the records of an R2R or a guide file, with all their fields.
+
+    Args:
+        path: The file.
+        kind: Type that each record must have, such as `PathRecord`.
 
     Raises:
         FileNotFoundError: The file is missing; the message contains the remedy.
@@ -37,6 +41,8 @@ def read_annotations(path: Path) -> list[Json]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {_REMEDY}")
+    if kind is not Json:
+        read_records(path, kind, _REMEDY)
     return read_records(path, Json, _REMEDY)
 
 
