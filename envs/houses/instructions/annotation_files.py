@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from storage import atomic_write, write_text
 from storage.records import read_records
 
@@ -16,6 +18,16 @@ Json = dict[str, Any]
 _REMEDY = (
     "build it with clipnav build-houses for all houses of the set; delete a damaged file first"
 )
+
+
+class _R2RKeys(msgspec.Struct):
+    scan: str
+    path_id: int
+
+
+class _GuideKeys(msgspec.Struct):
+    scan: str
+    instruction_id: int
 
 
 def r2r_path(data_dir: Path, split: str) -> Path:
@@ -33,7 +45,7 @@ def read_annotations(path: Path, kind: type = Json) -> list[Json]:
 
     Args:
         path: The file.
-        kind: Type that each record must have, such as `PathRecord`.
+        kind: Type that each record must have: a `msgspec.Struct`, such as `PathRecord`.
 
     Raises:
         FileNotFoundError: The file is missing; the message contains the remedy.
@@ -48,12 +60,12 @@ def read_annotations(path: Path, kind: type = Json) -> list[Json]:
 
 def merge_r2r(path: Path, scans: Sequence[str], records: Sequence[Json]) -> None:
     """Replace the episodes of some scans in an R2R file."""
-    write_text(path, json_text(_merged(path, scans, records, "path_id")))
+    write_text(path, json_text(_merged(path, scans, records, "path_id", _R2RKeys)))
 
 
 def merge_guide(path: Path, scans: Sequence[str], records: Sequence[Json]) -> None:
     """Replace the records of some scans in a guide file."""
-    merged = _merged(path, scans, records, "instruction_id")
+    merged = _merged(path, scans, records, "instruction_id", _GuideKeys)
     lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in merged]
     text = "".join(f"{line}\n" for line in lines)
     with atomic_write(path) as partial:
@@ -68,8 +80,10 @@ def json_text(value: list[Json] | Json) -> str:
     return json.dumps(value, separators=(",", ":")) + "\n"
 
 
-def _merged(path: Path, scans: Sequence[str], records: Iterable[Json], key: str) -> list[Json]:
+def _merged(
+    path: Path, scans: Sequence[str], records: Iterable[Json], key: str, kind: type
+) -> list[Json]:
     kept: list[Json] = []
     if path.exists():
-        kept = [record for record in read_annotations(path) if record["scan"] not in scans]
+        kept = [record for record in read_annotations(path, kind) if record["scan"] not in scans]
     return sorted([*kept, *records], key=lambda record: record[key])
