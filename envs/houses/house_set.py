@@ -151,6 +151,7 @@ def _without_goal(record: Json) -> Json:
 
 def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
     """Build graphs and episodes in worker processes with a progress bar; return them by scan."""
+    _forget(specs, rebuild)
     build = partial(build_navigation, rebuild=rebuild)
     results = run_jobs(build, specs, workers, "builds houses")
     bar = progress_bar(results, total=len(specs), desc="houses", unit="houses")
@@ -162,6 +163,16 @@ def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> di
         )
     ):
         return {spec.scan: navigation for spec, navigation in bar}
+
+
+def _forget(specs: Sequence[HouseSpec], rebuild: Rebuild) -> None:
+    """Delete what is to be built again, so that a run that resumes this one does not reuse it."""
+    cache = house_cache_dir()
+    for spec in specs:
+        if rebuild != "nothing":
+            (cache / f"{spec.scan}.navigation.json").unlink(missing_ok=True)
+        if rebuild == "houses":
+            (cache / f"{spec.scan}.json").unlink(missing_ok=True)
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:

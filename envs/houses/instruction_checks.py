@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.episodes.annotations import GuideRecord, PathRecord
 from envs.graphs.nav_graph import NavGraph
 from envs.houses.building.sets import HouseSet, set_of
 from envs.houses.instructions.annotation_files import (
@@ -27,6 +28,7 @@ from envs.houses.language.walking import Walk, agrees
 from envs.houses.survey.routes import Routes
 from envs.houses.survey.visibility import Survey
 from envs.metrics import SUCCESS_THRESHOLD, score_path
+from storage.errors import UserError, shortened
 from storage.progress import progress_bar
 
 RANDOM_WALKS = 8  # number of random walks without lookahead per RxR-style text
@@ -229,7 +231,8 @@ def check_set(
 
     Raises:
         FileNotFoundError: A house, its graph or an annotation file is missing.
-        UserError: One of these files is damaged.
+        UserError: One of these files is damaged, an annotation file belongs to other graphs, or
+            there is no annotation of the houses.
     """
     data_dir, graphs = data_dir or house_set.data_dir, house_set.connectivity_dir
     splits = dict.fromkeys(split for scan in scans for split in house_set.splits_of(scan))
@@ -238,21 +241,51 @@ def check_set(
     for scan in progress_bar(scans, desc="houses", unit="houses"):
         survey, graph = survey_cached_house(scan), NavGraph.load(scan, graphs)
         for split in house_set.splits_of(scan):
-            short, long = annotations[split]
-            records = [record for record in short if record["scan"] == scan]
-            checks.setdefault((split, "R2R"), []).extend(check_r2r(survey, graph, records))
-            records = [record for record in long if record["scan"] == scan]
-            checked = check_rxr(survey, graph, records, seed)
-            for record, check in zip(records, checked, strict=True):
+            short, long = (
+                [record for record in records if record["scan"] == scan]
+                for records in annotations[split]
+            )
+            _check_viewpoints([*short, *long], survey, data_dir)
+            checks.setdefault((split, "R2R"), []).extend(check_r2r(survey, graph, short))
+            checked = check_rxr(survey, graph, long, seed)
+            for record, check in zip(long, checked, strict=True):
                 checks.setdefault((split, record["language"]), []).append(check)
     rows = [_row(*key, group) for key, group in sorted(checks.items()) if group]
+    if not rows:
+        raise UserError(
+            f"{data_dir}: the annotation files have no record of {', '.join(scans[:3])}"
+            f"{', ...' if len(scans) > 3 else ''}; {_remedy(house_set)}"
+        )
     return "\n".join([_HEADER, *rows])
 
 
 def _records(data_dir: Path, split: str) -> tuple[list[Json], list[Json]]:
     """Read the R2R- and RxR-style records of a split, including the goals of test episodes."""
     folder = data_dir / ANSWERS if split == "test" else data_dir
-    return read_annotations(r2r_path(folder, split)), read_annotations(guide_path(folder, split))
+    return (
+        read_annotations(r2r_path(folder, split), PathRecord),
+        read_annotations(guide_path(folder, split), GuideRecord),
+    )
+
+
+def _check_viewpoints(records: Sequence[Json], survey: Survey, data_dir: Path) -> None:
+    """Check that the paths of a house consist of viewpoints of its graph.
+
+    Raises:
+        UserError: A path belongs to another graph.
+    """
+    known = set(survey.viewpoints)
+    visited = [viewpoint for record in records for viewpoint in record["path"]]
+    unknown = [viewpoint for viewpoint in visited if viewpoint not in known]
+    if unknown:
+        raise UserError(
+            f"{data_dir}: paths of {survey.scan} have the viewpoint {shortened(unknown[0])!r}, "
+            f"which its graph lacks; {_remedy(set_of(survey.scan))}"
+        )
+
+
+def _remedy(house_set: HouseSet) -> str:
+    return f"write graphs and episodes with clipnav build-houses --set {house_set.name}"
 
 
 _HEADER = (

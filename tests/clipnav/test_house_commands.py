@@ -3,6 +3,8 @@
 import pytest
 
 from envs.houses import house_set
+from envs.houses.rendering import contact_sheet
+from storage.errors import UserError
 
 
 @pytest.fixture
@@ -65,3 +67,17 @@ def test_a_folder_that_cannot_be_created_is_reported_before_houses_are_built(
     with pytest.raises(NotADirectoryError):
         run_command("build-houses", flag, tmp_path / "file" / "folder")
     assert built == []
+
+
+def test_a_sheet_that_is_too_high_for_jpeg_is_reported_before_houses_are_built(
+    run_command, built, tmp_path, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(contact_sheet, "set_sheet", lambda scans, *_: shown.extend(scans))
+    folders = ("--connectivity-dir", tmp_path / "graphs", "--data-dir", tmp_path / "data")
+    sheet = ("--set", "standard", "--sheet-houses", 260, *folders, "--contact-sheet")
+    with pytest.raises(UserError, match=r"of 260 houses is too high .* shows 242 at most"):
+        run_command("build-houses", *sheet, tmp_path / "houses.jpg")
+    assert built == []
+    run_command("build-houses", *sheet, tmp_path / "houses.png")
+    assert len(shown) == 260

@@ -75,7 +75,12 @@ def run(arguments: BuildArguments) -> None:
         return
     scans = expand_scans(arguments.scans, house_set) or list(house_set.specs)
     data_dir = arguments.data_dir or house_set.data_dir
-    # Building takes minutes, so a folder that cannot be created is reported first.
+    shown = scans[:: -(-len(scans) // arguments.sheet_houses)]
+    # Building takes minutes, so outputs that cannot be written are reported first.
+    if arguments.contact_sheet:
+        from envs.houses.rendering.contact_sheet import check_height
+
+        check_height(arguments.contact_sheet, len(shown))
     for folder in filter(None, (arguments.connectivity_dir, arguments.data_dir)):
         folder.mkdir(parents=True, exist_ok=True)
     build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
@@ -83,8 +88,7 @@ def run(arguments: BuildArguments) -> None:
     if arguments.contact_sheet:
         from envs.houses.rendering.contact_sheet import set_sheet
 
-        step = -(-len(scans) // arguments.sheet_houses)
-        set_sheet(scans[::step], arguments.contact_sheet, graphs)
+        set_sheet(shown, arguments.contact_sheet, graphs)
         print(f"pictures in {arguments.contact_sheet}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,12 @@ def build_house(spec: HouseSpec) -> House:
     return House(spec, plan, bake(scene, lights, spec.plan_seed))
 
 
+@lru_cache(maxsize=64)  # the viewer asks for the plan whenever it shows a house
 def plan_of(spec: HouseSpec) -> FloorPlan:
-    """Return the floor plan of a house. This takes milliseconds."""
+    """Return the floor plan of a house.
+
+    This takes milliseconds for houses like those of `mini`, and up to seconds for larger ones.
+    """
     return make_floor_plan(
         spec.plan_seed, spec.outline, spec.storeys, spec.open_plan, spec.closed_doors
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from storage import atomic_write, write_text
 from storage.records import read_records
 
@@ -18,6 +20,16 @@ _REMEDY = (
 )
 
 
+class _R2RKeys(msgspec.Struct):
+    scan: str
+    path_id: int
+
+
+class _GuideKeys(msgspec.Struct):
+    scan: str
+    instruction_id: int
+
+
 def r2r_path(data_dir: Path, split: str) -> Path:
     """Return the path of the R2R-style episodes of a split."""
     return data_dir / f"R2R_{split}.json"
@@ -28,8 +40,12 @@ def guide_path(data_dir: Path, split: str) -> Path:
     return data_dir / f"rxr_{split}_guide.jsonl.gz"
 
 
-def read_annotations(path: Path) -> list[Json]:
-    """Read the records of an R2R or a guide file.
+def read_annotations(path: Path, kind: type = Json) -> list[Json]:
+    """Read the records of an R2R or a guide file, with all their fields.
+
+    Args:
+        path: The file.
+        kind: Type that each record must have: a `msgspec.Struct`, such as `PathRecord`.
 
     Raises:
         FileNotFoundError: The file is missing; the message contains the remedy.
@@ -37,17 +53,19 @@ def read_annotations(path: Path) -> list[Json]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {_REMEDY}")
+    if kind is not Json:
+        read_records(path, kind, _REMEDY)
     return read_records(path, Json, _REMEDY)
 
 
 def merge_r2r(path: Path, scans: Sequence[str], records: Sequence[Json]) -> None:
     """Replace the episodes of some scans in an R2R file."""
-    write_text(path, json_text(_merged(path, scans, records, "path_id")))
+    write_text(path, json_text(_merged(path, scans, records, "path_id", _R2RKeys)))
 
 
 def merge_guide(path: Path, scans: Sequence[str], records: Sequence[Json]) -> None:
     """Replace the records of some scans in a guide file."""
-    merged = _merged(path, scans, records, "instruction_id")
+    merged = _merged(path, scans, records, "instruction_id", _GuideKeys)
     lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in merged]
     text = "".join(f"{line}\n" for line in lines)
     with atomic_write(path) as partial:
@@ -62,8 +80,10 @@ def json_text(value: list[Json] | Json) -> str:
     return json.dumps(value, separators=(",", ":")) + "\n"
 
 
-def _merged(path: Path, scans: Sequence[str], records: Iterable[Json], key: str) -> list[Json]:
+def _merged(
+    path: Path, scans: Sequence[str], records: Iterable[Json], key: str, kind: type
+) -> list[Json]:
     kept: list[Json] = []
     if path.exists():
-        kept = [record for record in read_annotations(path) if record["scan"] not in scans]
+        kept = [record for record in read_annotations(path, kind) if record["scan"] not in scans]
     return sorted([*kept, *records], key=lambda record: record[key])

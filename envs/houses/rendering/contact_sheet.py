@@ -12,6 +12,7 @@ from envs.houses.plan.elements import EYE_HEIGHT
 from envs.panoramas.cameras import perspective_camera, render
 from envs.panoramas.ray_tracer import RayTracer
 from storage import atomic_write
+from storage.errors import UserError
 from storage.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from envs.houses.plan.elements import Room
 
 
+TILE = (270, 360)  # height and width in pixels of each plan and room
+_LONGEST_JPEG = 65_500  # pixels; libjpeg writes no higher picture
 _VFOV = np.deg2rad(66)
 _PITCH = np.deg2rad(-14)
 _TRIAL = (18, 24)  # size in pixels of the small pictures that rate a standpoint
@@ -28,11 +31,25 @@ _FURNITURE_SHARE = 0.01  # minimum share of a small picture that an object must 
 _STRUCTURE = {"wall", "floor", "ceiling", "skirting", "outside", "window", "door frame", "archway"}
 
 
+def check_height(path: Path, houses: int, tile: tuple[int, int] = TILE) -> None:
+    """Check that a contact sheet can be written as a JPEG file, if its name asks for one.
+
+    Raises:
+        UserError: The sheet is too high.
+    """
+    most = _LONGEST_JPEG // tile[0]
+    if path.suffix == ".jpg" and houses > most:
+        raise UserError(
+            f"{path}: a contact sheet of {houses} houses is too high for a .jpg file, which shows "
+            f"{most} at most; write a .png file, or show fewer houses"
+        )
+
+
 def set_sheet(
     scans: Sequence[str],
     path: Path,
     connectivity_dir: Path,
-    tile: tuple[int, int] = (270, 360),
+    tile: tuple[int, int] = TILE,
     rooms: int = 4,
 ) -> None:
     """Write a picture with one row per house: plans with graph and furniture, then some rooms.
@@ -43,7 +60,12 @@ def set_sheet(
         connectivity_dir: Folder of their graphs.
         tile: Height and width of each plan and room in pixels.
         rooms: Number of rooms of each house; the kinds vary between houses.
+
+    Raises:
+        UserError: The sheet is too high for a JPEG file.
     """
+    check_height(path, len(scans), tile)
+
     from PIL import Image
 
     from connectivity import read_connectivity

@@ -1,3 +1,4 @@
+import gzip
 import json
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ import pytest
 
 from connectivity import read_connectivity
 from envs.graphs.nav_graph import NavGraph
+from envs.houses import instruction_checks
 from envs.houses.building.house import build_house, house_cache_dir, is_saved, load_house
 from envs.houses.building.sets import DATA_DIR, MINI, STANDARD
 from envs.houses.instruction_checks import (
@@ -15,13 +17,14 @@ from envs.houses.instruction_checks import (
     check_set,
     survey_cached_house,
 )
-from envs.houses.instructions.annotation_files import guide_path, read_annotations
+from envs.houses.instructions.annotation_files import guide_path, r2r_path, read_annotations
 from envs.houses.instructions.rxr_episodes import rxr_records
 from envs.houses.language.acts import Act, Mention
 from envs.houses.language.grammar import parse
 from envs.houses.language.grammars.short_english import short_english
 from envs.houses.survey.visibility import Survey, survey_house
 from envs.panoramas.ray_tracer import RayTracer
+from storage.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,45 @@ def test_missing_annotations_are_an_error_before_any_check(tmp_path, monkeypatch
         FileNotFoundError, match=r"R2R_train\.json is missing; .*clipnav build-houses"
     ):
         check_set(STANDARD, ["standard_00"])
+
+
+@pytest.fixture
+def write_records(survey, graph, tmp_path, monkeypatch):
+    """Function that writes annotations of house_36, whose survey and graph are the tiny ones."""
+    tiny = replace(survey, scan="house_36")
+    monkeypatch.setattr(instruction_checks, "survey_cached_house", lambda _: tiny)
+    monkeypatch.setattr(NavGraph, "load", lambda *_: graph)
+
+    def write(**changes) -> None:
+        path = [survey.viewpoints[place] for place in R2R["path"]]
+        short = {**R2R, "scan": "house_36", "path_id": 1, "path": path, "heading": 0.0, **changes}
+        guide_path(tmp_path, "val_unseen").write_bytes(gzip.compress(b""))
+        short = {name: value for name, value in short.items() if value is not None}
+        r2r_path(tmp_path, "val_unseen").write_text(json.dumps([short]))
+
+    return write
+
+
+def test_annotations_of_a_set_are_checked(write_records, tmp_path):
+    write_records()
+    header, row = check_set(MINI, ["house_36"], tmp_path).splitlines()
+    assert header.split()[:3] == ["split", "texts", "number"]
+    assert row.split()[:3] == ["val_unseen", "R2R", "3"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"instructions": None}, r"R2R_val_unseen\.json: record 0 \(path_id 1\): field 'instr"),
+        ({"path": []}, r"R2R_val_unseen\.json: record 0 \(path_id 1\): field 'path'"),
+        ({"path": ["x", "y"]}, "paths of house_36 have the viewpoint 'x', which its graph lacks"),
+        ({"scan": "house_37"}, "no record of house_36; .*build-houses --set mini"),
+    ],
+)
+def test_annotations_that_do_not_fit_are_named(write_records, tmp_path, changes, problem):
+    write_records(**changes)
+    with pytest.raises(UserError, match=problem):
+        check_set(MINI, ["house_36"], tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from envs.houses.building.house import (
     house_cache_dir,
     is_saved,
     load_house,
+    plan_of,
     save_house,
 )
 from envs.houses.furnishing.rooms import furnish
@@ -261,3 +262,13 @@ def test_sheet_of_a_set_shows_plans_and_rooms(
     tiles = [picture[20:60, start : start + 80] for start in range(0, 240, 80)]
     assert [bool((tile == 255).all()) for tile in tiles] == [False, False, False]
     assert not (picture[:60, 80:] == picture[60:, 80:]).all()  # other rooms in the next row
+
+
+def test_the_plan_of_a_house_is_drawn_once(monkeypatch: pytest.MonkeyPatch):
+    plan_of.cache_clear()
+    drawn: list[int] = []
+    monkeypatch.setattr(house_module, "make_floor_plan", lambda seed, *_: drawn.append(seed))
+    for spec in (SPEC, replace(SPEC), replace(SPEC, plan_seed=7), SPEC):
+        plan_of(spec)
+    plan_of.cache_clear()
+    assert drawn == [SPEC.plan_seed, 7]

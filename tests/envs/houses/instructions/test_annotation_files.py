@@ -1,5 +1,7 @@
 """Tests of annotation files: replacing some houses, and damaged or missing files."""
 
+import json
+
 import pytest
 
 from envs.houses.instructions.annotation_files import (
@@ -9,6 +11,7 @@ from envs.houses.instructions.annotation_files import (
     r2r_path,
     read_annotations,
 )
+from storage.errors import UserError
 
 
 def record(scan, number):
@@ -51,3 +54,17 @@ def test_errors_name_damaged_and_missing_files(tmp_path, merge, name):
         with pytest.raises(ValueError, match=rf"{path.name}: record .*delete a damaged file"):
             merge(path, ["other"], [record("other", 1)])
         assert path.read_bytes() == damaged
+
+
+@KINDS
+def test_files_of_other_records_are_named_instead_of_overwritten(tmp_path, merge, name):
+    path = name(tmp_path, "train")
+    for field in ("scan", "path_id" if merge is merge_r2r else "instruction_id"):
+        foreign = record("other", 1)
+        del foreign[field]
+        path.write_text(json.dumps([foreign]))
+        with pytest.raises(
+            UserError, match=rf"{path.name}: record 0.*: field '{field}' is missing"
+        ):
+            merge(path, ["tiny"], [record("tiny", 2)])
+        assert json.loads(path.read_text()) == [foreign]
