@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World, is_built_in
 from storage.errors import UserError
+from storage.outputs import check_outputs
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
@@ -225,6 +226,7 @@ class PairPathsConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("threads",))
         check_splits(self, ("splits",))
+        check_outputs(self, {"output": ()})
 
 
 def idle_settings(config: RepresentationTrainConfig) -> dict[str, str]:
