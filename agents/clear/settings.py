@@ -65,7 +65,7 @@ class RepresentationTrainConfig:
     flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
-    --data-dir, --features, --track, --threads and --device may change."""
+    --data-dir, --track, --threads and --device may change."""
     threads: int | None = None
     """Number of CPU threads of torch; torch's default if not given."""
     device: str = "cpu"
@@ -191,6 +191,9 @@ class VisualConfig(RepresentationTrainConfig):
     """Dropout rate of the hidden layer."""
     select_metric: Literal["MRR", "R@1", "R@5"] = "MRR"
     """Metric that selects the best weights: mean reciprocal rank, or recall at 1 or 5."""
+    resume: Path | None = None
+    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    --data-dir, --features, --track, --threads and --device may change."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
