@@ -123,6 +123,8 @@ class Trainer:
 
     def _train(self) -> None:
         with interruption() as interrupted, self._bar() as bar:
+            if self.progress >= 1 and self._is_first:
+                tqdm.write(self._finished_hint(), sys.stderr)
             if self._is_due:
                 self._evaluate_and_save()
             while self.progress < 1:
@@ -253,6 +255,13 @@ class Trainer:
         if self._saved is None:
             return f"Nothing is saved yet; start again with --resume {self.run}"
         return f"The state of iteration {self._saved} is saved; resume with --resume {self.run}"
+
+    def _finished_hint(self) -> str:
+        flag = "--iterations" if self.config.minutes is None else "--minutes"
+        return (
+            f"{self.run} is trained to its end, {self.iteration} iterations; resume it with a "
+            f"larger {flag} to train it further"
+        )
 
     def _restore(self) -> None:
         progress = restore_state(self.run, self.learner)

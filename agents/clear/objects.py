@@ -153,7 +153,8 @@ def read_objects(path: Path) -> ObjectClasses:
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no such file; {_REMEDY}, or train with --no-object-constraint"
+            f"{path}: no such file; write it with clipnav pair-paths, name its folder with "
+            "--pairs, or train with --no-object-constraint"
         )
     kind = dict[str, dict[str, dict[str, list[float]]]]
     try:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World, is_built_in
 from storage.errors import UserError
+from storage.outputs import check_outputs
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
@@ -64,7 +65,7 @@ class RepresentationTrainConfig:
     flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
-    --data-dir, --features, --track, --threads and --device may change."""
+    --data-dir, --track, --threads and --device may change."""
     threads: int | None = None
     """Number of CPU threads of torch; torch's default if not given."""
     device: str = "cpu"
@@ -190,6 +191,9 @@ class VisualConfig(RepresentationTrainConfig):
     """Dropout rate of the hidden layer."""
     select_metric: Literal["MRR", "R@1", "R@5"] = "MRR"
     """Metric that selects the best weights: mean reciprocal rank, or recall at 1 or 5."""
+    resume: Path | None = None
+    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    --data-dir, --features, --track, --threads and --device may change."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -225,6 +229,7 @@ class PairPathsConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("threads",))
         check_splits(self, ("splits",))
+        check_outputs(self, {"output": ()})
 
 
 def idle_settings(config: RepresentationTrainConfig) -> dict[str, str]:

@@ -21,7 +21,7 @@ HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-houses"]
 
 @dataclass(frozen=True)
 class HistoryTransformerConfig(TransformerConfig):
-    """Layer sizes and dropout of HAMT; the default values are those for R2R."""
+    """Layer sizes and dropout of HAMT."""
 
     language_attention: bool = True
     """Let the words attend to history and views in every cross-modal layer (HAMT for R2R); without

@@ -12,7 +12,7 @@ MapRecipe = Literal["duet-r2r", "duet-r4r", "bevbert-rxr", "map-houses"]
 
 @dataclass(frozen=True)
 class MapTransformerConfig(TransformerConfig):
-    """Layer sizes and dropout of the map transformer; the default values are DUET's for R2R."""
+    """Layer sizes and dropout of the map transformer (DUET)."""
 
     fusion: Fusion = "dynamic"
     """Scores that decide: a learned mixture of both branches (dynamic), both with weight 1/2

@@ -51,6 +51,9 @@ class MinibatchesConfig(TransformerAgentConfig):
     One is for teacher forcing on reference paths; in the other, the agent samples its decisions.
     """
 
+    batch_size: int = 64
+    """Number of episodes in a minibatch; teacher forcing and sampled walks have one minibatch
+    each."""
     instructions_per_path: int = 1
     """Number of instructions of the same path that a minibatch contains together; they share the
     encoded panoramas of the path and its feature dropout."""

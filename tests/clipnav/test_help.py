@@ -123,6 +123,7 @@ def test_both_modules_are_the_command(module):
         "train-agent": agents.command_line,
         "train-continuous-agent": agents.continuous.command_line,
         "train-language-representation": agents.clear.command_line,
+        "train-visual-representation": agents.clear.command_line,
         "finetune-vlm": agents.vlm_finetuning.settings,
         "pretrain-house-clip": encoders.pretraining.command_line,
     }.items(),
@@ -132,8 +133,31 @@ def test_help_lists_the_flags_that_may_change(name, module, run_command, capsys)
         run_command(name, "--help")
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     (listed,) = re.findall(r"with its settings; only (.*?) may change", shown)
-    flags = {name.replace("_", "-") for name in module._MAY_CHANGE - {"resume"}}
+    options = set(re.findall(r"--([a-z-]+)", shown.replace(listed, "")))
+    flags = {name.replace("_", "-") for name in module._MAY_CHANGE - {"resume"}} & options
     assert set(re.findall(r"--([a-z-]+)", listed)) == flags
+
+
+@pytest.mark.parametrize(
+    ("arguments", "minibatches"),
+    [
+        ("train-agent", "imitation and reinforcement have one minibatch each"),
+        ("train-agent --agent frontier", ""),
+        ("train-agent --agent map", "teacher forcing and sampled walks have one minibatch each"),
+        ("train-agent --agent hamt", "teacher forcing and sampled walks have one minibatch each"),
+        ("pretrain-agent", ""),
+        ("train-speaker", ""),
+    ],
+)
+def test_help_names_the_minibatches_and_defaults_of_its_own_training(
+    arguments, minibatches, run_command, capsys
+):
+    with pytest.raises(SystemExit):
+        run_command(*arguments.split(), "--help")
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    (found,) = re.findall(r"--batch-size INT Number of episodes in a minibatch(.*?)\. ", shown)
+    assert found.removeprefix("; ") == minibatches
+    assert "the default values are" not in shown, "presets change the defaults of the class"
 
 
 def test_documented_torchrun_commands_start_the_package():

@@ -72,6 +72,16 @@ def test_a_run_is_not_resumed_to_fewer_iterations_than_it_has(tmp_path):
     assert read_config(first.run, Config).iterations == 20
 
 
+def test_a_finished_run_says_how_to_train_it_further(tmp_path, capsys):
+    first = make_trainer(tmp_path / "run")
+    first.train()
+    first.close()
+    assert "larger" not in capsys.readouterr().err
+    make_trainer(None, resume=first.run).train()
+    hint = "20 iterations; resume it with a larger --iterations to train it further"
+    assert f"{first.run} is trained to its end, {hint}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", [UserError, FileNotFoundError])
 def test_damaged_data_costs_no_finished_iteration(tmp_path, check_same_run, error, capsys):
     whole = make_trainer(tmp_path / "whole")

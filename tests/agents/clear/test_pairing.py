@@ -37,6 +37,16 @@ def test_the_command_prints_the_pairs(doors, language_run, tmp_path, run_command
     assert results["val_seen"].keys() == {"pairs", "similarity"}
 
 
+def test_pairs_are_not_written_into_a_run(language_run, run_command, capsys):
+    before = (language_run / "results.json").read_bytes()
+    with pytest.raises(SystemExit):
+        run_command(
+            *("pair-paths", "--language-representation", language_run, "--output", language_run)
+        )
+    assert "is a run; name another folder" in " ".join(capsys.readouterr().err.split())
+    assert (language_run / "results.json").read_bytes() == before
+
+
 def test_a_missing_run_or_split_is_named_before_anything_is_written(doors, language_run, tmp_path):
     output = tmp_path / "pairs"
     config = PairPathsConfig(language_run, output, "matterport", doors, splits=("train", "dev"))
