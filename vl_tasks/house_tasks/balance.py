@@ -1,7 +1,7 @@
 """Choice of examples whose wording alone does not reveal the answer."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Set
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -31,6 +31,7 @@ class Example(Protocol):
 
 
 AnyExample = TypeVar("AnyExample", bound=Example)
+Answers = Mapping[str, Set[Hashable]]
 
 
 def wording_key(example: Example) -> tuple[str, ...]:
@@ -44,6 +45,7 @@ def choose_balanced(
     count: int,
     min_answers: Mapping[str, int],
     rng: np.random.Generator,
+    known: Answers | None = None,
 ) -> tuple[list[AnyExample], dict[str, float]]:
     """Choose balanced examples of several kinds, about equally many of each kind.
 
@@ -54,6 +56,8 @@ def choose_balanced(
         count: Maximum number of examples to choose.
         min_answers: Minimum number of answers per wording, by kind.
         rng: Random generator of the choice.
+        known: Answers to choose examples of, by kind, such as those of the training examples; None:
+            all answers.
 
     Returns:
         The examples, sorted by image, and the accuracy of a blind baseline for each kind that
@@ -62,7 +66,11 @@ def choose_balanced(
     chosen: list[AnyExample] = []
     for number, (kind, generate) in enumerate(generators.items()):
         share = (count - len(chosen)) // (len(generators) - number)
-        chosen += balanced(generate(), wording_key, answer, share, rng, min_answers[kind])
+        items = generate()
+        if known is not None:
+            answers = known.get(kind, set())
+            items = (item for item in items if answer(item) in answers)
+        chosen += balanced(items, wording_key, answer, share, rng, min_answers[kind])
     chosen.sort(key=lambda example: example.image.image_id)
     kinds = {kind: [one for one in chosen if one.kind == kind] for kind in generators}
     chances = {

@@ -9,7 +9,7 @@ from training.settings import check_counts, check_numbers
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH, check_languages
 
 # Parts of the cache key; increase them if a configuration gives other files than before.
-FORMAT = 4
+FORMAT = 5
 LANGUAGES_FORMAT = 3  # of the files of further languages
 
 

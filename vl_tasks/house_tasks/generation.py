@@ -16,6 +16,7 @@ from storage.locks import sole_maker, sole_writer
 from storage.processes import run_jobs
 from storage.progress import progress_bar
 from training.interruption import interruption_message
+from vl_tasks.house_tasks.balance import Answers
 from vl_tasks.house_tasks.captions import write_captions
 from vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
 from vl_tasks.house_tasks.files import (
@@ -33,7 +34,7 @@ from vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
 from vl_tasks.house_tasks.language_files import remove_other_languages, write_language
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
 from vl_tasks.house_tasks.pairs import write_pairs
-from vl_tasks.house_tasks.questions import generate_questions
+from vl_tasks.house_tasks.questions import answers_of, generate_questions
 
 SPLITS = ("train", "val_seen", "val_unseen")
 _FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
@@ -95,9 +96,12 @@ def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) ->
     scenes = {split: [Scene(image) for image in images[split]] for split in SPLITS}
     choices = AnswerChoices(scene for split in SPLITS for scene in scenes[split])
     splits = {}
+    known: dict[str, Answers] = {}  # answers of the training questions, by task
     for split in SPLITS:
-        summary, questions = _write_split(files, split, images[split], captions, config)
-        gqa_summary, gqa_questions = _write_gqa_split(files, split, scenes[split], choices, config)
+        summary, questions = _write_split(files, split, images[split], captions, config, known)
+        gqa_summary, gqa_questions = _write_gqa_split(
+            files, split, scenes[split], choices, config, known
+        )
         by_source = {"vqa": questions, "gqa": gqa_questions}
         sentences = {key: [sentence(text) for text in texts] for key, texts in captions.items()}
         pairs = write_pairs(files, split, images[split], sentences, by_source)
@@ -113,8 +117,12 @@ def _write_split(
     images: list[HouseImage],
     captions: dict[int, list[str]],
     config: HouseTasksConfig,
+    known: dict[str, Answers],
 ) -> tuple[dict[str, Any], LabelledQuestions]:
     """Write the questions and hypotheses of a split, and add its captions to `captions`.
+
+    Evaluation splits have no answer that the training questions of that kind never have. `known`
+    contains these answers by task; the first split, train, adds its own.
 
     Returns:
         Counts and blind accuracies of the split for the summary, and the questions.
@@ -122,8 +130,9 @@ def _write_split(
     count = len(images)
     question_rng, hypothesis_rng, caption_rng = (_words_rng(config, split, k) for k in range(3))
     questions, answer_chance = generate_questions(
-        images, round(config.questions * count), question_rng
+        images, round(config.questions * count), question_rng, known.get("vqa")
     )
+    known.setdefault("vqa", answers_of(question for question, _ in questions))
     hypotheses, label_chance = generate_hypotheses(
         images, round(config.hypotheses * count), hypothesis_rng
     )
@@ -158,15 +167,17 @@ def _write_gqa_split(
     scenes: list[Scene],
     choices: AnswerChoices,
     config: HouseTasksConfig,
+    known: dict[str, Answers],
 ) -> tuple[dict[str, Any], LabelledQuestions]:
-    """Write the GQA-form questions of a split.
+    """Write the GQA-form questions of a split; see `_write_split` for `known`.
 
     Returns:
         Counts and blind accuracy of the split for the summary, and the balanced questions.
     """
     rng = _words_rng(config, split, 3)
     count = round(config.gqa_questions * len(scenes))
-    balanced, chance = generate_gqa_questions(scenes, count, rng)
+    balanced, chance = generate_gqa_questions(scenes, count, rng, known.get("gqa"))
+    known.setdefault("gqa", answers_of(balanced))
     if not balanced:
         raise _too_few_images(split, len(scenes), "GQA-form questions")
     records, choices_of = gqa_records(scenes, balanced, choices, rng)

@@ -15,7 +15,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from vl_tasks.house_tasks.balance import choose_balanced
+from vl_tasks.house_tasks.balance import Answers, choose_balanced
 from vl_tasks.house_tasks.images import HouseImage
 from vl_tasks.house_tasks.questions import HouseQuestion, image_facts
 
@@ -125,7 +125,10 @@ class Scene:
 
 
 def generate_gqa_questions(
-    scenes: Sequence[Scene], count: int, rng: np.random.Generator
+    scenes: Sequence[Scene],
+    count: int,
+    rng: np.random.Generator,
+    known_answers: Answers | None = None,
 ) -> tuple[list[HouseQuestion], dict[str, float]]:
     """Generate balanced questions.
 
@@ -133,6 +136,7 @@ def generate_gqa_questions(
         scenes: The images.
         count: Maximum number of questions.
         rng: Random generator of the questions.
+        known_answers: Answers by kind, see `choose_balanced`.
 
     Returns:
         Questions, sorted by image, and the accuracy of a blind baseline for each kind and for
@@ -141,7 +145,7 @@ def generate_gqa_questions(
     known = _Known.of(scenes)
     generators = {kind: partial(_candidates, kind, scenes, known, rng) for kind in KINDS}
     min_answers = {name: kind.min_answers for name, kind in KINDS.items()}
-    return choose_balanced(generators, attrgetter("answer"), count, min_answers, rng)
+    return choose_balanced(generators, attrgetter("answer"), count, min_answers, rng, known_answers)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -12,7 +13,7 @@ import numpy as np
 
 from envs.houses.views.captions import pick, with_article
 from envs.houses.views.view_facts import SIDES
-from vl_tasks.house_tasks.balance import choose_balanced
+from vl_tasks.house_tasks.balance import Answers, choose_balanced
 from vl_tasks.house_tasks.images import HouseImage
 from vl_tasks.house_tasks.wording import pick_synonym
 
@@ -43,7 +44,10 @@ class HouseQuestion:
 
 
 def generate_questions(
-    images: Sequence[HouseImage], count: int, rng: np.random.Generator
+    images: Sequence[HouseImage],
+    count: int,
+    rng: np.random.Generator,
+    known: Answers | None = None,
 ) -> tuple[list[tuple[HouseQuestion, str]], dict[str, float]]:
     """Generate questions about images.
 
@@ -51,14 +55,25 @@ def generate_questions(
         images: The images.
         count: Maximum number of questions.
         rng: Random generator of questions and wording.
+        known: Answers by kind, see `choose_balanced`.
 
     Returns:
         Questions with their text, sorted by image, and the accuracy of a blind baseline for each
         kind and for "all".
     """
     generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
-    chosen, chances = choose_balanced(generators, attrgetter("answer"), count, _MIN_ANSWERS, rng)
+    chosen, chances = choose_balanced(
+        generators, attrgetter("answer"), count, _MIN_ANSWERS, rng, known
+    )
     return [(question, question_text(question, rng)) for question in chosen], chances
+
+
+def answers_of(questions: Iterable[HouseQuestion]) -> Answers:
+    """Return the answers of questions by kind."""
+    answers: dict[str, set[str]] = defaultdict(set)
+    for question in questions:
+        answers[question.kind].add(question.answer)
+    return answers
 
 
 def image_facts(image: HouseImage) -> dict[tuple[str, tuple[str, ...]], str]:

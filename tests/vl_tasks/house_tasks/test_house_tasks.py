@@ -37,6 +37,7 @@ from vl_tasks.house_tasks import (
     make_house_tasks,
 )
 from vl_tasks.house_tasks.generation import plan_images
+from vl_tasks.house_tasks.questions import answers_of
 
 CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, image_size=48, houses=2)
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.7, 0.2), "blue": (0.1, 0.2, 0.8)}
@@ -68,12 +69,29 @@ def _box(name, room, corner, size, colour, bottom=0.0):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def asked():
+    """Questions of each split in order, and the answers that they could have, by task."""
+    return {"generate_questions": [], "generate_gqa_questions": []}
+
+
+def _recorded(function, calls):
+    def recorded(images, count, rng, known):
+        questions, chances = function(images, count, rng, known)
+        calls.append((known, [one[0] if isinstance(one, tuple) else one for one in questions]))
+        return questions, chances
+
+    return recorded
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, asked):
     positions = np.random.default_rng(0).uniform((0, 0, 1.5), (10, 4, 1.5), (40, 3))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HousePanoramas, "house", lambda self, scan: _house(scan))
         patch.setattr(training_panoramas, "standing_positions", lambda house, extra: (positions, 9))
         patch.setenv("CLIPNAV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for name, calls in asked.items():
+            patch.setattr(generation, name, _recorded(getattr(generation, name), calls))
         cached = cached_house_tasks(CONFIG)
         other = make_house_tasks(tmp_path_factory.mktemp("tasks"), CONFIG)
         assert cached_house_tasks(CONFIG) == cached  # without rendering
@@ -146,6 +164,16 @@ def test_equal_configurations_give_equal_files(files):
     first, second = map(_content, files)
     assert first == second
     assert sum(name.endswith(".jpg") for name in first) == 80
+
+
+@pytest.mark.parametrize("task", ["generate_questions", "generate_gqa_questions"])
+def test_evaluation_splits_ask_for_answers_of_training_questions(files, asked, task):
+    (first, trained), *others = asked[task][: len(SPLITS)]
+    assert first is None
+    assert trained
+    for known, questions in others:
+        assert known == answers_of(trained)
+        assert questions
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.questions import generate_questions
+from vl_tasks.house_tasks.questions import answers_of, generate_questions
 from vl_tasks.vqa.answers import normalised
 
 
@@ -45,6 +45,15 @@ def test_a_blind_baseline_answers_by_chance(questions):
     assert chances["room"] <= 1 / 4
     assert chances["all"] <= 0.42
     assert {one.kind for one, _ in examples} == chances.keys() - {"all"}
+
+
+def test_only_known_answers_are_asked_for(images, questions):
+    known = {**answers_of(one for one, _ in questions[0]), "existence": set()}
+    known["room"] = set(sorted(known["room"])[:4])
+    chosen, chances = generate_questions(images, 900, np.random.default_rng(0), known)
+    assert answers_of(one for one, _ in chosen) == {k: v for k, v in known.items() if v}
+    assert "existence" not in chances
+    assert chances["room"] == 1 / 4
 
 
 def test_the_wording_does_not_depend_on_the_answer(images):
