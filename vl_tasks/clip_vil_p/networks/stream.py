@@ -165,9 +165,8 @@ def _mean(states: Tensor, mask: Tensor) -> Tensor:
 def _attention(allowed: Tensor) -> tuple[str, Tensor]:
     """Return the name in transformers of the attention to compute, and its mask.
 
-    Training on the CPU uses the written-out products. For them, torch's own function computes
-    bfloat16 in float32 and checks for rows without a key, which takes up to three times as long
-    (benchmarks/vl_pretraining.py).
+    Training on the CPU uses the written-out products of transformers. Those of torch compute
+    bfloat16 in float32, and check for rows without a key, which takes up to three times as long.
 
     Args:
         allowed: Bool; False excludes a key. Each query has at least one.
