@@ -1,5 +1,7 @@
 """Training of an agent of any kind."""
 
+import logging
+
 from agents.acting.evaluation import Results
 from agents.frontier_training.training import train_frontier_agent
 from agents.history_training.fine_tuning import train_history_agent
@@ -11,10 +13,14 @@ from agents.settings import (
     HistoryTrainConfig,
     MapTrainConfig,
 )
+from agents.settings.transformer_agents import MinibatchesConfig
+
+_LOG = logging.getLogger(__name__)
 
 
 def train_any(config: AnyTrainConfig) -> Results:
     """Train the agent of the settings, compare it with the baselines and print a table."""
+    _warn_of_cloning(config)
     if isinstance(config, MapTrainConfig):
         return train_map_agent(config)
     if isinstance(config, FrontierTrainConfig):
@@ -22,3 +28,17 @@ def train_any(config: AnyTrainConfig) -> Results:
     if isinstance(config, HistoryTrainConfig):
         return train_history_agent(config)
     return train(config)
+
+
+def _warn_of_cloning(config: AnyTrainConfig) -> None:
+    """Warn of a run that ends before its first walk with the agent's own decisions."""
+    if not isinstance(config, FrontierTrainConfig | MinibatchesConfig):
+        return
+    walks = config.walks if isinstance(config, MinibatchesConfig) else True
+    if walks and config.cloning_iterations >= config.iterations:
+        _LOG.warning(
+            "the agent never acts on its own decisions in training: all --iterations %d are among "
+            "--cloning-iterations %d; choose fewer of these",
+            config.iterations,
+            config.cloning_iterations,
+        )
