@@ -16,6 +16,7 @@ from agents.clear.objects import (
     ObjectClasses,
     common_classes,
     house_objects,
+    read_objects,
     write_objects,
 )
 from agents.clear.pair_files import multi_path, write_multi_file
@@ -24,6 +25,7 @@ from envs.episodes import load_episodes
 from envs.worlds import world_files
 from storage import write_text
 from storage.errors import UserError
+from storage.json_files import read_json_object
 from storage.locks import sole_writer
 from storage.progress import progress_bar
 from training.checkpoints import RESULTS
@@ -31,12 +33,14 @@ from training.devices import check_device
 
 
 def pair_paths(config: PairPathsConfig) -> None:
-    """Pair the paths of all splits and write the files.
+    """Pair the paths of the splits and write the files.
+
+    Objects and results of other splits that are already in the folder are kept.
 
     Raises:
         FileNotFoundError: The run or a split does not exist.
-        UserError: The run or an annotation file is damaged, or no path of a split has a
-            counterpart.
+        UserError: The run, an annotation file or a file in the folder is damaged, or no path of a
+            split has a counterpart.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -46,8 +50,8 @@ def pair_paths(config: PairPathsConfig) -> None:
     network, tokenizer, settings = load_language(config.language_representation, config.device)
     config.output.mkdir(parents=True, exist_ok=True)
     pairs_of: dict[str, dict[PathKey, MinedPair]] = {}
-    results: dict[str, dict[str, float]] = {}
     with sole_writer(config.output):
+        results = _earlier_results(config.output / RESULTS)
         for split, source in sources.items():
             episodes = load_episodes("rxr", split, files)
             data = PathInstructions(episodes, tokenizer, settings.max_instruction_length)
@@ -77,6 +81,17 @@ def pair_paths(config: PairPathsConfig) -> None:
                 )
         document = {"results": results}
         write_text(config.output / RESULTS, json.dumps(document, indent=2) + "\n")
+
+
+def _earlier_results(path: Path) -> dict[str, dict[str, float]]:
+    """Return the results by split that an earlier call has written."""
+    if not path.exists():
+        return {}
+    remedy = "delete it; then clipnav pair-paths writes it again"
+    results = read_json_object(path, remedy).get("results")
+    if not isinstance(results, dict):
+        raise UserError(f"{path}: no field 'results' with an object; {remedy}")
+    return results
 
 
 def _paired_viewpoints(
@@ -109,12 +124,18 @@ def similar_paths(
 def _write_house_objects(
     path: Path, splits: Iterable[Mapping[PathKey, MinedPair]]
 ) -> ObjectClasses:
-    """Write and return the classes of the objects at all viewpoints of paired paths."""
+    """Write the classes of the objects at all viewpoints of paired paths.
+
+    Returns:
+        The classes of all viewpoints, and of those that the file contained before.
+    """
     ordered = sorted(
         {(scan, viewpoint) for pairs in splits for scan, way in pairs for viewpoint in way}
     )
     bar = progress_bar(ordered, total=len(ordered), desc="objects", unit="viewpoints")
-    classes = house_objects(bar)
+    classes = read_objects(path) if path.exists() else {}
+    for scan, viewpoints in house_objects(bar).items():
+        classes[scan] = classes.get(scan, {}) | viewpoints
     write_objects(path, classes)
     print(f"{path}: {len(ordered)} viewpoints")
     return classes

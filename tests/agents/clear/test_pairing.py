@@ -1,12 +1,15 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
+from agents.clear.objects import read_objects
 from agents.clear.pair_files import multi_path, read_multi_file, read_pairs
 from agents.clear.pairing import pair_paths
 from agents.clear.settings import PairPathsConfig
 from envs.worlds import world_files
+from storage.errors import UserError
 
 
 def colours_of(records):
@@ -55,3 +58,28 @@ def test_a_missing_run_or_split_is_named_before_anything_is_written(doors, langu
     with pytest.raises(FileNotFoundError, match=r"config\.json: no such file"):
         pair_paths(dataclasses.replace(config, splits=("train",), language_representation=doors))
     assert not output.exists()
+
+
+def test_objects_and_results_of_other_splits_are_kept(language_run, tmp_path, monkeypatch):
+    asked = []
+
+    def empty_views(viewpoints):
+        asked.append(list(viewpoints))
+        classes = {}
+        for scan, viewpoint in asked[-1]:
+            classes.setdefault(scan, {})[viewpoint] = np.zeros((36, 27), bool)
+        return classes
+
+    monkeypatch.setattr("agents.clear.pairing.house_objects", empty_views)
+    config = PairPathsConfig(language_run, tmp_path, splits=("val_seen",), threads=1)
+    pair_paths(config)
+    pair_paths(dataclasses.replace(config, splits=("val_unseen",)))
+    written = read_objects(tmp_path / "objects_27.json")
+    kept = {(scan, viewpoint) for scan, viewpoints in written.items() for viewpoint in viewpoints}
+    assert len(asked) == 2
+    assert kept == set(asked[0]) | set(asked[1])
+    results = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert results.keys() == {"val_seen", "val_unseen"}
+    (tmp_path / "results.json").write_text("[]")
+    with pytest.raises(UserError, match=r"results\.json"):
+        pair_paths(config)
