@@ -85,9 +85,8 @@ class ClipEncoder:
         self.preprocessing: dict[str, Any] = vars(config)
         self.tower: Tower = image_tower(visual)
         self._place_model()
-        self.preparation = Preparation(
-            replace(config, size=self.image_size), self.tower.multiple, self.tower.stride
-        )
+        chosen = replace(config, size=self.image_size)
+        self.preparation = Preparation(chosen, self.tower.multiple, self.tower.stride, self.device)
         self._pooled = _compiled(self.tower) if compiled else self.tower.pooled
         self._tokenizer = tokenizer
         self.embed_dim: int = self._encode_texts(["a room"]).shape[1]

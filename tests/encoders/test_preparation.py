@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from encoders.preparation import Preparation, check_images
+from encoders.preparation import Fit, Preparation, check_images
 
 CONFIG = PreprocessCfg(size=(64, 64), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
 
@@ -113,3 +115,22 @@ def test_images_of_more_than_8_bits_are_refused(dtype: type):
     image = Image.fromarray(np.full((8, 8), 30_000, dtype))
     with pytest.raises(ValueError, match=f"8 bits per channel, not mode {image.mode}"):
         check_images([image])
+
+
+@pytest.mark.parametrize("fit", ["center_crop", "stretch", "pad"])
+def test_threads_prepare_the_same_pixels_as_one(patches: Preparation, fit: Fit, tmp_path: Path):
+    path = tmp_path / "photo.png"
+    random_image(90, 70).save(path)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            with Image.open(path) as opened:  # decoded by the first that reads it
+                images = [opened, random_image(64, 50), opened, opened]
+                (batch,) = patches.batches(images, None, fit)
+            found.append(batch)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0].pixels, found[1].pixels)
+    assert np.array_equal(found[0].real, found[1].real)
