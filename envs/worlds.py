@@ -205,9 +205,9 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
     """Return the files of a world.
 
     Args:
-        world: "houses", the built-in world; "houses-standard", the large set of built-in houses,
-            which clipnav build-houses builds below the cache; or "matterport", any graphs in
-            Matterport's format.
+        world: "houses", the built-in houses of the set mini; "houses-standard", those of the set
+            standard, which clipnav build-houses builds below the cache; or "matterport", any graphs
+            in Matterport's format.
         data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json`,
             `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md;
             required for "matterport" only.

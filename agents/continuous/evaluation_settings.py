@@ -22,7 +22,7 @@ class EvaluateContinuousConfig:
     episodes: int | None = None
     """Number of episodes of a split, spread over it; all if not given."""
     baselines: bool = True
-    """Evaluate the agents that do not learn, too."""
+    """Evaluate the expert and the non-learning agents, too."""
     submission: Path | None = None
     """File to write the walks to, in the format of the test server of R2R-CE or RxR-CE."""
     json: Path | None = None

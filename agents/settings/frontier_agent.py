@@ -27,8 +27,8 @@ class FrontierTrainConfig(RecurrentAgentConfig):
     cloning_iterations: int = 0
     """Number of iterations at the start in which the expert chooses all decisions."""
     expert: ExpertKind = "spl"
-    """Expert that labels the decisions: the node on the shortest way to the goal (spl), or the one
-    whose way agrees best with the reference path (ndtw)."""
+    """Expert that labels the decisions: the node on the shortest path to the goal (spl), or the
+    one whose path agrees best with the reference path (ndtw)."""
     target_temperature: float = 0.0
     """Temperature of the targets, in the unit of the expert's costs (metres for spl, -log nDTW for
     ndtw); 0 makes the best node the only target."""

@@ -14,7 +14,8 @@ ExpertKind = Literal["spl", "ndtw"]
 class ReinforcementConfig:
     """Advantage actor-critic (A2C).
 
-    It has a second minibatch of each iteration; that of a frontier agent is the one of imitation.
+    Its episodes are the second minibatch of each iteration; a frontier agent uses the episodes of
+    imitation.
     """
 
     weight: float = 0.0

@@ -53,8 +53,8 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
     sampled_steps: float = 1.0
     """Probability that a decision of a walk is sampled; otherwise it is the expert's (DUET: 1)."""
     expert: ExpertKind = "spl"
-    """Expert that labels the states of sampled walks: the unvisited node on the shortest way to the
-    goal (spl), or the one whose way agrees best with the reference path (ndtw)."""
+    """Expert that labels the states of sampled walks: the unvisited node on the shortest path to
+    the goal (spl), or the one whose path agrees best with the reference path (ndtw)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -49,7 +49,7 @@ class ExtractArguments:
     are computed on different machines."""
     compiled: bool = False
     """Compile the encoder with torch.compile. This takes a minute and requires a C++ compiler; use
-    it for tens of thousands of images."""
+    it for thousands of images."""
     views: Literal["square", "clip_vil"] = "square"
     """Geometry of the views: square RGB views of 60 degrees; or, as for CLIP-ViL's released
     features, frames of 640 x 480 with red and blue swapped, cropped by CLIP's preprocessing."""

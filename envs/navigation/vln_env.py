@@ -37,7 +37,8 @@ class VlnEnv(SingleAgentEnv):
     ## Rewards
     +1 for a move that shortens the distance to the goal, -1 for one that lengthens it, otherwise 0.
     Stopping gives +2 less than 3 m from the goal and -2 elsewhere. `reward="ndtw"` adds the gain in
-    nDTW.
+    nDTW to each move and twice the nDTW of the path to a successful stop, and subtracts up to 2
+    from a move that starts within 1 m of the goal and leads away from it (CLEAR, HAMT).
 
     ## Starting State
     The first viewpoint of an episode's path, facing the view nearest to its heading.

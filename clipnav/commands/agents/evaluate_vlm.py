@@ -6,8 +6,8 @@ $ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --dry-run
 $ clipnav evaluate-vlm --url http://localhost:8000/v1 --model NAME --environment continuous
 
 The model is on a server with OpenAI's chat-completions interface, or a transformers model in this
-process. Answers are cached, so that the same command resumes a broken run without sending a request
-again. The exit status is 1 if episodes failed or a limit of the budget ended the run.
+process. Answers are cached: run the same command again to resume an interrupted run without sending
+a request twice. The exit status is 1 if episodes failed or a limit of the budget ended the run.
 """
 
 from collections.abc import Sequence

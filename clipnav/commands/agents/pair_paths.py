@@ -3,8 +3,9 @@
 $ clipnav pair-paths --language-representation runs/language-rxr-houses --output runs/pairs
 $ clipnav pair-paths --language-representation RUN --output PAIRS --splits train val_seen
 
-Writes rxr_<split>_guide_multi.jsonl for each split: the guide file with all other instructions of
-the path, and the paired path. For the built-in houses, the visible objects are written as well.
+The command writes rxr_<split>_guide_multi.jsonl for each split: the guide file with all other
+instructions of the path, and the paired path. For the built-in houses, it also writes the visible
+objects.
 """
 
 from collections.abc import Sequence

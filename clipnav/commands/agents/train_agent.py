@@ -8,11 +8,11 @@ $ clipnav train-agent --dataset r2r --world matterport --data-dir data --feature
 $ clipnav train-agent --start-from runs/r2r-houses     # continue with reinforcement
 $ clipnav train-agent --resume runs/r2r-houses
 
-Agents: the follower, which imitation and reinforcement train; the frontier agent, a follower that
-chooses among all viewpoints that it has seen; the map agent (DUET); and HAMT. --agent NAME --help
-lists the flags of one. Datasets: r2r, rxr and r4r. Worlds: the built-in houses and Matterport3D.
-Agent, dataset, world, preset, --start-from and --back-translation.speaker determine the defaults of
-the other flags.
+Agents: the follower, trained by imitation and reinforcement learning; the frontier agent, a
+follower that chooses among all viewpoints that it has seen; the map agent (DUET); and HAMT. --agent
+NAME --help lists the flags of an agent. Datasets: r2r, rxr and r4r. Worlds: the built-in houses and
+Matterport3D. Agent, dataset, world, preset, --start-from and --back-translation.speaker determine
+the defaults of the other flags.
 """
 
 from collections.abc import Sequence

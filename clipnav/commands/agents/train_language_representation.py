@@ -6,8 +6,9 @@ $ clipnav train-language-representation --encoder.tokens pretrained --encoder.mo
 $ clipnav train-language-representation --preset clear --world matterport --data-dir data
 $ clipnav train-language-representation --resume runs/language-rxr-houses
 
-Prints how often an instruction finds the instruction of its path in another language, with the
-trained and with the initial weights. clipnav train-agent --language-representation uses the run.
+The command prints how often an instruction retrieves the instruction of its path in another
+language, with the trained and with the initial weights. The run is used by
+clipnav train-agent --language-representation.
 """
 
 from collections.abc import Sequence

@@ -5,8 +5,9 @@ $ clipnav train-visual-representation --pairs runs/pairs --no-object-constraint
 $ clipnav train-visual-representation --pairs PAIRS --preset clear --features vit.safetensors
 $ clipnav train-visual-representation --resume runs/visual-rxr-houses
 
-clipnav pair-paths makes the folder of --pairs. Prints how often a panorama finds its counterpart,
-compared with the features themselves. clipnav train-agent --visual-representation uses the run.
+clipnav pair-paths writes the folder of --pairs. The command prints how often a panorama retrieves
+its counterpart, with the representation and with the features themselves. The run is used by
+clipnav train-agent --visual-representation.
 """
 
 from collections.abc import Sequence

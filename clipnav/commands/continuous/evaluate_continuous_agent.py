@@ -4,8 +4,8 @@ $ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --splits val_seen val
 $ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --episodes 96 --no-baselines
 $ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --submission predictions.json
 
-The agent takes the most probable action at each step. Prints its scores beside those of the expert
-and of VLN-CE's agents that do not learn. clipnav evaluate-submission scores the file that
+The agent takes the most probable action at each step. The command prints its scores, and those of
+the expert and of VLN-CE's non-learning agents. clipnav evaluate-submission scores the file that
 option --submission writes, with intervals.
 """
 

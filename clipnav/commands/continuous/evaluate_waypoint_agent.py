@@ -3,10 +3,10 @@
 $ clipnav evaluate-waypoint-agent runs/r2r-houses --episodes 100
 $ clipnav evaluate-waypoint-agent runs/map --splits val_seen val_unseen --json scores.json
 
-The agent is not trained again. At each decision it sees the 36 views from where it stands and
-chooses one of up to five places that a straight walk reaches, or stops; a map agent may also choose
-any place that it has seen earlier, and walks back. Prints its scores beside those of the same agent
-on the navigation graph, on the same episodes.
+The agent is not trained again. At each decision it sees the 36 views from its position and chooses
+one of up to five places that a straight walk reaches, or stops; a map agent may also choose any
+place that it has seen earlier, and walks back. The command prints its scores, and those of the same
+agent on the navigation graph, on the same episodes.
 """
 
 from collections.abc import Sequence

@@ -6,11 +6,11 @@ $ clipnav train-continuous-agent --rounds 1 --episodes-per-round 640 --iteration
 $ clipnav train-continuous-agent --preset cma-dagger
 $ clipnav train-continuous-agent --resume runs/r2r-ce-houses-cma
 
-Collects the walks of the expert, with the features of what it sees, and imitates them. In later
-rounds the agent also walks itself and learns what the expert would have done (DAgger). The defaults
-are a small network for a CPU; --preset has the published settings. The walks are stored, and an
-interrupted run continues with --resume. Prints the scores of the best weights beside those of the
-expert and of VLN-CE's agents that do not learn.
+The agent imitates walks of the expert, which are collected first, with the features of what it
+sees. In later rounds the agent also acts itself, and the expert labels its steps (DAgger). The
+defaults are a small network for a CPU; --preset has the published settings. The walks are stored,
+and an interrupted run continues with --resume. The command prints the scores of the best weights,
+of the expert and of VLN-CE's non-learning agents.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ $ clipnav check-instructions
 $ clipnav check-instructions --scans house_32-house_39
 $ clipnav check-instructions --set standard
 
-Requires the houses in the cache (clipnav build-houses). An instruction is a success if its
+The houses must be in the cache (clipnav build-houses). An instruction is a success if its
 symbolic follower ends within 3 m of the goal, and clear if all its interpretations end there. "No
 lookahead" (RxR only) is the success rate of random walks: each clause is followed on a random walk
 among those that it fits, without knowledge of later clauses. "Other texts" is the success rate with

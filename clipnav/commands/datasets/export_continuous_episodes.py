@@ -3,8 +3,8 @@
 $ clipnav export-continuous-episodes --dataset r2r --splits val_unseen
 $ clipnav export-continuous-episodes --dataset rxr --splits train val_unseen --workers 8
 
-Writes R2R_VLNCE_v1-3, R2R_VLNCE_v1-3_preprocessed or RxR_VLNCE_v0 into the output folder, which the
-dataset classes of VLN-CE read. docs/continuous.md describes the files.
+The command writes the folders R2R_VLNCE_v1-3 and R2R_VLNCE_v1-3_preprocessed, or RxR_VLNCE_v0, into
+the output folder. The dataset classes of VLN-CE read them. docs/continuous.md describes the files.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,9 @@
 $ clipnav make-house-tasks
 $ clipnav make-house-tasks --train 4000 --workers 2 --output data/house_tasks
 
-Writes VQA v2, GQA, SNLI-VE, Karpathy and LXMERT files with JPEG images, and house_tasks.json, which
-contains the settings and the accuracy of a blind baseline that sees only the wording.
+The command writes JPEG images and files in the formats of VQA v2, GQA, SNLI-VE, Karpathy and
+LXMERT, and house_tasks.json, which contains the settings and the accuracy of a blind baseline that
+sees only the wording.
 docs/vl_tasks.md describes the questions.
 """
 

@@ -3,8 +3,9 @@
 $ clipnav translate-questions --model Helsinki-NLP/opus-mt-en-fr --language fr --data data/vqa
 $ clipnav translate-questions --model models/opus-mt-en-de --language de --splits train val
 
-Writes DATA/languages/LANGUAGE/, where clipnav finetune-vqa --model multilingual reads it. An
-interrupted translation is resumed by the same command.
+The command writes the translations into DATA/languages/LANGUAGE/, which is read by
+clipnav finetune-vqa --model multilingual. To resume an interrupted translation, run the same
+command again.
 """
 
 from collections.abc import Sequence

@@ -5,12 +5,12 @@ $ clipnav pretrain-house-clip --resume runs/house_clip
 $ clipnav pretrain-house-clip --export encoders/house_clip    # replaces the shipped encoder
 $ clipnav pretrain-house-clip --set standard                  # on the training houses of agents
 $ clipnav pretrain-house-clip --objective supervised          # the same tower, trained by labels
-$ clipnav pretrain-house-clip --objective supervised --labelled-fraction 0.01    # of 1 % of views
+$ clipnav pretrain-house-clip --objective supervised --labelled-fraction 0.01    # 1 % of the views
 $ clipnav pretrain-house-clip --objective supervised --labels largest     # one label per view
 $ clipnav pretrain-house-clip --iterations 40 --houses 2 --held-out 1    # a quick test
 
-Builds the houses, renders their panoramas into the cache, trains, exports and scores. The last
-houses are held out: the model is not trained but scored on their views.
+The command builds the houses, renders their panoramas into the cache, and trains, exports and
+scores the model. The last houses are held out: their views are used for the scores only.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ $ clipnav visualise runs/demo
 $ clipnav visualise runs/one runs/other           # two agents side by side
 $ clipnav visualise mine.json --dataset r2r --split val_unseen --data-dir data
 $ clipnav visualise                               # walk by hand
-$ clipnav visualise --environment continuous      # drive with the arrow keys
+$ clipnav visualise --environment continuous      # walk with the arrow keys
 $ clipnav visualise runs/demo --episode 32000_0 --export episode.html --video episode.mp4
 """
 

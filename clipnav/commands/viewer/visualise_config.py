@@ -22,7 +22,7 @@ class VisualiseConfig:
     hand."""
     environment: Literal["graph", "continuous"] = "graph"
     """Environment: walks between viewpoints, or continuous walks in the built-in houses. Without
-    sources, continuous shows the expert's walks, and you drive with the arrow keys."""
+    sources, continuous shows the expert's walks; the arrow keys control manual walks."""
     dataset: Dataset = "r2r"
     """Dataset of submission files and of episodes to walk by hand; runs and traces have their
     own."""
