@@ -124,8 +124,7 @@ class VlnVectorEnv(BatchEnv):
     `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, which differ in `dataset`.
 
     ## Version History
-    * v0: initial version. Before the first release, `heading` and `elevation` got their own axis
-      (previously `(B,)`), and `info` got `candidates` and `action_mask`.
+    * v0: initial version.
     """
 
     metadata: ClassVar[dict[str, Any]] = {

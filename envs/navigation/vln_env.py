@@ -90,8 +90,7 @@ class VlnEnv(SingleAgentEnv):
     `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, which differ in `dataset`.
 
     ## Version History
-    * v0: initial version. Before the first release, `heading` and `elevation` got the shape (1,)
-      (previously `()`), and `info` got `candidates` and `action_mask`.
+    * v0: initial version.
     """
 
     core: VlnVectorEnv

@@ -55,13 +55,13 @@ def test_held_out_images_are_not_used_for_training(learner, config, picture, bli
     monkeypatch.setattr("vl_tasks.subsets.is_held_out", is_held_out)
     whole = learner(config(blind))
     reduced = learner(config({**blind, "select_by": "held-out"}))
-    held_out, learnt = reduced.splits["held-out"], reduced.learnt
+    held_out, examples = reduced.splits["held-out"], reduced.examples
     assert held_out
-    assert learnt
-    assert reduced.records == len(learnt)
+    assert examples
+    assert reduced.records == len(examples)
     assert all(is_held_out(getattr(one, picture)) for one in held_out)
-    assert not any(is_held_out(getattr(one, picture)) for one in learnt)
-    assert sorted(map(repr, [*held_out, *learnt])) == sorted(map(repr, whole.learnt))
+    assert not any(is_held_out(getattr(one, picture)) for one in examples)
+    assert sorted(map(repr, [*held_out, *examples])) == sorted(map(repr, whole.examples))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path
     path.write_text(f"{json.dumps(undecided)}\n{path.read_text()}")
     whole = EntailmentLearner(entailment(blind))
     other = EntailmentLearner(entailment({**blind, "data": str(tmp_path)}))
-    assert other.learnt == whole.learnt
+    assert other.examples == whole.examples
 
 
 @pytest.mark.parametrize("branches", [None, 3])

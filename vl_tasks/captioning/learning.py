@@ -54,20 +54,20 @@ class CaptionLearner:
         self.config = config
         folder = data_folder(config)
         path = _captions_file(folder)
-        self.learnt = read_captions(path, "train")
-        self.records = len(self.learnt)
+        self.examples = read_captions(path, "train")
+        self.records = len(self.examples)
         self.splits = {split: read_captions(path, split) for split in config.evaluated_splits}
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = read_captions(path, config.submit, secret=True)
         self.words = self._vocabulary(path)
         pictures: dict[int, Path] = {}
         if config.vision:
-            images = [*self.learnt, *(one for split in self.splits.values() for one in split)]
+            images = [*self.examples, *(one for split in self.splits.values() for one in split)]
             pictures = caption_images(images, image_folders(config, folder))
         self.source = open_source(config, pictures)
         self.metadata = dict(self.source.metadata)
         self.network = CaptionNetwork(config, self.source.channels, len(self.words))
-        self._captions, self._first = encode_captions(self.learnt, self.words, config.max_words)
+        self._captions, self._first = encode_captions(self.examples, self.words, config.max_words)
         self._statistics: CiderD | None = None
         if config.phase == "scst":
             # A reference that fills all columns has no end, as in the original.
@@ -81,7 +81,7 @@ class CaptionLearner:
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training images `rows`."""
         config, device = self.config, self.config.device
-        grids = self.source.batch([self.learnt[row].image_id for row in rows]).to(device)
+        grids = self.source.batch([self.examples[row].image_id for row in rows]).to(device)
         each = config.captions_per_image
         if self._statistics is None:
             captions = torch.from_numpy(self._drawn(rows, each)).long().to(device)
@@ -136,7 +136,7 @@ class CaptionLearner:
         if config.start_from is not None:
             load_model(config.start_from, self.network, self.metadata)
         elif config.standardise:
-            fit_scale(self.network.scale, self.source, [one.image_id for one in self.learnt])
+            fit_scale(self.network.scale, self.source, [one.image_id for one in self.examples])
 
     def _vocabulary(self, path: Path) -> Vocabulary:
         run = self.config.resume or self.config.start_from

@@ -44,11 +44,11 @@ class EntailmentLearner:
         self.folder = data_folder(config)
         self.splits: dict[str, list[Hypothesis]] = {}
         # Hypotheses without agreement of the annotators have no label to train on.
-        learnt = [one for one in self._read("train") if one.label != UNLABELLED]
+        examples = [one for one in self._read("train") if one.label != UNLABELLED]
         if config.select_by == HELD_OUT:
-            self.splits[HELD_OUT], learnt = parted(learnt, lambda one: one.image)
-        self.learnt = learnt
-        self.records = len(learnt)
+            self.splits[HELD_OUT], examples = parted(examples, lambda one: one.image)
+        self.examples = examples
+        self.records = len(examples)
         for split in config.evaluated_splits:
             if split != HELD_OUT:
                 self.splits[split] = self._read(split)
@@ -57,14 +57,14 @@ class EntailmentLearner:
         self.inputs: Inputs = self._inputs()
         self.network = self.inputs.network
         self.metadata = self.inputs.metadata
-        self.encoded: Any = self.inputs.encode(learnt)
+        self.encoded: Any = self.inputs.encode(examples)
         self._split_inputs: dict[str, Any] = {}
-        self._labels = np.array([one.label for one in learnt])
+        self._labels = np.array([one.label for one in examples])
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the cross-entropy of the training hypotheses `rows`."""
         assert not isinstance(self.inputs, FineTuningInputs)
-        return self.loss_of(self.inputs.compute(self.learnt, self.encoded, rows), rows), {}
+        return self.loss_of(self.inputs.compute(self.examples, self.encoded, rows), rows), {}
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Compute the cross-entropy of the training hypotheses `rows` from their logits."""
@@ -113,12 +113,12 @@ class EntailmentLearner:
         config, images = self.config, self._pictures()
         if config.model == "clip-vil-p":
             return FineTuningInputs(config, images, config.resume)
-        words = run_vocabulary(config.resume, [one.text for one in self.learnt])
+        words = run_vocabulary(config.resume, [one.text for one in self.examples])
         if config.model == "two-tower":
             return TowerInputs(config, images, words)
         inputs = FusedInputs(config, images, words)
         if config.resume is None:
-            inputs.initialise(list(dict.fromkeys(one.image for one in self.learnt)))
+            inputs.initialise(list(dict.fromkeys(one.image for one in self.examples)))
         return inputs
 
     def _read(self, split: str, secret: bool = False) -> list[Hypothesis]:
@@ -134,7 +134,7 @@ class EntailmentLearner:
     def _pictures(self) -> dict[str, Path]:
         if not self.config.vision:
             return {}
-        hypotheses = [*self.learnt, *(one for split in self.splits.values() for one in split)]
+        hypotheses = [*self.examples, *(one for split in self.splits.values() for one in split)]
         return hypothesis_images(hypotheses, image_folder(self.config, self.folder))
 
 

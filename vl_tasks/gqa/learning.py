@@ -56,7 +56,7 @@ class GqaLearner:
         self.folder = data_folder(config)
         self.splits: dict[str, GqaSplit] = {}
         warn_of_training_data(config)
-        learnt = self._read_training()
+        examples = self._read_training()
         for split in config.evaluated_splits:
             if split != HELD_OUT:
                 self.splits[split] = read_scored_split(self.folder, split, config.consistency)
@@ -65,21 +65,21 @@ class GqaLearner:
             self._submitted = self.splits[HELD_OUT].questions
         elif config.submit is not None:
             self._submitted = read_submitted(self.folder, config.submit)
-        self.answers = self._answer_vocabulary(learnt)
+        self.answers = self._answer_vocabulary(examples)
         # Questions whose answer is no class cannot be learnt.
-        self.learnt = [one for one in learnt if one.answer in self.answers.classes]
-        if not self.learnt:
+        self.examples = [one for one in examples if one.answer in self.answers.classes]
+        if not self.examples:
             raise no_answers(self.folder)
-        self.records = len(self.learnt)
-        self._classes = np.array([self.answers.classes[one.answer] for one in self.learnt])
+        self.records = len(self.examples)
+        self._classes = np.array([self.answers.classes[one.answer] for one in self.examples])
         self.inputs = self._inputs()
         self.network, self.metadata = self.inputs.network, self.inputs.metadata
-        self.encoded: Any = self.inputs.encode(self.learnt)
+        self.encoded: Any = self.inputs.encode(self.examples)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""
         assert isinstance(self.inputs, FeatureInputs)
-        return self.loss_of(self.inputs.compute(self.learnt, self.encoded, rows), rows), {}
+        return self.loss_of(self.inputs.compute(self.examples, self.encoded, rows), rows), {}
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Compute the loss of the training questions `rows` from their logits."""
@@ -135,24 +135,24 @@ class GqaLearner:
         """Read the training questions, and set the split "held-out" if it is used."""
         config = self.config
         parts = [read_split(self.folder, split) for split in config.train_splits]
-        learnt = [one for part in parts for one in part.questions]
+        examples = [one for part in parts for one in part.questions]
         if config.select_by == HELD_OUT:
-            held_out, learnt = parted(learnt, lambda one: one.image_id)
+            held_out, examples = parted(examples, lambda one: one.image_id)
             records = ChainMap(*(dict(part.balanced) for part in parts))
             balanced = {one.question_id: records[one.question_id] for one in held_out}
             self.splits[HELD_OUT] = GqaSplit(parts[0].path, balanced)
-        return learnt
+        return examples
 
     def _inputs(self) -> FeatureInputs | FineTuningInputs:
         """Build the network and its inputs."""
         config = self.config
         if config.model == "clip-vil-p":
             return FineTuningInputs(config, self.answers, self._images(), config.resume)
-        texts = [one.text for one in self.learnt]
+        texts = [one.text for one in self.examples]
         words = run_vocabulary(config.resume, texts, config.tokenizer)
         inputs = FeatureInputs(config, self._source(), words, len(self.answers))
         if config.resume is None:
-            inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
+            inputs.initialise(list(dict.fromkeys(one.image_id for one in self.examples)))
         return inputs
 
     def _source(self) -> Source:
@@ -169,14 +169,14 @@ class GqaLearner:
 
     def _wanted(self) -> dict[str, str]:
         """Return the names of all images, each with a question about it."""
-        questions = [*self.learnt, *self._submitted]
+        questions = [*self.examples, *self._submitted]
         for split in self.splits.values():
             questions += [*split.questions, *split.entailed_questions]
         return {one.image_id: f"question {one.question_id}" for one in questions}
 
-    def _answer_vocabulary(self, learnt: Sequence[ImageQuestion]) -> AnswerVocabulary:
+    def _answer_vocabulary(self, examples: Sequence[ImageQuestion]) -> AnswerVocabulary:
         given = given_answers(self.config)
-        counts = Counter(one.answer for one in learnt)
+        counts = Counter(one.answer for one in examples)
         return given or AnswerVocabulary.of_counts(counts, self.config.min_count)
 
 

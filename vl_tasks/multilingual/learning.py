@@ -52,7 +52,7 @@ class MultilingualLearner(VqaLearner):
                 "of --languages; omit --evaluation-languages, or name a validation split"
             )
         super().__init__(config)
-        classes = [self.answers.classes.get(_label(one), 0) for one in self.learnt]
+        classes = [self.answers.classes.get(_label(one), 0) for one in self.examples]
         self._classes = torch.tensor(classes)
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
@@ -158,10 +158,10 @@ class MultilingualLearner(VqaLearner):
 
     def _fine_tuning(self) -> FineTuningInputs:
         config, images = self.config, self._images()
-        texts = [one.text for one in self.learnt]
+        texts = [one.text for one in self.examples]
         inputs = FineTuningInputs(config, self.answers, images, config.resume, texts)
         if config.resume is None and config.start_from is None:
-            paths = [images[number] for number in dict.fromkeys(q.image_id for q in self.learnt)]
+            paths = [images[number] for number in dict.fromkeys(q.image_id for q in self.examples)]
             inputs.standardise([paths[k] for k in evenly_spaced(len(paths), _FITTED)])
         return inputs
 
@@ -172,9 +172,9 @@ class MultilingualLearner(VqaLearner):
         known = self._listed
         if known is None:
             # Each question counts once, in the first of its languages.
-            learnt = cast(Sequence[LanguageQuestion], self.learnt)
+            examples = cast(Sequence[LanguageQuestion], self.examples)
             distinct: dict[int, Any] = {}
-            for question in learnt:
+            for question in examples:
                 distinct.setdefault(question.question_id, question)
             known = AnswerVocabulary.build(distinct.values(), config.min_count)
         if not config.faithful or UNKNOWN in known.classes:

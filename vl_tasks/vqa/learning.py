@@ -115,34 +115,34 @@ class VqaLearner:
         own = find_own_questions(self.folder)
         self._own = None if own is None else read_own_questions(own)
         self.splits: dict[str, list[Question]] = {}
-        learnt = [one for split in config.train_splits for one in self._read(split)]
+        examples = [one for split in config.train_splits for one in self._read(split)]
         if config.select_by == HELD_OUT:
-            self.splits[HELD_OUT], learnt = parted(learnt, self._picture)
-        self.learnt = learnt
-        self.records = len(learnt)
+            self.splits[HELD_OUT], examples = parted(examples, self._picture)
+        self.examples = examples
+        self.records = len(examples)
         for split in config.evaluated_splits:
             if split != HELD_OUT:
                 self.splits[split] = self._read(split)
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.answers = self._answer_vocabulary()
-        self._targets = SoftTargets(learnt, self.answers)
+        self._targets = SoftTargets(examples, self.answers)
         if self._targets.is_empty:
             raise no_answers(self.folder)
         if config.model in FINE_TUNED_MODELS:
             self.inputs = self._fine_tuning()
         else:
-            texts = [one.text for one in learnt]
+            texts = [one.text for one in examples]
             self.words = run_vocabulary(config.resume, texts, config.tokenizer)
             self.inputs = self._feature_inputs()
         self.network = self.inputs.network
         self.metadata = self.inputs.metadata
-        self.encoded: Any = self.inputs.encode(learnt)
+        self.encoded: Any = self.inputs.encode(examples)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""
         assert isinstance(self.inputs, FeatureInputs)
-        return self.loss_of(self.inputs.compute(self.learnt, self.encoded, rows), rows), {}
+        return self.loss_of(self.inputs.compute(self.examples, self.encoded, rows), rows), {}
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Compute the loss of the training questions `rows` from their logits."""
@@ -214,7 +214,7 @@ class VqaLearner:
         config = self.config
         inputs = FeatureInputs(config, self._source(), self.words, len(self.answers))
         if config.resume is None:
-            inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
+            inputs.initialise(list(dict.fromkeys(one.image_id for one in self.examples)))
         return inputs
 
     def _source(self) -> Source:
@@ -231,11 +231,11 @@ class VqaLearner:
         return question_images(self._questions(), image_folder(self.config, self.folder))
 
     def _questions(self) -> list[Question]:
-        return [*self.learnt, *(one for split in self.splits.values() for one in split)]
+        return [*self.examples, *(one for split in self.splits.values() for one in split)]
 
     def _answer_vocabulary(self) -> AnswerVocabulary:
         given = given_answers(self.config)
-        return given or AnswerVocabulary.build(self.learnt, self.config.min_count)
+        return given or AnswerVocabulary.build(self.examples, self.config.min_count)
 
 
 def train_vqa(config: VqaConfig) -> None:

@@ -80,8 +80,8 @@ def test_answers_outside_the_vocabulary_are_not_learnt(config, tmp_path):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(["yes", "no", "red"]))
     learner = GqaLearner(dataclasses.replace(config, answers=path))
-    assert {one.answer for one in learner.learnt} == {"yes", "no", "red"}
-    assert len(learner.learnt) == 48 + 16
+    assert {one.answer for one in learner.examples} == {"yes", "no", "red"}
+    assert len(learner.examples) == 48 + 16
     path.write_text(json.dumps(["purple"]))
     with pytest.raises(ValueError, match="no training question has an answer of the answer vocab"):
         GqaLearner(dataclasses.replace(config, answers=path))
@@ -93,8 +93,8 @@ def test_held_out_images_are_not_used_for_training(config, monkeypatch):
     learner = GqaLearner(dataclasses.replace(config, **splits))
     held_out = learner.splits["held-out"].questions
     assert {one.image_id[-1] for one in held_out} == {"7"}
-    assert not any(one.image_id.endswith("7") for one in learner.learnt)
-    assert len(held_out) + len(learner.learnt) == 96
+    assert not any(one.image_id.endswith("7") for one in learner.examples)
+    assert len(held_out) + len(learner.examples) == 96
 
 
 def test_regions_are_found_by_name(config, tmp_path):
