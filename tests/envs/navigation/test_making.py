@@ -94,6 +94,8 @@ def test_settings_refuse_values_of_other_types(settings):
     assert settings(observe=sensors, max_depth=np.float32(5)).max_depth == 5
     with pytest.raises(UserError, match="angle_feature_size is '8', but must be a whole number"):
         EnvSettings(angle_feature_size="8")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="max_episode_steps is True, but must be a whole number"):
+        settings(max_episode_steps=True)
     with pytest.raises(UserError, match="observe must be a tuple of sensors"):
         ContinuousSettings(observe=None)  # type: ignore[arg-type]
 
