@@ -22,6 +22,13 @@ def test_each_agent_draws_like_a_single_agent_with_its_seed():
     assert set(np.unique(drawn)) == set(range(10))
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_episodes_that_occur_twice_leave_out_no_other(shuffle):
+    sampler = EpisodeSampler([*IDS[:3], *IDS], 1, shuffle)
+    sampler.seed(0)
+    assert set(draws(sampler, [0], 100).ravel()) == set(range(13))
+
+
 def test_none_keeps_the_generator_of_an_agent():
     sampler = EpisodeSampler(IDS, 2, shuffle=True)
     sampler.seed([1, 2])
