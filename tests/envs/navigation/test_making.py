@@ -53,6 +53,22 @@ def test_one_split_serves_several_environments_and_other_episodes(make_env):
     assert len(env.episodes) > 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"path": ("a0", "a10")}, "no path connects the viewpoints of its path in scan 'attic'"),
+        ({"path": ()}, "the path is empty"),
+        ({"heading": float("nan")}, "the heading is nan"),
+    ],
+)
+def test_built_episodes_that_cannot_be_walked_are_refused(make_env, changes, problem):
+    env = make_env(1, observe="indices")
+    own = next(episode for episode in env.episodes if episode.scan == "attic")
+    episodes = [own, dataclasses.replace(own, instr_id="mine", **changes)]
+    with pytest.raises(UserError, match=f"episode 'mine': {problem}"):
+        VlnVectorEnv(dataclasses.replace(env.split, episodes=episodes), 1, env.settings)
+
+
 def test_an_unknown_argument_is_refused_with_the_closest_name(tiny_arguments):
     with pytest.raises(TypeError, match=r"VlnVectorEnv has no argument 'langage'.*'language'"):
         make_vln_vector_env(2, **tiny_arguments, langage="en")
