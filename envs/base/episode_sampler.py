@@ -113,7 +113,7 @@ class EpisodeSampler:
             instr_ids: B ids, one per agent; ids of other agents are ignored.
 
         Raises:
-            UserError: The number of ids is not B, or there is no such episode.
+            UserError: The number of ids is not B, an id is no string, or there is no such episode.
         """
         if isinstance(instr_ids, str) or len(instr_ids) != self._num_agents:
             raise UserError(
@@ -121,6 +121,12 @@ class EpisodeSampler:
                 f"but is {instr_ids!r}"
             )
         chosen = [instr_ids[int(agent)] for agent in agents]
+        for instr_id in chosen:
+            if not isinstance(instr_id, str):
+                raise UserError(
+                    f"{instr_id!r} is not the instr_id of an episode, which is a string, such as "
+                    f"{next(iter(self._numbers))!r}"
+                )
         numbers = [self._numbers.get(instr_id, -1) for instr_id in chosen]
         if -1 in numbers:
             unknown = chosen[numbers.index(-1)]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from envs.base.episode_sampler import EpisodeSampler
+from storage.errors import UserError
 
 IDS = [f"{i}_0" for i in range(10)]
 
@@ -78,3 +79,6 @@ def test_find_returns_the_indices_of_episode_ids():
     for wrong in (["3_0"], "30"):
         with pytest.raises(ValueError, match="one instr_id for each of 2 agents"):
             sampler.find(np.array([0, 1]), wrong)
+    for other in (["3_0"], 3, None):
+        with pytest.raises(UserError, match="is not the instr_id of an episode, which is a string"):
+            sampler.find(np.array([0, 1]), ["3_0", other])
