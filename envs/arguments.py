@@ -13,9 +13,9 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     """Return an argument that must be an integer of at least `least`.
 
     Raises:
-        UserError: The value is not an integer, or too small.
+        UserError: The value is not an integer, such as True, or too small.
     """
-    if not isinstance(value, int | np.integer) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise UserError(f"{name} is {value!r}, but must be a whole number, at least {least}")
     return int(value)
 

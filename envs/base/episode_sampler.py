@@ -22,11 +22,12 @@ class EpisodeSampler:
         """Prepare to sample.
 
         Args:
-            instr_ids: Ids of the E episodes.
+            instr_ids: Ids of the E episodes. An episode that occurs twice is drawn twice as often.
             num_agents: Number of agents B.
             shuffle: Whether to draw at random; otherwise episodes follow their order cyclically.
         """
         self._generators: list[np.random.Generator] = []
+        self._num_episodes = len(instr_ids)
         self._numbers = {instr_id: number for number, instr_id in enumerate(instr_ids)}
         self._num_agents = num_agents
         self._shuffle = shuffle
@@ -92,7 +93,7 @@ class EpisodeSampler:
 
     def draw(self, agents: np.ndarray) -> np.ndarray:
         """Return the (M,) int64 indices of the next episodes of M agents."""
-        count = len(self._numbers)
+        count = self._num_episodes
         if not self._shuffle:
             numbers = (self._next + np.arange(len(agents))) % count
             self._next = (self._next + len(agents)) % count
@@ -112,7 +113,7 @@ class EpisodeSampler:
             instr_ids: B ids, one per agent; ids of other agents are ignored.
 
         Raises:
-            UserError: The number of ids is not B, or there is no such episode.
+            UserError: The number of ids is not B, an id is no string, or there is no such episode.
         """
         if isinstance(instr_ids, str) or len(instr_ids) != self._num_agents:
             raise UserError(
@@ -120,6 +121,12 @@ class EpisodeSampler:
                 f"but is {instr_ids!r}"
             )
         chosen = [instr_ids[int(agent)] for agent in agents]
+        for instr_id in chosen:
+            if not isinstance(instr_id, str):
+                raise UserError(
+                    f"{instr_id!r} is not the instr_id of an episode, which is a string, such as "
+                    f"{next(iter(self._numbers))!r}"
+                )
         numbers = [self._numbers.get(instr_id, -1) for instr_id in chosen]
         if -1 in numbers:
             unknown = chosen[numbers.index(-1)]

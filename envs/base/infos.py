@@ -21,7 +21,8 @@ class LazyInfo(dict[str, Any]):
         """Store entries and functions that compute further entries.
 
         Args:
-            known: Entries with their values.
+            known: Entries with their values, at least one: `json.dumps` writes a dictionary without
+                stored entries as {} without calling its methods.
             makers: Functions that compute the other entries; each is called at most once. The
                 arrays that they read must not be changed later.
         """
@@ -104,14 +105,13 @@ def only_agent_info(info: LazyInfo, metrics: Callable[[], dict[str, float]] | No
         info: Info of the batch, see `batch_info`.
         metrics: Function that computes the entry `metrics`; None without that entry.
     """
+    names = [name for name in info.names() if not name.startswith("_") and name != "metrics"]
     makers: dict[str, Callable[[], Any]] = {
-        name: partial(_only_value, info, name)
-        for name in info.names()
-        if not name.startswith("_") and name != "metrics"
+        name: partial(_only_value, info, name) for name in names
     }
     if metrics is not None:
         makers["metrics"] = metrics
-    return LazyInfo({}, makers)
+    return LazyInfo({names[0]: makers.pop(names[0])()}, makers)
 
 
 def _only_value(info: LazyInfo, name: str) -> Any:

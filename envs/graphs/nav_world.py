@@ -213,6 +213,7 @@ def node_routes(routes: ArrayLike, count: int) -> np.ndarray:
             f"routes must be integers of shape ({count}, H), not {nodes.dtype} of shape "
             f"{nodes.shape}"
         )
+    nodes = nodes.astype(np.int64)
     if (nodes < -1).any():
         raise UserError(f"routes contain the node {nodes.min()}; pad them with -1 at the end")
     return nodes
@@ -233,8 +234,10 @@ def route_moves(world: NavWorld, nodes: np.ndarray, routes: np.ndarray) -> np.nd
     moves = np.full(routes.shape, -1)
     row, hop = np.nonzero(routes >= 0)
     start, end = starts[row, hop], routes[row, hop]
-    possible = (world.targets[start, 1:] == end[:, None]) & world.valid[start, 1:]
-    wrong = np.flatnonzero((start < 0) | ~possible.any(1))
+    known = (start >= 0) & (start < len(world))
+    origin = np.where(known, start, 0)
+    possible = (world.targets[origin, 1:] == end[:, None]) & world.valid[origin, 1:]
+    wrong = np.flatnonzero(~known | ~possible.any(1))
     if wrong.size:
         first = wrong[0]
         raise UserError(

@@ -9,6 +9,7 @@ from envs.episodes import Episode
 from envs.graphs.candidates import start_views
 from envs.graphs.nav_world import NavWorld
 from envs.sharing import SharedObjects
+from storage.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,18 @@ class ReferencePaths:
 
         Raises:
             UnknownNameError: The world lacks a viewpoint.
+            UserError: A path is empty or not connected, or a heading is not finite. Episodes from
+                files are checked when they are loaded, those that a user builds are not.
         """
+        headings = np.array([episode.heading for episode in episodes])
+        for episode in episodes:
+            if not episode.path:
+                raise UserError(f"episode {episode.instr_id!r}: the path is empty; add its start")
+        for row in np.flatnonzero(~np.isfinite(headings))[:1]:
+            raise UserError(
+                f"episode {episodes[row].instr_id!r}: the heading is {headings[row]}, but must be "
+                "a number of radians"
+            )
         # Several instructions describe the same path, which is converted once.
         rows = {key: row for row, key in enumerate({(e.scan, e.path): None for e in episodes})}
         paths = [[world.node(scan, v) for v in path] for scan, path in rows]
@@ -45,13 +57,19 @@ class ReferencePaths:
         padded = [path + path[-1:] * (longest - len(path)) for path in paths]
         order = [rows[e.scan, e.path] for e in episodes]
         nodes = np.array(padded, dtype=np.int32)[order]
+        lengths = world.distance(nodes[:, :-1], nodes[:, 1:]).sum(axis=1)
+        for row in np.flatnonzero(np.isinf(lengths))[:1]:
+            raise UserError(
+                f"episode {episodes[row].instr_id!r}: no path connects the viewpoints of its path "
+                f"in scan {episodes[row].scan!r}"
+            )
         return cls(
             nodes=nodes,
             sizes=np.array([len(path) for path in paths])[order],
-            lengths=world.distance(nodes[:, :-1], nodes[:, 1:]).sum(axis=1),
+            lengths=lengths,
             shortest_lengths=world.distance(nodes[:, 0], nodes[:, -1]),
             has_goal=np.array([episode.has_goal for episode in episodes]),
-            start_views=start_views(np.array([episode.heading for episode in episodes])),
+            start_views=start_views(headings),
         )
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -141,21 +142,39 @@ def _fineness(width: int, shape: tuple[int, int], vfov: float) -> float:
     return width / (2 * np.pi) / focal
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch use one thread.
+class _OneThread:
+    """Lets torch use one thread; several threads of this process may be inside at once.
 
     The threads of OpenMP do not exist in a forked process, such as those of `AsyncVectorEnv`, which
     would wait for them forever.
     """
-    import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._usual = 1  # number of torch's threads when nobody is inside
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        import torch
+
+        with self._lock:
+            threads = torch.get_num_threads()
+            # The first use of torch in a thread takes the number that was set last in any thread.
+            if self._inside and threads == 1:
+                threads = self._usual
+            self._usual = threads
+            self._inside += 1
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                torch.set_num_threads(threads)
+
+
+_one_thread = _OneThread()
 
 
 def _by_viewpoint(poses: Sequence[ViewPose]) -> Iterator[tuple[str, str, list[int]]]:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from envs.base.episode_sampler import EpisodeSampler
+from storage.errors import UserError
 
 IDS = [f"{i}_0" for i in range(10)]
 
@@ -20,6 +21,13 @@ def test_each_agent_draws_like_a_single_agent_with_its_seed():
         np.testing.assert_array_equal(draws(single, [0], 20)[:, 0], drawn[:, agent])
     assert (drawn[:, 0] != drawn[:, 1]).any()
     assert set(np.unique(drawn)) == set(range(10))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_episodes_that_occur_twice_leave_out_no_other(shuffle):
+    sampler = EpisodeSampler([*IDS[:3], *IDS], 1, shuffle)
+    sampler.seed(0)
+    assert set(draws(sampler, [0], 100).ravel()) == set(range(13))
 
 
 def test_none_keeps_the_generator_of_an_agent():
@@ -71,3 +79,6 @@ def test_find_returns_the_indices_of_episode_ids():
     for wrong in (["3_0"], "30"):
         with pytest.raises(ValueError, match="one instr_id for each of 2 agents"):
             sampler.find(np.array([0, 1]), wrong)
+    for other in (["3_0"], 3, None):
+        with pytest.raises(UserError, match="is not the instr_id of an episode, which is a string"):
+            sampler.find(np.array([0, 1]), ["3_0", other])

@@ -1,4 +1,5 @@
 import copy
+import json
 import pickle
 
 import numpy as np
@@ -52,6 +53,7 @@ def test_an_entry_is_computed_once_on_first_access(info, made):
         lambda info: info | {},
         lambda info: {} | info,
         lambda info: eval(repr(info)),
+        lambda info: json.loads(json.dumps(info)),
         lambda info: pickle.loads(pickle.dumps(info)),
         copy.copy,
         copy.deepcopy,

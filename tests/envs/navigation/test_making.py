@@ -53,6 +53,22 @@ def test_one_split_serves_several_environments_and_other_episodes(make_env):
     assert len(env.episodes) > 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"path": ("a0", "a10")}, "no path connects the viewpoints of its path in scan 'attic'"),
+        ({"path": ()}, "the path is empty"),
+        ({"heading": float("nan")}, "the heading is nan"),
+    ],
+)
+def test_built_episodes_that_cannot_be_walked_are_refused(make_env, changes, problem):
+    env = make_env(1, observe="indices")
+    own = next(episode for episode in env.episodes if episode.scan == "attic")
+    episodes = [own, dataclasses.replace(own, instr_id="mine", **changes)]
+    with pytest.raises(UserError, match=f"episode 'mine': {problem}"):
+        VlnVectorEnv(dataclasses.replace(env.split, episodes=episodes), 1, env.settings)
+
+
 def test_an_unknown_argument_is_refused_with_the_closest_name(tiny_arguments):
     with pytest.raises(TypeError, match=r"VlnVectorEnv has no argument 'langage'.*'language'"):
         make_vln_vector_env(2, **tiny_arguments, langage="en")
@@ -94,6 +110,8 @@ def test_settings_refuse_values_of_other_types(settings):
     assert settings(observe=sensors, max_depth=np.float32(5)).max_depth == 5
     with pytest.raises(UserError, match="angle_feature_size is '8', but must be a whole number"):
         EnvSettings(angle_feature_size="8")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="max_episode_steps is True, but must be a whole number"):
+        settings(max_episode_steps=True)
     with pytest.raises(UserError, match="observe must be a tuple of sensors"):
         ContinuousSettings(observe=None)  # type: ignore[arg-type]
 

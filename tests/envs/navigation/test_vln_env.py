@@ -1,4 +1,5 @@
 import copy
+import json
 import pickle
 import subprocess
 import sys
@@ -225,6 +226,14 @@ def test_the_info_of_a_step_describes_that_step_also_when_it_is_read_later(tiny_
         env.reset()
     assert data_equivalence([dict(info) for info in read_later], read_at_once)
     assert len({info["metrics"]["nav_error"] for info in read_later}) == len(read_later) > 2
+
+
+def test_json_contains_all_entries_of_an_info_that_was_not_read(tiny_arguments):
+    env = make_vln_env(**tiny_arguments)  # the checker of gymnasium.make reads infos
+    for info in (env.reset(seed=0)[1], env.step(1)[-1]):
+        written = json.loads(json.dumps(info, default=str))
+        assert written["scan"] == info["scan"]
+        assert set(written) == set(info)
 
 
 def test_later_steps_do_not_change_an_observation(tiny_arguments):

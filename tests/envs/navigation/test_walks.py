@@ -207,7 +207,8 @@ def test_agents_without_a_route_wait_without_a_step(make_env):
 def test_routes_beyond_edges_are_refused_before_anybody_moves(route_env):
     nodes, _ = long_route(route_env, 1, 2)
     paths = route_env.paths()
-    for wrong in ([nodes[0], nodes[0]], [-1, nodes[0]]):
+    beyond = len(route_env.nav_world)
+    for wrong in ([nodes[0], nodes[0]], [-1, nodes[0]], [beyond, nodes[0]]):
         routes = np.full((3, 2), -1)
         routes[0] = wrong
         routes[1] = nodes
@@ -228,6 +229,15 @@ def test_routes_may_be_lists_and_need_a_row_per_agent(route_env):
             route_env.follow(routes, stop)
     route_env.follow([[-1], nodes, [-1]], [False, True, False])
     assert [len(path) for path in route_env.paths()] == [1, 2, 1]
+
+
+def test_routes_may_be_unsigned_integers(route_env):
+    nodes, _ = long_route(route_env, 0, 2)
+    routes = np.tile(np.array(nodes, np.uint64), (3, 1))
+    ids = [route_env.current_episodes()[0].instr_id] * 3
+    route_env.reset(options={"episode_ids": ids})
+    route_env.follow(routes, np.zeros(3, bool))
+    assert [len(path) for path in route_env.paths()] == [3, 3, 3]
 
 
 def test_routes_require_an_environment_without_autoreset(make_env):

@@ -1,9 +1,12 @@
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
+import torch
 
 from envs.panoramas.cameras import direction, perspective_camera
 from envs.panoramas.views import views36
@@ -161,3 +164,39 @@ assert os.waitpid(child, 0)[1] == 0
 def test_a_forked_process_draws_after_its_parent_has_drawn():
     command = [sys.executable, "-W", "ignore", "-c", FORKED]
     subprocess.run(command, cwd=ROOT, check=True, timeout=100)
+
+
+class WaitingPanoramas(MarkedPanoramas):
+    """Panoramas whose second reader starts during the first reading and ends after it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first_reads, self.second_reads, self.first_ended = Event(), Event(), Event()
+
+    def rgb(self, scan, viewpoint, width):
+        if scan == "attic":
+            self.first_reads.set()
+            assert self.second_reads.wait(60)
+        else:
+            self.second_reads.set()
+            assert self.first_ended.wait(60)
+        return super().rgb(scan, viewpoint, width)
+
+
+def test_drawing_in_two_threads_leaves_the_number_of_threads_of_torch():
+    source, before = WaitingPanoramas(), torch.get_num_threads()
+    pictures = ViewPictures(source, 16)
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            first = pool.submit(pictures.rgb, POSES[:1])
+            assert source.first_reads.wait(60)
+            second = pool.submit(pictures.rgb, POSES[1:2])
+            first.result()
+            source.first_ended.set()
+            second.result()
+        # A new thread takes the number that was set last in any thread.
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)
