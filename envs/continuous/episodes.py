@@ -178,9 +178,13 @@ def split_of_episodes(
         tokenizer: Tokenizer of the instructions.
         max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR).
         references: Positions of the expert's walks by `episode_id`, such as those of gt files.
+
+    Raises:
+        UserError: The length is not a whole number of at least 1.
     """
-    length = max_instruction_length or MAX_INSTRUCTION_LENGTH[dataset]
-    length = whole_number("max_instruction_length", length)
+    length = MAX_INSTRUCTION_LENGTH[dataset]
+    if max_instruction_length is not None:
+        length = whole_number("max_instruction_length", max_instruction_length)
     return ContinuousSplit(dataset, episodes, tokenizer, length, references or {})
 
 

@@ -275,6 +275,8 @@ def test_an_environment_runs_on_the_episodes_of_a_file(exported):
     walks = read_ground_truth(truth)
     references = {name: walk.locations for name, walk in walks.items()}
     tokenizer = WordTokenizer.build([e.instruction for e in content.episodes], min_count=1)
+    with pytest.raises(ValueError, match="max_instruction_length is 0"):
+        split_of_episodes("r2r", content.episodes, tokenizer, 0)
     split = split_of_episodes("r2r", content.episodes, tokenizer, references=references)
     settings = task_settings("r2r", observe=(), teacher="none")
     env = ContinuousEnv(split, HouseSimulator(settings), settings)
