@@ -26,7 +26,7 @@ _UNUSED = "pooler."
 
 
 def load_text_model(name: str) -> Any:
-    """Load a model of transformers with all of its weights, in evaluation mode.
+    """Load a model of transformers with all of its weights in float32, in evaluation mode.
 
     Args:
         name: Folder, or name on Hugging Face.
@@ -42,7 +42,7 @@ def load_text_model(name: str) -> Any:
 
 
 def load_translation_model(name: str) -> Any:
-    """Load a Marian model of transformers with all of its weights, in evaluation mode.
+    """Load a Marian model of transformers with all of its weights in float32, in evaluation mode.
 
     Raises:
         FileNotFoundError: A file of the folder is missing.
@@ -71,7 +71,11 @@ def _load(name: str, config: Any, kind: Any) -> Any:
         _check_size(Path(name), empty)
     with reading(name):
         model, info = kind.from_pretrained(
-            name, config=config, trust_remote_code=False, output_loading_info=True
+            name,
+            config=config,
+            dtype=torch.float32,  # by default that of the file, which can be half precision
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     missing = sorted(key for key in info["missing_keys"] if not key.startswith(_UNUSED))
     if missing:

@@ -7,6 +7,7 @@ and returns plain Python values.
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,7 +68,7 @@ def read_records(
         except (RecordError, ExpansionError):
             raise
         except _DAMAGE as error:
-            problem = describe_problem(error)
+            problem = _describe(error, line)
             if not records and line.endswith(b"\n") and line.split() == [b"{"]:
                 problem = "an object on several lines, in neither a JSON array nor JSON Lines"
             raise RecordError(path, len(records), problem, remedy, _record_id(line)) from error
@@ -110,7 +111,7 @@ def _locate(raw: bytes, decoder: msgspec.json.Decoder) -> tuple[int, bytes, str]
         try:
             decoder.decode(piece)
         except _DAMAGE as error:
-            return number, piece, describe_problem(error)
+            return number, piece, _describe(error, piece)
         offset = _after_space(text, end)
         if text[offset : offset + 1] == "]":
             return number, b"", "text follows the end of the list"
@@ -122,6 +123,17 @@ def _locate(raw: bytes, decoder: msgspec.json.Decoder) -> tuple[int, bytes, str]
 def _after_space(text: str, offset: int) -> int:
     match = _SPACE.match(text, offset)
     return match.end() if match else offset
+
+
+def _describe(error: BaseException, piece: bytes) -> str:
+    """Describe the problem of a record; names a NaN or an infinity, which Python writes as such."""
+    constants: list[str] = []
+    if not isinstance(error, msgspec.ValidationError):
+        with suppress(*_DAMAGE):
+            json.loads(piece, parse_constant=constants.append)
+    if constants:
+        return f"not valid JSON ({constants[0]} is not a JSON number)"
+    return describe_problem(error)
 
 
 def describe_problem(error: BaseException) -> str:

@@ -21,8 +21,12 @@ IMAGES = "images"  # within a data folder
 _SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
 
 
-def data_folder(config: DataLocation) -> Path:
+def data_folder(config: DataLocation, flag: str = "--data") -> Path:
     """Return the data folder of a run; the built-in data sets are generated in the cache.
+
+    Args:
+        config: Settings that name it.
+        flag: Flag that chooses the data, for error messages.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -35,11 +39,11 @@ def data_folder(config: DataLocation) -> Path:
     folder = Path(config.data)
     if folder.is_file():
         raise NotADirectoryError(
-            f"{folder}: is a file; set --data to the folder that contains it, see docs/vl_tasks.md"
+            f"{folder}: is a file; set {flag} to the folder that contains it, see docs/vl_tasks.md"
         )
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder}: the data folder does not exist; set --data to house, easy-vqa or a folder, "
+            f"{folder}: the data folder does not exist; set {flag} to house, easy-vqa or a folder, "
             "see docs/vl_tasks.md"
         )
     return folder

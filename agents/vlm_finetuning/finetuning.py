@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agents.vlm_finetuning.learner import VlmLearner, vlm_trainer
 from agents.vlm_finetuning.settings import FinetuneVlmConfig
+from storage import temporary_path
 
 MERGED = "merged"
 
@@ -31,12 +32,18 @@ def finetune_vlm(config: FinetuneVlmConfig) -> Path:
 
 
 def write_merged(learner: VlmLearner, run: Path) -> Path:
-    """Write the model, with its adapters merged into it, and its processor; return the folder."""
-    folder, beside = run / MERGED, run / f"{MERGED}.writing"
+    """Write the model, with its adapters merged into it, and its processor; return the folder.
+
+    A folder of an earlier training stays until the new one is complete.
+    """
+    folder = run / MERGED
+    beside = temporary_path(folder)
     model = learner.model.merge_and_unload() if learner.config.lora_rank else learner.model
-    for old in (beside, folder):
-        shutil.rmtree(old, ignore_errors=True)
-    model.save_pretrained(beside)
-    learner.processor.save_pretrained(beside)
-    os.replace(beside, folder)
+    try:
+        model.save_pretrained(beside)
+        learner.processor.save_pretrained(beside)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     return folder

@@ -56,5 +56,15 @@ def test_captions_are_scored(command, tmp_path, form):
         *("--references", references, "--tokenizer", "python", "--meteor", "no"),
     )
     assert done.returncode == 0, done.stderr
-    assert "2 captions, tokenizer PTB-like (Python)" in done.stdout
+    assert "2 captions, tokenizer PTB-like (Python)\n  Bleu_1" in done.stdout
     assert "Bleu_1     83.33" in done.stdout
+
+
+def test_images_without_captions_are_counted(run_command, tmp_path):
+    references = tmp_path / "captions_val2014.json"
+    rows = [{"image_id": k, "caption": "A red sofa."} for k in range(5)]
+    references.write_text(json.dumps({"annotations": rows}))
+    write_results(tmp_path / "mine.json", {1: "A red sofa", 2: "Two cats run!"})
+    arguments = (tmp_path / "mine.json", "--references", references, "--tokenizer", "python")
+    shown = run_command("evaluate-captions", *arguments, "--meteor", "no")
+    assert f"\n  3 images of {references} without a caption, left out\n" in shown

@@ -194,6 +194,7 @@ def test_the_command_writes_the_image_and_its_heat_map(run_command, tmp_path: Pa
         ),
         (["a coat", "--output", "heat.txt"], "--output heat.txt: choose a name that ends in .png"),
         ([" "], "the text is empty"),
+        (["red", "--question", " "], "--question is empty"),
     ],
 )
 def test_flags_without_effect_are_refused(run_command, capsys, flags, problem):

@@ -57,6 +57,19 @@ def test_weights_that_would_be_random_are_refused(changed):
         load_text_model(folder)
 
 
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_weights_in_half_precision_are_loaded_in_single_precision(model, tmp_path, precision):
+    import torch
+    from transformers import BertModel
+
+    half = BertModel.from_pretrained(model, dtype=getattr(torch, precision))
+    half.save_pretrained(tmp_path / "half")
+    loaded = load_text_model(str(tmp_path / "half"))
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
+    name = "embeddings.word_embeddings.weight"
+    assert torch.equal(loaded.state_dict()[name], half.state_dict()[name].float())
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [

@@ -55,6 +55,8 @@ def test_the_byte_order_mark_of_windows_editors_is_skipped(read, text):
         ('{"path_id": 1}\n{"path_id": }', "record 1: not valid JSON"),
         ('{"path_id": 1}\n3', "record 1: expected object, got int"),
         ('{"path_id": 1}\n["a"]', "record 1: expected object, got array"),
+        ('[{"path_id": NaN}]', r"record 0 \(path_id nan\): not valid JSON \(NaN is not a JSON"),
+        ('{"path_id": -Infinity}', r"record 0 \(path_id -inf\): not valid JSON \(-Infinity"),
         ('["a"]', "record 0: expected object, got str"),
         ("{}", "record 0: field 'path_id' is missing"),
         ("[", "record 0: not valid JSON"),

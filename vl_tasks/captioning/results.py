@@ -79,4 +79,7 @@ def read_any_references(path: Path) -> dict[int, list[str]]:
     if read_document(path, _AnyFile, _ANY_REMEDY).annotations is not msgspec.UNSET:
         return read_references(path)
     images = read_captions(path, secret=True)
-    return {image.image_id: list(image.raw) for image in images if image.raw}
+    references = {image.image_id: list(image.raw) for image in images if image.raw}
+    if not references:
+        raise AnnotationError(path, "", "it contains no caption", _ANY_REMEDY)
+    return references

@@ -85,7 +85,8 @@ def read_captions(
             raise AnnotationError(path, f"image {image_id}", "it has no caption", REMEDY)
         images[image_id] = _captioned(image_id, record)
     if not images:
-        raise AnnotationError(path, "", f"it contains no image of split {split!r}", REMEDY)
+        of_split = "" if split is None else f" of split {split!r}"
+        raise AnnotationError(path, "", f"it contains no image{of_split}", REMEDY)
     return list(images.values())
 
 

@@ -19,6 +19,8 @@ REMEDY = (
     "format"
 )
 
+_REPEAT = "repeat the answer, four times for an accuracy of 1 (VQA v2 has ten annotators)"
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -83,8 +85,8 @@ def read_questions(
     Raises:
         OSError: A file cannot be opened.
         UserError: A file is damaged or contains no question; a question id occurs twice or has no
-            annotation; or an annotation has no question or another image id. The message names file
-            and record.
+            annotation; or an annotation has no question, another image id, or fewer than two
+            answers. The message names file and record.
     """
     records = read_document(questions, _QuestionFile, remedy).questions
     if not records:
@@ -119,6 +121,10 @@ def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:
     for record in records:
         if not record.answers:
             raise AnnotationError(path, _name(record.question_id), "it has no answer", REMEDY)
+        if len(record.answers) == 1:
+            # The accuracy and the soft scores leave out each annotator in turn.
+            problem = "it has one annotated answer, with which the accuracy of any answer is 0"
+            raise AnnotationError(path, _name(record.question_id), problem, _REPEAT)
     return {record.question_id: record for record in records}
 
 

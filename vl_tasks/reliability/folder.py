@@ -55,6 +55,8 @@ class Description(msgspec.Struct, frozen=True):
         widths: Width of each output of the VQA model by name.
         unknown: Class that is never an answer; None if there is none.
         thresholds: Thresholds by tolerated risk.
+        estimator: SHA-256 of the weights of the estimator that the thresholds were chosen for; ""
+            for MaxProb, which has none.
     """
 
     run: str
@@ -66,6 +68,7 @@ class Description(msgspec.Struct, frozen=True):
     widths: dict[str, int]
     unknown: int | None
     thresholds: tuple[RiskThreshold, ...]
+    estimator: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") ->
 
     Raises:
         FileNotFoundError: A folder is not a run.
-        UserError: A file is damaged, or the estimator was made for another model.
+        UserError: A file is damaged, the estimator was made for another model, or its training was
+            resumed and not finished.
     """
     # A given run first: the absence of the folder may be due to a run of another task.
     vqa = None if run is None else read_config(run, VqaConfig)
@@ -150,5 +154,11 @@ def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") ->
     estimator = build_estimator(config, description.widths)
     if estimator is not None:
         load_model(folder, estimator, {"vqa model": description.model})
+        if description.estimator not in ("", model_digest(folder)):
+            raise UserError(
+                f"{folder / DESCRIPTION}: its thresholds are those of earlier weights, because the "
+                f"training was resumed and not finished; finish it with clipnav train-selector "
+                f"--resume {folder}"
+            )
         estimator.to(device).eval()
     return OpenedSelector(folder, config, description, estimator, run, vqa)

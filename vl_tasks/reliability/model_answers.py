@@ -8,6 +8,7 @@ import numpy as np
 
 from storage.errors import UserError
 from vl_tasks.data.questions import Question, read_questions
+from vl_tasks.data_folders import data_folder
 from vl_tasks.reliability.folder import (
     PARTS_FILE,
     OpenedSelector,
@@ -30,6 +31,7 @@ from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.learning import ANSWERS
 from vl_tasks.vqa.normalising import Variant
 
+REGIONS = "regions"  # within a data folder
 Divided = Mapping[str, Sequence[Question]]
 
 
@@ -38,13 +40,14 @@ class Shift:
     """Questions of another distribution that are mixed into test.
 
     Attributes:
-        data: Data folder.
+        data: The name "house" or "easy-vqa", or a data folder. Region features, for models that use
+            them, are in its folder regions.
         split: Split of the data.
         share: Share of the shifted questions in the mixture.
         seed: Random seed of the mixture.
     """
 
-    data: Path
+    data: str
     split: str
     share: float
     seed: int
@@ -150,8 +153,17 @@ def _shifted_answers(
     selector: OpenedSelector, shift: Shift, variant: Variant, device: str
 ) -> ScoredAnswers:
     """Answer the shifted questions with the VQA model and the estimator of a folder."""
-    vqa = replace(selector.vqa, data=str(shift.data), images=None)
-    questions = read_split(shift.data, shift.split, "--shift.split").questions
+    vqa = replace(selector.vqa, data=shift.data, images=None)
+    folder = data_folder(vqa, "--shift.data")
+    if vqa.vision and vqa.regions is not None:
+        # Those of the run belong to other images, which can have the same ids.
+        vqa = replace(vqa, regions=folder / REGIONS)
+        if not (folder / REGIONS).is_dir():
+            raise FileNotFoundError(
+                f"{folder / REGIONS}: no such folder; put the region features of the shifted "
+                f"images there, which the model of {selector.run} requires"
+            )
+    questions = read_split(folder, shift.split, "--shift.split").questions
     images = input_files(vqa, questions)
     outputs = outputs_of(selector.run, vqa, questions, images, device)
     rows, unknown = np.arange(len(questions)), selector.description.unknown

@@ -25,6 +25,7 @@ from vl_tasks.reliability.folder import (
 )
 from vl_tasks.reliability.learning import SelectionLearner
 from vl_tasks.reliability.methods import Estimator, build_estimator
+from vl_tasks.reliability.outputs import model_digest
 from vl_tasks.reliability.parts import write_parts
 from vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
 from vl_tasks.reliability.selector import INPUTS
@@ -125,6 +126,7 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
         widths=task.outputs.widths,
         unknown=task.unknown,
         thresholds=thresholds,
+        estimator="" if estimator is None else model_digest(run),
     )
     write_description(run, description)
     return results

@@ -52,6 +52,8 @@ class ExplainArguments:
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise UserError('the text is empty; write clipnav explain-image IMAGE "a red sofa"')
+        if self.question is not None and not self.question.strip():
+            raise UserError('--question is empty; write --question "what colour is the sofa?"')
         check_outputs(self, {"output": (".png",)})
         if self.question is None:
             check_effects(self, {"run": "without --question"})

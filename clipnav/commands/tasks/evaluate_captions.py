@@ -66,6 +66,9 @@ def main(arguments: Sequence[str]) -> None:
             raise UserError(f"{file}: {error}") from error
         results[str(file)] = asdict(scores)
         print(f"{file}: {counted(scores.images, 'caption')}, tokenizer {scores.tokenizer}")
+        if scores.images < len(references):
+            left = len(references) - scores.images
+            print(f"  {counted(left, 'image')} of {config.references} without a caption, left out")
         for name, value in scores.scores.items():
             print(f"  {name:<8} {100 * value:7.2f}")
     if config.json:

@@ -15,6 +15,7 @@ from pathlib import Path
 import tyro
 
 from clipnav.parsing import parse
+from storage.errors import UserError
 from storage.outputs import check_outputs
 
 
@@ -53,14 +54,22 @@ def main(arguments: Sequence[str]) -> None:
     from vl_tasks.gqa.submissions import read_gqa_predictions
 
     questions = read_gqa_questions(config.questions)
+    balanced = sum(one.balanced for one in questions.values())
+    if not balanced:
+        raise UserError(
+            f"{config.questions}: it contains no balanced question to score; name the file of the "
+            "balanced questions or of all questions of the split"
+        )
     choices = None if config.choices is None else read_gqa_choices(config.choices)
     results = {}
     for file in config.files:
         predictions = read_gqa_predictions(file, questions, config.consistency)
-        scores = score_gqa(questions, predictions, choices, config.consistency)
+        try:
+            scores = score_gqa(questions, predictions, choices, config.consistency)
+        except UserError as error:
+            raise UserError(f"{config.questions}: {error}") from error
         results[str(file)] = asdict(scores)
-        count = sum(one.balanced for one in questions.values())
-        print(f"{file} ({count} balanced questions): {summary_line(scores)}")
+        print(f"{file} ({balanced} balanced questions): {summary_line(scores)}")
         for line in type_lines(scores):
             print(f"  {line}")
     if config.json:

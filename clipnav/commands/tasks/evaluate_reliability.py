@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 class ShiftConfig:
     """Questions of another distribution that are mixed into test."""
 
-    data: Path | None = None
-    """Data folder with shifted questions, which the models of the folders answer."""
+    data: str | None = None
+    """Data of shifted questions, which the models of the folders answer: "house", "easy-vqa", or a
+    folder with question and annotation files of VQA v2 and its images (or regions)."""
     split: str = "val_unseen"
     """Split of the shifted questions."""
     share: float = 0.5

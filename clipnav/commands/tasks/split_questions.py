@@ -63,7 +63,10 @@ def main(arguments: Sequence[str]) -> None:
     )
     from vl_tasks.reliability.splits import read_split
 
-    questions = read_split(data_folder(config), config.split).questions
+    split = read_split(data_folder(config), config.split)
+    questions, inputs = split.questions, (split.questions_file, split.annotations_file)
+    if config.output.resolve() in [path.resolve() for path in inputs]:
+        raise UserError(f"--output {config.output}: is also an input; name another file")
     if config.published is not None:
         parts = read_parts(config.published)
     else:

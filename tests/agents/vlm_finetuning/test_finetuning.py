@@ -19,7 +19,7 @@ from agents.language_models.strategies import make_strategy
 from agents.language_models.walks.running import WalkMaker
 from agents.language_models.walks.walking import WalkSettings
 from agents.settings.language_models import BudgetConfig, PromptConfig, SamplingConfig
-from agents.vlm_finetuning.finetuning import finetune_vlm
+from agents.vlm_finetuning.finetuning import finetune_vlm, write_merged
 from agents.vlm_finetuning.learner import vlm_trainer
 from agents.vlm_finetuning.records import model_inputs, read_records
 from agents.vlm_finetuning.settings import FinetuneVlmConfig, parse_finetuning
@@ -170,6 +170,23 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config_of, tmp_path, check_sa
     resumed, _ = vlm_trainer(dataclasses.replace(config, resume=config.output))
     resumed.train()
     check_same_run(whole, resumed)
+
+
+@pytest.mark.parametrize("model", ["llava"], indirect=True)
+def test_an_interrupted_merge_keeps_the_earlier_model(config_of, monkeypatch):
+    trainer, learner = vlm_trainer(config_of(lora_rank=0))
+    trainer.close()
+    folder = write_merged(learner, trainer.run)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def interrupt(target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learner.processor, "save_pretrained", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_merged(learner, trainer.run)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert not list(trainer.run.glob("*.writing*"))
 
 
 def test_other_formats_and_missing_flags_are_refused(config_of, data, tmp_path):

@@ -65,6 +65,20 @@ def test_the_words_of_captions_do_not_decide_the_format(tmp_path, word):
     assert read_any_references(path) == {1: [word]}
 
 
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        ([], r"json: it contains no image; "),
+        ([{"filename": "1.jpg", "cocoid": 1, "split": "test"}], "json: it contains no caption; "),
+    ],
+)
+def test_files_without_images_or_captions_are_named(tmp_path, images, problem):
+    path = tmp_path / "references.json"
+    path.write_text(json.dumps({"images": images}))
+    with pytest.raises(ValueError, match=problem):
+        read_any_references(path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "3"])
 def test_files_without_references_are_named(tmp_path, text):
     path = tmp_path / "references.json"

@@ -61,6 +61,11 @@ def test_secret_answers_may_be_missing(read):
             "questions.json: question_id 9: the question is missing",
         ),
         ([_question(12)], [_annotation(12, answers=())], "question_id 12: it has no answer"),
+        (
+            [_question(12)],
+            [_annotation(12, answers=("yes",))],
+            "question_id 12: it has one annotated answer, .* is 0; repeat the answer, four times",
+        ),
         ([_question("12")], None, r"question_id 12\): field 'question_id': expected `?int"),
     ],
 )

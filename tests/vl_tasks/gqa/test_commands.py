@@ -116,5 +116,12 @@ def test_faulty_predictions_are_named(run_command, gqa_shapes, tmp_path):
         evaluate(balanced[2:])
     with pytest.raises(ValueError, match=r"predictions.json: question val48c and 11 others"):
         evaluate(balanced, "--consistency")
+    path.write_text("[]")
+    (tmp_path / "none.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"none\.json: it contains no balanced question"):
+        run_command("evaluate-gqa", path, "--questions", tmp_path / "none.json")
+    (tmp_path / "choices.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"val_all_questions\.json: question \w+ has no choices"):
+        evaluate(balanced, "--choices", tmp_path / "choices.json")
     with pytest.raises(SystemExit, match="no predictions file given"):
         run_command("evaluate-gqa", "--questions", questions)

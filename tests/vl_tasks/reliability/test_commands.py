@@ -52,6 +52,17 @@ def test_splits_are_written_and_published_ones_copied(run_command, shapes, tmp_p
         run_command("split-questions", "--data", shapes, "--split", "val", "--published", path)
 
 
+@pytest.mark.parametrize("name", ["v2_OpenEnded_shapes_val_questions", "v2_shapes_val_annotations"])
+def test_a_division_replaces_no_file_of_its_questions(run_command, shapes, tmp_path, name):
+    data = tmp_path / "data"
+    shutil.copytree(shapes, data, ignore=shutil.ignore_patterns("images"))
+    path = data / f"{name}.json"
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="is also an input; name another file"):
+        run_command("split-questions", "--data", data, "--split", "val", "--output", path)
+    assert path.read_bytes() == before
+
+
 def test_each_method_leaves_thresholds_and_predictions(selectors, shapes):
     for folder in selectors.values():
         description = read_description(folder)

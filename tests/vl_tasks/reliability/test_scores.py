@@ -101,6 +101,11 @@ def test_mixtures_have_the_share_of_shifted_questions(share, sizes):
     assert np.array_equal(again.answers.confidence, mixed.answers.confidence)
 
 
+def test_a_mixture_without_shifted_questions_is_refused():
+    with pytest.raises(ValueError, match=r"0\.01 of 48 questions is less than one shifted"):
+        mixture(scored(48), scored(24, seed=9), 0.01)
+
+
 def test_answers_are_scored_with_their_images():
     questions = [Question(5, 9, "?", ("yes",) * 10), Question(6, 4, "?", ("no",) * 10)]
     found = score_answers({6: ("yes", 0.25), 5: ("yes", 0.75)}, questions, "V3")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from storage.errors import UserError
 from vl_tasks.data.questions import Question
 from vl_tasks.reliability.scores.metrics import Answers
 from vl_tasks.vqa.accuracy import vqa_accuracy
@@ -65,12 +66,20 @@ def mixture(
         shifted: Answers to questions of another distribution.
         share: Share of the shifted questions, above 0 and at most 1.
         seed: Random seed.
+
+    Raises:
+        UserError: The share is less than one question.
     """
     available = len(usual.images), len(shifted.images)
     total = available[1] / share
     if share < 1:
         total = min(total, available[0] / (1 - share))
     count = round(total * share)
+    if not count:
+        raise UserError(
+            f"a share of {share:g} of {round(total)} questions is less than one shifted question; "
+            "choose a larger --shift.share"
+        )
     rng = np.random.default_rng([seed, 71])
     rows = [
         np.sort(rng.permutation(len(part.images))[:number])
