@@ -25,6 +25,8 @@ from vl_tasks.data_folders import split_file
 from vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
 from vl_tasks.settings.translation import TranslationConfig
 
+_MARK = "translation"  # field of the files that this module writes
+
 
 class Translator:
     """A Marian model with its translations on disk.
@@ -126,13 +128,16 @@ class Translator:
 def translate_questions(config: TranslationConfig) -> list[Path]:
     """Translate the questions of splits, and write them with the ids of the English questions.
 
-    A question whose translation is empty keeps its English text; their number is printed.
+    A question whose translation is empty keeps its English text; their number is printed. The field
+    `translation` of a file contains the name of the model; files without it, such as the work of
+    a human translator, are not overwritten.
 
     Returns:
         The files.
 
     Raises:
         OSError: A file is missing.
+        FileExistsError: A file to write exists and is not one of this command.
         UserError: A file or the model is damaged; names it.
         ConnectionError: The model cannot be downloaded.
     """
@@ -144,9 +149,11 @@ def translate_questions(config: TranslationConfig) -> list[Path]:
         for split in config.splits
     }
     questions = {split: read_questions(path) for split, path in sources.items()}
-    translator = Translator(config)
     folder = config.data / LANGUAGES_FOLDER / config.language
-    written = []
+    targets = {split: folder / path.name for split, path in sources.items()}
+    for target in targets.values():
+        _check_replaceable(target)
+    translator = Translator(config)
     for split, path in sources.items():
         texts = [one.text for one in questions[split]]
         translations = translator.translate(texts)
@@ -157,6 +164,15 @@ def translate_questions(config: TranslationConfig) -> list[Path]:
         for record, text in zip(content["questions"], translations, strict=True):
             record["question"] = text or record["question"]
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / path.name, content)
-        written.append(folder / path.name)
-    return written
+        write_json(targets[split], {**content, _MARK: {"model": config.model}})
+    return list(targets.values())
+
+
+def _check_replaceable(path: Path) -> None:
+    """Check that a file does not exist, or is a translation of this command."""
+    remedy = "move it to another folder"
+    if path.exists() and _MARK not in read_json_object(path, remedy):
+        raise FileExistsError(
+            f"{path}: is not a file of clipnav translate-questions, which does not overwrite it; "
+            f"{remedy}"
+        )

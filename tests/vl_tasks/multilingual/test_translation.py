@@ -164,3 +164,17 @@ def test_other_models_are_refused(data, tmp_path):
     BertModel(sizes).save_pretrained(tmp_path / "bert")
     with pytest.raises(ValueError, match="a model of type 'bert', not 'marian'"):
         translate_questions(settings(tmp_path / "bert", data))
+
+
+def test_only_its_own_files_are_replaced(marian, data):
+    config = settings(marian, data)
+    (path,) = translate_questions(config)
+    first = path.read_bytes()
+    assert json.loads(first)["translation"] == {"model": str(marian)}
+    assert translate_questions(config) == [path]
+    content = json.loads(first)
+    del content["translation"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(FileExistsError, match="does not overwrite it; move it to another folder"):
+        translate_questions(config)
+    assert json.loads(path.read_text()) == content
