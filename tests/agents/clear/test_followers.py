@@ -18,7 +18,8 @@ from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
 from envs.tokenizers import load_tokenizer
-from training.checkpoints import VOCABULARY, load_trainer
+from tests.agents.weights import assert_equal_weights, weights_of
+from training.checkpoints import VOCABULARY
 from training.optimiser_settings import OptimiserConfig
 
 BOTH = ClearConfig(
@@ -54,9 +55,7 @@ def test_a_follower_with_both_representations_trains_and_resumes(config, clear, 
         FollowerLearner, dataclasses.replace(config, resume=tmp_path / "parts")
     )
     trainer.train()
-    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
-    for name, value in whole["weights"].items():
-        assert torch.equal(value, parts["weights"][name]), name
+    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
     rates = [group["lr"] for group in learner.optimiser.param_groups]
     assert rates == pytest.approx([1e-2, 1e-3] if clear.tune_language else [1e-2])
     env, agent = load_run(tmp_path / "parts", "val_unseen")

@@ -11,7 +11,8 @@ from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import FollowerConfig, TextConfig
 from envs.tokenizers import PretrainedTokenizer
-from training.checkpoints import MODEL, load_trainer
+from tests.agents.weights import assert_equal_weights, weights_of
+from training.checkpoints import MODEL
 from training.optimiser_settings import OptimiserConfig
 
 SMALL = FollowerConfig(hidden_size=16, dropout=0.0)
@@ -152,10 +153,7 @@ def test_follower_on_a_model_learns_and_resumes(
         FollowerLearner, dataclasses.replace(config, resume=tmp_path / "parts")
     )
     trainer.train()
-    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
-    assert whole["weights"].keys() == parts["weights"].keys()
-    for name, value in whole["weights"].items():
-        assert torch.equal(value, parts["weights"][name]), name
+    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
     rates = [group["lr"] for group in learner.optimiser.param_groups]
     assert rates == pytest.approx([1e-2, 1e-3] if tune else [1e-2])
     assert (tmp_path / "parts" / MODEL).is_file()

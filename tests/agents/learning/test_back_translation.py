@@ -13,6 +13,7 @@ from agents.learning.follower_loss import EpisodeBatch
 from agents.learning.follower_training import _ACTIONS, _BACK_TRANSLATION, FollowerLearner
 from agents.settings import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
 from envs.tokenizers import WordTokenizer, load_tokenizer
+from tests.agents.weights import assert_equal_weights
 from training.checkpoints import VOCABULARY, load_trainer
 from training.settings import CONFIG, read_config, to_json
 
@@ -162,8 +163,7 @@ def test_resume_is_bit_identical(config, tmp_path):
     run(resume=tmp_path / "parts")
     whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
     assert whole["iteration"] == parts["iteration"] == 20
-    for name, value in whole["weights"].items():
-        assert torch.equal(value, parts["weights"][name]), name
+    assert_equal_weights(whole["weights"], parts["weights"])
 
 
 def test_gradient_is_the_sum_over_both_batches(config):

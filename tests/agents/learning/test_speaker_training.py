@@ -16,7 +16,8 @@ from agents.learning.speaker_training import (
     train_speaker,
 )
 from agents.settings import SpeakerTrainConfig
-from training.checkpoints import MODEL, RESULTS, load_trainer
+from tests.agents.weights import assert_equal_weights, weights_of
+from training.checkpoints import MODEL, RESULTS
 from training.optimiser_settings import OptimiserConfig
 from training.settings import read_config
 
@@ -91,10 +92,7 @@ def test_resume_is_bit_identical(speaker_config, tmp_path, monkeypatch):
     # The trainer restores the scale, so it is not fitted again.
     monkeypatch.setattr(FeatureScale, "fit", None)
     run(resume=tmp_path / "parts")
-    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
-    assert whole["weights"].keys() == parts["weights"].keys()
-    for name, value in whole["weights"].items():
-        assert torch.equal(value, parts["weights"][name]), name
+    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
     assert (tmp_path / "parts" / MODEL).is_file()
 
 

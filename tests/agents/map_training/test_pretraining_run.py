@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 
 from agents.experiments.runs import load_run
 from agents.learning.agent_trainer import make_agent_trainer, prepare
@@ -18,7 +17,7 @@ from agents.transformer.features import FeatureInput
 from envs.tokenizers import WordTokenizer
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
-from training.checkpoints import load_trainer
+from tests.agents.weights import assert_equal_weights, weights_of
 from training.optimisers import decay_groups
 
 
@@ -82,10 +81,7 @@ def test_resume_is_bit_identical(few, speaker_run, tmp_path, monkeypatch):
     # The trainer restores the scale, so it is not fitted again.
     monkeypatch.setattr(FeatureInput, "fit", None)
     trainer_of(dataclasses.replace(few, output=None, resume=tmp_path / "parts")).train()
-    whole, parts = (load_trainer(tmp_path / name)["weights"] for name in ("whole", "parts"))
-    assert whole.keys() == parts.keys()
-    for name, value in whole.items():
-        assert torch.equal(value, parts[name]), name
+    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
 
 
 def test_each_iteration_has_one_task(few):
