@@ -1,6 +1,7 @@
 """Evaluation of trained agents, and submission files for test servers."""
 
 import json
+import logging
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -58,6 +59,8 @@ from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
 
+_LOG = logging.getLogger(__name__)
+
 
 def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) -> Results:
     """Evaluate the agent of a run on splits; print the scores, and write them if requested.
@@ -109,6 +112,11 @@ def _tuned(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
     if search.tune is None:
         return config
     assert isinstance(settings, TrainConfig)
+    if search.tune in config.splits:
+        _LOG.warning(
+            "%s tunes the search and is evaluated, so the scores of the search there are too high",
+            search.tune,
+        )
     env, agent = load_follower(config.run, search.tune, settings)
     if search.method == "frontier":
         best, success = best_frontier(env, agent, search)

@@ -144,6 +144,13 @@ def test_a_search_while_walking_is_tuned_submitted_and_traced(run, tmp_path, cap
     assert settings.agent == "follower"
 
 
+@pytest.mark.parametrize(("split", "warns"), [("train", False), ("val_unseen", True)])
+def test_a_split_that_tunes_the_search_and_is_evaluated_is_named(run, split, warns, caplog):
+    search = SearchConfig("frontier", tune=split)
+    evaluate_run(EvaluateConfig(run, search=search, baselines=False))
+    assert ("val_unseen tunes the search and is evaluated" in caplog.text) is warns
+
+
 def test_each_episode_is_walked_once_for_scores_and_traces(run, monkeypatch):
     config = EvaluateConfig(run, search=SearchConfig("frontier"), batch_size=5)
     expected = evaluate_run(config)
