@@ -3,9 +3,13 @@
 import argparse
 import dataclasses
 import functools
+import io
 import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, get_args
 
@@ -155,7 +159,8 @@ def parse_arguments(
         default: Settings without flags; the defaults of the dataclass if they are not given.
     """
     args = list(arguments)
-    with _joined_lines():
+    asks_for_help = "--help" in args or "-h" in args
+    with _joined_lines(), _wrapped_paragraphs() if asks_for_help else nullcontext():
         if default is None:
             return tyro.cli(kind, prog=prog, description=description, args=args)
         return tyro.cli(kind, prog=prog, description=description, args=args, default=default)
@@ -213,3 +218,39 @@ def _joined_lines() -> Iterator[None]:
         yield
     finally:
         docstring_parser.parse_from_object = original
+
+
+class _Captured(io.StringIO):
+    """Text for another stream, with the colours and characters that it can show."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
+@contextmanager
+def _wrapped_paragraphs() -> Iterator[None]:
+    """Wrap the paragraphs of a help text that is printed within the block.
+
+    tyro wraps the descriptions of flags to the width of the terminal, but prints each paragraph of
+    the description of a command as one line, and two blank lines before examples.
+    """
+    captured, width = _Captured(sys.stdout), shutil.get_terminal_size().columns
+    try:
+        with redirect_stdout(captured):
+            yield
+    finally:
+        before = ""
+        for line in captured.getvalue().splitlines():
+            is_text = line[:1].isalpha() and not line.startswith("usage:")
+            if line or before:
+                # Not within names such as --start-from.
+                print(textwrap.fill(line, width, break_on_hyphens=False) if is_text else line)
+            before = line

@@ -27,7 +27,8 @@ def test_help_begins_with_the_purpose_and_shows_examples_line_by_line(name, run_
     assert ended.value.code == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith(f"usage: clipnav {name} ")
-    assert summary(GROUPS[name], name) in shown
+    purpose = " ".join(shown[2 : shown.index("", 2)])
+    assert purpose == summary(GROUPS[name], name)
     examples = [line for line in shown if line.startswith("$ ")]
     assert all(line.startswith(f"$ clipnav {name}") for line in examples)
     assert examples or name == "demo"
@@ -60,6 +61,21 @@ def test_lines_of_a_field_are_joined_in_help(capsys):
     with pytest.raises(SystemExit):
         parse_settings(TwoLines, TwoLines(4), ["--help"], None)
     assert "First line, second line. (default: 4)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_paragraphs_of_help_have_the_width_of_the_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    sentence = "A text with --long-flags that is too long for a line. " * 5
+    example = "$ clipnav any --with a very long example, which one wants to copy as it is"
+    with pytest.raises(SystemExit):
+        parse(TwoLines, "commands.any", f"Purpose.\n\n{example}\n\n{sentence}", ["--help"])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:6] == ["usage: clipnav any [-h] [--field INT]", "", "Purpose.", "", example, ""]
+    paragraph = shown[6 : shown.index("", 6)]
+    assert " ".join(paragraph) == sentence.strip()
+    assert columns - 20 < max(map(len, paragraph)) <= columns
+    assert not any(line.endswith("-") for line in paragraph)
 
 
 @pytest.mark.parametrize("name", NAMES)
