@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,23 @@ RUN_FILES += ("results.json", "trackers.json", "bert.json", "tokenizer.json")
 RUN_FILES += ("selector.json", "parts.json", "predictions_val.json", "predictions_test.json")
 
 
-def check_outputs(settings: Any, outputs: Mapping[str, tuple[str, ...]]) -> None:
+def check_outputs(
+    settings: Any, outputs: Mapping[str, tuple[str, ...]], inputs: Iterable[Path] = ()
+) -> None:
     """Check that the outputs of a command can be written and replace nothing that it reads.
 
     Args:
         settings: A dataclass; all paths in it that are not outputs are inputs.
         outputs: Suffixes of an output file by name of the setting; () for a folder. Outputs that
             are None are not written.
+        inputs: Further inputs, such as files that are found in a folder of the settings.
 
     Raises:
         UserError: An output has another suffix, cannot be written, or is an input, a file of a run
             or another output; names its flag and the remedy.
     """
-    flags: dict[Path, str] = {path.resolve(): "an input" for path in _inputs(settings, outputs)}
+    known = (*_inputs(settings, outputs), *inputs)
+    flags: dict[Path, str] = {path.resolve(): "an input" for path in known}
     for name, suffixes in outputs.items():
         path = getattr(settings, name)
         if path is None:

@@ -16,7 +16,9 @@ from vl_tasks.house_tasks.languages.lexicons import (
 )
 from vl_tasks.settings.protocols import DataLocation
 
-IMAGES = "images"  # within a data folder
+# Folders within a data folder.
+IMAGES = "images"
+REGIONS = "regions"
 # Flags of trainings that choose splits.
 _SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
 

@@ -152,7 +152,7 @@ class _OneThread:
     def __init__(self) -> None:
         self._lock = Lock()
         self._inside = 0
-        self._usual = 1  # number of torch's threads when nobody is inside
+        self._usual = 1  # torch's number of threads outside of the block
 
     @contextmanager
     def __call__(self) -> Iterator[None]:

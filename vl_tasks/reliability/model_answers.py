@@ -8,7 +8,7 @@ import numpy as np
 
 from storage.errors import UserError
 from vl_tasks.data.questions import Question, read_questions
-from vl_tasks.data_folders import data_folder
+from vl_tasks.data_folders import REGIONS, data_folder
 from vl_tasks.reliability.folder import (
     PARTS_FILE,
     OpenedSelector,
@@ -31,7 +31,6 @@ from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.learning import ANSWERS
 from vl_tasks.vqa.normalising import Variant
 
-REGIONS = "regions"  # within a data folder
 Divided = Mapping[str, Sequence[Question]]
 
 

@@ -18,6 +18,8 @@ from storage.outputs import check_outputs
 from training.settings import check_counts
 from vl_tasks.settings.reliability import PART_SEED
 
+_OUTPUTS = {"output": (".json",)}
+
 
 @dataclass(frozen=True)
 class SplitQuestionsConfig:
@@ -39,7 +41,7 @@ class SplitQuestionsConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("seed",), least=0)
-        check_outputs(self, {"output": (".json",)})
+        check_outputs(self, _OUTPUTS)
 
     @property
     def images(self) -> None:
@@ -64,9 +66,8 @@ def main(arguments: Sequence[str]) -> None:
     from vl_tasks.reliability.splits import read_split
 
     split = read_split(data_folder(config), config.split)
-    questions, inputs = split.questions, (split.questions_file, split.annotations_file)
-    if config.output.resolve() in [path.resolve() for path in inputs]:
-        raise UserError(f"--output {config.output}: is also an input; name another file")
+    check_outputs(config, _OUTPUTS, (split.questions_file, split.annotations_file))
+    questions = split.questions
     if config.published is not None:
         parts = read_parts(config.published)
     else:
