@@ -33,9 +33,10 @@ class MultilingualScores:
     def text(self) -> str:
         """The scores in a line."""
         parts = ", ".join(f"{name} {one.overall:.2f}" for name, one in self.languages.items())
-        counted = next(iter(self.languages.values()))
+        variant = next(iter(self.languages.values())).variant
+        count = sum(one.questions for one in self.languages.values())
         line = (
-            f"accuracy {self.accuracy:.2f} ({counted.variant}, {counted.questions} questions in "
+            f"accuracy {self.accuracy:.2f} ({variant}, {count} questions in "
             f"{len(self.languages)} language{'s' * (len(self.languages) > 1)}): {parts}"
         )
         return line if self.consistency is None else f"{line}; consistency {self.consistency:.2f}"

@@ -89,14 +89,17 @@ class Translator:
     def _digest(self) -> str:
         """Return a digest of all that translations depend on."""
         config = self._config
-        digest = hashlib.sha256(
-            json.dumps([config.prefix, config.beams, config.max_length]).encode()
-        )
+        generation = self._model.generation_config.to_diff_dict()
+        generation.pop("transformers_version", None)
+        chosen = [config.prefix, config.beams, config.max_length, generation]
+        digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode())
         for name, tensor in sorted(self._model.state_dict().items()):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
         vocabulary = sorted(self._tokenizer.get_vocab().items())
         digest.update(json.dumps(vocabulary).encode())
+        for pieces in (self._tokenizer.spm_source, self._tokenizer.spm_target):
+            digest.update(pieces.serialized_model_proto())
         return digest.hexdigest()[:24]
 
     def _read(self) -> dict[str, str]:

@@ -188,7 +188,9 @@ def test_accuracy_per_language_and_consistency(tmp_path):
     # The same wrong answer in both languages is consistent.
     assert scores.consistency == pytest.approx(100 * 2 / 3)
     assert scores.agreement == {"fr": pytest.approx(100 * 2 / 3)}
-    assert "en 66.67, fr 33.33; consistency 66.67" in scores.text
+    assert scores.text == (
+        "accuracy 50.00 (V2, 6 questions in 2 languages): en 66.67, fr 33.33; consistency 66.67"
+    )
     assert asdict(scores)["shared"] == 3
 
 

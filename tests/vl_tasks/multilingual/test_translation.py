@@ -1,6 +1,7 @@
 """Translation of questions with a tiny Marian model."""
 
 import json
+import shutil
 
 import pytest
 
@@ -134,6 +135,29 @@ def test_other_settings_have_other_translations_in_the_cache(marian, data):
         for changes in ({}, {"beams": 3}, {"prefix": ">>fra<<"}, {"max_length": 13})
     }
     assert len(paths) == 4
+
+
+@pytest.mark.parametrize("changed", ["generation_config.json", "source.spm"])
+def test_other_files_of_the_model_have_other_translations(marian, data, tmp_path, changed):
+    import sentencepiece
+
+    model = shutil.copytree(marian, tmp_path / "model")
+    assert Translator(settings(model, data)).path == Translator(settings(marian, data)).path
+    if changed == "source.spm":
+        corpus = tmp_path / "corpus.txt"
+        corpus.write_text("\n".join([*TEXTS, "Other words"] * 4))
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(corpus),
+            model_prefix=str(tmp_path / "pieces"),
+            vocab_size=40,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+        shutil.copy(tmp_path / "pieces.model", model / changed)
+    else:
+        content = json.loads((model / changed).read_text())
+        (model / changed).write_text(json.dumps({**content, "no_repeat_ngram_size": 2}))
+    assert Translator(settings(model, data)).path != Translator(settings(marian, data)).path
 
 
 def test_a_damaged_cache_is_named(marian, data):
