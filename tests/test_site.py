@@ -40,20 +40,20 @@ def site(tmp_path_factory) -> Path:
 
 def test_every_page_is_built(site):
     sources = {path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")}
-    pages = [path.parent if path.name == "index.md" else path.with_suffix("") for path in sources]
-    assert [page for page in pages if not (site / page / "index.html").is_file()] == []
+    pages = [path.with_suffix(".html") for path in sources]
+    assert [page for page in pages if not (site / page).is_file()] == []
     assert not (site / "site_hooks.py").exists()
 
 
 def test_the_reference_describes_every_public_name(site):
-    text = "".join(path.read_text("utf-8") for path in (site / "reference").rglob("index.html"))
+    text = "".join(path.read_text("utf-8") for path in (site / "reference").glob("*.html"))
     assert [name for name in clipnav.__all__ if f'id="clipnav.{name}"' not in text] == []
     index = (ROOT / "docs" / "reference" / "index.md").read_text("utf-8")
     assert [name for name in clipnav.__all__ if f"`{name}`" not in index] == []
 
 
 def test_the_page_of_commands_lists_every_option(site, run_command, capsys):
-    text = (site / "reference" / "commands" / "index.html").read_text("utf-8")
+    text = (site / "reference" / "commands.html").read_text("utf-8")
     sections = re.split(r'<h3 id="clipnav-', text)[1:]
     assert [section.partition('"')[0] for section in sections] == NAMES
     for name, section in zip(NAMES, sections, strict=True):
@@ -72,15 +72,24 @@ def test_the_site_loads_nothing_from_other_hosts(site):
         assert [url for url in loaded if "//" in url] == [], page
 
 
+def test_links_lead_to_files(site):
+    """Without a server, the browser shows a list of files for a link to a folder."""
+    for page in site.rglob("*.html"):
+        links = re.findall(r'<a [^>]*href="([^":#?]+)["#?]', page.read_text("utf-8"))
+        if page.name != "404.html":  # its links begin at the root of a server
+            lost = [link for link in links if not (page.parent / html.unescape(link)).is_file()]
+            assert lost == [], page
+
+
 def test_lists_are_lists(site):
     """A list without an empty line above it becomes part of the paragraph."""
-    for page in site.rglob("index.html"):
+    for page in site.rglob("*.html"):
         text = re.sub(r"<(pre|script|style)\b.*?</\1>", "", page.read_text("utf-8"), flags=re.S)
         assert re.findall(r"\n(?:[*-]|\d+\.) .*", text) == [], page
 
 
 def test_names_with_dashes_are_marked_in_text_and_not_in_blocks(site):
-    text = (site / "agents" / "index.html").read_text("utf-8")
+    text = (site / "agents.html").read_text("utf-8")
     assert '<code><span class="unbroken">--feedback</span></code>' in text
     assert '<code>clipnav <span class="unbroken">train-agent</span> <span' in text
     blocks = re.findall(r"<pre\b.*?</pre>", text, flags=re.S)

@@ -1,7 +1,4 @@
-"""Figures for papers: training curves, success by path length, outcomes, languages, bars.
-
-Colours follow Okabe and Ito; shapes and hatches distinguish the series without colour.
-"""
+"""Figures for papers: training curves, success by path length, outcomes, languages, bars."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,15 +12,24 @@ from envs.episodes import base_language
 from envs.metrics import Interval
 from storage import atomic_write
 from storage.errors import UserError
+from viewer.outputs.figure_style import (
+    COLOURS,
+    HATCHES,
+    LINES,
+    MARKERS,
+    SeriesStyle,
+    add_legends,
+    add_shared_legend,
+    panels,
+    series_style,
+    shown_name,
+)
 from viewer.trace import Outcome, Trace, outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_MARKERS = "osD^vP"
-_HATCHES = ("", "//", "..", "\\\\", "xx", "++")
 _OUTCOME_COLOURS = {
     "success": "#009e73",
     "wrong stop": "#e69f00",
@@ -45,10 +51,11 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
     Raises:
         UserError: The logs contain neither losses nor metrics.
     """
-    figure, (losses, successes) = _panels(2)
+    figure, (losses, successes) = panels(2)
     shown: dict[str, None] = {}  # names of the metrics in order
     for place, (run, events) in enumerate(logs.items()):
-        _draw_losses(losses, events, run, COLOURS[place % len(COLOURS)])
+        style = series_style(place)
+        _draw_losses(losses, events, run, style)
         metric = "SR" if any("SR" in event for event in events) else "accuracy"
         # Logged batches of pre-training have an accuracy, too.
         left_out = () if metric == "SR" else ("train",)
@@ -64,26 +71,28 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
             successes.plot(
                 [event["iteration"] for event in evaluations],
                 [100 * event[metric] for event in evaluations],
-                color=COLOURS[place % len(COLOURS)],
-                marker=_MARKERS[number % len(_MARKERS)],
-                linestyle=("-", "--", ":")[number % 3],
-                label=f"{run}, {split}" if len(logs) > 1 else split,
+                color=style.colour,
+                marker=MARKERS[(number + 3 * style.cycle) % len(MARKERS)],
+                fillstyle="full" if style.cycle % 4 < 2 else "none",
+                linestyle=LINES[number % 3],
+                label=shown_name(f"{run}, {split}" if len(logs) > 1 else split),
             )
     if not losses.lines and not successes.lines:
         raise UserError("the logs contain neither losses nor metrics; name a run that logged some")
     for axes, content in ((losses, "losses"), (successes, "metrics")):
-        if not axes.lines:
-            axes.text(0.5, 0.5, f"no {content} logged", ha="center", transform=axes.transAxes)
+        if not any(np.isfinite(line.get_ydata()).any() for line in axes.lines):
+            text = f"all {content} are NaN" if axes.lines else f"no {content} logged"
+            axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
     losses.set(xlabel="iteration", ylabel="loss")
     name = ", ".join(shown) or "metrics"
     successes.set(xlabel="iteration", ylabel=f"{name} (%)", ylim=(0, None))
-    _legends(losses, successes)
+    add_legends(figure, (losses, successes))
     return figure
 
 
 def success_by_length(traces: ByAgent) -> "Figure":
     """Plot success against the length of the shortest path, with 95 % Wilson intervals."""
-    figure, (axes,) = _panels(1)
+    figure, (axes,) = panels(1)
     longest = max(_length(trace) for own in traces.values() for trace in own)
     edges = np.arange(0.0, longest + _BIN, _BIN)
     for place, (agent, own) in enumerate(traces.items()):
@@ -98,30 +107,33 @@ def success_by_length(traces: ByAgent) -> "Figure":
             (edges[filled] + edges[filled + 1]) / 2 + 0.25 * place,
             100 * rates,
             yerr=100 * np.maximum(0, [rates - low, high - rates]),
-            color=COLOURS[place % len(COLOURS)],
-            marker=_MARKERS[place % len(_MARKERS)],
+            color=series_style(place).colour,
+            marker=series_style(place).marker,
             capsize=2,
-            label=agent,
+            label=shown_name(agent),
         )
     axes.set(xlabel="shortest path (m)", ylabel="success (%)", ylim=(0, 102))
-    _legends(axes)
+    add_legends(figure, (axes,))
     return figure
 
 
 def outcomes(traces: ByAgent) -> "Figure":
     """Plot the shares of walks that ended in success, at a wrong stop, or lost."""
-    figure, (axes,) = _panels(1)
+    figure, (axes,) = panels(1)
     agents = list(traces)
+    names = [shown_name(agent, 28) for agent in agents]
+    lines = sum(name.count("\n") + 1.5 for name in names)
+    figure.set_figheight(max(figure.get_figheight(), 1 + 0.2 * lines))
     left = np.zeros(len(agents))
     kinds = [kind for kind in get_args(Outcome) if kind != "unknown"]
-    for kind, hatch in zip(kinds, _HATCHES, strict=False):
+    for kind, hatch in zip(kinds, HATCHES, strict=False):
         shares = [
             100 * np.mean([outcome(trace) == kind for trace in traces[agent]]) for agent in agents
         ]
         colour = _OUTCOME_COLOURS[kind]
-        axes.barh(
-            agents, shares, left=left, color=colour, hatch=hatch, edgecolor="white", label=kind
-        )
+        bars = axes.barh(range(len(agents)), shares, left=left, label=kind)
+        for bar in bars:
+            bar.set(facecolor=colour, hatch=hatch, edgecolor="white")
         for row, share in enumerate(shares):
             if share >= 6:
                 # On a patch of the colour, because hatches would cross the digits.
@@ -129,6 +141,7 @@ def outcomes(traces: ByAgent) -> "Figure":
                 place = left[row] + share / 2, row
                 axes.text(*place, f"{share:.0f}", ha="center", va="center", bbox=patch)
         left += shares
+    axes.set_yticks(range(len(agents)), names)
     axes.invert_yaxis()
     axes.set(xlabel="walks (%)", xlim=(0, 100))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
@@ -137,12 +150,10 @@ def outcomes(traces: ByAgent) -> "Figure":
 
 def languages(traces: ByAgent) -> "Figure":
     """Plot success and nDTW per language."""
-    figure, panels = _panels(2)
+    figure, both = panels(2)
     names = sorted({base_language(t.language) for own in traces.values() for t in own})
     width = 0.8 / len(traces)
-    for axes, (metric, label) in zip(
-        panels, {"SR": "success", "nDTW": "nDTW"}.items(), strict=True
-    ):
+    for axes, (metric, label) in zip(both, {"SR": "success", "nDTW": "nDTW"}.items(), strict=True):
         for place, (agent, own) in enumerate(traces.items()):
             groups: dict[str, list[float]] = defaultdict(list)
             for trace in own:
@@ -152,30 +163,29 @@ def languages(traces: ByAgent) -> "Figure":
                 np.arange(len(names)) + (place - (len(traces) - 1) / 2) * width,
                 heights,
                 width,
-                color=COLOURS[place % len(COLOURS)],
-                hatch=_HATCHES[place % len(_HATCHES)],
+                color=series_style(place).colour,
+                hatch=series_style(place).hatch,
                 edgecolor="white",
-                label=agent,
+                label=shown_name(agent),
             )
         axes.set_xticks(range(len(names)), names)
         axes.set(ylabel=f"{label} (%)", ylim=(0, 102))
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=len(traces), frameon=False)
+    add_shared_legend(figure, *both[0].get_legend_handles_labels())
     return figure
 
 
-def intervals(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Figure":
+def intervals(metrics: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Figure":
     """Plot bars with intervals, one panel per metric.
 
     Args:
-        panels: Means with intervals by metric, split and agent, as fractions; NaN for no interval.
+        metrics: Means with intervals by metric, split and agent, as fractions; NaN for no interval.
     """
-    figure, axes = _panels(len(panels))
-    by_split = next(iter(panels.values()))
+    figure, axes = panels(len(metrics))
+    by_split = next(iter(metrics.values()))
     splits, agents = list(by_split), list(next(iter(by_split.values())))
     width = 0.8 / len(splits)
     figure.set_figheight(1.2 + 0.2 * len(agents) * (1 + len(splits)))
-    for panel, (metric, rows) in zip(axes, panels.items(), strict=True):
+    for panel, (metric, rows) in zip(axes, metrics.items(), strict=True):
         for place, split in enumerate(splits):
             values = np.array([rows[split][agent] for agent in agents])  # (agents, 3)
             mean, low, high = 100 * values.T
@@ -185,18 +195,17 @@ def intervals(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Fi
                 width,
                 xerr=np.array([mean - low, high - mean]),
                 capsize=2,
-                color=COLOURS[place % len(COLOURS)],
-                hatch=_HATCHES[place % len(_HATCHES)],
+                color=series_style(place).colour,
+                hatch=series_style(place).hatch,
                 edgecolor="white",
-                label=split,
+                label=shown_name(split),
             )
-        panel.set_yticks(range(len(agents)), agents)
+        panel.set_yticks(range(len(agents)), [shown_name(agent, 28) for agent in agents])
         panel.invert_yaxis()
         panel.set(xlabel=f"{metric} (%)", xlim=(0, None))
     for panel in axes[1:]:
         panel.set_yticklabels([])
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=len(splits), frameon=False)
+    add_shared_legend(figure, *axes[0].get_legend_handles_labels())
     return figure
 
 
@@ -207,18 +216,20 @@ def risk_coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> "Figur
         curves: Coverage and risk in percent by name of the model; a model of the form
             "MODEL, METHOD" shares its colour with the other methods of MODEL.
     """
-    figure, (axes,) = _panels(1)
+    figure, (axes,) = panels(1)
     figure.set_size_inches(6.2, 4.2)
     colours: dict[str, str] = {}
     drawn: dict[str, int] = defaultdict(int)
     for name, (coverage, risk) in curves.items():
         model = name.partition(",")[0] if len(curves) > len(COLOURS) // 2 else name
         colour = colours.setdefault(model, COLOURS[len(colours) % len(COLOURS)])
-        style = ("-", "--", ":", "-.")[drawn[model] % 4]
+        style = LINES[drawn[model] % len(LINES)]
         drawn[model] += 1
-        axes.plot(coverage, risk, color=colour, linestyle=style, linewidth=1.4, label=name)
+        axes.plot(
+            coverage, risk, color=colour, linestyle=style, linewidth=1.4, label=shown_name(name)
+        )
     axes.set(xlabel="coverage (%)", ylabel="risk (%)", xlim=(0, 100), ylim=(0, None))
-    _legends(axes)
+    add_legends(figure, (axes,))
     return figure
 
 
@@ -228,7 +239,7 @@ def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
     Args:
         scores: Scores of multilingual VQA, as results.json contains them, by name.
     """
-    figure, (axes,) = _panels(1)
+    figure, (axes,) = panels(1)
     figure.set_size_inches(6.2, 3.4)
     languages = list(dict.fromkeys(name for one in scores.values() for name in one["languages"]))
     width = 0.8 / len(scores)
@@ -239,14 +250,14 @@ def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
             np.arange(len(languages) + 1) + (place - (len(scores) - 1) / 2) * width,
             [*heights, one["consistency"] or 0.0],
             width,
-            color=COLOURS[place % len(COLOURS)],
-            hatch=_HATCHES[place % len(_HATCHES)],
+            color=series_style(place).colour,
+            hatch=series_style(place).hatch,
             edgecolor="white",
-            label=name,
+            label=shown_name(name),
         )
-    axes.set_xticks(range(len(languages) + 1), [*languages, "same answer\nin all"])
+    axes.set_xticks(range(len(languages) + 1), [*languages, "same\nanswer\nin all"])
     axes.set(ylabel="accuracy, consistency (%)", ylim=(0, 102))
-    figure.legend(loc="outside upper center", ncols=min(len(scores), 3), frameon=False)
+    add_shared_legend(figure, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -284,33 +295,20 @@ def save(figure: "Figure", path: Path) -> None:
         figure.savefig(beside, dpi=200, bbox_inches="tight")
 
 
-def _draw_losses(axes: "Axes", events: Sequence[Event], run: str, colour: str) -> None:
+def _draw_losses(axes: "Axes", events: Sequence[Event], run: str, style: SeriesStyle) -> None:
     steps = [event for event in events if "loss" in event]
-    if steps:
-        iterations = [event["iteration"] for event in steps]
-        axes.plot(iterations, [event["loss"] for event in steps], color=colour, label=run)
+    if not steps:
+        return
+    iterations = [event["iteration"] for event in steps]
+    values = np.array([event["loss"] for event in steps], float)
+    known = np.pad(np.isfinite(values), 1)
+    alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])  # no line leads to these points
+    (line,) = axes.plot(iterations, values, style.line, color=style.colour, label=shown_name(run))
+    if alone.size:
+        line.set(marker="o", markersize=4, markevery=alone.tolist())
 
 
 def _length(trace: Trace) -> float:
     length = trace.steps[0].distance_to_goal
     assert length is not None, "traces here have goals"
     return length
-
-
-def _panels(count: int) -> tuple["Figure", "Sequence[Axes]"]:
-    # Figure directly, because pyplot keeps figures in global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.6 * count, 3.1), layout="constrained")
-    panels = figure.subplots(1, count, squeeze=False)[0]
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="both", color="#e5e8ec", linewidth=0.8)
-        axes.set_axisbelow(True)
-    return figure, panels
-
-
-def _legends(*panels: "Axes") -> None:
-    for axes in panels:
-        if len(axes.get_legend_handles_labels()[0]) > 0:
-            axes.legend(frameon=False, fontsize="small")

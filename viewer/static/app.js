@@ -3,7 +3,7 @@
 import { agentsOf, chosenAgents, comparisonAgent, fillAgentLists } from "viewer/agents.js";
 import { customInstruction } from "viewer/custom_instruction.js";
 import { source } from "viewer/data_source.js";
-import { firstClick, metres } from "viewer/elements.js";
+import { counted, firstClick, metres } from "viewer/elements.js";
 import { EpisodeList, SIGNS } from "viewer/episode_list.js";
 import { addDriving, addShortcuts } from "viewer/keys.js";
 import { ManualWalk } from "viewer/manual_walk.js";
@@ -193,7 +193,7 @@ function announceStep() {
   const distance = step.distance_to_goal;
   const hidden = distance == null || (manualWalk.active && !manualWalk.showPath);
   const goal = hidden ? "" : `, ${metres(distance)} from the goal`;
-  const about = step.motion ?? `${step.candidates.length} candidates`;
+  const about = step.motion ?? counted(step.candidates.length, "candidate");
   get("live").textContent = `Step ${shown.step}, ${about}${goal}.`;
 }
 

@@ -1,14 +1,12 @@
 // The caption of an agent's view: name, step, probability of stopping, value.
 
-import { html, percent } from "viewer/elements.js";
+import { counted, html, percent } from "viewer/elements.js";
 
 export function caption(trace, number) {
   const step = trace.steps[number];
   const last = trace.steps.length - 1;
   const unfinished = trace.ending === "under way";
-  const position = unfinished
-    ? `after ${number} step${number === 1 ? "" : "s"}`
-    : `step ${number} of ${last}`;
+  const position = unfinished ? `after ${counted(number, "step")}` : `step ${number} of ${last}`;
   const facts = [html("b", {}, trace.agent), position];
   if (step.stop_probability != null) facts.push(`P(stop) ${percent(step.stop_probability)}`);
   if (step.value != null) facts.push(`value ${step.value.toFixed(2)}`);

@@ -49,6 +49,7 @@ export function firstClick(listener) {
   };
 }
 
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
 export const degrees = (angle) => `${Math.round((angle * 180) / Math.PI + 360) % 360}°`;
 export const metres = (length) => `${length.toFixed(1)} m`;

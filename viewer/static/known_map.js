@@ -1,7 +1,7 @@
 // The map that an agent has built: its nodes, their probabilities, the gate between both branches,
 // and the node that the agent goes to.
 
-import { html, percent, svg } from "viewer/elements.js";
+import { counted, html, percent, svg } from "viewer/elements.js";
 
 const SHORT = 6; // letters of a viewpoint id
 const LEAST = 0.005; // probability below which a node has no label
@@ -58,7 +58,7 @@ export function knownMapPanel(trace, number, { second, named }) {
   const known = knownMapAt(trace, number);
   if (!known) return null;
   const visited = known.nodes.filter((node) => node.visited).length;
-  const counts = `${known.nodes.length} nodes known, ${visited} visited.`;
+  const counts = `${counted(known.nodes.length, "node")} known, ${visited} visited.`;
   const summary = [named ? `${trace.agent}:` : "", counts, gate(known), plan(known)];
   const nodes = [...known.nodes].sort((a, b) => (b.probability ?? -1) - (a.probability ?? -1));
   const heads = ["node", "visited", "prob.", "map score"].map((head) =>

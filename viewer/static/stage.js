@@ -12,13 +12,14 @@ import { animate } from "viewer/motion.js";
 import { headingAt, moveBetween } from "viewer/moves.js";
 import { prefetch } from "viewer/pictures.js";
 import { stepTable } from "viewer/step_table.js";
-import { html, replaceKeepingFocus, replaceKeepingPlace, svg } from "viewer/elements.js";
+import { drawingScale, html, replaceKeepingFocus, replaceKeepingPlace, svg } from "viewer/elements.js";
 import { View } from "viewer/view.js";
 
 const get = (id) => document.getElementById(id);
 // Without pictures: milliseconds of a move on the map, and the field of view of its cones.
 const GLIDE = 700;
 const ACROSS = 1.2;
+const LEGEND = 330; // pixels below which the legend of a chart is cut off
 
 export class Stage {
   #mapOnly;
@@ -222,8 +223,11 @@ export class Stage {
     // If only one of two walks has probabilities, its chart gets the whole width.
     const known = this.#walks.filter(({ trace }) => trace.steps[0].stop_probability != null);
     const drawn = known.length ? known : this.#walks.slice(0, 1);
+    const width = get("charts").clientWidth;
+    const stacked = width / drawn.length < LEGEND * drawingScale();
+    get("charts").classList.toggle("stacked", stacked);
     const options = {
-      width: get("charts").clientWidth / drawn.length,
+      width: stacked ? width : width / drawn.length,
       last: Math.max(...lengths),
       maxDistance: Math.max(1, ...distances),
       showStep: this.#options.showStep,

@@ -41,8 +41,9 @@ export class View {
   constructor(second) {
     this.second = second;
     this.element = html("figure", { class: second ? "view two" : "view" });
+    // In a low window the scale lies below markers, which the user reads and clicks.
     this.element.append(
-      ...[this.#canvas, this.#weightLayer, this.#status, this.#layer, this.#caption, this.#scale],
+      ...[this.#canvas, this.#weightLayer, this.#status, this.#scale, this.#layer, this.#caption],
     );
     enableLookAround(this.#canvas, this.#panorama, () => this.#turn.abort());
     this.#canvas.addEventListener("keydown", (event) => {

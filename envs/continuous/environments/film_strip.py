@@ -1,5 +1,7 @@
 """A picture of one continuous episode: instruction, plan with the walk, and what the agent saw."""
 
+import math
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -43,26 +45,28 @@ def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.nda
     plan = draw_plan(floor, env.episode, env.core.traces()[0], PLAN_SIZE)
     content = max(PLAN_SIZE[0], _TEXT_HEIGHT + len(strip)) + _MARGIN
     height = content + _CAPTION + _MARGIN
-    width = PLAN_SIZE[1] + strip.shape[1] + 3 * _MARGIN
+    left = PLAN_SIZE[1] + 2 * _MARGIN
+    depth = env.core.settings.max_depth
+    rows = f"above: colour; below: depth, black 0 m to white {depth:g} m or more"
+    legend = 4 + math.ceil(font_for(rows, 12).getlength(rows))
+    width = left + max(strip.shape[1], legend) + _MARGIN
     image = Image.new("RGB", (width, height), PAPER)
     image.paste(Image.fromarray(plan), (_MARGIN, _MARGIN))
-    left = PLAN_SIZE[1] + 2 * _MARGIN
     room = strip.shape[1], _TEXT_HEIGHT
     write_instruction(ImageDraw.Draw(image), env.episode.instruction, (left, _MARGIN), room)
     image.paste(Image.fromarray(strip), (left, _TEXT_HEIGHT + _MARGIN))
-    _write_legend(image, content + 6, left, env.core.settings.max_depth)
+    _write_legend(image, content + 6, left, rows)
     return np.array(image)
 
 
-def _write_legend(image: Image.Image, top: int, left: int, max_depth: float) -> None:
-    """Write what the plan shows, and what the rows of pictures to the right of `left` show."""
+def _write_legend(image: Image.Image, top: int, left: int, rows: str) -> None:
+    """Write what the plan shows, and at `left` what the rows of pictures show."""
     draw = ImageDraw.Draw(image)
     x = float(_MARGIN)
     for text, colour in (("reference path", REFERENCE), ("walk of the teacher", WALKED)):
         font = font_for(text, 12)
         draw.text((x, top), text, fill=colour, font=font)
         x += draw.textlength(text, font=font) + 2 * _MARGIN
-    rows = f"above: colour; below: depth, black 0 m to white {max_depth:g} m or more"
     draw.text((left + 4, top), rows, fill=INK, font=font_for(rows, 12))
 
 

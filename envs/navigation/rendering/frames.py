@@ -200,10 +200,14 @@ def write_instruction(
         font = font_for(text, 18)
     width = room[0] - draw.textlength(" ...", font)
     lines = wrapped_lines(draw, text.split(), font, width)
-    shown = lines[: room[1] // 25]
-    if len(shown) < len(lines):
-        shown[-1] += " ..."
-    draw.multiline_text(corner, "\n".join(shown), fill=INK, font=font, spacing=6)
+    shown = ""
+    for count in range(max(1, min(len(lines), room[1] // 25)), 0, -1):
+        ending = " ..." if count < len(lines) else ""
+        shown = "\n".join(lines[:count]) + ending
+        # Lines of Devanagari and Telugu are higher than those of other scripts.
+        if draw.multiline_textbbox((0, 0), shown, font, spacing=6)[3] <= room[1]:
+            break
+    draw.multiline_text(corner, shown, fill=INK, font=font, spacing=6)
 
 
 def wrapped_lines(

@@ -57,6 +57,6 @@ def test_a_map_without_a_target_is_shown(page, make_library, traces, serve, tmp_
     with serve(library, NoPictures("none"), tmp_path) as url:
         page.goto(f"{url}#episode=train/{traces[0].instr_id}&a=map agent")
         panel = page.locator(".known-map")
-        panel.get_by_text("1 nodes known, 1 visited. Stays here.").wait_for()
+        panel.get_by_text("1 node known, 1 visited. Stays here.").wait_for()
         page.locator("#next").click()
-        panel.get_by_text("1 nodes known, 1 visited.", exact=True).wait_for()
+        panel.get_by_text("1 node known, 1 visited.", exact=True).wait_for()

@@ -3,6 +3,7 @@ import dataclasses
 import gymnasium as gym
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 import envs  # noqa: F401  (registers the environments)
 from envs.episodes import load_episodes
@@ -10,7 +11,7 @@ from envs.graphs.candidates import candidate_table
 from envs.graphs.nav_graph import NavGraph
 from envs.navigation.rendering import frames
 from envs.navigation.rendering.fonts import MissingFontError, font_for
-from envs.navigation.rendering.frames import STRIP_HEIGHT, draw_frame
+from envs.navigation.rendering.frames import PAPER, STRIP_HEIGHT, draw_frame, write_instruction
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.pictures.panorama_files import NoPictures
 from envs.worlds import world_files
@@ -160,3 +161,17 @@ def test_rendering_requires_a_reset(tiny_arguments):
     for unready in (env, env.unwrapped, gym.make_vec("R2R-CLIP-v0", 2, **arguments)):
         with pytest.raises(gym.error.ResetNeeded, match="reset"):
             unready.render()
+
+
+@pytest.mark.parametrize("word", ["walk", "चलिए", "స్టాండు"])
+@pytest.mark.parametrize("height", [96, 220])
+def test_no_instruction_leaves_its_box(word, height):
+    picture = Image.new("RGB", (400, 400), PAPER)
+    try:
+        font_for(word, 18)
+    except MissingFontError:
+        pytest.skip("no font for this script on this machine")
+    write_instruction(ImageDraw.Draw(picture), " ".join([word] * 150), (10, 10), (380, height))
+    rows = np.flatnonzero((np.array(picture) != PAPER).any(axis=(1, 2)))
+    assert rows.size
+    assert rows[-1] < 10 + height
