@@ -27,9 +27,11 @@ EXPERIMENTS ?= first-iterations training-speed captioning-speed page-server-spee
 results: install
 	$(BIN)/clipnav reproduce $(EXPERIMENTS)
 
-# A process per core, at most four, with one thread each; a file's tests stay in one process.
+# A process per core, at most four, with one thread each; a file's tests stay in one process, and the
+# longest files come first.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+	  --no-loadscope-reorder
 
 # The tests with the lowest versions that pyproject.toml admits, which uv finds; torch from PyPI, so
 # that this takes about 7 GB. PYTEST=tests/storage chooses tests.

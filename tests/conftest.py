@@ -17,6 +17,7 @@ from storage.features.store import FeatureStore
 from tests.damage import damage
 from tests.forking import forked_instead_of_spawned
 from tests.launching import started_launcher
+from tests.ordering import pytest_collection_finish, pytest_collection_modifyitems  # noqa: F401
 from tests.skyboxes import marked_faces
 from tests.temporary_folder import own_temporary_folder
 
@@ -66,8 +67,7 @@ def run_command(monkeypatch, capsys):
 
     def run(name, *arguments):
         capsys.readouterr()
-        status = main([name, *map(str, arguments)])
-        if status:
+        if status := main([name, *map(str, arguments)]):
             sys.exit(status)
         return capsys.readouterr().out
 

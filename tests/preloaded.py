@@ -1,6 +1,9 @@
 """Imports of processes whose forks run commands and jobs of the tests."""
 
+# ruff: noqa: E402
 import gc
+
+gc.disable()  # the objects of modules stay
 
 import open_clip  # noqa: F401
 
@@ -18,3 +21,4 @@ from vl_tasks.vqa import learning  # noqa: F401
 # Otherwise each fork copies the pages of all these objects when it collects garbage.
 gc.collect()
 gc.freeze()
+gc.enable()

@@ -9,6 +9,8 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
+from tests.ordering import LONGEST
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = [
@@ -93,6 +95,10 @@ def test_folders_stay_small():
         path.parent.relative_to(ROOT) for path in sources(PACKAGES) if path.name != "__init__.py"
     )
     assert [f"{f}: {n} modules" for f, n in counts.items() if n > MODULES_PER_FOLDER] == []
+
+
+def test_the_test_files_that_begin_first_exist():
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
 
 
 @pytest.mark.parametrize("path", sources(CHECKED), ids=lambda path: str(path.relative_to(ROOT)))

@@ -90,7 +90,7 @@ def pretraining_flags(shapes: Path) -> list[str]:
     """Return the flags of a tiny vision-and-language pre-training."""
     flags = ["--data", str(shapes), "--preset", "small", "--select-by", "val", "--no-answering"]
     flags += ["--batch-size", "4", "--workers", "1", "--image-size", "64", "64"]
-    flags += ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
+    flags += ["--threads", "1", "--iterations", "24", "--evaluate-every", "4"]
     return [
         *flags,
         "--text.hidden-size",
@@ -167,7 +167,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
         data: Data of the vision-and-language tasks.
         download: URL and SHA-256 of a file.
     """
-    small = ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
+    small = ["--threads", "1", "--iterations", "24", "--evaluate-every", "4"]
     tiny = ["--world", "matterport", "--data-dir", str(world)]
     tiny += ["--features", str(world / "features.safetensors"), "--batch-size", "4"]
     tiny += ["--evaluation-splits", "val_unseen", "--select-by", "val_unseen", *small]
@@ -177,12 +177,12 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
     tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
     clip += ["--panorama-width", "64", "--image-size", "32", "--visual-width", "8"]
-    clip += ["--embed-dim", "32", "--iterations", "60", "--batch-size", "8", "--save-every", "3"]
+    clip += ["--embed-dim", "32", "--iterations", "24", "--batch-size", "8", "--save-every", "3"]
 
     def houses(output: Path) -> list[str]:
         graphs, data = str(output / "graphs"), str(output / "data")
         folders = ["--connectivity-dir", graphs, "--data-dir", data]
-        return ["--scans", "house_00-house_05", "--workers", "2", *folders]
+        return ["--scans", "house_00-house_03", "--workers", "2", *folders]
 
     def store(output: Path) -> list[str]:
         path = str(output / "store.safetensors")
@@ -199,7 +199,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
         return [*tasks, "--image-size", "32", "--workers", "1", "--output", str(output / "tasks")]
 
     def exported(output: Path) -> list[str]:
-        flags = ["--episodes", "8", "--shard-episodes", "2", "--image-size", "16"]
+        flags = ["--episodes", "6", "--shard-episodes", "2", "--image-size", "16"]
         return [*flags, "--workers", "2", "--output", str(output / "demonstrations")]
 
     return {

@@ -122,7 +122,7 @@ def test_workers_ignore_ctrl_c_where_signals_cannot_be_blocked(monkeypatch):
 
 def fail_while_another_job_runs(started):
     """Start two jobs and fail as soon as the first is done."""
-    for _ in run_jobs(wait, [2.0, 4.0], 2, "waits"):
+    for _ in run_jobs(wait, [0.5, 2.5], 2, "waits"):
         started.touch()
         raise ValueError("stopped")
 

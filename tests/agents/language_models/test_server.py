@@ -1,6 +1,7 @@
 """The client of chat-completions servers: errors, retries, formats and budgets."""
 
 import email.utils
+import socket
 import time
 
 import pytest
@@ -37,7 +38,7 @@ def http_date(seconds):
         Sent(200, {}, {"choices": [None]}),
         Sent(200, {}, [1]),
         Sent(200, {"Content-Length": "9999"}, b"{"),
-        Sent(body=lambda handler: handler.connection.close()),
+        Sent(body=lambda handler: handler.connection.shutdown(socket.SHUT_RDWR)),
         Sent(200, {"Content-Encoding": "gzip"}, b"not gzip"),
     ],
 )

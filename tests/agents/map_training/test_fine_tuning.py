@@ -70,8 +70,6 @@ def test_steps_and_whole_decisions_lead_to_the_same_trajectories(map_config, tre
 
 
 def test_resume_is_bit_identical(short_config, tmp_path, monkeypatch):
-    whole = dataclasses.replace(short_config, output=tmp_path / "whole")
-    make_agent_trainer(MapLearner, whole)[0].train()
     parts = dataclasses.replace(short_config, output=tmp_path / "parts", iterations=3)
     constant = dataclasses.replace(short_config.optimiser, schedule="constant")
     whole = dataclasses.replace(short_config, output=tmp_path / "constant", optimiser=constant)

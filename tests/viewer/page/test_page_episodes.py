@@ -82,6 +82,7 @@ def test_scrubbing_shows_each_step(page, url, traces, opened, metric):
 
 def test_playback_stops_at_the_last_step(page, url, opened):
     opened(page, url)
+    page.locator("#speed").select_option("2")
     page.locator("#play").click()
     assert page.locator("#play").inner_text() == "Pause"
     page.locator("#play", has_text="Play").wait_for()

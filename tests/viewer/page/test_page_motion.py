@@ -51,6 +51,7 @@ def test_the_chosen_mark_is_seen_at_every_step(new_page, url, traces, opened, ag
     page = new_page(reduced_motion="reduce" if reduced else "no-preference")
     trace = next(t for t in traces if (t.agent, t.instr_id) == (agent, "100_0"))
     opened(page, url, a=agent)
+    page.locator("#speed").select_option("4")  # the turns of the wanderer take long
     for number, step in enumerate(trace.steps):
         page.locator("#step-text", has_text=f"step {number} of").wait_for()
         if step.action:

@@ -1,0 +1,36 @@
+"""Hooks of pytest: the order of the tests, and less search for garbage."""
+
+import gc
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+# Files that take 20 s and more: they begin first, as several processes end together only if what is
+# left at the end is short.
+LONGEST = (
+    "kills/test_kills.py",
+    "clipnav/test_demo.py",
+    "agents/map_training/test_turning_back.py",
+    "viewer/page/test_page_episodes.py",
+    "viewer/page/test_page_motion.py",
+    "test_distribution.py",
+    "agents/history_training/test_fine_tuning.py",
+    "viewer/page/test_page_walks.py",
+    "vl_tasks/test_commands.py",
+    "vl_tasks/clip_vil_p/test_pretraining.py",
+    "test_site.py",
+)
+
+# Modules and tests make millions of objects that stay; looking for garbage among them as often as
+# by default took a quarter of the time in which tests are collected.
+gc.set_threshold(10_000)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files; others keep their order."""
+    rank = {FOLDER / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish():
+    """Do not look for garbage among the modules and tests any more."""
+    gc.freeze()
