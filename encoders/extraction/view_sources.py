@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from encoders.extraction.arguments import HOUSE_SETS_OF_WORLDS, SourceWorld
-from envs.panoramas.skyboxes import DamagedSkyboxError
+from envs.panoramas.skyboxes import DamagedSkyboxError, skybox_files
 from envs.panoramas.view_geometry import VFOV, Geometry, cut_views, geometry_metadata
 from storage.errors import UserError
 from storage.processes import WorkerPool
@@ -78,6 +78,25 @@ class ViewSource:
                 raise
             _LOG.warning("skipped %s of %s: %s", viewpoint[1], viewpoint[0], error)
             return None
+
+    def check_files(self, viewpoints: Sequence[tuple[str, str]]) -> None:
+        """Check that each (scan, viewpoint) of Matterport3D has a skybox, without reading it.
+
+        Raises:
+            FileNotFoundError: A skybox or one of its faces is missing.
+        """
+        if self.world != "matterport" or self.scan_dir is None:
+            return
+        problems = []
+        for scan, viewpoint in viewpoints:
+            try:
+                skybox_files(self.scan_dir, scan, viewpoint, self.full_faces)
+            except FileNotFoundError as error:
+                problems.append(error)
+        if problems:
+            raise FileNotFoundError(
+                f"{problems[0]} ({len(problems)} of {len(viewpoints)} viewpoints without skybox)"
+            )
 
     def pool(self, workers: int) -> Executor:
         """Return the executor that loads views while the encoder works.

@@ -1,8 +1,8 @@
 """The 36 views of each viewpoint of a world, and feature stores of any model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -100,13 +100,7 @@ class WorldViews:
         black = np.zeros((NUM_VIEWS, *self.image_size, 3), np.uint8)
         width = _checked(encode(black), "black images").shape[1]
         metadata = {"encoder": encoder, "image_size": list(self.image_size), **source.metadata}
-
-        def load(keys: Sequence[str]) -> Iterator[np.ndarray | None]:
-            if workers:
-                yield from load_views(source, viewpoints, workers, keys)
-            else:
-                yield from (source.load(viewpoints[key]) for key in keys)
-
+        load = partial(load_views, source, viewpoints, workers)
         store = StoreToFill(
             Path(path), width, metadata, lambda key, views: _checked(encode(views), key)
         )

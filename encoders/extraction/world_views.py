@@ -57,7 +57,7 @@ def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoi
     """Return the folder of the navigation graphs (None: the built-in houses') and the viewpoints.
 
     Raises:
-        FileNotFoundError: There are no graphs yet.
+        FileNotFoundError: There are no graphs yet, or none of a chosen scan.
     """
     from connectivity import read_connectivity, read_scans
     from envs.worlds import world_files
@@ -71,9 +71,16 @@ def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoi
         graphs = files.connectivity_dir
         if not (graphs / "scans.txt").is_file():
             raise FileNotFoundError(f"{graphs}: no navigation graphs yet; {files.remedy}")
+    scans = chosen_scans(arguments)
+    for scan in scans:
+        if graphs is not None and not (graphs / f"{scan}_connectivity.json").is_file():
+            raise FileNotFoundError(
+                f"{graphs}: no navigation graph of scan '{scan}'; choose scans of this folder, "
+                "which scans.txt lists (--scans)"
+            )
     viewpoints = {
         feature_key(scan, record["image_id"]): (scan, record["image_id"])
-        for scan in chosen_scans(arguments) or read_scans(graphs)
+        for scan in scans or read_scans(graphs)
         for record in read_connectivity(scan, graphs)
         if record["included"]
     }
@@ -119,9 +126,17 @@ def load_views(
 ) -> Iterator[np.ndarray | None]:
     """Yield the data of each key, loaded by threads or processes while the encoder works.
 
+    With 0 workers, this process loads the data.
+
     Raises:
+        FileNotFoundError: A skybox of Matterport3D is missing, detected before the first is read.
         ChildProcessError: A worker process died.
     """
+    if isinstance(source, ViewSource):
+        source.check_files([viewpoints[key] for key in keys])
+    if not workers:
+        yield from (source.load(viewpoints[key]) for key in keys)
+        return
     with source.pool(workers) as pool:
         try:
             # The number of views loaded in advance is bounded, because they take memory.

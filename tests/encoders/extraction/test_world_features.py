@@ -101,3 +101,24 @@ def test_missing_folders_are_named(tiny_world: Path):
         _ = WorldViews("matterport").viewpoints
     with pytest.raises(FileNotFoundError, match="barn"):
         WorldViews("matterport", tiny_world).read("barn", "b0")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_missing_skyboxes_are_reported_before_any_is_encoded(views: WorldViews, tmp_path, workers):
+    (tmp_path / "barn" / "matterport_skybox_images" / "b5_skybox_small.jpg").unlink()
+    encoded = []
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        encoded.append(images)
+        return mean_colour(images)
+
+    problem = r"b5_skybox_small\.jpg: no skybox.* \(1 of 6 viewpoints without skybox\)"
+    with pytest.raises(FileNotFoundError, match=problem):
+        views.write_features(tmp_path / "mine.safetensors", encode, "mean colour", workers)
+    assert len(encoded) == 1  # black images, whose features have the width of the store
+
+
+def test_a_misspelt_scan_is_named_with_the_folder_of_graphs(tiny_world: Path):
+    views = WorldViews("matterport", tiny_world, scans=("attic", "atic"))
+    with pytest.raises(FileNotFoundError, match="no navigation graph of scan 'atic'; choose scans"):
+        _ = views.viewpoints
