@@ -95,11 +95,14 @@ def read_image(path: Path) -> "Image.Image":
 
     Raises:
         FileNotFoundError: The file does not exist.
-        UserError: The file is damaged, truncated or too large; the message names it.
+        UserError: The path is a folder, or the file is damaged, truncated or too large; the message
+            names it.
     """
     import numpy as np
     from PIL import Image
 
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, not an image; name one image")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the image does not exist; check its name")
     try:

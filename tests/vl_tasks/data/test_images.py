@@ -79,3 +79,8 @@ def test_a_truncated_image_is_refused(tmp_path):
         read_image(path)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
         read_image(tmp_path / "nowhere.jpg")
+
+
+def test_a_folder_is_not_called_missing(tmp_path):
+    with pytest.raises(ValueError, match="is a folder, not an image"):
+        read_image(tmp_path)
