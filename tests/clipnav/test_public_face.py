@@ -26,6 +26,13 @@ def test_import_registers_the_ids_and_loads_no_torch(tmp_path):
     assert done.stdout == f"False {ids}\n", done.stderr
 
 
+def test_models_on_features_load_no_transformers(tmp_path):
+    """Its import takes as long as all the others of a VQA command together."""
+    program = "import sys, vl_tasks.vqa.learning; print('transformers' in sys.modules)"
+    done = run(program, tmp_path)
+    assert done.stdout == "False\n", done.stderr
+
+
 @pytest.mark.parametrize("name", clipnav.__all__)
 def test_public_names_exist_and_are_documented(name):
     assert name in dir(clipnav)

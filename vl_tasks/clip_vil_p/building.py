@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from transformers import BertModel
 
 from encoders.weights.loading import build_image_tower, load_image_tower
 from storage import write_text
@@ -27,6 +26,9 @@ from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from vl_tasks.clip_vil_p.networks.stream import SingleStream
 from vl_tasks.clip_vil_p.networks.trunk import Trunk
 from vl_tasks.settings.pretraining import PretrainConfig
+
+if TYPE_CHECKING:
+    from transformers import BertModel
 
 TRUNK = "trunk.json"  # within the folder of a run: configuration of the image tower
 _REMEDY = "train the run again"
@@ -130,7 +132,7 @@ def build_network(config: PretrainConfig, run: Path, answers: int) -> Pretrainin
     return _assemble(config, visual, bert_of_run(run), answers)
 
 
-def save_description(run: Path, bert: BertModel, tower: dict[str, Any]) -> None:
+def save_description(run: Path, bert: "BertModel", tower: dict[str, Any]) -> None:
     """Write the configurations of BERT and image tower into the folder of a run."""
     write_text(run / TRUNK, json.dumps(tower, indent=1) + "\n")
     save_bert_config(run, bert)

@@ -1,9 +1,11 @@
-"""The BERT of the single stream: from a name, a folder, or a configuration."""
+"""The BERT of the single stream: from a name, a folder, or a configuration.
+
+transformers is imported when a BERT is built, because models without one import this module, too,
+and transformers takes as long to import as all the rest.
+"""
 
 from pathlib import Path
-from typing import Any
-
-from transformers import BertConfig, BertModel
+from typing import TYPE_CHECKING, Any
 
 from storage import write_text
 from storage.errors import UserError, in_one_line
@@ -12,12 +14,15 @@ from storage.json_files import read_json_object
 from vl_tasks.clip_vil_p.networks.heads import deviation
 from vl_tasks.settings.clip_vil_p import TextConfig
 
+if TYPE_CHECKING:
+    from transformers import BertConfig, BertModel
+
 BERT = "bert.json"  # within the folder of a run
 _POSITIONS = 512
 _REMEDY = "train the run again"
 
 
-def make_bert(config: TextConfig, pieces: int) -> BertModel:
+def make_bert(config: TextConfig, pieces: int) -> "BertModel":
     """Build a BERT without pooler.
 
     Args:
@@ -29,6 +34,8 @@ def make_bert(config: TextConfig, pieces: int) -> BertModel:
         UserError: The folder is damaged, or not a BERT with these word pieces.
         ConnectionError: The model cannot be downloaded.
     """
+    from transformers import BertConfig, BertModel
+
     if config.bert is None:
         sizes = BertConfig(
             vocab_size=pieces,
@@ -60,18 +67,20 @@ def make_bert(config: TextConfig, pieces: int) -> BertModel:
     return bert
 
 
-def save_bert_config(run: Path, bert: BertModel) -> None:
+def save_bert_config(run: Path, bert: "BertModel") -> None:
     """Write the configuration of a BERT into the folder of a run."""
     write_text(run / BERT, bert.config.to_json_string())
 
 
-def bert_of_run(run: Path) -> BertModel:
+def bert_of_run(run: Path) -> "BertModel":
     """Build the BERT of a run with random weights.
 
     Raises:
         FileNotFoundError: The file is missing.
         UserError: The file is damaged.
     """
+    from transformers import BertConfig
+
     path = run / BERT
     content: Any = read_json_object(path, _REMEDY)
     try:
@@ -80,6 +89,8 @@ def bert_of_run(run: Path) -> BertModel:
         raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
 
 
-def build_bert(config: BertConfig) -> BertModel:
+def build_bert(config: "BertConfig") -> "BertModel":
     """Build a BERT without pooler and with random weights."""
+    from transformers import BertModel
+
     return BertModel(config, add_pooling_layer=False)

@@ -4,11 +4,15 @@ gchhablani/multilingual-vqa (0f43030e), models/flax_clip_vision_bert/modeling_cl
 (`FlaxCLIPVisionBertEmbeddings`).
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
-from transformers import BertModel
 
 from vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding
+
+if TYPE_CHECKING:
+    from transformers import BertModel
 
 
 class JointEmbedding(VisualEmbedding):
@@ -57,7 +61,7 @@ class JointStream(SingleStream):
     model = "multilingual"
 
     def __init__(
-        self, bert: BertModel, channels: int, positions: int, pools_means: bool = False
+        self, bert: "BertModel", channels: int, positions: int, pools_means: bool = False
     ) -> None:
         super().__init__(bert, channels, 0, pools_means=pools_means)
         self.visual = JointEmbedding(channels, bert.config.hidden_size, positions)

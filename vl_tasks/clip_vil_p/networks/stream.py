@@ -4,11 +4,13 @@ Shen et al., "How Much Can CLIP Benefit Vision-and-Language Tasks?" (arXiv 2107.
 CLIP-ViL-Pretrain/src/lxrt/modeling.py (`LXRTModel`, `VisualFeatEncoder`).
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import BertModel
+
+if TYPE_CHECKING:
+    from transformers import BertModel
 
 
 class States(NamedTuple):
@@ -92,7 +94,7 @@ class SingleStream(nn.Module):
 
     def __init__(
         self,
-        bert: BertModel,
+        bert: "BertModel",
         channels: int,
         positions: int,
         faithful: bool = False,
