@@ -6,6 +6,7 @@ import gc
 gc.disable()  # the objects of modules stay
 
 import open_clip  # noqa: F401
+from transformers import BertModel  # noqa: F401
 
 from agents.clear import language_training, visual_training  # noqa: F401
 from agents.experiments import runs  # noqa: F401
