@@ -10,7 +10,7 @@ from encoders.clip import ClipEncoder
 from vl_tasks.data.images import image_tree, read_image
 from vl_tasks.grids import sources as features
 from vl_tasks.grids.sources import GridSource
-from vl_tasks.settings.configs import GridConfig
+from vl_tasks.settings.grids import GridConfig
 
 DAMAGED = 2  # index of the damaged image
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from encoders.weights import efficientnet_lite
 from encoders.weights.reachability import any_is_downloaded
 from storage.reachability import is_reachable
-from vl_tasks.settings.configs import GridConfig, RunConfig
+from vl_tasks.settings.configs import RunConfig
+from vl_tasks.settings.grids import GridConfig
 
 if TYPE_CHECKING:
     from encoders.clip import ClipEncoder

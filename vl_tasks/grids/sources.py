@@ -21,7 +21,8 @@ from vl_tasks.data.images import read_image
 from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grid_cache import GridCache
 from vl_tasks.grids.grids import Grids, GridScale
-from vl_tasks.settings.configs import GridConfig, RunConfig
+from vl_tasks.settings.configs import RunConfig
+from vl_tasks.settings.grids import GridConfig
 from vl_tasks.subsets import evenly_spaced
 
 Kind = Literal["grid", "dense", "pooled"]

@@ -15,12 +15,12 @@ from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_dropout, check_minutes, check_splits
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
+from vl_tasks.settings.grids import GridConfig
 from vl_tasks.settings.multilingual import MultilingualConfig
 from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig, PythiaConfig
 from vl_tasks.text.ptb import CaptionTokenizer
 from vl_tasks.text.words import Tokenizer
 
-Fit = Literal["center_crop", "stretch", "pad", "native"]
 Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p", "multilingual"]
 Reduction = Literal["mean", "sum"]
 HELD_OUT = "held-out"  # split with one twentieth of the training images
@@ -37,29 +37,6 @@ def check_held_out(select_by: str, splits: Sequence[str | None]) -> None:
             f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; set that, or name "
             "other splits with --evaluation-splits and --submit"
         )
-
-
-@dataclass(frozen=True)
-class GridConfig:
-    """Settings of the image encoder and its grid features."""
-
-    encoder: str = "house_clip"
-    """Image encoder: "house_clip", a folder, the name of an open_clip model, or
-    "efficientnet-lite0" (ImageNet's labels; requires the extra "bench")."""
-    pretrained: str | None = None
-    """Weights of an open_clip model: a tag ("openai") or a file."""
-    random_weights: bool = False
-    """Random instead of trained encoder weights, to measure the benefit of pretraining."""
-    precision: str = "auto"
-    """Precision of the encoder: fp32, medium, bf16 or fp16; auto selects the fastest precision that
-    the hardware supports natively."""
-    fit: Fit = "center_crop"
-    """Resizing of images: center_crop (as in the encoder's training), stretch or pad (to the input
-    size), or native (original size)."""
-    image_size: tuple[int, int] | None = None
-    """Height and width of the encoder input in pixels; default: the encoder's training size."""
-    keep: bool = True
-    """Cache of grid features on disk (below $CLIPNAV_CACHE), in half precision."""
 
 
 @dataclass(frozen=True)

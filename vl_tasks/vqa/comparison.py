@@ -21,7 +21,8 @@ from vl_tasks.grids.encoders import check_encoder, load_encoder
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import GridConfig, VqaConfig
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.grids import GridConfig
 from vl_tasks.training import train_task
 from vl_tasks.vqa.accuracy import vqa_accuracy
 from vl_tasks.vqa.learning import VqaLearner

@@ -16,7 +16,7 @@ from typing import Literal
 
 from clipnav.parsing import parse
 from storage.errors import UserError, counted
-from vl_tasks.settings.configs import GridConfig
+from vl_tasks.settings.grids import GridConfig
 
 
 @dataclass(frozen=True)

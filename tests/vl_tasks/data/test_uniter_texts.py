@@ -7,7 +7,8 @@ import pytest
 
 from vl_tasks.data.pairs import LABELS, Hypothesis, read_hypotheses
 from vl_tasks.entailment.learning import EntailmentLearner
-from vl_tasks.settings.configs import EntailmentConfig, GridConfig
+from vl_tasks.settings.configs import EntailmentConfig
+from vl_tasks.settings.grids import GridConfig
 
 RECORD = {
     "sentence1": "Two women embracing.",

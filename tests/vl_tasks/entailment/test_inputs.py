@@ -10,7 +10,8 @@ from encoders.clip import ClipEncoder
 from vl_tasks.data.images import read_image
 from vl_tasks.data.pairs import Hypothesis
 from vl_tasks.entailment.inputs import TowerInputs
-from vl_tasks.settings.configs import EntailmentConfig, GridConfig
+from vl_tasks.settings.configs import EntailmentConfig
+from vl_tasks.settings.grids import GridConfig
 from vl_tasks.text.sentences import build_vocabulary
 
 WORDS = build_vocabulary(["it is red"])
