@@ -78,12 +78,14 @@ class ImageSentences(NamedTuple):
     Attributes:
         maker: Makes batches of them.
         portrait: Orientation of the image of each sentence: (N,) bool.
-        images: Number of the image of each sentence: (N,) int64.
+        groups: Number of the group of each sentence, such as its image: (N,) int64.
+        group_size: Number of sentences of a group that follow each other in training.
     """
 
     maker: "SentenceBatches"
     portrait: np.ndarray
-    images: np.ndarray
+    groups: np.ndarray
+    group_size: int
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,7 @@ class FineTuning:
             maker,
             np.array([upright[path] for path in paths], bool),
             np.array([numbers[path] for path in paths], np.int64),
+            self.config.clip_vil_p.sentences_per_image,
         )
 
     def logits_of(self, sentences: ImageSentences) -> Iterator[tuple[np.ndarray, Tensor]]:

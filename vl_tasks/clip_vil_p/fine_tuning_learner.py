@@ -79,8 +79,8 @@ class FineTuningLearner:
             config.batch_size * ranks,
             config.seed,
             ranks,
-            images=self._sentences.images,
-            per_image=config.clip_vil_p.sentences_per_image,
+            groups=self._sentences.groups,
+            group_size=self._sentences.group_size,
         )
         self._wrapped = distributed.wrap_ddp(self.network)  # copies the weights of rank 0
         self._batches: Iterator = iter(())

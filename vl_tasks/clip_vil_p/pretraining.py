@@ -85,8 +85,8 @@ class PretrainingLearner(SavedNetwork):
             config.batch_size * ranks,
             config.seed,
             multiple=ranks,
-            images=training.images if config.pairs_per_image > 1 else None,
-            per_image=config.pairs_per_image,
+            groups=training.images if config.pairs_per_image > 1 else None,
+            group_size=config.pairs_per_image,
         )
         if config.trunk.standardise and config.resume is None and config.start_from is None:
             self._standardise()

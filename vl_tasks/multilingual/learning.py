@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from storage.errors import UserError
 from training import distributed
+from vl_tasks.clip_vil_p.fine_tuning import ImageSentences
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.images import first_file
 from vl_tasks.data.questions import Question
@@ -29,7 +30,7 @@ from vl_tasks.subsets import evenly_spaced
 from vl_tasks.training import FinalScores
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FineTuningInputs
-from vl_tasks.vqa.learning import VqaLearner
+from vl_tasks.vqa.learning import VqaLearner, scaled_answer_loss
 from vl_tasks.vqa.submissions import write_submission
 
 UNKNOWN = "<unk>"  # class 0 of the published code: all answers outside of the vocabulary
@@ -54,16 +55,29 @@ class MultilingualLearner(VqaLearner):
         super().__init__(config)
         classes = [self.answers.classes.get(_label(one), 0) for one in self.examples]
         self._classes = torch.tensor(classes)
+        ids = [one.question_id for one in self.examples]
+        self._numbers = np.unique(ids, return_inverse=True)[1]  # of the questions, in any language
+        count = len(config.languages)
+        self._agreement = config.agreement if count > 1 and not config.faithful else 0.0
+        if self._agreement:
+            assert isinstance(self.encoded, ImageSentences)
+            self.encoded = self.encoded._replace(groups=self._numbers, group_size=count)
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Compute the loss of the training questions `rows` from their logits.
 
-        Binary cross-entropy with soft scores, or with --faithful cross-entropy with the most
-        frequent answer as the only correct one.
+        Binary cross-entropy with soft scores, and with --agreement that with the probabilities of
+        the mean logits over the languages; or with --faithful cross-entropy with the most frequent
+        answer as the only correct one.
         """
-        if not self.config.faithful:
-            return super().loss_of(logits, rows)
-        return F.cross_entropy(logits, self._classes[rows].to(logits.device))
+        config = self.config
+        if config.faithful:
+            return F.cross_entropy(logits, self._classes[rows].to(logits.device))
+        loss = super().loss_of(logits, rows)
+        if not self._agreement:
+            return loss
+        mean = group_means(logits.detach(), self._numbers[rows])
+        return loss + self._agreement * scaled_answer_loss(logits, mean.sigmoid(), config)
 
     def evaluate(self) -> dict[str, float]:
         """Return accuracies 0..1 on the split `select_by` and the consistency."""
@@ -180,6 +194,19 @@ class MultilingualLearner(VqaLearner):
         if not config.faithful or UNKNOWN in known.classes:
             return known
         return AnswerVocabulary([UNKNOWN, *known.answers])
+
+
+def group_means(values: Tensor, groups: np.ndarray) -> Tensor:
+    """Replace each row of values (B, N) by the mean over the rows of its group.
+
+    Args:
+        values: The values.
+        groups: Number of the group of each row: (B,).
+    """
+    _, places, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    index = torch.from_numpy(places).to(values.device)
+    sums = values.new_zeros(len(counts), values.shape[1]).index_add(0, index, values)
+    return (sums / torch.from_numpy(counts).to(values)[:, None])[index]
 
 
 def _label(question: Question) -> str:

@@ -12,7 +12,13 @@ from typing import ClassVar, Literal
 
 from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_dropout, check_minutes, check_splits
+from training.settings import (
+    check_counts,
+    check_dropout,
+    check_minutes,
+    check_numbers,
+    check_splits,
+)
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
 from vl_tasks.settings.grids import GridConfig
@@ -206,6 +212,9 @@ class VqaConfig(QuestionConfig):
     """Languages of the training questions of --model multilingual, such as en fr de es hi te."""
     evaluation_languages: tuple[str, ...] | None = None
     """Languages of the evaluation of --model multilingual; default: those of --languages."""
+    agreement: float = 0.0
+    """Weight of the agreement of the languages (--model multilingual): the logits of a question are
+    also drawn to its mean logits over the languages, which then follow each other in a batch."""
     multilingual: MultilingualConfig = field(default_factory=MultilingualConfig)
     """New network of --model multilingual, without --start-from."""
 
@@ -214,6 +223,7 @@ class VqaConfig(QuestionConfig):
         check_codes(self.languages, "--languages")
         if self.evaluation_languages is not None:
             check_codes(self.evaluation_languages, "--evaluation-languages")
+        check_numbers(self, ("agreement",))
 
     @property
     def asked_languages(self) -> tuple[str, ...]:

@@ -105,15 +105,22 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
 
 
 def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
-    names = ("languages", "evaluation_languages", "multilingual")
+    names = ("languages", "evaluation_languages", "agreement", "multilingual")
     if config.model != "multilingual":
         return dict.fromkeys(names, f"with --model {config.model}")
+    idle: dict[str, str] = {}
+    if config.faithful:
+        idle["agreement"] = "with --faithful"
+    elif len(config.languages) < 2:
+        idle["agreement"] = "with questions in one of --languages"
+    elif config.agreement:
+        idle["clip_vil_p.sentences_per_image"] = "with --agreement, which groups by question"
     if config.start_from is not None:
-        return {"multilingual": "with --start-from, whose run has its own networks"}
-    if config.multilingual.text.bert is not None:
+        idle["multilingual"] = "with --start-from, whose run has its own networks"
+    elif config.multilingual.text.bert is not None:
         names = tuple(f"multilingual.text.{name}" for name in _TEXT_SIZES)
-        return dict.fromkeys(names, "with --multilingual.text.bert")
-    return {}
+        idle |= dict.fromkeys(names, "with --multilingual.text.bert")
+    return idle
 
 
 def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:

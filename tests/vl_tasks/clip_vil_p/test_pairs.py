@@ -273,7 +273,7 @@ def test_records_that_never_fill_a_batch_are_named(caplog):
 
 def test_pairs_of_an_image_follow_each_other():
     images, portrait = np.arange(96) // 8, np.arange(96) // 8 % 4 == 0
-    order = GroupedOrder(portrait, 12, seed=0, images=images, per_image=4)
+    order = GroupedOrder(portrait, 12, seed=0, groups=images, group_size=4)
     epoch = np.concatenate([order.batch(number) for number in range(order.batches_per_epoch)])
     assert sorted(epoch) == list(range(96))
     groups = images[epoch].reshape(-1, 4)
@@ -285,7 +285,7 @@ def test_pairs_of_an_image_follow_each_other():
 
 def test_incomplete_groups_of_an_image_are_kept():
     images = np.array([0, 1, 0, 2, 0, 1, 0, 0])  # five, two and one records
-    order = GroupedOrder(np.zeros(8, bool), 8, seed=0, images=images, per_image=2)
+    order = GroupedOrder(np.zeros(8, bool), 8, seed=0, groups=images, group_size=2)
     ordered = images[order.batch(0)]
     assert sorted(order.batch(0)) == list(range(8))
     runs = np.split(ordered, np.flatnonzero(np.diff(ordered)) + 1)

@@ -24,9 +24,9 @@ class GroupedOrder:
         batch_size: Records in a batch; fewer if neither orientation has as many.
         seed: Random seed for the permutations.
         multiple: The batch size is rounded down to a multiple of this.
-        images: Number of each record's image: (records,).
-        per_image: Number of records of one image that follow each other, so that they can share
-            its features; requires `images` if above 1.
+        groups: Number of each record's group: (records,).
+        group_size: Number of records of one group that follow each other, such as those of one
+            image, whose features they can share; requires `groups` if above 1.
 
     Attributes:
         batch_size: Records in a batch.
@@ -42,11 +42,11 @@ class GroupedOrder:
         batch_size: int,
         seed: int,
         multiple: int = 1,
-        images: np.ndarray | None = None,
-        per_image: int = 1,
+        groups: np.ndarray | None = None,
+        group_size: int = 1,
     ) -> None:
         self._portrait, self._seed = portrait, seed
-        self._images, self._per_image = images, per_image
+        self._groups, self._group_size = groups, group_size
         counts = (int(portrait.sum()), int((~portrait).sum()))
         self.batch_size = min(batch_size, max(counts)) // multiple * multiple
         if not self.batch_size:
@@ -76,31 +76,31 @@ class GroupedOrder:
         rng = np.random.default_rng([self._seed, _GROUPED, epoch])
         order = np.arange(len(self._portrait), dtype=np.uint32)
         rng.shuffle(order)
-        if self._images is not None and self._per_image > 1:
-            order = order[_grouped(self._images[order], self._per_image, rng)]
+        if self._groups is not None and self._group_size > 1:
+            order = order[_grouped(self._groups[order], self._group_size, rng)]
         is_portrait = self._portrait[order]
         groups = [order[is_portrait], order[~is_portrait]]
         whole = [group[: len(group) // self.batch_size * self.batch_size] for group in groups]
         return rng.permutation(np.concatenate(whole).reshape(-1, self.batch_size))
 
 
-def _grouped(images: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a random order of records in groups of `size` records of one image.
+def _grouped(groups: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a random order of records in parts of `size` records of one group.
 
-    The records of an image that are left form a smaller group.
+    The records of a group that are left form a smaller part.
 
     Args:
-        images: Number of each record's image: (records,).
-        size: Records in a group.
-        rng: Random generator of the order of the groups.
+        groups: Number of each record's group: (records,).
+        size: Records in a part.
+        rng: Random generator of the order of the parts.
     """
-    by_image = np.argsort(images, kind="stable")
-    ordered = images[by_image]
+    by_group = np.argsort(groups, kind="stable")
+    ordered = groups[by_group]
     is_first = np.r_[True, ordered[1:] != ordered[:-1]]
     starts = np.flatnonzero(is_first)
     within = np.arange(len(ordered)) - starts[np.cumsum(is_first) - 1]
-    group = np.cumsum(within % size == 0) - 1
-    return by_image[np.argsort(rng.permutation(group[-1] + 1)[group], kind="stable")]
+    part = np.cumsum(within % size == 0) - 1
+    return by_group[np.argsort(rng.permutation(part[-1] + 1)[part], kind="stable")]
 
 
 def exact_batches(portrait: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

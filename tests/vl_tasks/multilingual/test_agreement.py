@@ -1,0 +1,86 @@
+"""The agreement of the languages: groups of questions, its loss, and settings without effect."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tests.vl_tasks.multilingual.conftest import SIZES, SMALL
+from vl_tasks.clip_vil_p.fine_tuning_learner import FineTuningLearner
+from vl_tasks.command_line import parse_vqa
+from vl_tasks.multilingual.learning import MultilingualLearner, group_means
+
+NEW = tuple(f"--multilingual.{one[2:]}" if str(one).startswith("--") else one for one in SIZES)
+FLAGS = (
+    "--model", "multilingual", "--preset", "houses", "--min-count", 1, *SMALL, *NEW,
+    "--select-by", "val", "--evaluation-splits", "val", "--batch-size", 9,
+)  # fmt: skip
+
+
+def learner(languages, *flags):
+    words = (*FLAGS, "--data", languages, *flags)
+    return MultilingualLearner(parse_vqa([str(word) for word in words]))
+
+
+def test_means_are_those_of_the_rows_of_a_group():
+    values = torch.tensor([[1.0, 2.0], [5.0, 0.0], [3.0, 4.0], [7.0, 7.0]])
+    means = group_means(values, np.array([8, 3, 8, 5]))
+    assert means.tolist() == [[2.0, 3.0], [5.0, 0.0], [2.0, 3.0], [7.0, 7.0]]
+
+
+def test_a_question_is_in_a_batch_in_all_languages(languages):
+    task = learner(languages, "--languages", "en", "fr", "hi", "--agreement", 1)
+    order = FineTuningLearner(task)._order
+    for number in range(order.batches_per_epoch):
+        asked = [task.examples[row] for row in order.batch(number)]
+        for start in range(0, 9, 3):
+            question = asked[start : start + 3]
+            assert len({one.question_id for one in question}) == 1
+            assert {one.language for one in question} == {"en", "fr", "hi"}
+
+
+def test_the_loss_draws_logits_to_the_mean_over_the_languages(languages):
+    flags = ("--languages", "en", "fr", "hi", "--agreement")
+    task, plain = learner(languages, *flags, 0.5), learner(languages, *flags, 0)
+    rows = FineTuningLearner(task)._order.batch(0)
+    logits = torch.randn(9, len(task.answers), generator=torch.Generator().manual_seed(0))
+    mean = logits.view(3, 3, -1).mean(1, keepdim=True).expand(3, 3, -1).flatten(0, 1)
+    drawn = F.binary_cross_entropy_with_logits(logits, mean.sigmoid(), reduction="sum") / 9
+    expected = plain.loss_of(logits, rows) + 0.5 * drawn
+    assert task.loss_of(logits, rows).item() == pytest.approx(expected.item(), rel=1e-6)
+    # Languages that agree have the gradient of the answers alone.
+    gradients = []
+    for one in (task, plain):
+        agreed = mean.clone().requires_grad_()
+        one.loss_of(agreed, rows).backward()
+        gradients.append(agreed.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_one_language_and_the_published_loss_have_no_agreement(languages):
+    preset = ("--preset", "houses-multilingual", *FLAGS[4:], "--min-count", 1)
+    for flags in (("--languages", "en"), ("--languages", "en", "fr", "--faithful")):
+        words = (*preset, "--data", languages, *flags)
+        task = MultilingualLearner(parse_vqa([str(word) for word in words]))
+        assert task.config.agreement > 0
+        assert task.encoded.group_size == task.config.clip_vil_p.sentences_per_image
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (("--languages", "en", "--agreement", "0.5"), "one of --languages"),
+        (("--languages", "en", "fr", "--faithful", "--agreement", "0.5"), "--faithful"),
+        (("--languages", "en", "fr", "--agreement", "0.5", "--clip-vil-p.sentences-per-image", "3"),
+         "groups by question"),
+        (("--model", "mcan", "--agreement", "0.5"), "--model mcan"),
+    ],
+)  # fmt: skip
+def test_settings_without_effect_are_refused(run_command, languages, tmp_path, flags, reason):
+    with pytest.raises(ValueError, match=reason) as caught:
+        run_command(
+            "finetune-vqa", "--model", "multilingual", "--iterations", 1, "--data", languages,
+            "--output", tmp_path / "run", *flags,
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+    assert "\n" not in str(caught.value)
