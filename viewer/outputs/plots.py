@@ -131,9 +131,15 @@ def outcomes(traces: ByAgent) -> "Figure":
             100 * np.mean([outcome(trace) == kind for trace in traces[agent]]) for agent in agents
         ]
         colour = _OUTCOME_COLOURS[kind]
-        bars = axes.barh(range(len(agents)), shares, left=left, label=kind)
-        for bar in bars:
-            bar.set(facecolor=colour, hatch=hatch, edgecolor="white")
+        axes.barh(
+            range(len(agents)),
+            shares,
+            left=left,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            label=kind,
+        )
         for row, share in enumerate(shares):
             if share >= 6:
                 # On a patch of the colour, because hatches would cross the digits.
