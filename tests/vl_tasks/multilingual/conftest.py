@@ -19,6 +19,7 @@ SIZES = (
     "--trunk.random-weights", "--text.vocabulary-size", 150, "--text.hidden-size", 32,
     "--text.layers", 1, "--text.heads", 2, "--text.feed-forward-size", 48, "--image-size", 64, 64,
 )  # fmt: skip
+NEW = tuple(f"--multilingual.{one[2:]}" if str(one).startswith("--") else one for one in SIZES)
 SMALL = (
     "--threads", 1, "--batch-size", 8, "--evaluate-every", 2, "--iterations", 4,
 )  # fmt: skip

@@ -5,12 +5,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.vl_tasks.multilingual.conftest import SIZES, SMALL
+from tests.vl_tasks.multilingual.conftest import NEW, SMALL
 from vl_tasks.clip_vil_p.fine_tuning_learner import FineTuningLearner
 from vl_tasks.command_line import parse_vqa
 from vl_tasks.multilingual.learning import MultilingualLearner, group_means
 
-NEW = tuple(f"--multilingual.{one[2:]}" if str(one).startswith("--") else one for one in SIZES)
 FLAGS = (
     "--model", "multilingual", "--preset", "houses", "--min-count", 1, *SMALL, *NEW,
     "--select-by", "val", "--evaluation-splits", "val", "--batch-size", 9,

@@ -11,6 +11,21 @@ from vl_tasks.settings.translation import TranslationConfig
 TEXTS = ["Is there a lamp?", "What colour is the sofa?", "How many chairs are there?"]
 
 
+def train_pieces(folder, texts):
+    """Learn word pieces; return the file of the sentencepiece model."""
+    import sentencepiece
+
+    (folder / "corpus.txt").write_text("\n".join(texts * 4))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "corpus.txt"),
+        model_prefix=str(folder / "pieces"),
+        vocab_size=40,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    return folder / "pieces.model"
+
+
 @pytest.fixture(scope="module")
 def marian(tmp_path_factory):
     """Folder with a Marian model of random weights, whose translations are arbitrary words."""
@@ -19,20 +34,12 @@ def marian(tmp_path_factory):
     from transformers import MarianConfig, MarianMTModel, MarianTokenizer
 
     folder = tmp_path_factory.mktemp("marian")
-    (folder / "corpus.txt").write_text("\n".join(TEXTS * 4))
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(folder / "corpus.txt"),
-        model_prefix=str(folder / "pieces"),
-        vocab_size=40,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    processor = sentencepiece.SentencePieceProcessor(str(folder / "pieces.model"))
+    model = str(train_pieces(folder, TEXTS))
+    processor = sentencepiece.SentencePieceProcessor(model)
     pieces = [processor.id_to_piece(k) for k in range(processor.get_piece_size())]
     words = [piece for piece in pieces if piece not in ("<s>", "</s>", "<unk>")]
     vocabulary = {word: k for k, word in enumerate(["</s>", "<unk>", *words, "<pad>"])}
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    model = str(folder / "pieces.model")
     MarianTokenizer(model, model, str(folder / "vocab.json")).save_pretrained(folder / "model")
     torch.manual_seed(0)
     config = MarianConfig(
@@ -139,21 +146,10 @@ def test_other_settings_have_other_translations_in_the_cache(marian, data):
 
 @pytest.mark.parametrize("changed", ["generation_config.json", "source.spm"])
 def test_other_files_of_the_model_have_other_translations(marian, data, tmp_path, changed):
-    import sentencepiece
-
     model = shutil.copytree(marian, tmp_path / "model")
     assert Translator(settings(model, data)).path == Translator(settings(marian, data)).path
     if changed == "source.spm":
-        corpus = tmp_path / "corpus.txt"
-        corpus.write_text("\n".join([*TEXTS, "Other words"] * 4))
-        sentencepiece.SentencePieceTrainer.train(
-            input=str(corpus),
-            model_prefix=str(tmp_path / "pieces"),
-            vocab_size=40,
-            hard_vocab_limit=False,
-            minloglevel=2,
-        )
-        shutil.copy(tmp_path / "pieces.model", model / changed)
+        shutil.copy(train_pieces(tmp_path, [*TEXTS, "Other words"]), model / changed)
     else:
         content = json.loads((model / changed).read_text())
         (model / changed).write_text(json.dumps({**content, "no_repeat_ngram_size": 2}))
