@@ -28,10 +28,10 @@ results: install
 	$(BIN)/clipnav reproduce $(EXPERIMENTS)
 
 # A process per core, at most four, with one thread each; a file's tests stay in one process, and the
-# longest files come first.
+# longest files come first. A process that hangs or crashes ends the run, which names its test.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-	  --no-loadscope-reorder
+	  --no-loadscope-reorder --max-worker-restart=0
 
 # The tests with the lowest versions that pyproject.toml admits, which uv finds; torch from PyPI, so
 # that this takes about 7 GB. PYTEST=tests/storage chooses tests.

@@ -17,6 +17,13 @@ import pytest
 
 from tests.launching import ROOT
 
+# Arguments of gymnasium.make_vec. By default it forks the process of the tests, where threads of
+# Ray, torch and tqdm may hold locks that nobody would release in the fork.
+IN_PROCESSES: dict[str, Any] = {
+    "vectorization_mode": "async",
+    "vector_kwargs": {"context": "spawn"},
+}
+
 
 class ForkedProcess(ForkServerProcess):
     """Process with the environment of the process that starts it."""

@@ -1,10 +1,11 @@
 """Start commands in forks of a process that has already imported large packages, to save time.
 
 Each request is a line of JSON with the program, its arguments, folder and environment, a file for
-its output, and the number of seconds after which it is killed; the response is the process id. The
-response to "wait PID" is the exit status of the process.
+its output, and the number of seconds after which it ends with tracebacks; the response is the
+process id. The response to "wait PID" is the exit status of the process.
 """
 
+import faulthandler
 import json
 import multiprocessing.context
 import os
@@ -20,10 +21,11 @@ def run(request: dict) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    signal.alarm(request["seconds"])
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
+    # Not an alarm: commands use it, too, and waits for locks and processes continue after signals.
+    faulthandler.dump_traceback_later(request["seconds"], exit=True, file=2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -32,12 +32,12 @@ class Launcher:
         arguments: list[str],
         environment: Mapping[str, object],
         log: Path,
-        seconds: int = 600,
+        seconds: int = 300,
     ) -> int:
         """Start a program in the folder and environment of the test; return the process id.
 
-        `environment` changes variables. The program writes to `log`, and is killed after so many
-        seconds.
+        `environment` changes variables. The program writes to `log`, and ends with the tracebacks
+        of its threads after so many seconds.
         """
         request = {
             "program": str(program),

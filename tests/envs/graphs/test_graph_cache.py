@@ -1,6 +1,5 @@
 import json
 import multiprocessing
-import os
 import shutil
 
 import numpy as np
@@ -109,7 +108,7 @@ def write_many(path, value):
 
 def test_writers_at_once_leave_a_whole_file(cache):
     path = table_path(b"contested")
-    context = multiprocessing.get_context("spawn" if os.name == "nt" else "fork")
+    context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=write_many, args=(path, value)) for value in (1, 2)]
     for writer in writers:
         writer.start()

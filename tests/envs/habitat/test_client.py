@@ -2,10 +2,11 @@
 
 import errno
 import logging
-import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import tempfile
 import textwrap
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from envs.habitat import client
 from envs.habitat.client import HabitatProcessError, HabitatRequestError, HabitatServer
+from tests.conftest import ROOT
 
 STUB = """
 import json, os, signal, socket, sys, time
@@ -199,23 +201,40 @@ def test_copies_start_processes_of_their_own(server, scene):
         assert copy._process._child.pid != server._process._child.pid
 
 
-def _draw_in_child(server, scene, answers):
-    answers.put((draw(server, scene).sum(), server._process._child.pid))
-    server.close()
-
-
-def test_a_forked_process_starts_its_own_and_leaves_the_other_one(server, scene):
+# In a process of its own, as a fork of the tests' process would inherit locks that threads hold.
+FORKED = """
+import os, sys
+from pathlib import Path
+from envs.habitat.client import HabitatServer
+from tests.envs.habitat.test_client import draw
+python, scene = map(Path, sys.argv[1:])
+with HabitatServer(python, gpu_device_id=-1) as server:
     expected = draw(server, scene)
-    context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-    child = context.Process(target=_draw_in_child, args=(server, scene, answers))
-    child.start()
-    total, pid = answers.get()
-    child.join()
-    assert total == expected.sum()
-    assert pid != server._process._child.pid
-    np.testing.assert_array_equal(draw(server, scene), expected)
+    first = server._process._child.pid
+    child = os.fork()
+    if child == 0:
+        try:
+            assert (draw(server, scene) == expected).all()
+            assert server._process._child.pid != first
+            server.close()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (draw(server, scene) == expected).all()
+    assert server._process._child.pid == first
     assert server.restarts == 0
+"""
+
+
+def run_program(text, *arguments, **environment):
+    command = [sys.executable, "-W", "ignore", "-c", text, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    subprocess.run(command, check=True, timeout=100, env=environment)
+
+
+def test_a_forked_process_starts_its_own_and_leaves_the_other_one(habitat_python, scene):
+    run_program(FORKED, habitat_python, scene)
 
 
 def test_closing_ends_the_process(habitat_python, scene):
@@ -236,12 +255,22 @@ def temporary(monkeypatch):
         yield Path(folder)
 
 
+WORKER = """
+import multiprocessing, sys
+from pathlib import Path
+from envs.habitat.client import HabitatServer
+from tests.envs.habitat.test_client import draw
+python, scene = map(Path, sys.argv[1:])
+server = HabitatServer(python, gpu_device_id=-1)
+child = multiprocessing.get_context("fork").Process(target=draw, args=(server, scene))
+child.start()
+child.join()
+assert child.exitcode == 0
+"""
+
+
 def test_a_worker_that_does_not_close_its_server_leaves_no_files(habitat_python, scene, temporary):
-    server = HabitatServer(habitat_python, gpu_device_id=-1)
-    child = multiprocessing.get_context("fork").Process(target=draw, args=(server, scene))
-    child.start()
-    child.join()
-    assert child.exitcode == 0
+    run_program(WORKER, habitat_python, scene, TMPDIR=str(temporary))
     assert list(temporary.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 import envs  # noqa: F401  (registers the environments)
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import WordTokenizer
+from tests.forking import IN_PROCESSES
 
 
 def test_observations_are_in_their_space_and_are_new_arrays(make_env):
@@ -98,7 +99,7 @@ def assert_same_infos(mine, other):
 
 
 def test_async_vector_environments_give_the_same_steps(tiny_arguments):
-    several = gym.make_vec("R2R-CLIP-v0", 2, vectorization_mode="async", **tiny_arguments)
+    several = gym.make_vec("R2R-CLIP-v0", 2, **IN_PROCESSES, **tiny_arguments)
     many = gym.make_vec("R2R-CLIP-v0", 2, **tiny_arguments)
     try:
         observation, info = many.reset(seed=4)

@@ -1,10 +1,10 @@
-import multiprocessing
 import warnings
 
 import numpy as np
 import pytest
 
 from envs.tokenizers import SubwordTokenizer, WordTokenizer, cache, cached_tokens, cached_vocabulary
+from storage.processes import run_jobs
 
 TEXTS = ["Turn left, then stop.", "Walk past the red chair.", "Wait by the lamp"] * 5
 
@@ -113,10 +113,16 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tokenizer, folder):
     np.testing.assert_array_equal(ids, encoded(tokenizer, TEXTS, 8))
 
 
-def test_processes_that_start_together_agree(tokenizer, folder):
-    with multiprocessing.get_context("fork").Pool(3) as pool, warnings.catch_warnings():
+def tokens_without_warnings(tokenizer):
+    cache.FEWEST = len(TEXTS)
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        results = pool.starmap(cached_tokens, [(tokenizer, TEXTS, 8)] * 3)
-    for ids in results:
+        return cached_tokens(tokenizer, TEXTS, 8)
+
+
+def test_processes_that_start_together_agree(tokenizer, folder):
+    results = list(run_jobs(tokens_without_warnings, [tokenizer] * 3, 3, "encodes"))
+    assert len(results) == 3
+    for _, ids in results:
         np.testing.assert_array_equal(ids, encoded(tokenizer, TEXTS, 8))
     assert len(list(folder.iterdir())) == 1

@@ -11,6 +11,7 @@ import envs
 from envs.continuous.environments.making import make_continuous_env
 from envs.continuous.measures import measure_walk
 from envs.continuous.settings import PRESETS, RIGHT
+from tests.forking import IN_PROCESSES
 
 IDS = ["R2R-CE-CLIP-v0", "RxR-CE-CLIP-v0"]
 # The first episodes are all in one house, which is loaded once.
@@ -116,7 +117,7 @@ def test_specs_survive_json():
 def test_make_vec_equals_single_environments_in_other_processes():
     arguments = {**ONE_HOUSE, "rgb_size": (24, 32), "depth_size": (24, 32)}
     batch = gym.make_vec("R2R-CE-CLIP-v0", 2, **arguments)
-    others = gym.make_vec("R2R-CE-CLIP-v0", 2, vectorization_mode="async", **arguments)
+    others = gym.make_vec("R2R-CE-CLIP-v0", 2, **IN_PROCESSES, **arguments)
     try:
         _, info = others.reset(seed=0)
         assert info["instr_id"].tolist() == ["32000_0", "32000_0"]
