@@ -155,7 +155,7 @@ def outcomes(traces: ByAgent) -> "Figure":
 
 
 def languages(traces: ByAgent) -> "Figure":
-    """Plot success and nDTW per language."""
+    """Plot success and nDTW per language; "no walks" marks a language that an agent lacks."""
     figure, both = panels(2)
     names = sorted({base_language(t.language) for own in traces.values() for t in own})
     width = 0.8 / len(traces)
@@ -165,8 +165,12 @@ def languages(traces: ByAgent) -> "Figure":
             for trace in own:
                 groups[base_language(trace.language)].append(trace.steps[-1].metrics[metric])
             heights = [100 * float(np.mean(groups[one])) if groups[one] else 0.0 for one in names]
+            centres = np.arange(len(names)) + (place - (len(traces) - 1) / 2) * width
+            for name, centre in zip(names, centres, strict=True):
+                if not groups[name]:
+                    axes.text(centre, 1, "no walks", ha="center", va="bottom", rotation=90)
             axes.bar(
-                np.arange(len(names)) + (place - (len(traces) - 1) / 2) * width,
+                centres,
                 heights,
                 width,
                 color=series_style(place).colour,

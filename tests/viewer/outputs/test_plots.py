@@ -75,6 +75,14 @@ def test_languages_have_a_bar_each(groups):
     assert ndtw.patches[1].get_height() == pytest.approx(100 * sum(values) / len(values))
 
 
+def test_a_language_without_walks_is_not_drawn_as_a_failure(groups):
+    hindi = [msgspec.structs.replace(trace, language="hi-IN") for trace in groups["wanderer"]]
+    for axes in plots.languages({**groups, "hindi": hindi}).axes:
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["en", "hi"]
+        marked = [(text.get_text(), round(text.get_position()[0], 2)) for text in axes.texts]
+        assert marked == [("no walks", 0.73), ("no walks", 1.0), ("no walks", 0.27)]
+
+
 def test_intervals_are_drawn_where_there_are_any():
     sure, alone = Interval(0.4, 0.3, 0.45), Interval(0.2, math.nan, math.nan)
     seen = {"follower": sure, "forward": alone}
