@@ -4,7 +4,7 @@
 // returns false.
 export function addShortcuts(actions) {
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") return actions.Escape();
+    if (event.key === "Escape") return event.target.closest("dialog") ? undefined : actions.Escape();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input[type=search], textarea, select, dialog")) return;
     const digit = /^[1-9]$/.test(event.key);

@@ -248,14 +248,30 @@ def test_wide_screens_show_all_of_an_episode_at_once(new_page, url, opened):
     assert page.locator(".steps tbody tr").last.is_visible()
 
 
+def test_forced_colours_show_attention_by_lines_below_the_words(page, url, opened):
+    page.emulate_media(forced_colors="active")
+    opened(page, url, step=1)
+    lines = page.evaluate(
+        "[...document.querySelectorAll('.instruction .word')].map((word) => "
+        "[getComputedStyle(word).backgroundImage, getComputedStyle(word).backgroundSize, "
+        "word.style.getPropertyValue('--shade') || '0%'])"
+    )
+    assert {image.partition("(")[0] for image, _, _ in lines} == {"linear-gradient"}
+    assert all(size == f"{shade} 3px" for _, size, shade in lines)
+    assert {shade for *_, shade in lines} == {"0%", "100%"}
+
+
 def test_all_keys_are_listed(page, url, opened):
     opened(page, url)
+    page.keyboard.press("e")
+    page.locator("#help").focus()
     page.keyboard.press("?")
     assert page.locator("#help-dialog").is_visible()
     listed = set(page.locator("#help-dialog kbd").all_inner_texts())
     assert set("[]p<>lade?sn") | {"1", "9", "Esc", "0", "+"} <= listed
     page.keyboard.press("Escape")
     page.locator("#help-dialog").wait_for(state="hidden")
+    assert page.locator("#list").is_visible()
 
 
 def test_focus_outlines_and_markers_have_contrast(page, url, opened):
