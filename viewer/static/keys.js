@@ -4,9 +4,10 @@
 // returns false.
 export function addShortcuts(actions) {
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") return event.target.closest("dialog") ? undefined : actions.Escape();
+    if (event.target.closest("dialog")) return;
+    if (event.key === "Escape") return actions.Escape();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input[type=search], textarea, select, dialog")) return;
+    if (event.target.closest("input[type=search], textarea, select")) return;
     const digit = /^[1-9]$/.test(event.key);
     if (!digit && !Object.hasOwn(actions, event.key)) return;
     // Holding a key down moves through a trajectory, but never repeats an action.

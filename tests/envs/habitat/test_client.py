@@ -16,7 +16,7 @@ import pytest
 
 from envs.habitat import client
 from envs.habitat.client import HabitatProcessError, HabitatRequestError, HabitatServer
-from tests.conftest import ROOT
+from tests.launching import variables
 
 STUB = """
 import json, os, signal, socket, sys, time
@@ -229,8 +229,7 @@ with HabitatServer(python, gpu_device_id=-1) as server:
 
 def run_program(text, *arguments, **environment):
     command = [sys.executable, "-W", "ignore", "-c", text, *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    subprocess.run(command, check=True, timeout=100, env=environment)
+    subprocess.run(command, check=True, timeout=100, env=variables(environment))
 
 
 def test_a_forked_process_starts_its_own_and_leaves_the_other_one(habitat_python, scene):
