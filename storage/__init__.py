@@ -100,6 +100,11 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.{_SPACE}-{os.getpid()}.writing{path.suffix}")
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a file name is that of a `temporary_path` of this host or container."""
+    return _TEMPORARY.search(name) is not None
+
+
 def remove_unfinished() -> None:
     """Delete the temporary files of `atomic_write` before this process is terminated."""
     for beside in tuple(_unfinished):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from storage import remove_abandoned
+from storage import is_temporary, remove_abandoned
 from storage.errors import UserError
 from storage.json_files import read_json_object
 from storage.locks import OutputInUseError, OutputLock
@@ -162,8 +162,13 @@ def _check_unused(folder: Path) -> None:
     remove_abandoned(folder.resolve())  # of a run that was killed while it wrote its settings
     files = sorted(path.name for path in folder.iterdir() if path.is_file())
     # Not folders, because the folder of a run can contain that of the run it continues.
-    foreign = [name for name in files if not name.startswith(".") and not name.endswith(_LOGS)]
-    # A process that has just started here has settings by now; its lock then refuses this one.
+    # The lock of a process that has just started here refuses this one, whether that process is
+    # writing its settings or has written them by now.
+    foreign = [
+        name
+        for name in files
+        if not name.startswith(".") and not name.endswith(_LOGS) and not is_temporary(name)
+    ]
     if foreign and not _has_settings(folder):
         raise FileExistsError(
             f"{folder}: contains no run but other files, such as {foreign[0]}; choose a new or "

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from storage import atomic_write
 from storage.outputs import CONFIG
 from tests.training.sums import Config, make_trainer
 from training.run_folder import run_folder
@@ -56,3 +57,8 @@ def test_a_run_that_starts_during_the_check_counts_as_a_run(tmp_path, monkeypatc
 
     monkeypatch.setattr("training.run_folder.remove_abandoned", start_another)
     assert run_folder(Config(output=tmp_path)) == tmp_path
+
+
+def test_settings_that_another_process_is_writing_count_as_a_run(tmp_path):
+    with atomic_write(tmp_path / CONFIG):
+        assert run_folder(Config(output=tmp_path)) == tmp_path
