@@ -35,7 +35,7 @@ def data_folder(config: DataLocation, flag: str = "--data") -> Path:
         NotADirectoryError: It is a file.
     """
     if config.data == "house":
-        return _houses(getattr(config, "languages", ()))
+        return _houses(getattr(config, "data_languages", ()))
     if config.data == "easy-vqa":
         return _easy_vqa()
     folder = Path(config.data)

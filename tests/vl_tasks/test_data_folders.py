@@ -4,7 +4,9 @@ import pytest
 
 from vl_tasks import data_folders, house_tasks
 from vl_tasks.house_tasks import HouseTaskFiles
+from vl_tasks.house_tasks.languages.lexicons import LANGUAGES
 from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.pretraining import PretrainConfig
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,26 @@ def test_the_cpu_count_is_used_without_sched_getaffinity(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     monkeypatch.setattr(house_tasks, "cached_house_tasks", house_files)
     assert data_folders.data_folder(VqaConfig()) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("config", "languages"),
+    [
+        (VqaConfig(), ()),
+        (VqaConfig(languages=("fr",)), LANGUAGES),
+        (VqaConfig(evaluation_languages=("en", "fr")), LANGUAGES),
+        (PretrainConfig(languages=("en", "hi")), LANGUAGES),
+    ],
+)
+def test_house_tasks_have_the_languages_of_training_and_evaluation(
+    tmp_path, monkeypatch, config, languages
+):
+    def house_files(tasks=None, workers=None):
+        assert (() if tasks is None else tasks.languages) == languages
+        return HouseTaskFiles(tmp_path)
+
+    monkeypatch.setattr(house_tasks, "cached_house_tasks", house_files)
+    assert data_folders.data_folder(config) == tmp_path
 
 
 def test_json_lines_take_precedence_over_json(tmp_path):

@@ -231,6 +231,11 @@ class VqaConfig(QuestionConfig):
         return self.evaluation_languages or self.languages
 
     @property
+    def data_languages(self) -> tuple[str, ...]:
+        """Languages that the data must have."""
+        return tuple(dict.fromkeys(self.languages + self.asked_languages))
+
+    @property
     def task(self) -> str:
         """Name of the task."""
         return f"vqa-{self.model}"

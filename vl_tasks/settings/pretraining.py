@@ -158,6 +158,11 @@ class PretrainConfig:
         return f"pretrain-vl-{kind}{Path(self.data).name}"
 
     @property
+    def data_languages(self) -> tuple[str, ...]:
+        """Languages that the data must have."""
+        return self.languages
+
+    @property
     def answers_questions(self) -> bool:
         """Whether question answering is one of the objectives."""
         return self.answering and self.objective == "all"
