@@ -26,7 +26,8 @@ class ContinuousEpisode:
     Positions are metres in the axes of the navigation graphs (z up), the point under the feet.
 
     Attributes:
-        episode_id: Id in VLN-CE's files: a number from 1 (R2R-CE), or the instruction's (RxR-CE).
+        episode_id: Id in VLN-CE's files; in the houses a number from 1 (R2R-CE), or the
+            instruction's (RxR-CE).
         instr_id: Id of the same instruction in the graph tasks.
         path_id: Id of the path, VLN-CE's `trajectory_id`.
         scan: Name of the building.

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +93,19 @@ def write_rxr_ce_submission(
 
     Args:
         path: JSON Lines file to write.
-        traces: Poses by `episode_id`, which is the id of the instruction.
-        episodes: All episodes of the split, in all three languages.
+        traces: Poses by `episode_id`.
+        episodes: All episodes of the split, in all three languages; their `instr_id` are the ids of
+            the instructions, which in RxR_VLNCE's own files differ from the ids of the episodes.
         partial: Write the file even if episodes are missing.
 
     Raises:
         UserError: As for `write_r2r_ce_submission`.
     """
     _check_complete(path, traces, episodes, partial)
+    instructions = {e.episode_id: int(e.instr_id) for e in episodes if e.episode_id in traces}
     lines = [
-        json.dumps({"instruction_id": int(episode_id), "path": _path(traces[episode_id])})
-        for episode_id in sorted(traces, key=int)
+        json.dumps({"instruction_id": instruction, "path": _path(traces[episode_id])})
+        for episode_id, instruction in sorted(instructions.items(), key=itemgetter(1))
     ]
     write_text(path, "".join(f"{line}\n" for line in lines))
 
@@ -139,20 +142,21 @@ def check_continuous_submission(
     """
     findings = _Findings()
     records = submitted_records(path, dataset)
-    by_id = {episode.episode_id: episode for episode in episodes}
+    by_id = {e.instr_id if dataset == "rxr" else e.episode_id: e for e in episodes}
     walks: dict[str, SubmittedWalk] = {}
     for name, record in records:
         try:
-            episode_id, walk = _read_record(dataset, name, record)
+            own_id, walk = _read_record(dataset, name, record)
         except ValueError as error:
             findings.unreadable.cases.append(f"{name}: {error}")
             continue
-        if episode_id not in by_id:
-            findings.foreign.cases.append(shortened(episode_id))
-        elif episode_id in walks:
-            findings.duplicate.cases.append(episode_id)
-        elif _check_walk(by_id[episode_id], walk, findings):
-            walks[episode_id] = walk
+        episode = by_id.get(own_id)
+        if episode is None:
+            findings.foreign.cases.append(shortened(own_id))
+        elif episode.episode_id in walks:
+            findings.duplicate.cases.append(own_id)
+        elif _check_walk(episode, walk, findings):
+            walks[episode.episode_id] = walk
     expected = [episode for episode in episodes if episode.instr_id in counted]
     names = {episode.episode_id for episode in expected}
     findings.outside.cases += [episode_id for episode_id in walks if episode_id not in names]
@@ -230,6 +234,7 @@ def submitted_records(path: Path, dataset: ContinuousDataset) -> list[tuple[str,
 
 
 def _read_record(dataset: ContinuousDataset, name: str, record: Any) -> tuple[str, SubmittedWalk]:
+    """Return the id of the episode (R2R-CE) or of the instruction (RxR-CE), and the walk."""
     if dataset == "rxr":
         if not isinstance(record, dict) or not {"instruction_id", "path"} <= set(record):
             raise UserError("it has no fields 'instruction_id' and 'path'")

@@ -82,6 +82,24 @@ def test_rxr_ce_files_are_sorted_and_leave_out_equal_positions(tmp_path):
     np.testing.assert_allclose(checked.walks[split[0].episode_id].positions, positions[[0, 2]])
 
 
+def test_files_of_rxr_ce_have_the_ids_of_the_instructions(tmp_path):
+    """In RxR_VLNCE's own files they differ from the ids of the episodes."""
+    split = load_continuous_split("rxr", "val_unseen").episodes[:2]
+    own = [dataclasses.replace(e, episode_id=str(n)) for n, e in enumerate(split, 1)]
+    traces = {
+        e.episode_id: PoseTrace(np.array([e.start]), np.array([e.heading]), True, 0) for e in own
+    }
+    path = tmp_path / "walks.jsonl"
+    write_rxr_ce_submission(path, traces, own)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    places = {int(e.instr_id): to_habitat(np.array([e.start])).tolist() for e in split}
+    assert [line["instruction_id"] for line in lines] == sorted(places)
+    assert {line["instruction_id"]: line["path"] for line in lines} == places
+    checked = check_continuous_submission(path, "rxr", own, every_id(own))
+    assert not checked.findings
+    assert sorted(checked.walks) == ["1", "2"]
+
+
 def test_incomplete_and_foreign_walks_are_not_written(episodes, expert, tmp_path):
     path = tmp_path / "walks.json"
     partial = dict(list(expert.items())[:2])
