@@ -33,9 +33,10 @@ from envs.continuous.episodes import load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from envs.continuous.settings import task_settings
+from envs.episodes import load_episodes
 from envs.metrics import summarise
 from envs.navigation.vector_env import VlnVectorEnv
-from envs.worlds import is_built_in
+from envs.worlds import is_built_in, world_files
 from storage import write_text
 from storage.errors import UserError
 from storage.progress import progress_bar
@@ -52,12 +53,14 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
 
     Raises:
         FileNotFoundError: The run or a split does not exist.
-        UserError: The run has other features than those of the encoder, or no continuous task.
+        UserError: The run has other features than those of the encoder, or no continuous task; or
+            the goals of a split are secret.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     # Pictures are drawn and encoded on the CPU.
     settings = replace(check_run(config, read_agent_config(config.run)), device="cpu")
+    check_goals(config.splits, settings)
     encoder = open_encoder(config, settings)
     results = {split: _evaluate_split(config, settings, encoder, split) for split in config.splits}
     print(table(results, CONTINUOUS_METRICS))
@@ -85,6 +88,23 @@ def check_run(config: WaypointConfig, settings: AnyTrainConfig) -> Settings:
     if settings.dataset == "r4r":
         raise UserError(f"{config.run}: there is no continuous R4R; name a run of r2r or rxr")
     return settings
+
+
+def check_goals(splits: Sequence[str], settings: Settings) -> None:
+    """Check before the first walk that all splits exist and have goals.
+
+    Raises:
+        FileNotFoundError: There is no such split.
+        UserError: The goals of a split are secret.
+    """
+    for split in splits:
+        files = world_files(settings.world)
+        episodes = load_episodes(settings.dataset, split, files, settings.instruction_language)
+        if not all(episode.has_goal for episode in episodes):
+            raise UserError(
+                f"--splits {split}: its goals are not published, so that walks have no measures; "
+                "name another split"
+            )
 
 
 def open_encoder(config: WaypointConfig, settings: Settings) -> ClipEncoder | None:

@@ -1,5 +1,7 @@
 """Followers of the graphs in continuous episodes: places, features, and walks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from agents.acting.rollout import walk
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.settings import FollowerConfig, HistoryTrainConfig, TrainConfig
+from agents.waypoints import evaluation
 from agents.waypoints.env import (
     MOST_DECISIONS,
     MOST_PLACES,
@@ -207,6 +210,26 @@ def test_features_of_another_encoder_are_refused(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=r"--encoder other: .* features of another encoder"):
         open_encoder(config, TrainConfig())
     assert open_encoder(config, TrainConfig(vision=False)) is None
+
+
+def test_splits_are_checked_before_the_first_walk(monkeypatch, tmp_path):
+    walked = []
+    monkeypatch.setattr(evaluation, "read_agent_config", lambda run: TrainConfig(vision=False))
+    monkeypatch.setattr(evaluation, "_evaluate_split", lambda *_: walked.append(1) or {})
+    config = WaypointConfig(run=tmp_path, splits=("val_unseen", "val_unsen"))
+    with pytest.raises(FileNotFoundError, match="no annotations of split 'val_unsen'"):
+        evaluation.evaluate_waypoints(config)
+    load = evaluation.load_episodes
+
+    def without_goals(dataset, split, files, language):
+        episodes = load(dataset, "val_unseen", files, language)
+        return [replace(e, path=e.path[:1]) if split == "test" else e for e in episodes[:3]]
+
+    monkeypatch.setattr(evaluation, "load_episodes", without_goals)
+    config = WaypointConfig(run=tmp_path, splits=("val_unseen", "test"))
+    with pytest.raises(ValueError, match="--splits test: its goals are not published"):
+        evaluation.evaluate_waypoints(config)
+    assert not walked
 
 
 def test_runs_without_floors_are_refused(tmp_path):
