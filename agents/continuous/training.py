@@ -46,7 +46,8 @@ class ContinuousLearner(SavedNetwork):
 
     Raises:
         FileNotFoundError: A split or an encoder does not exist.
-        UserError: A file is damaged, or settings do not fit.
+        UserError: A file is damaged, the goals of an evaluation split are secret, or settings do
+            not fit.
     """
 
     network: ContinuousNetwork
@@ -57,7 +58,11 @@ class ContinuousLearner(SavedNetwork):
         self.selection = Selection(config.select_by, config.select_metric)
         self.task = ContinuousTask(config, config.resume)
         for split in config.evaluation_splits:
-            self.task.split(split)
+            if not all(episode.has_goal for episode in self.task.split(split).episodes):
+                raise UserError(
+                    f"--evaluation-splits {split}: its goals are not published, so that walks have "
+                    "no measures; name another split"
+                )
         self.metadata = self.task.metadata
         self.network = self.task.make_network()
         self.clipped: list[nn.Module] = [self.network]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+from agents.continuous import tasks
 from agents.continuous.training import continuous_trainer, train_continuous
 from agents.continuous.walking import ForwardWalker, RandomWalker, spread, walk_all
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
@@ -26,6 +27,20 @@ def test_a_run_reports_the_agent_and_the_baselines(tiny_config, capsys):
     report = json.loads((tiny_config.output / RESULTS).read_text())
     assert report["results"] == json.loads(json.dumps(results))
     assert "expert" in capsys.readouterr().out
+
+
+def test_an_evaluation_split_without_goals_is_refused_at_once(
+    tiny_config, split_of_boxes, monkeypatch
+):
+    hidden = [replace(episode, reference_path=()) for episode in split_of_boxes.episodes]
+
+    def load(dataset, split="train", world="houses", tokenizer=None):
+        return replace(split_of_boxes, episodes=hidden) if split == "test" else split_of_boxes
+
+    monkeypatch.setattr(tasks, "load_continuous_split", load)
+    config = replace(tiny_config, evaluation_splits=("val_seen", "test"))
+    with pytest.raises(ValueError, match="--evaluation-splits test: its goals are not published"):
+        continuous_trainer(config)
 
 
 @pytest.mark.parametrize(("kind", "share"), [("seq2seq", 0.8), ("cma", 0.5)])
