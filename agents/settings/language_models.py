@@ -187,7 +187,8 @@ class EvaluateVlmConfig:
     runs: tuple[Path, ...] = ()
     """Runs of clipnav train-agent to compare with on the same episodes."""
     output: Path | None = None
-    """Folder of the results; by default runs/vlm-MODEL-SPLIT."""
+    """Folder of the results; by default runs/vlm-MODEL-SPLIT, with environment, dataset and world
+    before SPLIT where they are not the default ones."""
     cache: Path | None = None
     """Folder of cached answers; by default in the cache folder of clipnav."""
     submission: Path | None = None
@@ -235,3 +236,11 @@ class EvaluateVlmConfig:
         """Name of the model in tables."""
         name = self.model or str(self.local_model)
         return name.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
+
+    @property
+    def run_name(self) -> str:
+        """Name of the default folder of the results."""
+        name = "".join(c if c.isalnum() or c in "-._" else "-" for c in self.model_name)
+        task = (self.environment, "graph"), (self.dataset, "r2r"), (self.world, "houses")
+        parts = [value for value, default in task if value != default]
+        return "-".join(["vlm", name, *parts, self.split])

@@ -137,9 +137,7 @@ def prepare(
         limit = config.max_episode_steps
         maker = WalkMaker(replace(split, episodes=subset), strategy, settings, limit)
         pictures = Pictures(draw or drawing(config))
-    name = "".join(c if c.isalnum() or c in "-._" else "-" for c in config.model_name)
-    name += "-continuous" if config.environment == "continuous" else ""
-    output = config.output or Path("runs") / f"vlm-{name}-{config.split}"
+    output = config.output or Path("runs") / config.run_name
     return Experiment(config, split, maker, pictures, output, runs)
 
 

@@ -288,6 +288,25 @@ class TestSettings:
             ServerConfig(request_timeout=0.0)
 
 
+def test_evaluations_of_other_tasks_do_not_replace_each_other():
+    tasks = [
+        {},
+        {"dataset": "rxr"},
+        {"environment": "continuous"},
+        {"environment": "continuous", "dataset": "rxr"},
+        {"world": "houses-standard"},
+        {"split": "val_seen"},
+    ]
+    names = [EvaluateVlmConfig(url="http://x/v1", model="a/b c", **task).run_name for task in tasks]
+    assert names[:4] == [
+        "vlm-b-c-val_unseen",
+        "vlm-b-c-rxr-val_unseen",
+        "vlm-b-c-continuous-val_unseen",
+        "vlm-b-c-continuous-rxr-val_unseen",
+    ]
+    assert len(set(names)) == len(names)
+
+
 @pytest.mark.parametrize("stop_after", [0, 8])
 def test_a_dry_run_ends_where_the_teacher_stops(tmp_path, stop_after):
     prompt = PromptConfig(pictures="none", stop_after=stop_after)
