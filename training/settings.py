@@ -267,14 +267,21 @@ def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
             raise UserError(f"{flag} {rate:g}: must be at least 0 and below 1")
 
 
-def check_minutes(minutes: float | None) -> None:
-    """Check that the training time, if given, is positive.
+def check_positive(settings: Any, names: Iterable[str], part: str = "") -> None:
+    """Check that settings are greater than 0; None passes.
+
+    Args:
+        settings: A dataclass.
+        names: Names of its settings.
+        part: Prefix of the flags, such as "clear.".
 
     Raises:
-        UserError: It is not positive.
+        UserError: A setting is not; names its flag.
     """
-    if minutes is not None and not minutes > 0:
-        raise UserError(f"--minutes {minutes:g}: must be greater than 0")
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not value > 0:
+            raise UserError(f"--{part}{name.replace('_', '-')} {value:g}: must be greater than 0")
 
 
 def check_same_run(

@@ -12,8 +12,8 @@ from training.settings import (
     check_counts,
     check_dropout,
     check_effects,
-    check_minutes,
     check_numbers,
+    check_positive,
     check_selection,
     check_splits,
     idle_training_settings,
@@ -78,10 +78,7 @@ class RepresentationTrainConfig:
         check_counts(self, ("seed",), least=0)
         positive = ("temperature", "contrastive_weight")
         check_numbers(self, positive)
-        for name in positive:
-            if not getattr(self, name):
-                raise UserError(f"--{name.replace('_', '-')} 0: must be greater than 0")
-        check_minutes(self.minutes)
+        check_positive(self, (*positive, "minutes"))
         check_selection(self)
 
 

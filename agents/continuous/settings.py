@@ -9,8 +9,8 @@ from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
-    check_minutes,
     check_numbers,
+    check_positive,
     check_selection,
     idle_training_settings,
 )
@@ -167,7 +167,7 @@ class ContinuousTrainConfig:
         check_counts(self, ("seed",), least=0)
         check_numbers(self, ("expert_probability",), most=1)
         check_numbers(self, ("inflection_weight",))
-        check_minutes(self.minutes)
+        check_positive(self, ("inflection_weight", "minutes"))  # a walk needs a step with weight
         check_selection(self)
         if self.depth_pixels < 16 or self.depth_pixels % 16:
             raise UserError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")

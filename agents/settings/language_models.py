@@ -11,7 +11,7 @@ from agents.settings.evaluation import SUBMISSIONS
 from envs.worlds import Dataset, World
 from storage.errors import UserError
 from storage.outputs import check_outputs
-from training.settings import check_counts, check_numbers
+from training.settings import check_counts, check_numbers, check_positive
 
 StrategyName = Literal["plain", "mapgpt", "navgpt"]
 PictureKind = Literal["candidates", "egocentric", "none"]
@@ -102,8 +102,7 @@ class ServerConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("max_retries",), least=0)
         check_numbers(self, ("request_timeout", "longest_wait"))
-        if not self.request_timeout:
-            raise UserError("--request-timeout 0: must be greater than 0")
+        check_positive(self, ("request_timeout",))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from storage.errors import UserError
-from training.settings import check_counts, check_dropout, check_effects, check_numbers
+from training.settings import (
+    check_counts,
+    check_dropout,
+    check_effects,
+    check_numbers,
+    check_positive,
+)
 
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
 
@@ -144,8 +150,7 @@ class ClearConfig(RepresentationConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, ("contrastive_weight", "temperature"), "clear.")
-        if not self.temperature:
-            raise UserError("--clear.temperature 0: must be greater than 0")
+        check_positive(self, ("temperature",), "clear.")
 
 
 def _check_even(hidden_size: int, part: str) -> None:

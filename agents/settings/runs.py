@@ -21,7 +21,7 @@ from agents.settings.networks import (
 from envs.worlds import Dataset, World
 from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, check_numbers, check_selection
+from training.settings import check_counts, check_numbers, check_positive, check_selection
 from training.tracking import TrackerName
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
@@ -109,7 +109,7 @@ class RunConfig:
                 f"--angle-feature-size {self.angle_feature_size}: must be a multiple of 4, the "
                 "sines and cosines of two angles"
             )
-        check_minutes(self.minutes)
+        check_positive(self, ("minutes",))
         check_selection(self)
 
     @property

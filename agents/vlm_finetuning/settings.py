@@ -10,8 +10,8 @@ from training.optimiser_settings import OptimiserConfig
 from training.resuming import parse_run
 from training.settings import (
     check_counts,
-    check_minutes,
     check_numbers,
+    check_positive,
     idle_training_settings,
 )
 from training.tracking import TrackerName
@@ -80,7 +80,7 @@ class FinetuneVlmConfig:
         check_counts(self, ("lora_rank", "seed"), least=0)
         check_numbers(self, ("lora_alpha",))
         check_numbers(self, ("lora_dropout",), most=1)
-        check_minutes(self.minutes)
+        check_positive(self, ("minutes",))
         if not self.lora_rank and self.precision == "bf16":
             raise UserError(
                 "--precision bf16 with --lora-rank 0: weights that are trained require fp32; use "

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, idle_training_settings
+from training.settings import check_counts, check_positive, idle_training_settings
 from training.tracking import TrackerName
 
 Labels = Literal["all", "largest"]
@@ -111,7 +111,7 @@ class PretrainConfig:
         counts = ("iterations", "batch_size", "houses", "save_every", "workers", "threads")
         check_counts(self, (*counts, *sizes))
         check_counts(self, ("extra_positions", "seed"), least=0)
-        check_minutes(self.minutes)
+        check_positive(self, ("minutes",))
         if not 0 < self.labelled_fraction <= 1:
             raise UserError(
                 f"--labelled-fraction {self.labelled_fraction:g}: must be greater than 0 and at "

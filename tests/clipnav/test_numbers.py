@@ -21,6 +21,7 @@ REFUSED = {
     "pretrain-house-clip --held-out 999": ["--batch-size 0", "--save-every 0", "--threads -1"],
     "split-questions --data nowhere": ["--seed -1"],
     "train-agent --features nowhere": ["--minutes -1", "--threads 0"],
+    "train-continuous-agent --demonstrations nowhere": ["--inflection-weight 0", "--minutes 0"],
     "train-captioner --data nowhere": ["--beams 0", "--captions-per-image 0", "--threads -1"],
     "visualise nowhere": ["--episodes 0", "--episodes -3"],
 }
@@ -32,7 +33,7 @@ def test_a_number_without_sense_is_named(command, flags, run_command, capsys):
         with pytest.raises(SystemExit) as ended:
             run_command(*command.split(), *flag.split())
         assert ended.value.code == 2
-        printed = capsys.readouterr().err
+        printed = " ".join(capsys.readouterr().err.split())
         assert (
             f"{flag}: must be at least" in printed or f"{flag}: must be greater than 0" in printed
         )

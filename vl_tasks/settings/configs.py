@@ -15,8 +15,8 @@ from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
     check_dropout,
-    check_minutes,
     check_numbers,
+    check_positive,
     check_splits,
 )
 from training.tracking import TrackerName
@@ -106,7 +106,7 @@ class RunConfig(ABC):
         sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch_size")
         check_counts(self, (*sizes, "threads"))
         check_counts(self, ("seed",), least=0)
-        check_minutes(self.minutes)
+        check_positive(self, ("minutes",))
         if self.optimiser.warmup_stairs and not self.optimiser.warmup:
             raise UserError(
                 "--optimiser.warmup-stairs has no effect without --optimiser.warmup; set both"

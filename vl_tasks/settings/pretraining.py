@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes, check_numbers, check_splits
+from training.settings import check_counts, check_numbers, check_positive, check_splits
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import (
     FineTunedModel,
@@ -141,7 +141,7 @@ class PretrainConfig:
         check_counts(self, (*sizes, *counts))
         check_counts(self, ("max_words",), least=3)
         check_counts(self, ("workers", "seed"), least=0)
-        check_minutes(self.minutes)
+        check_positive(self, ("minutes",))
         check_held_out(self.select_by, self.evaluation_splits)
         check_splits(self, ("train_splits",))
         check_numbers(self, ("exchanged",), most=1)

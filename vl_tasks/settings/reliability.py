@@ -8,7 +8,7 @@ import tyro
 
 from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_dropout, check_minutes, check_numbers
+from training.settings import check_counts, check_dropout, check_numbers, check_positive
 from training.tracking import TrackerName
 
 Method = Literal["maxprob", "calibration", "selector"]
@@ -107,10 +107,8 @@ class SelectorConfig:
             self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch_size", "threads")
         )
         check_counts(self, ("seed",), least=0)
-        check_minutes(self.minutes)
+        check_positive(self, ("minutes", "epochs"))
         check_numbers(self, ("threshold",), most=1)
-        if self.epochs is not None and not self.epochs > 0:
-            raise UserError(f"--epochs {self.epochs:g}: must be greater than 0")
         if not self.risks or not all(0 < risk < 100 for risk in self.risks):
             given = " ".join(f"{risk:g}" for risk in self.risks)
             raise UserError(f"--risks {given}: each must be between 0 and 100 percent")
