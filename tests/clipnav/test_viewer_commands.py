@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from clipnav.commands.viewer.episode_viewer import show_announcements
 from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from viewer.trace import traces_of_submission, write_trace
 
@@ -131,3 +133,12 @@ def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny
     }.items():
         text = (tmp_path / f"{figure}.svg").read_text()
         assert all(f"<!-- {name.format(place)} -->" in text for place in "ab")
+
+
+def test_only_announcements_of_the_environments_are_shown(monkeypatch, capsys):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    show_announcements()
+    logging.info("Parsing tokenizer identifier")  # as open_clip does
+    logging.getLogger("envs.houses").info("building house_00 ...")
+    logging.getLogger("envs").setLevel(logging.NOTSET)
+    assert capsys.readouterr().err == "building house_00 ...\n"

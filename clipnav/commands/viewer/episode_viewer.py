@@ -20,13 +20,20 @@ if TYPE_CHECKING:
 
 def visualise(config: VisualiseConfig) -> None:
     """Serve the page, or write the requested files."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    show_announcements()
     if config.writes:
         if config.video:
             _check_film(config.video, config)
         write(config, load_content(config))
     else:
         serve(config)
+
+
+def show_announcements() -> None:
+    """Print what the environments announce, such as a house that is built, and any warning."""
+    logging.basicConfig(format="%(message)s")
+    # Not the root logger: open_clip and others report each of their steps to it.
+    logging.getLogger("envs").setLevel(logging.INFO)
 
 
 def serve(config: VisualiseConfig) -> None:
