@@ -1,6 +1,6 @@
 """The command that extracts features: stores, shards and encoders of one call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -156,7 +156,12 @@ def extract_with_ray(
     make_encode = partial(RowEncoder, resolved, source, viewpoints)
     metadata = {**encoder_metadata(encoder), **source.metadata}
     store = StoreToFill(path, encoder.embed_dim, metadata, lambda _, row: row)
-    fill_stores(keys, lambda missing: ray_rows(missing, make_encode, arguments.workers), [store])
+
+    def rows(missing: Sequence[str]) -> Iterator[np.ndarray | None]:
+        source.check_files([viewpoints[key] for key in missing])
+        return ray_rows(missing, make_encode, arguments.workers)
+
+    fill_stores(keys, rows, [store])
 
 
 def load_encoders(arguments: ExtractArguments) -> list[ClipEncoder]:

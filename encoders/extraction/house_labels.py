@@ -6,7 +6,7 @@ better encoder could gain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -43,6 +43,9 @@ class HouseLabels:
 
     world: SourceWorld
     connectivity_dir: Path | None = None
+
+    def check_files(self, viewpoints: Sequence[tuple[str, str]]) -> None:
+        """Do nothing, because missing houses are built."""
 
     def load(self, viewpoint: tuple[str, str]) -> np.ndarray:
         """Return the features (36, 256) float32 of the views of a (scan, viewpoint).

@@ -80,23 +80,32 @@ class ViewSource:
             return None
 
     def check_files(self, viewpoints: Sequence[tuple[str, str]]) -> None:
-        """Check that each (scan, viewpoint) of Matterport3D has a skybox, without reading it.
+        """Check that each (scan, viewpoint) has its skybox or 3D model, without reading it.
 
         Raises:
-            FileNotFoundError: A skybox or one of its faces is missing.
+            FileNotFoundError: A skybox, one of its faces or a 3D model is missing.
         """
-        if self.world != "matterport" or self.scan_dir is None:
+        if self.scan_dir is None:
             return
         problems = []
         for scan, viewpoint in viewpoints:
             try:
-                skybox_files(self.scan_dir, scan, viewpoint, self.full_faces)
+                self._check_file(self.scan_dir, scan, viewpoint)
             except FileNotFoundError as error:
                 problems.append(error)
         if problems:
+            kind = "skybox" if self.world == "matterport" else "3D model"
             raise FileNotFoundError(
-                f"{problems[0]} ({len(problems)} of {len(viewpoints)} viewpoints without skybox)"
+                f"{problems[0]} ({len(problems)} of {len(viewpoints)} viewpoints without {kind})"
             )
+
+    def _check_file(self, folder: Path, scan: str, viewpoint: str) -> None:
+        if self.world == "matterport":
+            skybox_files(folder, scan, viewpoint, self.full_faces)
+        if self.world == "habitat":
+            from envs.panoramas.habitat_panoramas import scene_file
+
+            scene_file(folder, scan)
 
     def pool(self, workers: int) -> Executor:
         """Return the executor that loads views while the encoder works.

@@ -20,6 +20,10 @@ Viewpoints = Mapping[str, tuple[str, str]]
 class RowSource(Protocol):
     """Source of the rows of a feature store, or of the views that an encoder turns into rows."""
 
+    def check_files(self, viewpoints: Sequence[tuple[str, str]]) -> None:
+        """Check that the files of each (scan, viewpoint) exist, without reading them."""
+        ...
+
     def load(self, viewpoint: tuple[str, str]) -> np.ndarray | None:
         """Return the data of a (scan, viewpoint); None to skip it."""
         ...
@@ -129,11 +133,11 @@ def load_views(
     With 0 workers, this process loads the data.
 
     Raises:
-        FileNotFoundError: A skybox of Matterport3D is missing, detected before the first is read.
+        FileNotFoundError: A skybox of Matterport3D or a 3D model is missing, detected before the
+            first is read.
         ChildProcessError: A worker process died.
     """
-    if isinstance(source, ViewSource):
-        source.check_files([viewpoints[key] for key in keys])
+    source.check_files([viewpoints[key] for key in keys])
     if not workers:
         yield from (source.load(viewpoints[key]) for key in keys)
         return

@@ -145,6 +145,28 @@ def test_a_missing_skybox_is_an_error_even_if_damaged_ones_are_skipped(
         extract(tmp_path / "store.safetensors", scans=("barn",), skip_damaged=True)
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"engine": "ray"}, r"b0_skybox_small\.jpg.*6 of 6 viewpoints without skybox"),
+        ({"world": "habitat"}, "no 3D model of scan 'barn'.*6 of 16 viewpoints without 3D model"),
+    ],
+)
+def test_missing_files_are_reported_before_anything_is_encoded(
+    extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes, problem
+):
+    def refuse(*_):
+        raise AssertionError("started")
+
+    monkeypatch.setattr(command, "ray_rows", refuse)
+    monkeypatch.setattr(ViewSource, "pool", refuse)
+    (tmp_path / "attic.glb").touch()
+    scans = ("barn",) if "engine" in changes else ("attic", "barn")
+    folder = {"scan_dir": tmp_path, "scans": scans, **changes}
+    with pytest.raises(FileNotFoundError, match=problem):
+        extract(tmp_path / "store.safetensors", **folder)
+
+
 def test_habitat_renders_in_a_process_of_its_own(
     extract, encoder: ClipEncoder, tmp_path: Path, habitat_python: Path
 ):
@@ -234,7 +256,7 @@ def test_a_process_that_dies_names_the_remedy():
     def die(_):
         raise BrokenProcessPool
 
-    source = SimpleNamespace(pool=ThreadPoolExecutor, load=die)
+    source = SimpleNamespace(pool=ThreadPoolExecutor, load=die, check_files=lambda _: None)
     with pytest.raises(ChildProcessError, match="try another --gpu-device-id"):
         list(load_views(source, {"attic_a0": None}, 1, ["attic_a0"]))
 
