@@ -96,9 +96,10 @@ def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
     from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import expand_scans
 
-    house_set = HOUSE_SETS_OF_WORLDS.get(arguments.world)
-    if arguments.data_dir is not None or house_set is None:
+    if arguments.data_dir is not None:
         return arguments.scans
+    # Without a data folder, "habitat" renders the viewpoints of the houses of "houses", too.
+    house_set = HOUSE_SETS_OF_WORLDS.get(arguments.world, HOUSE_SETS_OF_WORLDS["houses"])
     return expand_scans(arguments.scans, HOUSE_SETS[house_set])
 
 

@@ -347,6 +347,9 @@ def test_ranges_of_houses_are_expanded(tmp_path: Path):
         *("house_00", "house_01", "house_02", "house_05")
     ]
     assert chosen("houses") == []
-    assert chosen("matterport", "a-b", data_dir=tmp_path) == ["a-b"]
-    with pytest.raises(ValueError, match="house_99"):
-        chosen("houses", "house_99")
+    assert chosen("habitat", "house_03-house_04") == ["house_03", "house_04"]
+    for world in ("matterport", "habitat"):
+        assert chosen(world, "a-b", data_dir=tmp_path) == ["a-b"]
+    for world in ("houses", "habitat"):
+        with pytest.raises(ValueError, match="no built-in house 'house_99'"):
+            chosen(world, "house_99")
