@@ -30,6 +30,7 @@ from storage.errors import UserError
 from storage.features.opening import open_store
 from storage.features.partial_store import partial_path
 from storage.features.shards import Shard, is_finished, merge_shards
+from storage.features.store_file import check_store_name
 from storage.locks import sole_writer
 
 
@@ -56,7 +57,8 @@ def store_paths(arguments: ExtractArguments) -> list[Path]:
     """Return the path of each encoder's store.
 
     Raises:
-        UserError: The path is missing or ambiguous, or two stores have the same path.
+        UserError: The path is missing or ambiguous, has another suffix than .safetensors, or two
+            stores have the same path.
     """
     from envs.worlds import world_files
 
@@ -83,6 +85,7 @@ def store_paths(arguments: ExtractArguments) -> list[Path]:
         output = world_files("houses-standard").features
     if output is None:
         raise UserError("the path of the feature store is missing; give it with --output")
+    check_store_name(output)
     return [output]
 
 

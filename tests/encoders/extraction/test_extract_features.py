@@ -282,6 +282,11 @@ def test_random_weights_must_be_requested_and_are_recorded(
 def test_ambiguous_paths_of_stores_are_refused(tmp_path: Path):
     for message, arguments in {
         "feature store is missing; give it with --output": {},
+        # Before the encoder is loaded, whose weights may have to be downloaded.
+        r"a\.h5: a feature store is a \.safetensors file": {
+            "output": tmp_path / "a.h5",
+            "encoder": ("unknown",),
+        },
         "2 encoders require a folder": {
             "output": tmp_path,
             "encoder": ("a", "b"),
