@@ -13,6 +13,7 @@ Labels = Literal["all", "largest"]
 
 _WARMUP_SHARE = 0.05  # of the iterations
 _ITERATIONS = 10_000
+_STRIDE = 32  # pixels of a cell of the ResNet's last feature map
 _LABEL_SETTINGS = ("labels", "labelled_fraction")
 
 
@@ -93,7 +94,8 @@ class PretrainConfig:
     image_size: int = 128
     """Side of the model's input in pixels; a multiple of 32."""
     visual_width: int = 16
-    """Channels after the stem of the ResNet; its last feature map has 32 times as many."""
+    """Channels after the stem of the ResNet, an even number; its last feature map has 32 times as
+    many."""
     visual_layers: tuple[int, int, int, int] = (1, 1, 1, 1)
     """Number of blocks in each stage of the ResNet."""
     embed_dim: int = 128
@@ -112,6 +114,7 @@ class PretrainConfig:
         check_counts(self, (*counts, *sizes))
         check_counts(self, ("extra_positions", "seed"), least=0)
         check_positive(self, ("minutes",))
+        self._check_network()
         if not 0 < self.labelled_fraction <= 1:
             raise UserError(
                 f"--labelled-fraction {self.labelled_fraction:g}: must be greater than 0 and at "
@@ -122,6 +125,21 @@ class PretrainConfig:
                 "--labelled-fraction and --minutes exclude each other, because the number of views "
                 "is unknown until the end of the run; give --iterations"
             )
+
+    def _check_network(self) -> None:
+        """Check that the image tower can be built and loaded, before houses are rendered."""
+        if self.image_size % _STRIDE:
+            raise UserError(f"--image-size {self.image_size}: must be a multiple of {_STRIDE}")
+        # open_clip divides 32 * width channels of the last feature map into width // 2 heads.
+        heads = self.visual_width // 2
+        if heads < 1 or _STRIDE * self.visual_width % heads:
+            raise UserError(
+                f"--visual-width {self.visual_width}: must be an even number, because the channels "
+                "of the last feature map are divided into heads"
+            )
+        if min(self.visual_layers) < 1:
+            layers = " ".join(map(str, self.visual_layers))
+            raise UserError(f"--visual-layers {layers}: each stage must have at least 1 block")
 
     @property
     def run_name(self) -> str:
