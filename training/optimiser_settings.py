@@ -48,7 +48,9 @@ class OptimiserConfig:
         rates = ("learning_rate", "epsilon", "weight_decay", "decay", "clip_at")
         check_numbers(self, rates, "optimiser.")
         check_numbers(self, ("warmup_start",), "optimiser.", most=1)
-        check_counts(self, ("warmup",), "optimiser.", least=0)
+        check_counts(self, ("warmup", "warmup_stairs"), "optimiser.", least=0)
+        if self.learning_rate == 0:
+            raise UserError("--optimiser.learning-rate 0: must be greater than 0")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"--optimiser.betas {self.betas}: each must be at least 0 and below 1")
         if self.weight_decay and self.name != "adamw":

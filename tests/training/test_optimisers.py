@@ -146,6 +146,18 @@ def test_weight_decay_requires_adamw(name):
         OptimiserConfig(name, weight_decay=0.3)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"learning_rate": 0.0}, r"--optimiser\.learning-rate 0: must be greater than 0"),
+        ({"warmup": 5, "warmup_stairs": -2}, r"--optimiser\.warmup-stairs -2: must be at least 0"),
+    ],
+)
+def test_numbers_that_are_too_small_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        OptimiserConfig(**settings)
+
+
 def test_the_schedule_steps_requires_milestones():
     with pytest.raises(ValueError, match=r"--optimiser.schedule steps .* --optimiser.milestones"):
         OptimiserConfig(schedule="steps")
