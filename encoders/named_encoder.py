@@ -39,10 +39,17 @@ class NamedEncoder:
 
     @classmethod
     def parse(cls, text: str) -> "NamedEncoder":
-        """Parse "NAME=" and an encoder, or an encoder alone; see `parse_unnamed`."""
-        name, equals, source = text.rpartition("=")
+        """Parse "NAME=" and an encoder, or an encoder alone; see `parse_unnamed`.
+
+        The encoder begins at the first "=" that an existing path follows, as paths such as
+        "runs/lr=0.1/house_clip" contain one, too; without such a path, at the last "=".
+        """
+        parts = text.split("=")
+        ends = [("=".join(parts[:start]), "=".join(parts[start:])) for start in range(len(parts))]
+        paths = (end for end in ends if Path(end[1].removesuffix(_RANDOM)).exists())
+        name, source = next(paths, ends[-1])
         encoder = cls.parse_unnamed(source)
-        return replace(encoder, name=name) if equals else encoder
+        return replace(encoder, name=name) if name else encoder
 
     @classmethod
     def parse_unnamed(cls, source: str) -> "NamedEncoder":

@@ -33,6 +33,19 @@ def test_names_of_encoders(tmp_path):
     assert not parse("RN50:weights.safetensors").is_store
 
 
+def test_paths_may_contain_an_equals_sign(tmp_path):
+    folder, store = tmp_path / "lr=0.1" / "clip", tmp_path / "lr=0.1" / "clip.h5"
+    folder.mkdir(parents=True)
+    store.touch()
+    for source in (str(folder), str(store)):
+        for text, name in ((source, "clip"), (f"a={source}", "a"), (f"a=b={source}", "a=b")):
+            encoder = NamedEncoder.parse(text)
+            assert (encoder.name, encoder.source) == (name, source)
+    random = NamedEncoder.parse(f"a={folder}:random")
+    assert (random.name, random.source, random.random_weights) == ("a", str(folder), True)
+    assert NamedEncoder.parse("a=b=house_clip").name == "a=b"
+
+
 def test_the_drive_of_a_path_on_windows_is_not_a_model():
     for drive in ("C:\\", "d:/"):
         store = NamedEncoder.parse(f"mine={drive}features.safetensors")
