@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from storage import atomic_write
-from storage.errors import UnknownNameError, UserError
+from storage.errors import UnknownNameError, UserError, shortened
 from storage.features.sharded_views import ShardedViews
 from storage.features.store_file import (
     FORMAT_FIELDS,
@@ -98,10 +98,16 @@ class FeatureStore:
 
         Raises:
             UserError: The file has another suffix than .safetensors, shapes or counts do not fit,
-                or a feature is not a finite float16.
+                a key is no string, or a feature is not a finite float16.
         """
         path = Path(path)
         check_store_name(path)
+        wrong = [key for key in keys if not isinstance(key, str)]
+        if wrong:
+            raise UserError(
+                f"{path}: the keys of a feature store must be strings 'scan_viewpoint', not "
+                f"{shortened(wrong[0])}"
+            )
         if len(set(keys)) != len(keys):
             raise UserError(f"{path}: the keys of a feature store must be distinct")
         with atomic_write(path) as beside:

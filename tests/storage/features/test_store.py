@@ -113,7 +113,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path):
         open_store(flat)
 
 
-@pytest.mark.parametrize("fault", ["few", "many", "narrow", "infinite", "twice"])
+@pytest.mark.parametrize("fault", ["few", "many", "narrow", "infinite", "twice", "pairs"])
 def test_invalid_features_keep_the_old_store_and_leave_no_other_file(
     path: Path, views: np.ndarray, fault: str
 ):
@@ -130,6 +130,8 @@ def test_invalid_features_keep_the_old_store_and_leave_no_other_file(
             rows[2] = np.full_like(rows[2], 1e6)
         case "twice":
             keys[2] = keys[0]
+        case "pairs":
+            keys = [tuple(key.split("_")) for key in keys]
     with pytest.raises(ValueError, match=r"store\.safetensors"):
         FeatureStore.write(path, rows, keys)
     assert path.read_bytes() == before
