@@ -90,8 +90,9 @@ def write_features(
 
     Raises:
         ModuleNotFoundError: LMDB is not installed.
-        UserError: The format is unknown, the numbers of rows and keys differ, or a feature is too
-            large for the float16 of LMDB files and stores.
+        UserError: The format is unknown, the numbers of rows and keys differ, a feature is too
+            large for the float16 of LMDB files and stores, or the metadata contain no valid image
+            size for a TSV file.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
@@ -144,14 +145,30 @@ def _cut(
 
 
 def _write_tsv(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:
-    height, width = metadata.get("view_size", metadata.get("image_size", (480, 640)))
-    vfov = metadata.get("vfov_degrees", 60)
+    height, width, vfov = _camera(metadata)
     with path.open("wb") as file:
         for key, row in items:
             scan, _, viewpoint = key.rpartition("_")
             features = base64.b64encode(np.ascontiguousarray(row, "<f4").tobytes())
             head = f"{scan}\t{viewpoint}\t{width}\t{height}\t{vfov:g}\t"
             file.write(head.encode() + features + b"\n")
+
+
+def _camera(metadata: Mapping[str, Any]) -> tuple[int, int, float]:
+    """Return height and width of the views in pixels, and their vertical field of view in degrees.
+
+    A store of another encoder can have any metadata, such as one number for the size of a square.
+    """
+    size = metadata.get("view_size", metadata.get("image_size", (480, 640)))
+    vfov = metadata.get("vfov_degrees", 60)
+    try:
+        height, width = (size, size) if isinstance(size, int) else size
+        return int(height), int(width), float(vfov)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"a TSV file contains the size of the images and their field of view, but the metadata "
+            f"of these features have {shortened(size)} and {shortened(vfov)}; write another format"
+        ) from error
 
 
 def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:

@@ -57,6 +57,16 @@ def test_a_store_opens_from_any_format(tmp_path: Path, views: np.ndarray, suffix
             open_store(path, 5)
 
 
+def test_a_tsv_contains_the_camera_that_a_store_of_another_encoder_records(tmp_path: Path, views):
+    path = tmp_path / "features.tsv"
+    write_features(path, KEYS, views, {"image_size": 224, "vfov_degrees": "75"})
+    assert read_features(path).metadata["view_size"] == [224, 224]
+    assert read_features(path).metadata["vfov_degrees"] == 75
+    with pytest.raises(UserError, match=r"the metadata of these features have large and 60;"):
+        write_features(path, KEYS, views, {"image_size": "large"})
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_file_is_converted_again_when_it_changes(tmp_path: Path, views: np.ndarray):
     path = tmp_path / "features.h5"
     write_features(path, KEYS, views, {})
