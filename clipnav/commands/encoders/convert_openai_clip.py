@@ -13,6 +13,11 @@ from typing import Literal
 from clipnav.parsing import parse
 from storage.outputs import check_new
 
+_UNMARKED = (
+    "{0}: taken to be OpenAI's, with QuickGELU and OpenAI's preprocessing, as the file does not "
+    "record its origin; load a file of another CLIP with --encoder NAME --pretrained {0} instead"
+)
+
 
 @dataclass(frozen=True)
 class ConvertArguments:
@@ -45,8 +50,10 @@ def run(arguments: ConvertArguments) -> None:
         weights, config, preprocessing = read_transformers_clip(arguments.weights)
         write_clip(weights, arguments.output, config, preprocessing, source)
     else:
-        weights, _ = read_openai_weights(arguments.weights)
+        weights, is_openai = read_openai_weights(arguments.weights)
         write_clip(weights, arguments.output, source=source)
+        if not is_openai:
+            print(_UNMARKED.format(source))
     print(f"{arguments.output}: written; use it with --encoder {arguments.output}")
 
 

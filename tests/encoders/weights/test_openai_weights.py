@@ -103,7 +103,13 @@ def test_the_command_converts_a_state_dict(run_command, tmp_path: Path):
     torch.save({**model.state_dict(), **{k: torch.tensor(v) for k, v in EXTRAS.items()}}, path)
     printed = run_command("convert-openai-clip", "--weights", path, "--output", folder)
     assert f"--encoder {folder}" in printed
+    assert "taken to be OpenAI's" not in printed
     assert_same_clip(ClipEncoder.load(str(folder), precision="fp32", device="cpu"), model)
+    # Without OpenAI's extras it can be a file of open_clip, whose models use another activation.
+    torch.save(model.state_dict(), path)
+    printed = run_command("convert-openai-clip", "--weights", path, "--output", tmp_path / "other")
+    assert f"{path}: taken to be OpenAI's, with QuickGELU" in printed
+    assert f"--encoder NAME --pretrained {path}" in printed
 
 
 @pytest.mark.parametrize("name", ["RN50", "RN101", "RN50x4", "ViT-B-32", "ViT-B-16", "ViT-L-14"])
