@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -161,6 +162,8 @@ def check_images(images: Images) -> None:
                     f"images must have 8 bits per channel, not mode {image.mode}; convert them"
                 )
             continue
+        if isinstance(image, str | Path):
+            raise UserError(f"images must be opened, not names of files; open {image} with Pillow")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise UserError(
                 f"images must be uint8 RGB (H, W, 3), not {image.dtype} {image.shape}; convert them"

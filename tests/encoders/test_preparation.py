@@ -117,6 +117,12 @@ def test_images_of_more_than_8_bits_are_refused(dtype: type):
         check_images([image])
 
 
+@pytest.mark.parametrize("name", ["sofa.jpg", Path("sofa.jpg")])
+def test_names_of_files_are_no_images(name):
+    with pytest.raises(ValueError, match=r"not names of files; open sofa\.jpg"):
+        check_images([name])
+
+
 @pytest.mark.parametrize("fit", ["center_crop", "stretch", "pad"])
 def test_threads_prepare_the_same_pixels_as_one(patches: Preparation, fit: Fit, tmp_path: Path):
     path = tmp_path / "photo.png"
