@@ -145,28 +145,6 @@ def test_a_missing_skybox_is_an_error_even_if_damaged_ones_are_skipped(
         extract(tmp_path / "store.safetensors", scans=("barn",), skip_damaged=True)
 
 
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"engine": "ray"}, r"b0_skybox_small\.jpg.*6 of 6 viewpoints without skybox"),
-        ({"world": "habitat"}, "no 3D model of scan 'barn'.*6 of 16 viewpoints without 3D model"),
-    ],
-)
-def test_missing_files_are_reported_before_anything_is_encoded(
-    extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes, problem
-):
-    def refuse(*_):
-        raise AssertionError("started")
-
-    monkeypatch.setattr(command, "ray_rows", refuse)
-    monkeypatch.setattr(ViewSource, "pool", refuse)
-    (tmp_path / "attic.glb").touch()
-    scans = ("barn",) if "engine" in changes else ("attic", "barn")
-    folder = {"scan_dir": tmp_path, "scans": scans, **changes}
-    with pytest.raises(FileNotFoundError, match=problem):
-        extract(tmp_path / "store.safetensors", **folder)
-
-
 def test_habitat_renders_in_a_process_of_its_own(
     extract, encoder: ClipEncoder, tmp_path: Path, habitat_python: Path
 ):
@@ -277,30 +255,6 @@ def test_random_weights_must_be_requested_and_are_recorded(
     np.testing.assert_array_equal(again.views, store.views)
     with pytest.raises(ValueError, match="exclude each other"):
         extract(tmp_path / "both.safetensors", random_weights=True, pretrained=("openai",))
-
-
-def test_ambiguous_paths_of_stores_are_refused(tmp_path: Path):
-    for message, arguments in {
-        "feature store is missing; give it with --output": {},
-        # Before the encoder is loaded, whose weights may have to be downloaded.
-        r"a\.h5: a feature store is a \.safetensors file": {
-            "output": tmp_path / "a.h5",
-            "encoder": ("unknown",),
-        },
-        "2 encoders require a folder": {
-            "output": tmp_path,
-            "encoder": ("a", "b"),
-        },
-        "exclude each other": {"output": tmp_path, "output_dir": tmp_path},
-        "two encoders have this name": {"output_dir": tmp_path, "encoder": ("x/a", "y/a")},
-        "1 weights for 2 encoders": {
-            "output_dir": tmp_path,
-            "encoder": ("RN50", "house_clip"),
-            "pretrained": ("openai",),
-        },
-    }.items():
-        with pytest.raises(ValueError, match=message):
-            command.main(ExtractArguments(**arguments))
 
 
 @pytest.mark.parametrize(

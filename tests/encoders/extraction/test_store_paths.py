@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from encoders.extraction.arguments import ExtractArguments
-from encoders.extraction.command import is_missing, store_paths
+from encoders.extraction.command import is_missing, main, store_paths
 from storage.features.partial_store import partial_path
 from storage.features.store import FeatureStore
 
@@ -22,3 +23,27 @@ def test_unfinished_rows_of_a_finished_store_are_deleted(tmp_path: Path):
     partial_path(path).write_bytes(b"left")
     assert not is_missing(path, ["a_b"], {"encoder": "one"})
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_ambiguous_paths_of_stores_are_refused(tmp_path: Path):
+    for message, arguments in {
+        "feature store is missing; give it with --output": {},
+        # Before the encoder is loaded, whose weights may have to be downloaded.
+        r"a\.h5: a feature store is a \.safetensors file": {
+            "output": tmp_path / "a.h5",
+            "encoder": ("unknown",),
+        },
+        "2 encoders require a folder": {
+            "output": tmp_path,
+            "encoder": ("a", "b"),
+        },
+        "exclude each other": {"output": tmp_path, "output_dir": tmp_path},
+        "two encoders have this name": {"output_dir": tmp_path, "encoder": ("x/a", "y/a")},
+        "1 weights for 2 encoders": {
+            "output_dir": tmp_path,
+            "encoder": ("RN50", "house_clip"),
+            "pretrained": ("openai",),
+        },
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            main(ExtractArguments(**arguments))

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from encoders.extraction import command
+from encoders.extraction.arguments import ExtractArguments
 from encoders.extraction.view_sources import ViewSource
 from envs.panoramas.panorama import Panorama
 from envs.panoramas.view_geometry import cut_views
@@ -49,3 +51,34 @@ def test_missing_folders_of_a_world_are_named(tmp_path: Path):
         ViewSource("matterport", "square", (16, 16)).views("scan", "v")
     with pytest.raises(ValueError, match="folder of its navigation graphs"):
         ViewSource("matterport", "square", (16, 16), scan_dir=tmp_path).views("scan", "v")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"world": "matterport", "engine": "ray"},
+            r"a0_skybox_small\.jpg.*16 of 16 viewpoints without skybox",
+        ),
+        ({"world": "habitat"}, "no 3D model of scan 'barn'.*6 of 16 viewpoints without 3D model"),
+    ],
+)
+def test_missing_files_are_reported_before_anything_is_encoded(
+    tiny_world: Path, tiny_resnet: Path, tmp_path: Path, monkeypatch, changes, problem
+):
+    def refuse(*_):
+        raise AssertionError("started")
+
+    monkeypatch.setattr(command, "ray_rows", refuse)
+    monkeypatch.setattr(ViewSource, "pool", refuse)
+    (tmp_path / "attic.glb").touch()
+    arguments = ExtractArguments(
+        tmp_path / "store.safetensors",
+        data_dir=tiny_world,
+        scan_dir=tmp_path,
+        encoder=(str(tiny_resnet),),
+        scans=("attic", "barn"),
+        **changes,
+    )
+    with pytest.raises(FileNotFoundError, match=problem):
+        command.main(arguments)
