@@ -24,6 +24,7 @@ from viewer.outputs.figure_style import (
     series_style,
     shown_name,
 )
+from viewer.outputs.measures import check_measures
 from viewer.trace import Outcome, Trace, outcome
 
 if TYPE_CHECKING:
@@ -277,10 +278,12 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     If there are several worlds, datasets or splits, they are part of the names.
 
     Raises:
-        UserError: No trace has a known goal.
+        UserError: No trace has a known goal, or one lacks what the figures show.
     """
     groups: dict[str, list[Trace]] = defaultdict(list)
     known = [trace for trace in traces if trace.has_goal]
+    for trace in known:
+        check_measures(trace)
     kinds = [(trace.world, trace.dataset, trace.split) for trace in known]
     varies = [len(set(column)) > 1 for column in zip(*kinds, strict=True)]
     for trace, kind in zip(known, kinds, strict=True):

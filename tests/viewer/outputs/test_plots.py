@@ -142,6 +142,21 @@ def test_datasets_and_worlds_are_not_pooled(traces):
     }
 
 
+def test_a_trace_without_the_measures_of_the_figures_is_named(traces):
+    def changed(place, **fields):
+        steps = list(traces[0].steps)
+        steps[place] = msgspec.structs.replace(steps[place], **fields)
+        return msgspec.structs.replace(traces[0], steps=tuple(steps))
+
+    fewer = [traces[1], changed(-1, metrics={"SR": 1.0, "OSR": 1.0})]
+    with pytest.raises(ValueError, match=r"100_0 by teacher: .* metrics.nDTW of the last step;"):
+        plots.by_agent(fewer)
+    with pytest.raises(ValueError, match=r"require distance_to_goal of the first step;"):
+        plots.by_agent([changed(0, distance_to_goal=None)])
+    with pytest.raises(ValueError, match=r"metrics.SR of the last step, metrics.OSR"):
+        plots.by_agent([changed(-1, metrics={})])
+
+
 def test_without_goals_there_is_nothing_to_measure(secret_env, wanderer):
     from viewer.trace import record
 
