@@ -92,7 +92,7 @@ def _figures(trace: Trace) -> list[tuple[str, str]]:
     if not final:
         return [("moves", str(len(trace.steps) - 1))]
     length = trace.steps[0].distance_to_goal
-    lengths = [("walked", f"{final['TL']:.1f} m")]
+    lengths = [("walked", f"{final['TL']:.1f} m")] if "TL" in final else []
     if length is not None:
         lengths.append(("shortest", f"{length:.1f} m"))
     scores = [(name, f"{100 * final[name]:.1f} %") for name in ("SPL", "nDTW") if name in final]

@@ -210,3 +210,11 @@ def test_walks_with_a_secret_goal_and_without_reasons_are_filmed(
     assert close_to(frame, COLOURS["unknown"]) > 1000
     boxes = arranged((1280, 720), 1)
     assert close_to(cut(frame, boxes.map), WAY, 3) == 0
+
+
+def test_a_walk_with_fewer_metrics_has_a_card(frames_of, traces):
+    steps = list(traces[0].steps)
+    steps[-1] = msgspec.structs.replace(steps[-1], metrics={"SR": 1.0, "OSR": 1.0})
+    fewer = msgspec.structs.replace(traces[0], steps=tuple(steps))
+    frame = frames_of([fewer]).draw(Phase("card", len(steps) - 1, 3.0), 0.99)
+    assert close_to(frame, COLOURS["success"]) > 1000
