@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from envs.pictures.panorama_files import NoPictureError, Pictures
 from storage import write_text
 from storage.errors import UserError
@@ -16,7 +14,7 @@ from storage.progress import progress_bar
 from viewer.scene.scenes import scene
 from viewer.site.library import Json, Library
 from viewer.site.routes import STATIC
-from viewer.trace import Outcome, Trace, outcome
+from viewer.trace import Outcome, Trace, outcome, trace_json
 
 WIDTH = 2048  # columns of the pictures
 _STRAIGHT = 0.9  # SPL of a walk without detours
@@ -114,8 +112,9 @@ def bundle(
             "user": None,
         },
         "episodes": [row for row in library.rows() if row["key"] in wanted],
+        # Values of a diverged network are NaN, which JSON lacks; a trace contains null instead.
         "traces": {
-            key: {agent: msgspec.to_builtins(trace) for agent, trace in by_agent.items()}
+            key: {agent: json.loads(trace_json(trace)) for agent, trace in by_agent.items()}
             for key, by_agent in walks.items()
         },
         "scenes": {scan: scene(library.graph(scan), library.files.world) for scan in scans},

@@ -57,6 +57,16 @@ def test_instructions_cannot_break_out_of_the_page(library, traces, tmp_path):
     assert held(text)["episodes"][0]["instruction"] == wicked
 
 
+def test_a_value_that_is_not_a_number_leaves_the_page_readable(library, traces, tmp_path):
+    steps = tuple(msgspec.structs.replace(s, value=float("nan")) for s in traces[0].steps)
+    library.add([msgspec.structs.replace(traces[0], instr_id="x", steps=steps)])
+    path = tmp_path / "page.html"
+    export_page(path, library, NoPictures("none"), ["train/x"])
+    assert "NaN" not in path.read_text("utf-8").split('id="bundle">')[1].split("</script>")[0]
+    walks = held(path.read_text("utf-8"))["traces"]["train/x"]
+    assert walks["teacher"]["steps"][0]["value"] is None
+
+
 def test_one_success_and_one_failure(library, traces, tmp_path):
     written = export_outcomes(tmp_path, library, NoPictures("none"), "wanderer")
     outcomes = {outcome(trace) for trace in traces[14:]}
