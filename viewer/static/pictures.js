@@ -23,24 +23,33 @@ export function widthsFor(columns) {
 
 export function picture(scan, viewpoint, width) {
   const key = cacheKey(scan, viewpoint, width);
-  let bitmap = cache.get(key)?.bitmap;
-  if (bitmap) cache.delete(key); // inserted again at the end
-  bitmap ??= source.picture(scan, viewpoint, width);
-  cache.set(key, { bitmap, bytes: 2 * width * width });
-  bitmap.catch(() => cache.delete(key)); // so that the next request tries again
+  const entry = cache.get(key) ?? request(key, scan, viewpoint, width);
+  cache.delete(key); // inserted again at the end
+  cache.set(key, entry);
   let bytes = [...cache.values()].reduce((sum, entry) => sum + entry.bytes, 0);
   for (const [oldest, entry] of cache) {
     if (bytes <= CACHE_SIZE || oldest === key) break;
     cache.delete(oldest);
     bytes -= entry.bytes;
   }
-  return bitmap;
+  return entry.bitmap;
 }
 
-// Returns the largest of the given widths that is in the cache, or the first width.
+function request(key, scan, viewpoint, width) {
+  const bitmap = source.picture(scan, viewpoint, width);
+  const entry = { bitmap, bytes: 2 * width * width, loaded: false };
+  bitmap.then(
+    () => (entry.loaded = true),
+    () => cache.delete(key), // so that the next request tries again
+  );
+  return entry;
+}
+
+// Returns the largest of the given widths that has been loaded, or the first width. Finer pictures
+// that are still being rendered would take seconds.
 export function initialWidth(scan, viewpoint, options) {
-  const cached = (width) => cache.has(cacheKey(scan, viewpoint, width));
-  return options.findLast(cached) ?? options[0];
+  const loaded = (width) => cache.get(cacheKey(scan, viewpoint, width))?.loaded;
+  return options.findLast(loaded) ?? options[0];
 }
 
 // Loads pictures that are likely to be shown next. A later call replaces the queue and

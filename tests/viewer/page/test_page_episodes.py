@@ -274,6 +274,20 @@ def test_large_screens_get_finer_pictures(new_page, url, opened):
     page.wait_for_selector("canvas[data-columns='4096']")
 
 
+def test_a_step_does_not_wait_for_a_finer_picture(page, url, opened):
+    held = []
+    page.route("**/api/picture?*width=2048", lambda route: held.append(route))
+    with page.expect_request("**/api/picture?*width=2048"):
+        opened(page, url)
+    page.keyboard.press("]")
+    page.wait_for_selector("[data-state=still]")
+    page.keyboard.press("[")
+    page.wait_for_selector("[data-state=still]")
+    assert page.locator("canvas").get_attribute("data-columns") == "1024"
+    for route in held:
+        route.continue_()
+
+
 def test_a_link_in_the_same_tab_is_followed(page, url, opened):
     opened(page, url, episode="train/100_0", step=1)
     page.goto(f"{url}#episode=train/101_0&a=wanderer&step=2")
