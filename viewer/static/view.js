@@ -47,6 +47,7 @@ export class View {
     );
     enableLookAround(this.#canvas, this.#panorama, () => this.#turn.abort());
     this.#canvas.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "0" && this.#current) this.face(headingAt(this.#current.step));
     });
     this.#panorama.onLook = () => {

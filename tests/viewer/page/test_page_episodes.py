@@ -54,6 +54,12 @@ def test_drag_wheel_and_keys_look_around(page, url, opened, drawn):
     page.locator("canvas").focus()
     page.keyboard.press("ArrowLeft")
     assert drawn(page) != zoomed
+    headings = []
+    for key in ("Shift", "Control+0", "0"):  # Control+0 is a key of the browser
+        page.keyboard.press(key)
+        drawn(page)
+        headings.append(page.locator("canvas").get_attribute("data-heading"))
+    assert headings[0] == headings[1] != headings[2]
 
 
 def test_view_attention_can_be_shown_and_hidden(page, url, opened, drawn):
