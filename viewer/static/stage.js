@@ -63,6 +63,7 @@ export class Stage {
     }
     get("views").classList.toggle("double", count > 1);
     if (this.#mapOnly || count === this.#views.length) return;
+    for (const view of this.#views) view.close();
     this.#views = Array.from({ length: count }, (_, index) => new View(index > 0));
     for (const view of this.#views) {
       view.onLook = (heading, across) => this.#map.turn(view.second, heading, across);

@@ -74,6 +74,14 @@ export class View {
     this.#panorama.turn(heading, this.#elevation());
   }
 
+  // Ends movements before the view is removed, which would otherwise go on to move the agent on the
+  // map.
+  close() {
+    this.#move.abort();
+    this.#turn.abort();
+    this.onLook = this.onMove = () => {};
+  }
+
   // Shows a step. Resolves to true once the view is there, to false if a later call replaced it.
   async show(trace, number, { choose, attention, prefetchNext }) {
     const step = trace.steps[number];

@@ -97,6 +97,20 @@ def test_the_picture_glides_from_one_to_the_other(moving_page, url, traces, open
     assert len({before, between, drawn(page)}) == 3
 
 
+def test_a_view_that_was_replaced_during_a_move_moves_no_agent(moving_page, url, opened):
+    page = opened(moving_page, url, a="wanderer")
+    page.clock.install()
+    page.clock.pause_at("2030-01-01")
+    page.locator("#next").click()
+    page.locator("#agent-b").select_option("teacher")
+    page.wait_for_selector(".view:not(.two)[data-state=still] + .view.two[data-state=still]")
+    bodies = set()
+    for _ in range(30):
+        page.clock.run_for(100)
+        bodies.add(page.locator(".agent").first.get_attribute("transform"))
+    assert len(bodies) == 1
+
+
 def test_reduced_motion_has_no_animation(page, url, opened):
     opened(page, url)
     page.evaluate(WATCH)
