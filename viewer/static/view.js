@@ -36,6 +36,7 @@ export class View {
   #move = new AbortController();
   #turn = new AbortController();
   #width = 0; // columns of the picture shown
+  #attention = null; // weights of the step's views, null if they are hidden
   #refining = null; // signal of the move after which finer pictures are loaded
 
   constructor(second) {
@@ -87,10 +88,12 @@ export class View {
     const step = trace.steps[number];
     const previous = this.#current;
     this.#describe(trace, number);
-    const weights = attention ? step.view_attention : null;
+    this.#attention = attention ? step.view_attention : null;
     this.#markers.show(step, choose);
     if (previous?.step === step) {
-      this.#showAttention(weights);
+      // During a move the picture may be that of another step.
+      const still = this.element.dataset.state === "still";
+      if (still || !this.#attention) this.#showAttention(this.#attention);
       return true;
     }
     this.#move.abort();
@@ -101,12 +104,12 @@ export class View {
     this.element.dataset.state = "moving";
     if (motion.reduced || !previous) {
       this.face(headingAt(step));
-      this.#showAttention(weights);
+      this.#showAttention(this.#attention);
     } else {
       this.#showAttention(null);
     }
     if (!(await this.#moveTo(previous, trace, number, signal))) return false;
-    this.#showAttention(weights);
+    this.#showAttention(this.#attention); // as the user wants it by now
     this.element.dataset.state = "still";
     prefetchNext?.().then(() => this.#refine());
     return true;

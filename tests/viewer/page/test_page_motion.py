@@ -97,6 +97,17 @@ def test_the_picture_glides_from_one_to_the_other(moving_page, url, traces, open
     assert len({before, between, drawn(page)}) == 3
 
 
+def test_attention_that_is_switched_during_a_move_stays_so(moving_page, url, opened):
+    page = opened(moving_page, url)
+    for shown in (0, 1):
+        page.evaluate(
+            "for (const id of ['next', 'view-attention']) document.getElementById(id).click()"
+        )
+        page.wait_for_selector("[data-state=still]")
+        assert page.locator("#view-attention").is_checked() == bool(shown)
+        assert page.locator(".weight").count() == shown
+
+
 def test_a_view_that_was_replaced_during_a_move_moves_no_agent(moving_page, url, opened):
     page = opened(moving_page, url, a="wanderer")
     page.clock.install()
