@@ -55,12 +55,14 @@ export class ManualWalk {
   async act(action) {
     if (!this.active || this.over || this.#busy) return;
     this.#busy = true;
-    const body = { episode: this.key, action, step: this.trace.steps.length - 1 };
+    const before = this.trace;
+    const body = { episode: this.key, action, step: before.steps.length - 1 };
     try {
       await latest(
         async () => {
           // The walk has changed on the server even if the page shows something else by now.
           const { trace, file } = await source.act(body);
+          if (this.trace !== before) return; // the user has started another walk
           this.trace = trace;
           this.#file = file;
         },

@@ -170,6 +170,23 @@ def test_one_episode_follows_the_other(page, url, opened, library):
     page.locator("#restart").wait_for(state="hidden")
 
 
+def test_a_late_step_does_not_change_the_walk_of_another_episode(page, url, opened):
+    walk(page, opened, url)
+    held = []
+    page.route("**/api/act", lambda route: held.append(route), times=1)
+    with page.expect_request("**/api/act"):
+        page.keyboard.press("1")
+    page.goto(url + "#episode=train/101_0&a=teacher")
+    page.locator("#title", has_text="101_0").wait_for()
+    page.locator("#walk").click()
+    page.locator("#walk-bar").wait_for()
+    with page.expect_response("**/api/act"):
+        held[0].continue_()
+    page.keyboard.press("1")
+    after(page, 1)
+    assert page.locator("#title").inner_text() == "Episode 101_0 in attic"
+
+
 def test_a_step_that_cannot_be_saved_is_reported(page, url, opened, tmp_path, errors):
     walk(page, opened, url)
     (tmp_path / "traces").write_text("a file where the folder should be")
