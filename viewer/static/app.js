@@ -253,7 +253,9 @@ function addListeners() {
       list.draw();
     });
   }
-  get("view-attention").addEventListener("change", () => showStep(shown.step));
+  for (const id of ["view-attention", "show-path"]) {
+    get(id).addEventListener("change", () => showStep(shown.step));
+  }
   get("help").addEventListener("click", shortcuts["?"]);
   get("walk").addEventListener("click", firstClick(takeOver));
   get("browse").addEventListener("click", openList);

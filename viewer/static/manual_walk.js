@@ -23,7 +23,6 @@ export class ManualWalk {
     this.#onChange = onChange;
     this.#continuous = continuous;
     const restart = () => this.start({ episode: this.key, restart: true });
-    get("show-path").addEventListener("change", () => onChange());
     get("stop").addEventListener("click", firstClick(buttons.stop));
     get("next-episode").addEventListener("click", firstClick(buttons.next));
     get("leave").addEventListener("click", firstClick(buttons.leave));

@@ -187,6 +187,22 @@ def test_a_late_step_does_not_change_the_walk_of_another_episode(page, url, open
     assert page.locator("#title").inner_text() == "Episode 101_0 in attic"
 
 
+def test_a_path_that_is_shown_during_a_step_does_not_hide_the_step(page, url, opened):
+    walk(page, opened, url)
+    held = []
+    page.route("**/api/act", lambda route: held.append(route))
+    with page.expect_request("**/api/act"):
+        page.keyboard.press("1")
+    page.locator("#show-path").check()
+    page.locator(".reference").wait_for(state="attached")
+    held[0].continue_()
+    after(page, 1)
+    page.locator("#back").click()
+    page.locator("#show-path").uncheck()
+    page.locator("#step-text", has_text="step 0 of 1").wait_for()
+    assert page.locator(".reference").count() == 0
+
+
 def test_a_step_that_cannot_be_saved_is_reported(page, url, opened, tmp_path, errors):
     walk(page, opened, url)
     (tmp_path / "traces").write_text("a file where the folder should be")
