@@ -143,19 +143,25 @@ function takeOver() {
   return manualWalk.start({ episode: row.key, ...agent });
 }
 
-// Shows the walk by hand at its last step. A finished walk is compared with the chosen agent's.
-async function showManualWalk() {
+// Shows the walk by hand at its last step.
+function showManualWalk() {
   const { key, trace, over } = manualWalk;
   player.pause();
-  if (over) await reloadRows();
+  // During a request the user may start another walk.
+  if (over) return latest(reloadRows, () => showFinishedWalk(key, trace));
   const row = rowOf(key);
-  row.unfinished = !over && trace.steps.length > 1;
-  const agent = over ? comparisonAgent(row, USER) : "";
+  row.unfinished = trace.steps.length > 1;
+  return showTraces(row, () => [trace], { step: trace.steps.length - 1, byHand: true });
+}
+
+// Shows a finished walk, compared with the chosen agent's.
+async function showFinishedWalk(key, trace) {
+  const row = rowOf(key);
+  const agent = comparisonAgent(row, USER);
   const loadTraces = async () => (agent ? [trace, await source.trace(key, agent)] : [trace]);
-  const agents = over ? [USER, agent] : chosenAgents();
-  const step = over ? Infinity : trace.steps.length - 1; // the last step of either walk
-  await showTraces(row, loadTraces, { agents, step, byHand: true });
-  if (over) manualWalk.conclude(row.walks[USER], row.walks[agent], agent);
+  const step = Infinity; // the last step of either walk
+  await showTraces(row, loadTraces, { agents: [USER, agent], step, byHand: true });
+  if (manualWalk.trace === trace) manualWalk.conclude(row.walks[USER], row.walks[agent], agent);
 }
 
 async function reloadRows() {

@@ -203,6 +203,24 @@ def test_a_path_that_is_shown_during_a_step_does_not_hide_the_step(page, url, op
     assert page.locator(".reference").count() == 0
 
 
+def test_the_next_episode_does_not_wait_for_the_outcome_of_the_last_one(page, url, opened, library):
+    first, second = library.keys()[-2:]
+    walk(page, opened, url, episode=first)
+    held = []
+    page.route("**/api/episodes?*", lambda route: held.append(route))
+    with page.expect_request("**/api/episodes?*"):
+        page.keyboard.press("s")
+    page.keyboard.press("n")
+    page.locator("#title", has_text=second.split("/")[1]).wait_for()
+    after(page, 0)
+    with page.expect_response("**/api/episodes?*"):
+        held[0].continue_()
+    page.keyboard.press("1")
+    after(page, 1)
+    assert page.locator("#title").inner_text() == f"Episode {second.split('/')[1]} in attic"
+    assert "You are walking." in page.locator("#walk-status").inner_text()
+
+
 def test_a_step_that_cannot_be_saved_is_reported(page, url, opened, tmp_path, errors):
     walk(page, opened, url)
     (tmp_path / "traces").write_text("a file where the folder should be")
