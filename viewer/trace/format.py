@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from envs.worlds import Dataset, World
-from storage import atomic_write
+from storage import atomic_write, is_temporary
 from storage.errors import UserError
 from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
@@ -192,7 +192,10 @@ def read_traces(path: str | Path) -> list[Trace]:
     path = Path(path)
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*.json*") if file.is_file())
+        found = path.rglob("*.json*")
+        # Another process may be recording into the folder; a trace that is being written is
+        # incomplete and soon has another name.
+        files = sorted(file for file in found if file.is_file() and not is_temporary(file.name))
         if not files:
             raise FileNotFoundError(f"{path}: no traces in this folder; {REMEDY}")
     traces = []

@@ -10,6 +10,7 @@ from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.navigation.vln_env import VlnEnv
 from envs.submissions.ground_truth import ScoringRules, load_ground_truth
+from storage import temporary_path
 from viewer.trace import (
     outcome,
     read_traces,
@@ -193,6 +194,12 @@ def test_two_walks_of_an_episode_by_one_agent_are_named(traces, tmp_path):
     assert str(first) in str(refused.value)
     write_trace(msgspec.structs.replace(other, split="other"), tmp_path / "b")
     assert len(read_traces(tmp_path)) == 2
+
+
+def test_a_trace_that_is_being_written_is_left_out(traces, tmp_path):
+    written = write_trace(traces[0], tmp_path)
+    temporary_path(written.with_stem("101_0")).write_bytes(trace_json(traces[1])[:100])
+    assert read_traces(tmp_path) == traces[:1]
 
 
 def test_an_empty_folder_is_no_collection(tmp_path):
