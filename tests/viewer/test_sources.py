@@ -3,9 +3,12 @@
 import json
 import re
 
+import msgspec
 import pytest
 
+from agents.continuous.settings import ContinuousTrainConfig
 from agents.settings import TrainConfig
+from clipnav.commands.viewer.continuous_content import ContinuousContent
 from clipnav.commands.viewer.viewer_content import load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
 from training.settings import to_json
@@ -143,3 +146,21 @@ def test_continuous_traces_have_pictures_beside_walks_on_the_graph(expert_trace,
     write_trace(expert_trace, tmp_path)
     pictures = load_content(VisualiseConfig((tmp_path,), world="houses")).pictures
     assert isinstance(pictures, FreePictures)
+
+
+def test_a_continuous_run_walks_the_episode_of_the_traces_that_is_written(
+    make_recorder, tmp_path, monkeypatch
+):
+    def run_traces(content, run):
+        return [msgspec.structs.replace(one, agent="cma") for one in content.expert_traces()]
+
+    monkeypatch.setattr(ContinuousContent, "run_traces", run_traces)
+    (trace,) = make_recorder("expert").record(["32000_1"])
+    write_trace(trace, tmp_path / "traces")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(to_json(ContinuousTrainConfig(output=run)))
+    sources, page = (tmp_path / "traces", run), tmp_path / "page.html"
+    config = VisualiseConfig(sources, environment="continuous", export=page)
+    library = load_content(config).library
+    assert list(library.walks("val_unseen/32000_1")) == ["expert", "cma"]

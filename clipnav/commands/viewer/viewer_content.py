@@ -102,9 +102,13 @@ def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -
     files = world_files(config.world or "houses", config.data_dir)
     episodes = load_episodes(config.dataset, config.split, files)
     library = Library(files, config.dataset)
-    content = ContinuousContent(config, episodes)
     recorded: dict[Path, Kind] = {source: kind for source, kind in kinds.items() if kind != "run"}
     traces = _all_traces(config, recorded, {}, library) if recorded else {}
+    if traces and config.writes:
+        config = replace(
+            config, episode=next(one.instr_id for own in traces.values() for one in own)
+        )
+    content = ContinuousContent(config, episodes)
     traces |= {run: content.run_traces(run) for run in runs}
     traces = {source: traces[source] for source in kinds}
     named = label_agents(traces or {Path("expert"): content.expert_traces()})
