@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from storage.errors import UserError
-from training.settings import check_counts, check_numbers
+from training.settings import check_counts, check_numbers, check_positive
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class OptimiserConfig:
         check_numbers(self, rates, "optimiser.")
         check_numbers(self, ("warmup_start",), "optimiser.", most=1)
         check_counts(self, ("warmup", "warmup_stairs"), "optimiser.", least=0)
-        if self.learning_rate == 0:
-            raise UserError("--optimiser.learning-rate 0: must be greater than 0")
+        check_positive(self, ("learning_rate",), "optimiser.")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"--optimiser.betas {self.betas}: each must be at least 0 and below 1")
         if self.weight_decay and self.name != "adamw":
