@@ -30,7 +30,7 @@ from encoders.pretraining.zero_shot import ZeroShotScores, zero_shot_scores
 from envs.houses.rendering.training_panoramas import HousePictures
 from envs.houses.views.view_facts import ViewFacts
 from storage import write_text
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.locks import sole_writer
 from training.run_folder import run_folder
 from training.settings import CONFIG, to_json
@@ -90,7 +90,7 @@ def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
     if config.held_out and trainer is not None:
         scores = score(config.model_dir(run), houses[count:], config.image_size, classifier)
         results["held-out"] = dataclasses.asdict(scores)
-        print(f"on {config.held_out} held-out houses, {_SCORING[config.objective]}")
+        print(f"on {counted(config.held_out, 'held-out house')}, {_SCORING[config.objective]}")
         print(scores)
     if trainer is not None:
         trainer.report(results)
