@@ -9,6 +9,7 @@ import json
 import re
 from contextlib import suppress
 from pathlib import Path
+from types import GenericAlias
 from typing import TypeVar
 
 import msgspec
@@ -88,7 +89,8 @@ class RecordError(UserError):
 
 def _read_array(raw: bytes, kind: type[Record], path: Path, remedy: str) -> list[Record]:
     try:
-        return msgspec.json.decode(raw, type=list[kind])
+        # list[kind] would be an annotation with a variable for type checkers.
+        return msgspec.json.decode(raw, type=GenericAlias(list, kind))
     except _DAMAGE:
         number, piece, problem = _locate(raw, msgspec.json.Decoder(kind))
         raise RecordError(path, number, problem, remedy, _record_id(piece)) from None

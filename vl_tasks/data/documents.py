@@ -3,6 +3,7 @@
 import re
 from codecs import BOM_UTF8
 from pathlib import Path
+from types import GenericAlias
 from typing import TypeVar
 
 import msgspec
@@ -57,7 +58,8 @@ def read_table(path: Path, kind: type[Document], remedy: str) -> dict[str, Docum
     """
     raw = _read(path, remedy)
     try:
-        return msgspec.json.decode(raw, type=dict[str, kind])
+        # dict[str, kind] would be an annotation with a variable for type checkers.
+        return msgspec.json.decode(raw, type=GenericAlias(dict, (str, kind)))
     except msgspec.ValidationError as error:
         _raise_for_record(path, raw, kind, remedy)
         # With a repeated id, a later valid record hides the invalid one.
