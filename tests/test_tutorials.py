@@ -157,7 +157,7 @@ def test_own_prompt(run_tutorial, skybox_world):
             {},
         )
     assert variables["status"] == 0
-    results = json.loads(Path("runs/vlm-NAME-val_unseen/results.json").read_text())
+    results = json.loads(Path("runs/vlm-NAME-matterport-val_unseen/results.json").read_text())
     assert results["answers"]["decisions"] == len(server.requests) == 8
     assert results["settings"]["prompt"]["option_order"] == "clockwise"
 
