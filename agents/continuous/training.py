@@ -18,7 +18,7 @@ from agents.continuous.networks import ContinuousNetwork
 from agents.continuous.settings import ContinuousTrainConfig
 from agents.continuous.tasks import ContinuousTask
 from agents.continuous.walking import spread, walk_all
-from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
+from envs.continuous.measures import CONTINUOUS_METRICS, check_goals, summarise_walks
 from storage import cache_dir
 from storage.errors import UserError
 from training.checkpoints import VOCABULARY
@@ -58,11 +58,7 @@ class ContinuousLearner(SavedNetwork):
         self.selection = Selection(config.select_by, config.select_metric)
         self.task = ContinuousTask(config, config.resume)
         for split in config.evaluation_splits:
-            if not all(episode.has_goal for episode in self.task.split(split).episodes):
-                raise UserError(
-                    f"--evaluation-splits {split}: its goals are not published, so that walks have "
-                    "no measures; name another split"
-                )
+            check_goals(self.task.split(split).episodes, f"--evaluation-splits {split}")
         self.metadata = self.task.metadata
         self.network = self.task.make_network()
         self.clipped: list[nn.Module] = [self.network]
