@@ -55,4 +55,4 @@ def test_walks_of_a_continuous_run_become_a_page(blind_run, run_command, tmp_pat
     )
     assert "cma, random, forward, expert: 1 episode of val_unseen" in output
     text = page.read_text("utf-8")
-    assert all(f'"agent": "{name}"' in text for name in ("cma", "expert"))
+    assert all(f'"agent":"{name}"' in text for name in ("cma", "expert"))

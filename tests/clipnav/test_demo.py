@@ -31,7 +31,7 @@ def test_the_demo_writes_pages_of_its_results(tmp_path: Path, run_command, monke
     for outcome, written in pages:
         text = Path(written).read_text("utf-8")
         assert Path(written).parent == run
-        assert f'"outcome": "{outcome}"' in text
+        assert f'"outcome":"{outcome}"' in text
         assert "data:image/jpeg;base64," in text
     command, name, shown = printed.rsplit("All episodes: ", 1)[1].split()
     assert Path(command).samefile(Path(sys.executable).with_name("clipnav"))

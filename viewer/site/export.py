@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from envs.pictures.panorama_files import NoPictureError, Pictures
 from storage import write_text
 from storage.errors import UserError
@@ -14,7 +16,7 @@ from storage.progress import progress_bar
 from viewer.scene.scenes import scene
 from viewer.site.library import Json, Library
 from viewer.site.routes import STATIC
-from viewer.trace import Outcome, Trace, outcome, trace_json
+from viewer.trace import Outcome, Trace, outcome
 
 WIDTH = 2048  # columns of the pictures
 _STRAIGHT = 0.9  # SPL of a walk without detours
@@ -112,11 +114,7 @@ def bundle(
             "user": None,
         },
         "episodes": [row for row in library.rows() if row["key"] in wanted],
-        # Values of a diverged network are NaN, which JSON lacks; a trace contains null instead.
-        "traces": {
-            key: {agent: json.loads(trace_json(trace)) for agent, trace in by_agent.items()}
-            for key, by_agent in walks.items()
-        },
+        "traces": walks,
         "scenes": {scan: scene(library.graph(scan), library.files.world) for scan in scans},
         "pictures": _pictures(traces, pictures, width),
     }
@@ -134,8 +132,9 @@ def page(content: dict[str, Any]) -> str:
         for path in sorted(STATIC.glob("*.js"))
     }
     mapped = f'<script type="importmap">{json.dumps({"imports": modules})}</script>'
-    # No text of an instruction may end the element that holds it.
-    held = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+    # msgspec writes null for values that are not numbers, such as those of a diverged network. No
+    # text of an instruction may end the element that holds it.
+    held = msgspec.json.encode(content).decode().replace("<", "\\u003c")
     held = f'<script type="application/json" id="bundle">{held}</script>'
     return _IMPORT_MAP.sub(lambda _: f"{mapped}\n{held}", text)
 
