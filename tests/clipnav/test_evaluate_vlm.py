@@ -67,8 +67,9 @@ def test_walks_without_a_stop_have_traces(arguments, tmp_path, run_command):
     with serving(lambda body: '{"action": "B"}') as server:
         run_command(
             *("evaluate-vlm", "--url", server.url, *arguments, "--max-episode-steps", "2"),
+            *("--output", tmp_path / "limited"),
         )
-    for trace in read_traces(tmp_path / "out" / "traces.jsonl"):
+    for trace in read_traces(tmp_path / "limited" / "traces.jsonl"):
         assert [step.action for step in trace.steps] == [1, 1, None]
 
 
@@ -101,8 +102,11 @@ def test_trained_agents_are_evaluated_on_the_same_episodes(
 
     other = shutil.copytree(run, tmp_path / "other" / "follower")
     with serving(stop_at_the_third_place) as server:
-        run_command("evaluate-vlm", "--url", server.url, *arguments, "--runs", run, other)
-    results = json.loads((tmp_path / "out" / "results.json").read_text())["results"]["val_unseen"]
+        run_command(
+            *("evaluate-vlm", "--url", server.url, *arguments, "--runs", run, other),
+            *("--output", tmp_path / "both"),
+        )
+    results = json.loads((tmp_path / "both" / "results.json").read_text())["results"]["val_unseen"]
     assert list(results)[1:3] == [f"{tmp_path.name}/follower", "other/follower"]
 
 

@@ -1,6 +1,5 @@
 """Evaluation of a model on a subset of a split: walks, log, scores and submission."""
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,10 @@ from agents.language_models.evaluation.continuous import (
     continuous_evaluations,
     continuous_maker,
     write_continuous_submission,
+)
+from agents.language_models.evaluation.earlier_results import (
+    check_earlier_results,
+    recorded_settings,
 )
 from agents.language_models.evaluation.records import append_requests, write_requests
 from agents.language_models.evaluation.scores import (
@@ -55,9 +58,6 @@ from storage.progress import ProgressBar, progress_bar
 
 REQUESTS, RESULTS = "requests.jsonl", "results.json"
 _BASELINE_ENVS = 256
-# Settings that change neither the prompts nor the answers are left out of the results, so that a
-# repeated run writes the same file.
-_LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class Experiment:
     pictures: Pictures
     output: Path
     runs: Mapping[str, ComparedRun] = field(default_factory=dict)
+
+    @property
+    def episode_ids(self) -> list[str]:
+        """The instr_id of each chosen episode."""
+        return [episode.instr_id for episode in self.maker.split.episodes]
 
 
 def evaluate_vlm(config: EvaluateVlmConfig, strategy: Strategy | None = None) -> int:
@@ -152,10 +157,16 @@ def run_experiment(
 
     Returns:
         Exit status: 1 if an episode failed or a limit of the budget ended the run, otherwise 0.
+
+    Raises:
+        UserError: The folder contains results with other settings.
     """
     config, output = experiment.config, experiment.output
     output.mkdir(parents=True, exist_ok=True)
     with sole_writer(output):
+        check_earlier_results(
+            output / RESULTS, recorded_settings(config), subset_digest(experiment.episode_ids)
+        )
         spending = Spending(config.budget)
         finished = _walk(experiment, spending)
         write_requests(output / REQUESTS, finished.walks.values())
@@ -262,11 +273,7 @@ def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
         f"{usage.prompt} prompt tokens ({usage.cached} cached), {usage.completion} answer tokens"
     )
     print(spent if cost is None else f"{spent}, cost {cost:.4f}")
-    ids = [episode.instr_id for episode in experiment.maker.split.episodes]
-    settings = dataclasses.asdict(config)
-    for name in _LEFT_OUT:
-        del settings[name]
-    del settings["server"]["api_key_file"]
+    ids = experiment.episode_ids
     return {
         **document,
         "answers": counts,
@@ -276,7 +283,7 @@ def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
         "scored_episodes": len(scored),
         "subset_sha256": subset_digest(ids),
         "subset": ids,
-        "settings": json.loads(json.dumps(settings, default=str)),
+        "settings": recorded_settings(config),
     }
 
 

@@ -1,0 +1,58 @@
+"""Settings that results depend on, and the check that a folder contains no others."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.settings.language_models import EvaluateVlmConfig
+from storage.errors import UserError
+from storage.json_files import read_json
+from training.settings import flattened
+
+# Settings that change neither the prompts nor the answers are left out of the results, so that a
+# repeated run writes the same file.
+_LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
+# Settings of the connection, which are recorded and may differ.
+_CONNECTION = ("request_timeout", "max_retries", "longest_wait", "probe")
+
+
+def recorded_settings(config: EvaluateVlmConfig) -> dict[str, Any]:
+    """Return the settings that the results record, as JSON values."""
+    settings = dataclasses.asdict(config)
+    for name in _LEFT_OUT:
+        del settings[name]
+    del settings["server"]["api_key_file"]
+    return json.loads(json.dumps(settings, default=str))
+
+
+def check_earlier_results(path: Path, settings: Mapping[str, Any], subset_sha256: str) -> None:
+    """Check that a file of results, if it exists, is of an evaluation with the same settings.
+
+    Args:
+        path: The file.
+        settings: Result of `recorded_settings`.
+        subset_sha256: Digest of the chosen episodes.
+
+    Raises:
+        UserError: It is of another evaluation, or damaged.
+    """
+    remedy = f"name another folder with --output, or delete {path.parent}"
+    if not path.is_file():
+        return
+    earlier = read_json(path, remedy)
+    if not isinstance(earlier, dict) or not isinstance(earlier.get("settings"), dict):
+        raise UserError(f"{path}: contains no results of clipnav evaluate-vlm; {remedy}")
+    then, now = flattened(earlier["settings"]), flattened(settings)
+    found = [
+        f"{name}: {then.get(name)} against {now[name]}"
+        for name in now
+        if name not in {f"server.{one}" for one in _CONNECTION} and then.get(name) != now[name]
+    ]
+    if not found and earlier.get("subset_sha256") != subset_sha256:
+        found = ["the episodes, whose annotation file has changed"]
+    if found:
+        raise UserError(
+            f"{path}: contains results with other settings ({'; '.join(found[:3])}); {remedy}"
+        )
