@@ -79,7 +79,7 @@ def test_speaker_back_translation_and_search(arguments, tmp_path, run_command):
     assert "follower, beam and speaker, whole walk" in searched
     page = tmp_path / "page.html"
     run_command("visualise", run, "--frontier", "--no-baselines", "--export", page)
-    assert '"agent": "follower, frontier"' in page.read_text()
+    assert '"agent":"follower, frontier"' in page.read_text()
 
 
 def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, run_command):

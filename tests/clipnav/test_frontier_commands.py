@@ -21,7 +21,7 @@ def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_comma
     assert all(step.known_map is not None and step.word_attention is not None for step in steps)
     page = tmp_path / "page.html"
     run_command("visualise", run, "--no-baselines", "--export", page)
-    assert '"agent": "frontier agent"' in page.read_text()
+    assert '"agent":"frontier agent"' in page.read_text()
     with pytest.raises(ValueError, match="only followers can search"):
         run_command("evaluate-agent", run, "--search.method", "frontier")
     with pytest.raises(ValueError, match="frontier, which does not walk among places"):

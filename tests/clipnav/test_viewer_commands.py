@@ -35,7 +35,7 @@ def test_a_submission_becomes_a_page_and_a_film(command, submission, tiny_world,
     )
     assert done.returncode == 0, done.stderr
     assert "instructions without a path: 12" in done.stdout
-    assert '"instr_id": "101_1"' in page.read_text("utf-8")
+    assert '"instr_id":"101_1"' in page.read_text("utf-8")
     assert film.read_bytes().startswith(b"GIF8")
 
 
