@@ -1,6 +1,11 @@
 """Declarations of experiments: docs/results/experiments.toml."""
 
+import re
+import shlex
+import string
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -8,6 +13,8 @@ from storage.errors import UserError
 
 DECLARATIONS = "experiments.toml"  # in the folder of the records
 _REMEDY = "correct the file, or restore it with git checkout"
+_FOLDER, _SEED = "folder", "seed"  # placeholders of steps, besides the required experiments
+_NAME = re.compile(r"[\w-]+")
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,6 +32,19 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str | None = None
     factor: float | None = None
     format: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.format is not None and not (_fits(self.format, 1.0) or _fits(self.format, 1)):
+            raise UserError(f"format {self.format!r} is not one of a number, such as ',.1f'")
+
+
+def _fits(format_spec: str, number: float) -> bool:
+    """Return whether a number has this format."""
+    try:
+        format(number, format_spec)
+    except ValueError:
+        return False
+    return True
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +76,18 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         empty = [name for name in ("steps", "rows", "budget", "seeds") if not getattr(self, name)]
         if empty:
             raise UserError(f"{' and '.join(empty)} must not be empty")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"seeds {list(self.seeds)} contain one twice; name each once")
+        for row in self.rows:
+            if not 0 < len(row) <= len(self.columns):
+                raise UserError(f"row {list(row)} must have 1 to {len(self.columns)} cells")
+        for step in self.steps:
+            try:
+                words = shlex.split(step)
+            except ValueError as error:
+                raise UserError(f"step {step!r}: {error}") from error
+            if not words:
+                raise UserError(f"step {step!r} has no command")
 
     def column_list(self) -> list[Column]:
         """Return all columns as `Column`."""
@@ -79,13 +111,55 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
             "documentation and the benchmarks"
         )
     try:
-        experiments = msgspec.toml.decode(path.read_bytes(), type=dict[str, Experiment])
+        declared = msgspec.toml.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}; {_REMEDY}") from error
-    earlier: set[str] = set()
-    for name, experiment in experiments.items():
-        unknown = ", ".join(sorted({*experiment.requires} - earlier))
-        if unknown:
-            raise UserError(f"{path}: {name} requires {unknown}, not declared above; {_REMEDY}")
-        earlier.add(name)
+    experiments: dict[str, Experiment] = {}
+    for name, settings in declared.items():
+        try:
+            experiments[name] = _experiment(name, settings, experiments)
+        except ValueError as error:
+            raise UserError(f"{path}: {name}: {error}; {_REMEDY}") from error
     return experiments
+
+
+def _experiment(name: str, settings: dict[str, Any], earlier: Collection[str]) -> Experiment:
+    """Return the experiment of a name and its settings.
+
+    Raises:
+        ValueError: They are invalid.
+    """
+    if not _NAME.fullmatch(name) or name in (_FOLDER, _SEED):
+        raise UserError(
+            f"not the name of an experiment; use letters, digits, _ and -, and neither {_FOLDER} "
+            f"nor {_SEED}"
+        )
+    experiment = msgspec.convert(settings, Experiment)
+    unknown = ", ".join(sorted({*experiment.requires} - {*earlier}))
+    if unknown:
+        raise UserError(f"requires {unknown}, not declared above")
+    for step in experiment.steps:
+        _check_placeholders(step, (_FOLDER, _SEED, *experiment.requires))
+    groups = (row[-1] for row in experiment.rows if len(row) < len(experiment.columns))
+    references = (cell for row in experiment.rows for cell in row if "#" in cell)
+    for text in (experiment.base, *groups, *references):
+        _check_placeholders(text.partition("#")[0], (_SEED, *experiment.requires))
+    return experiment
+
+
+def _check_placeholders(text: str, known: Sequence[str]) -> None:
+    """Check that all placeholders of a text have a value.
+
+    Raises:
+        UserError: One has none, or a brace has no partner.
+    """
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise UserError(f"{text!r}: {error}; a brace itself is written twice") from error
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"{text!r}: {{{name}}} is none of {', '.join(known)}; add an experiment to "
+                "requires, or write a brace itself twice"
+            )

@@ -65,7 +65,13 @@ class _Reader:
         values = [self._value(self._folder / name, keys, factor) for name in self._files(file)]
         if len(values) == 1:
             return values[0]
-        interval = seed_interval([float(value) for value in values])  # type: ignore[arg-type]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) < len(values):
+            raise UserError(
+                f"{self._folder}: {text!r} is not a number for each seed, so that there is no mean "
+                f"over seeds; {_REMEDY}"
+            )
+        interval = seed_interval(numbers)
         return Uncertain(interval.mean, interval.high - interval.mean)
 
     def _files(self, file: str) -> list[str]:

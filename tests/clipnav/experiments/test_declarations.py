@@ -32,7 +32,18 @@ def test_a_folder_without_declarations_is_named(tmp_path):
         ("[a", r"experiments\.toml: .*; correct the file"),
         ('[a]\npage = "p.md"\ncolumns = ["x"]\npages = 1', "unknown field `pages`"),
         ('[a]\npage = "p.md"\ncolumns = ["x"]\nsteps = ["a"]', "missing required field `rows`"),
-        (f"{DECLARED}\nseeds = []", "seeds must not be empty"),
+        (f"{DECLARED}\nseeds = []", "a: seeds must not be empty"),
+        (f"{DECLARED}\nseeds = [0, 1, 0]", r"seeds \[0, 1, 0\] contain one twice"),
+        (DECLARED.replace('["y"]', '["y", "f.json#SR"]'), "must have 1 to 1 cells"),
+        (DECLARED.replace('["y"]', "[]"), "must have 1 to 1 cells"),
+        (DECLARED.replace('["a"]', '[""]'), "step '' has no command"),
+        (DECLARED.replace('["a"]', """['a "b']"""), "No closing quotation"),
+        (DECLARED.replace('["a"]', '["a {other}/b"]'), "{other} is none of folder, seed; add"),
+        (DECLARED.replace('["a"]', '["a {"]'), "a brace itself is written twice"),
+        (DECLARED.replace('["y"]', '["f-{sed}.json#SR"]'), "{sed} is none of seed"),
+        (DECLARED.replace('["x"]', '[{ name = "x", format = ".1x" }]'), "format '.1x' is not one"),
+        (DECLARED.replace("[a]", "[folder]"), "folder: not the name of an experiment"),
+        (DECLARED.replace("[a]", '["../a"]'), r"\.\./a: not the name of an experiment"),
     ],
 )
 def test_an_invalid_declaration_is_refused(tmp_path, text, message):
@@ -105,7 +116,7 @@ def test_steps_name_the_folders_of_required_experiments(tmp_path):
     assert steps_of(experiments["second-one"], FOLDER / "second-one") == [
         ["b", "--start-from", "folder/first/run"]
     ]
-    with pytest.raises(ValueError, match="second-one requires zeroth, not declared above"):
+    with pytest.raises(ValueError, match="second-one: requires zeroth, not declared above"):
         read_experiments(write(tmp_path, text.replace('["first"]', '["zeroth"]')))
 
 

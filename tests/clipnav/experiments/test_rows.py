@@ -5,6 +5,7 @@ import pytest
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import Difference, Uncertain
 from clipnav.experiments.rows import read_rows
+from storage.errors import UserError
 
 
 def rows_of(folder, columns, rows, seeds=(0,), base=""):
@@ -34,6 +35,13 @@ def test_several_seeds_become_a_mean_with_an_interval(tmp_path):
     assert isinstance(cell, Uncertain)
     # Student's t for one degree of freedom is 12.706; the standard error of the mean is 10.
     assert (cell.mean, cell.half) == pytest.approx((50, 127.06), abs=0.01)
+
+
+def test_values_that_are_no_numbers_have_no_mean(tmp_path):
+    for seed, value in ((3, 0.4), (4, None)):
+        (tmp_path / f"run-{seed}.json").write_text(json.dumps({"SR": value}))
+    with pytest.raises(UserError, match=r"'run-\{seed\}.json#SR' is not a number for each seed"):
+        rows_of(tmp_path, ("a", "SR"), (("x", "run-{seed}.json#SR"),), seeds=(3, 4))
 
 
 def test_intervals_of_comparisons(tmp_path):
