@@ -5,7 +5,7 @@ a record, there is a sentence that names the command that measures it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from clipnav.experiments.declarations import Column, Experiment
@@ -43,6 +43,16 @@ def render_pages(docs: Path, experiments: Mapping[str, Experiment]) -> list[Path
             write_text(page, rendered)
             changed.append(page)
     return changed
+
+
+def without_page(docs: Path, names: Iterable[str]) -> list[str]:
+    """Return the names of experiments whose table stands on no page of a folder."""
+    shown = {
+        match[1]
+        for page in pages_of(docs)
+        for match in _BLOCK.finditer(page.read_text(encoding="utf-8"))
+    }
+    return [name for name in names if name not in shown]
 
 
 def render(text: str, folder: Path, experiments: Mapping[str, Experiment], source: str) -> str:

@@ -59,7 +59,7 @@ def run(arguments: ReproduceArguments) -> None:
         UserError: There is no experiment of a name; nothing is run then.
     """
     from clipnav.experiments.declarations import read_experiments
-    from clipnav.experiments.pages import render_pages
+    from clipnav.experiments.pages import render_pages, without_page
     from clipnav.experiments.records import record_path, write_record
     from clipnav.experiments.running import run_experiments
 
@@ -80,6 +80,9 @@ def run(arguments: ReproduceArguments) -> None:
         print(record_path(records, record.experiment))
     for page in render_pages(arguments.docs, experiments):
         print(f"{page}: rendered")
+    for name in without_page(arguments.docs, dict.fromkeys(names)):
+        page = arguments.docs / experiments[name].page
+        print(f"{page}: to show the table, add the lines <!-- table: {name} --> and <!-- end -->")
 
 
 def _listing(experiments: "Mapping[str, Experiment]", records: Path, output: Path) -> str:

@@ -39,7 +39,8 @@ def test_an_experiment_runs_once_and_renders_its_page(reproduce, checkout):
     assert "| fast | 1,234 | 12.3 |\n| slow | 2.5 | |\n" in page
     assert "Measured by `clipnav reproduce speed` (1 second)." in page
     written = (checkout / "docs/results/speed.json").read_bytes()
-    assert "step" not in reproduce("speed")
+    assert "step" not in (again := reproduce("speed"))
+    assert "to show the table" not in printed + again
     assert (checkout / "docs/results/speed.json").read_bytes() == written
     assert (checkout / "runs/results/speed/starts.txt").read_text() == "first\n"
 
@@ -299,6 +300,14 @@ def test_rendering_needs_no_experiment_to_run(reproduce, checkout):
     page.write_text(page.read_text().replace("1,234", "9,999"))
     assert reproduce("--render") == f"{page.relative_to(checkout)}: rendered\n"
     assert page.read_bytes() == rendered
+
+
+def test_a_table_without_a_place_on_a_page_is_named(reproduce, checkout):
+    page = checkout / "docs/page.md"
+    page.write_text("# Page\n")
+    printed = reproduce("speed")
+    assert "docs/page.md: to show the table, add the lines <!-- table: speed -->" in printed
+    assert page.read_text() == "# Page\n"
 
 
 def test_the_list_shows_state_and_budget(reproduce):
