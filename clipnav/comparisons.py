@@ -85,7 +85,7 @@ def split_command_line(
 def check_training_flags(
     words: Sequence[str], place: str, own_flags: Mapping[str, str] | None = None
 ) -> None:
-    """Check that arguments of a training contain no flag that the comparison sets.
+    """Check that arguments of a training contain no flag that the comparison sets, nor --resume.
 
     Args:
         words: Arguments of a training.
@@ -99,6 +99,10 @@ def check_training_flags(
     for word in words:
         # The parser accepts underscores in place of hyphens.
         flag = word.partition("=")[0].replace("_", "-")
+        if flag == "--resume":  # it would train that run further, not one of the comparison
+            raise UserError(
+                f"{flag} {place}: omit it; the same command resumes an interrupted comparison"
+            )
         if flag in own_flags:
             raise UserError(
                 f"{flag} {place}: the comparison sets it for each training; omit it, or set "

@@ -44,6 +44,7 @@ def test_rows_without_a_name_are_refused(run_command, tmp_path):
         ("one=--evaluation-splits val_seen", "set --splits before --"),
         ("one=--evaluation_splits=val_seen", "set --splits before --"),
         ("one=--output elsewhere", "set --output before --"),
+        ("one=--resume runs/one", "--resume in --rows .*: omit it; the same command resumes"),
         ("one=--start-from 'runs/my run", "No closing quotation"),
     ],
 )
