@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from agents.acting.environments import feature_metadata, make_env
 from agents.acting.evaluation import baselines, evaluate
@@ -11,8 +12,11 @@ from agents.acting.rollout import Agent
 from agents.command_line import parse_agent
 from agents.experiments.runs import load_run
 from agents.experiments.training import train_any
+from envs.episodes.episode import Episode
+from envs.episodes.loading import load_episodes
 from envs.metrics import SUMMARY_METRICS
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.worlds import world_files
 from storage import write_text
 from storage.errors import UserError
 from training.comparisons import (
@@ -42,6 +46,39 @@ def train_all(
 ) -> dict[str, list[Scores]]:
     """Train each row, with arguments of clipnav train-agent, with each seed; see `train_rows`."""
     return train_rows(rows, seeds, folder, workers, make_job, run_job)
+
+
+def check_episodes(rows: Sequence[ComparisonRow]) -> None:
+    """Check before any training that all rows are scored on the same episodes, with known goals.
+
+    Raises:
+        FileNotFoundError: There is no such split.
+        UserError: Arguments of a row are wrong, or it is scored on other episodes than the first.
+    """
+    episodes: dict[tuple[Any, ...], frozenset[str]] = {}
+    first: dict[str, frozenset[str]] = {}
+    for row in rows:
+        config = parse_agent(row.arguments_for(seed=0))
+        files, language = world_files(config.world, config.data_dir), config.instruction_language
+        for split in config.evaluation_splits:
+            key = (config.dataset, split, config.world, config.data_dir, language)
+            if key not in episodes:
+                loaded = load_episodes(config.dataset, split, files, language)
+                _check_goals(loaded, split)
+                episodes[key] = frozenset(episode.instr_id for episode in loaded)
+            if first.setdefault(split, episodes[key]) != episodes[key]:
+                raise UserError(
+                    f"{row.name}: is scored on other episodes of {split} than {rows[0].name}; give "
+                    "all rows the same dataset, world, data folder and instruction language, "
+                    "after --, where they also apply to baselines"
+                )
+
+
+def _check_goals(episodes: Sequence[Episode], name: str) -> None:
+    if not all(episode.has_goal for episode in episodes):
+        raise UserError(
+            f"{name}: the goals of the split are not published; compare on another split"
+        )
 
 
 def make_job(run: Path, arguments: Sequence[str]) -> Job:
@@ -90,11 +127,8 @@ def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Sco
 
 def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict[str, float]]:
     """Return the metrics and the path of each episode of a split, see `Scores`."""
+    _check_goals(env.episodes, name)
     evaluation = evaluate(env, agent, name)
-    if not evaluation.scores:
-        raise UserError(
-            f"{name}: the goals of the split are not published; compare on another split"
-        )
     return {
         episode.instr_id: {
             "path": episode.path_id,

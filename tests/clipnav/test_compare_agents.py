@@ -54,6 +54,23 @@ def test_rows_that_would_not_be_compared_are_refused(run_command, tmp_path, row,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--rows", "one=", "two=--dataset rxr"], "two: is scored on other episodes of val_unseen"),
+        (["--rows", "one=--dataset rxr"], "random agent: is scored on other .* data.* after --"),
+        (["--splits", "test"], "test: the goals of the split are not published"),
+    ],
+)
+def test_rows_on_other_episodes_are_refused_before_a_training(
+    run_command, tiny_world, tmp_path, options, complaint
+):
+    given = ["compare-agents", "--splits", "val_unseen", *options, "--output", tmp_path / "output"]
+    with pytest.raises(UserError, match=complaint):
+        run_command(*given, "--", "--world", "matterport", "--data-dir", tiny_world)
+    assert not (tmp_path / "output").exists()
+
+
 def test_a_comparison_of_nothing_is_refused(run_command, capsys):
     for given, complaint in (
         (["--seeds", "0"], "--seeds 0: must be at least 1"),

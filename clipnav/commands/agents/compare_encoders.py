@@ -104,14 +104,9 @@ def check_training(arguments: CompareArguments, common: Sequence[str]) -> None:
         FileNotFoundError: There is no such split.
         UserError: An argument is wrong, or has no effect.
     """
-    from agents.command_line import parse_agent
-    from envs.episodes.loading import load_episodes
-    from envs.worlds import world_files
+    from agents.experiments.comparison import check_episodes
 
-    rows = contestants(arguments, {"": Path("features")}, common)
-    config, *_ = [parse_agent(row.arguments_for(seed=0)) for row in rows]
-    for split in arguments.splits:
-        load_episodes(config.dataset, split, world_files(config.world, config.data_dir))
+    check_episodes(contestants(arguments, {"": Path("features")}, common))
 
 
 def contestants(

@@ -37,15 +37,24 @@ def run_comparison(
         common: Arguments of clipnav train-agent for all rows, baselines included.
 
     Raises:
-        UserError: A row has the name of a baseline. For other errors, see `train_all`.
+        UserError: A row has the name of a baseline, or is scored on other episodes than the first
+            row. For other errors, see `train_all`.
     """
-    from agents.experiments.comparison import METRICS, baseline_scores, train_all
+    from agents.experiments.comparison import (
+        METRICS,
+        baseline_scores,
+        check_episodes,
+        train_all,
+    )
     from envs.metrics.comparison_report import make_report
+    from training.comparisons import ComparisonRow
 
     named = {f"{name} agent": name for name in arguments.baselines}
     taken = named.keys() & {row.name for row in rows}
     if taken:
         raise UserError(f"{min(taken)!r} is the name of a baseline; rename the row")
+    # Trainings take hours, so rows that cannot be compared are reported first.
+    check_episodes([*rows, *(ComparisonRow(row_name, tuple(common)) for row_name in named)])
     scores = train_all(rows, arguments.seeds, folder / "runs", arguments.workers)
     for row_name, baseline in named.items():
         scores[row_name] = baseline_scores(common, baseline, arguments.seeds)
