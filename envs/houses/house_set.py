@@ -167,12 +167,12 @@ def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> di
 
 def _forget(specs: Sequence[HouseSpec], rebuild: Rebuild) -> None:
     """Delete what is to be built again, so that a run that resumes this one does not reuse it."""
-    cache = house_cache_dir()
-    for spec in specs:
-        if rebuild != "nothing":
-            (cache / f"{spec.scan}.navigation.json").unlink(missing_ok=True)
-        if rebuild == "houses":
-            (cache / f"{spec.scan}.json").unlink(missing_ok=True)
+    cache, paths = house_cache_dir(), "navigation.json"
+    endings = {"nothing": (), "paths": (paths,), "houses": (paths, "json")}[rebuild]
+    for spec in specs if endings else ():
+        with sole_maker(cache / f"{spec.scan}.{paths}"):  # another process may be building it
+            for ending in endings:
+                (cache / f"{spec.scan}.{ending}").unlink(missing_ok=True)
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:

@@ -1,4 +1,6 @@
-"""Interrupted runs that build existing houses again."""
+"""Interrupted and simultaneous runs that build existing houses again."""
+
+from contextlib import contextmanager
 
 import pytest
 
@@ -61,3 +63,24 @@ def test_the_run_that_resumes_a_rebuild_builds_the_other_houses_again(
     build_set(MINI, SCANS, **folders)
     for scan in SCANS:
         assert built in (graphs / f"{scan}_connectivity.json").read_text()
+
+
+def test_a_rebuild_does_not_delete_a_house_that_another_process_builds(
+    versions, tmp_path, monkeypatch
+):
+    folders = {"connectivity_dir": tmp_path / "graphs", "data_dir": tmp_path / "data"}
+    monkeypatch.setattr(house_set, "run_jobs", all_houses)
+    build_set(MINI, SCANS, **folders)
+    kept = {tmp_path / path for path in tmp_path.rglob("house_0?*.json")}
+    waited = []
+
+    @contextmanager
+    def wait_for_other_process(entry):
+        own = {path for path in kept if path.name.startswith(entry.name[:8])}
+        waited.append(all(path.is_file() for path in own))
+        yield
+
+    monkeypatch.setattr(house_set, "sole_maker", wait_for_other_process)
+    house_set._forget([MINI.specs[scan] for scan in SCANS], "houses")
+    assert waited == [True, True]
+    assert not any(path.is_file() for path in kept if path.parent.name != "graphs")
