@@ -9,6 +9,7 @@ from typing import NamedTuple
 from clipnav.experiments.declarations import Experiment
 
 BENCHMARKS = "benchmarks/"
+_WRITTEN = ("--output", "--json")  # flags of the folder and of the file that a step writes
 _SAVED_STATE, _WEIGHTS = "trainer.pt", "model.safetensors"
 _TRAININGS = (
     "train-agent",
@@ -109,12 +110,18 @@ def output_folder(words: Sequence[str]) -> str | None:
 
 
 def _value(words: Sequence[str], flag: str) -> str | None:
-    return words[words.index(flag) + 1] if flag in words[:-1] else None
+    """Return the value of a flag, "--flag VALUE" or "--flag=VALUE"; None without it."""
+    for number, word in enumerate(words):
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+        if word == flag and number + 1 < len(words):
+            return words[number + 1]
+    return None
 
 
 def _outputs(words: Sequence[str]) -> set[str]:
     """Return the folder and the file that a step writes."""
-    values = (output_folder(words), _value(words, "--json"))
+    values = (_value(words, flag) for flag in _WRITTEN)
     return {value for value in values if value is not None}
 
 
@@ -135,7 +142,9 @@ def read_output(words: Sequence[str], other: Sequence[str]) -> str | None:
     A word may contain several paths, such as a row of a comparison:
     "both=--language-representation FOLDER/language --visual-representation FOLDER/visual".
     """
-    read = [word for word in words if word not in _outputs(words)]
+    own = _outputs(words)
+    written = {*own, *(f"{flag}={value}" for flag in _WRITTEN for value in own)}
+    read = [word for word in words if word not in written]
     return next((o for o in sorted(_outputs(other)) if any(_names(word, o) for word in read)), None)
 
 

@@ -7,7 +7,7 @@ import pytest
 from agents.command_line import parse_agent, parse_pretraining, parse_speaker, parse_train
 from agents.settings.presets import preset
 from clipnav.experiments.declarations import Column, Experiment, read_experiments
-from clipnav.experiments.steps import Step, predecessors, steps_of
+from clipnav.experiments.steps import Step, predecessors, read_output, resumed, steps_of
 from tests.conftest import ROOT
 
 EXPERIMENTS = read_experiments(ROOT / "docs" / "results")
@@ -94,6 +94,20 @@ def test_steps_wait_for_those_whose_output_they_read():
     for number, waits in enumerate(predecessors(steps)):
         earlier = set(range(number))
         assert waits == (earlier if number in alone else read[number] | alone & earlier)
+
+
+def test_outputs_can_be_given_with_an_equals_sign(tmp_path):
+    run = tmp_path / "run"
+    training = ["train-agent", f"--output={run}"]
+    scoring = ["evaluate-agent", str(run), f"--json={run}/scores.json"]
+    other = ["train-agent", f"--output={tmp_path}/other"]
+    steps = [Step("experiment", tmp_path, words) for words in (training, other, scoring)]
+    assert predecessors(steps)[:2] == [set(), set()]
+    assert read_output(scoring, training) == str(run)
+    assert read_output(["train-agent", f"--output={run}/more"], training) is None
+    run.mkdir()
+    (run / "trainer.pt").touch()
+    assert resumed(training) == ["train-agent", "--resume", str(run)]
 
 
 def test_steps_name_the_folders_of_required_experiments(tmp_path):
