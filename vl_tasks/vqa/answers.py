@@ -87,8 +87,7 @@ class AnswerVocabulary:
         Raises:
             UserError: No answer is frequent enough; names the largest count.
         """
-        answers = (normalised(one.majority_answer or _most_frequent(one)) for one in questions)
-        return cls.of_counts(Counter(answers), min_count)
+        return cls.of_counts(Counter(map(_majority, questions)), min_count)
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], min_count: int) -> "AnswerVocabulary":
@@ -149,9 +148,15 @@ class AnswerVocabulary:
         return {self.classes[a]: s for a, s in scores.items() if a in self.classes}
 
 
-def _most_frequent(question: Question) -> str:
-    """Return the most frequent annotated answer; ties are broken alphabetically."""
-    counts = Counter(question.answers)
+def _majority(question: Question) -> str:
+    """Return the normalised majority answer.
+
+    In files without one, it is the most frequent answer after normalisation, which counts "Yes" and
+    "yes" together; ties are broken alphabetically.
+    """
+    if question.majority_answer:
+        return normalised(question.majority_answer)
+    counts = Counter(normalised(answer) for answer in question.answers)
     return min(counts, key=lambda answer: (-counts[answer], answer), default="")
 
 

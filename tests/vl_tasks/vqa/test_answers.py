@@ -46,6 +46,11 @@ def test_without_a_majority_answer_the_commonest_counts():
     assert vocabulary.answers == ("d",)
 
 
+def test_answers_are_normalised_before_the_commonest_is_chosen():
+    vocabulary = AnswerVocabulary.build([_question(1, "Yes", "yes.", "YES", "no", "no")], 1)
+    assert vocabulary.answers == ("yes",)
+
+
 def test_targets():
     vocabulary = AnswerVocabulary(["yes", "no"])
     questions = [_question(1, *["yes"] * 7, "no", "no", "maybe"), _question(2, *["maybe"] * 10)]
