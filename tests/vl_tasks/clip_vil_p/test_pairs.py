@@ -55,39 +55,6 @@ def test_pairs_of_lxmert_keep_sentences_and_converted_answers(pairs):
     )  # fmt: skip
 
 
-def test_an_index_is_built_once_and_again_after_a_change(pair_folder, tmp_path):
-    records = [lxmert_record("shape_1", "red", "circle")]
-    path = tmp_path / "few_train.json"
-    path.write_text(json.dumps(records))
-    first = open_pairs(tmp_path, ["train"], pair_folder / "images")
-    texts = first.folder / "texts"
-    texts.write_bytes(b"X" * texts.stat().st_size)
-    again = open_pairs(tmp_path, ["train"], pair_folder / "images")
-    assert again[0].text.startswith("X")
-    path.write_text(json.dumps(records * 2))
-    assert len(open_pairs(tmp_path, ["train"], pair_folder / "images")) == 8
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "problem"),
-    [
-        ("images", lambda raw: raw[:-4], r"images: damaged \(47 numbers instead of 48\)"),
-        ("images", lambda raw: raw[:-3], r"images: damaged \(189 bytes are no whole numbers\)"),
-        ("images", lambda raw: b"\xff" * len(raw), "the number 4294967295 is too large"),
-        ("text_ends", lambda raw: raw[8:16] + raw[:8] + raw[16:], "it does not divide"),
-        ("label_scores", lambda raw: bytes(len(raw)), "a score is not above 0"),
-        ("index.json", lambda raw: raw.replace(b"red", b'x","y'), "do not fit together"),
-    ],
-)
-def test_damage_of_the_index_is_named(pair_folder, tmp_path, monkeypatch, name, change, problem):
-    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    pairs = open_pairs(pair_folder, ["val"], pair_folder / "images")
-    path = pairs.folder / name
-    path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(ValueError, match=rf"{problem}.*; delete its folder; it is built again"):
-        open_pairs(pair_folder, ["val"], pair_folder / "images")
-
-
 def test_fine_tuning_records_and_several_splits_are_read(pair_folder, tmp_path):
     (tmp_path / "a_train.json").write_text(
         json.dumps([{"img_id": "shape_2", "sent": "is it red?", "label": {"no": 1}}])
@@ -140,6 +107,14 @@ def test_damaged_files_are_named_and_leave_no_index(pair_folder, tmp_path, conte
         open_pairs(tmp_path, ["train"], pair_folder / "images")
     assert set((cache_dir() / "pairs").glob("*/index.json")) == known
 
+    assert not list((cache_dir() / "pairs").glob("*/unfinished"))
+
+
+def test_attribute_files_of_macos_are_no_data_files(pair_folder, tmp_path):
+    path = tmp_path / "few_train.json"
+    path.write_text(json.dumps([lxmert_record("shape_1", "red", "circle")]))
+    (tmp_path / "._few_train.json").write_bytes(b"\0\5\x16\7")
+    assert len(open_pairs(tmp_path, ["train"], pair_folder / "images")) == 4
 
 def test_answers_are_converted_as_in_the_golden_file(golden_system):
     golden, _ = golden_system("clipvilp_answer_init")

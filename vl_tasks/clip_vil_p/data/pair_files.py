@@ -113,12 +113,8 @@ def open_pairs(
         index.mkdir(parents=True, exist_ok=True)
         with sole_maker(index):
             if not is_index(index):
-                unfinished = index / "unfinished"
-                shutil.rmtree(unfinished, ignore_errors=True)
-                unfinished.mkdir()
                 roots = [images, folder] if images == folder / IMAGES else [images]
-                write_index(unfinished, images, _records(sources, splits, roots))
-                _move_all(unfinished, index)
+                _build(index, images, _records(sources, splits, roots))
     pairs = PairIndex(index, images)
     pairs.check()
     return pairs
@@ -218,5 +214,17 @@ def _converted(label: dict[str, float] | None) -> dict[str, float]:
 def _move_all(source: Path, target: Path) -> None:
     """Move the files of an index; the file that marks it as complete is moved last."""
     for path in sorted(source.iterdir(), key=lambda path: path.suffix == ".json"):
+def _build(index: Path, images: Path, records: Iterator[SourceRecord]) -> None:
+    """Build an index in its folder; after an error, none of its files are left to fill the disk."""
+    unfinished = index / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+    unfinished.mkdir()
+    try:
+        write_index(unfinished, images, records)
+        _move_all(unfinished, index)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
         path.replace(target / path.name)
     source.rmdir()

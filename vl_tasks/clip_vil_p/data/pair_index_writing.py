@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from storage import write_text
+from storage import UnwritableError, unwritable_reason, write_text
 from storage.errors import UserError
 from vl_tasks.clip_vil_p.data.pair_index import ARRAYS, META
 from vl_tasks.clip_vil_p.data.pictures import image_size
@@ -39,6 +39,7 @@ def write_index(folder: Path, pictures: Path, records: Iterable[SourceRecord]) -
     Raises:
         FileNotFoundError: An image is missing; names the record.
         UserError: There is no pair, or an image is damaged.
+        UnwritableError: The disk is full.
     """
     writer = _Writer(folder, pictures)
     for record in records:
@@ -110,6 +111,19 @@ class _Writer:
         self._arrays["label_ends"].append(self._lengths["labels"])
 
     def _flush(self) -> None:
+        try:
+            self._write()
+        except OSError as error:
+            reason = unwritable_reason(error, self._folder)
+            if reason is None:
+                raise
+            raise UnwritableError(
+                f"{self._folder}: the index of pairs cannot be written ({reason}); make room, or "
+                "set CLIPNAV_CACHE to a folder on a larger disk"
+            ) from error
+
+    def _write(self) -> None:
+        """Append what is in memory to the files."""
         for name, values in self._arrays.items():
             with (self._folder / name).open("ab") as file:
                 values.tofile(file)
