@@ -8,6 +8,7 @@ from storage import cache_dir
 from storage.errors import UserError
 from storage.locks import sole_maker
 from storage.processes import usable_cpus
+from vl_tasks.data.images import holds_attributes
 from vl_tasks.house_tasks.languages.lexicons import (
     ENGLISH,
     LANGUAGES,
@@ -147,7 +148,11 @@ def find_split_file(folder: Path, split: str, *endings: str) -> Path | None:
         UserError: Several files match.
     """
     name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{_any_of(endings)}")
-    found = sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if name.fullmatch(path.name) and not holds_attributes(path)
+    )
     # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.
     found = [path for path in found if path.suffix == ".jsonl"] or found
     if len(found) > 1:
@@ -165,7 +170,11 @@ def _any_of(endings: Sequence[str]) -> str:
 def _other_splits(folder: Path, endings: Sequence[str], flags: str) -> str:
     """Return the remedy for a missing split: the files that a folder has with these endings."""
     pattern = re.compile(f".+{_any_of(endings)}")
-    others = sorted(path.name for path in folder.iterdir() if pattern.fullmatch(path.name))
+    others = sorted(
+        path.name
+        for path in folder.iterdir()
+        if pattern.fullmatch(path.name) and not holds_attributes(path)
+    )
     if not others:
         return "see docs/vl_tasks.md for the contents of a data folder"
     return f"the folder contains {', '.join(others)}; select the splits of these with {flags}"

@@ -73,6 +73,15 @@ def test_json_lines_take_precedence_over_json(tmp_path):
         data_folders.split_file(tmp_path, "train", ".jsonl", ".json")
 
 
+def test_attribute_files_of_macos_are_no_data_files(tmp_path):
+    for name in ("v2_val2014_questions.json", "._v2_val2014_questions.json"):
+        (tmp_path / name).touch()
+    found = data_folders.split_file(tmp_path, "val", "_questions.json")
+    assert found.name == "v2_val2014_questions.json"
+    with pytest.raises(FileNotFoundError, match=r"the folder contains v2_val2014_questions\.json;"):
+        data_folders.split_file(tmp_path, "test", "_questions.json")
+
+
 def test_a_file_is_not_taken_for_a_missing_data_folder(tmp_path):
     path = tmp_path / "questions.csv"
     path.touch()

@@ -23,7 +23,7 @@ from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
 from vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
 from vl_tasks.data.captions import caption_images, read_captions
-from vl_tasks.data.images import image_files, image_stem
+from vl_tasks.data.images import holds_attributes, image_files, image_stem
 from vl_tasks.data_folders import IMAGES, language_folder
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
@@ -146,6 +146,7 @@ def _source(folder: Path, split: str) -> Path:
         path
         for path in folder.glob("*.json")
         if path.stem == split or path.stem.endswith((f"_{split}", f"-{split}"))
+        if not holds_attributes(path)
     )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
