@@ -93,6 +93,7 @@ def test_converted_answers_replace_others_as_in_the_original(pair_folder, tmp_pa
         ('[{"img_id": "shape_1", "sentf": {"a": ["x"]}', "record 0: not valid JSON"),
         ('[{"img_id": "shape_1", "sentf": {"a": ["x"]}, "labelf": {"a": []}}]', "has 0 entries"),
         ('[{"img_id": "shape_1", "sentf": {}, "labelf": {"a": []}}]', "has no sentences"),
+        ('[{"img_id": "shape_1", "sent": " ", "label": {"no": 1}}]', "field 'sent' is blank"),
         ('[{"img_id": "shape_1", "sentf": {"a": ["x"]}} 1]', "a comma or the end"),
         ("{}", "the file is not a JSON array"),
         ("[]", "contain no pair"),
@@ -106,7 +107,6 @@ def test_damaged_files_are_named_and_leave_no_index(pair_folder, tmp_path, conte
     with pytest.raises((ValueError, FileNotFoundError), match=problem):
         open_pairs(tmp_path, ["train"], pair_folder / "images")
     assert set((cache_dir() / "pairs").glob("*/index.json")) == known
-
     assert not list((cache_dir() / "pairs").glob("*/unfinished"))
 
 
@@ -115,6 +115,7 @@ def test_attribute_files_of_macos_are_no_data_files(pair_folder, tmp_path):
     path.write_text(json.dumps([lxmert_record("shape_1", "red", "circle")]))
     (tmp_path / "._few_train.json").write_bytes(b"\0\5\x16\7")
     assert len(open_pairs(tmp_path, ["train"], pair_folder / "images")) == 4
+
 
 def test_answers_are_converted_as_in_the_golden_file(golden_system):
     golden, _ = golden_system("clipvilp_answer_init")

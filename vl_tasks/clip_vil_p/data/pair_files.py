@@ -178,6 +178,8 @@ def _sentences(
     record: _Record, path: Path, number: int, identity: str
 ) -> Iterator[tuple[str, dict[str, float]]]:
     if record.sent is not None:
+        if not record.sent.strip():
+            raise RecordError(path, number, "field 'sent' is blank", REMEDY, identity)
         yield record.sent, _converted(record.label)
     for source, sentences in record.sentf.items():
         labels = record.labelf.get(source)
@@ -212,9 +214,6 @@ def _converted(label: dict[str, float] | None) -> dict[str, float]:
     return {answer: score for answer, score in scores.items() if score > 0}
 
 
-def _move_all(source: Path, target: Path) -> None:
-    """Move the files of an index; the file that marks it as complete is moved last."""
-    for path in sorted(source.iterdir(), key=lambda path: path.suffix == ".json"):
 def _build(index: Path, images: Path, records: Iterator[SourceRecord]) -> None:
     """Build an index in its folder; after an error, none of its files are left to fill the disk."""
     unfinished = index / "unfinished"
@@ -227,5 +226,8 @@ def _build(index: Path, images: Path, records: Iterator[SourceRecord]) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def _move_all(source: Path, target: Path) -> None:
+    """Move the files of an index; the file that marks it as complete is moved last."""
+    for path in sorted(source.iterdir(), key=lambda path: path.suffix == ".json"):
         path.replace(target / path.name)
     source.rmdir()
