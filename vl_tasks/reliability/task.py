@@ -85,7 +85,8 @@ def split_name(config: SelectorConfig, vqa: VqaConfig) -> str:
     Raises:
         UserError: It is the held-out part of the training images.
     """
-    name = config.split or vqa.evaluation_splits[-1]
+    # Without --evaluation-splits, a run evaluates the split that selects its weights.
+    name = config.split or (vqa.evaluation_splits or vqa.evaluated_splits)[-1]
     if name == HELD_OUT:
         raise UserError(
             f"{config.run}: its evaluation split {HELD_OUT} is a part of the training images; name "

@@ -59,7 +59,7 @@ class SelectorConfig:
     or selector (a network that predicts whether the answer is correct)."""
     split: str | None = None
     """Split with answers whose images are divided into dev, val and test; default: the last of the
-    run's --evaluation-splits."""
+    run's --evaluation-splits, or its --select-by without them."""
     parts: Path | None = None
     """File of clipnav split-questions with the image ids of dev, val and test; default: the
     division that clipnav split-questions makes by default."""

@@ -12,7 +12,19 @@ from training.trainer import Trainer
 from vl_tasks.reliability.learning import SelectionLearner
 from vl_tasks.reliability.methods import build_estimator
 from vl_tasks.reliability.scores.metrics import coverage_at, ties_averaged_auc
+from vl_tasks.reliability.task import split_name
 from vl_tasks.reliability.training import _thresholds
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.reliability import SelectorConfig
+
+
+@pytest.mark.parametrize(
+    ("split", "splits", "divided"),
+    [(None, ("a", "b"), "b"), (None, (), "val"), ("train", ("a",), "train")],
+)
+def test_the_last_evaluated_split_is_divided(split, splits, divided):
+    vqa = VqaConfig(select_by="val", evaluation_splits=splits)
+    assert split_name(SelectorConfig(split=split), vqa) == divided
 
 
 def trainer_of(task):
