@@ -9,9 +9,11 @@ from typing import Any
 from storage.errors import UserError
 
 CONFIG = "config.json"
-# Files of a run, as `training.checkpoints`, `vl_tasks.clip_vil_p` and `vl_tasks.reliability` write.
+# Files of a run, as `training.checkpoints`, `vl_tasks.clip_vil_p`, `vl_tasks.reliability` and
+# `vl_tasks.vqa` write.
 RUN_FILES = (CONFIG, "model.safetensors", "trainer.pt", "vocabulary.json", "metrics.jsonl")
-RUN_FILES += ("results.json", "trackers.json", "bert.json", "tokenizer.json")
+RUN_FILES += ("results.json", "trackers.json", "bert.json", "tokenizer.json", "trunk.json")
+RUN_FILES += ("answers.json",)
 RUN_FILES += ("selector.json", "parts.json", "predictions_val.json", "predictions_test.json")
 
 

@@ -7,9 +7,11 @@ import pytest
 from storage.outputs import RUN_FILES, check_new, check_outputs
 from training import checkpoints
 from training.settings import CONFIG
+from vl_tasks.clip_vil_p.building import TRUNK
 from vl_tasks.clip_vil_p.data.word_pieces import TOKENIZER
 from vl_tasks.clip_vil_p.networks.bert import BERT
 from vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE
+from vl_tasks.vqa.learning import ANSWERS
 
 
 @dataclass(frozen=True)
@@ -91,4 +93,4 @@ def test_only_new_files_and_empty_folders_are_new(place):
 def test_the_files_of_a_run_are_those_of_a_training():
     names = ("MODEL", "TRAINER", "VOCABULARY", "METRICS", "RESULTS")
     assert set(RUN_FILES) >= {CONFIG, *(getattr(checkpoints, name) for name in names)}
-    assert set(RUN_FILES) >= {BERT, TOKENIZER, DESCRIPTION, PARTS_FILE}
+    assert set(RUN_FILES) >= {BERT, TOKENIZER, DESCRIPTION, PARTS_FILE, ANSWERS, TRUNK}
