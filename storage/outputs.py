@@ -50,6 +50,11 @@ def check_outputs(
         flags[path.resolve()] = flag
 
 
+def folder_name(folder: str | Path) -> str:
+    """Return the name of a folder, also of "." and "..", to name its outputs after it."""
+    return os.path.basename(os.path.abspath(folder))
+
+
 def check_new(path: Path, flag: str = "--output") -> None:
     """Check that nothing exists at the path of an output, except an empty folder.
 

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.gqa import GQA_PRESETS, read_question_config
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 from vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
+from vl_tasks.settings.reliability import SelectorConfig
 
 
 def test_data_and_preset_choose_the_defaults():
@@ -55,6 +57,17 @@ def test_presets_contain_their_names_and_have_distinct_run_folders():
     assert parse_vqa([]).run_name == "vqa-mcan-house"
     assert parse_gqa([]).run_name == "gqa-mcan-house"
     assert parse_vqa(["--no-vision"]).run_name == "vqa-mcan-house-no-vision"
+
+
+def test_runs_on_the_current_folder_are_named_after_it(tmp_path, monkeypatch):
+    photos = tmp_path / "photos"
+    (photos / "images").mkdir(parents=True)
+    monkeypatch.chdir(photos)
+    assert parse_vqa(["--data", "."]).run_name == "vqa-pythia-photos"
+    assert parse_pretraining(["--data", "."]).run_name == "pretrain-vl-photos"
+    assert SelectorConfig(run=Path(".")).run_name == "selector-photos"
+    monkeypatch.chdir("images")
+    assert parse_vqa(["--data", ".."]).run_name == "vqa-pythia-photos"
 
 
 @pytest.mark.parametrize("preset", ["houses", "easy-vqa", "small"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from storage.errors import UserError
+from storage.outputs import folder_name
 from training.optimiser_settings import OptimiserConfig
 from training.settings import (
     check_counts,
@@ -121,8 +122,7 @@ class RunConfig(ABC):
     @property
     def run_name(self) -> str:
         """Default name of the run's folder below runs/."""
-        data = Path(self.data).name
-        return f"{self.task}-{data}{'' if self.vision else '-no-vision'}"
+        return f"{self.task}-{folder_name(self.data)}{'' if self.vision else '-no-vision'}"
 
     @property
     @abstractmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from storage.outputs import folder_name
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_numbers, check_positive, check_splits
 from training.tracking import TrackerName
@@ -155,7 +156,7 @@ class PretrainConfig:
     def run_name(self) -> str:
         """Default name of the run's folder below runs/."""
         kind = "" if self.model == "clip-vil-p" else f"{self.model}-"
-        return f"pretrain-vl-{kind}{Path(self.data).name}"
+        return f"pretrain-vl-{kind}{folder_name(self.data)}"
 
     @property
     def data_languages(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import tyro
 
 from storage.errors import UserError
+from storage.outputs import folder_name
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_dropout, check_numbers, check_positive
 from training.tracking import TrackerName
@@ -116,7 +117,7 @@ class SelectorConfig:
     @property
     def run_name(self) -> str:
         """Default name of the run's folder below runs/."""
-        return f"{self.method}-{'vqa' if self.run is None else self.run.name}"
+        return f"{self.method}-{'vqa' if self.run is None else folder_name(self.run)}"
 
 
 # Published settings (configs/experiments/*/vqa2/select_pred.yaml and select_pred_calibration.yaml;

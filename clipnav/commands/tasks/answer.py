@@ -5,6 +5,7 @@ $ clipnav answer photo.jpg "what colour is the sofa?" "is there a lamp?" --run r
 $ clipnav answer photo.jpg "is there a lamp?" --max-risk 5   # abstain from unreliable answers
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ def _answer_or_abstain(config: AnswerConfig, max_risk: float) -> None:
     """Print the answers that are confident enough for a tolerated risk in percent."""
     from vl_tasks.reliability.abstaining import answer_or_abstain
 
-    folder = config.selector or config.run.with_name(f"selector-{config.run.name}")
+    run = Path(os.path.abspath(config.run))  # the path "." has no name
+    folder = config.selector or run.with_name(f"selector-{run.name}")
     answers = answer_or_abstain(
         folder, config.run, config.image, config.questions, max_risk, config.device
     )

@@ -263,6 +263,15 @@ def test_answers_below_the_threshold_are_withheld(run_command, blind_run, select
         run_command("answer", *arguments)
 
 
+def test_the_selector_of_a_run_is_beside_it(run_command, blind_run, selectors, monkeypatch):
+    expected = blind_run.parent / f"selector-{blind_run.name}"
+    expected.symlink_to(selectors["maxprob"])
+    monkeypatch.chdir(blind_run)
+    arguments = ("answer", "no.jpg", "what shape is it?", "--max-risk", 30)
+    shown = [run_command(*arguments, "--run", run) for run in (".", blind_run)]
+    assert shown[0] == shown[1]
+
+
 def test_a_selector_of_another_model_is_refused(run_command, blind_run, selectors, tmp_path):
     import shutil
 
