@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from storage import cache_dir
+from storage.appending import append_bytes
 from storage.errors import UserError
 from storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
 from storage.json_files import read_json_object, write_json
@@ -51,6 +52,7 @@ class Translator:
 
         Raises:
             UserError: The file in the cache is damaged.
+            UnwritableError: The disk is full; names the file.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with sole_maker(self.path):
@@ -124,8 +126,7 @@ class Translator:
 
     def _append(self, translations: dict[str, str]) -> None:
         lines = (json.dumps(pair, ensure_ascii=False) + "\n" for pair in translations.items())
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(lines))
+        append_bytes(self.path, "".join(lines).encode())
 
 
 def translate_questions(config: TranslationConfig) -> list[Path]:

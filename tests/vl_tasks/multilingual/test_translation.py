@@ -156,6 +156,16 @@ def test_other_files_of_the_model_have_other_translations(marian, data, tmp_path
     assert Translator(settings(model, data)).path != Translator(settings(marian, data)).path
 
 
+def test_a_full_disk_is_named_and_keeps_the_translations(marian, data, file_size_limit):
+    translator = Translator(settings(marian, data))
+    translator.path.parent.mkdir(parents=True)
+    translator._append({"a?": "b"})
+    wanted = rf"{translator.path.name}: cannot be written \(File too large\)"
+    with file_size_limit(20), pytest.raises(OSError, match=wanted):
+        translator._append({"is there a lamp?": "y a-t-il une lampe ?"})
+    assert translator.path.read_text() == '["a?", "b"]\n'
+
+
 def test_a_damaged_cache_is_named(marian, data):
     translator = Translator(settings(marian, data))
     translator.path.parent.mkdir(parents=True)
