@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -151,6 +152,16 @@ class MultilingualLearner(VqaLearner):
                     f"{', '.join(present)}; change --languages or --evaluation-languages"
                 )
         return [one for language in languages for one in present[language]]
+
+    def _picture(self, question: Question) -> int | str:
+        if not self._photos:
+            return super()._picture(question)
+        return self._stems[question.image_id]
+
+    @cached_property
+    def _stems(self) -> dict[int, str]:
+        """Names without suffix of the images of TSV files by id, as the pre-training has them."""
+        return {number: Path(name).stem for name, number in self._photos.items()}
 
     def _images(self) -> dict[int, Path]:
         if not self._photos:

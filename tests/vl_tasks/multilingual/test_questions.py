@@ -2,13 +2,18 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from vl_tasks.multilingual.learning import MultilingualLearner
 from vl_tasks.multilingual.questions import by_language, read_language_questions
 from vl_tasks.multilingual.scores import score_languages
 from vl_tasks.multilingual.tsv_files import read_tsv
+from vl_tasks.settings.multilingual_presets import MULTILINGUAL_VQA
+from vl_tasks.subsets import is_held_out
 from vl_tasks.vqa.answers import AnswerVocabulary
 
 HEADER = "image_file\tquestion\tanswer_label\tquestion_type\tlang\n"
@@ -202,3 +207,14 @@ def test_one_language_has_no_consistency(tmp_path):
     assert "consistency" not in scores.text
     with pytest.raises(ValueError, match="no predicted answer"):
         score_languages(english, {"fr": {}})
+
+
+def test_held_out_images_of_tsv_files_are_those_of_the_pre_training(tmp_path, monkeypatch):
+    names = [f"photos/COCO_train2014_{number:012d}.jpg" for number in range(7, 87)]
+    tsv(tmp_path, HEADER + "".join(f"{name}\twhat is it?\tlamp\twhat\ten\n" for name in names))
+    network = SimpleNamespace(network=None, metadata={}, encode=lambda questions: None)
+    monkeypatch.setattr(MultilingualLearner, "_fine_tuning", lambda self: network)
+    config = replace(MULTILINGUAL_VQA["small-multilingual"], data=str(tmp_path))
+    held = MultilingualLearner(config).splits["held-out"]
+    expected = {k for k, name in enumerate(names) if is_held_out(Path(name).stem)}
+    assert {one.image_id for one in held} == expected
