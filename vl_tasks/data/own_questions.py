@@ -44,6 +44,22 @@ class OwnQuestions:
     questions: list[Question]
     photos: list[str]
 
+    def stems(self) -> dict[str, tuple[int, str]]:
+        """Return image id and relative path of each photo by its name without suffix.
+
+        Raises:
+            UserError: Two photos have the same name.
+        """
+        stems: dict[str, tuple[int, str]] = {}
+        for number, photo in enumerate(self.photos):
+            _, other = stems.setdefault(Path(photo).stem, (number, photo))
+            if other != photo:
+                raise UserError(
+                    f"{self.path}: {other} and {photo} have the same name without suffix, which "
+                    "names the region features of both; rename one of them"
+                )
+        return stems
+
     def find(self, folders: Sequence[Path]) -> dict[int, Path]:
         """Return the photo files by image id.
 

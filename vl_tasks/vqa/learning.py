@@ -16,7 +16,7 @@ from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions, wanted_images
 from vl_tasks.data_folders import data_folder, image_folder, image_folders, split_file
-from vl_tasks.grids.regions import RegionSource, find_regions
+from vl_tasks.grids.regions import RegionSource, find_named_regions, find_regions
 from vl_tasks.grids.sources import open_source
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
@@ -221,8 +221,16 @@ class VqaLearner:
         """Open the features of all images; a model without vision requires no image files."""
         config = self.config
         if config.vision and config.regions is not None:
-            return RegionSource(find_regions(config.regions, wanted_images(self._questions())))
+            return RegionSource(self._regions(config.regions))
         return open_source(config, self._images() if config.vision else {})
+
+    def _regions(self, folder: Path) -> dict[int, Path]:
+        """Find the region features of all questions; those of the user's photos by their names."""
+        if self._own is None:
+            return find_regions(folder, wanted_images(self._questions()))
+        stems = self._own.stems()
+        files = find_named_regions(folder, {stem: photo for stem, (_, photo) in stems.items()})
+        return {number: files[stem] for stem, (number, _) in stems.items()}
 
     def _images(self) -> dict[int, Path]:
         """Find the images of all questions."""
