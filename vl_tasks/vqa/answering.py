@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from storage.errors import UserError
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from vl_tasks.data.questions import Question
@@ -56,7 +57,13 @@ class OpenedRun:
 
 
 def as_questions(texts: Sequence[str]) -> list[Question]:
-    """Return texts as questions about image 0."""
+    """Return texts as questions about image 0.
+
+    Raises:
+        UserError: A single text is given, whose characters would be the questions.
+    """
+    if isinstance(texts, str):
+        raise UserError(f"questions {texts!r}: must be a list of questions: [{texts!r}]")
     return [Question(number, 0, text) for number, text in enumerate(texts)]
 
 
@@ -122,7 +129,8 @@ def answer_questions(
 
     Raises:
         FileNotFoundError: The folder is not a run, or the image file does not exist.
-        UserError: The run belongs to another task or is damaged, or the image cannot be read.
+        UserError: The run belongs to another task or is damaged, the image cannot be read, or
+            `questions` is a single text.
     """
     opened = open_run(Path(run), {0: Path(image)}, device)
     answers = opened.answers

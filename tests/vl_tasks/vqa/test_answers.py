@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import vqa_accuracy
+from vl_tasks.vqa.answering import as_questions
 from vl_tasks.vqa.answers import AnswerVocabulary, normalised, soft_scores
 from vl_tasks.vqa.learning import SoftTargets
 
@@ -93,3 +94,9 @@ def test_files_without_an_answer_vocabulary_are_refused(tmp_path, content):
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"answers\.json: not an answer vocabulary"):
         AnswerVocabulary.load(path)
+
+
+def test_a_single_question_is_not_taken_for_a_list_of_letters():
+    assert [one.text for one in as_questions(["why?", "who?"])] == ["why?", "who?"]
+    with pytest.raises(ValueError, match=r"questions 'why\?': must be a list .*: \['why\?'\]"):
+        as_questions("why?")
