@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -31,8 +32,9 @@ Exchange = Callable[[Sequence[str], int], list[str]]
 
 
 def java_ready() -> bool:
-    """Return whether Java and the jars of pycocoevalcap are installed."""
-    return shutil.which("java") is not None and _package() is not None
+    """Return whether Java and the jars of pycocoevalcap are installed, and Java starts."""
+    java = shutil.which("java")
+    return java is not None and _package() is not None and _starts(java)
 
 
 def ptb_lines(captions: Sequence[str]) -> list[str]:
@@ -173,6 +175,21 @@ def _jar(name: Path) -> Path:
     if shutil.which("java") is None or package is None:
         raise FileNotFoundError(f"{name}: requires Java and pycocoevalcap; {REMEDY}")
     return package / name
+
+
+@cache
+def _starts(java: str) -> bool:
+    """Return whether Java starts: without it, macOS has a program of this name that only fails."""
+    command = [java, "-version"]
+    try:
+        ended = subprocess.run(
+            command, stdin=DEVNULL, capture_output=True, timeout=_SECONDS, check=False
+        )
+    except OSError:
+        return False
+    except subprocess.TimeoutExpired:  # the machine is busy
+        return True
+    return ended.returncode == 0
 
 
 def _package() -> Path | None:

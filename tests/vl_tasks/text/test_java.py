@@ -99,6 +99,18 @@ def test_a_missing_java_is_an_error(monkeypatch, tmp_path):
         java.meteor(["a"], [["a"]])
 
 
+@pytest.mark.parametrize(
+    ("program", "is_ready"),
+    [("", True), ("import sys; sys.exit('Unable to locate a Java Runtime.')", False)],
+)
+def test_a_java_that_only_fails_is_not_ready(
+    replace_java, monkeypatch, tmp_path, program, is_ready
+):
+    monkeypatch.setattr(java, "_package", lambda: tmp_path)
+    replace_java(program)
+    assert java.java_ready() == is_ready
+
+
 def test_spice_names_the_missing_parser(replace_java, tmp_path, monkeypatch):
     replace_java("")
     monkeypatch.setattr(java, "_package", lambda: tmp_path)
