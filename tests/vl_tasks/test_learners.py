@@ -99,19 +99,19 @@ def test_held_out_photos_of_the_user_are_those_of_the_pre_training(blind, tmp_pa
 
 
 def test_region_features_of_the_users_photos_are_found_by_name(blind, tmp_path):
-    photos = ("2.jpg", "0.jpg", "other/1.jpg")
+    photos = ("2.jpg", "0.png", "other/1.jpeg")
     rows = ["image,question,answer", *(f"{photo},what is it?,yes" for photo in photos)]
     path, regions = tmp_path / "questions.csv", tmp_path / "regions"
     path.write_text("\n".join(rows))
     regions.mkdir()
-    for number in range(3):
-        np.savez(regions / f"{number}.npz", x=np.full((4, 2), number, np.float32))
+    for name in ("0.png", "1.jpeg", "2"):
+        np.savez(regions / f"{name}.npz", x=np.full((4, 2), int(name[0]), np.float32))
     own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
     config = vqa({**blind, **own, "min_count": 1, "vision": True, "regions": regions})
     grids = VqaLearner(config).inputs.source.batch([0, 1, 2])
     assert grids.features[:, 0, 0].tolist() == [2, 0, 1]
     path.write_text("\n".join([*rows, "1.jpg,what is it?,no"]))
-    with pytest.raises(ValueError, match=r"other/1\.jpg and 1\.jpg have the same name without"):
+    with pytest.raises(ValueError, match=r"other/1\.jpeg and 1\.jpg have the same name without"):
         VqaLearner(config)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from storage.errors import UserError
-from vl_tasks.data.images import holds_attributes
+from vl_tasks.data.images import holds_attributes, image_stem
 from vl_tasks.grids.grids import Grids
 
 Key = TypeVar("Key", int, str)
@@ -130,7 +130,7 @@ def _number(path: Path) -> int | None:
 
 
 def _name(path: Path) -> str:
-    return path.name.removesuffix(".npz").removesuffix(".jpg")
+    return image_stem(path.name.removesuffix(".npz"))
 
 
 def _find(
