@@ -1,6 +1,7 @@
 """Training of a speaker; BLEU against human instructions selects the best weights."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -257,7 +258,7 @@ def load_speaker(
         FileNotFoundError: The folder does not contain a run.
         UserError: Files are damaged, or do not match the environment or its features.
     """
-    config = read_config(run, SpeakerTrainConfig)
+    config = replace(read_config(run, SpeakerTrainConfig), device=device)
     if config.angle_feature_size != env.angle_feature_size:
         raise UserError(
             f"{run}: the speaker reads angle features of width {config.angle_feature_size}, but "
@@ -266,7 +267,7 @@ def load_speaker(
         )
     languages = model_metadata(run).get(_LANGUAGES, "").split()
     tokenizer = load_run_tokenizer(run / VOCABULARY)
-    speaker = make_speaker(config, env, len(tokenizer), len(languages)).to(device)
+    speaker = make_speaker(config, env, len(tokenizer), len(languages))
     load_model(run, speaker, metadata)
     lengths = config.max_instruction_length, config.longest_decoded
     return LoadedSpeaker(speaker.eval(), languages, tokenizer, *lengths)

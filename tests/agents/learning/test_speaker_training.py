@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from agents.settings import SpeakerTrainConfig
 from tests.agents.weights import assert_equal_weights, weights_of
 from training.checkpoints import MODEL, RESULTS
 from training.optimiser_settings import OptimiserConfig
-from training.settings import read_config
+from training.settings import CONFIG, read_config, to_json
 
 
 def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):
@@ -115,6 +116,16 @@ def test_angle_features_of_another_width_are_refused(speaker_run, doors_config):
     config = dataclasses.replace(doors_config, angle_feature_size=8)
     with pytest.raises(ValueError, match="width 4, but those of this run have width 8"):
         load_speaker(speaker_run, make_env(config, "train"), {"encoder": "colours"}, "cpu")
+
+
+def test_a_speaker_is_loaded_on_another_device_than_it_was_trained_on(
+    speaker_run, doors_env, tmp_path
+):
+    run = shutil.copytree(speaker_run, tmp_path / "speaker")
+    trained = dataclasses.replace(read_config(run, SpeakerTrainConfig), device="cuda")
+    (run / CONFIG).write_text(to_json(trained))
+    speaker = load_speaker(run, doors_env, {"encoder": "colours"}, "cpu")
+    assert {weight.device.type for weight in speaker.network.parameters()} == {"cpu"}
 
 
 def test_references_of_a_path_are_grouped(doors_env):
