@@ -47,6 +47,7 @@ from agents.settings import (
     TrainConfig,
     read_agent_config,
 )
+from envs.continuous.measures import check_goals
 from envs.episodes import load_episodes
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
@@ -118,6 +119,7 @@ def _tuned(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
             search.tune,
         )
     env, agent = load_follower(config.run, search.tune, settings)
+    check_goals(env.episodes, f"--search.tune {search.tune}")
     if search.method == "frontier":
         best, success = best_frontier(env, agent, search)
         flags = f"--search.metre-cost {best.metre_cost:g} --search.sharpness {best.sharpness:g}"

@@ -151,6 +151,14 @@ def test_a_split_that_tunes_the_search_and_is_evaluated_is_named(run, split, war
     assert ("val_unseen tunes the search and is evaluated" in caplog.text) is warns
 
 
+@pytest.mark.parametrize("method", ["frontier", "beam"])
+def test_a_split_with_secret_goals_tunes_no_search(run, speaker_run, method):
+    speaker = None if method == "frontier" else speaker_run
+    search = SearchConfig(method, speaker=speaker, tune="test")
+    with pytest.raises(ValueError, match=r"--search\.tune test: its goals are not published"):
+        evaluate_run(EvaluateConfig(run, search=search, baselines=False))
+
+
 def test_each_episode_is_walked_once_for_scores_and_traces(run, monkeypatch):
     config = EvaluateConfig(run, search=SearchConfig("frontier"), batch_size=5)
     expected = evaluate_run(config)
