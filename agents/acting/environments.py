@@ -13,6 +13,7 @@ from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
 from agents.envdrop.visual import FeatureScale
 from agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig
+from envs.continuous.measures import check_goals
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
@@ -71,6 +72,7 @@ def make_evaluation_envs(config: RunConfig, tokenizer: Tokenizer) -> dict[str, V
 
     Raises:
         FileNotFoundError: A split does not exist.
+        UserError: The goals of a split are not published.
     """
     files = world_files(config.world, config.data_dir)
     for split in config.evaluation_splits:
@@ -80,10 +82,13 @@ def make_evaluation_envs(config: RunConfig, tokenizer: Tokenizer) -> dict[str, V
             raise FileNotFoundError(
                 f"{error}; choose the evaluation splits with --evaluation-splits and --select-by"
             ) from error
-    return {
+    envs = {
         split: make_env(config, split, tokenizer, config.evaluation_batch_size)
         for split in config.evaluation_splits
     }
+    for split, env in envs.items():
+        check_goals(env.episodes, f"--evaluation-splits {split}")
+    return envs
 
 
 def make_follower(

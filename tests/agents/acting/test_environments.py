@@ -1,0 +1,22 @@
+import dataclasses
+
+import pytest
+
+from agents.acting.environments import make_evaluation_envs
+from agents.acting.tokenizers import make_tokenizer
+from agents.settings import SpeakerTrainConfig, TrainConfig
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, SpeakerTrainConfig])
+def test_a_split_with_secret_goals_is_refused_before_the_training(kind, tiny_world):
+    config = kind(
+        world="matterport",
+        data_dir=tiny_world,
+        features=tiny_world / "features.safetensors",
+        evaluation_splits=("val_unseen", "test"),
+        select_by="val_unseen",
+    )
+    with pytest.raises(ValueError, match="--evaluation-splits test: its goals are not published"):
+        make_evaluation_envs(config, make_tokenizer(config))
+    config = dataclasses.replace(config, evaluation_splits=("val_unseen",))
+    assert list(make_evaluation_envs(config, make_tokenizer(config))) == ["val_unseen"]
