@@ -18,8 +18,6 @@ from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
 from envs.worlds import world_files
-from storage.errors import UserError
-from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
 # Panoramas, or instructions, to estimate mean and standard deviation from.
@@ -158,15 +156,13 @@ def feature_store(config: RunConfig) -> FeatureStore:
     """Open the visual features of a run.
 
     Raises:
-        UserError: The world has no features of its own and --features is not given.
+        UserError: The world has no features of its own and --features is not given; or the file is
+            damaged.
+        FileNotFoundError: There is no such file, or the world's own features are missing.
     """
-    path = config.features or world_files(config.world, config.data_dir).features
-    if path is None:
-        raise UserError(
-            f"--world {config.world} has no features of its own; name a store with --features, "
-            "or train with --no-vision"
-        )
-    return open_store(path)
+    store = world_files(config.world, config.data_dir).open_features(config.features)
+    assert store is not None  # only "none" gives none
+    return store
 
 
 def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, Tensor]:
