@@ -34,8 +34,10 @@ def _warn_of_cloning(config: AnyTrainConfig) -> None:
     """Warn of a run that ends before its first walk with the agent's own decisions."""
     if not isinstance(config, FrontierTrainConfig | MinibatchesConfig):
         return
-    walks = config.walks if isinstance(config, MinibatchesConfig) else True
-    if walks and config.cloning_iterations >= config.iterations:
+    # With reinforcement, a frontier agent samples all its decisions.
+    walks = config.walks if isinstance(config, MinibatchesConfig) else not config.has_critic
+    is_counted = config.minutes is None
+    if walks and is_counted and config.cloning_iterations >= config.iterations:
         _LOG.warning(
             "the agent never acts on its own decisions in training: all --iterations %d are among "
             "--cloning-iterations %d; choose fewer of these",

@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 
 from agents.experiments import training
+from agents.settings import ReinforcementConfig
 from agents.settings.map_presets import map_preset
+from agents.settings.presets import frontier_preset
 
 
 @pytest.mark.parametrize(("iterations", "warns"), [(1_500, True), (1_501, False)])
@@ -16,3 +18,22 @@ def test_a_run_that_only_clones_warns(iterations, warns, monkeypatch, caplog):
     caplog.clear()
     training.train_any(dataclasses.replace(config, sampled_weight=0.0))
     assert not caplog.text
+
+
+def test_a_run_of_unknown_length_does_not_warn_of_cloning(monkeypatch, caplog):
+    monkeypatch.setattr(training, "train_map_agent", lambda config: {})
+    config = dataclasses.replace(map_preset("r2r", "houses"), iterations=1_500, minutes=30.0)
+    training.train_any(config)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(("weight", "warns"), [(0.0, True), (1.0, False)])
+def test_a_frontier_agent_with_reinforcement_does_not_clone(weight, warns, monkeypatch, caplog):
+    monkeypatch.setattr(training, "train_frontier_agent", lambda config: {})
+    config = dataclasses.replace(
+        frontier_preset("r2r", "houses"),
+        iterations=100,
+        reinforcement=ReinforcementConfig(weight=weight),
+    )
+    training.train_any(config)
+    assert ("the agent never acts on its own decisions" in caplog.text) is warns
