@@ -26,7 +26,7 @@ class BucketedBatchOrder:
         multiple: The batch size is rounded down to a multiple of this.
 
     Raises:
-        UserError: There are fewer records than `multiple`.
+        UserError: There are fewer records than `multiple`, or a batch is smaller.
     """
 
     def __init__(
@@ -40,6 +40,11 @@ class BucketedBatchOrder:
     ) -> None:
         if len(names) < multiple:
             raise UserError(f"{len(names)} episodes, but a batch needs at least {multiple}")
+        if batch_size < multiple:
+            raise UserError(
+                f"--batch-size {batch_size}: {multiple} processes share a batch; give at least "
+                "this number, or start fewer processes"
+            )
         self._names = list(names)
         self._lengths = np.asarray(lengths)
         self._batch_size = min(batch_size, len(self._names)) // multiple * multiple

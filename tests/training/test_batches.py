@@ -64,3 +64,10 @@ def test_every_epoch_visits_every_record_once():
     assert visited[:10].tolist() != visited[10:].tolist()
     np.testing.assert_array_equal(ShuffledBatchOrder(10, 4, 3).batch(3), order.batch(3))
     assert ShuffledBatchOrder(3, 8, 0).batch(1).shape == (8,)
+
+
+def test_a_batch_that_is_smaller_than_the_number_of_ranks_is_refused(lengths):
+    names = [str(number) for number in range(len(lengths))]
+    BucketedBatchOrder(names, lengths, 8, 16, 0, multiple=8)
+    with pytest.raises(ValueError, match="--batch-size 8: 16 processes share a batch"):
+        BucketedBatchOrder(names, lengths, 8, 16, 0, multiple=16)
