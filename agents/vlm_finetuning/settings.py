@@ -10,6 +10,7 @@ from training.optimiser_settings import OptimiserConfig
 from training.resuming import parse_run
 from training.settings import (
     check_counts,
+    check_dropout,
     check_numbers,
     check_positive,
     idle_training_settings,
@@ -79,7 +80,7 @@ class FinetuneVlmConfig:
         check_counts(self, ("batch_size", "iterations", "evaluate_every", "threads"))
         check_counts(self, ("lora_rank", "seed"), least=0)
         check_numbers(self, ("lora_alpha",))
-        check_numbers(self, ("lora_dropout",), most=1)
+        check_dropout(self, ("lora_dropout",))
         check_positive(self, ("minutes",))
         if not self.lora_rank and self.precision == "bf16":
             raise UserError(

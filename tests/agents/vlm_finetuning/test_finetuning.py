@@ -207,6 +207,11 @@ def test_other_formats_and_missing_flags_are_refused(config_of, data, tmp_path):
         config_of(lora_rank=0, precision="bf16")
 
 
+def test_dropout_of_all_inputs_of_the_adapters_is_refused():
+    with pytest.raises(ValueError, match="--lora-dropout 1: must be at least 0 and below 1"):
+        FinetuneVlmConfig(lora_dropout=1.0)
+
+
 def test_a_model_without_a_chat_template_is_refused(config_of, model, tmp_path):
     folder = shutil.copytree(model, tmp_path / "model")
     (folder / "chat_template.jinja").unlink()
