@@ -13,7 +13,7 @@ from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
 from agents.envdrop.visual import FeatureScale
 from agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig
-from envs.continuous.measures import check_goals
+from envs.episodes.goals import check_goals
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer

@@ -18,7 +18,8 @@ from agents.continuous.networks import ContinuousNetwork
 from agents.continuous.settings import ContinuousTrainConfig
 from agents.continuous.tasks import ContinuousTask
 from agents.continuous.walking import spread, walk_all
-from envs.continuous.measures import CONTINUOUS_METRICS, check_goals, summarise_walks
+from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
+from envs.episodes.goals import check_goals
 from storage import cache_dir
 from storage.errors import UserError
 from training.checkpoints import VOCABULARY

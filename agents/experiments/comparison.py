@@ -12,7 +12,7 @@ from agents.acting.rollout import Agent
 from agents.command_line import parse_agent
 from agents.experiments.runs import load_run
 from agents.experiments.training import train_any
-from envs.episodes.episode import Episode
+from envs.episodes.goals import check_goals
 from envs.episodes.loading import load_episodes
 from envs.metrics import SUMMARY_METRICS
 from envs.navigation.vector_env import VlnVectorEnv
@@ -64,7 +64,7 @@ def check_episodes(rows: Sequence[ComparisonRow]) -> None:
             key = (config.dataset, split, config.world, config.data_dir, language)
             if key not in episodes:
                 loaded = load_episodes(config.dataset, split, files, language)
-                _check_goals(loaded, split)
+                check_goals(loaded, split)
                 episodes[key] = frozenset(episode.instr_id for episode in loaded)
             if first.setdefault(split, episodes[key]) != episodes[key]:
                 raise UserError(
@@ -72,13 +72,6 @@ def check_episodes(rows: Sequence[ComparisonRow]) -> None:
                     "all rows the same dataset, world, data folder and instruction language, "
                     "after --, where they also apply to baselines"
                 )
-
-
-def _check_goals(episodes: Sequence[Episode], name: str) -> None:
-    if not all(episode.has_goal for episode in episodes):
-        raise UserError(
-            f"{name}: the goals of the split are not published; compare on another split"
-        )
 
 
 def make_job(run: Path, arguments: Sequence[str]) -> Job:
@@ -127,7 +120,7 @@ def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Sco
 
 def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict[str, float]]:
     """Return the metrics and the path of each episode of a split, see `Scores`."""
-    _check_goals(env.episodes, name)
+    check_goals(env.episodes, name)
     evaluation = evaluate(env, agent, name)
     return {
         episode.instr_id: {

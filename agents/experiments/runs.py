@@ -47,8 +47,8 @@ from agents.settings import (
     TrainConfig,
     read_agent_config,
 )
-from envs.continuous.measures import check_goals
 from envs.episodes import load_episodes
+from envs.episodes.goals import check_goals
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.submissions.files import write_r2r_submission, write_rxr_submission

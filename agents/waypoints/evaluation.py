@@ -31,9 +31,10 @@ from encoders.clip import ClipEncoder
 from encoders.named_encoder import NamedEncoder
 from envs.continuous.episodes import load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.measures import CONTINUOUS_METRICS, check_goals, summarise_walks
+from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from envs.continuous.settings import task_settings
 from envs.episodes import load_episodes
+from envs.episodes.goals import check_goals
 from envs.metrics import summarise
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import is_built_in, world_files

@@ -4,9 +4,9 @@ Positions may be in any axes, because all measures depend on distances only. doc
 lists the definitions and where published implementations differ.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -122,32 +122,6 @@ def moved_positions(positions: np.ndarray) -> np.ndarray:
     moved = np.ones(len(single), bool)
     moved[1:] = (single[1:] != single[:-1]).any(axis=1)
     return np.asarray(positions)[moved]
-
-
-class HasGoal(Protocol):
-    """Episode of the graphs or of continuous space."""
-
-    @property
-    def has_goal(self) -> bool:
-        """Whether the goal is published."""
-        ...
-
-
-def check_goals(episodes: Iterable[HasGoal], flag: str) -> None:
-    """Check before the first walk that the walks of all episodes will have measures.
-
-    Args:
-        episodes: Episodes of a split.
-        flag: Flag that names the split, with its value, for the message.
-
-    Raises:
-        UserError: A goal is secret.
-    """
-    if not all(episode.has_goal for episode in episodes):
-        raise UserError(
-            f"{flag}: its goals are not published, so that walks have no measures; name another "
-            "split"
-        )
 
 
 def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:

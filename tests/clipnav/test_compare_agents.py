@@ -59,7 +59,7 @@ def test_rows_that_would_not_be_compared_are_refused(run_command, tmp_path, row,
     [
         (["--rows", "one=", "two=--dataset rxr"], "two: is scored on other episodes of val_unseen"),
         (["--rows", "one=--dataset rxr"], "random agent: is scored on other .* data.* after --"),
-        (["--splits", "test"], "test: the goals of the split are not published"),
+        (["--splits", "test"], "test: its goals are not published"),
     ],
 )
 def test_rows_on_other_episodes_are_refused_before_a_training(

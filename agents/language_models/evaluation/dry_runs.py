@@ -9,8 +9,9 @@ from agents.language_models.evaluation.evaluating import Experiment
 from agents.language_models.models.bodies import BodyMaker
 from agents.language_models.models.replies import Question
 from agents.language_models.prompts.messages import Prompt, prompt_text
+from envs.episodes.goals import check_goals
 from storage import atomic_write
-from storage.errors import UserError, counted
+from storage.errors import counted
 from storage.progress import progress_bar
 
 PROMPTS = "prompts.jsonl"
@@ -26,11 +27,8 @@ def write_prompts(experiment: Experiment) -> Path:
     """
     config, maker = experiment.config, experiment.maker
     episodes = maker.split.episodes
-    if not all(episode.has_goal for episode in episodes):
-        raise UserError(
-            f"--split {config.split}: its goals are not published, so that there are no teacher's "
-            "paths to write prompts along; name another split for --dry-run"
-        )
+    consequence = "there are no teacher's paths to write prompts along"
+    check_goals(episodes, f"--split {config.split}", consequence)
     bodies = BodyMaker(config.model_name, experiment.pictures, config.sampling)
     requests = size = pictures = 0
     path = experiment.output / PROMPTS

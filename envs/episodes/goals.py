@@ -1,0 +1,34 @@
+"""Check that the goals of episodes are published; those of test splits are secret."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from storage.errors import UserError
+
+
+class HasGoal(Protocol):
+    """Episode of the graphs or of continuous space."""
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether the goal is published."""
+        ...
+
+
+def check_goals(
+    episodes: Iterable[HasGoal], split: str, consequence: str = "walks have no measures"
+) -> None:
+    """Check that the goals of all episodes are published.
+
+    Args:
+        episodes: Episodes of a split.
+        split: The split, after the flag that names it, for the message.
+        consequence: What secret goals make impossible, for the message.
+
+    Raises:
+        UserError: A goal is secret.
+    """
+    if not all(episode.has_goal for episode in episodes):
+        raise UserError(
+            f"{split}: its goals are not published, so that {consequence}; name another split"
+        )
