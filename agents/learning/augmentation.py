@@ -52,7 +52,8 @@ def sample_paths(
     excluded = {(episode.scan, episode.path) for episode in held_out}
     scans = sorted({scan for scan, _ in known})
     sampled: list[tuple[str, Viewpoints]] = []
-    pools = _shortest_pairs(graphs, scans, bounds)
+    moves_of = {scan: _moves(graphs[scan]) for scan in scans}
+    pools = _shortest_pairs(graphs, moves_of, bounds)
     for moves in sorted(moves for moves, is_detour in wanted if not is_detour):
         pool = pools.get(moves, np.empty((0, 3), int))
         paths = (
@@ -62,18 +63,17 @@ def sample_paths(
         allowed = (item for item in paths if item not in excluded)
         sampled += [item for item, _ in zip(allowed, range(wanted[moves, False]), strict=False)]
     detours = Counter({moves: n for (moves, is_detour), n in wanted.items() if is_detour})
-    sampled += _detours(graphs, scans, detours, bounds, excluded, rng)
+    sampled += _detours(graphs, moves_of, detours, bounds, excluded, rng)
     return [sampled[index] for index in rng.permutation(len(sampled))]
 
 
 def _shortest_pairs(
-    graphs: dict[str, NavGraph], scans: Sequence[str], bounds: tuple[float, float]
+    graphs: dict[str, NavGraph], moves_of: dict[str, np.ndarray], bounds: tuple[float, float]
 ) -> dict[int, np.ndarray]:
     """Return (N, 3) scan index, start and goal of shortest paths, by their number of moves."""
     pairs: dict[int, list[np.ndarray]] = {}
-    for scan_index, scan in enumerate(scans):
+    for scan_index, (scan, moves) in enumerate(moves_of.items()):
         graph = graphs[scan]
-        moves = _moves(graph)
         fits = (graph.distances > bounds[0]) & (graph.distances < bounds[1])
         for count in np.unique(moves[fits & (moves > 0)]).tolist():
             ends = np.argwhere(fits & (moves == count))
@@ -96,7 +96,7 @@ def _moves(graph: NavGraph) -> np.ndarray:
 
 def _detours(
     graphs: dict[str, NavGraph],
-    scans: Sequence[str],
+    moves_of: dict[str, np.ndarray],
     wanted: Counter[int],
     bounds: tuple[float, float],
     excluded: set[tuple[str, Viewpoints]],
@@ -104,20 +104,33 @@ def _detours(
 ) -> Iterator[tuple[str, Viewpoints]]:
     """Sample paths through a third viewpoint without repeated viewpoints.
 
-    `wanted` contains how many to sample for each number of moves.
+    Args:
+        graphs: Graphs by scan.
+        moves_of: Result of `_moves` of each scan.
+        wanted: How many paths to sample for each number of moves.
+        bounds: Smallest and largest length in metres, both exclusive.
+        excluded: Paths that must not be sampled.
+        rng: Source of all random choices.
     """
+    scans = list(moves_of)
     sizes = np.array([len(graphs[scan]) for scan in scans])
+    # The draws are those of rng.choice with these probabilities, which is slower.
+    shares = np.cumsum(sizes / sizes.sum())
+    shares /= shares[-1]
     sampled: set[tuple[str, Viewpoints]] = set()
     left = Counter(wanted)
     for _ in range(_TRIES * wanted.total()):
         if not left.total():
             break
-        scan = scans[int(rng.choice(len(scans), p=sizes / sizes.sum()))]
-        graph = graphs[scan]
-        start, middle, goal = rng.integers(len(graph), size=3)
-        first, second = _between(graph, start, middle), _between(graph, middle, goal)
-        path = (*first[:-1], *second)
-        if not first or not second or len(set(path)) < len(path) or not left[len(path) - 1]:
+        scan = scans[int(shares.searchsorted(rng.random(), side="right"))]
+        graph, moves = graphs[scan], moves_of[scan]
+        start, middle, goal = rng.integers(len(graph), size=3).tolist()
+        first, second = moves[start, middle], moves[middle, goal]
+        # Most draws end here: that is cheaper than to build their paths.
+        if first < 1 or second < 1 or not left[int(first + second)]:
+            continue
+        path = (*_between(graph, start, middle)[:-1], *_between(graph, middle, goal))
+        if len(set(path)) < len(path):
             continue
         length = graph.path_length(path)
         longer = length > graph.distances[start, goal] + _SLACK
@@ -129,7 +142,5 @@ def _detours(
 
 
 def _between(graph: NavGraph, start: int, goal: int) -> Viewpoints:
-    """Return the viewpoints of the shortest path between two rows of a graph, () without one."""
-    if graph.next_hops[start, goal] < 0:
-        return ()
+    """Return the viewpoints of the shortest path between two rows of a graph."""
     return tuple(graph.shortest_path(graph.viewpoint_ids[start], graph.viewpoint_ids[goal]))
