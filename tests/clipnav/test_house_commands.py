@@ -44,6 +44,20 @@ def test_the_episode_folder_is_printed_for_sets_with_episodes(run_command, built
     assert len(built) == 2
 
 
+def test_an_incomplete_set_is_named(run_command, monkeypatch, tmp_path):
+    def build(house_set, scans, workers, rebuild, graphs, data_dir):
+        graphs.mkdir(parents=True, exist_ok=True)
+        (graphs / "scans.txt").write_text("\n".join(scans))
+
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    monkeypatch.setattr(house_set, "build_set", build)
+    part = ("build-houses", "--set", "standard", "--scans", "standard_00-standard_03")
+    incomplete = "256 of 260 houses of standard are missing, so that its splits are incomplete"
+    assert incomplete in run_command(*part)
+    assert "missing" not in run_command("build-houses", "--set", "standard")
+    assert "missing" not in run_command(*part, "--connectivity-dir", tmp_path / "graphs")
+
+
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [

@@ -63,6 +63,7 @@ class BuildArguments:
 
 def run(arguments: BuildArguments) -> None:
     """Run the command."""
+    from connectivity import read_scans
     from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import build_set, expand_scans
 
@@ -85,6 +86,14 @@ def run(arguments: BuildArguments) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
     print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
+    if house_set.splits and arguments.scans and graphs == house_set.connectivity_dir:
+        # Agents would train and be scored on a part of the splits without a word.
+        missing = set(house_set.specs) - set(read_scans(graphs))
+        if missing:
+            print(
+                f"{len(missing)} of {len(house_set.specs)} houses of {arguments.set} are missing, "
+                "so that its splits are incomplete; without --scans, the command builds them"
+            )
     if arguments.contact_sheet:
         from envs.houses.rendering.contact_sheet import set_sheet
 
