@@ -148,11 +148,7 @@ def find_split_file(folder: Path, split: str, *endings: str) -> Path | None:
         UserError: Several files match.
     """
     name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{_any_of(endings)}")
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if name.fullmatch(path.name) and not holds_attributes(path)
-    )
+    found = _matching(folder, name)
     # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.
     found = [path for path in found if path.suffix == ".jsonl"] or found
     if len(found) > 1:
@@ -167,14 +163,19 @@ def _any_of(endings: Sequence[str]) -> str:
     return f"({'|'.join(map(re.escape, endings))})"
 
 
+def _matching(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    """Return the files of a folder whose whole names match, sorted."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if name.fullmatch(path.name) and not holds_attributes(path)
+    )
+
+
 def _other_splits(folder: Path, endings: Sequence[str], flags: str) -> str:
     """Return the remedy for a missing split: the files that a folder has with these endings."""
     pattern = re.compile(f".+{_any_of(endings)}")
-    others = sorted(
-        path.name
-        for path in folder.iterdir()
-        if pattern.fullmatch(path.name) and not holds_attributes(path)
-    )
+    others = [path.name for path in _matching(folder, pattern)]
     if not others:
         return "see docs/vl_tasks.md for the contents of a data folder"
     return f"the folder contains {', '.join(others)}; select the splits of these with {flags}"
