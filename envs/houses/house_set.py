@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from envs.houses.building.house import House, HouseSpec, house_cache_dir
-from envs.houses.building.sets import HOUSE_SETS, MINI, HouseSet, set_of
+from envs.houses.building.sets import (
+    HOUSE_SETS,
+    MINI,
+    HouseSet,
+    expand_scans,
+    set_of,
+    unknown_house,
+)
 from envs.houses.instructions.annotation_files import (
     ANSWERS,
     guide_path,
@@ -84,7 +91,7 @@ def build_set(
     scans = tuple(scans) or tuple(house_set.specs)
     unknown = [scan for scan in scans if scan not in house_set.specs]
     if unknown:
-        raise UserError(_unknown(unknown[0], house_set))
+        raise UserError(unknown_house(unknown[0], house_set))
     connectivity_dir = connectivity_dir or house_set.connectivity_dir
     data_dir = data_dir or house_set.data_dir
     built = _build_all([house_set.specs[scan] for scan in scans], workers, rebuild)
@@ -167,12 +174,15 @@ def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> di
 
 def _forget(specs: Sequence[HouseSpec], rebuild: Rebuild) -> None:
     """Delete what is to be built again, so that a run that resumes this one does not reuse it."""
-    cache, paths = house_cache_dir(), "navigation.json"
-    endings = {"nothing": (), "paths": (paths,), "houses": (paths, "json")}[rebuild]
-    for spec in specs if endings else ():
-        with sole_maker(cache / f"{spec.scan}.{paths}"):  # another process may be building it
-            for ending in endings:
-                (cache / f"{spec.scan}.{ending}").unlink(missing_ok=True)
+    if rebuild == "nothing":
+        return
+    cache = house_cache_dir()
+    for spec in specs:
+        cached = cache / f"{spec.scan}.navigation.json"
+        with sole_maker(cached):  # another process may be building it
+            cached.unlink(missing_ok=True)
+            if rebuild == "houses":
+                (cache / f"{spec.scan}.json").unlink(missing_ok=True)
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
@@ -298,33 +308,3 @@ def _episode(
             for instruction in instructions
         ],
     }
-
-
-def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
-    """Expand names and ranges such as "house_00-house_03" into names of houses of a set.
-
-    Raises:
-        UserError: A name is not in the set, or a range ends before it begins.
-    """
-    known = list(house_set.specs)
-    scans: list[str] = []
-    for name in names:
-        first, dash, last = name.partition("-")
-        last = last if dash else first
-        for end in (first, last):
-            if end not in known:
-                raise UserError(_unknown(end, house_set))
-        expanded = known[known.index(first) : known.index(last) + 1]
-        if not expanded:
-            raise UserError(f"'{name}' ends before it begins; write {last}-{first}")
-        scans += expanded
-    return list(dict.fromkeys(scans))
-
-
-def _unknown(scan: str, house_set: HouseSet) -> str:
-    known = list(house_set.specs)
-    sets = ", ".join(HOUSE_SETS)
-    return (
-        f"no built-in house '{scan}' in the set '{house_set.name}'; use {known[0]} to {known[-1]}, "
-        f"or another set of {sets}"
-    )

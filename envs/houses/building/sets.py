@@ -15,7 +15,7 @@ from pathlib import Path
 from connectivity import CONNECTIVITY_DIR
 from envs.houses.building.house import HouseSpec, house_cache_dir
 from envs.houses.plan.floor_plan import Outline
-from storage.errors import UnknownNameError
+from storage.errors import UnknownNameError, UserError
 
 DATA_DIR = Path(__file__).resolve().parents[1] / "data"
 SPLITS = ("train", "val_seen", "val_unseen", "test")
@@ -187,3 +187,34 @@ def set_of(scan: str) -> HouseSet:
             return house_set
     names = ", ".join(f"{s.name}: {next(iter(s.specs))}, ..." for s in HOUSE_SETS.values())
     raise UnknownNameError(f"no built-in house is named {scan!r}; use one of {names}")
+
+
+def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
+    """Expand names and ranges such as "house_00-house_03" into names of houses of a set.
+
+    Raises:
+        UserError: A name is not in the set, or a range ends before it begins.
+    """
+    known = list(house_set.specs)
+    scans: list[str] = []
+    for name in names:
+        first, dash, last = name.partition("-")
+        last = last if dash else first
+        for end in (first, last):
+            if end not in known:
+                raise UserError(unknown_house(end, house_set))
+        expanded = known[known.index(first) : known.index(last) + 1]
+        if not expanded:
+            raise UserError(f"'{name}' ends before it begins; write {last}-{first}")
+        scans += expanded
+    return list(dict.fromkeys(scans))
+
+
+def unknown_house(scan: str, house_set: HouseSet) -> str:
+    """Return the message that a set has no house of a name."""
+    known = list(house_set.specs)
+    sets = ", ".join(HOUSE_SETS)
+    return (
+        f"no built-in house '{scan}' in the set '{house_set.name}'; use {known[0]} to {known[-1]}, "
+        f"or another set of {sets}"
+    )
