@@ -299,20 +299,24 @@ def check_same_run(
     Raises:
         UserError: Settings differ; names them and the remedy.
     """
-    contradictions = differences(read_config(run, type(settings)), settings, may_change)
-    if contradictions:
-        raise UserError(
-            f"{run / CONFIG} and {whose} differ in {'; '.join(contradictions)}; {remedy}"
-        )
+    found = differences(read_config(run, type(settings)), settings, may_change)
+    if found:
+        raise UserError(f"{run / CONFIG} and {whose} differ in {'; '.join(found)}; {remedy}")
 
 
-def differences(one: Any, other: Any, ignore: frozenset[str]) -> list[str]:
-    """Return the settings in which two configurations differ, as "name: value against value"."""
-    left, right = flattened(dataclasses.asdict(one)), flattened(dataclasses.asdict(other))
+def differences(earlier: Any, now: Any, ignore: Iterable[str] = ()) -> list[str]:
+    """Return the settings in which two configurations differ, as "name: value against value".
+
+    Both are dataclasses or JSON values of them; `ignore` names settings or groups that may differ.
+    """
+    then, today = (
+        flattened(one if isinstance(one, Mapping) else dataclasses.asdict(one))
+        for one in (earlier, now)
+    )
     return [
-        f"{name}: {left[name]} against {right[name]}"
-        for name in left
-        if name.split(".")[0] not in ignore and left[name] != right[name]
+        f"{name}: {then.get(name)} against {value}"
+        for name, value in today.items()
+        if not {name, name.split(".")[0]} & set(ignore) and then.get(name) != value
     ]
 
 
@@ -320,8 +324,6 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings as one mapping from dotted names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= flattened(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
+        nested = isinstance(value, dict)
+        flat |= flattened(value, f"{prefix}{name}.") if nested else {prefix + name: value}
     return flat

@@ -20,7 +20,7 @@ from storage.errors import UserError
 from storage.json_files import read_json
 from storage.records import describe_problem
 from training.checkpoints import MODEL
-from training.settings import CONFIG, flattened
+from training.settings import CONFIG, differences
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -189,9 +189,7 @@ def read_manifest(folder: Path) -> Json:
 
 def differing(known: Json, other: Json) -> list[str]:
     """Return in what two identities differ, as "name: value against value"."""
-    settings, others = (flattened(one.get("settings", {})) for one in (known, other))
-    names = [name for name in settings if settings[name] != others.get(name)]
-    found = [f"{name}: {others.get(name)} against {settings[name]}" for name in names]
+    found = differences(other.get("settings", {}), known.get("settings", {}))
     found += [
         f"{name}: {other.get(name)} against {known[name]}"
         for name in ("format_version", "clipnav", "policy")

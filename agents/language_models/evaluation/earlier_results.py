@@ -9,13 +9,18 @@ from typing import Any
 from agents.settings.language_models import EvaluateVlmConfig
 from storage.errors import UserError
 from storage.json_files import read_json
-from training.settings import flattened
+from training.settings import differences
 
 # Settings that change neither the prompts nor the answers are left out of the results, so that a
 # repeated run writes the same file.
 _LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
 # Settings of the connection, which are recorded and may differ.
-_CONNECTION = ("request_timeout", "max_retries", "longest_wait", "probe")
+_CONNECTION = (
+    "server.request_timeout",
+    "server.max_retries",
+    "server.longest_wait",
+    "server.probe",
+)
 
 
 def recorded_settings(config: EvaluateVlmConfig) -> dict[str, Any]:
@@ -44,12 +49,7 @@ def check_earlier_results(path: Path, settings: Mapping[str, Any], subset_sha256
     earlier = read_json(path, remedy)
     if not isinstance(earlier, dict) or not isinstance(earlier.get("settings"), dict):
         raise UserError(f"{path}: contains no results of clipnav evaluate-vlm; {remedy}")
-    then, now = flattened(earlier["settings"]), flattened(settings)
-    found = [
-        f"{name}: {then.get(name)} against {now[name]}"
-        for name in now
-        if name not in {f"server.{one}" for one in _CONNECTION} and then.get(name) != now[name]
-    ]
+    found = differences(earlier["settings"], settings, _CONNECTION)
     if not found and earlier.get("subset_sha256") != subset_sha256:
         found = ["the episodes, whose annotation file has changed"]
     if found:
