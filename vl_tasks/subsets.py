@@ -1,6 +1,5 @@
 """Subsets of records: batches, evenly spaced ones, and the split "held-out"."""
 
-import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -8,10 +7,9 @@ from typing import TypeVar
 import numpy as np
 
 from storage.errors import UserError
+from vl_tasks.data.images import image_number
 
 Record = TypeVar("Record")
-
-_COCO_NAME = re.compile(r"(?:COCO_\w+?_)?0*(\d+)")
 
 
 def in_batches(count: int, size: int) -> Sequence[np.ndarray]:
@@ -34,15 +32,16 @@ def is_held_out(image: int | str) -> bool:
     images that it has learnt.
 
     Args:
-        image: Id, or file name without suffix; COCO's names count as the number that they contain.
+        image: Id, or file name without suffix. Names that end in a number count as the number,
+            because some tasks refer to images by number and others by name.
     """
     return _place(image) % 20 == 0
 
 
 def _place(image: int | str) -> int:
     """Return a number that depends on the image alone."""
-    number = _COCO_NAME.fullmatch(str(image))
-    return zlib.crc32((number[1] if number else str(image)).encode())
+    number = image_number(str(image))
+    return zlib.crc32(str(image if number is None else number).encode())
 
 
 def parted(

@@ -35,10 +35,16 @@ def find_numbered(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
     """
     files: dict[int, list[Path]] = {}
     for path in image_files(folder):
-        match = _NUMBER.search(path.stem)
-        if match:
-            files.setdefault(int(match[1]), []).append(path)
+        number = image_number(path.stem)
+        if number is not None:
+            files.setdefault(number, []).append(path)
     return _select(folder, files, wanted)
+
+
+def image_number(stem: str) -> int | None:
+    """Return the number at the end of a name without suffix, or None if there is none."""
+    match = _NUMBER.search(stem)
+    return int(match[1]) if match else None
 
 
 def find_named(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
