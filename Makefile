@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 LOWEST := .venv-lowest
 
-.PHONY: install demo results test test-lowest docs lint format clean
+.PHONY: install demo results test run-tests test-lowest docs lint style types format clean
 
 install: $(INSTALLED)
 
@@ -27,9 +27,13 @@ EXPERIMENTS ?= first-iterations training-speed captioning-speed page-server-spee
 results: install
 	$(BIN)/clipnav reproduce $(EXPERIMENTS)
 
+# Types are checked beside the tests, which cannot use all cores all the time.
+test: style
+	@$(MAKE) --no-print-directory --jobs=2 run-tests types
+
 # A process per core, at most four, with one thread each; a file's tests stay in one process, and the
 # longest files come first. A process that hangs or crashes ends the run, which names its test.
-test: lint
+run-tests: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 	  --no-loadscope-reorder --max-worker-restart=0
 
@@ -46,9 +50,13 @@ test-lowest: install
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-lint: install
+lint: style types
+
+style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
 	$(BIN)/pyright
 
 format: install

@@ -42,6 +42,7 @@ def export_of(tmp_path_factory):
                 environment="continuous",
                 split="val_unseen",
                 episodes=2,
+                seed=48,  # both in house_32, which other tests build, too
                 prompt=PromptConfig(image_size=16),
                 **changes,
             )

@@ -96,6 +96,7 @@ def test_a_run_is_exported_with_the_experts_labels(run, tmp_path):
         format="streamvln",
         split="val_unseen",
         episodes=2,
+        seed=48,  # both in house_32, where the other walks of this file are
         policy=run,
         max_episode_steps=150,
         prompt=PromptConfig(image_size=16),
