@@ -18,7 +18,7 @@ from encoders.extraction.encoding import (
     view_features,
 )
 from encoders.extraction.house_labels import WIDTH, HouseLabels
-from encoders.extraction.ray_engine import ray_rows
+from encoders.extraction.ray_engine import check_ray, ray_rows
 from encoders.extraction.view_sources import ViewSource
 from encoders.extraction.world_views import (
     Viewpoints,
@@ -97,10 +97,13 @@ def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) ->
 
     Raises:
         FileExistsError: A store of other viewpoints or settings exists.
+        ModuleNotFoundError: Ray is not installed and is the engine.
     """
     if arguments.encoder == (HOUSE_LABELS,):
         extract_labels(arguments, paths[0], shard)
         return
+    if arguments.engine == "ray":
+        check_ray()
     encoders = dict(zip(paths, load_encoders(arguments), strict=True))
     source, viewpoints = view_source(arguments, common_image_size(encoders))
     keys = shard.part(list(viewpoints))

@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from storage.extras import import_extra
+from storage.extras import check_extra
 
 # Returns the features (36, D) of one key, or None if its viewpoint is skipped.
 Encode = Callable[[str], np.ndarray | None]
 
 _KEYS_PER_TASK = 8
+
+
+def check_ray() -> None:
+    """Check that Ray is installed.
+
+    Raises:
+        ModuleNotFoundError: It is not; the message names the command that installs it.
+    """
+    check_extra("ray", "ray", "--engine ray")
 
 
 def ray_rows(
@@ -28,10 +37,12 @@ def ray_rows(
         workers: Number of encoding workers; each gets one CPU, and all share the cluster's GPUs.
 
     Raises:
-        ModuleNotFoundError: Ray is not installed.
+        ModuleNotFoundError: Ray is not installed; see `check_ray`.
         Exception: An exception raised while a key is encoded, as Ray reports it.
     """
-    ray = import_extra("ray", "ray", "--engine ray")
+    check_ray()
+    import ray
+
     if not keys:
         return
     ray.init(ignore_reinit_error=True)

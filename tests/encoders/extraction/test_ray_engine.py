@@ -2,11 +2,13 @@
 
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from encoders.extraction.arguments import ExtractArguments
+from encoders.extraction.command import main
 from encoders.extraction.ray_engine import ray_rows
 from storage.errors import UserError
 
@@ -44,7 +46,12 @@ def test_several_encoders_are_refused_before_they_are_loaded():
         ExtractArguments(engine="ray", encoder=("house_clip", "RN50"))
 
 
-def test_the_error_without_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch):
+def test_the_error_without_ray_names_the_extra_before_an_encoder_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ModuleNotFoundError, match=r"clipnav\[ray\]"):
         next(ray_rows(KEYS, make_encode, workers=1))
+    arguments = ExtractArguments(tmp_path / "s.safetensors", encoder=("absent",), engine="ray")
+    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[ray\]"):
+        main(arguments)
