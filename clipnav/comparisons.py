@@ -1,16 +1,17 @@
 """Command lines and output files that all comparisons of trainings share."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from storage.errors import UserError
+from storage.errors import NoEffectError, UserError
 from training.settings import check_counts, check_splits
 
 if TYPE_CHECKING:
     from envs.metrics.comparison_report import Report
+    from training.comparisons import ComparisonRow
 
 
 # Flags of trainings that a comparison sets, and the flags of the comparison that determine them.
@@ -108,3 +109,54 @@ def check_training_flags(
                 f"{flag} {place}: the comparison sets it for each training; omit it, or set "
                 f"{own_flags[flag]} before --"
             )
+
+
+def effective_rows(
+    rows: Sequence[tuple[str, Sequence[str]]],
+    shared: Sequence[str],
+    parse: Callable[[list[str]], Any],
+) -> "list[ComparisonRow]":
+    """Return the rows of a comparison, each with the shared arguments that have an effect on it.
+
+    Args:
+        rows: Name and own arguments of each row.
+        shared: Arguments of all trainings.
+        parse: Parser of the arguments of a training.
+
+    Raises:
+        UserError: Arguments are wrong, or a shared one has no effect on any row.
+    """
+    from training.comparisons import ComparisonRow
+
+    made, idle = [], []
+    for name, own in rows:
+        words, without_effect = list(shared), dict[str, NoEffectError]()
+        while True:
+            row = ComparisonRow(name, (*words, *own))
+            try:
+                parse(row.arguments_for(0))
+                break
+            except NoEffectError as error:
+                shorter = _without_flag(words, error.setting)
+                if shorter == words:  # the flag is one of the row's own
+                    raise
+                words, without_effect[error.setting] = shorter, error
+        made.append(row)
+        idle.append(without_effect)
+    for setting, error in idle[0].items() if idle else ():
+        if all(setting in others for others in idle):
+            raise error
+    return made
+
+
+def _without_flag(words: Sequence[str], setting: str) -> list[str]:
+    """Return arguments without the flags of a setting, and without their values."""
+    kept, is_removed = [], False
+    for word in words:
+        if word.startswith("--"):
+            # The parser accepts underscores in place of hyphens.
+            *parts, last = word[2:].partition("=")[0].replace("-", "_").split(".")
+            is_removed = ".".join((*parts, last.removeprefix("no_"))) == setting
+        if not is_removed:
+            kept.append(word)
+    return kept

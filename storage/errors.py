@@ -14,6 +14,19 @@ class UserError(ValueError):
     """
 
 
+class NoEffectError(UserError):
+    """A given setting has no effect beside the others.
+
+    Args:
+        message: Flag and reason.
+        setting: Dotted name of the setting.
+    """
+
+    def __init__(self, message: str, setting: str) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
 class UnknownNameError(UserError, KeyError):
     """No object has the given name; the message contains the name and the remedy."""
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from storage.errors import UserError, shortened
+from storage.errors import NoEffectError, UserError, shortened
 from storage.json_files import read_json
 from storage.outputs import CONFIG as CONFIG  # within the folder of a run
 
@@ -153,7 +153,7 @@ def check_effects(
         part: Prefix of the flags, such as "search.".
 
     Raises:
-        UserError: A setting without effect differs from its default; names flag and reason.
+        NoEffectError: A setting without effect differs from its default; names flag and reason.
     """
     given = flattened(dataclasses.asdict(settings))
     if defaults is None:
@@ -163,7 +163,8 @@ def check_effects(
     for idle_name, reason in idle.items():
         for name in _settings_of(idle_name, given):
             if given[name] != default_values[name]:
-                raise UserError(f"{_flag(part + name, given[name])} has no effect {reason}")
+                flag = _flag(part + name, given[name])
+                raise NoEffectError(f"{flag} has no effect {reason}", part + name)
 
 
 def _settings_of(name: str, settings: Mapping[str, Any]) -> list[str]:

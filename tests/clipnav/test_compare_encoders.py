@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from clipnav.commands.agents.compare_encoders import CompareArguments, contestants
 from encoders.clip import ClipEncoder
 from encoders.weights.local_dir import write_local_dir
 from storage.features.opening import open_store
@@ -146,3 +147,13 @@ def test_features_of_efficientnet_are_extracted(run_command, skyboxes, tiny_worl
     assert store.views.shape == (6, 36, 1280)
     assert store.metadata["encoder"] == "efficientnet-lite0"
     assert np.asarray(store.views).std(0).max() > 0.01  # the viewpoints differ
+
+
+def test_ablations_do_without_flags_that_have_no_effect_on_them():
+    arguments = CompareArguments(ablations=("no-vision", "empty-instructions"))
+    shared = ["--follower.feature-dropout", ".2", "--max-instruction-length", "40"]
+    seen, blind, deaf = contestants(arguments, {"mine": Path("mine.safetensors")}, shared)
+    features = ["--features", "mine.safetensors"]
+    assert list(seen.arguments) == [*shared, *features]
+    assert list(blind.arguments) == [*shared[2:], *features, "--no-vision"]
+    assert list(deaf.arguments) == [*shared[:2], *features, "--instruction-ablation", "empty"]

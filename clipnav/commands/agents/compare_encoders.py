@@ -10,8 +10,8 @@ $ clipnav compare-encoders --encoders house_clip mine=features/mine.safetensors
 Missing feature stores are written, a follower is trained on each store with each seed, and all
 followers are scored on the evaluation splits. OUTPUT then contains comparison.json, comparison.md
 and comparison.png, with the mean and its interval over seeds for each metric. Arguments after --
-are those of clipnav train-agent and apply to all followers. Run the same command again to resume an
-interrupted comparison.
+are those of clipnav train-agent and apply to all followers on which they have an effect. Run the
+same command again to resume an interrupted comparison.
 
 The weights of a run are selected on the first split, so the other splits have no influence on the
 selection.
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
-from clipnav.comparisons import split_command_line
+from clipnav.comparisons import effective_rows, split_command_line
 from clipnav.parsing import parse
 from encoders.named_encoder import named_encoders
 from envs.worlds import World
@@ -113,18 +113,14 @@ def contestants(
     arguments: CompareArguments, stores: dict[str, Path], common: Sequence[str]
 ) -> "list[ComparisonRow]":
     """Return the rows to train: each encoder, then the ablations of the first one."""
+    from agents.command_line import parse_agent
     from agents.experiments.comparison import ABLATIONS
-    from training.comparisons import ComparisonRow
 
-    rows = {name: [*common, "--features", str(path)] for name, path in stores.items()}
-    first, *_ = rows
-    return [
-        *(ComparisonRow(name, tuple(words)) for name, words in rows.items()),
-        *(
-            ComparisonRow(f"{first}, {name}", (*rows[first], *ABLATIONS[name]))
-            for name in arguments.ablations
-        ),
-    ]
+    rows = [(name, ["--features", str(path)]) for name, path in stores.items()]
+    first, features = rows[0]
+    for name in arguments.ablations:
+        rows.append((f"{first}, {name}", [*features, *ABLATIONS[name]]))
+    return effective_rows(rows, common, parse_agent)
 
 
 def make_stores(arguments: CompareArguments) -> dict[str, Path]:

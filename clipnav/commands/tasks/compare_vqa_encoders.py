@@ -8,8 +8,8 @@ $ clipnav compare-vqa-encoders --encoders house_clip mine=features/regions -- --
 Features that are not in the cache are computed, a model is trained on them with each seed, and all
 models are scored on the evaluation splits. OUTPUT then contains comparison.json, comparison.md and
 comparison.png, with the mean and its interval over seeds. Arguments after -- are those of clipnav
-finetune-vqa and apply to all models. Run the same command again to resume an interrupted
-comparison.
+finetune-vqa and apply to all models on which they have an effect. Run the same command again to
+resume an interrupted comparison.
 
 The weights of a run are selected on the first split, so the other splits have no influence on the
 selection.
@@ -20,7 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clipnav.comparisons import ComparisonArguments, split_command_line, write_report
+from clipnav.comparisons import (
+    ComparisonArguments,
+    effective_rows,
+    split_command_line,
+    write_report,
+)
 from clipnav.parsing import parse
 from encoders.named_encoder import NamedEncoder, named_encoders
 from storage.errors import UserError
@@ -70,25 +75,21 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
 
     Args:
         arguments: Arguments of this command.
-        common: Arguments of clipnav finetune-vqa that all rows share.
+        common: Arguments of clipnav finetune-vqa that all rows share if they have an effect there.
 
     Raises:
-        UserError: There are no encoders, two have the same name, or one does not exist or is a
-            feature store of viewpoints.
+        UserError: An argument is wrong; there are no encoders, two have the same name, or one does
+            not exist or is a feature store of viewpoints.
     """
-    from training.comparisons import ComparisonRow
     from vl_tasks.command_line import parse_vqa
     from vl_tasks.grids.encoders import check_encoder
 
     config = parse_vqa(common)
     has_positions = config.model == "mcan" and config.mcan.positions
-    rows = [
-        *(
-            ComparisonRow(entry.name, (*common, *encoder_arguments(entry, has_positions)))
-            for entry in named_encoders(arguments.encoders)
-        ),
-        *(ComparisonRow(name, (*common, f"--{name}")) for name in arguments.ablations),
-    ]
+    encoders = named_encoders(arguments.encoders)
+    own = [(entry.name, encoder_arguments(entry, has_positions)) for entry in encoders]
+    own += [(name, [f"--{name}"]) for name in arguments.ablations]
+    rows = effective_rows(own, common, parse_vqa)
     for row in rows:
         check_encoder(parse_vqa(row.arguments_for(0)))
     return rows

@@ -155,6 +155,25 @@ def test_models_with_positions_read_regions_without_them(regions):
         contestants(CompareArguments(encoders=("house_clip", "nothing")), [])
 
 
+def test_rows_without_grids_do_without_their_flags(regions):
+    from clipnav.commands.tasks.compare_vqa_encoders import CompareArguments, contestants
+
+    encoders = "house_clip", f"mine={regions}"
+    arguments = CompareArguments(encoders=encoders, ablations=("no-vision",))
+    flags = ["--grids.precision", "fp32", "--no-standardise", "--grids.no-keep", "--images=photos"]
+    flags += ["--mcan.no-positions"]
+    seen, mine, blind = contestants(arguments, [*flags, "--iterations", "4"])
+    assert seen.arguments[: len(flags)] == tuple(flags)
+    kept = ("--mcan.no-positions", "--iterations", "4")
+    assert mine.arguments == ("--no-standardise", *kept, "--regions", str(regions))
+    assert blind.arguments == (*kept, "--no-vision")
+    only = CompareArguments(encoders=encoders[1:], ablations=("no-vision",))
+    with pytest.raises(UserError, match=r"--grids\.precision fp32 has no effect with --regions"):
+        contestants(only, ["--grids.precision", "fp32"])
+    with pytest.raises(UserError, match=r"--regions .* has no effect with --no-vision"):
+        contestants(arguments, ["--no-vision"])
+
+
 def test_a_model_is_trained_on_the_grid_of_efficientnet(training, tmp_path):
     options = ["--iterations", "1", "--evaluate-every", "1", "--select-by", "val"]
     options += ["--evaluation-splits", "val"]
