@@ -90,7 +90,7 @@ def pretraining_flags(shapes: Path) -> list[str]:
     """Return the flags of a tiny vision-and-language pre-training."""
     flags = ["--data", str(shapes), "--preset", "small", "--select-by", "val", "--no-answering"]
     flags += ["--batch-size", "4", "--workers", "1", "--image-size", "64", "64"]
-    flags += ["--threads", "1", "--iterations", "24", "--evaluate-every", "4"]
+    flags += ["--threads", "1", "--iterations", "12", "--evaluate-every", "3"]
     return [
         *flags,
         "--text.hidden-size",
@@ -177,7 +177,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
     tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
     clip += ["--panorama-width", "64", "--image-size", "32", "--visual-width", "8"]
-    clip += ["--embed-dim", "32", "--iterations", "24", "--batch-size", "8", "--save-every", "3"]
+    clip += ["--embed-dim", "32", "--iterations", "12", "--batch-size", "8", "--save-every", "2"]
 
     def houses(output: Path) -> list[str]:
         graphs, data = str(output / "graphs"), str(output / "data")
@@ -186,7 +186,7 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
 
     def store(output: Path) -> list[str]:
         path = str(output / "store.safetensors")
-        return ["--scans", "house_00", "--output", path, *picture]
+        return ["--scans", "house_00", "--output", path, "--shard", "0/3", *picture]
 
     def pretraining(output: Path) -> list[str]:
         folders = ["--output", str(output / "run"), "--export", str(output / "clip")]

@@ -8,6 +8,8 @@ import shutil
 import signal
 import time
 from collections import Counter
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ NAMES = [
     "house clip",
     "download",
 ]
+LOCKED = NAMES[:-1]  # commands that lock their output
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 _LEFTOVERS = (".lock", ".partial", ".partial-version")
 
@@ -68,37 +71,46 @@ class Attempts:
         assert not left
 
 
+class Whole(NamedTuple):
+    """What two processes did that were started at once, and the state of their output."""
+
+    state: Any
+    seconds: float
+    processes: list[int]
+    codes: list[int]
+    outputs: list[str]
+
+
 @pytest.fixture(scope="module")
-def expected(long_commands, launcher, tmp_path_factory):
-    """Return a function from a command to its state and duration (s) without kills."""
-    results = {}
+def whole(long_commands, launcher, tmp_path_factory):
+    """Return a function from a command to the `Whole` of processes that are not killed."""
 
-    def get(name):
-        if name not in results:
-            folder = tmp_path_factory.mktemp("whole") / "folder"
-            whole = Attempts(long_commands[name], folder, launcher)
-            start = time.perf_counter()
-            code = whole.wait(whole.start())
-            assert code == 0, whole.log.read_text()
-            seconds = time.perf_counter() - start
-            results[name] = whole.command.state(whole.output), seconds
-            whole.check_end(results[name][0])
-        return results[name]
+    @cache
+    def run(name):
+        attempts = Attempts(long_commands[name], tmp_path_factory.mktemp("whole") / "w", launcher)
+        logs = [attempts.folder / f"{number}.txt" for number in range(1 + (name in LOCKED))]
+        start = time.perf_counter()
+        processes = [attempts.start(log) for log in logs]
+        codes = [attempts.wait(process) for process in processes]
+        seconds = time.perf_counter() - start
+        outputs = [log.read_text() for log in logs]
+        assert 0 in codes, outputs
+        state = attempts.command.state(attempts.output)
+        attempts.check_end(state)
+        return Whole(state, seconds, processes, codes, outputs)
 
-    return get
+    return run
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_killed_commands_end_with_the_same_result(
-    long_commands, launcher, expected, tmp_path, name
-):
-    state, seconds = expected(name)
+def test_killed_commands_end_with_the_same_result(long_commands, launcher, whole, tmp_path, name):
+    state, seconds, *_ = whole(name)
     rng = np.random.default_rng([KILLS, *name.encode()])
     attempts = Attempts(long_commands[name], tmp_path / "folder", launcher)
     stages: Counter[str] = Counter()
     while stages.total() < KILLS:
         process = attempts.start()
-        time.sleep(rng.uniform(0, seconds))
+        time.sleep(rng.uniform(0, 0.8 * seconds))  # one process is faster than two at once
         stage = attempts.stage()
         number = SIGNALS[rng.integers(len(SIGNALS))]
         os.kill(process, number)  # works for a finished process, too, until it is waited for
@@ -121,16 +133,11 @@ def test_killed_commands_end_with_the_same_result(
     print(f"\n{name}: {stages.total()} kills ({listed}); the result is equal")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "download"])
-def test_a_second_process_is_refused_or_waits(long_commands, launcher, expected, tmp_path, name):
-    state, _ = expected(name)
-    attempts = Attempts(long_commands[name], tmp_path / "folder", launcher)
-    logs = [tmp_path / "first.txt", tmp_path / "second.txt"]
-    processes = [attempts.start(log) for log in logs]
-    codes = [attempts.wait(process) for process in processes]
-    outputs = [log.read_text() for log in logs]
+@pytest.mark.parametrize("name", LOCKED)
+def test_a_second_process_is_refused_or_waits(long_commands, whole, name):
+    _, _, processes, codes, outputs = whole(name)
     assert not any("Traceback" in text for text in outputs)
-    if attempts.command.waits:
+    if long_commands[name].waits:
         assert codes == [0, 0], outputs
     else:
         assert sorted(codes) == [0, 1], outputs
@@ -138,4 +145,3 @@ def test_a_second_process_is_refused_or_waits(long_commands, launcher, expected,
         refusal = outputs[codes.index(1)]
         # On a busy machine, the second process may begin after the first has ended.
         assert f"process {winner} (on" in refusal or "already contains a run" in refusal
-    attempts.check_end(state)
