@@ -56,9 +56,10 @@ def test_a_gif_moves_from_the_start_to_the_outcome(film, library, traces):
 
 def test_an_mp4_has_25_frames_a_second(film, library, traces):
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="mp4 needs the extra 'video'")
-    path = film(traces[:1], name="walk.mp4")
+    trace = min(traces[:14], key=lambda one: len(one.steps))
+    path = film([trace], name="walk.mp4")
     count, length = ffmpeg.count_frames_and_secs(str(path))
-    assert length == pytest.approx(seconds(traces[0], library), abs=0.05)
+    assert length == pytest.approx(seconds(trace, library), abs=0.05)
     assert count == round(25 * length)
 
 
