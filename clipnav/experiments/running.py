@@ -207,7 +207,8 @@ def run_step(job: tuple[Sequence[str], Path]) -> None:
     except SystemExit as end:
         status = end.code
     if status:
-        raise ChildProcessError(f"{shlex.join([name, *arguments])}: failed: {status}")
+        # The reason first: the words of a step can be longer than what is printed at once.
+        raise ChildProcessError(f"{name} failed: {status}\nStep: {shlex.join([name, *arguments])}")
 
 
 @contextmanager

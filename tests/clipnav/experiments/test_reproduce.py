@@ -169,7 +169,9 @@ def test_an_experiment_resumes_after_a_failed_step(reproduce, checkout):
     script = checkout / "benchmarks/second.py"
     whole = script.read_text()
     script.write_text("raise SystemExit('no second')")
-    with pytest.raises(ChildProcessError, match=r"second\.py .*: failed: no second"):
+    with pytest.raises(
+        ChildProcessError, match=r"second\.py failed: no second\s+Step: .*second\.py"
+    ):
         reproduce("speed")
     assert not (checkout / "docs/results/speed.json").exists()
     assert "1 of 2 steps finished" in reproduce("--list")
