@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 _ERROR_WIDTH = 240  # characters
 
@@ -12,6 +13,20 @@ class UserError(ValueError):
     Commands print the message only. All other exceptions are errors of the program, and keep their
     traceback.
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would call the constructor with the message alone, and subclasses have further
+        # arguments: a worker process could not report them.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[UserError], arguments: tuple[Any, ...], attributes: dict[str, Any]
+) -> UserError:
+    """Return an error as it was pickled, without calling its constructor."""
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
 
 
 class NoEffectError(UserError):

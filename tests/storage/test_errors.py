@@ -1,8 +1,10 @@
+import pickle
 from pathlib import Path
 
 import pytest
 
 from storage.errors import (
+    NoEffectError,
     UnknownNameError,
     UserError,
     counted,
@@ -10,6 +12,8 @@ from storage.errors import (
     short_names,
     shortened,
 )
+from storage.pictures import PictureError
+from storage.records import RecordError
 
 
 def test_nouns_of_counts_are_singular_for_one_only():
@@ -53,3 +57,20 @@ def test_an_unknown_name_is_a_wrong_value_and_a_missing_key(kind: type[Exception
         raise UnknownNameError("no scan 'x'")
     assert isinstance(raised.value, UserError)
     assert str(raised.value) == "no scan 'x'"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoEffectError("--dropout has no effect", "dropout"),
+        PictureError("a.jpg", "damaged"),
+        RecordError(Path("a.json"), 3, "no id", "correct it"),
+        UnknownNameError("no house"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_worker_processes_can_report_errors(error):
+    other = pickle.loads(pickle.dumps(error))
+    assert type(other) is type(error)
+    assert str(other) == str(error)
+    assert vars(other) == vars(error)
