@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import NoEffectError, UserError
-from training.settings import check_counts, check_splits
+from training.settings import check_counts, check_splits, flag_text
 
 if TYPE_CHECKING:
     from envs.metrics.comparison_report import Report
@@ -98,8 +98,7 @@ def check_training_flags(
     """
     own_flags = {**_OWN_FLAGS, **(own_flags or {})}
     for word in words:
-        # The parser accepts underscores in place of hyphens.
-        flag = word.partition("=")[0].replace("_", "-")
+        flag = _flag_of(word)
         if flag == "--resume":  # it would train that run further, not one of the comparison
             raise UserError(
                 f"{flag} {place}: omit it; the same command resumes an interrupted comparison"
@@ -121,7 +120,7 @@ def effective_rows(
     Args:
         rows: Name and own arguments of each row.
         shared: Arguments of all trainings.
-        parse: Parser of the arguments of a training.
+        parse: Parser of the arguments of a training; it can also check them.
 
     Raises:
         UserError: Arguments are wrong, or a shared one has no effect on any row.
@@ -151,12 +150,16 @@ def effective_rows(
 
 def _without_flag(words: Sequence[str], setting: str) -> list[str]:
     """Return arguments without the flags of a setting, and without their values."""
+    flags = {flag_text(setting, is_set) for is_set in (True, False)}
     kept, is_removed = [], False
     for word in words:
         if word.startswith("--"):
-            # The parser accepts underscores in place of hyphens.
-            *parts, last = word[2:].partition("=")[0].replace("-", "_").split(".")
-            is_removed = ".".join((*parts, last.removeprefix("no_"))) == setting
+            is_removed = _flag_of(word) in flags
         if not is_removed:
             kept.append(word)
     return kept
+
+
+def _flag_of(word: str) -> str:
+    """Return the flag of a word such as "--name=value"; the parser accepts underscores, too."""
+    return word.partition("=")[0].replace("_", "-")

@@ -155,15 +155,15 @@ def check_effects(
     Raises:
         NoEffectError: A setting without effect differs from its default; names flag and reason.
     """
-    given = flattened(dataclasses.asdict(settings))
+    given = flattened(settings)
     if defaults is None:
         default_values = {item.name: item.default for item in dataclasses.fields(settings)}
     else:
-        default_values = flattened(dataclasses.asdict(defaults))
+        default_values = flattened(defaults)
     for idle_name, reason in idle.items():
         for name in _settings_of(idle_name, given):
             if given[name] != default_values[name]:
-                flag = _flag(part + name, given[name])
+                flag = flag_text(part + name, given[name])
                 raise NoEffectError(f"{flag} has no effect {reason}", part + name)
 
 
@@ -177,7 +177,7 @@ def _settings_of(name: str, settings: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _flag(name: str, value: Any) -> str:
+def flag_text(name: str, value: Any) -> str:
     """Return a setting in the form of the command line."""
     *parts, last = name.replace("_", "-").split(".")
     if isinstance(value, bool):
@@ -310,10 +310,7 @@ def differences(earlier: Any, now: Any, ignore: Iterable[str] = ()) -> list[str]
 
     Both are dataclasses or JSON values of them; `ignore` names settings or groups that may differ.
     """
-    then, today = (
-        flattened(one if isinstance(one, Mapping) else dataclasses.asdict(one))
-        for one in (earlier, now)
-    )
+    then, today = flattened(earlier), flattened(now)
     return [
         f"{name}: {then.get(name)} against {value}"
         for name, value in today.items()
@@ -321,8 +318,9 @@ def differences(earlier: Any, now: Any, ignore: Iterable[str] = ()) -> list[str]
     ]
 
 
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as one mapping from dotted names."""
+def flattened(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the nested settings of a dataclass, or of its JSON values, by dotted names."""
+    values = settings if isinstance(settings, Mapping) else dataclasses.asdict(settings)
     flat: dict[str, Any] = {}
     for name, value in values.items():
         nested = isinstance(value, dict)

@@ -21,7 +21,7 @@ NAMES = [
     "house clip",
     "download",
 ]
-LOCKED = NAMES[:-1]  # commands that lock their output
+LOCKED = [name for name in NAMES if name != "download"]  # commands that lock their output
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 _LEFTOVERS = (".lock", ".partial", ".partial-version")
 

@@ -89,10 +89,7 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
     encoders = named_encoders(arguments.encoders)
     own = [(entry.name, encoder_arguments(entry, has_positions)) for entry in encoders]
     own += [(name, [f"--{name}"]) for name in arguments.ablations]
-    rows = effective_rows(own, common, parse_vqa)
-    for row in rows:
-        check_encoder(parse_vqa(row.arguments_for(0)))
-    return rows
+    return effective_rows(own, common, lambda words: check_encoder(parse_vqa(words)))
 
 
 def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:

@@ -32,10 +32,11 @@ TRAININGS: dict[str, Callable[[list[str]], Any]] = {
     "pretrain-vl": vl_tasks.parse_pretraining,
     "train-captioner": vl_tasks.parse_captions,
 }
-COMPARISONS: dict[str, Any] = {
-    "compare-agents": compare_agents,
-    "compare-encoders": compare_encoders,
-    "compare-vqa-encoders": compare_vqa_encoders,
+# Command of each comparison, and the parser of its trainings.
+COMPARISONS: dict[str, tuple[Any, Callable[[list[str]], Any]]] = {
+    "compare-agents": (compare_agents, parse_agent),
+    "compare-encoders": (compare_encoders, parse_agent),
+    "compare-vqa-encoders": (compare_vqa_encoders, vl_tasks.parse_vqa),
 }
 
 
@@ -64,9 +65,9 @@ def rows_of(monkeypatch):
     original = compare_vqa_encoders.contestants
     monkeypatch.setattr(compare_vqa_encoders, "contestants", make_rows(original))
 
-    def rows(name, words):
+    def rows(command, words):
         with pytest.raises(Checked) as made:
-            COMPARISONS[name].main(words)
+            command.main(words)
         return made.value.args[0]
 
     return rows
@@ -80,18 +81,25 @@ def test_trainings_have_valid_settings(name, tmp_path, monkeypatch, rows_of):
         experiment = EXPERIMENTS[part]
         steps += steps_of(replace(experiment, seeds=experiment.seeds[:1]), Path(part))
     for command, *words in steps:
-        output = output_folder(words)
         runs: dict[Path, Any] = {}
         if command in TRAININGS:
-            assert output is not None
-            runs[Path(output)] = TRAININGS[command](words)
-        elif command in COMPARISONS and command != "compare-vqa-encoders":
-            assert output is not None
-            for row in rows_of(command, words):
-                folder = Path(output) / "runs" / f"{row.name}-0"
-                runs[folder] = parse_agent(row.arguments_for(0))
+            runs[run_folder(words)] = TRAININGS[command](words)
         elif command in COMPARISONS:
-            assert rows_of(command, words)
+            comparison, parse = COMPARISONS[command]
+            for row in rows_of(comparison, words):
+                runs[run_folder(words) / "runs" / f"{row.name}-0"] = parse(row.arguments_for(0))
+            assert runs
         for run, config in runs.items():  # later steps start from them
             run.mkdir(parents=True, exist_ok=True)
             (run / "config.json").write_text(to_json(config))
+
+
+def run_folder(words: list[str]) -> Path:
+    output = output_folder(words)
+    assert output is not None
+    return Path(output)
+
+
+def test_many_steps_are_trainings():
+    steps = [step for one in EXPERIMENTS.values() for step in steps_of(one, Path("folder"))]
+    assert sum(step[0] in TRAININGS for step in steps) > 20
