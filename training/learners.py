@@ -1,12 +1,13 @@
 """Interface between the training loop and what it trains."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
 
+from storage.errors import UserError
 from training.checkpoints import Network, load_model, save_model
 
 Summary = dict[str, float]
@@ -19,10 +20,39 @@ class Selection:
     Attributes:
         split: Name of the split.
         metric: Name of the score in its summary.
+        settings: Settings that determine how the score is computed, where they may change when a
+            run is resumed.
     """
 
     split: str
     metric: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self, iteration: int, value: float) -> dict[str, Any]:
+        """Return the description of the best weights: iteration, score and settings."""
+        settings = {"settings": dict(self.settings)} if self.settings else {}
+        return {"iteration": iteration, self.metric: value, **settings}
+
+    def check_same_score(self, best: Mapping[str, Any], run: Path) -> None:
+        """Check that the best score of a run was computed as the next ones will be.
+
+        Args:
+            best: Description of the best weights. Those of earlier versions have no settings, and
+                are not checked.
+            run: Folder of the run, for the message.
+
+        Raises:
+            UserError: A setting has changed.
+        """
+        before = best.get("settings", self.settings)
+        for name, value in self.settings.items():
+            if before.get(name, value) != value:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(
+                    f"{flag} {value}: the best weights of {run} were selected with {flag} "
+                    f"{before[name]}, and scores of the two do not compare; resume the run with "
+                    f"{flag} {before[name]} until it is trained to its end"
+                )
 
 
 class Optimiser(Protocol):

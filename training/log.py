@@ -1,9 +1,11 @@
 """Log of a run: one line of JSON per event."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from storage import write_text
 from storage.appending import append_bytes
@@ -48,6 +50,18 @@ class RunLog:
         """Close the trackers."""
         for tracker in self._trackers:
             tracker.close()
+
+
+def mean_figures(iterations: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each figure of some iterations, over those that have it.
+
+    An iteration may lack a figure, such as the loss of an objective without targets.
+    """
+    names = dict.fromkeys(name for figures in iterations for name in figures)
+    return {
+        name: float(np.mean([figures[name] for figures in iterations if name in figures]))
+        for name in names
+    }
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -19,8 +18,8 @@ from storage.progress import ProgressBar, progress_bar
 from training import distributed
 from training.checkpoints import RESULTS
 from training.interruption import Stopped, interruption, interruption_message
-from training.learners import Learner
-from training.log import RunLog
+from training.learners import Learner, Selection
+from training.log import RunLog, mean_figures
 from training.optimisers import clip_gradient, learning_rate
 from training.run_folder import Group, Settings, lock_run, run_folder
 from training.settings import CONFIG, to_json
@@ -190,7 +189,7 @@ class Trainer:
                 self.log.write(split, self.iteration, summary)
         self._is_due = False  # `_keep_best` can save the state
         split, metric = selection.split, selection.metric
-        is_best = self._keep_best(metric, summaries[split][metric])
+        is_best = self._keep_best(selection, summaries[split][metric])
         if self._is_first:
             tqdm.write(
                 f"iteration {self.iteration}: {split} {metric} "
@@ -200,11 +199,11 @@ class Trainer:
             )
         return is_best
 
-    def _keep_best(self, metric: str, value: float) -> bool:
+    def _keep_best(self, selection: Selection, value: float) -> bool:
         """Save state and weights if their score is higher than in all earlier evaluations."""
-        if self.best and not value > self.best[metric]:
+        if self.best and not value > self.best[selection.metric]:
             return False
-        self.best = {"iteration": self.iteration, metric: value}
+        self.best = selection.describe(self.iteration, value)
         # The state first, because it contains the weights: a run that is killed between the two
         # files would otherwise have weights whose score it does not know.
         self._save_state()
@@ -272,6 +271,8 @@ class Trainer:
                 f"--iterations {self.config.iterations}: {self.run} already has {self.iteration} "
                 "iterations; give at least this number"
             )
+        if self.learner.selection is not None and (self._is_due or self.progress < 1):
+            self.learner.selection.check_same_score(self.best, self.run)
         if self._is_first:
             restore_model(self.run, self.learner, progress)
 
@@ -299,13 +300,8 @@ class Trainer:
         # All ranks use the time of rank 0, so that a run with --minutes ends at the same iteration.
         self.seconds += self._group.all_gather(time.perf_counter() - start)[0]
         if self.log is not None and self.iteration % _LOG_EVERY == 0:
-            # An iteration may lack a figure, such as the loss of an objective without targets.
-            names = dict.fromkeys(name for figures in self._recent for name in figures)
-            means = {
-                name: float(np.mean([figures[name] for figures in self._recent if name in figures]))
-                for name in names
-            }
             rate = self.learner.optimiser.param_groups[0]["lr"]
+            means = mean_figures(self._recent)
             means |= {"learning_rate": rate, "seconds": self.seconds}
             self.log.write("train", self.iteration, means)
         if self.iteration % _LOG_EVERY == 0:

@@ -9,8 +9,9 @@ from storage.errors import UserError
 from training.resuming import early_value, parse_run, parse_settings
 from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
+from vl_tasks.settings.captions import CaptionConfig
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
+from vl_tasks.settings.configs import EntailmentConfig, RunConfig, VqaConfig
 from vl_tasks.settings.effects import idle_pretraining_settings, idle_settings
 from vl_tasks.settings.gqa import GQA_PRESETS, GqaConfig
 from vl_tasks.settings.multilingual_presets import MULTILINGUAL_PRETRAINING, MULTILINGUAL_VQA

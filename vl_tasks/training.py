@@ -99,7 +99,7 @@ class TaskLearner:
         self._config, self._task = config, task
         self.network = task.network
         self.metadata = task.metadata
-        self.selection = Selection(config.select_by, task.metric)
+        self.selection = Selection(config.select_by, task.metric, config.scoring)
         self.clipped = [task.network]
         self.optimiser = make_optimiser(task.network, config.optimiser)
         self._order = ShuffledBatchOrder(task.records, config.batch_size, config.seed)

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from storage.errors import UserError
 from tests.training.sums import Sums, make_trainer
 from training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
+from training.learners import Selection
 
 
 def test_without_selection_the_latest_weights_are_kept(tmp_path, capsys):
@@ -136,3 +137,19 @@ def test_a_run_killed_while_saving_better_weights_keeps_those_of_its_best_score(
     again.train()
     assert again.best["iteration"] == best
     assert model_metadata(killed.run)["iteration"] == str(best)
+
+
+def test_weights_are_not_selected_by_scores_of_two_kinds(tmp_path):
+    def learner(variant):
+        found = Sums()
+        found.selection = Selection("val", "accuracy", {"variant": variant})
+        return found
+
+    first = make_trainer(tmp_path / "run", learner("V2"), iterations=10)
+    first.train()
+    first.close()
+    remedy = r"--variant V1: .* selected with --variant V2, .* resume the run with --variant V2"
+    with pytest.raises(UserError, match=remedy):
+        make_trainer(None, learner("V1"), resume=first.run, iterations=20)
+    make_trainer(None, learner("V1"), resume=first.run, iterations=10).close()
+    make_trainer(None, learner("V2"), resume=first.run, iterations=20).train()

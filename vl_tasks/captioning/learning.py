@@ -24,7 +24,8 @@ from vl_tasks.data.captions import (
 )
 from vl_tasks.data_folders import data_folder, image_folders
 from vl_tasks.grids.sources import fit_scale, open_source
-from vl_tasks.settings.configs import HELD_OUT, CaptionConfig
+from vl_tasks.settings.captions import CaptionConfig
+from vl_tasks.settings.configs import HELD_OUT
 from vl_tasks.subsets import in_batches
 from vl_tasks.text.java import REMEDY, java_ready
 from vl_tasks.text.vocabulary import Vocabulary

@@ -9,7 +9,7 @@ from training.checkpoints import VOCABULARY, load_model
 from training.settings import read_config
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.grids.sources import BlindSource, GridSource, uncached_source
-from vl_tasks.settings.configs import CaptionConfig
+from vl_tasks.settings.captions import CaptionConfig
 from vl_tasks.subsets import in_batches
 from vl_tasks.text.vocabulary import Vocabulary
 

@@ -63,7 +63,7 @@ class FineTuningLearner:
         config = self._config = self._model.config
         self.network: nn.Module = self._model.network
         self.metadata = self._model.metadata
-        self.selection = Selection(config.select_by, task.metric)
+        self.selection = Selection(config.select_by, task.metric, config.scoring)
         self.clipped = [self.network]
         trunk = self._model.network.trunk
         self.optimiser = JointOptimiser(

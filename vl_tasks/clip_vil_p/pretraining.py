@@ -69,7 +69,7 @@ class PretrainingLearner(SavedNetwork):
         self.network.to(memory_format=self.network.trunk.tower.layout)  # pyright: ignore
         self.network.to(config.device)
         self.metadata = {"word pieces": self.pieces.digest}
-        self.selection = Selection(config.select_by, "accuracy")
+        self.selection = Selection(config.select_by, "accuracy", config.scoring)
         self.clipped = [self.network]
         self.optimiser = JointOptimiser(
             self.network,

@@ -24,8 +24,7 @@ from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
 from vl_tasks.settings.grids import GridConfig
 from vl_tasks.settings.multilingual import MultilingualConfig
-from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig, PythiaConfig
-from vl_tasks.text.ptb import CaptionTokenizer
+from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 from vl_tasks.text.words import Tokenizer
 
 Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p", "multilingual"]
@@ -118,6 +117,11 @@ class RunConfig(ABC):
     def evaluated_splits(self) -> tuple[str, ...]:
         """The split `select_by`, then the other evaluated splits."""
         return tuple(dict.fromkeys((self.select_by, *self.evaluation_splits)))
+
+    @property
+    def scoring(self) -> dict[str, str]:
+        """Settings that determine the score by which the best checkpoint is selected."""
+        return {}
 
     @property
     def run_name(self) -> str:
@@ -231,6 +235,14 @@ class VqaConfig(QuestionConfig):
         return self.evaluation_languages or self.languages
 
     @property
+    def scoring(self) -> dict[str, str]:
+        """Settings that determine the score by which the best checkpoint is selected."""
+        languages = {}
+        if self.model == "multilingual":
+            languages = {"evaluation_languages": " ".join(self.asked_languages)}
+        return {"variant": self.variant, **languages}
+
+    @property
     def data_languages(self) -> tuple[str, ...]:
         """Languages that the data must have."""
         return tuple(dict.fromkeys(self.languages + self.asked_languages))
@@ -271,52 +283,3 @@ class EntailmentConfig(FineTunableConfig):
     def task(self) -> str:
         """Name of the task."""
         return f"snli-ve-{self.model}"
-
-
-@dataclass(frozen=True)
-class CaptionConfig(RunConfig):
-    """Settings of a captioning training.
-
-    The phase "scst" starts from the weights of the cross-entropy run `start_from`.
-    """
-
-    COMMAND: ClassVar[str] = "clipnav train-captioner"
-    preset: str = "houses"
-    """Preset that sets the defaults."""
-    phase: Literal["xe", "scst"] = "xe"
-    """Training objective: xe (cross-entropy) or scst (self-critical sequence training)."""
-    start_from: Path | None = None
-    """Folder of the cross-entropy run whose weights initialise self-critical training."""
-    captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
-    """Sizes of the captioner."""
-    captions_per_image: int = 5
-    """Number of reference captions (cross-entropy) or sampled captions (self-critical) per image in
-    a batch."""
-    baseline: Literal["greedy", "samples"] = "greedy"
-    """Baseline of the self-critical reward: greedy caption, or mean of the other samples."""
-    max_words: int = 16
-    """Maximum number of words of a training caption; longer captions are truncated."""
-    min_count: int = 6
-    """Minimum number of occurrences of a word in the vocabulary."""
-    beams: int = 5
-    """Beam width of the final evaluation; evaluations during training decode greedily."""
-    max_length: int = 20
-    """Maximum number of words of a generated caption."""
-    tokenizer: CaptionTokenizer = "auto"
-    """Tokenizer of the final scores: java (the official one), python (without Java and METEOR), or
-    auto (java if it is installed)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        counts = ("captions_per_image", "max_words", "min_count", "beams", "max_length")
-        check_counts(self, counts)
-        if (self.phase == "scst") != (self.start_from is not None):
-            raise UserError(
-                "--phase scst and --start-from RUN (a cross-entropy run) require each other; set "
-                "both"
-            )
-
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        return f"captions-{self.phase}"

@@ -5,9 +5,9 @@ A preset may contain such settings; a command line may not add them
 """
 
 from training.settings import idle_training_settings
+from vl_tasks.settings.captions import CaptionConfig
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS, FineTuningConfig
 from vl_tasks.settings.configs import (
-    CaptionConfig,
     EntailmentConfig,
     FineTunableConfig,
     QuestionConfig,

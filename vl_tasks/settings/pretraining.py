@@ -159,6 +159,11 @@ class PretrainConfig:
         return f"pretrain-vl-{kind}{folder_name(self.data)}"
 
     @property
+    def scoring(self) -> dict[str, str]:
+        """Settings that determine the score by which the best checkpoint is selected."""
+        return {"evaluation_pairs": str(self.evaluation_pairs)}
+
+    @property
     def data_languages(self) -> tuple[str, ...]:
         """Languages that the data must have."""
         return self.languages

@@ -13,7 +13,7 @@ from vl_tasks.captioning.decoding import (
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import UnbiasedNorm
-from vl_tasks.settings.configs import CaptionConfig
+from vl_tasks.settings.captions import CaptionConfig
 from vl_tasks.settings.network_sizes import CaptionerConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS
 

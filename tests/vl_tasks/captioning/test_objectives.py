@@ -6,7 +6,7 @@ from vl_tasks.captioning.cider import CiderD
 from vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.captioning.objectives import cross_entropy, mean_of_others, self_critical
-from vl_tasks.settings.configs import CaptionConfig
+from vl_tasks.settings.captions import CaptionConfig
 from vl_tasks.settings.network_sizes import CaptionerConfig
 
 WORDS = 8

@@ -10,7 +10,7 @@ from vl_tasks.data.captions import (
     read_captions,
 )
 from vl_tasks.data_folders import image_folders
-from vl_tasks.settings.configs import CaptionConfig
+from vl_tasks.settings.captions import CaptionConfig
 
 
 def _image(cocoid, split="train", texts=("A red sofa.",)):

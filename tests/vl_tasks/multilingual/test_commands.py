@@ -107,8 +107,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(languages, pretrained, tuned,
     )  # fmt: skip
     assert not main([str(one) for one in arguments])
     # The learning rate depends on the number of iterations: resume at the saved ones.
-    resumed = ["finetune-vqa", "--resume", str(half), "--evaluation-languages", "hi"]
+    resumed = ["finetune-vqa", "--resume", str(half)]
     assert not main([*resumed, "--iterations", "4"])
+    assert not main([*resumed, "--evaluation-languages", "hi"])
     assert list(results(half)["val"]["languages"]) == ["hi"]
 
 
