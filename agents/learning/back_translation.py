@@ -85,7 +85,6 @@ class BackTranslator:
         rng = np.random.default_rng([config.seed, _LANGUAGES])
         drawn = rng.integers(len(languages), size=len(ids))
         self._languages = dict(zip(ids, (languages[index] for index in drawn), strict=True))
-        self.speaker.language_ids(sorted(set(languages)))  # raises if the speaker lacks a language
         lengths = [len(episode.path) for episode in self.env.episodes]
         size = train.num_envs * distributed.world_size()
         self._order = BucketedBatchOrder(ids, lengths, size, config.bucket, config.seed, multiple)

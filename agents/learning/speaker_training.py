@@ -180,8 +180,8 @@ def language_ids(known: Sequence[str], languages: Sequence[str]) -> Tensor:
     unknown = set(languages) - set(known)
     if unknown:
         raise UserError(
-            f"the speaker was trained on {' '.join(known)}, not on {' '.join(sorted(unknown))}; "
-            "train one on these languages"
+            f"the speaker was trained on {' '.join(known) or 'no language'}, not on "
+            f"{' '.join(sorted(unknown))}; train one on these languages"
         )
     return torch.tensor([known.index(language) for language in languages])
 
@@ -256,7 +256,8 @@ def load_speaker(
 
     Raises:
         FileNotFoundError: The folder does not contain a run.
-        UserError: Files are damaged, or do not match the environment or its features.
+        UserError: Files are damaged, or do not match the environment or its features, or the
+            speaker was not trained on a language of the environment.
     """
     config = replace(read_config(run, SpeakerTrainConfig), device=device)
     if config.angle_feature_size != env.angle_feature_size:
@@ -266,6 +267,7 @@ def load_speaker(
             "--angle-feature-size to both trainings"
         )
     languages = model_metadata(run).get(_LANGUAGES, "").split()
+    language_ids(languages, [base_language(episode.language) for episode in env.episodes])
     tokenizer = load_run_tokenizer(run / VOCABULARY)
     speaker = make_speaker(config, env, len(tokenizer), len(languages))
     load_model(run, speaker, metadata)

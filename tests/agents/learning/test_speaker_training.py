@@ -17,6 +17,7 @@ from agents.learning.speaker_training import (
     train_speaker,
 )
 from agents.settings import SpeakerTrainConfig
+from storage.errors import UserError
 from tests.agents.weights import assert_equal_weights, weights_of
 from training.checkpoints import MODEL, RESULTS
 from training.optimiser_settings import OptimiserConfig
@@ -126,6 +127,15 @@ def test_a_speaker_is_loaded_on_another_device_than_it_was_trained_on(
     (run / CONFIG).write_text(to_json(trained))
     speaker = load_speaker(run, doors_env, {"encoder": "colours"}, "cpu")
     assert {weight.device.type for weight in speaker.network.parameters()} == {"cpu"}
+
+
+def test_a_speaker_without_a_language_of_the_episodes_is_refused(
+    speaker_run, doors_env, monkeypatch
+):
+    hindi = dataclasses.replace(doors_env.episodes[-1], language="hi-IN")
+    monkeypatch.setattr(doors_env, "episodes", [*doors_env.episodes[:-1], hindi])
+    with pytest.raises(UserError, match="was trained on en, not on hi; train one"):
+        load_speaker(speaker_run, doors_env, {"encoder": "colours"}, "cpu")
 
 
 def test_references_of_a_path_are_grouped(doors_env):
