@@ -123,6 +123,20 @@ def read_image(path: Path) -> "Image.Image":
     return image.convert("RGB")
 
 
+def image_version(path: Path) -> str:
+    """Return a cache key of an image: path, size and modification time of its file.
+
+    Raises:
+        FileNotFoundError: The image does not exist.
+    """
+    path = path.resolve()
+    try:
+        status = path.stat()
+    except OSError:
+        raise FileNotFoundError(f"{path}: the image does not exist; restore it") from None
+    return f"{path}:{status.st_size}:{status.st_mtime_ns}"
+
+
 def holds_attributes(path: Path) -> bool:
     """Return whether a file holds the attributes of another file, "._NAME" of macOS."""
     return path.name.startswith("._")

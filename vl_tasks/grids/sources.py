@@ -17,7 +17,7 @@ from storage.errors import UserError
 from storage.progress import progress_bar
 from training.devices import check_device
 from training.interruption import interruption_message
-from vl_tasks.data.images import read_image
+from vl_tasks.data.images import image_version, read_image
 from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grid_cache import GridCache
 from vl_tasks.grids.grids import Grids, GridScale
@@ -206,14 +206,8 @@ class GridSource:
             return grids.astype(np.float16), mask
 
     def _key_of(self, image_id: Any) -> str:
-        """Return the cache key of an image: path, size and modification time of its file."""
         if image_id not in self._keys:
-            path = self.images[image_id].resolve()
-            try:
-                status = path.stat()
-                self._keys[image_id] = f"{path}:{status.st_size}:{status.st_mtime_ns}"
-            except OSError:
-                raise FileNotFoundError(f"{path}: the image does not exist; restore it") from None
+            self._keys[image_id] = image_version(self.images[image_id])
         return self._keys[image_id]
 
 

@@ -1,7 +1,7 @@
 """Outputs of a frozen VQA model on questions, computed once and cached on disk.
 
 An entry of the cache is a safetensors file below $CLIPNAV_CACHE/vqa_outputs. Its name is a digest
-of the weights, the settings, the vocabularies, the questions and the contents of the images.
+of the weights, the settings, the vocabularies, the questions and the versions of the images.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from storage.locks import sole_maker
 from storage.progress import progress_bar
 from storage.tensor_files import header_bytes, read_header
 from training.checkpoints import MODEL, VOCABULARY
+from vl_tasks.data.images import image_version
 from vl_tasks.data.questions import Question
 from vl_tasks.reliability.selector import INPUTS
 from vl_tasks.reliability.vectors import Named, joint_vectors
@@ -29,7 +30,7 @@ from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.vqa.answering import open_run
 from vl_tasks.vqa.learning import ANSWERS
 
-_FORMAT = "clipnav vqa outputs 1"
+_FORMAT = "clipnav vqa outputs 2"
 # Settings of a run that its outputs do not depend on.
 _WITHOUT_INFLUENCE = (
     "data images optimiser iterations minutes batch_size evaluate_every evaluation_batch_size "
@@ -125,7 +126,7 @@ def _key(
         json.dumps(settings, default=str, sort_keys=True),
         *(file_sha256(path) for path in files),
         json.dumps([[one.image_id, one.text] for one in questions]),
-        *(f"{number} {file_sha256(images[number])}" for number in sorted(images)),
+        *(f"{number} {image_version(images[number])}" for number in sorted(images)),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 

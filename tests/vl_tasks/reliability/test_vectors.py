@@ -115,7 +115,7 @@ def test_changed_images_are_answered_again(blind_run, tmp_path, monkeypatch):
     image = tmp_path / "1.png"
     image.write_bytes(b"one")
     keys = {outputs_module._key(blind_run, config, QUESTIONS, {1: image})}
-    image.write_bytes(b"two")
+    image.write_bytes(b"another")
     keys.add(outputs_module._key(blind_run, config, QUESTIONS, {1: image}))
     assert len(keys) == 2
 
