@@ -9,6 +9,7 @@ from torch import nn
 
 from storage.errors import UserError
 from training.checkpoints import Network, load_model, save_model
+from training.settings import flag_text
 
 Summary = dict[str, float]
 
@@ -26,7 +27,7 @@ class Selection:
 
     split: str
     metric: str
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def describe(self, iteration: int, value: float) -> dict[str, Any]:
         """Return the description of the best weights: iteration, score and settings."""
@@ -47,11 +48,11 @@ class Selection:
         before = best.get("settings", self.settings)
         for name, value in self.settings.items():
             if before.get(name, value) != value:
-                flag = f"--{name.replace('_', '-')}"
+                flag = flag_text(name, before[name])
                 raise UserError(
-                    f"{flag} {value}: the best weights of {run} were selected with {flag} "
-                    f"{before[name]}, and scores of the two do not compare; resume the run with "
-                    f"{flag} {before[name]} until it is trained to its end"
+                    f"{flag_text(name, value)}: the best weights of {run} were selected with "
+                    f"{flag}, and scores of the two do not compare; resume the run with {flag} "
+                    "until it is trained to its end"
                 )
 
 

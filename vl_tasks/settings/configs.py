@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from storage.errors import UserError
 from storage.outputs import folder_name
@@ -119,7 +119,7 @@ class RunConfig(ABC):
         return tuple(dict.fromkeys((self.select_by, *self.evaluation_splits)))
 
     @property
-    def scoring(self) -> dict[str, str]:
+    def scoring(self) -> dict[str, Any]:
         """Settings that determine the score by which the best checkpoint is selected."""
         return {}
 
@@ -235,12 +235,11 @@ class VqaConfig(QuestionConfig):
         return self.evaluation_languages or self.languages
 
     @property
-    def scoring(self) -> dict[str, str]:
+    def scoring(self) -> dict[str, Any]:
         """Settings that determine the score by which the best checkpoint is selected."""
-        languages = {}
-        if self.model == "multilingual":
-            languages = {"evaluation_languages": " ".join(self.asked_languages)}
-        return {"variant": self.variant, **languages}
+        if self.model != "multilingual":
+            return {"variant": self.variant}
+        return {"variant": self.variant, "evaluation_languages": self.asked_languages}
 
     @property
     def data_languages(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ returns at once.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from storage.outputs import folder_name
 from training.optimiser_settings import OptimiserConfig
@@ -159,9 +159,9 @@ class PretrainConfig:
         return f"pretrain-vl-{kind}{folder_name(self.data)}"
 
     @property
-    def scoring(self) -> dict[str, str]:
+    def scoring(self) -> dict[str, Any]:
         """Settings that determine the score by which the best checkpoint is selected."""
-        return {"evaluation_pairs": str(self.evaluation_pairs)}
+        return {"evaluation_pairs": self.evaluation_pairs}
 
     @property
     def data_languages(self) -> tuple[str, ...]:

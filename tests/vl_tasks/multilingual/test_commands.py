@@ -109,6 +109,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(languages, pretrained, tuned,
     # The learning rate depends on the number of iterations: resume at the saved ones.
     resumed = ["finetune-vqa", "--resume", str(half)]
     assert not main([*resumed, "--iterations", "4"])
+    with pytest.raises(ValueError, match="were selected with --evaluation-languages en fr hi,"):
+        main([*resumed, "--iterations", "6", "--evaluation-languages", "hi"])
     assert not main([*resumed, "--evaluation-languages", "hi"])
     assert list(results(half)["val"]["languages"]) == ["hi"]
 
