@@ -235,7 +235,8 @@ def table(
 
     Args:
         results: Summaries by split and agent; a split with secret goals has empty ones.
-        metrics: Columns by short name.
+        metrics: Columns by short name. A measure that a summary lacks, such as the steps of a walk
+            on a navigation graph, is printed as "-".
     """
     rows = [["split", "agent", *metrics]]
     for split, agents in results.items():
@@ -246,4 +247,4 @@ def table(
 
 
 def _printed(metric: Metric, value: float) -> str:
-    return f"{metric.factor * value:.{_DECIMALS[metric.unit]}f}"
+    return "-" if math.isnan(value) else f"{metric.factor * value:.{_DECIMALS[metric.unit]}f}"

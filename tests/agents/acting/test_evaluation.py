@@ -72,7 +72,7 @@ def test_continuous_tables_have_steps_and_no_scores_of_secret_goals():
     header, first, second = (line.split() for line in text.splitlines())
     assert header[-2:] == ["sDTW", "steps"]
     assert (first[2], first[-1]) == ("9.00", "31.2")
-    assert second[2:] == ["nan"] * len(CONTINUOUS_METRICS)
+    assert second[2:] == ["-"] * len(CONTINUOUS_METRICS)
 
 
 def test_follower_name_contains_ablations():
