@@ -131,8 +131,11 @@ function goToViewpoint(viewpoint) {
     if (number) manualWalk.act(number);
     return;
   }
-  const step = steps.findIndex(isClicked);
-  if (step >= 0) showStep(step);
+  // A walk may come back to a viewpoint: each click shows its next visit, after the last the first.
+  const arrives = (step) => isClicked(steps[step]) && !(step && isClicked(steps[step - 1]));
+  const visits = [...steps.keys()].filter(arrives);
+  const next = visits.find((step) => step > shown.step) ?? visits[0];
+  if (next !== undefined) showStep(next);
 }
 
 // Starts a walk by hand: from the start at step 0, otherwise from the agent's current viewpoint.

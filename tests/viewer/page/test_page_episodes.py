@@ -306,3 +306,23 @@ def test_a_link_in_the_same_tab_is_followed(page, url, opened):
 def test_a_link_to_no_step_shows_the_nearest_one(page, url, opened, step, shown):
     opened(page, url, episode="train/100_0", step=step)
     assert page.locator("#step-text").inner_text() == f"step {shown} of 2"
+
+
+def test_clicks_on_the_map_show_the_visits_of_a_viewpoint_in_turn(
+    page, make_library, traces, serve, tmp_path
+):
+    first, second, *others = traces[0].steps
+    back = next(k for k, c in enumerate(second.candidates, 1) if c.viewpoint == first.viewpoint)
+    returning = msgspec.structs.replace(second, action=back)
+    steps = (first, returning, first, second, *others)
+    library = make_library()
+    library.add([msgspec.structs.replace(traces[0], agent="returning", steps=steps)])
+    with serve(library, NoPictures("none"), tmp_path) as url:
+        page.goto(f"{url}#episode=train/{traces[0].instr_id}&a=returning")
+        node = page.locator(f"#map .node[data-viewpoint='{first.viewpoint}']")
+        node.wait_for()
+        shown = []
+        for _ in range(3):
+            node.dispatch_event("click")
+            shown.append(page.locator("#step-text").inner_text().split()[1])
+    assert shown == ["2", "0", "2"]
