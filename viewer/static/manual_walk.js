@@ -13,7 +13,7 @@ export class ManualWalk {
   key = ""; // of the episode
   trace = null;
   #file = null;
-  #busy = false;
+  #acting = null; // the action under way: a new one waits for it, but not a new walk
   #onChange;
   #continuous;
 
@@ -46,16 +46,17 @@ export class ManualWalk {
         get("show-path").checked = false;
         Object.assign(this, { active: true, key: body.episode, trace });
         this.#file = file;
+        this.#acting = null;
         return this.#update();
       },
     );
   }
 
   async act(action) {
-    if (!this.active || this.over || this.#busy) return;
-    this.#busy = true;
+    if (!this.active || this.over || this.#acting) return;
     const before = this.trace;
     const body = { episode: this.key, action, step: before.steps.length - 1 };
+    this.#acting = body;
     try {
       await latest(
         async () => {
@@ -68,7 +69,7 @@ export class ManualWalk {
         () => this.#update(),
       );
     } finally {
-      this.#busy = false;
+      if (this.#acting === body) this.#acting = null;
     }
   }
 

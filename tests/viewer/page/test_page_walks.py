@@ -213,10 +213,12 @@ def test_the_next_episode_does_not_wait_for_the_outcome_of_the_last_one(page, ur
     page.keyboard.press("n")
     page.locator("#title", has_text=second.split("/")[1]).wait_for()
     after(page, 0)
+    page.keyboard.press("1")
+    after(page, 1)
     with page.expect_response("**/api/episodes?*"):
         held[0].continue_()
     page.keyboard.press("1")
-    after(page, 1)
+    after(page, 2)
     assert page.locator("#title").inner_text() == f"Episode {second.split('/')[1]} in attic"
     assert "You are walking." in page.locator("#walk-status").inner_text()
 
