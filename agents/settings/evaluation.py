@@ -58,6 +58,9 @@ class EvaluateConfig:
     """Folder of the data, if it has moved since training."""
     features: Path | None = None
     """Feature store of the same encoder, if it has moved or covers other scans."""
+    stops_at_best: bool | None = None
+    """Map agents: at the end of an episode, walk to the visited viewpoint whose probability of stop
+    was the highest; as in the run by default."""
     search: SearchConfig = field(default_factory=SearchConfig)
     """Search before walking; a submission then contains the walk of the search as well."""
     batch_size: int = 256
@@ -76,9 +79,22 @@ class EvaluateConfig:
         check_outputs(self, {**files, "traces": ()})
 
     def settings(self, saved: Config) -> Config:
-        """Return the settings of a run, overridden by those of this evaluation."""
+        """Return the settings of a run, overridden by those of this evaluation.
+
+        Raises:
+            UserError: Agents of this kind lack one of the settings.
+        """
+        own: dict[str, Any] = {}
+        if self.stops_at_best is not None:
+            if not hasattr(saved, "stops_at_best"):
+                raise UserError(
+                    f"--stops-at-best {self.stops_at_best}: {self.run} is not the run of a map "
+                    "agent, and other agents cannot walk back at the end; leave the flag out"
+                )
+            own["stops_at_best"] = self.stops_at_best
         return dataclasses.replace(
             saved,
+            **own,
             instruction_ablation=self.instruction_ablation or saved.instruction_ablation,
             data_dir=self.data_dir or saved.data_dir,
             features=self.features or saved.features,

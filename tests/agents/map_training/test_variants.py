@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from agents.experiments.runs import load_run, load_walkers
+from agents.experiments.runs import evaluate_run, load_run, load_walkers
 from agents.learning.agent_trainer import make_agent_trainer
+from agents.learning.follower_training import train
 from agents.map_training.fine_tuning import MapLearner, train_map_agent
-from agents.settings import EvaluateConfig, TextConfig
+from agents.settings import EvaluateConfig, TextConfig, read_agent_config
+from storage.errors import UserError
 from training.checkpoints import load_trainer
 
 
@@ -31,6 +33,28 @@ def test_ablated_agents_have_names_and_can_be_loaded(short_config, missing, chan
     with torch.inference_mode():
         walk = walkers[name].walk(env, [env.episodes[0].instr_id])
     assert walk.decisions
+
+
+def test_an_evaluation_can_end_episodes_without_the_walk_back(map_config, tree_settings):
+    config = dataclasses.replace(map_config, **tree_settings, max_decisions=7, iterations=20)
+    results = train_map_agent(config)
+    evaluation = EvaluateConfig(config.output, baselines=False)
+    assert _scores(evaluation) == results["val_unseen"]["map agent"]
+    without = dataclasses.replace(evaluation, stops_at_best=False)
+    assert not without.settings(read_agent_config(config.output)).stops_at_best
+    # Episodes that end where the agent is have no last walk.
+    assert _scores(without)["TL"] < _scores(evaluation)["TL"]
+
+
+def _scores(evaluation):
+    return evaluate_run(evaluation)["val_unseen"]["map agent"]
+
+
+def test_only_map_agents_can_be_evaluated_without_the_walk_back(doors_config):
+    config = dataclasses.replace(doors_config, iterations=1)
+    train(config)
+    with pytest.raises(UserError, match=r"--stops-at-best False: .* not the run of a map agent"):
+        evaluate_run(EvaluateConfig(config.output, stops_at_best=False))
 
 
 def test_an_agent_without_instructions_cannot_tell_the_doors_apart(map_config):
