@@ -24,7 +24,6 @@ from agents.transformer.layers import (
     KeysValues,
     ScoreHead,
     TwoWayLayer,
-    initialise,
     padding_bias,
 )
 from agents.transformer.network import TransformerNetwork
@@ -115,9 +114,7 @@ class HistoryTransformer(TransformerNetwork):
         self.observation = ObservationEncoder(config, feature_size, angle_size)
         self.layers = nn.ModuleList(TwoWayLayer(config) for _ in range(config.cross_layers))
         self.head = ScoreHead(width, width, dropout=config.dropout)
-        for name, part in self.named_children():
-            if name != "text" or not isinstance(part, PretrainedTextEncoder):
-                initialise(part, views)
+        self._initialise_parts(views)
         self._initialise_inputs()
         if not config.language_attention:
             # Its output is unused (HAMT computes it as well), but DistributedDataParallel waits

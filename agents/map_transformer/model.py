@@ -14,7 +14,6 @@ from agents.transformer.layers import (
     CrossModalLayer,
     KeysValues,
     ScoreHead,
-    initialise,
     padding_bias,
 )
 from agents.transformer.network import TransformerNetwork
@@ -201,9 +200,7 @@ class MapTransformer(TransformerNetwork):
         self.global_head = ScoreHead(width, width)
         self.local_head = ScoreHead(width, width)
         self.gate = ScoreHead(2 * width, width)
-        for name, part in self.named_children():
-            if name != "text" or not isinstance(part, PretrainedTextEncoder):
-                initialise(part, views)
+        self._initialise_parts(views)
 
     @property
     def architecture(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from agents.transformer.layers import initialise
 from agents.transformer.text import PretrainedTextEncoder, RecurrentTextEncoder, TextEncoder
 
 
@@ -18,3 +19,9 @@ class TransformerNetwork(nn.Module):
     def architecture(self) -> dict[str, str]:
         """Sizes and options that must match for weights to be loaded, by name."""
         raise NotImplementedError
+
+    def _initialise_parts(self, views: nn.Module | None) -> None:
+        """Draw the initial weights of all parts but a pretrained text encoder and `views`."""
+        for part in self.children():
+            if not isinstance(part, PretrainedTextEncoder):
+                initialise(part, views)
