@@ -67,6 +67,8 @@ def run_experiments(
 ) -> Iterator[Record]:
     """Run the steps that are not finished; yield the record of each table once its steps ended.
 
+    A table whose results lack a value is reported at the end, after all other steps.
+
     Args:
         names: Names of the experiments.
         experiments: All experiments.
@@ -83,12 +85,18 @@ def run_experiments(
     left = {name: steps_needed([name], experiments, output) for name in names}
     steps = steps_needed(names, experiments, output)
     folders = ", ".join(str(output / name) for name in left)
+    failures: list[str] = []
     hint = f"Finished steps are kept in {folders}; run the same command again to resume"
 
     def records() -> Iterator[Record]:
         ended = [name for name, own in left.items() if all(map(schedule.has_ended, own))]
         for name in ended:
-            yield _record_of(name, left.pop(name), experiments, output)
+            try:
+                record = _record_of(name, left.pop(name), experiments, output)
+            except UserError as error:
+                failures.append(str(error))
+            else:
+                yield record
 
     with Schedule(steps) as schedule, interruption_message(lambda: hint), _one_thread():
         for step in steps:
@@ -100,6 +108,8 @@ def run_experiments(
             schedule.end(job.step)
             yield from records()
         yield from records()
+    if failures:
+        raise UserError("\n".join(failures))
 
 
 def _jobs(

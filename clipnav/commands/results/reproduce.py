@@ -59,7 +59,7 @@ def run(arguments: ReproduceArguments) -> None:
         UserError: There is no experiment of a name; nothing is run then.
     """
     from clipnav.experiments.declarations import read_experiments
-    from clipnav.experiments.pages import render_pages, without_page
+    from clipnav.experiments.pages import without_page
     from clipnav.experiments.records import record_path, write_record
     from clipnav.experiments.running import run_experiments
 
@@ -78,11 +78,19 @@ def run(arguments: ReproduceArguments) -> None:
     for record in run_experiments(names, experiments, checkout, arguments.output, workers):
         write_record(records, record)
         print(record_path(records, record.experiment))
-    for page in render_pages(arguments.docs, experiments):
-        print(f"{page}: rendered")
+        _render(arguments.docs, experiments)
+    if arguments.render:
+        _render(arguments.docs, experiments)
     for name in without_page(arguments.docs, dict.fromkeys(names)):
         page = arguments.docs / experiments[name].page
         print(f"{page}: to show the table, add the lines <!-- table: {name} --> and <!-- end -->")
+
+
+def _render(docs: Path, experiments: "Mapping[str, Experiment]") -> None:
+    from clipnav.experiments.pages import render_pages
+
+    for page in render_pages(docs, experiments):
+        print(f"{page}: rendered")
 
 
 def _listing(experiments: "Mapping[str, Experiment]", records: Path, output: Path) -> str:

@@ -45,34 +45,6 @@ def test_an_experiment_runs_once_and_renders_its_page(reproduce, checkout):
     assert (checkout / "runs/results/speed/starts.txt").read_text() == "first\n"
 
 
-def test_required_experiments_run_first_and_once(reproduce, checkout):
-    declarations = checkout / "docs/results/experiments.toml"
-    with declarations.open("a") as file:
-        file.write("""
-[later]
-page = "page.md"
-budget = "1 second"
-requires = ["speed"]
-steps = ["benchmarks/second.py {folder}/own.json", "benchmarks/second.py {speed}/other.json"]
-columns = ["", "share"]
-rows = [["own", "own.json#share"]]
-""")
-    (checkout / "docs/page.md").write_text("# Page\n")
-    printed = reproduce("later")
-    assert re.findall(r"(\w+), step (\d)", printed) == [
-        ("speed", "1"), ("speed", "2"), ("later", "1"), ("later", "2")
-    ]  # fmt: skip
-    record = json.loads((checkout / "docs/results/later.json").read_text())
-    assert [command.split()[-1] for command in record["commands"]] == [
-        "runs/results/speed/first.json",
-        "runs/results/speed/second.json",
-        "runs/results/later/own.json",
-        "runs/results/speed/other.json",
-    ]
-    assert record["rows"] == [["own", 0.123]]
-    assert "step" not in reproduce("speed")
-
-
 def meet(job):
     """Stand-in for a step: wait until the other seed's step has started, too."""
     folder = job.checkout / job.words[-1]
@@ -84,41 +56,6 @@ def meet(job):
         time.sleep(0.05)
     (folder / "results.json").write_text(json.dumps({"results": {"SR": 0.5}}))
     return 1.5
-
-
-def write_in_turn(job):
-    """Stand-in for a step: that of experiment b ends before that of experiment a."""
-    folder = job.checkout / job.words[-1]
-    first = folder.parents[1] / "b" / "run"
-    end = time.monotonic() + 100
-    while folder != first and not (first / "results.json").is_file():
-        assert time.monotonic() < end, "the experiments do not run at once"
-        time.sleep(0.05)
-    time.sleep(0.5)
-    folder.mkdir(parents=True)
-    (folder / "results.json").write_text(json.dumps({"results": {"SR": 0.5}}))
-    return 1.5
-
-
-def test_experiments_run_at_once(reproduce, checkout, monkeypatch):
-    (checkout / "docs/results/experiments.toml").write_text(
-        "\n".join(
-            f"""
-[{name}]
-page = "page.md"
-budget = "1 second"
-steps = ["train-agent --output {{folder}}/run"]
-columns = ["", "SR"]
-rows = [["follower", "run/results.json#results#SR"]]
-"""
-            for name in "ab"
-        )
-    )
-    (checkout / "docs/page.md").write_text("# Page\n")
-    monkeypatch.setattr(running, "_run_job", write_in_turn)
-    lines = reproduce("a", "b", "--workers", "2").splitlines()
-    recorded = [line.rpartition("/")[2] for line in lines if line.endswith(".json")]
-    assert recorded == ["b.json", "a.json"]
 
 
 def fail_first(job):

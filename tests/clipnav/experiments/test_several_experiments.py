@@ -1,0 +1,91 @@
+"""The command runs several experiments: in order, at once, and to the end where a table fails."""
+
+import json
+import re
+import time
+
+import pytest
+
+from clipnav.experiments import running
+from storage.errors import UserError
+
+
+def test_required_experiments_run_first_and_once(reproduce, checkout):
+    declarations = checkout / "docs/results/experiments.toml"
+    with declarations.open("a") as file:
+        file.write("""
+[later]
+page = "page.md"
+budget = "1 second"
+requires = ["speed"]
+steps = ["benchmarks/second.py {folder}/own.json", "benchmarks/second.py {speed}/other.json"]
+columns = ["", "share"]
+rows = [["own", "own.json#share"]]
+""")
+    (checkout / "docs/page.md").write_text("# Page\n")
+    printed = reproduce("later")
+    assert re.findall(r"(\w+), step (\d)", printed) == [
+        ("speed", "1"), ("speed", "2"), ("later", "1"), ("later", "2")
+    ]  # fmt: skip
+    record = json.loads((checkout / "docs/results/later.json").read_text())
+    assert [command.split()[-1] for command in record["commands"]] == [
+        "runs/results/speed/first.json",
+        "runs/results/speed/second.json",
+        "runs/results/later/own.json",
+        "runs/results/speed/other.json",
+    ]
+    assert record["rows"] == [["own", 0.123]]
+    assert "step" not in reproduce("speed")
+
+
+def write_in_turn(job):
+    """Stand-in for a step: that of experiment b ends before that of experiment a."""
+    folder = job.checkout / job.words[-1]
+    first = folder.parents[1] / "b" / "run"
+    end = time.monotonic() + 100
+    while folder != first and not (first / "results.json").is_file():
+        assert time.monotonic() < end, "the experiments do not run at once"
+        time.sleep(0.05)
+    time.sleep(0.5)
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps({"results": {"SR": 0.5}}))
+    return 1.5
+
+
+def test_experiments_run_at_once(reproduce, checkout, monkeypatch):
+    (checkout / "docs/results/experiments.toml").write_text(
+        "\n".join(
+            f"""
+[{name}]
+page = "page.md"
+budget = "1 second"
+steps = ["train-agent --output {{folder}}/run"]
+columns = ["", "SR"]
+rows = [["follower", "run/results.json#results#SR"]]
+"""
+            for name in "ab"
+        )
+    )
+    (checkout / "docs/page.md").write_text("# Page\n")
+    monkeypatch.setattr(running, "_run_job", write_in_turn)
+    lines = reproduce("a", "b", "--workers", "2").splitlines()
+    recorded = [line.rpartition("/")[2] for line in lines if line.endswith(".json")]
+    assert recorded == ["b.json", "a.json"]
+
+
+def test_a_table_without_a_value_does_not_end_other_experiments(reproduce, checkout):
+    declarations = checkout / "docs/results/experiments.toml"
+    with declarations.open("a") as file:
+        file.write("""
+[wrong]
+page = "page.md"
+budget = "1 second"
+steps = ["benchmarks/second.py {folder}/second.json"]
+columns = ["", "share"]
+rows = [["own", "second.json#shares"]]
+""")
+    with pytest.raises(UserError, match=r"second\.json: there is no 'shares'"):
+        reproduce("wrong", "speed")
+    assert not (checkout / "docs/results/wrong.json").exists()
+    assert (checkout / "docs/results/speed.json").is_file()
+    assert "| fast | 1,234 | 12.3 |" in (checkout / "docs/page.md").read_text()
