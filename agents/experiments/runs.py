@@ -66,7 +66,8 @@ _LOG = logging.getLogger(__name__)
 def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) -> Results:
     """Evaluate the agent of a run on splits; print the scores, and write them if requested.
 
-    Submissions are written as well.
+    Submissions are written as well. The scores are written after each split, so that an
+    interruption loses only those of one split.
 
     Args:
         config: Settings.
@@ -83,10 +84,10 @@ def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) 
     results: Results = {}
     for split in config.splits:
         results |= _evaluate_split(config, split, record_batch)
+        if config.json is not None:
+            write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
     if results:
         print(table(results))
-    if config.json is not None:
-        write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
     return results
 
 

@@ -42,6 +42,24 @@ def test_evaluation_includes_the_baselines(run, capsys):
     assert again["val_unseen"] == {"follower": results["val_unseen"]["follower"]}
 
 
+def test_scores_survive_an_interruption_in_a_later_split(run, tmp_path):
+    scored, path = [], tmp_path / "scores.json"
+
+    def interrupted(env, agent, name, instr_ids):
+        if scored:
+            assert list(json.loads(path.read_text())["results"]) == ["val_unseen"]
+            raise KeyboardInterrupt
+        scored.extend(instr_ids)
+        record(env, agent, instr_ids, name=name)
+
+    splits = ("val_unseen", "train")
+    config = EvaluateConfig(run, splits, baselines=False, batch_size=99, json=path)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_run(config, interrupted)
+    results = evaluate_run(dataclasses.replace(config, splits=splits[:1], json=None))
+    assert json.loads(path.read_text()) == {"results": results}
+
+
 def test_traces_contain_the_values_of_the_critic(small_config):
     config = dataclasses.replace(
         small_config,
