@@ -82,7 +82,7 @@ def predecessors(steps: Sequence[Step]) -> list[set[int]]:
     """Return, for each step, the numbers of the steps that must have ended before it starts.
 
     A step waits for earlier steps whose --output or --json its words name. A benchmark, and a step
-    without --output in the folder of its experiment, such as one that fills the cache of the
+    that writes neither into the folder of its experiment, such as one that fills the cache of the
     houses, runs alone: it waits for all earlier steps, and all later ones wait for it.
     """
     waits: list[set[int]] = []
@@ -99,8 +99,7 @@ def predecessors(steps: Sequence[Step]) -> list[set[int]]:
 
 
 def _runs_alone(words: Sequence[str], folder: Path) -> bool:
-    output = output_folder(words)
-    is_own = output is not None and _names(output, str(folder))
+    is_own = any(_names(output, str(folder)) for output in _outputs(words))
     return words[0].startswith(BENCHMARKS) or not is_own
 
 

@@ -82,7 +82,7 @@ def test_steps_wait_for_those_whose_output_they_read():
         ["train-agent", "--start-from", "folder/run-0", "--output", "folder/more-0"],
         ["compare", "--encoders", "a=folder/run-01/tower", "--output", "folder/comparison"],
         ["benchmarks/speed.py", "--output", "folder/speed.json"],
-        ["evaluate", "folder/more-0", "--output", "folder/evaluation"],
+        ["evaluate-agent", "folder/more-0", "--json", "folder/more-0.json"],
         ["train-agent", "--output", "elsewhere/run-3"],
         ["train-agent", "--output", "folder/run-4"],
         ["compare", "--rows", "a=--x folder/run-01 --y folder/run-4/x", "--output", "folder/rows"],
