@@ -1,9 +1,11 @@
 """Evaluation of agents on whole splits, and the table that compares them."""
 
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -26,6 +28,7 @@ from envs.metrics import (
     summarise_groups,
 )
 from envs.navigation.vector_env import VlnVectorEnv
+from storage import write_text
 from storage.progress import progress_bar
 from training import distributed
 from training.learners import Summary
@@ -195,6 +198,26 @@ def evaluate_all(
         )
         for name, agent in agents.items()
     }
+
+
+def evaluate_splits(
+    splits: Iterable[str], evaluate_split: Callable[[str], Results], path: Path | None
+) -> Results:
+    """Evaluate splits one after the other; return the summaries of all of them.
+
+    Those so far are written after each split, so that an interruption loses only one.
+
+    Args:
+        splits: Names of the splits.
+        evaluate_split: Returns the summaries of a split.
+        path: JSON file to write; None for none.
+    """
+    results: Results = {}
+    for split in splits:
+        results |= evaluate_split(split)
+        if path is not None:
+            write_text(path, json.dumps({"results": results}, indent=2) + "\n")
+    return results
 
 
 def as_results(split: str, evaluations: Mapping[str, Evaluation]) -> Results:

@@ -1,10 +1,8 @@
 """Evaluation of continuous agents beside agents that do not learn, and their submissions."""
 
-import json
-
 import torch
 
-from agents.acting.evaluation import table
+from agents.acting.evaluation import Results, evaluate_splits, table
 from agents.continuous.evaluation_settings import EvaluateContinuousConfig
 from agents.continuous.tasks import ContinuousTask, load_continuous_run
 from agents.continuous.walking import (
@@ -20,15 +18,12 @@ from envs.continuous.files.submissions import write_ce_submission
 from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from envs.continuous.traces import PoseTrace
 from envs.continuous.walkers import Walker
-from storage import write_text
 from storage.errors import counted
 from storage.progress import progress_bar
 from training.learners import Summary
 from training.setup import iteration_seed
 
 _BASELINES = 75
-
-Results = dict[str, dict[str, Summary]]
 
 
 def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
@@ -45,10 +40,10 @@ def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
     task, agent = load_continuous_run(config.run, config.device)
     for split in config.splits:  # missing ones are reported before the first walk
         task.split(split)
-    results = {split: _evaluate(config, task, agent, split) for split in config.splits}
+    results = evaluate_splits(
+        config.splits, lambda split: {split: _evaluate(config, task, agent, split)}, config.json
+    )
     print(table(results, CONTINUOUS_METRICS))
-    if config.json is not None:
-        write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
     return results
 
 

@@ -1,6 +1,5 @@
 """Evaluation of trained agents, and submission files for test servers."""
 
-import json
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from agents.acting.evaluation import (
     as_results,
     baselines,
     evaluate_all,
+    evaluate_splits,
     table,
 )
 from agents.acting.follower_agent import FollowerAgent
@@ -54,7 +54,6 @@ from envs.navigation.vector_env import VlnVectorEnv
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
 from envs.tokenizers import load_run_tokenizer
 from envs.worlds import world_files
-from storage import write_text
 from storage.errors import UserError, counted
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
@@ -66,8 +65,7 @@ _LOG = logging.getLogger(__name__)
 def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) -> Results:
     """Evaluate the agent of a run on splits; print the scores, and write them if requested.
 
-    Submissions are written as well. The scores are written after each split, so that an
-    interruption loses only those of one split.
+    Submissions are written as well. The scores are written after each split.
 
     Args:
         config: Settings.
@@ -81,11 +79,9 @@ def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) 
         FileNotFoundError, UserError: As in `load_run`; or the submission would be incomplete.
     """
     config = _prepared(config)
-    results: Results = {}
-    for split in config.splits:
-        results |= _evaluate_split(config, split, record_batch)
-        if config.json is not None:
-            write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
+    results = evaluate_splits(
+        config.splits, lambda split: _evaluate_split(config, split, record_batch), config.json
+    )
     if results:
         print(table(results))
     return results

@@ -1,6 +1,5 @@
 """Evaluation of agents that were trained on graphs in continuous episodes."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 
 from agents.acting.environments import feature_store
-from agents.acting.evaluation import table
+from agents.acting.evaluation import Results, evaluate_splits, table
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import Agent, walk
 from agents.continuous.walking import spread
@@ -38,11 +37,9 @@ from envs.episodes.goals import check_goals
 from envs.metrics import summarise
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import is_built_in, world_files
-from storage import write_text
 from storage.errors import UserError
 from storage.progress import progress_bar
 
-Results = dict[str, dict[str, dict[str, float]]]
 Settings = TrainConfig | MapTrainConfig
 
 
@@ -66,10 +63,12 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
         episodes = load_episodes(settings.dataset, split, files, settings.instruction_language)
         check_goals(episodes, f"--splits {split}")
     encoder = open_encoder(config, settings)
-    results = {split: _evaluate_split(config, settings, encoder, split) for split in config.splits}
+    results = evaluate_splits(
+        config.splits,
+        lambda split: {split: _evaluate_split(config, settings, encoder, split)},
+        config.json,
+    )
     print(table(results, CONTINUOUS_METRICS))
-    if config.json is not None:
-        write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
     return results
 
 
