@@ -75,14 +75,12 @@ def run(arguments: ReproduceArguments) -> None:
         )
     checkout, workers = arguments.docs.absolute().parent, arguments.workers
     names = arguments.names
-    try:
-        for record in run_experiments(names, experiments, checkout, arguments.output, workers):
-            write_record(records, record)
-            print(record_path(records, record.experiment))
-    except UserError:
-        _render(arguments.docs, experiments)  # a table lacks a value, but others have records
-        raise
-    _render(arguments.docs, experiments)
+    for record in run_experiments(names, experiments, checkout, arguments.output, workers):
+        write_record(records, record)
+        print(record_path(records, record.experiment))
+        _render(arguments.docs, experiments)
+    if arguments.render:
+        _render(arguments.docs, experiments)
     for name in without_page(arguments.docs, dict.fromkeys(names)):
         page = arguments.docs / experiments[name].page
         print(f"{page}: to show the table, add the lines <!-- table: {name} --> and <!-- end -->")

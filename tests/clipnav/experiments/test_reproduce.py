@@ -241,6 +241,22 @@ def test_rendering_needs_no_experiment_to_run(reproduce, checkout):
     assert page.read_bytes() == rendered
 
 
+def test_a_finished_table_is_rendered_before_another_experiment_fails(reproduce, checkout):
+    (checkout / "benchmarks/third.py").write_text("raise SystemExit('no third')")
+    with (checkout / "docs/results/experiments.toml").open("a") as file:
+        file.write("""
+[last]
+page = "page.md"
+budget = "1 second"
+steps = ["benchmarks/third.py {folder}/third.json"]
+columns = [""]
+rows = [["row"]]
+""")
+    with pytest.raises(ChildProcessError, match="no third"):
+        reproduce("speed", "last")
+    assert "| fast | 1,234 | 12.3 |\n" in (checkout / "docs/page.md").read_text()
+
+
 def test_a_table_without_a_place_on_a_page_is_named(reproduce, checkout):
     page = checkout / "docs/page.md"
     page.write_text("# Page\n")
