@@ -137,7 +137,9 @@ class GqaLearner:
         parts = [read_split(self.folder, split) for split in config.train_splits]
         examples = [one for part in parts for one in part.questions]
         if config.select_by == HELD_OUT:
-            held_out, examples = parted(examples, lambda one: one.image_id)
+            held_out, examples = parted(
+                examples, lambda one: one.image_id, lambda one: one.question_id
+            )
             records = ChainMap(*(dict(part.balanced) for part in parts))
             balanced = {one.question_id: records[one.question_id] for one in held_out}
             self.splits[HELD_OUT] = GqaSplit(parts[0].path, balanced)

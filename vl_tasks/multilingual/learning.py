@@ -127,6 +127,10 @@ class MultilingualLearner(VqaLearner):
         given = [answers[one.language][one.question_id] for one in questions]
         return float(np.mean(np.array(given) == np.array(expected)))
 
+    def _scored_as(self, question: Question) -> int | str:
+        """Return the id under which the answer to a question is scored, with its language."""
+        return f"{question.question_id} in {cast(LanguageQuestion, question).language}"
+
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         config = self.config
         training = split in config.train_splits

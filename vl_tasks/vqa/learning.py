@@ -117,7 +117,8 @@ class VqaLearner:
         self.splits: dict[str, list[Question]] = {}
         examples = [one for split in config.train_splits for one in self._read(split)]
         if config.select_by == HELD_OUT:
-            self.splits[HELD_OUT], examples = parted(examples, self._picture)
+            parts = parted(examples, self._picture, self._scored_as)
+            self.splits[HELD_OUT], examples = parts
         self.examples = examples
         self.records = len(examples)
         for split in config.evaluated_splits:
@@ -188,6 +189,10 @@ class VqaLearner:
         if self._own is None:
             return question.image_id
         return Path(self._own.photos[question.image_id]).stem
+
+    def _scored_as(self, question: Question) -> int | str:
+        """Return the id under which the answer to a question is scored."""
+        return question.question_id
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:
