@@ -121,6 +121,9 @@ def _is_kept(step: FinishedStep) -> bool:
     Raises:
         UserError: An output is no longer what the step has made.
     """
+    output = output_folder(step.words)
+    if output is not None and not Path(output).exists():
+        return False
     for path, digest in step.digests.items():
         if not Path(path).is_file():
             return False

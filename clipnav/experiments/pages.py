@@ -5,12 +5,12 @@ a record, there is a sentence that names the command that measures it.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import Cell, Difference, Record, Uncertain, read_record
-from clipnav.experiments.steps import command_lines, required
+from clipnav.experiments.steps import command_lines
 from envs.metrics import SUMMARY_METRICS
 from storage import write_text
 from storage.errors import UserError
@@ -25,12 +25,15 @@ def pages_of(docs: Path) -> list[Path]:
     return [*([readme] if readme.is_file() else []), *sorted(docs.glob("*.md"))]
 
 
-def render_pages(docs: Path, experiments: Mapping[str, Experiment]) -> list[Path]:
-    """Render the tables of all pages; return the pages that have changed.
+def render_pages(
+    docs: Path, experiments: Mapping[str, Experiment], names: Container[str] | None = None
+) -> list[Path]:
+    """Render tables on all pages; return the pages that have changed.
 
     Args:
         docs: Folder of the pages, with the records in results/.
         experiments: Experiments by name.
+        names: Tables to render; the others stay as they are. All by default.
 
     Raises:
         UserError: As in `render`.
@@ -38,7 +41,7 @@ def render_pages(docs: Path, experiments: Mapping[str, Experiment]) -> list[Path
     changed = []
     for page in pages_of(docs):
         text = page.read_text(encoding="utf-8")
-        rendered = render(text, docs / "results", experiments, str(page))
+        rendered = render(text, docs / "results", experiments, str(page), names)
         if rendered != text:
             write_text(page, rendered)
             changed.append(page)
@@ -55,7 +58,13 @@ def without_page(docs: Path, names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in shown]
 
 
-def render(text: str, folder: Path, experiments: Mapping[str, Experiment], source: str) -> str:
+def render(
+    text: str,
+    folder: Path,
+    experiments: Mapping[str, Experiment],
+    source: str,
+    names: Container[str] | None = None,
+) -> str:
     """Return the text of a page with its tables rendered.
 
     Args:
@@ -63,6 +72,7 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
         folder: Folder of the records.
         experiments: Experiments by name.
         source: Name of the page, for messages.
+        names: Tables to render; all by default.
 
     Raises:
         UserError: A table has no experiment, or a marker has no end.
@@ -72,6 +82,8 @@ def render(text: str, folder: Path, experiments: Mapping[str, Experiment], sourc
 
     def block(match: re.Match[str]) -> str:
         name = match[1]
+        if names is not None and name not in names:
+            return match[0]
         if name not in experiments:
             raise UserError(f"{source}: table {name!r} has no experiment; declare it")
         record, experiment = read_record(folder, name), experiments[name]
@@ -136,23 +148,13 @@ def is_declared(record: Record, experiments: Mapping[str, Experiment]) -> bool:
     Which values a row refers to is not compared, because records do not contain it.
     """
     name, experiment = record.experiment, experiments[record.experiment]
-    parts = (*required(name, experiments), name)
-    declared = command_lines(name, experiments, Path())
-    same_commands = [_without_output(one, parts) for one in record.commands] == [
-        _without_output(one, parts) for one in declared
-    ]
+    same_commands = list(record.commands) == command_lines(name, experiments)
     same_rows = len(record.rows) == len(experiment.rows) and all(
         "#" in text or cell == (text or None)
         for cells, row in zip(record.rows, experiment.rows, strict=True)
         for cell, text in zip(cells, row, strict=False)
     )
     return same_commands and same_rows and record.seeds == experiment.seeds
-
-
-def _without_output(command: str, names: Sequence[str]) -> str:
-    """Return a command without the folder that contains the folders of experiments."""
-    folders = "|".join(map(re.escape, names))
-    return re.sub(rf"[^\s=]*/(?=(?:{folders})(?:[/\s\"]|$))", "", command)
 
 
 def provenance(record: Record, experiment: Experiment, declared: bool = True) -> str:

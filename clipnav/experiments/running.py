@@ -67,7 +67,7 @@ def run_experiments(
 ) -> Iterator[Record]:
     """Run the steps that are not finished; yield the record of each table once its steps ended.
 
-    A table whose results lack a value is reported at the end, after all other steps.
+    A table whose results lack a file or a value is reported at the end, after all other steps.
 
     Args:
         names: Names of the experiments.
@@ -78,7 +78,7 @@ def run_experiments(
             ended (`steps.predecessors`).
 
     Raises:
-        UserError: The results lack a value, or a training was started with other settings.
+        UserError: The results lack a file or a value, or a training was started with other settings.
         ChildProcessError: A step failed; the message contains its error.
         OutputInUseError: Another process runs one of the experiments in this folder.
     """
@@ -93,7 +93,7 @@ def run_experiments(
         for name in ended:
             try:
                 record = _record_of(name, left.pop(name), experiments, output)
-            except UserError as error:
+            except (OSError, UserError) as error:
                 failures.append(str(error))
             else:
                 yield record
@@ -146,7 +146,7 @@ def _record_of(
         date=max(step.date for step in done),
         machine=done[-1].machine,
         seeds=experiment.seeds,
-        commands=tuple(command_lines(name, experiments, output)),
+        commands=tuple(command_lines(name, experiments)),
         columns=tuple(column.name for column in experiment.column_list()),
         rows=read_rows(experiment, output / name),
     )

@@ -10,7 +10,9 @@ from clipnav.experiments.declarations import Experiment
 
 BENCHMARKS = "benchmarks/"
 _WRITTEN = ("--output", "--json")  # flags of the folder and of the file that a step writes
-_SAVED_STATE, _WEIGHTS = "trainer.pt", "model.safetensors"
+_SAVED_STATE = "trainer.pt"
+_CONTENT = ("model.safetensors", "results.json", "comparison.json")  # of the folder of a step
+_RECORDED = Path("runs/results")  # folder of the outputs in records, whatever it was
 _TRAININGS = (
     "train-agent",
     "pretrain-agent",
@@ -125,13 +127,13 @@ def _outputs(words: Sequence[str]) -> set[str]:
 
 
 def content_files(words: Sequence[str]) -> list[str]:
-    """Return the files that identify what a step has made: its weights, and its --json.
+    """Return the files that identify what a step has made: weights and scores, and its --json.
 
-    A step that writes neither, such as one that makes a data set, has none.
+    A step that writes none of them, such as one that makes a data set, has none.
     """
     folder = output_folder(words)
-    weights = [] if folder is None else [f"{folder}/{_WEIGHTS}"]
-    files = [*weights, *sorted(_outputs(words))]
+    content = [] if folder is None else [f"{folder}/{name}" for name in _CONTENT]
+    files = [*content, *sorted(_outputs(words))]
     return [file for file in files if Path(file).is_file()]
 
 
@@ -178,17 +180,14 @@ def required(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
     return list(names)
 
 
-def command_lines(name: str, experiments: Mapping[str, Experiment], output: Path) -> list[str]:
+def command_lines(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
     """Return the steps of an experiment as command lines, after those of required ones.
 
-    Args:
-        name: Name of the experiment.
-        experiments: All experiments.
-        output: Folder that contains the folder of the outputs of each experiment.
+    Their outputs are in runs/results, so that records do not depend on the folder of the outputs.
     """
     lines = []
     for part in (*required(name, experiments), name):
         for step in experiments[part].steps:
             program = "python" if step.startswith(BENCHMARKS) else "clipnav"
-            lines.append(f"{program} {_filled(step, experiments[part], output / part, '{seed}')}")
+            lines.append(f"{program} {_filled(step, experiments[part], _RECORDED / part, '{seed}')}")
     return lines

@@ -56,7 +56,8 @@ def run(arguments: ReproduceArguments) -> None:
     """Run the command.
 
     Raises:
-        UserError: There is no experiment of a name; nothing is run then.
+        UserError: There is no experiment of a name; nothing is run then. Or a page cannot be
+            rendered.
     """
     from clipnav.experiments.declarations import read_experiments
     from clipnav.experiments.pages import without_page
@@ -74,11 +75,16 @@ def run(arguments: ReproduceArguments) -> None:
             f"{', '.join(unknown)}: no such experiment; clipnav reproduce --list prints the names"
         )
     checkout, workers = arguments.docs.absolute().parent, arguments.workers
-    names = arguments.names
+    names, problems = arguments.names, []
     for record in run_experiments(names, experiments, checkout, arguments.output, workers):
         write_record(records, record)
         print(record_path(records, record.experiment))
-        _render(arguments.docs, experiments)
+        try:
+            _render(arguments.docs, experiments, (record.experiment,))
+        except UserError as error:  # in a page; the other experiments go on
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
     if arguments.render:
         _render(arguments.docs, experiments)
     for name in without_page(arguments.docs, dict.fromkeys(names)):
@@ -86,10 +92,12 @@ def run(arguments: ReproduceArguments) -> None:
         print(f"{page}: to show the table, add the lines <!-- table: {name} --> and <!-- end -->")
 
 
-def _render(docs: Path, experiments: "Mapping[str, Experiment]") -> None:
+def _render(
+    docs: Path, experiments: "Mapping[str, Experiment]", names: Sequence[str] | None = None
+) -> None:
     from clipnav.experiments.pages import render_pages
 
-    for page in render_pages(docs, experiments):
+    for page in render_pages(docs, experiments, names):
         print(f"{page}: rendered")
 
 

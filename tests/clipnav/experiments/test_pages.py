@@ -124,7 +124,7 @@ def test_a_table_of_an_earlier_declaration_is_marked(tmp_path, changes, is_decla
         RECORD,
         experiment="now",
         source="measured",
-        commands=tuple(command_lines("now", experiments, tmp_path / "outputs")),
+        commands=tuple(command_lines("now", experiments)),
         columns=("agent", "SR"),
         rows=(("a", 50.0), ("b", 60.0)),
     )

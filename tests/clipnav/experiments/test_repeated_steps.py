@@ -136,6 +136,43 @@ def test_a_step_without_its_scores_runs_again(reproduce, checkout, ran):
     assert ran == ["evaluate-agent first/run --json"]
 
 
+@pytest.mark.parametrize("removed", ["scores", "comparison"])
+def test_scores_in_a_folder_are_checked(reproduce, checkout, monkeypatch, removed):
+    (checkout / "docs/results/experiments.toml").write_text("""
+[one]
+page = "page.md"
+budget = "1 second"
+steps = ["compare-agents --output {folder}/comparison"]
+columns = ["", "SR"]
+rows = [["a", "comparison/comparison.json#SR"]]
+""")
+    (checkout / "docs/page.md").write_text("# Page\n")
+    scores = checkout / "runs/results/one/comparison/comparison.json"
+    started = []
+
+    def compare(job):
+        started.append(job)
+        scores.parent.mkdir(exist_ok=True)
+        scores.write_text('{"SR": 0.5}')
+        return 1.0
+
+    monkeypatch.setattr(running, "_run_job", compare)
+    monkeypatch.setattr(
+        running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
+    )
+    reproduce("one")
+    scores.write_text('{"SR": 0.9}')
+    with pytest.raises(UserError, match=r"comparison\.json: has changed since compare-agents"):
+        reproduce("one")
+    assert len(started) == 1
+    if removed == "scores":
+        scores.unlink()
+    else:
+        shutil.rmtree(scores.parent)
+    reproduce("one")
+    assert len(started) == 2
+
+
 def test_a_run_that_was_trained_by_hand_is_not_resumed(reproduce, checkout, ran):
     (checkout / "docs/results/experiments.toml").write_text(CHAIN.replace("NUMBER", "1"))
     run = checkout / "runs/results/first/run"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 
 import pytest
@@ -89,3 +90,46 @@ rows = [["own", "second.json#shares"]]
     assert not (checkout / "docs/results/wrong.json").exists()
     assert (checkout / "docs/results/speed.json").is_file()
     assert "| fast | 1,234 | 12.3 |" in (checkout / "docs/page.md").read_text()
+
+
+OTHERS = """
+[other]
+page = "page.md"
+budget = "1 second"
+steps = ["benchmarks/second.py {folder}/own.json"]
+columns = ["", "share"]
+rows = [["own", "own.json#share"]]
+"""
+
+
+def test_a_page_that_cannot_be_rendered_does_not_end_other_experiments(reproduce, checkout):
+    declarations = checkout / "docs/results/experiments.toml"
+    declarations.write_text(declarations.read_text() + OTHERS)
+    reproduce("other")
+    declarations.write_text(declarations.read_text().replace('"", "share"', '"row", "share"'))
+    page = checkout / "docs/page.md"
+    page.write_text(page.read_text() + "<!-- table: other -->\n<!-- end -->\n")
+    reproduce("speed", "other")
+    assert "| fast | 1,234 | 12.3 |" in page.read_text()
+    assert "| row | share |" in page.read_text()
+
+    page.write_text(page.read_text().replace("<!-- end -->", "", 1))
+    shutil.rmtree(checkout / "runs")
+    with pytest.raises(UserError, match="a table has no end"):
+        reproduce("speed", "other")
+    assert (checkout / "docs/results/other.json").stat().st_mtime > page.stat().st_mtime
+
+
+def test_a_missing_file_does_not_end_other_experiments(reproduce, checkout):
+    declarations = checkout / "docs/results/experiments.toml"
+    declarations.write_text(declarations.read_text() + OTHERS.replace("#share", ".gz#share"))
+    with pytest.raises(UserError, match=r"own\.json\.gz"):
+        reproduce("other", "speed")
+    assert (checkout / "docs/results/speed.json").is_file()
+
+
+def test_a_folder_of_outputs_may_have_spaces_in_its_name(reproduce, checkout):
+    reproduce("speed", "--output", "my runs/results")
+    assert "Measured by `clipnav reproduce speed`" in (checkout / "docs/page.md").read_text()
+    record = json.loads((checkout / "docs/results/speed.json").read_text())
+    assert record["commands"][0] == "python benchmarks/first.py runs/results/speed/first.json"
