@@ -23,7 +23,7 @@ demo: install
 
 # The short experiments behind the tables of docs/. EXPERIMENTS="demo rewards" chooses others, which
 # `clipnav reproduce --list` lists with their budgets.
-EXPERIMENTS ?= first-iterations training-speed captioning-speed page-server-speed
+EXPERIMENTS ?= first-iterations map-agent-speed captioning-speed page-server-speed
 results: install
 	$(BIN)/clipnav reproduce $(EXPERIMENTS)
 

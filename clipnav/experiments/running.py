@@ -78,7 +78,8 @@ def run_experiments(
             ended (`steps.predecessors`).
 
     Raises:
-        UserError: The results lack a file or a value, or a training was started with other settings.
+        UserError: The results lack a file or a value, or a training was started with other
+            settings.
         ChildProcessError: A step failed; the message contains its error.
         OutputInUseError: Another process runs one of the experiments in this folder.
     """

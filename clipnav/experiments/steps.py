@@ -189,5 +189,7 @@ def command_lines(name: str, experiments: Mapping[str, Experiment]) -> list[str]
     for part in (*required(name, experiments), name):
         for step in experiments[part].steps:
             program = "python" if step.startswith(BENCHMARKS) else "clipnav"
-            lines.append(f"{program} {_filled(step, experiments[part], _RECORDED / part, '{seed}')}")
+            lines.append(
+                f"{program} {_filled(step, experiments[part], _RECORDED / part, '{seed}')}"
+            )
     return lines

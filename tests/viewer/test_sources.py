@@ -164,3 +164,34 @@ def test_a_continuous_run_walks_the_episode_of_the_traces_that_is_written(
     config = VisualiseConfig(sources, environment="continuous", export=page)
     library = load_content(config).library
     assert list(library.walks("val_unseen/32000_1")) == ["expert", "cma"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--frontier",),
+        ("--no-baselines",),
+        ("--features", "views.safetensors"),
+        ("--no-baselines", "--environment", "continuous"),
+    ],
+)
+def test_settings_of_runs_are_refused_without_a_run(run_command, traces, tmp_path, flags):
+    write_trace(traces[0], tmp_path / "recorded")
+    for sources in ([tmp_path / "recorded"], []):
+        with pytest.raises(ValueError, match=rf"{flags[0]}.* applies to runs: name a run"):
+            run_command("visualise", *sources, *flags)
+
+
+def test_the_first_episodes_of_traces_are_shown(traces, tiny_world, tmp_path):
+    for trace in traces:
+        write_trace(trace, tmp_path)
+    ids = sorted({trace.instr_id for trace in traces})
+    assert len(ids) > 1
+
+    def shown(count):
+        config = VisualiseConfig((tmp_path,), data_dir=tiny_world, episodes=count)
+        library = load_content(config).library
+        return [name for name in ids if library.walks(f"train/{name}")]
+
+    assert shown(None) == ids
+    assert len(shown(1)) == 1

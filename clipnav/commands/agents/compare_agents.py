@@ -5,7 +5,7 @@ $ clipnav compare-agents --rows imitation= "reinforcement=--reinforcement.weight
 $ clipnav compare-agents --rows "reference=--teacher reference" "shortest=--teacher shortest" \
     -- --dataset rxr
 $ clipnav compare-agents --rows "longer=" "with a speaker=--back-translation.speaker runs/speaker" \
-    -- --start-from runs/comparison/runs/imitation-{seed}
+    --output runs/longer -- --start-from runs/comparison/runs/imitation-{seed}
 
 All rows are scored on the evaluation splits. The folder --output receives comparison.json,
 comparison.md and comparison.png: for each metric the mean with its interval over seeds, and the

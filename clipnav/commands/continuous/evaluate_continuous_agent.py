@@ -1,8 +1,8 @@
 """Evaluate the agent of a continuous run on one or more splits.
 
-$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --splits val_seen val_unseen
-$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --episodes 96 --no-baselines
-$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma --submission predictions.json
+$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma-dagger --splits val_seen val_unseen
+$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma-dagger --episodes 96 --no-baselines
+$ clipnav evaluate-continuous-agent runs/r2r-ce-houses-cma-dagger --submission predictions.json
 
 The agent takes the most probable action at each step. The command prints its scores, and those of
 the expert and of VLN-CE's non-learning agents. clipnav evaluate-submission scores the file that

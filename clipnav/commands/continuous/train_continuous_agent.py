@@ -4,7 +4,7 @@ $ clipnav train-continuous-agent
 $ clipnav train-continuous-agent --network.kind seq2seq --network.progress-monitor
 $ clipnav train-continuous-agent --rounds 1 --episodes-per-round 640 --iterations 3000
 $ clipnav train-continuous-agent --preset cma-dagger
-$ clipnav train-continuous-agent --resume runs/r2r-ce-houses-cma
+$ clipnav train-continuous-agent --resume runs/r2r-ce-houses-cma-dagger
 
 The agent imitates walks of the expert, which are collected first, with the features of what it
 sees. In later rounds the agent also acts itself, and the expert labels its steps (DAgger). The

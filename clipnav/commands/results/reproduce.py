@@ -1,7 +1,7 @@
 """Rerun the experiments behind the tables of the documentation, and render the tables.
 
 $ clipnav reproduce --list                 # names, budgets and state
-$ clipnav reproduce first-iterations training-speed
+$ clipnav reproduce first-iterations captioning-speed
 $ clipnav reproduce rewards --workers 4    # seeds at once
 $ clipnav reproduce --render               # only render the tables from their records
 

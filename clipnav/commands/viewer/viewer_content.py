@@ -53,6 +53,8 @@ def load_content(config: VisualiseConfig) -> Content:
     from viewer.site.opening import first_agents, kind_of, label_agents
 
     kinds: dict[Path, Kind] = {source: kind_of(source) for source in config.sources}
+    if "run" not in kinds.values():
+        _refuse_settings_of_runs(config)
     if config.environment == "continuous":
         return _continuous_content(config, kinds)
     runs = [source for source, kind in kinds.items() if kind == "run"]
@@ -78,6 +80,18 @@ def load_content(config: VisualiseConfig) -> Content:
     if files.is_built_in and any(one.is_continuous for own in named.values() for one in own):
         pictures = house_free_pictures(pictures)
     return Content(library, pictures, follow, follower, first_agents(named))
+
+
+def _refuse_settings_of_runs(config: VisualiseConfig) -> None:
+    """Refuse settings that have no effect without a run."""
+    given = {
+        "--frontier": config.frontier,
+        "--no-baselines": not config.baselines,
+        f"--features {config.features}": config.features is not None,
+    }
+    for flag, is_given in given.items():
+        if is_given:
+            raise UserError(f"{flag} applies to runs: name a run, or omit it")
 
 
 def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -> Content:
@@ -142,7 +156,7 @@ def _all_traces(
             ids[source] = [episode.instr_id for episode in env.episodes[: config.episodes]]
             continue
         if kind == "traces":
-            traces_by_source[source] = _read_traces(source)
+            traces_by_source[source] = _read_traces(config, source)
         else:
             traces_by_source[source] = _read_submission(config, source, library)
         library.check(traces_by_source[source])
@@ -245,10 +259,12 @@ def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
     return follow
 
 
-def _read_traces(source: Path) -> "list[Trace]":
+def _read_traces(config: VisualiseConfig, source: Path) -> "list[Trace]":
     from viewer.trace import read_traces
 
     traces = read_traces(source)
+    shown = list(dict.fromkeys(trace.instr_id for trace in traces))[: config.episodes]
+    traces = [trace for trace in traces if trace.instr_id in shown]
     print(f"{source}: {counted(len(traces), 'trace')}", flush=True)
     return traces
 

@@ -43,8 +43,8 @@ class VisualiseConfig:
     """Also let the followers of runs walk with --search.method frontier, see clipnav
     evaluate-agent."""
     episodes: int | None = None
-    """Number of episodes of the split to show, the first ones; by default all, in continuous walks
-    8, or only one for a file."""
+    """Number of episodes of the split, or of each folder of traces, to show, the first ones; by
+    default all, in continuous walks 8, or only one for a file."""
     device: str = "cpu"
     """Device of the followers: cpu, cuda, cuda:1, ..."""
     host: str = "127.0.0.1"
@@ -87,8 +87,6 @@ class VisualiseConfig:
             raise UserError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
         if self.size and not self.video:
             raise UserError("--size applies to films: add --video FILE")
-        if self.frontier and not self.sources:
-            raise UserError("--frontier applies to runs: name the run of a follower")
         if self.environment == "continuous":
             self._check_continuous()
         files = {"export": (".html",), "video": (".gif", ".mp4"), "rerun": (".rrd",)}
@@ -103,6 +101,10 @@ class VisualiseConfig:
             raise UserError("--dataset r4r has no continuous walks; use r2r or rxr")
         if self.frontier:
             raise UserError("--frontier: continuous walks have no viewpoints to turn back to")
+        if self.features is not None:
+            raise UserError(
+                f"--features {self.features}: continuous agents encode pictures, not stored views"
+            )
         if self.rerun is not None:
             raise UserError(
                 f"--rerun {self.rerun}: logs contain walks on graphs only; write a film with "
