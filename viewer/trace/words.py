@@ -74,7 +74,7 @@ def _starts(text: str) -> tuple[int, ...]:
 def _lowered(text: str) -> tuple[str, list[int]]:
     """Return the text in lower case, and for each character its index in the text."""
     # The lower case of a character may be longer: İ becomes two characters. It may also depend on
-    # its neighbours, but not in length: Σ becomes ς at the end of a word, and σ elsewhere.
+    # its neighbours, but not in length: Greek sigma at the end of a word.
     origins = [place for place, letter in enumerate(text) for _ in letter.lower()]
     return text.lower(), origins
 
