@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.arguments import check_choice
 from envs.metrics import SUCCESS_THRESHOLD
-from envs.metrics.path_scores import warping_distance
+from envs.metrics.path_scores import check_threshold, warping_distance
 from envs.metrics.summaries import Metric
 from storage.errors import UserError
 from storage.extras import import_extra
@@ -79,11 +79,13 @@ def measure_walk(
         `steps_taken`, the number of actions; `collisions` if known, with `etpnav` per position.
 
     Raises:
-        UserError: The walk or the reference is empty, or a choice is unknown.
+        UserError: The walk or the reference is empty, a choice is unknown, or the threshold is not
+            a positive number.
         ModuleNotFoundError: The package fastdtw is missing.
     """
     check_choice("definition", definition, Definition)
     check_choice("dtw", dtw, Dtw)
+    check_threshold(threshold)
     positions, reference = _points(walk.positions, "walk"), _points(reference, "reference")
     distances = _checked_distances(walk)
     length = _length(positions)

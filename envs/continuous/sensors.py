@@ -167,9 +167,10 @@ def depth_reading(metres: np.ndarray, settings: ContinuousSettings) -> np.ndarra
         metres: Planar depth of any shape, 0 where nothing was hit.
         settings: Range and normalisation.
     """
-    low, high = settings.min_depth, settings.max_depth
+    # The difference of the rounded ends: the rounded difference may be less, and depth above 1.
+    low, high = np.float32(settings.min_depth), np.float32(settings.max_depth)
     clipped = np.clip(metres, low, high, dtype=np.float32)
-    return (clipped - low) / np.float32(high - low) if settings.normalize_depth else clipped
+    return (clipped - low) / (high - low) if settings.normalize_depth else clipped
 
 
 @lru_cache(maxsize=8)

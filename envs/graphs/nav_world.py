@@ -186,12 +186,13 @@ class NavWorld:
             [first + size * np.arange(size) for first, size in zip(squares, sizes, strict=False)]
         )
         self.distances = np.empty(squares[-1])
-        self.teachers = np.empty(squares[-1], dtype=np.uint8)
+        actions_type = np.uint8 if self.num_actions <= 256 else np.uint16
+        self.teachers = np.empty(squares[-1], dtype=actions_type)
         for graph, first in zip(graphs, squares.tolist(), strict=False):
             size, offset = len(graph), self._offsets[graph.scan]
             pairs = slice(first, first + size * size)
             self.distances[pairs] = graph.distances.ravel()
-            action_to = np.zeros((size, size), dtype=np.uint8)
+            action_to = np.zeros((size, size), dtype=actions_type)
             nodes = slice(offset, offset + size)
             origins, actions = np.nonzero(self.mask[nodes, 1:])
             action_to[origins, self.targets[nodes, 1:][origins, actions] - offset] = 1 + actions

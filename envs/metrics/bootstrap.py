@@ -25,6 +25,16 @@ class Interval(NamedTuple):
     high: float
 
 
+def check_confidence(confidence: float) -> None:
+    """Check that a confidence level is between 0 and 1.
+
+    Raises:
+        UserError: It is not.
+    """
+    if not 0 < confidence < 1:
+        raise UserError(f"confidence {confidence}: must be between 0 and 1, such as 0.95")
+
+
 def bootstrap_interval(
     values: np.ndarray | Sequence[float],
     seed: int = 0,
@@ -67,8 +77,7 @@ def bootstrap_intervals(
     values = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
     if not values.size or not np.isfinite(values).all():
         raise UserError("a bootstrap interval needs at least one value, and all must be finite")
-    if not 0 < confidence < 1:
-        raise UserError(f"confidence {confidence}: must be between 0 and 1, such as 0.95")
+    check_confidence(confidence)
     if resamples < 1:
         raise UserError(f"resamples {resamples}: must be at least 1")
     labels = range(len(values)) if clusters is None else clusters

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.metrics.bootstrap import Interval
+from envs.metrics.bootstrap import Interval, check_confidence
 from storage.errors import UserError
 
 
@@ -20,10 +20,11 @@ def seed_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
         confidence: Confidence level in (0, 1).
 
     Raises:
-        UserError: There are no values, or one is not finite.
+        UserError: There are no values, one is not finite, or the level is not between 0 and 1.
     """
     from scipy.stats import t
 
+    check_confidence(confidence)
     figures = np.asarray(values, dtype=np.float64)
     if not figures.size or not np.isfinite(figures).all():
         raise UserError("a seed interval needs at least one value, and all must be finite")

@@ -116,9 +116,13 @@ def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
     def draw(scan: str, viewpoint: str, width: int) -> Panorama:
         return panoramas(width).panorama(scan, viewpoint)
 
+    @lru_cache
     def kept(scan: str) -> Path:
-        # Panoramas depend on the skyboxes and on the poses in the connectivity file.
-        parts = (skybox_dir(folder, scan), connectivity_dir / f"{scan}_connectivity.json")
+        # Panoramas depend on the skyboxes and on the poses in the connectivity file. A file that is
+        # overwritten does not change the time of its folder.
+        skyboxes = skybox_dir(folder, scan)
+        poses = connectivity_dir / f"{scan}_connectivity.json"
+        parts = (skyboxes, poses, *sorted(skyboxes.glob("*_skybox*")))
         return cache_dir() / "panoramas" / "matterport" / f"{scan}-{files_digest(parts)}"
 
     return DrawnPictures(draw, kept, remake=(skybox_pictures, (folder, connectivity_dir)))

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -119,6 +119,32 @@ class _Findings:
 
     def nonempty(self) -> list[Finding]:
         return [finding for finding in vars(self).values() if finding.cases]
+
+
+def check_dataset(
+    path: str | Path,
+    instr_ids: Sequence[str],
+    dataset: Literal["R2R", "RxR"],
+    ending: str = "submission",
+) -> None:
+    """Refuse to write walks of the other dataset; only ids of R2R and R4R contain an underscore.
+
+    Args:
+        path: File to write.
+        instr_ids: Ids of the instructions.
+        dataset: Dataset of the test server.
+        ending: End of the name of the function that writes the file: write_r2r_ENDING.
+
+    Raises:
+        UserError: An instruction is of the other dataset.
+    """
+    for instr_id in instr_ids:
+        found = "R2R" if "_" in instr_id else "RxR"
+        if found != dataset:
+            raise UserError(
+                f"{path}: a submission to {dataset} cannot contain episode {instr_id!r} of "
+                f"{found}; write it with write_{found.lower()}_{ending}"
+            )
 
 
 def read_submission(path: Path) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import cast
 
 from envs.episodes.episode import Episode, base_language
 from envs.episodes.paths import path_problems, without_turns
+from envs.submissions.checks import check_dataset
 from envs.worlds import WorldFiles
 from storage import write_text
 from storage.errors import UserError
@@ -40,7 +41,7 @@ def write_r2r_submission(
         UserError: The episodes are of RxR; instructions are missing, unknown or repeated; or a
             trajectory does not follow the graph from its start. Nothing is written.
     """
-    _check_dataset(path, episodes, "R2R")
+    check_dataset(path, [one.instr_id for one in episodes], "R2R")
     checked = _checked(path, trajectories, episodes, files, partial)
     items = [
         {
@@ -74,7 +75,7 @@ def write_rxr_submission(
     Raises:
         UserError: As for `write_r2r_submission`; also if `episodes` lack a language or are of R2R.
     """
-    _check_dataset(path, episodes, "RxR")
+    check_dataset(path, [one.instr_id for one in episodes], "RxR")
     languages = {base_language(episode.language) for episode in episodes}
     missing = sorted(_RXR_LANGUAGES - languages)
     if missing and not partial:
@@ -95,17 +96,6 @@ def write_rxr_submission(
         for instr_id, trajectory in checked.items()
     ]
     write_text(path, "".join(lines))
-
-
-def _check_dataset(path: str | Path, episodes: Sequence[Episode], dataset: str) -> None:
-    """Refuse episodes of the other dataset; only ids of R2R and R4R contain an underscore."""
-    for episode in episodes:
-        found = "R2R" if "_" in episode.instr_id else "RxR"
-        if found != dataset:
-            raise UserError(
-                f"{path}: a submission to {dataset} cannot contain episode {episode.instr_id!r} of "
-                f"{found}; write it with write_{found.lower()}_submission"
-            )
 
 
 def _checked(

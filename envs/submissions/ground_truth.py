@@ -9,6 +9,7 @@ from typing import Literal, cast
 from envs.episodes import Episode, base_language, load_episodes
 from envs.graphs.nav_graph import NavGraph
 from envs.metrics import SUCCESS_THRESHOLD
+from envs.metrics.path_scores import check_threshold
 from envs.worlds import Dataset, World, named_world, world_files
 from storage.errors import UserError
 from training.settings import check_counts, check_splits
@@ -64,6 +65,7 @@ class ScoringRules:
             raise UserError(
                 f"--confidence {self.confidence:g}: must be between 0 and 1, such as 0.95"
             )
+        check_threshold(self.threshold)
         check_splits(self, ("splits",))
         kind, ineffective = "continuous environments", _ONLY_ON_GRAPHS
         if not self.is_continuous:

@@ -133,8 +133,10 @@ class ContinuousVectorEnv(BatchEnv):
         """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the walk.
 
         Raises:
+            ResetNeeded: The environment was not reset.
             UserError: The settings have no teacher.
         """
+        self._check_reset("reset the environment before asking for the teacher's actions")
         return self.experts.actions(self._walks.episodes, self._walks.traces())
 
     def action_masks(self) -> np.ndarray:
@@ -143,6 +145,7 @@ class ContinuousVectorEnv(BatchEnv):
 
     def traces(self) -> list[PoseTrace]:
         """Return the poses of each agent after the reset and after each action."""
+        self._check_reset("reset the environment before asking for traces")
         return self._walks.traces()
 
     def current_episodes(self) -> list[ContinuousEpisode]:
@@ -151,6 +154,7 @@ class ContinuousVectorEnv(BatchEnv):
 
     def metrics(self) -> list[dict[str, float]]:
         """Return the measures of each agent's walk so far; empty where the goal is secret."""
+        self._check_reset("reset the environment before asking for metrics")
         self.experts.prepare(self._walks.episodes.tolist())
         records = map(self.record, range(self.num_envs))
         return [{} if record is None else self.experts.measure(*record) for record in records]

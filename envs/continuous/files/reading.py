@@ -118,6 +118,8 @@ def _episode(record: EpisodeRecord, instr_id: str) -> ContinuousEpisode:
     instruction = record.instruction
     heading = float(rotation_to_heading(np.array(record.start_rotation)))
     path = record.reference_path or []
+    if record.goals and not path:
+        raise UserError("field 'reference_path' is missing, although the episode has goals")
     annotator = instruction.annotator_id
     return ContinuousEpisode(
         episode_id=str(record.episode_id),

@@ -20,7 +20,7 @@ from envs.continuous.episodes import ContinuousEpisode
 from envs.continuous.measures import moved_positions
 from envs.continuous.settings import ContinuousDataset
 from envs.continuous.traces import PoseTrace
-from envs.submissions.checks import FileCheck, Finding, read_submission
+from envs.submissions.checks import FileCheck, Finding, check_dataset, read_submission
 from storage import write_text
 from storage.errors import UserError, shortened
 from storage.json_files import read_json
@@ -74,8 +74,9 @@ def write_r2r_ce_submission(
         partial: Write the file even if episodes are missing, which the server refuses.
 
     Raises:
-        UserError: Episodes are missing or unknown. Nothing is written.
+        UserError: Episodes are missing, unknown or of RxR. Nothing is written.
     """
+    check_dataset(path, [one.instr_id for one in episodes], "R2R", "ce_submission")
     _check_complete(path, traces, episodes, partial)
     document = {episode_id: _poses(trace) for episode_id, trace in traces.items()}
     write_text(path, json.dumps(document, allow_nan=False))
@@ -99,8 +100,9 @@ def write_rxr_ce_submission(
         partial: Write the file even if episodes are missing.
 
     Raises:
-        UserError: As for `write_r2r_ce_submission`.
+        UserError: Episodes are missing, unknown or of R2R. Nothing is written.
     """
+    check_dataset(path, [one.instr_id for one in episodes], "RxR", "ce_submission")
     _check_complete(path, traces, episodes, partial)
     instructions = {e.episode_id: int(e.instr_id) for e in episodes if e.episode_id in traces}
     lines = [

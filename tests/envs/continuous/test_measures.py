@@ -194,3 +194,9 @@ def test_empty_or_unequal_arrays_are_refused(walk, reference, message):
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="vlnce, etpnav"):
         measure_walk(straight_walk(1, 1.0), line(2), "r2r")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threshold", [0, -3, math.nan, math.inf])
+def test_impossible_thresholds_are_refused(threshold):
+    with pytest.raises(ValueError, match="must be a positive number of metres"):
+        measure_walk(straight_walk(1, 1.0), line(2), threshold=threshold)

@@ -1,8 +1,12 @@
 """Sensors of the pose; tests/envs/continuous/environments tests the cameras."""
 
-import numpy as np
+from dataclasses import replace
 
-from envs.continuous.settings import FORWARD, LEFT, RIGHT
+import numpy as np
+import pytest
+
+from envs.continuous.sensors import depth_reading
+from envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT
 
 
 def rotated(vector, rotation):
@@ -32,3 +36,11 @@ def test_pose_and_pictures_can_be_observed_together(make_box_env):
     observation, _ = env.reset(seed=0)
     assert env.observation_space.contains(observation)
     assert env.simulator.draws == [(1, ("depth",))]
+
+
+@pytest.mark.parametrize("ends", [(0.0, 10.0), (0.5, 5.0), (0.1, 2.2), (0.05, 1.6)])
+def test_scaled_depth_ends_at_one(ends):
+    settings = replace(R2R_CE, min_depth=ends[0], max_depth=ends[1])
+    depth = depth_reading(np.array([0.0, *ends, 100.0]), settings)
+    assert depth.dtype == np.float32
+    assert depth.tolist() == [0, 0, 1, 1]

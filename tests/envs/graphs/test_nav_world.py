@@ -79,6 +79,16 @@ def test_where_there_is_no_way_the_teacher_stays():
     assert actions.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
 
 
+def test_teachers_choose_among_more_than_255_candidates():
+    places = {f"v{i}": (i % 17, i // 17) for i in range(280)}
+    records = connectivity_records(places, [("v0", name) for name in places if name != "v0"])
+    world = NavWorld([NavGraph("hall", records)])
+    goals = np.array([world.node("hall", name) for name in places][1:])
+    start = np.full(len(goals), world.node("hall", "v0"))
+    assert world.num_actions == 280
+    assert (world.targets[start, world.teacher_action(start, goals)] == goals).all()
+
+
 def test_action_space_is_that_of_the_folder(tiny_world):
     directory = tiny_world / "matterport" / "connectivity"
     assert NavWorld.load(["barn"], directory).num_actions == 6

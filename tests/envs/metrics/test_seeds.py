@@ -32,3 +32,9 @@ def test_a_single_training_has_no_interval():
 def test_nothing_and_no_number_are_refused(values):
     with pytest.raises(ValueError, match="at least one value"):
         seed_interval(values)
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 95, math.nan])
+def test_impossible_confidence_levels_are_refused(confidence):
+    with pytest.raises(ValueError, match="must be between 0 and 1"):
+        seed_interval([0.5, 0.6], confidence=confidence)

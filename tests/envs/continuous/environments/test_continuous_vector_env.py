@@ -300,6 +300,9 @@ def test_actions_outside_the_space_are_refused(make_box_env):
     env = make_box_env(2)
     with pytest.raises(gym.error.ResetNeeded):
         repeat(env, FORWARD)
+    for ask in (env.teacher_actions, env.metrics, env.traces):
+        with pytest.raises(gym.error.ResetNeeded):
+            ask()
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"not all in 0\.\.3"):
         repeat(env, LOOK_UP)

@@ -112,6 +112,16 @@ def test_incomplete_and_foreign_walks_are_not_written(episodes, expert, tmp_path
     assert len(json.loads(path.read_text())) == 2
 
 
+def test_walks_of_the_other_dataset_are_not_written(episodes, expert, tmp_path):
+    path = tmp_path / "walks"
+    with pytest.raises(ValueError, match=r"RxR cannot .* of R2R; .*write_r2r_ce_submission"):
+        write_rxr_ce_submission(path, expert, episodes)
+    other = load_continuous_split("rxr", "val_unseen").episodes[:2]
+    with pytest.raises(ValueError, match=r"R2R cannot .* of RxR; .*write_rxr_ce_submission"):
+        write_r2r_ce_submission(path, {}, other, partial=True)
+    assert not path.exists()
+
+
 def test_the_expert_scores_perfectly(few, episodes, expert, tmp_path):
     path = tmp_path / "walks.json"
     write_r2r_ce_submission(path, expert, episodes)
@@ -229,9 +239,11 @@ def test_files_are_parsed_before_the_expert_walks(
         ({"turns": "drop"}, "--turns drop has no effect"),
         ({"dataset": "r2r", "definition": "etpnav"}, "--definition etpnav has no effect"),
         ({"dataset": "rxr", "dtw": "fastdtw"}, "--dtw fastdtw has no effect"),
+        ({"threshold": 0}, "threshold 0: must be a positive number"),
+        ({"dataset": "r2r", "threshold": -3}, "threshold -3: must be a positive number"),
     ],
 )
-def test_rules_without_effect_are_refused(changes, message):
+def test_rules_without_effect_and_impossible_ones_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         ScoringRules(**{"dataset": "r2r-ce", **changes})
 

@@ -247,6 +247,7 @@ def test_word_times_of_rxr_that_are_nan_are_missing(tmp_path):
         ({"scene_id": "scan.glb"}, r"record 0 \(episode_id 1\): field 'scene_id'"),
         ({"trajectory_id": "a"}, r"'a' is not a whole number"),
         ({"instruction": {}}, r"instruction_text' is missing"),
+        ({"reference_path": None}, r"'reference_path' is missing, although the episode has goals"),
     ],
 )
 def test_damaged_records_are_named_with_a_remedy(tmp_path, change, message):
