@@ -76,6 +76,7 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
             preset,
             text=saved.text,
             model=saved.model,
+            faithful=saved.faithful,
             trunk=dataclasses.replace(saved.trunk, frozen_norms=preset.trunk.frozen_norms),
         )
         for name, preset in _PRETRAININGS.items()

@@ -1,8 +1,10 @@
 """Subsets of records: batches, evenly spaced ones, and the split "held-out"."""
 
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +13,8 @@ from storage.errors import UserError
 from vl_tasks.data.images import image_number
 
 Record = TypeVar("Record")
+
+_COCO_NAME = re.compile(r"\d+|.*\D\d{12}")  # the number alone, or with zeros to twelve digits
 
 
 def in_batches(count: int, size: int) -> Sequence[np.ndarray]:
@@ -33,15 +37,29 @@ def is_held_out(image: int | str) -> bool:
     images that it has learnt.
 
     Args:
-        image: Id, or file name without suffix. Names that end in a number count as the number,
-            because some tasks refer to images by number and others by name.
+        image: Id, or name as in `held_out_names`. COCO's names count as their number, because some
+            tasks refer to images by number and others by name. Other numbers in names do not:
+            those of "chair_1" to "chair_3" would be the same for many images.
     """
     return _place(image) % 20 == 0
 
 
+def held_out_names(paths: Sequence[str]) -> list[str]:
+    """Return the names by which `is_held_out` takes images: without folders and suffix.
+
+    If two files have the same name, such as chair/front.jpg and lamp/front.jpg, all names contain
+    the last folder.
+    """
+    names = [Path(path).stem for path in paths]
+    if len({*names}) == len({*paths}):
+        return names
+    return [f"{Path(path).parent.name}/{name}" for path, name in zip(paths, names, strict=True)]
+
+
 def _place(image: int | str) -> int:
     """Return a number that depends on the image alone."""
-    number = image_number(str(image))
+    name = str(image)
+    number = image_number(name) if _COCO_NAME.fullmatch(name) else None
     return zlib.crc32(str(image if number is None else number).encode())
 
 

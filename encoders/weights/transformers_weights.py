@@ -11,14 +11,19 @@ import torch
 
 from encoders.weights.local_dir import WEIGHTS_FILE, read_config
 from encoders.weights.model_building import check_fit
-from encoders.weights.model_config import check_model_config, check_preprocess_config
+from encoders.weights.model_config import check_model_config
+from encoders.weights.transformers_preprocessing import (
+    PREPROCESSOR,
+    image_processor,
+    read_preprocessing,
+)
 from encoders.weights.weight_files import read_weights
 from storage import write_text
 from storage.errors import UserError
 from storage.hugging_face import check_folder, reading
 from storage.json_files import read_json_object
 
-_WEIGHTS, _CONFIG, _PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
+_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 # Parts of parameter names: (transformers, open_clip).
 _NAMES = (
     ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
@@ -54,7 +59,6 @@ _SHARED_SETTINGS = frozenset(
     }
 )
 _EPSILON = 1e-5  # of the layer norms of open_clip
-_RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records
 _REMEDY = "write the folder again with CLIPModel.save_pretrained"
 
 
@@ -124,7 +128,7 @@ def read_transformers_clip(
         converted = from_transformers(weights)
     except UserError as error:
         raise UserError(f"{folder / _WEIGHTS}: {error}; {_REMEDY}") from error
-    return converted, model_config, _preprocessing(folder)
+    return converted, model_config, read_preprocessing(folder)
 
 
 def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
@@ -151,7 +155,7 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
         )
     check_fit(model, weights, str(source))
     vision, text = _tower_settings(model, source)
-    processor = _image_processor(preprocessing, vision["image_size"], source)
+    processor = image_processor(preprocessing, vision["image_size"], source)
     activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
     head_width = vision["head_width"]
     config = CLIPConfig(
@@ -177,7 +181,7 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
         {name: tensor.float() for name, tensor in to_transformers(weights).items()}
     )
     converted.save_pretrained(folder)
-    write_text(Path(folder) / _PREPROCESSOR, json.dumps(processor, indent=2) + "\n")
+    write_text(Path(folder) / PREPROCESSOR, json.dumps(processor, indent=2) + "\n")
 
 
 def _renamed(name: str, old: int, new: int) -> str:
@@ -281,46 +285,3 @@ def _mlp_ratio(tower: Any) -> float:
     ratio = hidden / width
     # open_clip truncates the product, which may be just below the whole number.
     return ratio if int(width * ratio) == hidden else math.nextafter(ratio, math.inf)
-
-
-def _preprocessing(folder: Path) -> dict[str, Any]:
-    path = folder / _PREPROCESSOR
-    if not path.is_file():
-        return {}
-    names = {"image_mean": "mean", "image_std": "std"}
-    preprocessor = read_json_object(path, _REMEDY)
-    config = {names[key]: value for key, value in preprocessor.items() if key in names}
-    resample = preprocessor.get("resample")
-    if resample is not None:
-        kinds = (kind for kind, number in _RESAMPLING.items() if number == resample)
-        config["interpolation"] = next(kinds, f"resample {resample!r}")
-    return check_preprocess_config(config, str(path))
-
-
-def _image_processor(
-    preprocessing: Mapping[str, Any], image_size: int, source: Path
-) -> dict[str, Any]:
-    """Return the configuration of transformers' CLIPImageProcessor."""
-    from open_clip.transform import PreprocessCfg
-
-    config = PreprocessCfg(**preprocessing)
-    if config.resize_mode != "shortest" or config.interpolation not in _RESAMPLING:
-        raise UserError(
-            f"{source}: transformers does not support its preprocessing, resize mode "
-            f"{config.resize_mode!r} with interpolation {config.interpolation!r}; give a CLIP that "
-            "resizes the shorter side"
-        )
-    return {
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": True,
-        "do_resize": True,
-        "size": {"shortest_edge": image_size},
-        "resample": _RESAMPLING[config.interpolation],
-        "do_center_crop": True,
-        "crop_size": {"height": image_size, "width": image_size},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": list(config.mean),
-        "image_std": list(config.std),
-    }

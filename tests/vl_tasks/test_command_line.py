@@ -50,6 +50,19 @@ def test_a_folder_of_house_tasks_selects_the_preset_houses(tmp_path):
     assert parse_captions(["--data", str(tmp_path)]).preset == "houses"
 
 
+@pytest.mark.parametrize("saved", ["houses", "rn50-stage-1"])
+def test_a_continued_pre_training_computes_the_network_of_its_start(tmp_path, saved):
+    start = dataclasses.replace(PRETRAIN_PRESETS[saved], output=tmp_path)
+    (tmp_path / CONFIG).write_text(to_json(start))
+    flags = ["--data", str(tmp_path), "--start-from", str(tmp_path)]
+    for preset in ("houses", "rn50-stage-1"):
+        config = parse_pretraining([*flags, "--preset", preset])
+        assert (config.faithful, config.text) == (start.faithful, start.text)
+    other = "--no-faithful" if start.faithful else "--faithful"
+    with pytest.raises(ValueError, match=f"{other} has no effect with --start-from"):
+        parse_pretraining([*flags, other])
+
+
 def test_presets_contain_their_names_and_have_distinct_run_folders():
     for presets in (VQA_PRESETS, GQA_PRESETS, ENTAILMENT_PRESETS, CAPTION_PRESETS):
         for name, config in presets.items():

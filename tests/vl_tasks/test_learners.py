@@ -88,6 +88,15 @@ def test_the_answers_of_the_user_are_right_however_they_are_written(answer, blin
     assert learner.score(learner.splits["held-out"]).overall == 100.0  # there is only one class
 
 
+def test_all_answers_of_the_user_can_be_given(blind, tmp_path):
+    rows = [f"{number}.jpg,what is it?,sofa|couch" for number in range(40)]
+    rows += [f"{number}.jpg,is it red?,no" for number in range(40)]
+    (tmp_path / "questions.csv").write_text("\n".join(["image,question,answer", *rows]))
+    own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
+    learner = VqaLearner(vqa({**blind, **own, "min_count": 1}))
+    assert sorted(learner.answers.answers) == ["couch", "no", "sofa"]
+
+
 def test_held_out_photos_of_the_user_are_those_of_the_pre_training(blind, tmp_path):
     photos = [f"photos/shot {number}.jpg" for number in range(40)]
     rows = [f"{photo},what is it?,yes" for photo in photos]

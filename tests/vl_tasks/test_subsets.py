@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vl_tasks.subsets import evenly_spaced, is_held_out, parted
+from vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out, parted
 
 
 def test_a_twentieth_of_the_images_is_held_out():
@@ -11,10 +11,21 @@ def test_a_twentieth_of_the_images_is_held_out():
 
 def test_an_image_is_held_out_by_its_number_and_by_its_name():
     numbers = [one for one in range(1, 2000) if is_held_out(one)]
-    for name in ("COCO_val2014_{:012d}", "COCO_my_split_{:012d}", "{:012d}", "{}", "n{}"):
+    for name in ("COCO_val2014_{:012d}", "COCO_my_split_{:012d}", "{:012d}", "{}"):
         assert numbers == [one for one in range(1, 2000) if is_held_out(name.format(one))]
     held = [letter for letter in "abcdefghijklmnopqrstuvwxyz" if is_held_out(f"photo {letter}")]
     assert 0 < len(held) < 5
+
+
+@pytest.mark.parametrize("name", ["chair{}_1.jpg", "photos/lamp{}_3.png", "{}/front.jpg"])
+def test_a_twentieth_of_numbered_photos_is_held_out(name):
+    names = held_out_names([name.format(number) for number in range(2000)])
+    assert 60 < sum(map(is_held_out, names)) < 140
+
+
+def test_names_contain_folders_only_where_they_repeat():
+    assert held_out_names(["a/x.jpg", "a/b/y.png", "z"]) == ["x", "y", "z"]
+    assert held_out_names(["c/a/x.jpg", "b/x.png"]) == ["a/x", "b/x"]
 
 
 def test_at_least_one_image_is_held_out():
@@ -38,10 +49,9 @@ def test_evenly_spaced_records_include_both_ends():
 
 
 def test_held_out_records_of_two_files_have_different_ids():
-    first = [(question, f"picture {question % 40}") for question in range(80)]
-    second = [(question, f"other {picture}") for question, picture in first]
+    first = [(question, f"picture {question % 200}") for question in range(400)]
     with pytest.raises(ValueError, match=r"question \d+ occurs in two of the training splits"):
-        parted(first + second, lambda record: record[1], lambda record: record[0])
-    renumbered = first + [(question + 80, picture) for question, picture in second]
+        parted(first + first, lambda record: record[1], lambda record: record[0])
+    renumbered = first + [(question + 400, picture) for question, picture in first]
     held, learnt = parted(renumbered, lambda record: record[1], lambda record: record[0])
     assert sorted(held + learnt) == sorted(renumbered)

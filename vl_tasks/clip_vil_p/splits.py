@@ -13,7 +13,7 @@ from vl_tasks.clip_vil_p.data.pair_index import PairIndex
 from vl_tasks.data_folders import data_folder, image_folder
 from vl_tasks.settings.configs import HELD_OUT
 from vl_tasks.settings.pretraining import PretrainConfig
-from vl_tasks.subsets import evenly_spaced, is_held_out
+from vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Splits:
 def _parted(split: PairSplit, folder: Path) -> tuple[PairSplit, PairSplit]:
     """Reserve the pairs of one image in twenty."""
     pairs = split.index
-    names = (pairs.image_name(image) for image in range(pairs.image_count))
-    held = np.fromiter((is_held_out(Path(name).stem) for name in names), bool)
+    names = held_out_names([pairs.image_name(image) for image in range(pairs.image_count)])
+    held = np.fromiter(map(is_held_out, names), bool)
     is_held = held[pairs.images]
     if is_held.all() or not is_held.any():
         raise UserError(

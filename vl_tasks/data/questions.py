@@ -6,7 +6,7 @@ Questions file: {"questions": [{"question_id", "image_id", "question"}]}. Annota
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -103,6 +103,24 @@ def read_questions(
         problem = f"the question is missing, but {annotations} has an annotation of it"
         raise AnnotationError(questions, _name(min(foreign)), problem, remedy)
     return [_joined(record, annotation_of, annotations, remedy) for record in records]
+
+
+def with_distinct_ids(parts: Iterable[Sequence[Question]]) -> list[list[Question]]:
+    """Give new ids to the questions of a split whose ids occur in an earlier split.
+
+    Files may use the same ids; those of a TSV file only count the questions about an image.
+
+    Args:
+        parts: Questions of each split. Questions of one split with the same id keep a common id.
+    """
+    seen: set[int] = set()
+    distinct = []
+    for questions in parts:
+        ids = {one.question_id for one in questions}
+        shift = 0 if seen.isdisjoint(ids) else max(seen) + 1 - min(ids)
+        seen |= {number + shift for number in ids}
+        distinct.append([replace(one, question_id=one.question_id + shift) for one in questions])
+    return distinct
 
 
 def question_images(questions: Iterable[Question], folder: Path) -> dict[int, Path]:

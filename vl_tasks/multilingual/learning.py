@@ -27,7 +27,7 @@ from vl_tasks.multilingual.questions import (
 from vl_tasks.multilingual.scores import MultilingualScores, score_languages
 from vl_tasks.multilingual.tsv_files import read_tsv
 from vl_tasks.settings.configs import HELD_OUT, VqaConfig
-from vl_tasks.subsets import evenly_spaced
+from vl_tasks.subsets import evenly_spaced, held_out_names
 from vl_tasks.training import FinalScores
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.inputs import FineTuningInputs
@@ -127,14 +127,17 @@ class MultilingualLearner(VqaLearner):
         given = [answers[one.language][one.question_id] for one in questions]
         return float(np.mean(np.array(given) == np.array(expected)))
 
-    def _scored_as(self, question: Question) -> int | str:
-        """Return the id under which the answer to a question is scored, with its language."""
-        return f"{question.question_id} in {cast(LanguageQuestion, question).language}"
+    def _read_training(self, split: str) -> list[Question]:
+        return [*self._read_languages(split, self.config.languages)]
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
+        return [*self._read_languages(split, self.config.asked_languages, secret)]
+
+    def _read_languages(
+        self, split: str, languages: Sequence[str], secret: bool = False
+    ) -> list[LanguageQuestion]:
+        """Read the questions of a split in some languages."""
         config = self.config
-        training = split in config.train_splits
-        languages = config.languages if training else config.asked_languages
         if self._own is not None:
             if len({*config.languages, *config.asked_languages}) > 1:
                 raise UserError(
@@ -160,12 +163,13 @@ class MultilingualLearner(VqaLearner):
     def _picture(self, question: Question) -> int | str:
         if not self._photos:
             return super()._picture(question)
-        return self._stems[question.image_id]
+        return self._tsv_names[question.image_id]
 
     @cached_property
-    def _stems(self) -> dict[int, str]:
-        """Names without suffix of the images of TSV files by id, as the pre-training has them."""
-        return {number: Path(name).stem for name, number in self._photos.items()}
+    def _tsv_names(self) -> dict[int, str]:
+        """Names of the images of TSV files by id, as the pre-training has them."""
+        names = held_out_names([*self._photos])
+        return dict(zip(self._photos.values(), names, strict=True))
 
     def _images(self) -> dict[int, Path]:
         if not self._photos:
@@ -205,7 +209,8 @@ class MultilingualLearner(VqaLearner):
             distinct: dict[int, Any] = {}
             for question in examples:
                 distinct.setdefault(question.question_id, question)
-            known = AnswerVocabulary.build(distinct.values(), config.min_count)
+            build = AnswerVocabulary.build if self._own is None else AnswerVocabulary.build_of_all
+            known = build(distinct.values(), config.min_count)
         if not config.faithful or UNKNOWN in known.classes:
             return known
         return AnswerVocabulary([UNKNOWN, *known.answers])

@@ -21,6 +21,7 @@ from vl_tasks.settings.pretraining import PretrainConfig
 # Settings of models over the features of frozen encoders.
 _OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding_size", "glove", "max_words")
 _TEXT_SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "feed_forward_size")
+_TRUNK_FLAGS = {"frozen": "frozen-trunk", "frozen_norms": "frozen-norms"}  # of fine-tuning
 _TRUNK_BUILDING = ("encoder", "pretrained", "random_weights", "positions", "standardise")
 
 
@@ -51,7 +52,7 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     """Return the settings of a pre-training without effect; see `idle_settings`."""
     idle = idle_training_settings(config)
     if config.start_from is not None:
-        names = ("text", "model", *(f"trunk.{name}" for name in _TRUNK_BUILDING))
+        names = ("text", "model", "faithful", *(f"trunk.{name}" for name in _TRUNK_BUILDING))
         idle |= dict.fromkeys(names, "with --start-from, whose run has its own networks")
     elif config.text.bert is not None:
         idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
@@ -109,8 +110,13 @@ def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
     if config.model != "multilingual":
         return dict.fromkeys(names, f"with --model {config.model}")
     idle: dict[str, str] = {}
+    for name in ("frozen", "frozen_norms"):
+        idle[f"multilingual.trunk.{name}"] = f"where --clip-vil-p.{_TRUNK_FLAGS[name]} decides"
+    if config.clip_vil_p.dropout is not None:
+        idle["multilingual.text.dropout"] = "with --clip-vil-p.dropout, which replaces it"
     if config.faithful:
-        idle["agreement"] = "with --faithful"
+        names = ("agreement", "clip_vil_p.loss_scale")
+        idle |= dict.fromkeys(names, "with --faithful")
     elif len(config.languages) < 2:
         idle["agreement"] = "with questions in one of --languages"
     elif config.agreement:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -88,6 +89,16 @@ class AnswerVocabulary:
             UserError: No answer is frequent enough; names the largest count.
         """
         return cls.of_counts(Counter(map(_majority, questions)), min_count)
+
+    @classmethod
+    def build_of_all(cls, questions: Iterable[Question], min_count: int) -> "AnswerVocabulary":
+        """Collect all normalised answers with `min_count` questions, such as "sofa" and "couch".
+
+        Raises:
+            UserError: As for `build`.
+        """
+        given = ({*map(normalised, one.answers)} for one in questions)
+        return cls.of_counts(Counter(chain.from_iterable(given)), min_count)
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], min_count: int) -> "AnswerVocabulary":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,19 @@ from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
-from vl_tasks.data.questions import Question, question_images, read_questions, wanted_images
+from vl_tasks.data.questions import (
+    Question,
+    question_images,
+    read_questions,
+    wanted_images,
+    with_distinct_ids,
+)
 from vl_tasks.data_folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.grids.regions import RegionSource, find_named_regions, find_regions
 from vl_tasks.grids.sources import open_source
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
-from vl_tasks.subsets import parted
+from vl_tasks.subsets import held_out_names, parted
 from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
@@ -115,10 +122,10 @@ class VqaLearner:
         own = find_own_questions(self.folder)
         self._own = None if own is None else read_own_questions(own)
         self.splits: dict[str, list[Question]] = {}
-        examples = [one for split in config.train_splits for one in self._read(split)]
+        read = [self._read_training(split) for split in config.train_splits]
+        examples = [one for part in with_distinct_ids(read) for one in part]
         if config.select_by == HELD_OUT:
-            parts = parted(examples, self._picture, self._scored_as)
-            self.splits[HELD_OUT], examples = parts
+            self.splits[HELD_OUT], examples = parted(examples, self._picture)
         self.examples = examples
         self.records = len(examples)
         for split in config.evaluated_splits:
@@ -188,11 +195,17 @@ class VqaLearner:
         """Return the image of a question as `is_held_out` takes it."""
         if self._own is None:
             return question.image_id
-        return Path(self._own.photos[question.image_id]).stem
+        return self._held_out_names[question.image_id]
 
-    def _scored_as(self, question: Question) -> int | str:
-        """Return the id under which the answer to a question is scored."""
-        return question.question_id
+    @cached_property
+    def _held_out_names(self) -> list[str]:
+        """Names of the user's photos by image id, as the pre-training has them."""
+        assert self._own is not None
+        return held_out_names(self._own.photos)
+
+    def _read_training(self, split: str) -> list[Question]:
+        """Read the questions of a split for training."""
+        return self._read(split)
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:
@@ -247,8 +260,12 @@ class VqaLearner:
         return [*self.examples, *(one for split in self.splits.values() for one in split)]
 
     def _answer_vocabulary(self) -> AnswerVocabulary:
-        given = given_answers(self.config)
-        return given or AnswerVocabulary.build(self.examples, self.config.min_count)
+        given, count = given_answers(self.config), self.config.min_count
+        if given is not None:
+            return given
+        if self._own is not None:  # where the alternatives of an answer are right as well
+            return AnswerVocabulary.build_of_all(self.examples, count)
+        return AnswerVocabulary.build(self.examples, count)
 
 
 def train_vqa(config: VqaConfig) -> None:

@@ -181,7 +181,7 @@ def test_conversion_to_and_from_transformers_keeps_the_outputs(tmp_path: Path):
     assert restored.keys() == model.state_dict().keys()
 
 
-def test_conversion_to_and_from_transformers_keeps_the_preprocessing(tmp_path: Path):
+def test_conversion_to_and_from_transformers_keeps_the_preprocessing(tmp_path: Path, capsys):
     from transformers import CLIPImageProcessor
 
     own = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.25], "interpolation": "bilinear"}
@@ -195,7 +195,21 @@ def test_conversion_to_and_from_transformers_keeps_the_preprocessing(tmp_path: P
     (batch,) = preparation.batches([ramp], None, "center_crop")
     torch.testing.assert_close(pixels, batch.pixels, rtol=0, atol=0.05)
 
+    # CLIPProcessor.save_pretrained of transformers 5 writes one file for images and texts.
     settings = tmp_path / "transformers/preprocessor_config.json"
+    processor.save_pretrained(tmp_path / "image")
+    saved = json.loads((tmp_path / "image/preprocessor_config.json").read_text())
+    (tmp_path / "transformers/processor_config.json").write_text(
+        json.dumps({"image_processor": saved, "processor_class": "CLIPProcessor"})
+    )
+    content = settings.read_text()
+    settings.unlink()
+    assert read_transformers_clip(tmp_path / "transformers")[2] == own
+    (tmp_path / "transformers/processor_config.json").unlink()
+    assert read_transformers_clip(tmp_path / "transformers")[2] == {}
+    assert "OpenAI's mean, deviation and resizing are assumed" in capsys.readouterr().out
+
+    settings.write_text(content)
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "resample": 1}))
     with pytest.raises(UserError, match=r"preprocessor_config\.json: .*interpolation is .*1"):
         read_transformers_clip(tmp_path / "transformers")

@@ -92,3 +92,11 @@ def test_only_faithful_runs_have_published_framings():
     for preset in (PRETRAIN_PRESETS["rn50-stage-1"], MULTILINGUAL_PRETRAINING["multilingual"]):
         assert framing_of(dataclasses.replace(preset, faithful=False)).rule == "ours"
         assert framing_of(preset).rule != "ours"
+
+
+@pytest.mark.parametrize("rule", ["ours", "clip-vil", "multilingual-vqa"])
+def test_images_in_square_frames_have_one_orientation(rule):
+    framing = Framing(64, 64, rule)
+    for size in ((40, 60), (60, 40), (50, 50)):
+        assert not framing.is_portrait(*size)
+        assert framing.frame(*size) == (64, 64)

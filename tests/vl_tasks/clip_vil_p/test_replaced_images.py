@@ -1,6 +1,7 @@
 """Images that are replaced after the index of their pairs was built."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +57,16 @@ def test_an_index_that_was_deleted_has_the_new_orientation(pair_folder, maker, i
     shutil.rmtree(maker.index.folder)
     index = open_pairs(pair_folder, ["val"], images)
     assert index.portrait(FRAMING)[index[0].image]
+
+
+def test_images_that_were_moved_are_found_again(pair_folder, maker, images):
+    folder = images / "rooms"
+    folder.mkdir()
+    for path in list(images.glob("*.png")):
+        path.rename(folder / path.name)
+    index = open_pairs(pair_folder, ["val"], images)
+    assert index.folder == maker.index.folder
+    assert all(index.image_path(image).is_file() for image in range(index.image_count))
+    (folder / f"{Path(index.image_name(0)).name}").unlink()
+    with pytest.raises(FileNotFoundError, match="there is no image shape_"):
+        open_pairs(pair_folder, ["val"], images)

@@ -218,3 +218,35 @@ def test_held_out_images_of_tsv_files_are_those_of_the_pre_training(tmp_path, mo
     held = MultilingualLearner(config).splits["held-out"]
     expected = {k for k, name in enumerate(names) if is_held_out(Path(name).stem)}
     assert {one.image_id for one in held} == expected
+
+
+@pytest.fixture
+def make_learner(tmp_path, monkeypatch):
+    """Makes a learner of TSV files without a network."""
+    network = SimpleNamespace(network=None, metadata={}, encode=lambda questions: None)
+    monkeypatch.setattr(MultilingualLearner, "_fine_tuning", lambda self: network)
+
+    def make(**changes):
+        preset = MULTILINGUAL_VQA["small-multilingual"]
+        return MultilingualLearner(replace(preset, data=str(tmp_path), min_count=1, **changes))
+
+    return make
+
+
+def test_questions_of_two_files_are_different_questions(make_learner, tmp_path):
+    first = "".join(f"{k}.jpg\twhat is it?\tlamp\twhat\ten\n" for k in range(40))
+    second = "".join(f"{k}.jpg\tis it red?\tyes\tis it\ten\n" for k in range(40))
+    tsv(tmp_path, HEADER + first).rename(tmp_path / "more.tsv")
+    tsv(tmp_path, HEADER + second)
+    learner = make_learner(train_splits=("train", "more"), agreement=0.0)
+    assert sorted(learner.answers.answers) == ["lamp", "yes"]
+    questions = [*learner.examples, *learner.splits["held-out"]]
+    assert len({one.question_id for one in questions}) == len(questions) == 80
+
+
+def test_a_split_is_evaluated_in_other_languages_than_it_is_learnt(make_learner, tmp_path):
+    tsv(tmp_path, HEADER + ROWS)
+    splits = {"select_by": "train", "evaluation_splits": ("train",)}
+    learner = make_learner(languages=("en",), evaluation_languages=("fr",), **splits)
+    assert {one.language for one in learner.examples} == {"en"}
+    assert {one.language for one in learner.splits["train"]} == {"fr"}

@@ -77,6 +77,21 @@ from vl_tasks.settings.presets import VQA_PRESETS
             "-optimiser.decay 0.5 has no effect without --clip-vil-p.trunk-optimiser.milestones",
         ),
         (
+            parse_vqa,
+            "--preset houses-multilingual --multilingual.trunk.no-frozen",
+            "--multilingual.trunk.no-frozen has no effect where --clip-vil-p.frozen-trunk decides",
+        ),
+        (
+            parse_vqa,
+            "--preset houses-multilingual --clip-vil-p.dropout 0.3 --multilingual.text.dropout 0.5",
+            "--multilingual.text.dropout 0.5 has no effect with --clip-vil-p.dropout",
+        ),
+        (
+            parse_vqa,
+            "--preset houses-multilingual --faithful --clip-vil-p.loss-scale 500",
+            "--clip-vil-p.loss-scale 500.0 has no effect with --faithful",
+        ),
+        (
             parse_captions,
             "--baseline samples",
             "--baseline samples has no effect without --start-from",

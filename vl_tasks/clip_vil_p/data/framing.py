@@ -40,6 +40,8 @@ class Framing:
 
     def is_portrait(self, height: int, width: int) -> bool:
         """Return whether the frame of an image of this size is higher than wide."""
+        if self.short == self.long:  # batches need not be separated by orientation
+            return False
         if self.rule == "clip-vil":
             height, width = self.resized(height, width)
             return height >= width

@@ -26,8 +26,10 @@ from vl_tasks.data.captions import caption_images, read_captions
 from vl_tasks.data.images import holds_attributes, image_files, image_stem
 from vl_tasks.data_folders import IMAGES, language_folder
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
+from vl_tasks.subsets import evenly_spaced
 
 REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
+_SAMPLE = 200  # images to search for before an index is used
 _FORMAT = 2  # of the index; a change builds all indices again
 
 
@@ -109,15 +111,31 @@ def open_pairs(
         status = path.stat()
         digest.update(f"{split} {path.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
     index = cache_dir() / "pairs" / digest.hexdigest()[:24]
+    pairs = _current_index(index, images)
+    if pairs is not None:
+        return pairs
+    index.mkdir(parents=True, exist_ok=True)
+    with sole_maker(index):
+        pairs = _current_index(index, images)
+        if pairs is None:
+            roots = [images, folder] if images == folder / IMAGES else [images]
+            _build(index, images, _records(sources, splits, roots))
+            pairs = PairIndex(index, images)
+            pairs.check()
+    return pairs
+
+
+def _current_index(index: Path, images: Path) -> PairIndex | None:
+    """Return an index; None if there is none, or images are not where they were when it was built.
+
+    Only a sample of the images is looked for, because those of large data sets take minutes.
+    """
     if not is_index(index):
-        index.mkdir(parents=True, exist_ok=True)
-        with sole_maker(index):
-            if not is_index(index):
-                roots = [images, folder] if images == folder / IMAGES else [images]
-                _build(index, images, _records(sources, splits, roots))
+        return None
     pairs = PairIndex(index, images)
     pairs.check()
-    return pairs
+    sample = evenly_spaced(pairs.image_count, _SAMPLE).tolist()
+    return pairs if all(pairs.image_path(image).is_file() for image in sample) else None
 
 
 def images_by_stem(folder: Path) -> dict[str, str]:
