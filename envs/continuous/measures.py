@@ -79,16 +79,14 @@ def measure_walk(
         `steps_taken`, the number of actions; `collisions` if known, with `etpnav` per position.
 
     Raises:
-        UserError: The walk or the reference is empty, a choice is unknown, or the threshold is not
-            a positive number.
+        UserError: The walk or the reference is empty, or a choice or the threshold is invalid.
         ModuleNotFoundError: The package fastdtw is missing.
     """
     check_choice("definition", definition, Definition)
     check_choice("dtw", dtw, Dtw)
     check_threshold(threshold)
     positions, reference = _points(walk.positions, "walk"), _points(reference, "reference")
-    distances = _checked_distances(walk)
-    length = _length(positions)
+    distances, length = _checked_distances(walk), _length(positions)
     final, nearest, ideal = float(distances[-1]), float(distances.min()), float(distances[0])
     near = (np.less if definition == "vlnce" else np.less_equal)(distances, threshold)
     success = float(near[-1] and (walk.stopped or definition == "etpnav"))
