@@ -61,7 +61,8 @@ class ExtractArguments:
     full_faces: bool = False
     """Prefer full-size skyboxes to downsized ones."""
     skip_damaged: bool = False
-    """Skip viewpoints with a damaged skybox instead of stopping."""
+    """Skip viewpoints with a damaged skybox instead of stopping. An interrupted run that is resumed
+    does not load them again; to encode them after all, delete its .partial file or its store."""
     workers: int = 2
     """Number of threads or processes that load views, or of encoding workers with the ray engine.
     The result does not depend on it."""

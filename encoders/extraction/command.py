@@ -29,7 +29,7 @@ from encoders.extraction.world_views import (
 from storage.errors import UserError
 from storage.features.opening import open_store
 from storage.features.partial_store import partial_path
-from storage.features.shards import Shard, is_finished, merge_shards
+from storage.features.shards import Shard, is_finished, merge_shards, other_store
 from storage.features.store_file import check_store_name
 from storage.locks import sole_writer
 
@@ -107,18 +107,19 @@ def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) ->
     encoders = dict(zip(paths, load_encoders(arguments), strict=True))
     source, viewpoints = view_source(arguments, common_image_size(encoders))
     keys = shard.part(list(viewpoints))
+    metadata = {**source.metadata, **shard.metadata(list(viewpoints))}
     encoders = {
         path: encoder
         for path, encoder in encoders.items()
-        if is_missing(path, keys, {**encoder_metadata(encoder), **source.metadata})
+        if is_missing(path, keys, {**encoder_metadata(encoder), **metadata})
     }
     if not encoders:
         return
     if arguments.engine == "ray":
-        extract_with_ray(arguments, keys, source, viewpoints, encoders)
+        extract_with_ray(arguments, keys, source, viewpoints, encoders, metadata)
     else:
         loader = partial(load_views, source, viewpoints, arguments.workers)
-        encode_viewpoints_with(keys, loader, encoders, source.metadata)
+        encode_viewpoints_with(keys, loader, encoders, metadata)
 
 
 def is_missing(path: Path, keys: Sequence[str], metadata: Mapping[str, object]) -> bool:
@@ -131,10 +132,7 @@ def is_missing(path: Path, keys: Sequence[str], metadata: Mapping[str, object]) 
         partial_path(path).unlink(missing_ok=True)
         return False
     if path.exists():
-        raise FileExistsError(
-            f"{path}: already exists, with other viewpoints or settings; name another file, or "
-            "delete it"
-        )
+        raise FileExistsError(other_store(path))
     return True
 
 
@@ -142,8 +140,9 @@ def extract_labels(arguments: ExtractArguments, path: Path, shard: Shard) -> Non
     """Write the features of perfect recognition of the viewpoints of a shard."""
     graphs, viewpoints = chosen_viewpoints(arguments)
     source, keys = HouseLabels(arguments.world, graphs), shard.part(list(viewpoints))
-    if is_missing(path, keys, source.metadata):
-        store = StoreToFill(path, WIDTH, source.metadata, lambda _, row: row)
+    metadata = {**source.metadata, **shard.metadata(list(viewpoints))}
+    if is_missing(path, keys, metadata):
+        store = StoreToFill(path, WIDTH, metadata, lambda _, row: row)
         fill_stores(keys, partial(load_views, source, viewpoints, arguments.workers), [store])
 
 
@@ -153,15 +152,19 @@ def extract_with_ray(
     source: ViewSource,
     viewpoints: Viewpoints,
     encoders: Mapping[Path, ClipEncoder],
+    metadata: Mapping[str, object],
 ) -> None:
-    """Encode viewpoints with one encoder on a Ray cluster."""
+    """Encode viewpoints with one encoder on a Ray cluster.
+
+    `metadata` is that of the views; the store also records that of the encoder.
+    """
     ((path, encoder),) = encoders.items()
     # Workers may have other CPUs: they use the precision that "auto" selected here, which the store
     # records.
     resolved = replace(arguments, precision=encoder.precision)
     make_encode = partial(RowEncoder, resolved, source, viewpoints)
-    metadata = {**encoder_metadata(encoder), **source.metadata}
-    store = StoreToFill(path, encoder.embed_dim, metadata, lambda _, row: row)
+    recorded = {**encoder_metadata(encoder), **metadata}
+    store = StoreToFill(path, encoder.embed_dim, recorded, lambda _, row: row)
 
     def rows(missing: Sequence[str]) -> Iterator[np.ndarray | None]:
         source.check_files([viewpoints[key] for key in missing])

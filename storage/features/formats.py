@@ -131,6 +131,11 @@ def _cut(
                 f"{path}: features of {key} have shape {row.shape}, not ({NUM_VIEWS}, {width}) or "
                 "wider"
             )
+        if row.shape != first.shape:
+            raise UserError(
+                f"{path}: features of {key} have shape {row.shape}, but those of {keys[0]} "
+                f"{first.shape}; one file contains the features of one encoder"
+            )
         kept = row[:, :width]
         if not np.isfinite(kept).all():
             raise UserError(

@@ -80,10 +80,16 @@ class PartialStore:
         """
         self._file.close()
         kept = [bool(np.isfinite(row[0, 0])) for row in self._rows()]
-        if len(kept) != len(self._keys) or not any(kept):
+        if len(kept) == len(self._keys) and not any(kept):
+            self.remove()  # so that the next run tries again
             raise UserError(
-                f"{self.path}: {sum(kept)} of {len(self._keys)} viewpoints have features; "
-                "run the same command again"
+                f"{self._store}: all {len(kept)} viewpoints were skipped; replace their damaged "
+                "files, and run the same command again"
+            )
+        if len(kept) != len(self._keys):
+            raise UserError(
+                f"{self.path}: {len(kept)} of {len(self._keys)} viewpoints are saved; run the same "
+                "command again"
             )
         keys = [key for key, is_kept in zip(self._keys, kept, strict=True) if is_kept]
         skipped = [key for key, is_kept in zip(self._keys, kept, strict=True) if not is_kept]

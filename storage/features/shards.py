@@ -1,5 +1,6 @@
 """Shards of a feature store, encoded by several processes or machines, and their merging."""
 
+import hashlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import numpy as np
 
 from storage.errors import UserError
 from storage.features.store import FeatureStore, common_metadata, own_metadata
-from storage.features.store_file import SKIPPED
+from storage.features.store_file import SKIPPED, VIEWPOINTS_OF_ALL
 from storage.locks import sole_writer
 
 # Environment variables of rank and world size: torchrun's, then Slurm's.
@@ -60,6 +61,12 @@ class Shard:
         start, stop = (len(keys) * i // self.count for i in (self.index, self.index + 1))
         return keys[start:stop]
 
+    def metadata(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return metadata that differs for shards of other lists of keys; {} for the only shard."""
+        if self.count == 1:
+            return {}
+        return {VIEWPOINTS_OF_ALL: hashlib.sha256("\n".join(keys).encode()).hexdigest()}
+
     def path(self, output: Path) -> Path:
         """Return the path of this shard: store-00000-of-00004.safetensors beside the store."""
         return output.with_name(f"{output.stem}-{self.index:05}-of-{self.count:05}{output.suffix}")
@@ -71,7 +78,9 @@ def is_finished(path: Path, keys: Sequence[str], metadata: Mapping[str, Any]) ->
         return False
     store = FeatureStore.from_file(path)
     stored = {*store.keys, *store.metadata.get(SKIPPED, ())}
-    return stored == set(keys) and own_metadata(store) == json.loads(json.dumps(metadata))
+    own = {name: value for name, value in metadata.items() if name != SKIPPED}
+    wanted = {*keys, *metadata.get(SKIPPED, ())}
+    return stored == wanted and own_metadata(store) == json.loads(json.dumps(own))
 
 
 def merge_shards(output: str | Path) -> None:
@@ -79,6 +88,7 @@ def merge_shards(output: str | Path) -> None:
 
     Raises:
         FileNotFoundError: There is no shard, or some are missing.
+        FileExistsError: The output is a store of other viewpoints or settings.
         UserError: The folder contains shards of different counts, or their metadata differs.
         OutputInUseError: Another process is writing the store.
     """
@@ -93,7 +103,17 @@ def merge_shards(output: str | Path) -> None:
     metadata = common_metadata(stores)
     keys = [key for store in stores for key in store.keys]
     with sole_writer(output):
+        if output.exists() and not is_finished(output, keys, metadata):
+            raise FileExistsError(other_store(output))
         FeatureStore.write(output, _rows(stores), keys, metadata)
+
+
+def other_store(path: Path) -> str:
+    """Return the message for a store of other viewpoints or settings at the path of a new one."""
+    return (
+        f"{path}: already exists, with other viewpoints or settings; name another file, or delete "
+        "it"
+    )
 
 
 def shard_paths(output: Path) -> list[Path]:

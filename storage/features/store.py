@@ -13,6 +13,7 @@ from storage.features.store_file import (
     FORMAT_FIELDS,
     REMEDY,
     SKIPPED,
+    VIEWPOINTS_OF_ALL,
     check_store_name,
     feature_key,
     map_store_file,
@@ -203,7 +204,7 @@ class FeatureStore:
 
 
 def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
-    """Return the metadata of a sharded store, without its format version and view order.
+    """Return the metadata of a sharded store, as `FeatureStore.write` takes it for a whole store.
 
     Raises:
         UserError: The metadata of two shards differs.
@@ -218,6 +219,7 @@ def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
                 f"{store.path} and {stores[0].path} are from different runs: '{key}' is "
                 f"{other.get(key)!r} and {metadata.get(key)!r}; encode one of them again"
             )
+    metadata.pop(VIEWPOINTS_OF_ALL, None)
     skipped = [key for store in stores for key in store.metadata.get(SKIPPED, ())]
     return {**metadata, SKIPPED: skipped} if skipped else metadata
 

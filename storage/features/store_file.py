@@ -21,6 +21,8 @@ FORMAT_VERSION = 1
 OTHER_FORMATS = (".tsv", ".h5", ".hdf5", ".lmdb")
 # Metadata field that lists the viewpoints without features.
 SKIPPED = "skipped_viewpoints"
+# Metadata field of a shard that identifies the viewpoints of all shards together.
+VIEWPOINTS_OF_ALL = "viewpoints_of_all_shards"
 # Metadata fields that `write_store_file` adds.
 FORMAT_FIELDS = ("format_version", "view_order")
 REMEDY = "extract the features again with clipnav extract-features"

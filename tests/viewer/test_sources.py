@@ -122,7 +122,7 @@ def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
     make_run, run_command, tmp_path, wanderer
 ):
     agent = Counting(wanderer)
-    run = make_run("one", agent)
+    run, other = make_run("one", agent), make_run("two", agent)
     film = ("--video", tmp_path / "film.gif")
     for complaint, arguments in {
         "write width and height": (*film, "--size", "large"),
@@ -131,6 +131,8 @@ def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
     }.items():
         with pytest.raises(ValueError, match=complaint):
             run_command("visualise", run, "--split", "train", *arguments)
+    with pytest.raises(ValueError, match="need a wide frame"):
+        run_command("visualise", run, other, "--split", "train", *film, "--size", "720x1280")
     refused = (*film, "--agent", "a", "b", "c"), ("--size", "640x360"), ("--video", "film.avi")
     for arguments in refused:
         with pytest.raises(SystemExit):

@@ -12,7 +12,7 @@ import msgspec
 
 from envs.episodes import Episode
 from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
-from storage.errors import UserError
+from storage.errors import UnknownNameError, UserError
 from viewer.scene.scenes import scene
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks, Progress
@@ -219,7 +219,12 @@ class Routes:
             raise RequestError(400, f"field 'heading' is {heading!r}, not a number of radians")
         custom = Episode("own", 0, episode.scan, path, float(heading), text, language_of(text))
         with self._following:
-            trace = self._follow(custom)
+            try:
+                trace = self._follow(custom)
+            except UnknownNameError as error:
+                raise RequestError(
+                    400, f"{error}: the agent knows the buildings of its split; choose --split"
+                ) from None
         return _json(trace)
 
     def _episode(self, key: str) -> Episode:

@@ -84,7 +84,7 @@ def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSp
 
     Raises:
         OSError: A file cannot be opened, or there is no file of balanced questions.
-        UserError: A file is damaged, or a question entails one that is missing.
+        UserError: A file is damaged, a question entails one that is missing, or has no choices.
     """
     part = read_split(folder, split)
     all_path = find_split_file(folder, split, _ALL) if with_consistency else None
@@ -93,7 +93,7 @@ def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSp
         part.path,
         part.balanced,
         None if all_path is None else _entailed(all_path, part.balanced),
-        None if choices_path is None else read_gqa_choices(choices_path),
+        None if choices_path is None else _choices(choices_path, part.balanced),
     )
 
 
@@ -106,6 +106,17 @@ def read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
     """
     path = find_split_file(folder, split, _ALL) or split_file(folder, split, _BALANCED)
     return image_questions(path, read_secret_questions(path))
+
+
+def _choices(path: Path, balanced: Mapping[str, GqaQuestion]) -> dict[str, Choices]:
+    choices = read_gqa_choices(path)
+    missing = next((key for key in balanced if key not in choices), None)
+    if missing is not None:
+        raise UserError(
+            f"{path}: question {missing} has no choices; take the choices file of this split, or "
+            "remove it to score without validity and plausibility"
+        )
+    return choices
 
 
 def _entailed(path: Path, balanced: Mapping[str, GqaQuestion]) -> dict[str, GqaQuestion]:

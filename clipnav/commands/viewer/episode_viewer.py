@@ -102,7 +102,9 @@ def _check_film(path: Path, config: VisualiseConfig) -> None:
 
     check_kind(path)
     if config.size:
-        arranged(parse_size(config.size), max(len(config.agent), 1))
+        # By default the first agent of each of two sources is filmed.
+        agents = len(config.agent) or min(len(config.sources), 2)
+        arranged(parse_size(config.size), max(agents, 1))
 
 
 def _walks_of(names: tuple[str, ...], walks: "Mapping[str, Trace]", key: str) -> "list[Trace]":

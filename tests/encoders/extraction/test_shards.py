@@ -11,6 +11,7 @@ import pytest
 
 from encoders.clip import ClipEncoder
 from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
+from storage.features.opening import open_store
 from storage.features.shards import Shard, is_finished, merge_shards
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
@@ -131,3 +132,32 @@ def test_a_finished_shard_is_recognised(tiny_resnet: Path, tmp_path: Path):
     assert not is_finished(path, KEYS[1:2], metadata)
     assert not is_finished(path, KEYS[:1], {**metadata, "vfov_degrees": 90})
     assert not is_finished(output, KEYS[:1], metadata)
+
+
+def test_shards_of_other_lists_of_viewpoints_are_not_merged(tmp_path: Path):
+    output = tmp_path / "store.safetensors"
+    for index, keys in enumerate((KEYS, KEYS[2:])):
+        shard = Shard(index, 2)
+        part = shard.part(keys)
+        views = np.zeros((len(part), NUM_VIEWS, 8), np.float16)
+        metadata = {"encoder": "test", **shard.metadata(keys)}
+        FeatureStore.write(shard.path(output), views, part, metadata)
+    for use in (merge_shards, open_store):
+        with pytest.raises(ValueError, match="from different runs: 'viewpoints_of_all_shards'"):
+            use(output)
+    assert Shard(0, 1).metadata(KEYS) == {}
+
+
+def test_merging_replaces_no_other_store(tmp_path: Path):
+    output = tmp_path / "store.safetensors"
+    write_shards(output, 2)
+    views = np.zeros((1, NUM_VIEWS, 4), np.float16)
+    FeatureStore.write(output, views, KEYS[:1], {"encoder": "other"})
+    before = output.read_bytes()
+    with pytest.raises(FileExistsError, match="already exists, with other viewpoints or settings"):
+        merge_shards(output)
+    assert output.read_bytes() == before
+    output.unlink()
+    for _ in range(2):
+        merge_shards(output)
+    assert FeatureStore.from_file(output).keys == KEYS

@@ -50,9 +50,10 @@ def test_a_store_without_features_is_refused(tmp_path: Path):
     partial = start(tmp_path)
     for _ in KEYS:
         partial.append(None)
-    with pytest.raises(ValueError, match="0 of 3 viewpoints"):
+    with pytest.raises(ValueError, match="all 3 viewpoints were skipped; replace"):
         partial.write_store()
-    assert not (tmp_path / "store.safetensors").exists()
+    assert list(tmp_path.iterdir()) == []
+    assert start(tmp_path).done == 0  # the next run loads them again
 
 
 def test_an_unfinished_store_is_refused(tmp_path: Path):

@@ -12,6 +12,7 @@ import pytest
 
 from envs.pictures.panorama_files import DrawnPictures, NoPictures
 from envs.worlds import world_files
+from storage.errors import UnknownNameError
 from viewer.site.library import Library
 from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import STATIC, RequestError, Routes, language_of
@@ -266,6 +267,15 @@ def test_own_instructions_are_followed(library, tmp_path, traces):
         with pytest.raises(RequestError):
             site.post("/api/follow", {**order, **change})
     assert len(asked) == 2
+
+
+def test_instructions_in_buildings_that_the_agent_does_not_know_are_refused(library, tmp_path):
+    def follow(episode):
+        raise UnknownNameError(f"scan {episode.scan!r} is not loaded")
+
+    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path), follow, "follower")
+    with pytest.raises(RequestError, match="is not loaded: the agent knows the buildings of its"):
+        site.post("/api/follow", {"episode": KEY, "instruction": "Go."})
 
 
 def test_own_instructions_are_followed_one_after_the_other(library, tmp_path, traces):

@@ -55,6 +55,11 @@ def test_errors_name_file_and_question(folder):
     change(path, lambda content: content.pop("val48c"))
     with pytest.raises(ValueError, match=r"all_questions.json: question val48c, which .* val48a"):
         read_scored_split(folder, "val", with_consistency=True)
+    path = folder / "val_choices.json"
+    name = next(iter(json.loads(path.read_text())))
+    change(path, lambda content: content.pop(name))
+    with pytest.raises(ValueError, match=rf"val_choices.json: question {name} has no choices"):
+        read_scored_split(folder, "val", with_consistency=False)
     path = folder / "train_balanced_questions.json"
     change(path, lambda content: content["train0a"].update(question=" "))
     with pytest.raises(
