@@ -325,13 +325,3 @@ def test_inspect_features_names_a_viewpoint_with_nan(tmp_path: Path, views, run_
     with pytest.raises(ValueError, match="features of viewpoint 0f3d of scan zQmF are not all"):
         run_command("convert-features", "--features", path, "--output", tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
-
-
-@pytest.mark.parametrize("suffix", ["tsv", "lmdb"])
-@pytest.mark.parametrize("width", [None, 4])
-def test_rows_of_two_encoders_are_refused(tmp_path: Path, suffix: str, width: int | None):
-    path = tmp_path / f"features.{suffix}"
-    rows = [np.zeros((36, width), np.float16) for width in (8, 12)]
-    write_features(path, KEYS[:2], rows, {"encoder": "tiny"})
-    with pytest.raises(UserError, match=r"house_00_b have shape \(36, 12\), but .* \(36, 8\)"):
-        list(read_features(path, width).rows)
