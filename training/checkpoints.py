@@ -69,7 +69,7 @@ def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict
     path = run / MODEL
     with _opened(path) as file:
         saved = file.metadata() or {}
-        _compare(path, saved, {**network.architecture, **metadata}, _REMEDY)
+        compare_metadata(path, saved, {**network.architecture, **metadata})
         weights = {name: file.get_tensor(name) for name in file.keys()}
     try:
         network.load_state_dict(weights)
@@ -102,7 +102,29 @@ def check_metadata(run: Path, metadata: Mapping[str, str], remedy: str = _REMEDY
         FileNotFoundError: The run has no weights.
         UserError: The file is damaged, or its metadata differs; names both values.
     """
-    _compare(run / MODEL, model_metadata(run), metadata, remedy)
+    compare_metadata(run / MODEL, model_metadata(run), metadata, remedy)
+
+
+def compare_metadata(
+    path: Path, saved: Mapping[str, str], expected: Mapping[str, str], remedy: str = _REMEDY
+) -> None:
+    """Check that the metadata of a file is as expected.
+
+    Args:
+        path: The file, for the message.
+        saved: Metadata of the file.
+        expected: Expected metadata; the file may have more.
+        remedy: What to do if it differs, for the message.
+
+    Raises:
+        UserError: It differs; names both values.
+    """
+    for name, value in expected.items():
+        if saved.get(name, _ABSENT) != value:
+            raise UserError(
+                f"{path}: trained with {name} {saved.get(name, _ABSENT)}, but here it is {value}; "
+                f"{remedy}"
+            )
 
 
 def save_trainer(run: Path, state: dict[str, Any]) -> None:
@@ -132,17 +154,6 @@ def load_trainer(run: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise UserError(f"{path}: not the state of a training run; train the run again")
     return state
-
-
-def _compare(
-    path: Path, saved: Mapping[str, str], expected: Mapping[str, str], remedy: str
-) -> None:
-    for name, value in expected.items():
-        if saved.get(name, _ABSENT) != value:
-            raise UserError(
-                f"{path}: trained with {name} {saved.get(name, _ABSENT)}, but here it is {value}; "
-                f"{remedy}"
-            )
 
 
 @contextmanager

@@ -79,11 +79,17 @@ def world_size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def wrap_ddp(module: nn.Module) -> nn.Module:
-    """Wrap a module so that its gradients are averaged over all ranks."""
+def wrap_ddp(module: nn.Module, find_unused: bool = False) -> nn.Module:
+    """Wrap a module so that its gradients are averaged over all ranks.
+
+    Args:
+        module: Module whose result is the loss.
+        find_unused: Whether the loss may depend on a part of the weights only. Weights that no rank
+            uses have no gradient, as in one process.
+    """
     if world_size() == 1:
         return module
-    return DistributedDataParallel(module)
+    return DistributedDataParallel(module, find_unused_parameters=find_unused)
 
 
 def unsynchronised(module: nn.Module) -> AbstractContextManager[None]:

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from storage.errors import UserError, shortened
+from training import distributed
 from training.checkpoints import (
     MODEL,
     TRAINER,
     check_metadata,
+    compare_metadata,
     load_trainer,
     model_metadata,
     save_trainer,
@@ -24,6 +26,7 @@ class Progress(NamedTuple):
         best: Iteration and score of the best weights; empty before the first evaluation.
         recent: Figures that are not logged yet.
         is_due: Whether the weights still have to be evaluated: an error ended their evaluation.
+        processes: Number of processes of a restored run; None in states of earlier versions.
     """
 
     iteration: int
@@ -31,12 +34,38 @@ class Progress(NamedTuple):
     best: dict[str, Any]
     recent: list[dict[str, float]]
     is_due: bool = False
+    processes: int | None = None
+
+    def check_processes(self, run: Path) -> None:
+        """Check that the run can be trained further by the processes that there are.
+
+        Each process has its own random numbers and, in most trainings, its own batch.
+
+        Args:
+            run: Folder of the run, for the message.
+
+        Raises:
+            UserError: Another number of processes has trained it.
+        """
+        before, now = self.processes, distributed.world_size()
+        if before not in (None, now):
+            start = "without torchrun" if before == 1 else f"with torchrun and {before} processes"
+            raise UserError(
+                f"{run / TRAINER}: the number of processes was {before}, but here it is {now}; "
+                f"resume it {start}"
+            )
 
 
 def save_state(run: Path, learner: Learner, progress: Progress) -> None:
     """Write the state of a run, from which `restore_state` resumes it."""
-    weights, optimiser = learner.network.state_dict(), learner.optimiser.state_dict()
-    save_trainer(run, {**progress._asdict(), "weights": weights, "optimiser": optimiser})
+    state = {
+        **progress._asdict(),
+        "metadata": dict(learner.metadata),
+        "processes": distributed.world_size(),
+        "weights": learner.network.state_dict(),
+        "optimiser": learner.optimiser.state_dict(),
+    }
+    save_trainer(run, state)
 
 
 def restore_state(run: Path, learner: Learner) -> Progress:
@@ -44,12 +73,14 @@ def restore_state(run: Path, learner: Learner) -> Progress:
 
     Raises:
         FileNotFoundError: The run has no saved state.
-        UserError: The state is damaged, or belongs to other data or settings.
+        UserError: The state is damaged, or belongs to other data, settings or representations.
     """
     # A run that was killed between the two files has a state but no weights yet.
     if (run / MODEL).is_file():
         check_metadata(run, learner.metadata)
     state = load_trainer(run)
+    # The states of earlier versions have no metadata.
+    compare_metadata(run / TRAINER, state.get("metadata", learner.metadata), learner.metadata)
     try:
         learner.network.load_state_dict(state["weights"])
         learner.optimiser.load_state_dict(state["optimiser"])

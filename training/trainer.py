@@ -50,8 +50,8 @@ class Trainer:
     Raises:
         FileNotFoundError: The run to resume has no saved state.
         OutputInUseError: Another process is training in the folder.
-        UserError: The run to resume has other metadata, such as other features; or torchrun
-            started several processes for a training in a single one.
+        UserError: The run to resume has other metadata, such as other features, or another number
+            of processes; or torchrun started several processes for a training in a single one.
     """
 
     def __init__(
@@ -264,15 +264,17 @@ class Trainer:
 
     def _restore(self) -> None:
         progress = restore_state(self.run, self.learner)
-        self.iteration, self.seconds, self.best, self._recent, self._is_due = progress
+        self.iteration, self.seconds, self.best, self._recent, self._is_due = progress[:5]
         self._saved = self.iteration
         if self.config.minutes is None and self.config.iterations < self.iteration:
             raise UserError(
                 f"--iterations {self.config.iterations}: {self.run} already has {self.iteration} "
                 "iterations; give at least this number"
             )
-        if self.learner.selection is not None and (self._is_due or self.progress < 1):
-            self.learner.selection.check_same_score(self.best, self.run)
+        if self._is_due or self.progress < 1:
+            progress.check_processes(self.run)
+            if self.learner.selection is not None:
+                self.learner.selection.check_same_score(self.best, self.run)
         if self._is_first:
             restore_model(self.run, self.learner, progress)
 

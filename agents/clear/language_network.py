@@ -15,6 +15,8 @@ from agents.envdrop.pretrained import TextModel, hugging_face_model
 from envs.tokenizers import Tokenizer
 from storage.errors import UserError
 
+LANGUAGE = "language representation"  # in the metadata of the weights of an agent
+
 
 class LanguageRepresentation(nn.Module):
     """Transformer over the tokens of an instruction.
@@ -49,7 +51,7 @@ class LanguageRepresentation(nn.Module):
         Args:
             identity: Digest of the weights, which must match for those of the agent.
         """
-        name = {"language representation": identity}
+        name = {LANGUAGE: identity}
         return TextModel(self._text.network, self._text.shift, name)
 
 

@@ -5,12 +5,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.clear.language_network import LanguageRepresentation, make_language_network
+from agents.clear.language_network import (
+    LANGUAGE,
+    LanguageRepresentation,
+    make_language_network,
+)
 from agents.clear.settings import LanguageConfig, VisualConfig
 from agents.clear.visual_network import VisualRepresentation, make_visual_network
 from agents.envdrop.pretrained import TextModel
 from agents.envdrop.visual import PanoramaView, ViewEncoder
-from agents.settings import ClearConfig, RepresentationConfig
+from agents.settings import AgentConfig, ClearConfig, RepresentationConfig
 from envs.tokenizers import Tokenizer, load_run_tokenizer
 from storage import file_sha256
 from storage.errors import UserError
@@ -18,6 +22,7 @@ from storage.features.store import FeatureStore
 from training.checkpoints import MODEL, VOCABULARY, load_model
 from training.settings import read_config
 
+_VISUAL = "visual representation"  # in the metadata of the weights of an agent
 _DIGITS = 16  # of a digest
 
 
@@ -45,7 +50,7 @@ class RepresentedViews(ViewEncoder):
     @property
     def architecture(self) -> dict[str, str]:
         """Digest of the representation that the agent started from."""
-        return {"visual representation": self._identity}
+        return {_VISUAL: self._identity}
 
     def train(self, mode: bool = True) -> "RepresentedViews":
         """Set the training mode; a representation that is not tuned stays in evaluation mode."""
@@ -122,6 +127,20 @@ def load_view_encoder(
     load_model(run, network, {"encoder": store.encoder})
     encode_stop = isinstance(settings, ClearConfig) and settings.encode_stop
     return RepresentedViews(network, _digest(run), settings.tune_visual, encode_stop)
+
+
+def representation_metadata(config: AgentConfig) -> dict[str, str]:
+    """Return the identity of the representations of an agent, as in the metadata of its weights.
+
+    Args:
+        config: Settings of the agent.
+
+    Raises:
+        FileNotFoundError: A representation has no weights.
+    """
+    visual = config.visual_representation if config.vision else None
+    runs = {LANGUAGE: config.language_representation, _VISUAL: visual}
+    return {name: _digest(run) for name, run in runs.items() if run is not None}
 
 
 def _digest(run: Path) -> str:

@@ -42,7 +42,8 @@ class RepresentationTrainConfig:
     minutes: float | None = None
     """Training time in minutes, evaluation excluded; replaces --iterations."""
     batch_size: int = 32
-    """Number of pairs in a batch; each is a negative of the others."""
+    """Number of pairs in a batch; each is a negative of the others. The processes of torchrun
+    divide a batch."""
     temperature: float = 0.5
     """Divisor of the cosine similarities in the contrastive loss."""
     contrastive_weight: float = 1.0

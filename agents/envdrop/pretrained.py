@@ -264,7 +264,10 @@ class FrozenStates:
     @torch.no_grad()
     def _encode(self, tokens: np.ndarray) -> np.ndarray:
         device = next(self._text.network.parameters()).device
-        states = self._text.states(torch.from_numpy(tokens).to(device)[None])[0]
+        # Stored states are read in any precision, so they must not depend on that of their first
+        # use: a resumed run computes them within the training, a new run before it.
+        with torch.autocast(device.type, enabled=False):
+            states = self._text.states(torch.from_numpy(tokens).to(device)[None])[0]
         return states.half().cpu().numpy()
 
     def _write(self, data: bytes) -> tuple[int, int]:

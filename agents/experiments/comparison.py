@@ -9,6 +9,7 @@ from typing import Any
 from agents.acting.environments import feature_metadata, make_env
 from agents.acting.evaluation import baselines, evaluate
 from agents.acting.rollout import Agent
+from agents.clear.loading import representation_metadata
 from agents.command_line import parse_agent
 from agents.experiments.runs import load_run
 from agents.experiments.training import train_any
@@ -36,8 +37,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "shuffled-instructions": ("--instruction-ablation", "shuffled"),
     "no-vision": ("--no-vision",),
 }
-# Folder and device of a run do not change its result; its features are compared by the metadata of
-# its weights.
+# Folder and device of a run do not change its result; its features and representations are compared
+# by the metadata of its weights.
 _MAY_CHANGE = frozenset("resume output features data_dir threads device".split())
 
 
@@ -78,10 +79,16 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
     """Return the job of a training in a folder, which is new, interrupted or finished.
 
     Raises:
-        UserError: The folder contains another training.
+        UserError: The folder contains another training, or one on other features or
+            representations.
     """
     config = parse_agent(arguments)
-    return resumable_job(run, config, _MAY_CHANGE, lambda: feature_metadata(config))
+    return resumable_job(
+        run,
+        config,
+        _MAY_CHANGE,
+        lambda: {**feature_metadata(config), **representation_metadata(config)},
+    )
 
 
 def run_job(job: Job) -> None:

@@ -21,15 +21,23 @@ class AgentLearner(ABC):
 
     Attributes:
         env: Environment of the training split, with the tokenizer.
-        metadata: Metadata of the saved weights.
+        data_metadata: Metadata of the saved weights that depends on the data.
         network: All trained weights.
         saved: Network whose weights are saved.
     """
 
     env: VlnVectorEnv
-    metadata: Mapping[str, str]
+    data_metadata: Mapping[str, str]
     network: nn.Module
     saved: Network
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata of the saved weights, with the identity of models that are not saved with them.
+
+        A run that is resumed is checked for it: its weights would fit another frozen transformer.
+        """
+        return {**self.saved.architecture, **self.data_metadata}
 
     @abstractmethod
     def evaluate(self) -> Mapping[str, Summary]:
@@ -41,11 +49,11 @@ class AgentLearner(ABC):
 
     def save_model(self, run: Path, iteration: int) -> None:
         """Write the weights."""
-        save_model(run, self.saved, {**self.metadata, "iteration": str(iteration)})
+        save_model(run, self.saved, {**self.data_metadata, "iteration": str(iteration)})
 
     def load_model(self, run: Path) -> None:
         """Load the weights."""
-        load_model(run, self.saved, self.metadata)
+        load_model(run, self.saved, self.data_metadata)
 
 
 class WalkingLearner(AgentLearner):

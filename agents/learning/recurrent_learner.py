@@ -42,7 +42,7 @@ class RecurrentLearner(WalkingLearner):
     def __init__(self, config: RecurrentAgentConfig, rows: int, group: int = 1) -> None:
         self.config = config
         self.selection = Selection(config.select_by, config.select_metric)
-        self.metadata = feature_metadata(config)
+        self.data_metadata = feature_metadata(config)
         self.env = make_env(config, "train", run_tokenizer(config), rows)
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
@@ -92,7 +92,7 @@ class RecurrentLearner(WalkingLearner):
         pairs = shared_words(source, target)
         with_critic = settings.has_critic
         other = make_follower_network(self.config, self.env, source, with_critic=with_critic)
-        load_model(run, other, self.metadata)
+        load_model(run, other, self.data_metadata)
         self.follower.load(other.follower, pairs)
         if source != target and distributed.rank() == 0:
             print(f"{len(pairs)} of {len(target)} words have an embedding in {run}")

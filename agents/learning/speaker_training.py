@@ -99,7 +99,8 @@ class SpeakerLearner(AgentLearner):
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.languages = sorted({base_language(e.language) for e in self.env.episodes})
-        self.metadata = {**feature_metadata(config), _LANGUAGES: " ".join(self.languages)}
+        languages = " ".join(self.languages)
+        self.data_metadata = {**feature_metadata(config), _LANGUAGES: languages}
         self.speaker = self.saved = make_speaker(
             config, self.env, len(self.env.tokenizer), len(self.languages)
         )

@@ -145,7 +145,7 @@ class MinibatchesLearner(WalkingLearner):
         """
         self.config = config
         self.selection = Selection(config.select_by, config.select_metric)
-        self.metadata = feature_metadata(config)
+        self.data_metadata = feature_metadata(config)
         self.env = make_env(config, "train", run_tokenizer(config))
         self.features = self.make_features(self.env)
         self.references = ReferencePaths.of(self.env.nav_world, self.env.episodes)

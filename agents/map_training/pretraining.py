@@ -47,7 +47,7 @@ class PretrainingLearner(WalkingLearner):
     def __init__(self, config: MapPretrainConfig) -> None:
         self.config = config
         self.selection = Selection(config.select_by, config.select_metric)
-        self.metadata = feature_metadata(config)
+        self.data_metadata = feature_metadata(config)
         self.env = make_env(config, "train", run_tokenizer(config))
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self._split = SplitPaths(config, self.env)
@@ -65,7 +65,9 @@ class PretrainingLearner(WalkingLearner):
         self.network = PretrainingLoss(model, config, self.env.tokenizer, scores)
         self.clipped: list[nn.Module] = [model]
         self.optimiser = make_group_optimiser(decay_groups(model), config.optimiser)
-        self._loss = distributed.wrap_ddp(self.network)
+        # A task uses some of the weights. With a gradient of zero, instead of none, momentum and
+        # weight decay would change the others.
+        self._loss = distributed.wrap_ddp(self.network, find_unused=True)
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Add the gradient of a batch of one task and return the figures to log."""

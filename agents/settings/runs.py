@@ -58,7 +58,7 @@ class RunConfig:
     angle_feature_size: int = 128
     """Width of the angle features of a view."""
     batch_size: int = 64
-    """Number of episodes in a minibatch."""
+    """Number of episodes in a minibatch. Each process of torchrun has its own minibatches."""
     evaluation_batch_size: int = 256
     """Number of episodes in an evaluation batch."""
     bucket: int = 16
@@ -232,7 +232,8 @@ class TrainConfig(RecurrentAgentConfig):
     viewpoints it has seen; map, the map agent; or hamt. The flags of another agent are listed by
     --agent NAME --help."""
     batch_size: int = 64
-    """Number of episodes in a minibatch; imitation and reinforcement have one minibatch each."""
+    """Number of episodes in a minibatch; imitation and reinforcement have one minibatch each. Each
+    process of torchrun has its own minibatches."""
     feedback: Feedback = "teacher"
     """Source of the actions during imitation: teacher forcing (teacher), student forcing (sample),
     or one of them in each half of the batch (mixed)."""

@@ -53,7 +53,7 @@ class MinibatchesConfig(TransformerAgentConfig):
 
     batch_size: int = 64
     """Number of episodes in a minibatch; teacher forcing and sampled walks have one minibatch
-    each."""
+    each. Each process of torchrun has its own minibatches."""
     instructions_per_path: int = 1
     """Number of instructions of the same path that a minibatch contains together; they share the
     encoded panoramas of the path and its feature dropout."""

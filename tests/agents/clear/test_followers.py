@@ -13,13 +13,16 @@ from agents.acting.tokenizers import make_tokenizer
 from agents.clear.loading import RepresentedViews
 from agents.command_line import parse_train
 from agents.envdrop.pretrained import PretrainedEncoder
+from agents.experiments.comparison import make_job
 from agents.experiments.runs import load_run
 from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
 from envs.tokenizers import load_tokenizer
+from storage.errors import UserError
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import VOCABULARY
+from training.checkpoints import MODEL, TRAINER, VOCABULARY, load_trainer, save_trainer
+from training.comparisons import SCORES
 from training.optimiser_settings import OptimiserConfig
 
 BOTH = ClearConfig(
@@ -119,6 +122,45 @@ def test_weights_of_another_representation_are_refused(config, visual_run, tmp_p
     settings = dataclasses.replace(config, visual_representation=other)
     with pytest.raises(ValueError, match=r"trained with visual representation [0-9a-f]{16}, but"):
         load_run(tmp_path / "follower", "val_unseen", settings)
+
+
+@pytest.fixture
+def retrained(config, language_run, tmp_path):
+    """Settings of a run of two iterations whose language representation was trained again since."""
+    language = tmp_path / "language"
+    shutil.copytree(language_run, language)
+    config = dataclasses.replace(
+        config, language_representation=language, iterations=2, output=tmp_path / "follower"
+    )
+    trainer, _ = make_agent_trainer(FollowerLearner, config)
+    trainer.train()
+    trainer.close()
+    weights = (language / MODEL).read_bytes()
+    (language / MODEL).write_bytes(weights[:-4] + b"\0\0\0\0")
+    return dataclasses.replace(config, output=None, resume=config.output, iterations=4)
+
+
+@pytest.mark.parametrize("lacks", ["nothing", MODEL, "metadata"])
+def test_a_run_is_not_resumed_on_a_representation_that_was_trained_again(retrained, lacks):
+    run = retrained.resume
+    if lacks == MODEL:  # as if killed before its first weights were saved
+        (run / MODEL).unlink()
+    if lacks == "metadata":  # the state of an earlier version
+        state = load_trainer(run)
+        del state["metadata"]
+        save_trainer(run, state)
+    file = TRAINER if lacks == MODEL else MODEL
+    digest = "[0-9a-f]{16}"
+    problem = f"follower/{file}: trained with language representation {digest}, but here it is"
+    with pytest.raises(UserError, match=f"{problem} {digest}; "):
+        make_agent_trainer(FollowerLearner, retrained)
+
+
+def test_a_comparison_refuses_runs_on_a_representation_that_was_trained_again(retrained):
+    run = retrained.resume
+    (run / SCORES).write_text("{}")
+    with pytest.raises(UserError, match=r"trained with language representation .*; choose another"):
+        make_job(run, ["--config", str(run)])
 
 
 def test_a_representation_of_other_features_is_refused(config, other_features):

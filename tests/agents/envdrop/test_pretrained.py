@@ -75,6 +75,13 @@ def test_frozen_states_of_other_instructions_are_not_stored(tiny_bert, tokens):
     assert len(calls) == 4
 
 
+def test_frozen_states_have_the_same_precision_in_a_training_and_before_it(tiny_bert, tokens):
+    before = encoder(tiny_bert, False).states(tokens.long())
+    with torch.autocast("cpu", torch.bfloat16):
+        within = encoder(tiny_bert, False).states(tokens.long())
+    assert torch.equal(within, before)
+
+
 def test_only_a_tuned_model_has_gradients(tiny_bert, tokens):
     for tune in (False, True):
         names = [name for name, _ in encoder(tiny_bert, tune).named_parameters()]

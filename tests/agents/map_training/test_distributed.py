@@ -3,7 +3,9 @@
 import dataclasses
 import json
 
+from agents.command_line import parse_pretraining
 from agents.map_training.fine_tuning import train_map_agent
+from agents.map_training.pretraining import pretrain
 from tests.agents.weights import assert_same_first_gradient
 from tests.torchrun import SCRIPTS, run_two_ranks
 from training.checkpoints import RESULTS, load_trainer
@@ -36,7 +38,15 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
     assert printed.count("Run: ") == 1
 
 
-def test_pretraining_runs_on_two_ranks(map_config, doors_run, launcher, tmp_path):
+def updates(run):
+    """Return how often Adam has updated each weight of a run, by number."""
+    state = load_trainer(run)["optimiser"]["state"]
+    return {number: int(weight["step"]) for number, weight in state.items()}
+
+
+def test_pretraining_updates_the_same_weights_on_two_ranks_and_on_one(
+    doors_run, launcher, tmp_path
+):
     network = {"hidden-size": 16, "heads": 2, "feed-forward-size": 32, "text-layers": 1}
     flags = {
         "world": "matterport",
@@ -52,7 +62,12 @@ def test_pretraining_runs_on_two_ranks(map_config, doors_run, launcher, tmp_path
         "network.cross-layers": 1,
         "network.panorama-layers": 1,
     }
-    arguments = (word for name, value in flags.items() for word in (f"--{name}", value))
+    arguments = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
+    alone = tmp_path / "alone"
+    pretrain(parse_pretraining([*arguments, "--output", str(alone)]))
     printed = run_two_ranks(launcher, tmp_path, SCRIPTS / "pretrain_agent.py", *arguments)
     assert printed.count("Run: ") == 1
     assert load_trainer(tmp_path / "run")["iteration"] == 4
+    # Each iteration has one task, which uses a part of the weights.
+    assert len(set(updates(alone).values())) > 1
+    assert updates(tmp_path / "run") == updates(alone)
