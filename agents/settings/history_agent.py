@@ -1,7 +1,7 @@
 """Settings of the network and of the training of HAMT, with the published ones as presets.
 
-A published preset has the hyper-parameters of `finetune_src/scripts/run_r2r.sh` or `run_rxr.sh`. A
-comment marks each setting that has no published value.
+A published preset has the hyper-parameters of `finetune_src/scripts/run_r2r.sh`, `run_rxr.sh` or
+`run_r4r.sh`. A comment marks each setting that has no published value.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
 from storage.errors import UserError
 from training.optimiser_settings import OptimiserConfig
 
-HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-houses"]
+HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-r4r", "hamt-houses"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ PRESETS: dict[HistoryRecipe, HistoryTransformerConfig] = {
     # `run_rxr.sh`: its --featdropout is unknown to the parser, so that the default of 0.3 is used.
     "hamt-rxr": HistoryTransformerConfig(
         text_model=_XLM_R, text_model_layers=9, feature_dropout=0.3, language_attention=False
+    ),
+    # `run_r4r.sh`: the same defaults of the parser.
+    "hamt-r4r": HistoryTransformerConfig(
+        text_model=_BERT, text_model_layers=9, feature_dropout=0.3
     ),
     # Sizes that a CPU trains.
     "hamt-houses": HistoryTransformerConfig(
@@ -132,7 +136,11 @@ _PUBLISHED: dict[HistoryRecipe, dict[str, Any]] = {
         "max_instruction_length": 250,
         "text": _pretrained("xlm-roberta-base"),
     },
+    # The parser ignores the names of most flags of `run_r4r.sh`, so that its defaults are used. The
+    # other values are those for R2R.
+    "hamt-r4r": {**_R2R, "dataset": "r4r", "max_instruction_length": 80},
 }
+_RECIPES: dict[Dataset, HistoryRecipe] = {"r2r": "hamt-r2r", "rxr": "hamt-rxr", "r4r": "hamt-r4r"}
 # The built-in houses on a CPU: a network of a hundredth of the size, with a learning rate that is
 # fifty times as high.
 _HOUSES: dict[str, Any] = {
@@ -184,9 +192,8 @@ def history_preset(
         recipe: Named settings.
     """
     if recipe is None and not is_built_in(world):
-        # HAMT for R4R is that for R2R.
-        published = "hamt-rxr" if dataset == "rxr" else "hamt-r2r"
-        values = {**_PUBLISHED[published], "dataset": dataset, "network": PRESETS[published]}
+        published = _RECIPES[dataset]
+        values = {**_PUBLISHED[published], "network": PRESETS[published]}
     elif recipe in _PUBLISHED:
         values = {**_PUBLISHED[recipe], "network": PRESETS[recipe]}
     else:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from agents.history_training import conversion
+from agents.settings.history_agent import history_preset
 from tests.clipnav.agent_runs import train_resume_evaluate_and_submit
 
 SIZES = ("hidden-size", 16), ("heads", 2), ("feed-forward-size", 32), ("text-layers", 1)
@@ -25,3 +27,14 @@ def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_comma
     assert all(0 <= step.stop_probability <= 1 for step in steps)
     with pytest.raises(ValueError, match="only followers can search"):
         run_command("evaluate-agent", run, "--search.method", "beam")
+
+
+@pytest.mark.parametrize(("dataset", "preset"), [("r2r", "hamt-r2r"), ("r4r", "hamt-r4r")])
+def test_a_checkpoint_gets_the_settings_of_its_dataset(
+    dataset, preset, tmp_path, run_command, monkeypatch
+):
+    converted = []
+    monkeypatch.setattr(conversion, "convert_hamt_run", lambda *given: converted.append(given[2]))
+    files = "--weights", tmp_path / "weights", "--output", tmp_path / "run"
+    run_command("convert-agent", "--model", "hamt", "--dataset", dataset, *files)
+    assert converted == [history_preset(dataset, "matterport", preset)]

@@ -63,8 +63,9 @@ def main(arguments: Sequence[str]) -> None:
         settings = replace(published, **paths)
         convert_duet_run(config.weights, config.output, settings, config.bert, config.heads)
     else:
-        settings = replace(
-            history_preset("r2r", config.world, "hamt-r2r"), dataset=config.dataset, **paths
+        published = history_preset(
+            config.dataset, config.world, "hamt-r4r" if config.dataset == "r4r" else "hamt-r2r"
         )
+        settings = replace(published, **paths)
         convert_hamt_run(config.weights, config.output, settings, config.bert, config.heads)
     print(f"{config.output}: written; evaluate it with clipnav evaluate-agent {config.output}")

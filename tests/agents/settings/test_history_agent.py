@@ -1,5 +1,6 @@
 """Settings of HAMT."""
 
+import dataclasses
 import json
 
 import pytest
@@ -72,6 +73,15 @@ PUBLISHED["hamt-rxr"] = {
 }
 
 
+# `run_r4r.sh` names flags that its parser ignores: the parser's defaults are used.
+PUBLISHED["hamt-r4r"] = {
+    **PUBLISHED["hamt-r2r"],
+    "dataset": "r4r",
+    "max_instruction_length": 80,
+    "network.feature_dropout": 0.3,
+}
+
+
 @pytest.mark.parametrize("recipe", PUBLISHED)
 def test_presets_have_the_published_values(recipe):
     config = parse_agent(
@@ -84,7 +94,8 @@ def test_presets_have_the_published_values(recipe):
         for part in name.split("."):
             value = value[part]
         assert value == expected, name
-    assert history_preset(config.dataset, "matterport").network == config.network
+    default = history_preset(config.dataset, "matterport")
+    assert dataclasses.replace(default, preset=recipe, data_dir=config.data_dir) == config
 
 
 @pytest.mark.parametrize("dataset", ["r2r", "rxr", "r4r"])
