@@ -1,5 +1,6 @@
 """The command that pairs each RxR path with a similar one in another building."""
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 
 from agents.clear.language_data import PathInstructions
 from agents.clear.language_network import LanguageRepresentation, embed
+from agents.clear.language_training import split_episodes
 from agents.clear.loading import load_language
 from agents.clear.mining import MinedPair, PathKey, mine_pairs, path_embeddings
 from agents.clear.objects import (
@@ -20,8 +22,7 @@ from agents.clear.objects import (
     write_objects,
 )
 from agents.clear.pair_files import multi_path, write_multi_file
-from agents.clear.settings import PairPathsConfig
-from envs.episodes import load_episodes
+from agents.clear.settings import LanguageConfig, PairPathsConfig
 from envs.worlds import world_files
 from storage import write_text
 from storage.errors import UserError
@@ -48,12 +49,16 @@ def pair_paths(config: PairPathsConfig) -> None:
     files = world_files(config.world, config.data_dir)
     sources = {split: files.annotations("rxr", split) for split in config.splits}
     network, tokenizer, settings = load_language(config.language_representation, config.device)
+    settings = _for_rxr(settings)
+    if settings.languages:
+        read = ", ".join(settings.languages)
+        print(f"Languages of the instructions, which the representation has read: {read}")
     config.output.mkdir(parents=True, exist_ok=True)
     pairs_of: dict[str, dict[PathKey, MinedPair]] = {}
     with sole_writer(config.output):
         results = _earlier_results(config.output / RESULTS)
         for split, source in sources.items():
-            episodes = load_episodes("rxr", split, files)
+            episodes = split_episodes(settings, files, split)
             data = PathInstructions(episodes, tokenizer, settings.max_instruction_length)
             pairs = similar_paths(network, data, settings.centre)
             target = multi_path(config.output, split)
@@ -83,6 +88,13 @@ def pair_paths(config: PairPathsConfig) -> None:
         write_text(config.output / RESULTS, json.dumps(document, indent=2) + "\n")
 
 
+def _for_rxr(settings: LanguageConfig) -> LanguageConfig:
+    """Return the settings of a representation with those languages of RxR that it has read."""
+    if settings.dataset == "rxr":
+        return settings
+    return dataclasses.replace(settings, dataset="rxr", languages=("en",))
+
+
 def _earlier_results(path: Path) -> dict[str, dict[str, float]]:
     """Return the results by split that an earlier call has written."""
     if not path.exists():
@@ -108,7 +120,7 @@ def _paired_viewpoints(
 def similar_paths(
     network: LanguageRepresentation, data: PathInstructions, centre: bool
 ) -> dict[PathKey, MinedPair]:
-    """Return the counterpart of each path of a split, by the similarity of all instructions.
+    """Return the counterpart of each path of a split, by the similarity of its instructions.
 
     Args:
         network: The representation.

@@ -1,15 +1,17 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from agents.clear.objects import read_objects
 from agents.clear.pair_files import multi_path, read_multi_file, read_pairs
-from agents.clear.pairing import pair_paths
+from agents.clear.pairing import pair_paths, similar_paths
 from agents.clear.settings import PairPathsConfig
 from envs.worlds import world_files
 from storage.errors import UserError
+from training.settings import CONFIG
 
 
 def colours_of(records):
@@ -38,6 +40,40 @@ def test_the_command_prints_the_pairs(doors, language_run, tmp_path, run_command
     assert written == ["results.json", "rxr_val_seen_guide_multi.jsonl"]
     results = json.loads((tmp_path / "results.json").read_text())["results"]
     assert results["val_seen"].keys() == {"pairs", "similarity"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"en-IN", "hi-IN", "te-IN"}),
+        ({"languages": ["en", "hi"]}, {"en-IN", "hi-IN"}),
+        ({"dataset": "r2r"}, {"en-IN"}),
+    ],
+    ids=["all", "two", "r2r"],
+)
+def test_only_languages_that_the_representation_has_read_are_embedded(
+    doors, language_run, tmp_path, monkeypatch, capsys, changes, expected
+):
+    run = shutil.copytree(language_run, tmp_path / "run")
+    config = json.loads((run / CONFIG).read_text())
+    (run / CONFIG).write_text(json.dumps(config | changes))
+    embedded = []
+
+    def spy(network, data, centre):
+        embedded.extend(data.episodes)
+        return similar_paths(network, data, centre)
+
+    monkeypatch.setattr("agents.clear.pairing.similar_paths", spy)
+    output = tmp_path / "pairs"
+    pair_paths(PairPathsConfig(run, output, "matterport", doors, ("val_seen",), threads=1))
+    assert {episode.language for episode in embedded} == expected
+    # The file contains the instructions in all languages nevertheless.
+    path = multi_path(output, "val_seen")
+    assert len(read_multi_file(path)) == 24
+    assert len(read_pairs(path, world_files("matterport", doors))) == 8
+    names = ", ".join(sorted(tag.partition("-")[0] for tag in expected))
+    line = f"Languages of the instructions, which the representation has read: {names}\n"
+    assert (line in capsys.readouterr().out) == bool(changes)
 
 
 def test_pairs_are_not_written_into_a_run(language_run, run_command, capsys):
