@@ -39,6 +39,7 @@ class _Camera(msgspec.Struct):
 
 class _Counts(msgspec.Struct):
     steps: int
+    truncated_steps: int = 0  # earlier exports lack it; their lerobot has these walks, too
 
 
 class _Manifest(msgspec.Struct):
@@ -115,12 +116,14 @@ def _digest(episodes: Sequence[Episode]) -> str:
 
 def count_walks(walks: Iterable[RecordedWalk]) -> Json:
     """Return the counts of an export, ready for JSON."""
-    episodes = successes = truncated = collisions = 0
+    episodes = successes = truncated = truncated_steps = collisions = 0
     languages, sources, scans = Counter[str](), Counter[str](), set[str]()
     for walk in walks:
         episodes += 1
         successes += walk.success
-        truncated += not walk.stopped
+        if not walk.stopped:
+            truncated += 1
+            truncated_steps += len(walk.steps)
         languages[walk.language] += 1
         scans.add(walk.scan)
         sources.update(step.source for step in walk.steps)
@@ -131,6 +134,7 @@ def count_walks(walks: Iterable[RecordedWalk]) -> Json:
         "steps_by_source": dict(sorted(sources.items())),
         "successes": successes,
         "truncated": truncated,
+        "truncated_steps": truncated_steps,
         "collisions": collisions,
         "episodes_by_language": dict(sorted(languages.items())),
         "scans": sorted(scans),

@@ -37,6 +37,7 @@ from agents.demonstrations.formats.lerobot_features import (
     tasks_schema,
 )
 from agents.demonstrations.formats.lerobot_video import VideoFiles
+from agents.demonstrations.formats.primitive_actions import stopping
 from agents.demonstrations.formats.videos import EXTRA
 from agents.demonstrations.recording.pictures import picture_name
 from agents.demonstrations.recording.records import RecordedWalk, Step
@@ -44,6 +45,7 @@ from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from envs.pictures.view_pictures import ViewPose
 from storage import write_text
+from storage.errors import UserError
 from storage.extras import import_extra
 
 _MEGABYTE = 1 << 20
@@ -173,18 +175,26 @@ class LeRobotWriter:
 def write(
     walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
 ) -> None:
-    """Write walks as a dataset.
+    """Write the walks that stop as a dataset.
 
     Args:
         walks: The walks, whose steps have egocentric pictures; iterated twice.
         pictures: Folder of their pictures.
         folder: Folder to write to.
         config: Settings of the export.
+
+    Raises:
+        UserError: No walk stops, so that the dataset would be empty.
     """
-    most = max(len(step.candidates) for walk in walks for step in walk.steps)
+    most = max((len(s.candidates) for _, walk in stopping(walks) for s in walk.steps), default=None)
+    if most is None:
+        raise UserError(
+            f"{_PURPOSE}: none of the walks reaches a stop, so that the dataset would be empty; "
+            "raise --max-episode-steps, or name another --policy"
+        )
     table = features(config.picture_shape, config.media, most)
     writer = LeRobotWriter(folder, table, f"clipnav-{config.walks_in}")
-    for walk in walks:
+    for _, walk in stopping(walks):
         rows = walk_rows(walk, most)
         names = [step.picture or _name(walk, step) for step in walk.steps]
         writer.add(one_line(walk.instruction), rows, [pictures / name for name in names])

@@ -192,7 +192,8 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     """
     reader = LeRobotReader(folder)
     frames = reader.frames()
-    if len(frames) != manifest["counts"]["steps"]:
+    counts = manifest["counts"]
+    if len(frames) != counts["steps"] - counts.get("truncated_steps", 0):
         raise UserError(f"{folder}: {len(frames)} frames, but the manifest has others; {REMEDY}")
-    counts = {"episode": reader.episodes, "frame": frames, "task": reader.tasks}
-    return ", ".join(counted(len(values), noun) for noun, values in counts.items())
+    content = {"episode": reader.episodes, "frame": frames, "task": reader.tasks}
+    return ", ".join(counted(len(values), noun) for noun, values in content.items())

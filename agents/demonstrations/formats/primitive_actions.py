@@ -46,5 +46,6 @@ def stopping(walks: Iterable[RecordedWalk]) -> Iterator[tuple[int, RecordedWalk]
     """Yield the walks that stop, with their numbers from 0.
 
     Truncated walks have no stop, which the formats assume at the end; the manifest counts them.
+    `next.done` of LeRobot would mark their last frame as the end of the task.
     """
     return enumerate(walk for walk in walks if walk.stopped)

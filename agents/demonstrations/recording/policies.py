@@ -6,6 +6,7 @@ from agents.acting.rollout import Agent
 from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.experiments.runs import load_run
 from agents.settings import AnyTrainConfig, TrainConfig, read_agent_config
+from envs.episodes import base_language
 from envs.navigation.vector_env import VlnVectorEnv
 from storage.errors import UserError
 
@@ -25,6 +26,13 @@ def policy_settings(config: DemonstrationConfig) -> AnyTrainConfig:
                 f"--policy {config.policy}: the run has --{name} {own}, but the export "
                 f"--{name} {wanted}; export with --{name} {own}"
             )
+    language, wanted = saved.instruction_language, config.instruction_language
+    if language is not None and (wanted is None or language not in (wanted, base_language(wanted))):
+        raise UserError(
+            f"--policy {config.policy}: the run reads --instruction-language {language} only, but "
+            f"the export has {wanted or 'all languages'}; add --instruction-language {language}, "
+            "or name another run"
+        )
     if not isinstance(saved, TrainConfig) and config.teacher_probability:
         raise UserError(
             f"--teacher-probability {config.teacher_probability}: {config.policy} is a run of "

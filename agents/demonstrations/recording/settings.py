@@ -6,13 +6,12 @@ from typing import Literal
 
 import tyro
 
-from agents.settings.language_models import PromptConfig
+from agents.settings.language_models import Environment, PromptConfig
 from envs.worlds import Dataset, World, is_built_in
 from storage.errors import UserError
 from training.settings import check_counts, check_effects, check_numbers
 
 Format = Literal["llava", "messages", "lerobot", "streamvln", "navila", "uni-navid"]
-Environment = Literal["graph", "continuous"]
 Media = Literal["image", "video"]
 
 # Formats whose actions are steps of 25 cm and turns, which graph walks do not have.
@@ -112,7 +111,10 @@ class DemonstrationConfig:
         check_effects(self, self._idle())
         reason = "on demonstrations, in which the teacher may stop at any step"
         check_effects(self.prompt, {"stop_after": reason})
-        if self.format not in CONVERSATIONS:
+        if self.format in CONVERSATIONS:
+            reason = "on demonstrations, only in requests to servers"
+            check_effects(self.prompt, self.prompt.idle("graph") | {"picture_detail": reason})
+        else:
             names = {item.name for item in fields(PromptConfig)} - {"image_size"}
             reason = f"with --format {self.format}, whose records are no prompts"
             check_effects(self.prompt, dict.fromkeys(names, reason))

@@ -12,9 +12,20 @@ import numpy as np
 import pytest
 
 from agents.demonstrations.export import check_export
-from agents.demonstrations.formats import lerobot, lerobot_features, lerobot_statistics
+from agents.demonstrations.formats import (
+    lerobot,
+    lerobot_features,
+    lerobot_reader,
+    lerobot_statistics,
+)
 from agents.demonstrations.formats.lerobot_features import ACTION, RGB, STATE
 from agents.demonstrations.formats.lerobot_reader import LeRobotReader
+from agents.demonstrations.manifest import count_walks
+from agents.demonstrations.recording.pictures import write_jpeg
+from agents.demonstrations.recording.records import RecordedWalk, Step
+from agents.demonstrations.recording.settings import DemonstrationConfig
+from agents.settings.language_models import PromptConfig
+from envs.continuous.settings import FORWARD, STOP
 from envs.episodes import load_episodes
 from envs.worlds import world_files
 from storage.pictures import load_picture
@@ -59,6 +70,31 @@ def test_an_export_is_read_back(exported, pictured_world, media):
         expected = 127.5 + 127 * np.array([np.sin(state[3]), np.cos(state[3]), 0])
         np.testing.assert_allclose(frame[15:17, 15:17].mean((0, 1)), expected, atol=9)
     assert "14 episodes" in check_export(folder)
+
+
+def walk_of(actions):
+    """Return a continuous walk whose policy takes some actions; all have the same picture."""
+    steps = [Step((0.0, 0.0, 0.0), 0.0, FORWARD, taken, "policy", "one.jpg") for taken in actions]
+    return RecordedWalk("1_0", 1, "house", "en", "Walk on.", tuple(steps), actions[-1] == STOP)
+
+
+def test_walks_without_a_stop_are_left_out(tmp_path):
+    """The last frame of a walk that was cut is no end of the task."""
+    write_jpeg(tmp_path / "one.jpg", np.zeros((32, 32, 3), np.uint8), 90)
+    prompt = PromptConfig(image_size=32)
+    config = DemonstrationConfig(format="lerobot", environment="continuous", prompt=prompt)
+    cut = walk_of([FORWARD] * 4)
+    walks = [cut, walk_of([FORWARD, STOP]), cut]
+    lerobot.write(walks, tmp_path, tmp_path / "export", config)
+    reader = LeRobotReader(tmp_path / "export")
+    assert reader.columns["taken_action"].ravel().tolist() == [FORWARD, STOP]
+    assert reader.columns["next.done"].ravel().tolist() == [False, True]
+    counts = count_walks(walks)
+    assert (counts["steps"], counts["truncated"], counts["truncated_steps"]) == (10, 2, 8)
+    assert "1 episode, 2 frames" in lerobot_reader.check(tmp_path / "export", {"counts": counts})
+    with pytest.raises(ValueError, match=r"none of the walks reaches a stop.*--max-episode-steps"):
+        lerobot.write([cut], tmp_path, tmp_path / "empty", config)
+    assert not (tmp_path / "empty").exists()
 
 
 def test_large_exports_have_several_files(exported, monkeypatch):

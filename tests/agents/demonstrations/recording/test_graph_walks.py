@@ -11,10 +11,11 @@ from agents.acting.rollout import walk
 from agents.demonstrations.recording.graph_walks import GraphSteps, policy_walks, teacher_walks
 from agents.demonstrations.recording.policies import policy_settings
 from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.settings import FrontierTrainConfig, HistoryTrainConfig, MapTrainConfig
+from agents.settings import FrontierTrainConfig, HistoryTrainConfig, MapTrainConfig, TrainConfig
 from envs.episodes import load_episodes
 from envs.graphs.nav_world import NavWorld
 from envs.worlds import world_files
+from training.settings import to_json
 
 
 @pytest.fixture
@@ -137,9 +138,28 @@ def test_the_teachers_share_of_the_steps_follows_its_probability_and_the_seed(do
     assert walks(0.5, 0) != walks(0.5, 1)
 
 
-def test_runs_that_do_not_fit_are_refused(small_config, tmp_path):
-    from training.settings import to_json
+@pytest.mark.parametrize(
+    ("read", "exported"), [(None, None), (None, "hi"), ("en", "en"), ("en", "en-IN")]
+)
+def test_a_policy_walks_in_languages_that_its_run_reads(tmp_path, read, exported):
+    saved = TrainConfig(dataset="rxr", instruction_language=read)
+    (tmp_path / "config.json").write_text(to_json(saved))
+    config = DemonstrationConfig(policy=tmp_path, dataset="rxr", instruction_language=exported)
+    assert policy_settings(config).instruction_language == exported
 
+
+@pytest.mark.parametrize("exported", [None, "hi", "hi-IN"])
+def test_a_policy_that_lacks_a_language_of_the_export_is_refused(tmp_path, exported):
+    saved = TrainConfig(dataset="rxr", instruction_language="en")
+    (tmp_path / "config.json").write_text(to_json(saved))
+    config = DemonstrationConfig(policy=tmp_path, dataset="rxr", instruction_language=exported)
+    wanted = exported or "all languages"
+    message = f"language en only, but the export has {wanted}; add --instruction-language en"
+    with pytest.raises(ValueError, match=message):
+        policy_settings(config)
+
+
+def test_runs_that_do_not_fit_are_refused(small_config, tmp_path):
     def run(config):
         (tmp_path / "config.json").write_text(to_json(config))
         return tmp_path

@@ -22,6 +22,12 @@ from agents.settings.language_models import PromptConfig
         ),
         ({"prompt": PromptConfig("navgpt")}, "--strategy navgpt: its descriptions"),
         ({"prompt": PromptConfig(stop_after=3)}, "--stop-after 3 has no effect"),
+        ({"prompt": PromptConfig(most_repeats=5)}, "--most-repeats 5 has no effect on graphs"),
+        ({"prompt": PromptConfig(picture_detail="low")}, "--picture-detail low has no effect on"),
+        (
+            {"format": "messages", "prompt": PromptConfig(pictures="none", image_size=32)},
+            "--image-size 32 has no effect with --pictures none",
+        ),
         ({"policy": Path("run"), "teacher_probability": 1.5}, "must be a number from 0 to 1"),
         ({"workers": 0}, "--workers 0: must be at least 1"),
         ({"seed": -1}, "--seed -1"),
