@@ -28,7 +28,7 @@ from agents.waypoints.map_env import MapWaypointEnv
 from agents.waypoints.settings import WaypointConfig
 from encoders.clip import ClipEncoder
 from encoders.named_encoder import NamedEncoder
-from envs.continuous.episodes import load_continuous_split
+from envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from envs.continuous.settings import task_settings
@@ -117,16 +117,8 @@ def _evaluate_split(
 ) -> dict[str, dict[str, float]]:
     graph_env, agent = load_run(config.run, split, settings)
     changes = {} if config.sliding is None else {"sliding": config.sliding}
-    dataset = "rxr" if settings.dataset == "rxr" else "r2r"
-    task = task_settings(dataset, **changes)
-    loaded = load_continuous_split(
-        dataset,
-        split,
-        settings.world,
-        language=settings.instruction_language,
-        tokenizer=graph_env.tokenizer,
-        max_instruction_length=settings.max_instruction_length,
-    )
+    loaded = continuous_split(settings, split, graph_env)
+    task = task_settings(loaded.dataset, **changes)
     size = encoder.image_size if encoder else (8, 8)
     simulator = HouseSimulator(camera_settings(task, size))
     world = loaded, simulator, task, encoder, config.batch_size, settings.angle_feature_size
@@ -142,6 +134,24 @@ def _evaluate_split(
         map_agent = map_agent_among_places(agent, env, best, reads)
         waypoints = _walks(env, ids, lambda part: map_agent.walk(env, part), split)  # type: ignore
     return {"graph": graph, "waypoints": waypoints}
+
+
+def continuous_split(settings: Settings, split: str, graph_env: VlnVectorEnv) -> ContinuousSplit:
+    """Load the continuous episodes of a split, with the instructions of the graph's environment.
+
+    Those are the ones that the agent reads: --instruction-ablation shuffled exchanges them.
+    """
+    loaded = load_continuous_split(
+        "rxr" if settings.dataset == "rxr" else "r2r",
+        split,
+        settings.world,
+        language=settings.instruction_language,
+        tokenizer=graph_env.tokenizer,
+        max_instruction_length=settings.max_instruction_length,
+    )
+    words = {episode.instr_id: episode.instruction for episode in graph_env.episodes}
+    episodes = [replace(e, instruction=words[e.instr_id]) for e in loaded.episodes]
+    return replace(loaded, episodes=episodes)
 
 
 def graph_walks(env: VlnVectorEnv, agent: Agent, ids: Sequence[str]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.environments import make_follower
+from agents.acting.environments import make_env, make_follower
 from agents.acting.evaluation import evaluate
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import walk
@@ -23,6 +23,7 @@ from agents.waypoints.env import (
 )
 from agents.waypoints.evaluation import (
     check_run,
+    continuous_split,
     graph_walks,
     open_encoder,
     waypoint_walks,
@@ -30,8 +31,10 @@ from agents.waypoints.evaluation import (
 from agents.waypoints.settings import WaypointConfig
 from envs.continuous.floor import ContinuousFloor
 from envs.continuous.settings import task_settings
+from envs.episodes import load_episodes
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.observations import angle_feature
+from envs.worlds import world_files
 from tests.envs.continuous.conftest import BoxSimulator
 
 ANGLE = 4
@@ -199,6 +202,21 @@ def test_walks_on_the_graph_equal_those_of_an_evaluation(doors_config, doors_env
     assert summary.pop("episodes") == len(ids)
     for name, value in summary.items():
         assert value == pytest.approx(expected[name]), name
+
+
+@pytest.mark.parametrize("ablation", ["none", "shuffled"])
+def test_continuous_episodes_have_the_instructions_of_the_graph(ablation):
+    """An ablation that exchanges instructions exchanges them in both walks."""
+    settings = TrainConfig(vision=False, instruction_ablation=ablation)
+    env = make_env(settings, "val_seen")
+    split = continuous_split(settings, "val_seen", env)
+    tokens = {e.instr_id: row for e, row in zip(env.episodes, env.split.tokens, strict=True)}
+    assert len(split.episodes) == len(tokens)
+    for episode, row in zip(split.episodes, split.tokens, strict=True):
+        np.testing.assert_array_equal(row, tokens[episode.instr_id])
+    annotated = {e.instr_id: e for e in load_episodes("r2r", "val_seen", world_files("houses"))}
+    is_own = [e.instruction == annotated[e.instr_id].instruction for e in split.episodes]
+    assert all(is_own) if ablation == "none" else sum(is_own) < len(is_own) / 10
 
 
 def test_features_of_another_encoder_are_refused(monkeypatch, tmp_path):

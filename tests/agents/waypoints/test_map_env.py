@@ -260,7 +260,7 @@ def test_a_run_of_a_map_agent_is_evaluated(
     patches = {
         "read_agent_config": lambda run: MapTrainConfig(),
         "open_encoder": lambda config, settings: PoseEncoder(),
-        "load_run": lambda run, split, settings: (Graph(), graph_agent),
+        "load_run": lambda run, split, settings: (Graph(split_of_boxes.episodes), graph_agent),
         "graph_walks": lambda env, agent, ids: walked.append((agent, list(ids))) or {"SR": 1.0},
         "load_continuous_split": lambda *names, **options: split_of_boxes,
         "HouseSimulator": BoxSimulator,
@@ -277,9 +277,12 @@ def test_a_run_of_a_map_agent_is_evaluated(
 
 
 class Graph:
-    """The tokenizer of an environment on a graph."""
+    """Tokenizer and episodes of an environment on a graph."""
 
     tokenizer = None
+
+    def __init__(self, episodes):
+        self.episodes = episodes
 
 
 def test_a_map_agent_keeps_its_settings_among_places(make_map_env, model):
