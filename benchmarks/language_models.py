@@ -92,6 +92,9 @@ def _measure(config: LanguageModelsConfig, url: str, folder: Path, pictures: str
     from agents.language_models.walks.running import walk_concurrently
     from agents.settings.language_models import EvaluateVlmConfig, PromptConfig, ServerConfig
 
+    prompt = PromptConfig(pictures="none")
+    if pictures == "candidates":
+        prompt = PromptConfig(image_size=config.image_size)
     settings = EvaluateVlmConfig(
         url=url,
         model="any",
@@ -100,7 +103,7 @@ def _measure(config: LanguageModelsConfig, url: str, folder: Path, pictures: str
         data_dir=config.data_dir,
         episodes=1 if config.quick else config.episodes,
         max_episode_steps=2 if config.quick else DECISIONS,
-        prompt=PromptConfig(image_size=config.image_size, pictures=pictures),  # type: ignore
+        prompt=prompt,
         server=ServerConfig(probe=False),
     )
     experiment = prepare(settings)

@@ -149,11 +149,21 @@ def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
 
 
 def _check_search(config: EvaluateConfig, settings: AgentConfig) -> None:
-    """Check that the agent of a run can search, if a search is requested."""
+    """Check that the agent of a run can search, if a search is requested.
+
+    Raises:
+        UserError: It cannot, or a speaker would read the instructions that an ablation hides.
+    """
     if config.search.method != "none" and not isinstance(settings, TrainConfig):
         raise UserError(
             f"--search.method {config.search.method}: {config.run} is a run of another agent "
             f"({agent_name(settings)}), but only followers can search; evaluate it without a search"
+        )
+    if config.search.speaker is not None and not settings.reads_instructions:
+        raise UserError(
+            f"--search.speaker {config.search.speaker} and --instruction-ablation empty exclude "
+            "each other, because the speaker ranks paths by whole instructions; leave the speaker "
+            "out, or add --instruction-ablation none"
         )
 
 

@@ -1,6 +1,6 @@
 """Settings of agents that ask a vision-language model."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -8,15 +8,16 @@ from urllib.parse import urlsplit
 import tyro
 
 from agents.settings.evaluation import SUBMISSIONS
-from envs.worlds import Dataset, World
+from envs.worlds import Dataset, World, is_built_in
 from storage.errors import UserError
 from storage.outputs import check_outputs
-from training.settings import check_counts, check_numbers, check_positive
+from training.settings import check_counts, check_effects, check_numbers, check_positive
 
 StrategyName = Literal["plain", "mapgpt", "navgpt"]
 PictureKind = Literal["candidates", "egocentric", "none"]
 OnInvalid = Literal["end", "stay", "first", "random"]
 AnswerFormat = Literal["auto", "schema", "object", "text"]
+Environment = Literal["graph", "continuous"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,36 @@ class PromptConfig:
     def picture_kind(self) -> PictureKind:
         """Pictures of a decision, with the default of the strategy."""
         return self.pictures or ("none" if self.strategy == "navgpt" else "candidates")
+
+    def idle(self, environment: Environment) -> dict[str, str]:
+        """Return the names of settings without effect in an environment, and why.
+
+        They have none in the strategies of this package. A strategy of one's own may read them.
+        """
+        names = ("egocentric_views", "known_map", "option_order", "direction_words")
+        idle: dict[str, str] = dict.fromkeys(names, "with --environment continuous")
+        if environment == "graph":
+            idle = self._idle_on_graphs()
+        if self.picture_kind == "none":
+            reason = (
+                f"with {'--strategy navgpt' if self.strategy == 'navgpt' else '--pictures none'}"
+            )
+            idle |= dict.fromkeys(("history_pictures", "picture_detail"), reason)
+            if self.captioner is None:  # captions are those of pictures
+                idle["image_size"] = reason
+        return idle
+
+    def _idle_on_graphs(self) -> dict[str, str]:
+        idle = {"most_repeats": "on graphs, only in continuous walks"}
+        if self.picture_kind == "egocentric":
+            idle["history_pictures"] = "with --pictures egocentric, only with candidates"
+        else:
+            idle["egocentric_views"] = "without --pictures egocentric"
+        if self.strategy == "mapgpt":
+            idle["known_map"] = "with --strategy mapgpt, whose prompts always contain the map"
+        elif self.strategy == "navgpt":
+            idle["known_map"] = "with --strategy navgpt, whose prompts contain no map"
+        return idle
 
 
 @dataclass(frozen=True)
@@ -142,6 +173,8 @@ class BudgetConfig:
         check_numbers(self, prices)
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
             raise UserError("--max-cost requires --price-in and --price-out")
+        if (self.price_in is None) != (self.price_out is None):
+            raise UserError("--price-in and --price-out belong together: give both, or neither")
 
 
 @dataclass(frozen=True)
@@ -165,7 +198,7 @@ class EvaluateVlmConfig:
     """Data folder of world matterport."""
     scan_dir: Path | None = None
     """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
-    environment: Literal["graph", "continuous"] = "graph"
+    environment: Environment = "graph"
     """Environment: decisions between viewpoints, or steps and turns in continuous space (R2R-CE,
     RxR-CE)."""
     instruction_language: str | None = None
@@ -217,12 +250,45 @@ class EvaluateVlmConfig:
             raise UserError("--url: must not contain a password; use --api-key-file")
         if self.environment == "continuous":
             self._check_continuous()
+        self._check_effects()
         check_outputs(self, {"submission": SUBMISSIONS, "output": ()})
+
+    def check_prompt(self) -> None:
+        """Refuse settings of the prompt that have no effect in it.
+
+        A strategy of one's own may read any setting, so that this is no check of the dataclass.
+
+        Raises:
+            NoEffectError: Names flag and reason.
+        """
+        idle = self.prompt.idle(self.environment)
+        if self.local_model is not None:
+            idle["picture_detail"] = "with --local-model, only with servers"
+        check_effects(self.prompt, idle)
+
+    def _check_effects(self) -> None:
+        """Refuse settings without effect beside the model, the world and the runs."""
+        prompt, idle = self.prompt, dict[str, str]()
+        if is_built_in(self.world):
+            idle["scan_dir"] = f"with --world {self.world}"
+        elif prompt.picture_kind == "none" and prompt.captioner is None:
+            idle["scan_dir"] = "without pictures"
+        if self.local_model is None and not self.runs and prompt.captioner is None:
+            idle["device"] = "without --local-model, --runs and --captioner"
+        check_effects(self, idle)
+        if self.local_model is not None:
+            names = [item.name for item in fields(ServerConfig) if item.name != "answer_format"]
+            check_effects(
+                self.server, dict.fromkeys(names, "with --local-model, only with servers")
+            )
+            if not self.sampling.temperature:
+                reason = "with --local-model and --temperature 0, which draws nothing"
+                check_effects(self.sampling, {"sampling_seed": reason})
 
     def _check_continuous(self) -> None:
         if self.dataset == "r4r":
             raise UserError("--dataset r4r has no continuous walks; use r2r or rxr")
-        if self.prompt.strategy != "plain" or self.prompt.pictures == "candidates":
+        if self.prompt.strategy != "plain" or self.prompt.pictures not in (None, "none"):
             raise UserError(
                 "--environment continuous: there are no candidates and no map; leave --strategy "
                 "and --pictures out, or use --pictures none"

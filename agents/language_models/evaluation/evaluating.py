@@ -122,6 +122,8 @@ def prepare(
         FileNotFoundError, UserError: Data or a run to compare with is missing, or settings do not
             fit it.
     """
+    if strategy is None:
+        config.check_prompt()
     runs = compared_runs(config)  # before the first request, which may cost money
     split = load_split(
         config.dataset,

@@ -11,7 +11,7 @@ from agents.language_models.models.budget import Spending
 from agents.language_models.models.cache import ReplyCache
 from agents.language_models.models.constraining import AnswerConstraint, Vocabulary
 from agents.language_models.models.loading import LoadedModel
-from agents.language_models.models.replies import Question, Reply, Usage
+from agents.language_models.models.replies import BudgetReached, Question, Reply, Usage
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
 from agents.settings.language_models import AnswerFormat, SamplingConfig
@@ -53,18 +53,27 @@ class LocalModel:
         self._vocabulary = Vocabulary(loaded.tokenizer, text.vocab_size, loaded.ends[0])
 
     def replies(self, questions: Sequence[Question]) -> list[Reply]:
-        """Answer questions, in their order; see `BatchModel`."""
+        """Answer questions, in their order; see `BatchModel`.
+
+        If the budget allows a part of them, these are answered and cached before the error, so that
+        the next run continues behind them.
+        """
         keys = [request_key(self._address, self._bodies.make(q, self._format)) for q in questions]
         replies = [self._cache.read(key) for key in keys]
         missing = [number for number, reply in enumerate(replies) if reply is None]
         if missing:
-            answers = self._answer([questions[number] for number in missing])
-            for number, reply in zip(missing, answers, strict=True):
-                self._cache.write(keys[number], reply)
-                replies[number] = reply
+            answers, limit = self._answer([questions[number] for number in missing])
+            for row, reply in answers.items():
+                self._cache.write(keys[missing[row]], reply)
+                replies[missing[row]] = reply
+            if limit is not None:
+                raise limit
         return [reply for reply in replies if reply is not None]
 
-    def _answer(self, questions: Sequence[Question]) -> list[Reply]:
+    def _answer(
+        self, questions: Sequence[Question]
+    ) -> tuple[dict[int, Reply], BudgetReached | None]:
+        """Return replies by row, and the limit of the budget that left the other rows out."""
         inputs = self.inputs(questions)
         lengths = inputs["attention_mask"].sum(1).tolist()
         room = self._context - self._sampling.max_answer_tokens
@@ -74,18 +83,26 @@ class LocalModel:
             if length > room
         }
         rest = [row for row in range(len(questions)) if row not in replies]
-        if rest:
-            asked = [questions[row] for row in rest]
-            inputs = self.inputs(asked) if replies else inputs
-            replies |= zip(rest, self._generate(inputs, asked), strict=True)
-        return [replies[row] for row in range(len(questions))]
+        allowed, limit = self._start_requests(len(rest))
+        if allowed:
+            asked = [questions[row] for row in rest[:allowed]]
+            inputs = inputs if allowed == len(questions) else self.inputs(asked)
+            replies |= zip(rest[:allowed], self._generate(inputs, asked), strict=True)
+        return replies, limit
+
+    def _start_requests(self, count: int) -> tuple[int, BudgetReached | None]:
+        """Count requests; return how many the budget allows, and the limit that stops the next."""
+        for number in range(count):
+            try:
+                self._spending.start_request()
+            except BudgetReached as limit:
+                return number, limit
+        return count, None
 
     def _generate(self, inputs: Any, questions: Sequence[Question]) -> list[Reply]:
         import torch
 
         started = time.monotonic()
-        for _ in questions:
-            self._spending.start_request()
         most = self._sampling.max_answer_tokens
         settings: dict[str, Any] = {"max_new_tokens": most, "eos_token_id": self.loaded.ends}
         settings["do_sample"] = bool(self._sampling.temperature)

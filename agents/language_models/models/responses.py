@@ -120,6 +120,10 @@ def _read_answer(content: bytes) -> Reply | Rejected:
         return Rejected("temporary", f"the server sent no JSON, but {start!r}")
     choices = document.get("choices") if isinstance(document, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error"):
+        # A router reports the failure of a provider so, whatever text was written before.
+        reason, _ = _describe(choice.get("error") or "no reason given", "")
+        return Rejected("temporary", f"the provider failed: {shortened(reason, 300)}")
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
         reason = shortened(_error(content)[0], 300)
@@ -168,6 +172,11 @@ def _error(content: bytes) -> tuple[str, str]:
     except (ValueError, RecursionError):
         return text, ""
     error = document.get("error", document) if isinstance(document, dict) else document
+    return _describe(error, text)
+
+
+def _describe(error: Any, text: str) -> tuple[str, str]:
+    """Return message and code of an error, which has the message `text` if it names none."""
     if isinstance(error, dict):
         message = error.get("message") or error.get("detail") or text
         codes = (error.get("code"), error.get("type"))

@@ -42,6 +42,18 @@ def test_evaluation_includes_the_baselines(run, capsys):
     assert again["val_unseen"] == {"follower": results["val_unseen"]["follower"]}
 
 
+def test_a_speaker_would_read_instructions_that_an_ablation_hides(run, tmp_path):
+    search = SearchConfig(method="beam", speaker=tmp_path / "speaker")
+    config = EvaluateConfig(run, instruction_ablation="empty", search=search)
+    with pytest.raises(ValueError, match=r"speaker and --instruction-ablation empty exclude"):
+        evaluate_run(config)
+    with pytest.raises(ValueError, match=r"leave the speaker out, or add --instruction-ablation"):
+        load_walkers(config, "val_unseen")
+    shuffled = dataclasses.replace(config, instruction_ablation="shuffled")
+    with pytest.raises(FileNotFoundError, match=r"speaker/config\.json"):
+        evaluate_run(shuffled)
+
+
 def test_scores_survive_an_interruption_in_a_later_split(run, tmp_path):
     scored, path = [], tmp_path / "scores.json"
 

@@ -12,6 +12,9 @@ from agents.language_models.models.replies import Question
 from agents.language_models.models.server import ServerModel
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
+from agents.language_models.strategies.steps import steps_prompt
+from agents.language_models.walks.asking import WalkSettings
+from agents.language_models.walks.continuous import ContinuousWalkMaker
 from agents.settings.language_models import (
     BudgetConfig,
     EvaluateVlmConfig,
@@ -19,8 +22,12 @@ from agents.settings.language_models import (
     SamplingConfig,
     ServerConfig,
 )
+from envs.continuous.episodes import split_of_episodes
+from envs.continuous.settings import task_settings
 from envs.episodes.splits import load_split
+from envs.tokenizers import WordTokenizer
 from tests.agents.language_models.servers import QUESTION, draw_colour, serving
+from tests.envs.continuous.conftest import BoxSimulator, box_episodes
 
 
 def read_results(experiment):
@@ -32,6 +39,21 @@ def read_results(experiment):
 def houses():
     """The split val_unseen of the built-in houses."""
     return load_split("r2r", "val_unseen", features="none")
+
+
+@pytest.fixture
+def make_maker():
+    """Function that returns a maker of walks in boxes, with changes of the task."""
+
+    def make(prompt=None, observe=("rgb",), **changes):
+        task = task_settings("r2r", rgb_size=(16, 16), observe=observe, shuffle=False, **changes)
+        episodes = box_episodes()
+        tokenizer = WordTokenizer.build([e.instruction for e in episodes], min_count=1)
+        split = split_of_episodes("r2r", episodes, tokenizer, 12)
+        settings = WalkSettings(prompt or PromptConfig())
+        return ContinuousWalkMaker(split, steps_prompt, settings, task, BoxSimulator(task))
+
+    return make
 
 
 @pytest.fixture

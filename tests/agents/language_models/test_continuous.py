@@ -14,28 +14,9 @@ from agents.language_models.evaluation.evaluating import Experiment, prepare, ru
 from agents.language_models.models.replies import Reply
 from agents.language_models.prompts.pictures import Pictures
 from agents.language_models.prompts.steps import make_motions, step_options
-from agents.language_models.strategies.steps import steps_prompt
-from agents.language_models.walks.asking import WalkSettings
-from agents.language_models.walks.continuous import ContinuousWalkMaker
 from agents.settings.language_models import EvaluateVlmConfig, PromptConfig
-from envs.continuous.episodes import split_of_episodes
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, RXR_CE, task_settings
-from envs.tokenizers import WordTokenizer
 from tests.agents.language_models.servers import user_parts, user_text
-from tests.envs.continuous.conftest import BoxSimulator, box_episodes
-
-
-@pytest.fixture
-def make_maker():
-    def make(prompt=None, **changes):
-        task = task_settings("r2r", rgb_size=(16, 16), observe=("rgb",), shuffle=False, **changes)
-        episodes = box_episodes()
-        tokenizer = WordTokenizer.build([e.instruction for e in episodes], min_count=1)
-        split = split_of_episodes("r2r", episodes, tokenizer, 12)
-        settings = WalkSettings(prompt or PromptConfig())
-        return ContinuousWalkMaker(split, steps_prompt, settings, task, BoxSimulator(task))
-
-    return make
 
 
 def experiment_of(maker, server, folder, houses, **settings):

@@ -13,7 +13,7 @@ from agents.language_models.models.cache import ReplyCache
 from agents.language_models.models.constraining import AnswerConstraint, Vocabulary
 from agents.language_models.models.loading import load_model
 from agents.language_models.models.local import LocalModel
-from agents.language_models.models.replies import Question
+from agents.language_models.models.replies import BudgetReached, Question
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
 from agents.settings.language_models import (
@@ -45,13 +45,13 @@ def llama(tmp_path):
     return path
 
 
-def local_model(folder, cache, sampling=SHORT, answer_format="text"):
+def local_model(folder, cache, sampling=SHORT, answer_format="text", budget=None):
     return LocalModel(
         load_model(str(folder), "cpu"),
         Pictures(draw_colour),
         sampling,
         ReplyCache(cache),
-        Spending(BudgetConfig()),
+        Spending(budget or BudgetConfig()),
         answer_format,
     )
 
@@ -179,10 +179,9 @@ def evaluate(folder, tmp_path, **settings):
     config = EvaluateVlmConfig(
         local_model=str(folder),
         episodes=3,
-        concurrency=2,
         output=tmp_path / "run",
         cache=tmp_path / "cache",
-        **{"sampling": SHORT, **settings},
+        **{"sampling": SHORT, "concurrency": 2, **settings},
     )
     status = run_experiment(prepare(config, draw=draw_colour, describe=lambda view: "a room"))
     return status, json.loads((tmp_path / "run" / "results.json").read_text())
@@ -231,6 +230,33 @@ def test_budgets_end_a_run_with_a_local_model(llama, tmp_path):
     assert not results["complete"]
     assert results["answers"]["episodes"] == 2
     assert results["answers"]["answers"] == 4
+
+
+def test_answers_of_a_batch_that_the_budget_allows_are_kept(tmp_path):
+    write_llama(tmp_path / "llama", max_position_embeddings=100)
+    long = question(words="hall " * 20)
+    words = ("", "The hall.", "The hall and the stairs.")
+    questions = [long, *(question(words=text) for text in words)]
+
+    def ask(cache, requests):
+        budget = BudgetConfig(max_requests=requests)
+        return local_model(tmp_path / "llama", tmp_path / cache, budget=budget).replies(questions)
+
+    with pytest.raises(BudgetReached, match="--max-requests 2 is reached"):
+        ask("cache", 2)
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 2
+    continued = [reply.text for reply in ask("cache", 1)]
+    assert continued == [reply.text for reply in ask("other", 3)]
+
+
+def test_a_budget_below_the_batch_size_brings_every_run_further(llama, tmp_path):
+    settings = {
+        "prompt": PromptConfig(strategy="navgpt"),
+        "budget": BudgetConfig(max_requests=2),
+        "concurrency": 3,
+    }
+    statuses = [evaluate(llama, tmp_path, **settings)[0] for _ in range(3)]
+    assert statuses == [1, 1, 0]  # three episodes of two answers
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):

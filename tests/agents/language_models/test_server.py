@@ -23,6 +23,13 @@ def http_date(seconds):
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
+def failed_choice(error):
+    """Answer of a router whose provider failed while it wrote."""
+    body = completion("The", finish="error")
+    body["choices"][0]["error"] = error
+    return Sent(body=body)
+
+
 @pytest.mark.parametrize(
     "first",
     [
@@ -40,6 +47,9 @@ def http_date(seconds):
         Sent(200, {"Content-Length": "9999"}, b"{"),
         Sent(body=lambda handler: handler.connection.shutdown(socket.SHUT_RDWR)),
         Sent(200, {"Content-Encoding": "gzip"}, b"not gzip"),
+        failed_choice({"code": 502}),
+        failed_choice(None),
+        Sent(200, {}, {"choices": [{"finish_reason": None, "error": "overloaded"}]}),
     ],
 )
 def test_temporary_errors_are_retried_with_the_same_body(ask, first):
@@ -68,6 +78,19 @@ def test_an_error_with_status_200_is_quoted(ask):
     body = {"error": {"message": "Provider returned error", "code": 502}}
     with pytest.raises(RequestFailed, match="without choices: Provider returned error"):
         ask(Sent(200, {}, body))
+
+
+@pytest.mark.parametrize("problem", [{"code": 502, "message": "Bad gateway"}, "Bad gateway"])
+def test_the_failure_of_a_provider_is_quoted_and_not_cached(ask, tmp_path, problem):
+    with pytest.raises(RequestFailed, match=r"^the provider failed: Bad gateway$"):
+        ask(failed_choice(problem))
+    assert not list((tmp_path / "cache").rglob("*.json"))
+
+
+def test_a_choice_with_an_empty_error_is_an_answer(ask):
+    body = completion(ANSWER)
+    body["choices"][0]["error"] = None
+    assert ask(Sent(body=body)).text == ANSWER
 
 
 def test_a_wait_that_is_too_long_is_named(ask):

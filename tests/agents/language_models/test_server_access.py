@@ -1,6 +1,7 @@
 """The first requests to chat-completions servers, and the API key."""
 
 import json
+import re
 
 import pytest
 
@@ -53,6 +54,14 @@ class TestProbe:
         monkeypatch.setattr(Server, "respond", answer)
         question = Question((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
         assert ask(GOOD, question=question).text == ANSWER
+
+
+@pytest.mark.parametrize("host", ["localhost:80000", "localhost:http", "[::1"])
+def test_an_address_that_cannot_be_read_is_named(tmp_path, host):
+    bodies = BodyMaker("oracle", Pictures(), SamplingConfig())
+    spending = Spending(BudgetConfig())
+    with pytest.raises(UserError, match=re.escape(f"--url http://{host}/v1: not an address (")):
+        ServerModel(f"http://{host}/v1", bodies, ReplyCache(tmp_path), spending, ServerConfig())
 
 
 class TestSecrets:
