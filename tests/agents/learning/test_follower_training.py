@@ -14,7 +14,7 @@ from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import EvaluateConfig, ReinforcementConfig
 from storage.features.opening import open_store
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
+from training.checkpoints import METRICS, MODEL, RESULTS, load_trainer
 from training.log import RunLog, read_log
 from training.optimiser_settings import OptimiserConfig
 from training.run_folder import run_folder
@@ -223,8 +223,7 @@ def test_state_of_another_follower_is_refused(small_config, tmp_path):
     make_trainer(small_config).train()
     follower = dataclasses.replace(small_config.follower, hidden_size=64)
     config = dataclasses.replace(small_config, follower=follower, resume=small_config.output)
-    # Four gates of half the width, in each direction.
-    with pytest.raises(ValueError, match=rf"{TRAINER}.*Size\(\[64, .*Size\(\[128, "):
+    with pytest.raises(ValueError, match=rf"{MODEL}: .* hidden size 32, but here it is 64; use"):
         make_trainer(config)
 
 
