@@ -1,3 +1,4 @@
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agents.command_line import parse_train
+from agents.experiments.comparison import METRICS
 from agents.settings.presets import preset
 from clipnav.experiments.declarations import Column, Experiment, read_experiments
 from clipnav.experiments.steps import Step, predecessors, read_output, resumed, steps_of
@@ -148,7 +150,11 @@ def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
             if "#" in cell:
                 file = (experiment.base + cell if cell.startswith("#") else cell).partition("#")[0]
                 written = file.removesuffix("/results.json").removesuffix("/comparison.json")
+                written = re.sub(r"/runs/[^/]+$", "", written)  # of the rows of a comparison
                 assert f"folder/{written.format(seed=0, **required)}" in outputs
+        if len(row) < columns and "/comparison.json#" in row[-1]:
+            keys = [(c.key or c.name).partition("#")[0] for c in experiment.column_list()]
+            assert {*keys[len(row) - 1 :]} <= {*METRICS, "accuracy"}
         for cell, column in zip(row, experiment.column_list(), strict=False):
             # The key of a column is looked up in groups only; a reference to a value contains it.
             if len(row) == columns and "#" in cell and column.key is not None:
