@@ -10,9 +10,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
-from storage.errors import UserError
 from storage.extras import import_extra
 
 _MOST_BYTES = 1 << 24  # of a response
@@ -33,14 +31,11 @@ class Transport:
         base_url: Address before the path of each request.
         key: API key, or "" for none; it is only sent to this address.
         connections: Largest number of connections.
-
-    Raises:
-        UserError: The address cannot be read, or its port is no number up to 65535.
     """
 
     def __init__(self, base_url: str, key: str = "", connections: int = 8) -> None:
         self._httpx = import_extra("httpx", "language-models", "a language-model server")
-        self._base = _checked(base_url)
+        self._base = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._connections = connections
         self._loop = asyncio.new_event_loop()
@@ -115,17 +110,3 @@ class Transport:
                     reason = f"an answer of more than {_MOST_BYTES} bytes"
                     return Response(0, {}, reason.encode())
             return Response(response.status_code, response.headers, bytes(content))
-
-
-def _checked(url: str) -> str:
-    """Return an address without the slash at its end.
-
-    Raises:
-        UserError: The address cannot be read; sockets fail at such a port only later, and with
-            errors that do not name it.
-    """
-    try:
-        _ = urlsplit(url).port
-    except ValueError as error:
-        raise UserError(f"--url {url}: not an address ({error}); correct it") from error
-    return url.rstrip("/")

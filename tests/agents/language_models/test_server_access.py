@@ -12,7 +12,12 @@ from agents.language_models.models.replies import Question, ServerRefusal
 from agents.language_models.models.server import ServerModel, read_api_key
 from agents.language_models.prompts.messages import Message
 from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import BudgetConfig, SamplingConfig, ServerConfig
+from agents.settings.language_models import (
+    BudgetConfig,
+    EvaluateVlmConfig,
+    SamplingConfig,
+    ServerConfig,
+)
 from envs.pictures.view_pictures import ViewPose
 from storage.errors import UserError
 from tests.agents.language_models.servers import ANSWER, GOOD, QUESTION, UNFINISHED, Server, error
@@ -57,11 +62,9 @@ class TestProbe:
 
 
 @pytest.mark.parametrize("host", ["localhost:80000", "localhost:http", "[::1"])
-def test_an_address_that_cannot_be_read_is_named(tmp_path, host):
-    bodies = BodyMaker("oracle", Pictures(), SamplingConfig())
-    spending = Spending(BudgetConfig())
+def test_an_address_that_cannot_be_read_is_named(host):
     with pytest.raises(UserError, match=re.escape(f"--url http://{host}/v1: not an address (")):
-        ServerModel(f"http://{host}/v1", bodies, ReplyCache(tmp_path), spending, ServerConfig())
+        EvaluateVlmConfig(url=f"http://{host}/v1", model="oracle")
 
 
 class TestSecrets:
