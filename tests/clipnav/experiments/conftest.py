@@ -29,6 +29,18 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps({"share": 0.123}))
 PAGE = "# Page\n\n<!-- table: speed -->\n<!-- end -->\n\nText.\n"
 
 
+def declared(name: str, step: str, column: str, reference: str) -> str:
+    """Declaration of an experiment with one step and one row, for experiments.toml."""
+    return f"""
+[{name}]
+page = "page.md"
+budget = "1 second"
+steps = ["{step}"]
+columns = ["", "{column}"]
+rows = [["own", "{reference}"]]
+"""
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A git checkout with the experiment `speed`, whose two steps are scripts."""

@@ -7,6 +7,7 @@ import pytest
 
 from clipnav.experiments import running
 from storage.errors import UserError
+from tests.clipnav.experiments.conftest import declared
 
 
 def test_a_step_whose_file_another_command_has_overwritten_runs_again(reproduce, checkout):
@@ -53,6 +54,14 @@ rows = [["a", "scores.json#SR"]]
 """
 
 
+def run_here(monkeypatch, step):
+    """Run a stand-in for each step, in this process."""
+    monkeypatch.setattr(running, "_run_job", step)
+    monkeypatch.setattr(
+        running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
+    )
+
+
 @pytest.fixture
 def ran(checkout, monkeypatch) -> list[str]:
     """Steps that have run: stand-ins that write weights or scores."""
@@ -70,10 +79,7 @@ def ran(checkout, monkeypatch) -> list[str]:
             output.write_text(json.dumps({"SR": len(ran) / 100}))
         return 1.0
 
-    monkeypatch.setattr(running, "_run_job", fake)
-    monkeypatch.setattr(
-        running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
-    )
+    run_here(monkeypatch, fake)
     (checkout / "docs/page.md").write_text("# Page\n")
     return ran
 
@@ -138,14 +144,8 @@ def test_a_step_without_its_scores_runs_again(reproduce, checkout, ran):
 
 @pytest.mark.parametrize("removed", ["scores", "comparison"])
 def test_scores_in_a_folder_are_checked(reproduce, checkout, monkeypatch, removed):
-    (checkout / "docs/results/experiments.toml").write_text("""
-[one]
-page = "page.md"
-budget = "1 second"
-steps = ["compare-agents --output {folder}/comparison"]
-columns = ["", "SR"]
-rows = [["a", "comparison/comparison.json#SR"]]
-""")
+    step, scored = "compare-agents --output {folder}/comparison", "comparison/comparison.json#SR"
+    (checkout / "docs/results/experiments.toml").write_text(declared("one", step, "SR", scored))
     (checkout / "docs/page.md").write_text("# Page\n")
     scores = checkout / "runs/results/one/comparison/comparison.json"
     started = []
@@ -156,10 +156,7 @@ rows = [["a", "comparison/comparison.json#SR"]]
         scores.write_text('{"SR": 0.5}')
         return 1.0
 
-    monkeypatch.setattr(running, "_run_job", compare)
-    monkeypatch.setattr(
-        running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
-    )
+    run_here(monkeypatch, compare)
     reproduce("one")
     scores.write_text('{"SR": 0.9}')
     with pytest.raises(UserError, match=r"comparison\.json: has changed since compare-agents"):

@@ -9,6 +9,7 @@ import pytest
 
 from clipnav.experiments import running
 from storage.errors import UserError
+from tests.clipnav.experiments.conftest import declared
 
 
 def test_required_experiments_run_first_and_once(reproduce, checkout):
@@ -77,14 +78,8 @@ rows = [["follower", "run/results.json#results#SR"]]
 def test_a_table_without_a_value_does_not_end_other_experiments(reproduce, checkout):
     declarations = checkout / "docs/results/experiments.toml"
     with declarations.open("a") as file:
-        file.write("""
-[wrong]
-page = "page.md"
-budget = "1 second"
-steps = ["benchmarks/second.py {folder}/second.json"]
-columns = ["", "share"]
-rows = [["own", "second.json#shares"]]
-""")
+        step = "benchmarks/second.py {folder}/second.json"
+        file.write(declared("wrong", step, "share", "second.json#shares"))
     with pytest.raises(UserError, match=r"second\.json: there is no 'shares'"):
         reproduce("wrong", "speed")
     assert not (checkout / "docs/results/wrong.json").exists()
@@ -92,14 +87,7 @@ rows = [["own", "second.json#shares"]]
     assert "| fast | 1,234 | 12.3 |" in (checkout / "docs/page.md").read_text()
 
 
-OTHERS = """
-[other]
-page = "page.md"
-budget = "1 second"
-steps = ["benchmarks/second.py {folder}/own.json"]
-columns = ["", "share"]
-rows = [["own", "own.json#share"]]
-"""
+OTHERS = declared("other", "benchmarks/second.py {folder}/own.json", "share", "own.json#share")
 
 
 def test_a_page_that_cannot_be_rendered_does_not_end_other_experiments(reproduce, checkout):
