@@ -2,7 +2,6 @@
 
 import re
 import zlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -64,22 +63,18 @@ def _place(image: int | str) -> int:
 
 
 def parted(
-    records: Sequence[Record],
-    picture: Callable[[Record], int | str],
-    record_id: Callable[[Record], int | str] | None = None,
+    records: Sequence[Record], picture: Callable[[Record], int | str]
 ) -> tuple[list[Record], list[Record]]:
     """Split records by image into a held-out split and a training split.
 
     The held-out split has at least one image.
 
     Args:
-        records: Records to split, possibly of several files.
+        records: Records to split.
         picture: Function from a record to its image, see `is_held_out`.
-        record_id: Function from a record to the id by which its prediction is scored, if it has
-            one. Files may use the same ids, which are ambiguous once they are joined.
 
     Raises:
-        UserError: All records belong to one image, or two held-out records have the same id.
+        UserError: All records belong to one image.
     """
     ids = {picture(record) for record in records}
     if len(ids) < 2:
@@ -89,16 +84,7 @@ def parted(
     held = {image_id for image_id in ids if is_held_out(image_id)}
     if not held or held == ids:
         held = {min(ids, key=_place)}
-    kept_back = [record for record in records if picture(record) in held]
-    if record_id is not None:
-        _check_distinct([record_id(record) for record in kept_back])
-    return kept_back, [record for record in records if picture(record) not in held]
-
-
-def _check_distinct(ids: Sequence[int | str]) -> None:
-    repeated = next((one for one, count in Counter(ids).items() if count > 1), None)
-    if repeated is not None:
-        raise UserError(
-            f"--select-by held-out: question {repeated} occurs in two of the training splits, so "
-            "that its answer cannot be scored; train on one of them, or select by another split"
-        )
+    return (
+        [record for record in records if picture(record) in held],
+        [record for record in records if picture(record) not in held],
+    )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from storage.errors import UserError
 from training import distributed
 from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
 from vl_tasks.data.images import find_named
@@ -137,9 +138,8 @@ class GqaLearner:
         parts = [read_split(self.folder, split) for split in config.train_splits]
         examples = [one for part in parts for one in part.questions]
         if config.select_by == HELD_OUT:
-            held_out, examples = parted(
-                examples, lambda one: one.image_id, lambda one: one.question_id
-            )
+            held_out, examples = parted(examples, lambda one: one.image_id)
+            _check_distinct(held_out)
             records = ChainMap(*(dict(part.balanced) for part in parts))
             balanced = {one.question_id: records[one.question_id] for one in held_out}
             self.splits[HELD_OUT] = GqaSplit(parts[0].path, balanced)
@@ -180,6 +180,17 @@ class GqaLearner:
         given = given_answers(self.config)
         counts = Counter(one.answer for one in examples)
         return given or AnswerVocabulary.of_counts(counts, self.config.min_count)
+
+
+def _check_distinct(held_out: Sequence[ImageQuestion]) -> None:
+    """Check that held-out questions, which are scored by id, have different ids."""
+    counts = Counter(one.question_id for one in held_out)
+    repeated = next((name for name, count in counts.items() if count > 1), None)
+    if repeated is not None:
+        raise UserError(
+            f"--select-by held-out: question {repeated} occurs in two of the training splits, so "
+            "that its answer cannot be scored; train on one of them, or select by another split"
+        )
 
 
 def train_gqa(config: GqaConfig) -> None:
