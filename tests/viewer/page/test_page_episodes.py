@@ -105,6 +105,7 @@ def test_two_agents_side_by_side(page, url, traces, opened):
     assert page.locator(".map .body").count() == 2
 
 
+@pytest.mark.usefixtures("interception")
 def test_the_newest_request_is_shown(page, url, traces, opened, standing_at):
     opened(page, url)
     held = []
@@ -121,6 +122,7 @@ def test_the_newest_request_is_shown(page, url, traces, opened, standing_at):
     assert standing_at(page) == second.walked[1]
 
 
+@pytest.mark.usefixtures("interception")
 def test_a_server_that_does_not_answer_is_reported(page, url, errors, opened):
     opened(page, url)
     page.route("**/api/*", lambda route: route.abort())

@@ -1,6 +1,7 @@
 """Typed instructions on the page."""
 
 import msgspec
+import pytest
 
 from envs.pictures.panorama_files import NoPictures
 
@@ -14,6 +15,7 @@ def test_a_typed_instruction_is_followed(page, url, traces, opened):
     assert page.locator(".marker").count() == len(traces[0].steps[0].candidates)
 
 
+@pytest.mark.usefixtures("interception")
 def test_closing_the_dialog_cancels_the_walk(page, url, opened):
     opened(page, url, episode="train/101_0")
     held = []

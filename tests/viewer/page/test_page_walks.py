@@ -170,6 +170,7 @@ def test_one_episode_follows_the_other(page, url, opened, library):
     page.locator("#restart").wait_for(state="hidden")
 
 
+@pytest.mark.usefixtures("interception")
 def test_a_late_step_does_not_change_the_walk_of_another_episode(page, url, opened):
     walk(page, opened, url)
     held = []
@@ -187,6 +188,7 @@ def test_a_late_step_does_not_change_the_walk_of_another_episode(page, url, open
     assert page.locator("#title").inner_text() == "Episode 101_0 in attic"
 
 
+@pytest.mark.usefixtures("interception")
 def test_a_path_that_is_shown_during_a_step_does_not_hide_the_step(page, url, opened):
     walk(page, opened, url)
     held = []
@@ -203,6 +205,7 @@ def test_a_path_that_is_shown_during_a_step_does_not_hide_the_step(page, url, op
     assert page.locator(".reference").count() == 0
 
 
+@pytest.mark.usefixtures("interception")
 def test_the_next_episode_does_not_wait_for_the_outcome_of_the_last_one(page, url, opened, library):
     first, second = library.keys()[-2:]
     walk(page, opened, url, episode=first)
