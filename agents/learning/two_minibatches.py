@@ -118,11 +118,6 @@ class MinibatchesLoss(nn.Module):
                 loss, sampled = self.sample(env, features, references, batch)
                 losses.append(loss)
                 figures |= sampled
-        # DistributedDataParallel requires a gradient of every weight.
-        unused = list(self.parameters()) if distributed.world_size() > 1 else []
-        if self.critic is not None and not batch.sampled.size:
-            unused = unused or list(self.critic.parameters())
-        losses += [0.0 * weight.sum() for weight in unused if weight.requires_grad]
         total = torch.stack(losses).sum()
         return total, {"loss": total.item(), **figures}
 
@@ -161,7 +156,8 @@ class MinibatchesLearner(WalkingLearner):
             tuned = self.model.text
         rate = config.language_learning_rate
         self.optimiser = make_optimiser(self.network, config.optimiser, tuned, rate)
-        self._loss = distributed.wrap_ddp(self.network)
+        # Cloning leaves the critic out, and an ablation of the network parts of it.
+        self._loss = distributed.wrap_ddp(self.network, find_unused=True)
         self._groups = episode_groups(self.env.episodes, config.instructions_per_path)
         groups = max(1, config.batch_size // config.instructions_per_path)
         lengths = [len(self.env.episodes[group[0]].instruction) for group in self._groups]

@@ -73,6 +73,15 @@ def test_rewards_increase_with_reinforcement(config):
     assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 1
 
 
+def test_cloning_leaves_the_critic_as_it_is(config):
+    # A gradient of zero, instead of none, would let weight decay and momentum change it.
+    learner = MapLearner(dataclasses.replace(config, cloning_iterations=1))
+    learner.backward(0)
+    assert all(weight.grad is None for weight in learner.network.critic.parameters())
+    learner.backward(1)
+    assert all(weight.grad is not None for weight in learner.network.critic.parameters())
+
+
 def test_the_critic_is_saved_for_resuming(config, tmp_path):
     few = dataclasses.replace(
         config, iterations=4, cloning_iterations=1, evaluation_splits=("val_seen",)
