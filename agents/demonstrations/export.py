@@ -21,7 +21,7 @@ from agents.demonstrations.manifest import (
     read_manifest,
     write_manifest,
 )
-from agents.demonstrations.recording.settings import DemonstrationConfig
+from agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
 from agents.demonstrations.recording.shards import (
     PICTURES,
     Shard,
@@ -32,6 +32,7 @@ from agents.demonstrations.recording.shards import (
     world_views,
 )
 from storage import remove_abandoned, write_text
+from storage.errors import UserError
 from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import run_jobs
@@ -50,7 +51,8 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
     Raises:
         FileNotFoundError: Data, pictures or the policy are missing.
         FileExistsError: The output contains something else.
-        UserError: Settings do not fit, or an unfinished export has other settings.
+        UserError: Settings do not fit, an unfinished export has other settings, or a format whose
+            walks stop has none.
         ModuleNotFoundError: A package of the format is missing.
     """
     writer = writer_of(config.format)  # checks its packages first
@@ -70,10 +72,12 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
             shards = make_shards(config, staging, episodes)
             _complete(shards, config.workers)
             dataset, walks = staging / _DATASET, ShardWalks(shards)
+            counts = count_walks(walks)
+            _check_stops(config, counts)
             shutil.rmtree(dataset, ignore_errors=True)
             dataset.mkdir()
             writer(walks, staging / PICTURES, dataset, config)
-            write_manifest(dataset, config, known, count_walks(walks))
+            write_manifest(dataset, config, known, counts)
             if output.is_dir():  # an empty one, which Windows does not replace
                 output.rmdir()
             os.replace(dataset, output)
@@ -151,6 +155,14 @@ def _check_staging(staging: Path, known: Json) -> None:
         raise FileExistsError(f"{staging}: is no unfinished export; name another --output")
     else:
         write_text(path, json.dumps(known, indent=2) + "\n")
+
+
+def _check_stops(config: DemonstrationConfig, counts: Json) -> None:
+    if config.format not in CONVERSATIONS and counts["truncated"] == counts["episodes"]:
+        raise UserError(
+            f"--format {config.format}: none of the walks reaches a stop, so that the dataset "
+            "would be empty; raise --max-episode-steps, or name another --policy"
+        )
 
 
 def _complete(shards: list[Shard], workers: int) -> None:

@@ -45,7 +45,6 @@ from agents.demonstrations.recording.settings import DemonstrationConfig
 from agents.language_models.prompts.observations import one_line
 from envs.pictures.view_pictures import ViewPose
 from storage import write_text
-from storage.errors import UserError
 from storage.extras import import_extra
 
 _MEGABYTE = 1 << 20
@@ -175,23 +174,15 @@ class LeRobotWriter:
 def write(
     walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
 ) -> None:
-    """Write the walks that stop as a dataset.
+    """Write the walks that stop as a dataset; at least one must.
 
     Args:
         walks: The walks, whose steps have egocentric pictures; iterated twice.
         pictures: Folder of their pictures.
         folder: Folder to write to.
         config: Settings of the export.
-
-    Raises:
-        UserError: No walk stops, so that the dataset would be empty.
     """
-    most = max((len(s.candidates) for _, walk in stopping(walks) for s in walk.steps), default=None)
-    if most is None:
-        raise UserError(
-            f"{_PURPOSE}: none of the walks reaches a stop, so that the dataset would be empty; "
-            "raise --max-episode-steps, or name another --policy"
-        )
+    most = max(len(step.candidates) for _, walk in stopping(walks) for step in walk.steps)
     table = features(config.picture_shape, config.media, most)
     writer = LeRobotWriter(folder, table, f"clipnav-{config.walks_in}")
     for _, walk in stopping(walks):

@@ -11,7 +11,7 @@ the formats.
 
 from collections.abc import Sequence
 
-from agents.demonstrations.recording.settings import DemonstrationConfig
+from agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
 from clipnav.parsing import parse
 from storage.errors import counted
 
@@ -26,8 +26,13 @@ def main(arguments: Sequence[str]) -> None:
         print(check_export(config.check))
         return
     counts = export_demonstrations(config)["counts"]
+    left_out = "" if config.format in CONVERSATIONS else _left_out(counts["truncated"])
     sources = ", ".join(f"{n} by the {name}" for name, n in counts["steps_by_source"].items())
     print(
         f"{counted(counts['episodes'], 'episode')} ({counts['successes']} successful), "
-        f"{counted(counts['steps'], 'step')} ({sources}): {config.output}"
+        f"{counted(counts['steps'], 'step')} ({sources}){left_out}: {config.output}"
     )
+
+
+def _left_out(truncated: int) -> str:
+    return f", without {counted(truncated, 'walk')} that did not stop" if truncated else ""

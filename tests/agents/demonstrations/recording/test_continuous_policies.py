@@ -97,18 +97,39 @@ def test_a_run_is_exported_with_the_experts_labels(run, tmp_path):
         split="val_unseen",
         episodes=2,
         seed=48,  # both in house_32, where the other walks of this file are
-        policy=run,
-        max_episode_steps=150,
+        policy=run,  # it never stops, but the expert does
+        teacher_probability=0.8,
+        max_episode_steps=300,
         prompt=PromptConfig(image_size=16),
     )
     counts = export_demonstrations(config)["counts"]
     assert counts["episodes"] == 2
     assert counts["steps_by_source"]["policy"] > 0
     check_export(config.output)
-    for record in streamvln.read(config.output):
+    records = streamvln.read(config.output)
+    assert len(records) == 2
+    for record in records:
         taken = streamvln.next_actions(record)
         differing = [own for own, best in zip(taken, record.labels, strict=True) if own != best]
         assert len(differing) <= record.sources.count("policy")
+
+
+@pytest.mark.parametrize("name", ["streamvln", "lerobot"])
+def test_an_export_without_a_stop_is_refused(run, tmp_path, name):
+    config = DemonstrationConfig(
+        tmp_path / "export",
+        format=name,
+        environment="continuous",
+        split="val_unseen",
+        episodes=1,
+        seed=48,
+        policy=run,
+        max_episode_steps=2,
+        prompt=PromptConfig(image_size=16),
+    )
+    with pytest.raises(ValueError, match=r"none of the walks reaches a stop.*--max-episode-steps"):
+        export_demonstrations(config)
+    assert not config.output.exists()
 
 
 def test_runs_that_do_not_fit_are_refused(run, tmp_path):
