@@ -17,6 +17,7 @@ from agents.settings import (
     RecurrentAgentConfig,
     TransformerAgentConfig,
 )
+from agents.settings.evaluation import BASELINES
 from envs.base.chosen_episodes import check_batch
 from envs.episodes import Episode, base_language
 from envs.metrics import (
@@ -43,7 +44,6 @@ _METRICS = {
     name: SUMMARY_METRICS[name] for name in ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
 }
 _DECIMALS = {"m": 2, "%": 1, "": 1}
-BASELINES = ("random", "forward", "shortest path", "reference path")
 _NAMES = {
     "follower": "follower",
     "frontier": "frontier agent",

@@ -16,6 +16,7 @@ from training.settings import check_counts, check_splits
 Config = TypeVar("Config", bound=AgentConfig)
 
 SUBMISSIONS = (".json", ".jsonl")  # suffixes of submission files
+BASELINES = ("random", "forward", "shortest path", "reference path")  # on graphs, in tables
 
 
 def check_submitted_splits(config: Any) -> None:

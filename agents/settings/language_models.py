@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import tyro
 
-from agents.settings.evaluation import SUBMISSIONS
+from agents.settings.evaluation import BASELINES, SUBMISSIONS
 from envs.worlds import Dataset, World, is_built_in
 from storage.errors import UserError
 from storage.outputs import check_outputs
@@ -295,14 +295,19 @@ class EvaluateVlmConfig:
 
     @property
     def model_name(self) -> str:
-        """Name of the model in tables."""
+        """Name of the model in tables; that of a baseline is marked."""
+        is_taken = self._short_name in (*BASELINES, "expert")
+        return f"{self._short_name} (model)" if is_taken else self._short_name
+
+    @property
+    def _short_name(self) -> str:
         name = self.model or str(self.local_model)
         return name.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
 
     @property
     def run_name(self) -> str:
         """Name of the default folder of the results."""
-        name = "".join(c if c.isalnum() or c in "-._" else "-" for c in self.model_name)
+        name = "".join(c if c.isalnum() or c in "-._" else "-" for c in self._short_name)
         task = (self.environment, "graph"), (self.dataset, "r2r"), (self.world, "houses")
         parts = [value for value, default in task if value != default]
         return "-".join(["vlm", name, *parts, self.split])

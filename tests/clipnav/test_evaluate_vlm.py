@@ -50,10 +50,22 @@ def test_scores_traces_and_a_submission_are_written(arguments, tmp_path, run_com
     assert set(results["results"]["val_unseen"]["oracle"]) >= {"SR", "SPL", "NE", "episodes"}
     page = tmp_path / "page.html"
     run_command(
-        *("visualise", tmp_path / "out" / "traces.jsonl", "--export", page),
+        *("visualise", tmp_path / "out", "--export", page),
         *("--data-dir", arguments[3]),
     )
     assert "Instruction: Walk past" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["random", "org/forward"])
+def test_a_model_named_as_a_baseline_has_a_row_of_its_own(arguments, tmp_path, run_command, name):
+    with serving(stop_at_the_third_place) as server:
+        server.models = [name]
+        run_command("evaluate-vlm", "--url", server.url, *arguments, "--model", name)
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["results"]["val_unseen"]
+    model = f"{name.rpartition('/')[2]} (model)"
+    assert list(rows) == [model, "random", "forward", "shortest path"]
+    (agent,) = {trace.agent for trace in read_traces(tmp_path / "out")}
+    assert agent == model
 
 
 def test_walks_without_a_stop_have_traces(arguments, tmp_path, run_command):

@@ -22,6 +22,7 @@ from viewer.trace.language_models import ModelDecision
 from viewer.trace.positions import FREE, position_of
 
 FORMAT, VERSION = "clipnav-trace", 1
+TRACES = "traces.jsonl"  # the walks of a language model, in the folder of its results
 REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
 
 Ending = Literal["stopped", "cut off", "under way"]
@@ -184,6 +185,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 def read_traces(path: str | Path) -> list[Trace]:
     """Read the traces of a file, or of all `.json` and `.jsonl` files below a folder.
 
+    Beside a file `TRACES` are other files of results, which are not read.
+
     Raises:
         FileNotFoundError: The file does not exist, or the folder contains none.
         UserError: All files are empty, a trace is damaged, or an agent has two walks of an episode;
@@ -192,7 +195,7 @@ def read_traces(path: str | Path) -> list[Trace]:
     path = Path(path)
     files = [path]
     if path.is_dir():
-        found = path.rglob("*.json*")
+        found = [file for file in path.rglob("*.json*") if not _is_beside_traces(file)]
         # Another process may be recording into the folder; a trace that is being written is
         # incomplete and soon has another name.
         files = sorted(file for file in found if file.is_file() and not is_temporary(file.name))
@@ -216,6 +219,10 @@ def read_traces(path: str | Path) -> list[Trace]:
     if not traces:
         raise UserError(f"{path}: contains no trace; {REMEDY}")
     return traces
+
+
+def _is_beside_traces(file: Path) -> bool:
+    return file.name != TRACES and file.with_name(TRACES).is_file()
 
 
 def write_trace(trace: Trace, folder: Path, suffix: str = ".json") -> Path:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from agents.acting.evaluation import BASELINES
 from agents.settings import AnyTrainConfig, read_agent_config
+from agents.settings.evaluation import BASELINES
 from agents.settings.language_models import EvaluateVlmConfig
 from storage.errors import UserError, short_names
 from training.checkpoints import model_metadata

@@ -40,7 +40,7 @@ def _lines(walk: AskingWalk) -> Iterator[bytes]:
 def _entry(decision: DecisionRecord, exchange: Exchange) -> dict[str, Any]:
     text = prompt_text(exchange.question.prompt)
     answer, reply = exchange.answer, exchange.reply
-    chosen = None if answer is None or answer.option is None else answer.option.action
+    option = None if answer is None else answer.option
     return {
         "prompt_sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
         "options": [option.label for option in decision.observation.options],
@@ -49,7 +49,8 @@ def _entry(decision: DecisionRecord, exchange: Exchange) -> dict[str, Any]:
         "reasoning": reply.reasoning[:_LONGEST],
         "finish": reply.finish,
         "kind": "too_long" if answer is None else answer.kind,
-        "action": chosen,
+        "action": None if option is None else option.action,
+        "words": "" if option is None else option.words,
         "problem": "" if answer is None else answer.problem,
         "usage": reply.usage,
         "seconds": reply.seconds,

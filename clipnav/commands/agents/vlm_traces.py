@@ -11,10 +11,9 @@ from agents.language_models.walks.walking import EpisodeWalk
 from envs.pictures.view_pictures import ViewPose
 from storage import atomic_write
 from viewer.trace.building import Decision, Setting, build_trace
-from viewer.trace.format import Ending, trace_json
+from viewer.trace.format import TRACES, Ending, trace_json
 from viewer.trace.language_models import ModelAnswer, ModelDecision, PromptPart
 
-TRACES = "traces.jsonl"
 _LONGEST = 4096  # characters of an answer
 
 

@@ -22,12 +22,11 @@ from tests.agents.language_models.servers import user_parts, user_text
 def experiment_of(maker, server, folder, houses, **settings):
     config = EvaluateVlmConfig(
         url=server.url,
-        model="oracle",
         environment="continuous",
         concurrency=2,
         output=folder / "run",
         cache=folder / "cache",
-        **settings,
+        **{"model": "oracle", **settings},
     )
     return Experiment(config, houses, maker, Pictures(), config.output)
 
@@ -148,7 +147,8 @@ def test_an_oracle_that_reads_the_prompt_reaches_every_goal(
         return json.dumps({"action": own[number - 1]})
 
     with serve(oracle) as server:
-        experiment = experiment_of(maker, server, tmp_path, houses)
+        server.models = ["org/expert"]
+        experiment = experiment_of(maker, server, tmp_path, houses, model="org/expert")
         assert run_experiment(experiment) == 0
         sent = len(server.requests)
         assert run_experiment(experiment) == 0
@@ -156,9 +156,11 @@ def test_an_oracle_that_reads_the_prompt_reaches_every_goal(
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     scores = results["results"]["val_unseen"]
     assert faults == []
-    assert scores["oracle"]["SR"] == 1.0
-    assert scores["oracle"] == scores["expert"]
-    assert set(scores) == {"oracle", "random", "forward", "expert"}
+    assert scores["expert (model)"]["SR"] == 1.0
+    assert scores["expert (model)"] == scores["expert"]
+    assert set(scores) == {"expert (model)", "random", "forward", "expert"}
+    words = {json.loads(line)["words"] for line in (tmp_path / "run" / "requests.jsonl").open()}
+    assert {"stop here", "move forward 25 cm"} <= words
     text = "".join(json.dumps(body["messages"][0]) + user_text(body) for body in server.requests)
     assert not re.findall("teacher|distance_to_goal|metric|position|hall_|geodesic", text)
 
