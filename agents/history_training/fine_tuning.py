@@ -28,11 +28,30 @@ class HistoryLearner(MinibatchesLearner):
 
         Raises:
             FileNotFoundError, UserError: As in `MinibatchesLearner`; or encoders are to be frozen
-                that the run to start from does not have.
+                that the run to start from does not have, or not with all words.
         """
         super().__init__(config)
         # The gradient of the critic is not clipped, as in HAMT and EnvDrop.
         self.clipped = [self.model]
+
+    def _initialise(self) -> int:
+        missing = super()._initialise()
+        config, start = self.config, self.config.start_from
+        if not config.freeze_encoders or start is None:
+            return missing
+        if agent_of(start) != config.agent:
+            raise UserError(
+                f"--freeze-encoders: {start} is a run of a follower, which has no history encoder, "
+                "so that random weights would stay; start from a run of --agent hamt, or give "
+                "--no-freeze-encoders"
+            )
+        if missing:
+            raise UserError(
+                f"--freeze-encoders: {missing} of {len(self.env.tokenizer)} words have no "
+                f"embedding in {start}, so that random ones would stay; start from a run with the "
+                "same vocabulary, or give --no-freeze-encoders"
+            )
+        return missing
 
     def make_features(self, env: VlnVectorEnv) -> HistoryFeatures:
         """Return the features of an environment."""
@@ -40,14 +59,7 @@ class HistoryLearner(MinibatchesLearner):
 
     def make_loss(self) -> HistoryLoss:
         """Return the network with its loss; the encoders may be frozen."""
-        config, start = self.config, self.config.start_from
-        if config.freeze_encoders and start is not None:
-            if config.resume is None and agent_of(start) != config.agent:
-                raise UserError(
-                    f"--freeze-encoders: {start} is a run of a follower, which has no history "
-                    "encoder, so that random weights would stay; start from a run of --agent hamt, "
-                    "or give --no-freeze-encoders"
-                )
+        if self.config.freeze_encoders and self.config.start_from is not None:
             self.model.text.requires_grad_(False)
             self.model.history.requires_grad_(False)
         return HistoryLoss(self.model, self.config)

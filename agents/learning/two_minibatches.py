@@ -170,16 +170,21 @@ class MinibatchesLearner(WalkingLearner):
             2 * distributed.world_size(),
         )
 
-    def _initialise(self) -> None:
-        """Fit the scale of the features of a new run, and copy the weights that it starts from."""
+    def _initialise(self) -> int:
+        """Fit the scale of the features of a new run, and copy the weights that it starts from.
+
+        Returns:
+            The number of words that have no embedding in the run to start from.
+        """
         config = self.config
         fit_features(self.model, self.env)
         if config.start_from is None:
-            return
+            return 0
         shared = start_from(config.start_from, config, self.model, self.env, self.make_network)
+        words = len(self.env.tokenizer)
         if distributed.rank() == 0:
-            words = len(self.env.tokenizer)
             print(f"{shared} of {words} words have an embedding in {config.start_from}")
+        return words - shared
 
     @staticmethod
     @abstractmethod

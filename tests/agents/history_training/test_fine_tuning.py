@@ -23,7 +23,7 @@ from agents.settings import (
     read_agent_config,
 )
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import RESULTS, load_trainer
+from training.checkpoints import RESULTS, VOCABULARY, load_trainer
 from viewer.trace import record
 
 A2C = ReinforcementConfig(weight=1.0)
@@ -102,6 +102,23 @@ def test_frozen_encoders_keep_the_weights_of_the_other_run(short_config, tmp_pat
         unmoved = name == "head.outer.bias"  # a softmax cancels it
         if not (unused or unmoved):
             assert torch.equal(value, before[name]) == is_frozen, name
+
+
+def test_words_without_an_embedding_are_not_frozen(short_config, tmp_path):
+    first = dataclasses.replace(short_config, output=tmp_path / "first", iterations=1)
+    make_agent_trainer(HistoryLearner, first)[0].train()
+    vocabulary = tmp_path / "first" / VOCABULARY
+    words = json.loads(vocabulary.read_text())["words"]
+    others = [{"white": "black", "green": "brown"}.get(word, word) for word in words]
+    vocabulary.write_text(json.dumps({"words": others}))
+    config = dataclasses.replace(
+        short_config, start_from=tmp_path / "first", freeze_encoders=True, iterations=1
+    )
+    prepare(config)
+    complaint = f"--freeze-encoders: 2 of {len(words)} words have no embedding in .*first, so that"
+    with pytest.raises(ValueError, match=complaint):
+        HistoryLearner(config)
+    HistoryLearner(dataclasses.replace(config, freeze_encoders=False))
 
 
 def test_a_run_does_not_start_from_another_agent(history_config, tmp_path):
