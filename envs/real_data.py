@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -87,12 +88,33 @@ class Failure:
 
 
 DEFAULT_GROUPS = ("connectivity", "r2r", "rxr")
+R4R = "r4r"
+"""Group that is generated from R2R instead of downloaded; it is not in the catalogue."""
 
 
 @lru_cache(maxsize=1)
 def catalogue() -> Mapping[str, Group]:
     """Return all groups by name."""
     return {**_annotation_groups(), **_feature_groups()}
+
+
+def group_of(names: Sequence[str], split: str) -> str | None:
+    """Return the group that contains the file of a split.
+
+    If no group contains it, the group with the same file of other splits is returned, or None.
+
+    Args:
+        names: Alternative paths below the data folder, with {} for the split.
+        split: Name of the split.
+    """
+    if names[0].startswith(f"{R4R}/"):
+        return R4R
+    for wanted in (split, "*"):
+        patterns = [name.format(wanted) for name in names]
+        for group, content in catalogue().items():
+            if any(fnmatchcase(file.path, one) for file in content.files for one in patterns):
+                return group
+    return None
 
 
 def _annotation_groups() -> dict[str, Group]:

@@ -147,7 +147,9 @@ class WorldFiles:
         for path in paths:
             if path.is_file():
                 return path
-        remedy = [self.remedy]
+        from envs.real_data import group_of
+
+        remedy = [self._remedy(group_of(names, split))]
         if others := self._splits(names):
             # The built-in houses are made with all their splits; making them again adds none.
             known = f"name one of the splits that exist: {', '.join(others)}"
@@ -172,11 +174,18 @@ class WorldFiles:
     @property
     def remedy(self) -> str:
         """Command that gets the files of this world."""
+        return self._remedy()
+
+    def _remedy(self, group: str | None = None) -> str:
+        """Return the command that gets the files of this world, or those of a group of them."""
         if self.is_built_in:
             house_set = " --set standard" if self.world == "houses-standard" else ""
             return f"make the built-in world again with clipnav build-houses{house_set}"
+        from envs.real_data import DEFAULT_GROUPS
+
+        only = "" if group in (None, *DEFAULT_GROUPS) else f"--only {group} "
         return (
-            f"get the data with clipnav download-data --data-dir {self.annotations_dir}, or "
+            f"get the data with clipnav download-data {only}--data-dir {self.annotations_dir}, or "
             "pass the folder that contains it (--data-dir)"
         )
 

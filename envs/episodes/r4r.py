@@ -28,9 +28,9 @@ _HOUSE_SEPARATOR = " "
 
 
 class _MeasuredPath(PathRecord, frozen=True, gc=False):
-    """Path of R2R with its annotated length in metres."""
+    """Path of R2R with its annotated length in metres, which own annotations may lack."""
 
-    distance: float
+    distance: float | None = None
 
 
 def write_r4r(split: str, files: WorldFiles) -> Path:
@@ -114,7 +114,7 @@ def _join(
     between = graph.shortest_path(first.path[-1], second.path[0])
     shortest = graph.shortest_path(first.path[0], second.path[-1])
     return {
-        "distance": first.distance + graph.path_length(between) + second.distance,
+        "distance": _length(graph, first) + graph.path_length(between) + _length(graph, second),
         "scan": graph.scan,
         "path_id": path_id,
         "path": [*first.path[:-1], *between, *second.path[1:]],
@@ -127,3 +127,7 @@ def _join(
         "first_path_id": first.path_id,
         "second_path_id": second.path_id,
     }
+
+
+def _length(graph: NavGraph, record: _MeasuredPath) -> float:
+    return graph.path_length(record.path) if record.distance is None else record.distance

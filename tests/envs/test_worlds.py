@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
     with pytest.raises(FileNotFoundError, match=splits):
         world_files("houses").annotations("r2r", "nowhere")
     with pytest.raises(FileNotFoundError, match=f"download-data --data-dir {tiny_world}, or"):
-        files.annotations("r4r", "train")
+        files.annotations("rxr", "val_seen")
     with pytest.raises(ValueError, match=r"use world 'matterport'.*or leave data_dir .*out"):
         world_files("houses", tmp_path)
     with pytest.raises(FileNotFoundError, match="no follower demonstrations; use world"):
@@ -89,6 +90,28 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
     empty = dataclasses.replace(world_files("houses"), annotations_dir=tmp_path)
     with pytest.raises(FileNotFoundError, match=r"R2R_train\.json.*clipnav build-houses"):
         empty.annotations("r2r", "train")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split", "group"),
+    [
+        ("r2r", "val_unseen", None),
+        ("r2r", "nowhere", None),
+        ("r2r", "aug_paths", "r2r-augmentation"),
+        ("r4r", "val_unseen", "r4r"),
+        ("rxr", "test_standard", None),
+        ("rxr", "marky_train", "rxr-marky"),
+        ("followers", "train", "rxr-followers"),
+        ("followers", "nowhere", "rxr-followers"),
+    ],
+)
+def test_the_remedy_names_the_group_that_contains_a_missing_file(dataset, split, group, tmp_path):
+    (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
+    files = world_files("matterport", tmp_path)
+    only = "" if group is None else f"--only {group} "
+    remedy = f"with clipnav download-data {only}--data-dir {tmp_path}, or pass"
+    with pytest.raises(FileNotFoundError, match=re.escape(remedy)):
+        files.followers(split) if dataset == "followers" else files.annotations(dataset, split)
 
 
 def test_errors_list_the_splits_of_rxr_that_exist(tmp_path):

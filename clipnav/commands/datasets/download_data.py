@@ -17,8 +17,6 @@ from pathlib import Path
 from clipnav.parsing import parse
 from storage.errors import UserError
 
-_R4R = "r4r"
-
 
 @dataclass(frozen=True)
 class DownloadArguments:
@@ -41,17 +39,17 @@ def run(arguments: DownloadArguments) -> int:
     Raises:
         UserError: There is no such group.
     """
-    from envs.real_data import DEFAULT_GROUPS, catalogue, download, explain
+    from envs.real_data import DEFAULT_GROUPS, R4R, catalogue, download, explain
 
     if arguments.list:
         show_catalogue()
         return 0
     names = arguments.only or DEFAULT_GROUPS
-    known = (*catalogue(), _R4R)
+    known = (*catalogue(), R4R)
     for name in names:
         if name not in known:
             raise UserError(f"--only {name} is not one of {', '.join(known)}")
-    fetched = [name for name in names if name != _R4R]
+    fetched = [name for name in names if name != R4R]
     try:
         failures = download(fetched, arguments.data_dir)
     except KeyboardInterrupt:
@@ -60,7 +58,7 @@ def run(arguments: DownloadArguments) -> int:
     if failures:
         print(explain(failures, fetched), file=sys.stderr)
         return 1
-    if _R4R in names:
+    if R4R in names:
         make_r4r(arguments.data_dir)
     print(f"{', '.join(names)}: complete in {arguments.data_dir}")
     return 0
@@ -68,7 +66,7 @@ def run(arguments: DownloadArguments) -> int:
 
 def show_catalogue() -> None:
     """Print all groups of files."""
-    from envs.real_data import catalogue
+    from envs.real_data import R4R, catalogue
 
     for name, group in catalogue().items():
         print(f"{name}: {group.contents} ({group.size}; {group.licence})")
@@ -76,7 +74,7 @@ def show_catalogue() -> None:
             print(f"    {file.path}  {file.url}")
         if len(group.files) > 5:
             print(f"    and {len(group.files) - 5} more beside them")
-    print(f"{_R4R}: R4R, generated from R2R and the graphs (104 MB; published as a recipe)")
+    print(f"{R4R}: R4R, generated from R2R and the graphs (104 MB; published as a recipe)")
 
 
 def make_r4r(data_dir: Path) -> None:

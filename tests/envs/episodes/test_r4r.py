@@ -61,12 +61,25 @@ def test_the_file_loads_as_a_dataset(own_files):
     assert len(load_episodes("r4r", "train", own_files)) == 4 * len(joined)
 
 
+def test_own_records_need_no_length(own_world, own_files):
+    path = own_world / "r2r" / "R2R_train.json"
+    records = json.loads(path.read_text())
+    for record in records:
+        del record["distance"]
+    path.write_text(json.dumps(records))
+    graph = NavGraph.load("attic", own_files.connectivity_dir)
+    joined = json.loads(write_r4r("train", own_files).read_text())
+    assert len(joined) > 5
+    for record in joined:
+        assert record["distance"] == pytest.approx(graph.path_length(record["path"]))
+
+
 def test_errors_name_the_damaged_record_of_r2r(own_world, own_files):
     path = own_world / "r2r" / "R2R_train.json"
     records = json.loads(path.read_text())
-    short = {name: value for name, value in records[0].items() if name != "distance"}
+    short = {name: value for name, value in records[0].items() if name != "heading"}
     path.write_text(json.dumps([short]))
-    with pytest.raises(ValueError, match=r"record 0 \(path_id 100\): field 'distance' is missing"):
+    with pytest.raises(ValueError, match=r"record 0 \(path_id 100\): field 'heading' is missing"):
         write_r4r("train", own_files)
     records[2]["path"][1] = "z9"
     path.write_text(json.dumps(records))
