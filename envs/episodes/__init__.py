@@ -6,7 +6,7 @@ from envs.episodes.demonstrations import (
     load_demonstrations,
 )
 from envs.episodes.episode import Episode, TimedWord, base_language
-from envs.episodes.loading import load_episodes, vocabulary_dataset
+from envs.episodes.loading import load_episodes, load_splits, vocabulary_dataset
 
 __all__ = [
     "Demonstration",
@@ -16,5 +16,6 @@ __all__ = [
     "base_language",
     "load_demonstrations",
     "load_episodes",
+    "load_splits",
     "vocabulary_dataset",
 ]

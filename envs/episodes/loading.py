@@ -75,6 +75,43 @@ def load_episodes(
     return kept
 
 
+def load_splits(
+    dataset: Dataset,
+    splits: Sequence[str],
+    files: WorldFiles,
+    language: str | None = None,
+    *,
+    remedy: str,
+) -> dict[str, list[Episode]]:
+    """Read the episodes of several splits, which must have different ids.
+
+    Args:
+        dataset: "r2r", "rxr" or "r4r".
+        splits: Names of the splits.
+        files: Files of the world.
+        language: As for `load_episodes`.
+        remedy: What to do about an id of two splits; the end of the message. Ids of R4R, for
+            example, start again in each split.
+
+    Returns:
+        Episodes by split.
+
+    Raises:
+        FileNotFoundError, UserError: As in `load_episodes`; or two splits share an instruction.
+    """
+    by_split: dict[str, list[Episode]] = {}
+    split_of: dict[str, str] = {}
+    for split in splits:
+        by_split[split] = load_episodes(dataset, split, files, language)
+        for episode in by_split[split]:
+            other = split_of.setdefault(episode.instr_id, split)
+            if other != split:
+                raise UserError(
+                    f"instruction {episode.instr_id} is in both {other} and {split}; {remedy}"
+                )
+    return by_split
+
+
 def vocabulary_dataset(dataset: Dataset, files: WorldFiles) -> Dataset:
     """Return the dataset whose training split defines the vocabulary of a dataset.
 

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, cast
 
-from envs.episodes import Episode, base_language, load_episodes
+from envs.episodes import Episode, base_language, load_splits
 from envs.graphs.nav_graph import NavGraph
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.metrics.path_scores import check_threshold
@@ -119,17 +119,11 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     """
     check_on_graphs(rules)
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
-    split_of: dict[str, str] = {}
-    episodes: list[Episode] = []
-    for split in rules.splits:
-        for episode in load_episodes(rules.instructions_dataset, split, files):
-            other = split_of.setdefault(episode.instr_id, split)
-            if other != split:
-                raise UserError(
-                    f"instruction {episode.instr_id} is in both {other} and {split}; score these "
-                    "splits separately"
-                )
-            episodes.append(episode)
+    by_split = load_splits(
+        rules.instructions_dataset, rules.splits, files, remedy="score these splits separately"
+    )
+    episodes = [episode for split in by_split.values() for episode in split]
+    split_of = {e.instr_id: split for split, of_split in by_split.items() for e in of_split}
     counted = counted_ids(episodes, rules)
     scans = sorted({episode.scan for episode in episodes})
     graphs = {scan: NavGraph.load(scan, files.connectivity_dir) for scan in scans}

@@ -1,5 +1,7 @@
 """What a command cannot do is said before it begins."""
 
+import dataclasses
+
 import pytest
 
 from agents.settings.presets import preset
@@ -27,6 +29,19 @@ def test_traces_of_baselines_are_not_mixed_with_others(run_command, tmp_path):
         run_command("evaluate-agent", run, "--traces", traces)
     with pytest.raises(FileNotFoundError, match="vocabulary"):  # the next step reads the run
         run_command("evaluate-agent", run, "--traces", traces, "--no-baselines")
+
+
+def test_traces_of_splits_that_share_instructions_are_refused(run_command, tmp_path):
+    run, traces = tmp_path / "run", tmp_path / "traces"
+    run.mkdir()
+    (run / CONFIG).write_text(to_json(dataclasses.replace(preset("r2r", "houses"), dataset="r4r")))
+    splits = ("--splits", "val_seen", "val_unseen")
+    complaint = "0_0 is in both val_seen and val_unseen; --traces .*: record each of these splits"
+    with pytest.raises(ValueError, match=complaint):
+        run_command("evaluate-agent", run, *splits, "--traces", traces)
+    for alone in (("--traces", traces), splits):
+        with pytest.raises(FileNotFoundError, match="vocabulary"):  # the next step reads the run
+            run_command("evaluate-agent", run, *alone)
 
 
 @pytest.mark.parametrize("command", ["evaluate-submission mine.json", "export-continuous-episodes"])

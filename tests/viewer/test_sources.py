@@ -91,6 +91,37 @@ def test_runs_of_two_worlds_are_refused_before_anybody_walks(make_run, run_comma
     assert agent.walks == 0
 
 
+def test_runs_of_two_data_folders_are_refused_before_anybody_walks(
+    make_run, run_command, tiny_world, tmp_path, wanderer, monkeypatch
+):
+    agent = Counting(wanderer)
+    other = tmp_path / "elsewhere"
+    one, two = make_run("one", agent), make_run("two", agent, data_dir=str(other))
+    page = ("--split", "train", "--export", tmp_path / "page.html")
+    folders = f"{two}: its data folder is {other}, but that of {one} is {tiny_world}; show each"
+    with pytest.raises(ValueError, match=re.escape(f"{folders} by itself, or pass --data-dir")):
+        run_command("visualise", one, two, *page)
+    assert agent.walks == 0
+    run_command("visualise", one, two, *page, "--data-dir", tiny_world)
+    # Another name of the same folder is no other folder.
+    monkeypatch.chdir(tiny_world.parent)
+    three = make_run("three", agent, data_dir=tiny_world.name)
+    run_command("visualise", one, three, *page)
+    assert agent.walks == 4
+
+
+def test_an_episode_of_one_dataset_is_not_written_with_runs_of_another(
+    make_run, run_command, tmp_path, wanderer
+):
+    agent = Counting(wanderer)
+    one, two = make_run("one", agent, dataset="rxr"), make_run("two", agent)
+    with pytest.raises(ValueError, match=r"two: walks episodes of r2r, but .*one those of rxr"):
+        run_command("visualise", one, two, "--split", "train", "--export", tmp_path / "page.html")
+    assert agent.walks == 0
+    config = VisualiseConfig((one, two), split="train", episodes=1)
+    assert load_content(config).library.agents  # the page lists the episodes of both
+
+
 def test_with_nobody_there_is_nothing_to_write(export, tiny_world):
     with pytest.raises(ValueError, match="name a run, traces or a submission"):
         export("--data-dir", tiny_world)

@@ -20,6 +20,7 @@ from storage.outputs import check_new
 
 if TYPE_CHECKING:
     from agents.acting.rollout import Agent
+    from agents.settings import AgentConfig
     from envs.navigation.vector_env import VlnVectorEnv
 
 
@@ -40,8 +41,9 @@ def main(arguments: Sequence[str]) -> None:
     if folder is None:
         evaluate_run(config)
         return
+    settings = config.settings(read_agent_config(config.run))
     # Traces of another run or split would be mixed with these.
-    name = agent_name(config.settings(read_agent_config(config.run)))
+    name = agent_name(settings)
     check_new(agent_folder(folder, name), "--traces")
     for baseline in BASELINES if config.baselines else ():
         own = agent_folder(folder, baseline)
@@ -49,9 +51,29 @@ def main(arguments: Sequence[str]) -> None:
             raise FileExistsError(
                 f"--traces {own}: already exists; add --no-baselines, or name another folder"
             )
+    _check_ids(config, settings)
 
     def record_batch(env: "VlnVectorEnv", agent: "Agent", name: str, instr_ids: list[str]) -> None:
         record(env, agent, instr_ids, agent_folder(folder, name), name=name)
 
     evaluate_run(config, record_batch)
     print(f"Traces: {folder}")
+
+
+def _check_ids(config: EvaluateConfig, settings: "AgentConfig") -> None:
+    """Refuse splits that share an instruction, whose traces would have the same file name.
+
+    Raises:
+        FileNotFoundError, UserError: As in `load_splits`.
+    """
+    from envs.episodes import load_splits
+    from envs.worlds import world_files
+
+    if len(config.splits) > 1:
+        load_splits(
+            settings.dataset,
+            config.splits,
+            world_files(settings.world, settings.data_dir),
+            settings.instruction_language,
+            remedy=f"--traces {config.traces}: record each of these splits in its own folder",
+        )

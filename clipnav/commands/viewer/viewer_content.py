@@ -59,7 +59,7 @@ def load_content(config: VisualiseConfig) -> Content:
         return _continuous_content(config, kinds)
     runs = [source for source, kind in kinds.items() if kind == "run"]
     if runs:
-        config = _as_trained(config, runs[0])
+        config = _as_trained(config, runs)
     files = world_files(named_world(config.world, config.data_dir), config.data_dir)
     library = Library(files, config.dataset)
     loaded = {run: _load_run(config, run) for run in runs}
@@ -147,12 +147,7 @@ def _all_traces(
     ids: dict[Path, list[str]] = {}
     for source, kind in kinds.items():
         if kind == "run":
-            settings, env, _ = loaded[source]
-            if settings.world != library.files.world:
-                raise UserError(
-                    f"{source}: its world is '{settings.world}', but '{library.files.world}' is "
-                    "shown; show the runs of each world by themselves"
-                )
+            _, env, _ = loaded[source]
             ids[source] = [episode.instr_id for episode in env.episodes[: config.episodes]]
             continue
         if kind == "traces":
@@ -184,12 +179,39 @@ def _episode_to_write(config: VisualiseConfig, ids: list[str]) -> str:
     return config.episode or ids[0]
 
 
-def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
+def _as_trained(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfig:
+    """Return settings with dataset, world and data folder of the first run.
+
+    Raises:
+        UserError: Another run has another world or data folder, which the library cannot contain;
+            or one episode is written, and another run walks episodes of another dataset.
+    """
     from agents.settings import read_agent_config
 
-    saved = read_agent_config(run)
-    folder = config.data_dir or saved.data_dir
-    return replace(config, dataset=saved.dataset, world=saved.world, data_dir=folder)
+    saved = {run: read_agent_config(run) for run in runs}
+    first = saved[runs[0]]
+    for run, other in saved.items():
+        if other.world != first.world:
+            raise UserError(
+                f"{run}: its world is '{other.world}', but '{first.world}' is shown; show the runs "
+                "of each world by themselves"
+            )
+        if config.data_dir is None and _resolved(other.data_dir) != _resolved(first.data_dir):
+            raise UserError(
+                f"{run}: its data folder is {other.data_dir}, but that of {runs[0]} is "
+                f"{first.data_dir}; show each by itself, or pass --data-dir"
+            )
+        if config.writes and other.dataset != first.dataset:
+            raise UserError(
+                f"{run}: walks episodes of {other.dataset}, but {runs[0]} those of "
+                f"{first.dataset}, and only one episode is written; show each by itself"
+            )
+    folder = config.data_dir or first.data_dir
+    return replace(config, dataset=first.dataset, world=first.world, data_dir=folder)
+
+
+def _resolved(folder: Path | None) -> Path | None:
+    return None if folder is None else folder.resolve()
 
 
 def _as_trained_continuously(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfig:
