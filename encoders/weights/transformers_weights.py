@@ -109,7 +109,8 @@ def read_transformers_clip(
 
     Raises:
         FileNotFoundError: A file is missing.
-        UserError: The model is not a CLIP, or open_clip does not support its activation.
+        UserError: The model is not a CLIP, or open_clip does not support its activation or its
+            preprocessing.
     """
     folder = Path(folder)
     for file in (_CONFIG, _WEIGHTS):
@@ -128,7 +129,8 @@ def read_transformers_clip(
         converted = from_transformers(weights)
     except UserError as error:
         raise UserError(f"{folder / _WEIGHTS}: {error}; {_REMEDY}") from error
-    return converted, model_config, read_preprocessing(folder)
+    image_size = model_config["vision_cfg"]["image_size"]
+    return converted, model_config, read_preprocessing(folder, image_size)
 
 
 def write_transformers_clip(source: str | Path, folder: str | Path) -> None:

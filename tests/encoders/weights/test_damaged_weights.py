@@ -140,7 +140,7 @@ def openai_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.jit.save(torch.jit.script(archive), folder / "archive.pt")
     write_clip(weights, folder / "converted")
     write_transformers_clip(folder / "converted", folder / "transformers")
-    preprocessor = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.2, 0.2, 0.2]}
+    preprocessor = {"image_mean": [0.5] * 3, "image_std": [0.2] * 3, "size": 32, "crop_size": 32}
     (folder / "transformers/preprocessor_config.json").write_text(json.dumps(preprocessor))
     return folder
 

@@ -214,10 +214,10 @@ def test_conversion_to_and_from_transformers_keeps_the_preprocessing(tmp_path: P
     with pytest.raises(UserError, match=r"preprocessor_config\.json: .*interpolation is .*1"):
         read_transformers_clip(tmp_path / "transformers")
     write_clip(
-        openai_model("vit").state_dict(), tmp_path / "squash", None, {"resize_mode": "squash"}
+        openai_model("vit").state_dict(), tmp_path / "longest", None, {"resize_mode": "longest"}
     )
-    with pytest.raises(UserError, match="squash"):
-        write_transformers_clip(tmp_path / "squash", tmp_path / "out")
+    with pytest.raises(UserError, match="longest"):
+        write_transformers_clip(tmp_path / "longest", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
