@@ -29,20 +29,24 @@ class ComparisonArguments:
 
     seeds: int = 3
     """Number of trainings of each row, with seeds from 0."""
-    splits: tuple[str, ...] = ("val_seen", "val_unseen")
-    """Splits to score on; the first one selects the best weights of a run."""
+    splits: tuple[str, ...] | None = None
+    """Splits to score on; the first one selects the best weights of a run. Default: those of the
+    preset of the trainings."""
     workers: int = 2
     """Number of worker processes that train, with one thread each."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "workers"))
-        check_splits(self, ("splits",))
+        if self.splits is not None:
+            check_splits(self, ("splits",))
 
     @property
     def choice(self) -> list[str]:
-        """Arguments of the training command for splits and threads."""
-        splits = ["--evaluation-splits", *self.splits, "--select-by", self.splits[0]]
-        return [*splits, "--threads", "1"]
+        """Arguments of the training command for splits, if there are any, and threads."""
+        chosen: list[str] = []
+        if self.splits is not None:
+            chosen = ["--evaluation-splits", *self.splits, "--select-by", self.splits[0]]
+        return [*chosen, "--threads", "1"]
 
 
 def write_report(report: "Report", folder: Path) -> None:

@@ -48,6 +48,17 @@ def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaCo
     return _parse(VQA_PRESETS | CLIP_VIL_P_VQA | MULTILINGUAL_VQA, arguments, description)
 
 
+def vqa_splits(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the splits on which a VQA training is scored, first the one that selects its weights.
+
+    The built-in houses have no splits but their own, which presets for other data do not name.
+    """
+    config = parse_vqa(arguments)
+    if _preset_for(config.data, VQA_PRESETS) == "houses":
+        config = VQA_PRESETS["houses"]
+    return config.evaluated_splits
+
+
 def parse_gqa(arguments: Sequence[str], description: str | None = None) -> GqaConfig:
     """Parse the command line of a GQA training, see `_parse`."""
     return _parse(GQA_PRESETS | CLIP_VIL_P_GQA, arguments, description)

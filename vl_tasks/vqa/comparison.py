@@ -17,11 +17,13 @@ from training.comparisons import (
     train_rows,
 )
 from vl_tasks.command_line import parse_vqa
+from vl_tasks.data.own_questions import find_own_questions
+from vl_tasks.data_folders import data_folder, split_file
 from vl_tasks.grids.encoders import check_encoder, load_encoder
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.settings.grids import GridConfig
 from vl_tasks.training import train_task
 from vl_tasks.vqa.accuracy import vqa_accuracy
@@ -41,6 +43,29 @@ def train_all(
     return train_rows(rows, seeds, folder, workers, make_job, run_job)
 
 
+def check_split_files(row: ComparisonRow, flag: str) -> None:
+    """Check before any training that the data has the splits on which a row is scored.
+
+    Args:
+        row: Any row; all have the same data and splits.
+        flag: Flag that chooses the splits, for error messages.
+
+    Raises:
+        FileNotFoundError: A split has no file.
+        UserError: The user's own questions have no such split, or the model trains its own encoder.
+    """
+    config = _parse(row.arguments_for(seed=0))
+    folder = data_folder(config)
+    own = find_own_questions(folder)
+    for split in config.evaluated_splits:
+        if split == HELD_OUT:
+            continue
+        if own is not None:
+            raise UserError(f"{own}: has no split {split!r}; set {flag} {HELD_OUT}")
+        for ending in ("_questions.json", "_annotations.json"):
+            split_file(folder, split, ending, flags=flag)
+
+
 def make_job(run: Path, arguments: Sequence[str]) -> Job:
     """Return the job of a training in a folder, which is new, interrupted or finished.
 
@@ -48,14 +73,19 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
         ConnectionError: The weights of the encoder cannot be downloaded.
         UserError: The folder contains another training, or the model trains its own encoder.
     """
+    config = _parse(arguments)
+    check_encoder(config)
+    return resumable_job(run, config, _MAY_CHANGE, lambda: feature_metadata(config))
+
+
+def _parse(arguments: Sequence[str]) -> VqaConfig:
     config = parse_vqa(arguments)
     if config.model in FINE_TUNED_MODELS:
         raise UserError(
             f"--model {config.model} trains its own image tower, so encoders have no effect on it; "
             "give another --model"
         )
-    check_encoder(config)
-    return resumable_job(run, config, _MAY_CHANGE, lambda: feature_metadata(config))
+    return config
 
 
 def feature_metadata(config: VqaConfig) -> Mapping[str, str]:

@@ -18,6 +18,8 @@ Baseline = Literal["random", "forward"]
 class AgentComparisonArguments(ComparisonArguments):
     """Seeds, splits and baselines of a comparison of agents."""
 
+    splits: tuple[str, ...] = ("val_seen", "val_unseen")
+    """Splits to score on; the first one selects the best weights of a run."""
     baselines: tuple[Baseline, ...] = ("random", "forward")
     """Non-learning baselines to add as rows."""
 

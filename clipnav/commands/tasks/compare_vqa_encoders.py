@@ -12,11 +12,11 @@ finetune-vqa and apply to all models on which they have an effect. Run the same 
 resume an interrupted comparison.
 
 The weights of a run are selected on the first split, so the other splits have no influence on the
-selection.
+selection. By default the splits are those of the preset that --data or --preset after -- choose.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +29,7 @@ from clipnav.comparisons import (
 from clipnav.parsing import parse
 from encoders.named_encoder import NamedEncoder, named_encoders
 from storage.errors import UserError
+from vl_tasks.settings.configs import HELD_OUT
 
 if TYPE_CHECKING:
     from training.comparisons import ComparisonRow
@@ -54,6 +55,14 @@ class CompareArguments(ComparisonArguments):
     output: Path = Path("runs/comparison-vqa")
     """Folder of runs and results."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.splits is not None and HELD_OUT in self.splits[1:]:
+            raise UserError(
+                f"--splits {' '.join(self.splits)}: {HELD_OUT} exists only as the split that "
+                "selects the weights; name it first"
+            )
+
 
 def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
     """Run the command.
@@ -62,10 +71,14 @@ def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
         arguments: Arguments of this command.
         training: Arguments of clipnav finetune-vqa.
     """
+    from vl_tasks.command_line import vqa_splits
+
+    arguments = replace(arguments, splits=arguments.splits or vqa_splits(training))
     rows = contestants(arguments, [*arguments.choice, *training])
     from envs.metrics.comparison_report import make_report
-    from vl_tasks.vqa.comparison import CLUSTER, METRICS, train_all
+    from vl_tasks.vqa.comparison import CLUSTER, METRICS, check_split_files, train_all
 
+    check_split_files(rows[0], "--splits")
     scores = train_all(rows, arguments.seeds, arguments.output / "runs", arguments.workers)
     write_report(make_report(scores, METRICS, CLUSTER), arguments.output)
 

@@ -9,6 +9,8 @@ import pytest
 from storage.errors import UserError
 from training.comparisons import SCORES, ComparisonRow
 from training.settings import CONFIG, to_json
+from vl_tasks.command_line import vqa_splits
+from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.vqa.comparison import make_job, run_job, train_all
 
 
@@ -65,6 +67,45 @@ def test_from_images_to_the_table_and_not_twice(run_command, training, regions, 
     assert len(made) == 8
     assert run_command(*command) == printed
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == made
+
+
+@pytest.mark.parametrize(
+    ("flags", "splits"),
+    [
+        ([], ["val_seen", "val_unseen"]),
+        (["--preset", "small", "--data", "house"], ["val_seen", "val_unseen"]),
+        (["--preset", "mcan-small", "--data=houses"], ["val_seen", "val_unseen"]),
+        (["--data", "easy-vqa"], ["held-out", "test"]),
+        (["--data", "photos"], ["held-out"]),
+        (["--preset", "mcan-small"], ["val"]),
+    ],
+)
+def test_the_splits_are_those_of_the_preset(flags, splits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    houses = HouseTaskFiles(tmp_path / "houses")
+    houses.folder.mkdir()
+    houses.summary.touch()
+    assert list(vqa_splits(flags)) == splits
+
+
+def test_missing_splits_are_reported_with_the_flag_of_the_comparison(
+    run_command, training, tmp_path
+):
+    for split, problem in (("val_seen", "_questions"), ("test", "_annotations")):
+        with pytest.raises(FileNotFoundError, match=rf"{split}{problem}.* of these with --splits$"):
+            run_command(
+                *("compare-vqa-encoders", "--splits", split, "--output", tmp_path / "all"),
+                *("--", *training),
+            )
+    assert not (tmp_path / "all").exists()
+
+
+def test_the_held_out_split_must_select():
+    from clipnav.commands.tasks.compare_vqa_encoders import CompareArguments
+
+    assert CompareArguments(splits=("held-out", "val")).choice[-3] == "held-out"
+    with pytest.raises(UserError, match="--splits val held-out: held-out exists only as"):
+        CompareArguments(splits=("val", "held-out"))
 
 
 def test_an_interrupted_run_is_resumed_bit_identically(training, regions, tmp_path):
