@@ -41,6 +41,7 @@ _MAY_CHANGE_IN_PRETRAINING = frozenset(
 _PRETRAININGS = PRETRAIN_PRESETS | MULTILINGUAL_PRETRAINING
 # Settings that self-critical training must share with its cross-entropy run (--start-from).
 _OF_START = frozenset("preset vision standardise captioner min_count grids".split())
+_NETWORKS = frozenset("text model faithful trunk".split())  # of the pre-training to start from
 
 
 def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
@@ -76,11 +77,17 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
 
     Raises:
         FileNotFoundError: The folder --start-from is not a run.
+        UserError: The file --config has networks that differ from those of that run.
     """
     start = early_value(arguments, "start-from")
     others = (early_value(arguments, name) for name in ("resume", "config"))
     if start is None or any(others):
-        return _parse(_PRETRAININGS, arguments, description)
+        config = _parse(_PRETRAININGS, arguments, description)
+        if config.start_from is not None and config.resume is None:
+            saved = read_config(config.start_from, PretrainConfig)
+            trunk = dataclasses.replace(config.trunk, frozen_norms=saved.trunk.frozen_norms)
+            _check_start(dataclasses.replace(config, trunk=trunk), config.start_from, _NETWORKS)
+        return config
     saved = read_config(Path(start), PretrainConfig)
     presets = {
         name: dataclasses.replace(
@@ -108,27 +115,38 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
     start = early_value(arguments, "start-from")
     others = (early_value(arguments, name) for name in ("resume", "config"))
     if start is None or any(others):
-        return _parse(CAPTION_PRESETS, arguments, description)
+        config = _parse(CAPTION_PRESETS, arguments, description)
+        if config.start_from is not None and config.resume is None:
+            _check_caption_start(config, config.start_from)
+        return config
     saved = read_config(Path(start), CaptionConfig)
     changes = SCST_CHANGES[saved.preset]
     defaults = dataclasses.replace(
         saved, phase="scst", start_from=Path(start), output=None, resume=None, **changes
     )
     config = parse_settings(CaptionConfig, defaults, arguments, description)
-    _check_start(saved, config, Path(start))
+    _check_caption_start(config, Path(start))
     check_effects(config, idle_settings(config), defaults)
     return config
 
 
-def _check_start(saved: CaptionConfig, config: CaptionConfig, start: Path) -> None:
+def _check_caption_start(config: CaptionConfig, start: Path) -> None:
     """Refuse settings that are incompatible with the weights of a run."""
     # The cache and the precision of the encoder may differ.
-    grids = dataclasses.replace(
-        config.grids, keep=saved.grids.keep, precision=saved.grids.precision
+    saved = read_config(start, CaptionConfig).grids
+    grids = dataclasses.replace(config.grids, keep=saved.keep, precision=saved.precision)
+    _check_start(dataclasses.replace(config, grids=grids), start, _OF_START)
+
+
+def _check_start(
+    config: CaptionConfig | PretrainConfig, start: Path, names: frozenset[str]
+) -> None:
+    """Refuse settings that must be those of the run to start from, but are not."""
+    may_change = {field.name for field in dataclasses.fields(config)} - names
+    remedy = (
+        "omit the flags or the file --config to start from its weights, or train a new run "
+        "without --start-from"
     )
-    config = dataclasses.replace(config, grids=grids)
-    may_change = {field.name for field in dataclasses.fields(config)} - _OF_START
-    remedy = "omit the flags to start from its weights, or train a new run without --start-from"
     check_same_run(start, config, frozenset(may_change), "the command line", remedy)
 
 

@@ -189,6 +189,35 @@ def test_self_critical_training_refuses_settings_incompatible_with_its_start(tmp
     assert (grids.keep, grids.precision) == (False, "fp32")
 
 
+def test_a_settings_file_does_not_change_the_captioner_to_start_from(tmp_path):
+    preset = CAPTION_PRESETS["houses"]
+    other = dataclasses.replace(
+        preset, captioner=dataclasses.replace(preset.captioner, heads=1), standardise=False
+    )
+    runs = [tmp_path / name for name in ("one", "two")]
+    for run, saved in zip(runs, (preset, other), strict=True):
+        run.mkdir()
+        (run / CONFIG).write_text(to_json(saved))
+    file = tmp_path / "scst.json"
+    file.write_text(to_json(parse_captions(["--start-from", str(runs[0]), "--seed", "3"])))
+    assert parse_captions(["--config", str(file)]).start_from == runs[0]
+    with pytest.raises(ValueError, match=r"standardise: False against True.*captioner\.heads: 1"):
+        parse_captions(["--config", str(file), "--start-from", str(runs[1])])
+
+
+def test_a_settings_file_does_not_change_the_networks_to_start_from(tmp_path):
+    preset = PRETRAIN_PRESETS["houses"]
+    other = dataclasses.replace(preset, text=dataclasses.replace(preset.text, pooling="first"))
+    (tmp_path / CONFIG).write_text(to_json(other))
+    file = tmp_path / "first-stage.json"
+    file.write_text(to_json(preset))
+    with pytest.raises(ValueError, match=r"text\.pooling: first against means; omit the flags or"):
+        parse_pretraining(["--config", str(file), "--start-from", str(tmp_path)])
+    file.write_text(to_json(other))
+    again = parse_pretraining(["--config", str(file), "--start-from", str(tmp_path)])
+    assert again == dataclasses.replace(other, start_from=tmp_path)
+
+
 def test_settings_of_questions_are_told_from_those_of_other_trainings(tmp_path):
     for config in (VQA_PRESETS["houses"], GQA_PRESETS["houses"]):
         (tmp_path / CONFIG).write_text(to_json(config))
