@@ -9,7 +9,7 @@ share their flags.
 from agents.settings.frontier_agent import FrontierTrainConfig
 from agents.settings.history_agent import HistoryTrainConfig
 from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig
-from agents.settings.networks import FollowerConfig, SpeakerConfig
+from agents.settings.networks import FollowerConfig, SpeakerConfig, TextConfig
 from agents.settings.runs import (
     AgentConfig,
     RecurrentAgentConfig,
@@ -24,7 +24,7 @@ from training.settings import idle_training_settings
 
 def idle_settings(config: RunConfig) -> dict[str, str]:
     """Return the dotted names of the settings without effect, each with the reason."""
-    idle = idle_training_settings(config)
+    idle = idle_training_settings(config) | _text_settings(config.text)
     if is_built_in(config.world):
         idle["data_dir"] = f"with --world {config.world}"
     if config.dataset != "rxr":
@@ -41,6 +41,18 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
         return idle | _transformer_settings(config)
     if isinstance(config, SpeakerTrainConfig):
         return idle | _feature_settings(config, config.speaker, "speaker")
+    return idle
+
+
+def _text_settings(text: TextConfig) -> dict[str, str]:
+    """Return the settings of the tokenizer and its model without effect."""
+    idle: dict[str, str] = {}
+    if text.tokens != "subwords":
+        idle["text.vocabulary_size"] = f"with --text.tokens {text.tokens}, only with subwords"
+    if text.model is None:
+        idle["text.tune"] = "without --text.model"
+    if text.model is None or not text.tune:
+        idle["text.learning_rate"] = "without --text.tune"
     return idle
 
 
@@ -82,6 +94,8 @@ def _pretraining_settings(config: TransformerAgentConfig) -> dict[str, str]:
 def _network_settings(config: TransformerAgentConfig) -> dict[str, str]:
     """Return the settings of the network of a map agent or HAMT without effect."""
     network, idle = config.network, dict[str, str]()
+    if network.text_model is None:
+        idle["network.text_model_layers"] = "without --network.text-model"
     sizes = ["network.text_layers", "network.max_text_length"]
     if config.language_representation is not None:
         names = ["network.text_model", "network.text_model_layers", "network.text_encoder"]

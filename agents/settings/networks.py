@@ -7,7 +7,6 @@ from storage.errors import UserError
 from training.settings import (
     check_counts,
     check_dropout,
-    check_effects,
     check_numbers,
     check_positive,
 )
@@ -106,17 +105,9 @@ class TextConfig:
         check_numbers(self, ("learning_rate",), "text.")
         if (self.tokens == "pretrained") != (self.model is not None):
             raise UserError(
-                "--text.tokens pretrained requires --text.model, and the other way round; give "
-                "both or neither"
+                f"--text.tokens {self.tokens} and --text.model {self.model}: only --text.tokens "
+                "pretrained has a model, and requires one; give both, or --text.model None"
             )
-        idle: dict[str, str] = {}
-        if self.tokens != "subwords":
-            idle["vocabulary_size"] = f"with --text.tokens {self.tokens}, only with subwords"
-        if self.model is None:
-            idle["tune"] = "without --text.model"
-        if not self.tune:
-            idle["learning_rate"] = "without --text.tune"
-        check_effects(self, idle, part="text.")
 
 
 @dataclass(frozen=True)

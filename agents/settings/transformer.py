@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from storage.errors import UserError
-from training.settings import check_counts, check_dropout, check_effects
+from training.settings import check_counts, check_dropout
 
 _PART = "network."  # prefix of the flags
 
@@ -55,9 +55,6 @@ class TransformerConfig:
                 f"--network.hidden-size {self.hidden_size}: must be divisible by --network.heads "
                 f"{self.heads}"
             )
-        if self.text_model is None:
-            idle = {"text_model_layers": "without --network.text-model"}
-            check_effects(self, idle, part=_PART)
-        elif self.text_model_layers is not None:
+        if self.text_model_layers is not None:
             check_counts(self, ("text_model_layers",), _PART)
         check_dropout(self, ("dropout", "feature_dropout"), _PART)

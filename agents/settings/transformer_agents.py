@@ -27,7 +27,7 @@ class TransformerAgentConfig(AgentConfig):
             raise UserError(
                 f"--text.model {self.text.model} and --network.text-model "
                 f"{self.network.text_model}: the tokenizer and the text encoder require the same "
-                "model; give both"
+                "model; give it to both, or None"
             )
         longest = self.network.max_text_length
         own_text = self.text.model is None and self.language_representation is None

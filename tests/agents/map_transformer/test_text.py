@@ -94,7 +94,6 @@ def test_instructions_beyond_the_table_of_positions_are_refused(tokens):
         ({"dropout": 1.0}, "--network.dropout"),
         ({"feature_dropout": -0.1}, "--network.feature-dropout"),
         ({"cross_layers": 0}, "cross-layers"),
-        ({"text_model_layers": 2}, "no effect"),
         ({"text_model": "bert", "text_model_layers": 0}, "text-model-layers"),
     ],
 )

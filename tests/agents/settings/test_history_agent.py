@@ -144,3 +144,10 @@ def test_settings_without_effect_are_refused(arguments, message):
 def test_contradicting_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         HistoryTrainConfig(**changes)
+
+
+def test_published_settings_can_have_a_text_encoder_without_a_download():
+    words = ["--text.tokens", "words", "--text.model", "None", "--network.text-model", "None"]
+    config = parse_agent(["--agent", "hamt", "--world", "matterport", "--data-dir", "data", *words])
+    assert (config.text.tokens, config.network.text_model) == ("words", None)
+    assert config.network.hidden_size == 768

@@ -140,6 +140,7 @@ def test_the_agent_of_a_run_is_read_from_its_folder(tmp_path):
         (["--sampled-weight", "0", "--sampled-steps", "0.5"], "--sampled-steps 0.5 has no effect"),
         (["--no-vision", "--network.feature-dropout", "0.2"], "with --no-vision"),
         (["--network.text-encoder", "lstm", "--network.text-layers", "1"], "text-encoder lstm"),
+        (["--network.text-model-layers", "2"], "without --network.text-model"),
         (
             [
                 *("--text.tokens", "pretrained", "--text.model", "bert"),
