@@ -34,8 +34,11 @@ class FollowerAgent:
 
     Attributes:
         critic: Critic for `explain`; None by default.
+        loaded_for: Environment of a loaded agent, see `check_loaded_for`.
         record: Decisions in training; None without an action source.
     """
+
+    loaded_for: VlnVectorEnv | None = None
 
     def __init__(
         self,

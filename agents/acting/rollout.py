@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from envs.base.chosen_episodes import start_episodes
+from envs.base.chosen_episodes import check_loaded_for, start_episodes
 from envs.base.vector_env import Observation
 from envs.navigation.vector_env import VlnVectorEnv
 
@@ -64,8 +64,9 @@ def walk(
 
     Raises:
         TypeError, UserError: The environment or the number of episodes does not fit, see
-            `start_episodes`.
+            `check_loaded_for` and `start_episodes`.
     """
+    check_loaded_for(env, agent)
     observation, info, live = start_episodes(env, instr_ids)
     agent.begin(observation, info, live)
     rewards = []

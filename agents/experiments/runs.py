@@ -59,6 +59,8 @@ from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
 
+RunAgent = FollowerAgent | FrontierAgent | MapAgent | HistoryAgent
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -206,8 +208,10 @@ def searches(
 
 def load_run(
     run: str | Path, split: str, settings: AnyTrainConfig | None = None
-) -> tuple[VlnVectorEnv, FollowerAgent | FrontierAgent | MapAgent | HistoryAgent]:
+) -> tuple[VlnVectorEnv, RunAgent]:
     """Build the environment of a split and load the agent of a run, which acts greedily.
+
+    The agent acts in this environment, or in another one with the same viewpoints.
 
     Args:
         run: Folder of a run of clipnav train-agent.
@@ -225,7 +229,12 @@ def load_run(
         OSError: The hidden states of a frozen instruction encoder do not fit on the disk.
     """
     run = Path(run)
-    settings = settings or read_agent_config(run)
+    env, agent = _load_run(run, split, settings or read_agent_config(run))
+    agent.loaded_for = env
+    return env, agent
+
+
+def _load_run(run: Path, split: str, settings: AnyTrainConfig) -> tuple[VlnVectorEnv, RunAgent]:
     if isinstance(settings, TrainConfig):
         return load_follower(run, split, settings)
     if isinstance(settings, FrontierTrainConfig):

@@ -11,6 +11,7 @@ from agents.acting.instructions import cropped, readable
 from agents.acting.rollout import STOP, Observation
 from agents.history_transformer.model import EncodedText, History, HistoryTransformer, Scores
 from agents.history_transformer.observations import HistoryFeatures, rows_of
+from envs.navigation.vector_env import VlnVectorEnv
 
 
 class HistoryAgent:
@@ -24,8 +25,11 @@ class HistoryAgent:
             the agent walks greedily.
 
     Attributes:
+        loaded_for: Environment of a loaded agent, see `check_loaded_for`.
         record: Decisions in training; None without an action source.
     """
+
+    loaded_for: VlnVectorEnv | None = None
 
     def __init__(
         self,

@@ -48,7 +48,12 @@ class RouteWalker(ABC):
     Args:
         world: World of the maps.
         expert: Expert of the batch, which records the ways of the agents; None without.
+
+    Attributes:
+        loaded_for: Environment of a loaded agent, see `check_loaded_for`.
     """
+
+    loaded_for: VlnVectorEnv | None = None
 
     def __init__(self, world: NavWorld, expert: Expert | None = None) -> None:
         self._world = world

@@ -39,6 +39,34 @@ def check_instr_ids(instr_ids: Sequence[str]) -> None:
         raise TypeError(f"instr_ids must be a list, not {instr_ids!r}; pass [{instr_ids!r}]")
 
 
+def check_loaded_for(env: Any, agent: object) -> None:
+    """Refuse an agent that has been loaded for an environment of another kind.
+
+    Its features are those of the viewpoints of that environment, by their numbers.
+
+    Args:
+        env: Vector environment of a navigation graph.
+        agent: Any agent; `loaded_for` is its environment, if it has one.
+
+    Raises:
+        UserError: Viewpoints, tokens or observations differ; names both splits.
+    """
+    own = getattr(agent, "loaded_for", None)
+    if own is None or own is env:
+        return
+    fits = (
+        env.settings.observe == own.settings.observe
+        and env.nav_world.keys == own.nav_world.keys
+        and env.tokenizer == own.tokenizer
+    )
+    if not fits:
+        raise UserError(
+            f"the agent was loaded for {own.split.dataset} {own.split.name}, whose viewpoints, "
+            "tokens or observations are others than those of this environment; use the "
+            f"environment and the agent of load_run(run, {env.split.name!r})"
+        )
+
+
 def start_episodes(env: Any, instr_ids: Sequence[str]) -> tuple[Any, Any, np.ndarray]:
     """Start episodes in the first agents of a batch; the other agents repeat the first episode.
 

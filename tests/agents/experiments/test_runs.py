@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from agents.acting.evaluation import Evaluation, evaluate
-from agents.experiments.runs import evaluate_run, load_walkers, write_submission
+from agents.experiments.runs import evaluate_run, load_run, load_walkers, write_submission
 from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.follower_training import FollowerLearner, train
 from agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig, TrainConfig
 from agents.settings.presets import preset
 from envs.episodes import load_episodes
+from envs.episodes.splits import load_split
+from envs.navigation.settings import EnvSettings
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import WordTokenizer
 from envs.worlds import world_files
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
@@ -29,6 +33,29 @@ def run(tiny_world, small_config):
     )
     make_agent_trainer(FollowerLearner, config)[0].train()
     return config.output
+
+
+def test_an_agent_acts_in_the_environments_that_it_was_loaded_for(run, doors):
+    env, agent = load_run(run, "val_unseen")
+    again, _ = load_run(run, "val_unseen")
+    assert evaluate(again, agent).scores == evaluate(env, agent).scores
+    ids = [env.episodes[0].instr_id]
+    tokenizer, indices = env.tokenizer, EnvSettings(observe="indices")
+    unlike = {
+        "viewpoints": load_split(
+            "r2r", "val_unseen", "matterport", doors, "none", tokenizer=tokenizer
+        ),
+        "observations": env.split,
+        "tokens": dataclasses.replace(env.split, tokenizer=WordTokenizer.build(["to the left"], 1)),
+    }
+    for kind, split in unlike.items():
+        views = EnvSettings() if kind == "observations" else indices
+        other = VlnVectorEnv(split, 2, autoreset_mode="Disabled", settings=views)
+        refusal = r"loaded for r2r val_unseen.*load_run\(run, 'val_unseen'\)"
+        with pytest.raises(ValueError, match=refusal):
+            evaluate(other, agent)
+        with pytest.raises(ValueError, match=refusal):
+            record(other, agent, ids, name="follower")
 
 
 def test_evaluation_includes_the_baselines(run, capsys):
