@@ -125,9 +125,10 @@ class ManualWalks:
     """Walks by hand, one per episode at a time.
 
     A walk is saved after each step, so it survives a reload and a restart of the server. Folders
-    separate worlds and data sets, because R4R uses ids of R2R. A walk never overwrites another
-    one: the earlier file is renamed. Several servers may share the folder: each reads the file of
-    a walk again before a step, and writes it while it holds the lock of the file.
+    separate worlds and data sets, because R4R uses ids of R2R, and the splits of R4R, which share
+    ids. A walk never overwrites another one: the earlier file is renamed. Several servers may
+    share the folder: each reads the file of a walk again before a step, and writes it while it
+    holds the lock of the file.
 
     Args:
         library: Receives finished walks.
@@ -219,7 +220,7 @@ class ManualWalks:
     def unfinished(self) -> set[str]:
         """Return the keys of the episodes whose walk can be resumed."""
         folder = self._world_folder()
-        files = set(folder.glob(f"*/*{UNFINISHED}"))
+        files = set(folder.rglob(f"*{UNFINISHED}"))
         keys = self._library.keys() if files else []
         return {key for key in keys if self._file(self._library.entry(key), UNFINISHED) in files}
 
@@ -274,8 +275,10 @@ class ManualWalks:
         self._library.add([walk.trace])
 
     def _file(self, entry: Entry, suffix: str) -> Path:
-        name = trace_file_name(entry.episode.instr_id, suffix)
-        return self._world_folder() / entry.dataset / name
+        folder = self._world_folder() / entry.dataset
+        if entry.dataset == "r4r":  # each of its splits numbers its paths from 0
+            folder /= trace_file_name(entry.split, "")
+        return folder / trace_file_name(entry.episode.instr_id, suffix)
 
     def _world_folder(self) -> Path:
         return agent_folder(self._folder, self.agent) / self._library.files.world

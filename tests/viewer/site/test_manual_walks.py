@@ -142,6 +142,23 @@ def test_walks_are_of_the_data_set_of_their_episode(library, tmp_path, traces):
     assert library.trace(f"r4r/{KEY}", "teacher") == other
 
 
+def test_splits_of_r4r_share_ids_but_no_files(library, tmp_path, traces):
+    splits = ("val_seen", "val_unseen")
+    library.add(msgspec.structs.replace(traces[0], dataset="r4r", split=split) for split in splits)
+    keys = [f"r4r/{split}/100_0" for split in splits]
+    manual_walks = ManualWalks(library, tmp_path)
+    for key in keys:
+        manual_walks.start(key)
+        manual_walks.act(key, 1, 0)
+    assert ManualWalks(library, tmp_path).unfinished() == set(keys)
+    files = [manual_walks.act(key, 0, 1).file for key in keys]
+    folder = tmp_path / "you" / "matterport" / "r4r"
+    assert files == [folder / split / "100_0.json" for split in splits]
+    assert [names(folder / split) for split in splits] == [["100_0.json"]] * 2
+    assert [trace.split for trace in read_traces(tmp_path)] == list(splits)
+    assert library.trace(keys[0], "you").split == "val_seen"
+
+
 def test_walks_that_left_the_memory_are_read_from_disk(library, tmp_path, monkeypatch):
     monkeypatch.setattr("viewer.site.manual_walks._IN_MEMORY", 1)
     manual_walks = ManualWalks(library, tmp_path)
