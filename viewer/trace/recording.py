@@ -7,11 +7,17 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from envs.base.chosen_episodes import check_batch, check_instr_ids, start_episodes
+from envs.base.chosen_episodes import (
+    check_batch,
+    check_instr_ids,
+    check_loaded_for,
+    start_episodes,
+)
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
+from storage.records import read_records
 from viewer.trace.building import Decision, Setting, build_trace
-from viewer.trace.format import KnownMap, Trace, write_trace
+from viewer.trace.format import KnownMap, Trace, trace_file_name, write_trace
 from viewer.trace.words import word_attention
 
 # Arrays with a row per live row of the batch, see `FollowerAgent.explain` and `MapAgent.explain`.
@@ -50,19 +56,24 @@ def record(
         agent: Agent that chooses the actions. Its networks must be in evaluation mode, and grad
             mode must be off.
         instr_ids: Episodes, any number of them.
-        folder: Folder to write the traces to, one file per episode.
+        folder: Folder to write the traces to, one file per episode. Earlier traces of the same
+            agent and episode are replaced.
         name: Name of the agent in the traces.
 
     Returns:
         The trace of each episode, in the same order.
 
     Raises:
-        TypeError, UserError: The environment has no batch of agents, or autoreset; or `instr_ids`
-            is a single id.
+        TypeError, UserError: The environment has no batch of agents, or autoreset; the agent was
+            loaded for another one; or `instr_ids` is a single id.
+        FileExistsError: A file in the folder has a trace of another agent, world, dataset or split.
     """
     check_batch(env)
     check_instr_ids(instr_ids)
+    check_loaded_for(env, agent)
     setting = Setting(name, env.files.world, env.split.dataset, env.split.name)
+    if folder is not None:
+        _check_replaceable(Path(folder), instr_ids, setting)
     traces = []
     for start in range(0, len(instr_ids), env.num_envs):
         traces += _record_batch(env, agent, instr_ids[start : start + env.num_envs], setting)
@@ -86,6 +97,21 @@ def record_all(
         Traces by name of the agent.
     """
     return {name: record(env, agent, instr_ids, name=name) for name, agent in agents.items()}
+
+
+def _check_replaceable(folder: Path, instr_ids: Sequence[str], setting: Setting) -> None:
+    for instr_id in instr_ids:
+        path = folder / trace_file_name(instr_id)
+        remedy = "delete it, or record into another folder"
+        for found in read_records(path, Trace, remedy) if path.is_file() else ():
+            other = Setting(found.agent, found.world, found.dataset, found.split)
+            if (other, found.instr_id) != (setting, instr_id):
+                raise FileExistsError(
+                    f"{path}: contains the walk of {found.instr_id} by '{found.agent}' "
+                    f"({found.world}, {found.dataset}, {found.split}); name another folder for the "
+                    f"traces of '{setting.agent}' ({setting.world}, {setting.dataset}, "
+                    f"{setting.split}): each agent and split needs its own"
+                )
 
 
 def agent_folder(folder: Path, name: str) -> Path:

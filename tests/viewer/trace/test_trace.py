@@ -89,6 +89,23 @@ def test_a_recording_names_the_dataset_and_split_of_its_environment(tiny_argumen
     assert (trace.dataset, trace.split) == ("rxr", "val_unseen")
 
 
+def test_a_recording_replaces_only_traces_of_the_same_agent_and_split(
+    tiny_env, teacher, traces, tmp_path
+):
+    for _ in range(2):
+        record(tiny_env, teacher, ["100_0"], tmp_path, name="teacher")
+    path = tmp_path / "100_0.json"
+    with pytest.raises(FileExistsError, match=r"100_0\.json: .* by 'teacher' .* another folder"):
+        record(tiny_env, teacher, ["101_1", "100_0"], tmp_path, name="other")
+    assert read_traces(tmp_path) == [traces[0]]
+    for field, value in {"split": "val_seen", "dataset": "r4r", "world": "houses"}.items():
+        path.write_bytes(trace_json(msgspec.structs.replace(traces[0], **{field: value})))
+        before = path.read_bytes()
+        with pytest.raises(FileExistsError, match=value):
+            record(tiny_env, teacher, ["100_0"], tmp_path, name="teacher")
+        assert path.read_bytes() == before
+
+
 def test_a_recording_requires_a_batch_without_autoreset(tiny_env, teacher):
     env = VlnVectorEnv(tiny_env.split, 2, tiny_env.settings)
     with pytest.raises(ValueError, match="make it with autoreset_mode='Disabled'"):
