@@ -198,12 +198,24 @@ function updateTitle() {
 
 // Announces the step to screen readers.
 function announceStep() {
+  const { steps } = shown.traces[0];
   const step = stepOf(shown.traces[0]);
+  const facts = [`Step ${shown.step}`];
+  if (isFree(step.viewpoint)) facts.push(...motionTo(step, steps[steps.indexOf(step) - 1]));
+  else facts.push(counted(step.candidates.length, "candidate"));
   const distance = step.distance_to_goal;
   const hidden = distance == null || (manualWalk.active && !manualWalk.showPath);
-  const goal = hidden ? "" : `, ${metres(distance)} from the goal`;
-  const about = step.motion ?? counted(step.candidates.length, "candidate");
-  get("live").textContent = `Step ${shown.step}, ${about}${goal}.`;
+  if (!hidden) facts.push(`${metres(distance)} from the goal`);
+  get("live").textContent = `${facts.join(", ")}.`;
+}
+
+// Describes how a continuous walk, which has no candidates, came to a step. The step before it is
+// undefined at the start.
+function motionTo(step, before) {
+  const facts = before?.motion ? [before.motion] : [];
+  if (before?.collided) facts.push("collides");
+  if (step.action === 0) facts.push("stops here");
+  return facts;
 }
 
 // Stores the state in the page's address, so that a reload restores it, also during a walk by hand.

@@ -17,6 +17,8 @@ export async function latest(request, show) {
 }
 
 export function showNotice(text) {
-  get("notice").textContent = text;
+  // Not the first letter of a file name, a flag or a key, with which other messages start.
+  const sentence = text.replace(/^[a-z]+(?=[ ,])/, (word) => word[0].toUpperCase() + word.slice(1));
+  get("notice").textContent = sentence;
   get("notice").hidden = !text;
 }

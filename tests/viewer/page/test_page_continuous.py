@@ -39,6 +39,10 @@ def open_walk(page, url, **fields):
     page.wait_for_selector("[data-state=still] canvas[data-picture]")
 
 
+def announced(page):
+    return page.locator("#live").inner_text()
+
+
 def press(page, key, steps):
     page.keyboard.press(key)
     text = f"after {steps} step{'' if steps == 1 else 's'}"
@@ -62,7 +66,9 @@ def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
     page.locator("#walk").click()
     page.locator("[data-state=still] figcaption", has_text="after 0 steps").wait_for()
     heading = float(page.locator("canvas").first.get_attribute("data-heading"))
+    assert announced(page) == "Step 0."
     press(page, "ArrowRight", 1)
+    assert announced(page) == "Step 1, right."
     turned = float(page.locator("canvas").first.get_attribute("data-heading"))
     assert (turned - heading) % 360 == pytest.approx(15, abs=0.2)
     press(page, "ArrowLeft", 2)
@@ -73,8 +79,10 @@ def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
     else:
         pytest.fail("there is a wall or a table ahead")
     assert "collides" in page.locator("#steps").inner_text()
+    assert announced(page) == f"Step {step}, forward, collides."
     page.keyboard.press("s")
     page.locator("#walk-status", has_text="You have stopped").wait_for()
+    assert "forward, collides, stops here, " in announced(page)
     assert "you,-continuous" in page.locator("#walk-status .file").inner_text()
 
 

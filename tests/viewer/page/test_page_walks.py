@@ -231,8 +231,21 @@ def test_a_step_that_cannot_be_saved_is_reported(page, url, opened, tmp_path, er
     (tmp_path / "traces").write_text("a file where the folder should be")
     page.keyboard.press("1")
     page.locator("#notice", has_text="your walk cannot be saved").wait_for()
+    assert page.locator("#notice").inner_text().startswith("Your walk")
     after(page, 0)
     (tmp_path / "traces").unlink()
     page.keyboard.press("1")
     after(page, 1)
     assert "507" in errors.pop()
+
+
+def test_a_notice_shows_the_name_of_a_file_as_it_is(page, url, opened, tmp_path, errors):
+    walk(page, opened, url)
+    page.keyboard.press("1")
+    after(page, 1)
+    (path,) = (tmp_path / "traces").rglob("*.walking")
+    path.unlink()
+    page.keyboard.press("1")
+    page.locator("#notice", has_text="this file is gone").wait_for()
+    assert page.locator("#notice").inner_text().startswith(f"{path}: this file")
+    assert "400" in errors.pop()
