@@ -42,6 +42,8 @@ _PRETRAININGS = PRETRAIN_PRESETS | MULTILINGUAL_PRETRAINING
 # Settings that self-critical training must share with its cross-entropy run (--start-from).
 _OF_START = frozenset("preset vision standardise captioner min_count grids".split())
 _NETWORKS = frozenset("text model faithful trunk".split())  # of the pre-training to start from
+# The cache and the precision of the encoder, and what is frozen, may differ.
+_NOT_OF_START = frozenset("grids.keep grids.precision trunk.frozen_norms".split())
 
 
 def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
@@ -84,9 +86,7 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
     if start is None or any(others):
         config = _parse(_PRETRAININGS, arguments, description)
         if config.start_from is not None and config.resume is None:
-            saved = read_config(config.start_from, PretrainConfig)
-            trunk = dataclasses.replace(config.trunk, frozen_norms=saved.trunk.frozen_norms)
-            _check_start(dataclasses.replace(config, trunk=trunk), config.start_from, _NETWORKS)
+            _check_start(config, config.start_from, _NETWORKS)
         return config
     saved = read_config(Path(start), PretrainConfig)
     presets = {
@@ -117,7 +117,7 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
     if start is None or any(others):
         config = _parse(CAPTION_PRESETS, arguments, description)
         if config.start_from is not None and config.resume is None:
-            _check_caption_start(config, config.start_from)
+            _check_start(config, config.start_from, _OF_START)
         return config
     saved = read_config(Path(start), CaptionConfig)
     changes = SCST_CHANGES[saved.preset]
@@ -125,24 +125,16 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         saved, phase="scst", start_from=Path(start), output=None, resume=None, **changes
     )
     config = parse_settings(CaptionConfig, defaults, arguments, description)
-    _check_caption_start(config, Path(start))
+    _check_start(config, Path(start), _OF_START)
     check_effects(config, idle_settings(config), defaults)
     return config
 
 
-def _check_caption_start(config: CaptionConfig, start: Path) -> None:
-    """Refuse settings that are incompatible with the weights of a run."""
-    # The cache and the precision of the encoder may differ.
-    saved = read_config(start, CaptionConfig).grids
-    grids = dataclasses.replace(config.grids, keep=saved.keep, precision=saved.precision)
-    _check_start(dataclasses.replace(config, grids=grids), start, _OF_START)
-
-
 def _check_start(
-    config: CaptionConfig | PretrainConfig, start: Path, names: frozenset[str]
+    config: CaptionConfig | PretrainConfig, start: Path, shared: frozenset[str]
 ) -> None:
     """Refuse settings that must be those of the run to start from, but are not."""
-    may_change = {field.name for field in dataclasses.fields(config)} - names
+    may_change = {field.name for field in dataclasses.fields(config)} - shared | _NOT_OF_START
     remedy = (
         "omit the flags or the file --config to start from its weights, or train a new run "
         "without --start-from"
