@@ -42,11 +42,10 @@ class ComparisonArguments:
 
     @property
     def choice(self) -> list[str]:
-        """Arguments of the training command for splits, if there are any, and threads."""
-        chosen: list[str] = []
-        if self.splits is not None:
-            chosen = ["--evaluation-splits", *self.splits, "--select-by", self.splits[0]]
-        return [*chosen, "--threads", "1"]
+        """Arguments of the training command for splits, which must be known, and threads."""
+        assert self.splits is not None
+        splits = ["--evaluation-splits", *self.splits, "--select-by", self.splits[0]]
+        return [*splits, "--threads", "1"]
 
 
 def write_report(report: "Report", folder: Path) -> None:

@@ -13,14 +13,14 @@ turn back to any viewpoint that it has seen. Flags override the settings of the 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agents.settings import EvaluateConfig, read_agent_config
+from agents.settings import AgentConfig, EvaluateConfig, read_agent_config
+from agents.settings.evaluation import BASELINES
 from clipnav.parsing import parse
 from storage.errors import UserError
 from storage.outputs import check_new
 
 if TYPE_CHECKING:
     from agents.acting.rollout import Agent
-    from agents.settings import AgentConfig
     from envs.navigation.vector_env import VlnVectorEnv
 
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
             f"without --search.method {config.search.method}"
         )
     # Imported here so that --help answers without loading torch.
-    from agents.acting.evaluation import BASELINES, agent_name
+    from agents.acting.evaluation import agent_name
     from agents.experiments.runs import evaluate_run
     from viewer.trace import agent_folder, record
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     print(f"Traces: {folder}")
 
 
-def _check_ids(config: EvaluateConfig, settings: "AgentConfig") -> None:
+def _check_ids(config: EvaluateConfig, settings: AgentConfig) -> None:
     """Refuse splits that share an instruction, whose traces would have the same file name.
 
     Raises:

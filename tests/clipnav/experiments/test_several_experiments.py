@@ -55,18 +55,9 @@ def write_in_turn(job):
 
 
 def test_experiments_run_at_once(reproduce, checkout, monkeypatch):
+    step, value = "train-agent --output {folder}/run", "run/results.json#results#SR"
     (checkout / "docs/results/experiments.toml").write_text(
-        "\n".join(
-            f"""
-[{name}]
-page = "page.md"
-budget = "1 second"
-steps = ["train-agent --output {{folder}}/run"]
-columns = ["", "SR"]
-rows = [["follower", "run/results.json#results#SR"]]
-"""
-            for name in "ab"
-        )
+        "".join(declared(name, step, "SR", value) for name in "ab")
     )
     (checkout / "docs/page.md").write_text("# Page\n")
     monkeypatch.setattr(running, "_run_job", write_in_turn)
