@@ -108,6 +108,19 @@ def check_run(config: Settings) -> None:
     check_trackers(config.track)
 
 
+def check_length(config: Settings, run: Path, iteration: int) -> None:
+    """Check that a resumed run is not to end before the iteration that it has reached.
+
+    Raises:
+        UserError: `--iterations` is less than the iterations that the run has.
+    """
+    if config.minutes is None and config.iterations < iteration:
+        raise UserError(
+            f"--iterations {config.iterations}: {run} already has {iteration} iterations; give at "
+            "least this number"
+        )
+
+
 def lock_run(run: Path, group: Group, create: bool) -> OutputLock | None:
     """Acquire the lock of a run's folder on rank 0.
 

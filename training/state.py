@@ -1,7 +1,12 @@
 """The saved state of a run: its progress, the weights and the optimiser."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
+from torch import nn
 
 from storage.errors import UserError, shortened
 from training import distributed
@@ -54,6 +59,30 @@ class Progress(NamedTuple):
                 f"{run / TRAINER}: the number of processes was {before}, but here it is {now}; "
                 f"resume it {start}"
             )
+
+
+@contextmanager
+def unchanged_buffers(network: nn.Module) -> Iterator[Callable[[], None]]:
+    """Restore the buffers of a network if the block raises an error.
+
+    Batch norms update their statistics in the forward pass. A state that is saved after an
+    incomplete iteration must not contain these updates, because a resumed run repeats them.
+
+    Yields:
+        A function that restores the buffers, for a block that saves the state itself.
+    """
+    before = [(buffer, buffer.clone()) for buffer in network.buffers()]
+
+    @torch.no_grad()
+    def restore() -> None:
+        for buffer, values in before:
+            buffer.copy_(values)
+
+    try:
+        yield restore
+    except Exception:
+        restore()
+        raise
 
 
 def save_state(run: Path, learner: Learner, progress: Progress) -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from tqdm import tqdm
@@ -21,9 +21,9 @@ from training.interruption import Stopped, interruption, interruption_message
 from training.learners import Learner, Selection
 from training.log import RunLog, mean_figures
 from training.optimisers import clip_gradient, learning_rate
-from training.run_folder import Group, Settings, lock_run, run_folder
+from training.run_folder import Group, Settings, check_length, lock_run, run_folder
 from training.settings import CONFIG, to_json
-from training.state import Progress, restore_model, restore_state, save_state
+from training.state import Progress, restore_model, restore_state, save_state, unchanged_buffers
 from training.tracking import check_trackers, start_trackers
 
 _LOG_EVERY = 50
@@ -123,25 +123,35 @@ class Trainer:
     def _train(self) -> None:
         with interruption() as interrupted, self._bar() as bar:
             if self.progress >= 1 and self._is_first:
-                tqdm.write(self._finished_hint(), sys.stderr)
+                flag = "--iterations" if self.config.minutes is None else "--minutes"
+                tqdm.write(
+                    f"{self.run} is trained to its end, {self.iteration} iterations; resume it "
+                    f"with a larger {flag} to train it further",
+                    sys.stderr,
+                )
             if self._is_due:
                 self._evaluate_and_save()
             while self.progress < 1:
-                loss = self._iterate()
+                try:
+                    loss = self._iterate()
+                except ChildProcessError:
+                    if interrupted:  # by SIGTERM, which also ends processes that load data
+                        self._stop(bar)
+                    raise
                 self._show(bar, loss)
                 finished = self.progress >= 1
                 if finished or self.iteration % self.config.evaluate_every == 0:
                     self._evaluate_and_save()
                 if any(self._group.all_gather(bool(interrupted))) and not finished:
-                    self.save()
-                    bar.close()
-                    self.close()
-                    raise Stopped(
-                        f"Stopped after {self.iteration} iterations. "
-                        f"Resume with --resume {self.run}"
-                    )
+                    self._stop(bar)
             # The other ranks read the best weights next, which rank 0 may have just restored.
             self._group.all_gather(None)
+
+    def _stop(self, bar: ProgressBar) -> NoReturn:
+        self.save()
+        bar.close()
+        self.close()
+        raise Stopped(f"Stopped after {self.iteration} iterations. Resume with --resume {self.run}")
 
     def _evaluate_and_save(self) -> None:
         if not self.evaluate():
@@ -157,11 +167,13 @@ class Trainer:
         torch.manual_seed(self._noise(self.iteration))
         learner.network.train()
         learner.optimiser.zero_grad(set_to_none=True)
-        figures = learner.backward(self.iteration)
-        norms = [clip_gradient(part, settings) for part in learner.clipped]
-        is_finite = math.isfinite(sum(norms)) and abs(figures["loss"]) < self._largest_loss
-        if not all(self._group.all_gather(is_finite)):
-            self._fail(figures["loss"], norms)
+        with unchanged_buffers(learner.network) as restore:
+            figures = learner.backward(self.iteration)
+            norms = [clip_gradient(part, settings) for part in learner.clipped]
+            is_finite = math.isfinite(sum(norms)) and abs(figures["loss"]) < self._largest_loss
+            if not all(self._group.all_gather(is_finite)):
+                restore()
+                self._fail(figures["loss"], norms)
         rate = learning_rate(settings, self.iteration, self.progress)
         for group in learner.optimiser.param_groups:
             group["lr"] = rate * group.get("rate_factor", 1.0)
@@ -255,22 +267,11 @@ class Trainer:
             return f"Nothing is saved yet; start again with --resume {self.run}"
         return f"The state of iteration {self._saved} is saved; resume with --resume {self.run}"
 
-    def _finished_hint(self) -> str:
-        flag = "--iterations" if self.config.minutes is None else "--minutes"
-        return (
-            f"{self.run} is trained to its end, {self.iteration} iterations; resume it with a "
-            f"larger {flag} to train it further"
-        )
-
     def _restore(self) -> None:
         progress = restore_state(self.run, self.learner)
         self.iteration, self.seconds, self.best, self._recent, self._is_due = progress[:5]
         self._saved = self.iteration
-        if self.config.minutes is None and self.config.iterations < self.iteration:
-            raise UserError(
-                f"--iterations {self.config.iterations}: {self.run} already has {self.iteration} "
-                "iterations; give at least this number"
-            )
+        check_length(self.config, self.run, self.iteration)
         if self._is_due or self.progress < 1:
             progress.check_processes(self.run)
             if self.learner.selection is not None:
