@@ -116,6 +116,9 @@ class HabitatSimulator:
         settings: Cameras and agent.
         files: Function of a scan that returns its files.
         server: The process of habitat-sim; None for that of this process.
+
+    Attributes:
+        settings: Cameras and agent.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class HabitatSimulator:
         files: Callable[[str], SceneFiles],
         server: HabitatServer | None = None,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._files = files
         self._server = server or shared_server()
         self._floors: dict[str, HabitatFloor] = {}
@@ -138,8 +141,8 @@ class HabitatSimulator:
         """
         if scan not in self._floors:
             files = self._scene(scan)
-            mesh = mesh_file(scan, files, self._settings)
-            self._floors[scan] = HabitatFloor(self._server, files.scene, mesh, self._settings)
+            mesh = mesh_file(scan, files, self.settings)
+            self._floors[scan] = HabitatFloor(self._server, files.scene, mesh, self.settings)
         return self._floors[scan]
 
     def draw(
@@ -153,7 +156,7 @@ class HabitatSimulator:
         """Draw the pictures of N cameras; see `envs.continuous.simulator.Simulator.draw`."""
         cameras = [self._cameras[sensor] for sensor in sensors]
         eyes = np.array(positions, float)
-        eyes[:, 2] += self._settings.camera_height
+        eyes[:, 2] += self.settings.camera_height
         eyes, yaws = to_habitat(eyes), heading_to_yaw(headings)
         names = np.asarray(scans, dtype=object)
         pictures: dict[str, np.ndarray] = {}
@@ -170,13 +173,13 @@ class HabitatSimulator:
 
     @cached_property
     def _cameras(self) -> dict[str, dict[str, Any]]:
-        sizes = {"rgb": self._settings.rgb_size, "depth": self._settings.depth_size}
+        sizes = {"rgb": self.settings.rgb_size, "depth": self.settings.depth_size}
         return {
             sensor: {
                 "name": sensor,
                 "kind": sensor,
                 "size": list(size),
-                "hfov": self._settings.hfov,
+                "hfov": self.settings.hfov,
             }
             for sensor, size in sizes.items()
         }

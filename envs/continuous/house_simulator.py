@@ -25,6 +25,9 @@ class HouseSimulator:
     A pixel is one ray. Where both pictures have the same shape or the depth picture has more
     pixels, one trace serves both, and the colour picture is reduced from the larger size. Houses
     are built on first access; the simulators of a process share them.
+
+    Attributes:
+        settings: Cameras, and the radius of the agent.
     """
 
     def __init__(self, settings: ContinuousSettings) -> None:
@@ -33,7 +36,7 @@ class HouseSimulator:
         Args:
             settings: Cameras, and the radius of the agent.
         """
-        self._settings = settings
+        self.settings = settings
 
     def floor(self, scan: str) -> ContinuousFloor:
         """Return the floor of a house for the radius of the agent.
@@ -41,7 +44,7 @@ class HouseSimulator:
         Raises:
             UnknownNameError: No built-in house has that name.
         """
-        return _floor(scan, self._settings.agent_radius)
+        return _floor(scan, self.settings.agent_radius)
 
     def draw(
         self,
@@ -55,7 +58,7 @@ class HouseSimulator:
 
         The cameras of a house are traced in one call.
         """
-        settings = self._settings
+        settings = self.settings
         sizes = {"rgb": settings.rgb_size, "depth": settings.depth_size}
         pictures = {
             "rgb": np.empty((len(scans), *settings.rgb_size, 3), np.uint8),
@@ -84,7 +87,7 @@ class HouseSimulator:
         sensors: Sequence[str],
         sizes: dict[str, Size],
     ) -> dict[str, np.ndarray]:
-        tracer, hfov = _tracer(scan), self._settings.hfov
+        tracer, hfov = _tracer(scan), self.settings.hfov
         if set(sensors) == {"rgb", "depth"} and _serves(sizes["depth"], sizes["rgb"]):
             rgb, depth = _trace(tracer, eyes, turns, sizes["depth"], hfov)
             return {"rgb": _reduced(rgb, sizes["rgb"]), "depth": depth}

@@ -5,9 +5,15 @@ under the feet. Headings are radians clockwise from +y.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, get_args
 
 import numpy as np
+
+from envs.continuous.settings import Camera, ContinuousSettings
+from storage.errors import UserError
+
+_OF_BODY = ("agent_radius", "agent_height")
+_OF_CAMERAS = ("camera_height", "hfov", "rgb_size", "depth_size")
 
 
 class Floor(Protocol):
@@ -47,7 +53,10 @@ class Floor(Protocol):
 
 
 class Simulator(Protocol):
-    """Buildings with floors, and cameras in them."""
+    """Buildings with floors, and cameras in them.
+
+    An environment checks a simulator with an attribute `settings`, see `check_simulator`.
+    """
 
     def floor(self, scan: str) -> Floor:
         """Return the floor of a building for the radius of the agent."""
@@ -75,3 +84,29 @@ class Simulator(Protocol):
             nothing was hit, not clipped.
         """
         ...
+
+
+def check_simulator(simulator: Simulator, settings: ContinuousSettings) -> None:
+    """Check that a simulator has the body of an environment, and its cameras if it draws.
+
+    A simulator uses only its own settings, so other ones of the environment would have no effect.
+    Simulators without the attribute `settings` are not checked.
+
+    Raises:
+        UserError: Their settings differ.
+    """
+    own = getattr(simulator, "settings", None)
+    if not isinstance(own, ContinuousSettings):
+        return
+    is_drawn = settings.render_mode is not None or not {*get_args(Camera)}.isdisjoint(
+        settings.observe
+    )
+    names = (*_OF_BODY, *_OF_CAMERAS) if is_drawn else _OF_BODY
+    different = [
+        f"{name} is {getattr(own, name)} in the simulator and {getattr(settings, name)} in the "
+        "environment"
+        for name in names
+        if getattr(own, name) != getattr(settings, name)
+    ]
+    if different:
+        raise UserError(f"{', '.join(different)}; pass the same settings to both")

@@ -36,7 +36,8 @@ def make_continuous_env(
 
     Args:
         encoder: Encoder of the sensors "clip" and "clip_panorama", such as `ClipEncoder.load(...)`.
-        simulator: Floors and cameras; None for those of the backend.
+        simulator: Floors and cameras, with the settings of the environment; None for those of the
+            backend.
         env_id: Id in Gymnasium's registry, which sets the dataset.
         arguments: Those of `envs.continuous.episodes.load_continuous_split`; `backend` ("houses" or
             "habitat") and the other arguments of `envs.continuous.backends.open_simulator`; and the

@@ -71,7 +71,7 @@ class ContinuousEnv(SingleAgentEnv):
 
         Args:
             split: Episodes and tokenizer, see `envs.continuous.episodes.load_continuous_split`.
-            simulator: Floors and cameras.
+            simulator: Floors and cameras, with the same settings.
             settings: The task; None for that of the split's dataset.
             encoder: Encoder of the sensors "clip" and "clip_panorama".
 

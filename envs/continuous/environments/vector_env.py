@@ -16,7 +16,7 @@ from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from envs.continuous.measures import Walk
 from envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from envs.continuous.settings import PRESETS, RENDER_MODES, STOP, ContinuousSettings
-from envs.continuous.simulator import Simulator
+from envs.continuous.simulator import Simulator, check_simulator
 from envs.continuous.traces import PoseTrace
 
 
@@ -97,7 +97,8 @@ class ContinuousVectorEnv(BatchEnv):
 
         Args:
             split: Episodes and tokenizer, see `envs.continuous.episodes.load_continuous_split`.
-            simulator: Floors and cameras, such as `envs.continuous.house_simulator.HouseSimulator`.
+            simulator: Floors and cameras, such as `envs.continuous.house_simulator.HouseSimulator`
+                with the same settings.
             num_envs: Number of agents B.
             settings: The task; None for that of the split's dataset.
             autoreset_mode: What happens after the end of an episode, see Gymnasium.
@@ -107,6 +108,7 @@ class ContinuousVectorEnv(BatchEnv):
             UserError: The arguments do not fit each other.
         """
         self.settings = settings or PRESETS[split.dataset]
+        check_simulator(simulator, self.settings)
         super().__init__(
             num_envs,
             autoreset_mode,

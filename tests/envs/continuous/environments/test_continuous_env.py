@@ -9,6 +9,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 import envs
 from envs.continuous.environments.making import make_continuous_env
+from envs.continuous.house_simulator import HouseSimulator
 from envs.continuous.measures import measure_walk
 from envs.continuous.settings import PRESETS, RIGHT
 from tests.forking import IN_PROCESSES
@@ -151,6 +152,15 @@ def test_errors_name_unknown_arguments_and_the_remedy(name, remedy):
 def test_worlds_without_floors_are_refused(tiny_world):
     with pytest.raises(ValueError, match=re.escape("pass a simulator")):
         make_continuous_env(world="matterport", data_dir=tiny_world)
+
+
+@pytest.mark.parametrize("vectorised", [False, True])
+def test_a_simulator_of_the_other_task_is_refused(vectorised):
+    make = gym.make_vec if vectorised else gym.make
+    simulator = HouseSimulator(PRESETS["r2r"])
+    with pytest.raises(ValueError, match=r"agent_radius is 0\.1 in the simulator and 0\.18 in"):
+        make("RxR-CE-CLIP-v0", simulator=simulator, **BLIND)
+    make("R2R-CE-CLIP-v0", simulator=simulator, **BLIND).close()
 
 
 def test_options_of_vector_environments_are_refused():
