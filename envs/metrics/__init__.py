@@ -8,6 +8,7 @@ from envs.metrics.bootstrap import (
     bootstrap_interval,
     bootstrap_intervals,
     paired_difference,
+    paired_gains,
 )
 from envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
 from envs.metrics.seeds import seed_interval
@@ -24,6 +25,7 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_intervals",
     "paired_difference",
+    "paired_gains",
     "path_metrics",
     "score_path",
     "score_paths",

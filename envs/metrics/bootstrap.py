@@ -15,6 +15,7 @@ import numpy as np
 from storage.errors import UserError
 
 _CHUNK = 250  # resamples per chunk, to bound memory
+_RELATIVE, _ABSOLUTE = 1e-9, 1e-12  # differences that are rounding errors
 
 
 class Interval(NamedTuple):
@@ -92,6 +93,22 @@ def bootstrap_intervals(
     }
 
 
+def paired_gains(
+    first: np.ndarray | Sequence[float], second: np.ndarray | Sequence[float]
+) -> np.ndarray:
+    """Return `second - first` (B,), 0 where both are equal apart from rounding.
+
+    Sums of the same numbers in another order differ in the last digits. Such differences often have
+    the same sign, so that an interval of their mean would exclude 0. The difference of two infinite
+    values is NaN.
+    """
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        gains = second - first
+    is_rounding = np.isfinite(gains) & np.isclose(second, first, _RELATIVE, _ABSOLUTE)
+    return np.where(is_rounding, 0.0, gains)
+
+
 def paired_difference(
     first: np.ndarray | Sequence[float],
     second: np.ndarray | Sequence[float],
@@ -105,6 +122,7 @@ def paired_difference(
 
     Difficulty that both share cancels out, so the interval is narrower than the two single
     intervals suggest. An interval that excludes 0 means that the two differ on this split.
+    Differences that are only rounding errors count as 0.
 
     Args:
         first: (B,) one metric of one submission.
@@ -120,7 +138,7 @@ def paired_difference(
     if len(first) != len(second):
         raise UserError(f"cannot pair {len(first)} values with {len(second)}")
     return bootstrap_interval(
-        np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64),
+        paired_gains(first, second),
         seed,
         clusters=clusters,
         confidence=confidence,

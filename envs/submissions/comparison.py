@@ -7,9 +7,10 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from envs.metrics import Interval
+from envs.metrics import Interval, paired_gains
 from envs.submissions.checks import FileCheck
 from envs.submissions.ground_truth import ScoringRules
+from envs.worlds import named_world
 from storage import write_text
 
 
@@ -64,9 +65,7 @@ def differences(
         return 0, {}
     others = [rows[second.instructions[row]] for row in shared]
     before, after = first.metrics, second.metrics
-    # Differences of infinite distances are not a number.
-    with np.errstate(invalid="ignore"):
-        gains = {name: after[name][shared] - before[name][others] for name in after}
+    gains = {name: paired_gains(before[name][others], after[name][shared]) for name in after}
     return len(shared), second.bootstrap(gains, shared, rules)
 
 
@@ -84,8 +83,11 @@ def results(
     pairs = [(other, *differences(first, other, rules)) for other in others]
     return {
         "dataset": rules.dataset,
+        "world": named_world(rules.world, rules.data_dir),
+        "data_dir": None if rules.data_dir is None else str(rules.data_dir),
         "splits": list(rules.splits),
         "instruction_language": rules.instruction_language,
+        "instructions_per_path": rules.instructions_per_path,
         "missing": rules.missing,
         **own_rules,
         "threshold_m": rules.threshold,

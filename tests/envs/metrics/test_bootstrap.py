@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from envs.metrics import bootstrap_interval, bootstrap_intervals, paired_difference
+from envs.metrics import (
+    bootstrap_interval,
+    bootstrap_intervals,
+    paired_difference,
+    paired_gains,
+)
 
 
 def test_interval_of_independent_values_is_that_of_the_normal_law():
@@ -65,6 +70,21 @@ def test_a_pair_is_surer_than_its_parts():
     assert bootstrap_interval(first).high > bootstrap_interval(second).low
     back = paired_difference(second, first, seed=2)
     assert back == pytest.approx((-difference.mean, -difference.high, -difference.low))
+
+
+def test_differences_within_rounding_are_zero():
+    first = np.random.default_rng(7).uniform(1, 20, 50)
+    second = np.nextafter(first, 0)
+    assert (second < first).all()
+    assert paired_difference(first, second) == (0.0, 0.0, 0.0)
+    assert paired_difference([0.0], [-1e-16]) == (0.0, 0.0, 0.0)
+    assert paired_gains([8.0, 0.0], [8.0 + 1e-6, 1e-9]) == pytest.approx([1e-6, 1e-9])
+
+
+def test_infinite_values_are_never_equal():
+    far = np.inf
+    gains = paired_gains([far, far, 1.0], [far, 1.0, far])
+    np.testing.assert_array_equal(gains, [np.nan, -far, far])
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,17 @@ def test_differences_are_over_shared_instructions(submit, ground_truth, rules):
     assert differences(odd, none, rules) == (0, {})
 
 
+def test_rounding_errors_are_no_difference(submit, ground_truth, rules):
+    scored = score_submission(submit("a.json", shortest), rules, ground_truth)
+    higher = {name: np.nextafter(column, np.inf) for name, column in scored.scores.items()}
+    rounded = dataclasses.replace(scored, scores=higher)
+    assert set(differences(rounded, scored, rules)[1].values()) == {(0.0, 0.0, 0.0)}
+    text = report([rounded, scored], rules)
+    assert "+0.00 [+0.00, +0.00]" in text
+    assert "-0.00" not in text
+    assert not any(line.endswith("*") for line in text.splitlines())
+
+
 def test_instructions_per_path_are_limited(submit, rules):
     one = dataclasses.replace(rules, instructions_per_path=1)
     ground_truth = load_ground_truth(one)
@@ -189,6 +200,9 @@ def test_instructions_per_path_are_limited(submit, rules):
     scored = score_submission(submit("a.json", shortest, ground_truth), one, ground_truth)
     assert len(scored.episodes) == 7
     assert not scored.checked.faulty
+    results = submission_results([scored], one)
+    assert results["instructions_per_path"] == 1
+    assert (results["world"], results["data_dir"]) == ("matterport", str(rules.data_dir))
     with pytest.raises(ValueError, match="--instructions-per-path 0"):
         dataclasses.replace(rules, instructions_per_path=0)
 

@@ -212,6 +212,8 @@ def test_the_command_compares_files_with_intervals(few, episodes, expert, tmp_pa
     assert "SR %" in output
     assert "B - A" in output
     results = json.loads((tmp_path / "s.json").read_text())
+    recorded = results["world"], results["data_dir"], results["instructions_per_path"]
+    assert recorded == ("houses", None, None)
     assert results["submissions"][0]["summary"]["SR"] == 1.0
     assert results["submissions"][1]["summary"]["SR"] == 0.0
     assert results["differences"][0]["metrics"]["SR"]["mean"] == -1.0
