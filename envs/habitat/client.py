@@ -278,6 +278,8 @@ class _Process:
         said = " | ".join([line.strip() for line in lines if line.strip()][-_LINES:])
         if "CUDA device" in said or "EGL" in said:
             said += "; give gpu_device_id=-1 for software rendering, or another device"
+        elif "No module named" in said:
+            said += f"; {INSTALL}"
         return f"{reason}: {said}" if said else f"{reason}, without a message"
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 VARIABLE = "CLIPNAV_HABITAT_PYTHON"
 INSTALL = (
-    "install it into a conda environment of its own, because no package fits the Python of clipnav "
-    "(conda create -n habitat python=3.9; conda install -n habitat habitat-sim headless -c "
-    f"conda-forge -c aihabitat), and name it with {VARIABLE}=habitat; clipnav habitat-server "
+    "install habitat-sim into a conda environment of its own, because no package fits the Python "
+    "of clipnav (conda create -n habitat python=3.9; conda install -n habitat habitat-sim headless "
+    f"-c conda-forge -c aihabitat), and name it with {VARIABLE}=habitat; clipnav habitat-server "
     "--check reports what is missing"
 )
 
