@@ -172,13 +172,21 @@ def train_task(
     return task
 
 
-def warn_of_training_data(config: QuestionConfig) -> None:
-    """Warn of evaluation splits that are also training splits."""
-    for split in config.evaluated_splits:
+def warn_of_training_data(
+    config: QuestionConfig,
+    splits: Iterable[str],
+    effect: str = "its accuracy is measured on training data",
+) -> None:
+    """Warn of splits that are also training splits.
+
+    Args:
+        config: Settings of the training.
+        splits: Splits of its data on which the model is measured.
+        effect: Second half of the message.
+    """
+    for split in splits:
         if split in config.train_splits:
-            _LOG.warning(
-                "%s is one of --train-splits: its accuracy is measured on training data", split
-            )
+            _LOG.warning("%s is one of --train-splits: %s", split, effect)
 
 
 def show(text: str) -> None:

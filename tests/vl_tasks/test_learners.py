@@ -84,8 +84,10 @@ def test_the_answers_of_the_user_are_right_however_they_are_written(answer, blin
     rows = [f'{number}.jpg,what is it?,"{answer}"' for number in range(4)]
     (tmp_path / "questions.csv").write_text("\n".join(["image,question,answer", *rows]))
     own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
-    learner = VqaLearner(vqa({**blind, **own, "min_count": 1}))
-    assert learner.score(learner.splits["held-out"]).overall == 100.0  # there is only one class
+    (tmp_path / "answers.txt").write_text(answer)
+    for answers in (None, tmp_path / "answers.txt"):
+        learner = VqaLearner(vqa({**blind, **own, "min_count": 1, "answers": answers}))
+        assert learner.score(learner.splits["held-out"]).overall == 100.0  # the only class
 
 
 def test_all_answers_of_the_user_can_be_given(blind, tmp_path):
@@ -134,6 +136,21 @@ def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path
     whole = EntailmentLearner(entailment(blind))
     other = EntailmentLearner(entailment({**blind, "data": str(tmp_path)}))
     assert other.examples == whole.examples
+
+
+def test_only_labelled_hypotheses_are_counted(shapes, blind, tmp_path):
+    for split in ("train", "val"):
+        shutil.copy(shapes / f"snli_ve_{split}.jsonl", tmp_path)
+    path = tmp_path / "snli_ve_val.jsonl"
+    text = path.read_text()
+    path.write_text(text.replace("contradiction", "-"))
+    learner = EntailmentLearner(entailment({**blind, "data": str(tmp_path)}))
+    (scores,) = learner.final_scores("val")
+    assert scores.text.startswith("val (12 of 24 hypotheses, the others have no label): accuracy")
+    assert scores.scores["hypotheses"] == 12
+    (scores,) = EntailmentLearner(entailment(blind)).final_scores("val")
+    assert scores.text.startswith("val (24 hypotheses): accuracy")
+    assert scores.scores.keys() == {"hypotheses", "accuracy", "contradiction", "entailment"}
 
 
 @pytest.mark.parametrize("branches", [None, 3])

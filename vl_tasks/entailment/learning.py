@@ -96,8 +96,13 @@ class EntailmentLearner:
         """Yield the accuracies of a split."""
         scores = self.score(split)
         classes = ", ".join(f"{name} {100 * value:.1f}" for name, value in scores.items())
-        text = f"{split} ({len(self.splits[split])} hypotheses): {classes}"
-        yield FinalScores(split, scores, text)
+        everything = len(self.splits[split])
+        scored = sum(one.label != UNLABELLED for one in self.splits[split])
+        count = f"{scored} hypotheses"
+        if scored < everything:
+            count = f"{scored} of {everything} hypotheses, the others have no label"
+        text = f"{split} ({count}): {classes}"
+        yield FinalScores(split, {"hypotheses": scored, **scores}, text)
 
     def write_submission(self, split: str, path: Path) -> None:
         """Write the labels of the hypotheses of a split."""

@@ -56,7 +56,7 @@ class GqaLearner:
         self.config = config
         self.folder = data_folder(config)
         self.splits: dict[str, GqaSplit] = {}
-        warn_of_training_data(config)
+        warn_of_training_data(config, config.evaluated_splits)
         examples = self._read_training()
         for split in config.evaluated_splits:
             if split != HELD_OUT:

@@ -29,12 +29,11 @@ from vl_tasks.multilingual.tsv_files import read_tsv
 from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.subsets import evenly_spaced, held_out_names
 from vl_tasks.training import FinalScores
-from vl_tasks.vqa.answers import AnswerVocabulary
+from vl_tasks.vqa.answers import UNKNOWN, AnswerVocabulary
 from vl_tasks.vqa.inputs import FineTuningInputs
 from vl_tasks.vqa.learning import VqaLearner, scaled_answer_loss
 from vl_tasks.vqa.submissions import write_submission
 
-UNKNOWN = "<unk>"  # class 0 of the published code: all answers outside of the vocabulary
 _FITTED = 500  # images that the projection of grid features is fitted to
 
 
@@ -116,7 +115,8 @@ class MultilingualLearner(VqaLearner):
         """Return the scores and the answers by language."""
         own = cast(Sequence[LanguageQuestion], questions)
         answers = {name: self.answer(group) for name, group in by_language(own).items()}
-        return score_languages(own, answers, self.config.variant), answers
+        scored = {name: self.as_annotated(group) for name, group in answers.items()}
+        return score_languages(own, scored, self.config.variant), answers
 
     def _top_1(
         self, questions: Sequence[LanguageQuestion], answers: dict[str, dict[int, str]]
@@ -213,7 +213,7 @@ class MultilingualLearner(VqaLearner):
             known = build(distinct.values(), config.min_count)
         if not config.faithful or UNKNOWN in known.classes:
             return known
-        return AnswerVocabulary([UNKNOWN, *known.answers])
+        return AnswerVocabulary([UNKNOWN, *known.answers])  # class 0, as in the published code
 
 
 def group_means(values: Tensor, groups: np.ndarray) -> Tensor:

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-UNKNOWN = "<unk>"  # class of mmf's vocabularies that is never an answer
 BINS = 20
 
 

@@ -27,6 +27,7 @@ from vl_tasks.reliability.scores.answers import (
 )
 from vl_tasks.reliability.scores.report import ModelAnswers
 from vl_tasks.reliability.splits import input_files, read_split
+from vl_tasks.training import warn_of_training_data
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.learning import ANSWERS
 from vl_tasks.vqa.normalising import Variant
@@ -148,6 +149,11 @@ def _facts(questions: Iterable[Question]) -> dict[int, tuple[int, tuple[str, ...
     return {one.question_id: (one.image_id, one.answers) for one in questions}
 
 
+def _is_beside(questions: Path, others: Path) -> bool:
+    """Return whether questions are in the data folder of others."""
+    return questions.resolve().parent == others.parent
+
+
 def _shifted_answers(
     selector: OpenedSelector, shift: Shift, variant: Variant, device: str
 ) -> ScoredAnswers:
@@ -162,7 +168,15 @@ def _shifted_answers(
                 f"{folder / REGIONS}: no such folder; put the region features of the shifted "
                 f"images there, which the model of {selector.run} requires"
             )
-    questions = read_split(folder, shift.split, "--shift.split").questions
+    split = read_split(folder, shift.split, "--shift.split")
+    if _is_beside(split.questions_file, Path(selector.description.questions)):
+        warn_of_training_data(
+            vqa,
+            [shift.split],
+            f"{selector.run} was trained on it, so its questions are not shifted; name another "
+            "split with --shift.split",
+        )
+    questions = split.questions
     images = input_files(vqa, questions)
     outputs = outputs_of(selector.run, vqa, questions, images, device)
     rows, unknown = np.arange(len(questions)), selector.description.unknown

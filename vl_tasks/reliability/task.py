@@ -11,7 +11,6 @@ from training.settings import read_config
 from vl_tasks.data.questions import Question
 from vl_tasks.data_folders import data_folder
 from vl_tasks.house_tasks.languages.lexicons import ENGLISH
-from vl_tasks.reliability.confidence import UNKNOWN
 from vl_tasks.reliability.folder import PARTS_FILE
 from vl_tasks.reliability.methods import Confidences, Estimator, predict_rows
 from vl_tasks.reliability.outputs import Outputs, model_digest, outputs_of
@@ -21,7 +20,8 @@ from vl_tasks.reliability.scores.metrics import Answers
 from vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
 from vl_tasks.settings.configs import HELD_OUT, VqaConfig
 from vl_tasks.settings.reliability import SelectorConfig
-from vl_tasks.vqa.answers import AnswerVocabulary
+from vl_tasks.training import warn_of_training_data
+from vl_tasks.vqa.answers import UNKNOWN, AnswerVocabulary
 from vl_tasks.vqa.learning import ANSWERS
 
 
@@ -111,7 +111,15 @@ def open_task(config: SelectorConfig) -> SelectionTask:
             f"{config.run}: fine-tuned in {', '.join(vqa.languages)}, but selectors learn from "
             "English questions; name a run that was fine-tuned in English, too"
         )
-    split = read_split(data_folder(vqa), split_name(config, vqa))
+    name = split_name(config, vqa)
+    split = read_split(data_folder(vqa), name)
+    warn_of_training_data(
+        vqa,
+        [name],
+        f"{config.run} was trained on it, so its answers are too often correct there, and the "
+        "thresholds do not keep their risk on other images; name another split with --split, or "
+        "train the model without this one",
+    )
     path = config.parts if config.resume is None else config.resume / PARTS_FILE
     division = divide_images(split.questions) if path is None else read_parts(path)
     divided = questions_of_parts(split.questions, division, str(path or split.questions_file))

@@ -200,6 +200,14 @@ class QuestionConfig(FineTunableConfig):
                 "--regions: regions have no position in a grid; add --mcan.no-positions"
             )
 
+    @property
+    @abstractmethod
+    def is_exclusive(self) -> bool:
+        """Whether the loss is cross-entropy, for which exactly one answer is correct.
+
+        The probabilities of the answers are then a softmax, otherwise independent sigmoids.
+        """
+
 
 @dataclass(frozen=True)
 class VqaConfig(QuestionConfig):
@@ -228,6 +236,11 @@ class VqaConfig(QuestionConfig):
         if self.evaluation_languages is not None:
             check_codes(self.evaluation_languages, "--evaluation-languages")
         check_numbers(self, ("agreement",))
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether the loss is cross-entropy, for which exactly one answer is correct."""
+        return self.model == "multilingual" and self.faithful
 
     @property
     def asked_languages(self) -> tuple[str, ...]:

@@ -32,6 +32,11 @@ class GqaConfig(QuestionConfig):
     questions are answered, too."""
 
     @property
+    def is_exclusive(self) -> bool:
+        """Whether the loss is cross-entropy, for which exactly one answer is correct."""
+        return self.loss == "ce"
+
+    @property
     def task(self) -> str:
         """Name of the task."""
         return f"gqa-{self.model}"

@@ -49,11 +49,10 @@ class OpenedRun:
         """Compute the scores 0..1 (N, answers) of questions, as the run was trained.
 
         They are independent of each other after binary cross-entropy, and add up to 1 after
-        cross-entropy (GQA).
+        cross-entropy (GQA, and the published multilingual training).
         """
         logits = self.logits(questions)
-        is_exclusive = isinstance(self.config, GqaConfig) and self.config.loss == "ce"
-        return logits.softmax(1) if is_exclusive else logits.sigmoid()
+        return logits.softmax(1) if self.config.is_exclusive else logits.sigmoid()
 
 
 def as_questions(texts: Sequence[str]) -> list[Question]:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,8 @@ from vl_tasks.vqa.accuracy import agreement
 from vl_tasks.vqa.normalising import normalise
 
 MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
+# Class of mmf's vocabularies for all other answers, which is never correct.
+UNKNOWN = "<unk>"
 AnyQuestion = TypeVar("AnyQuestion", bound=Question)
 
 _REMEDY = "choose a file in one of the formats that docs/vl_tasks.md lists"
@@ -80,6 +83,20 @@ class AnswerVocabulary:
             raise UserError("an answer vocabulary requires at least one answer and no duplicates")
         self.answers = tuple(answers)
         self.classes = {answer: number for number, answer in enumerate(self.answers)}
+
+    @cached_property
+    def normalised_classes(self) -> dict[str, int]:
+        """Class by answer, with answers that are not normalised also under their normalised form.
+
+        Annotated answers are normalised, but a file can contain "Red" or "one". If several answers
+        have the same normalised form, it stands for the one in this form, or else for the first.
+        """
+        classes: dict[str, int] = {}
+        for answer, number in self.classes.items():
+            form = normalised(answer)
+            if form and answer != UNKNOWN:
+                classes.setdefault(form, number)
+        return classes | self.classes
 
     @classmethod
     def build(cls, questions: Iterable[Question], min_count: int = MIN_COUNT) -> "AnswerVocabulary":
@@ -155,8 +172,8 @@ class AnswerVocabulary:
 
     def scores(self, question: Question) -> dict[int, float]:
         """Return soft scores by class, without answers outside the vocabulary."""
-        scores = soft_scores(question.answers)
-        return {self.classes[a]: s for a, s in scores.items() if a in self.classes}
+        classes, scores = self.normalised_classes, soft_scores(question.answers)
+        return {classes[answer]: score for answer, score in scores.items() if answer in classes}
 
 
 def _majority(question: Question) -> str:

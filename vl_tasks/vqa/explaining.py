@@ -62,7 +62,7 @@ def explain_answer(
 
 
 def _class_of(answer: str, answers: AnswerVocabulary, path: Path) -> int:
-    number = answers.classes.get(answer, answers.classes.get(normalised(answer)))
+    number = answers.classes.get(answer, answers.normalised_classes.get(normalised(answer)))
     if number is None:
         raise UserError(f"{path}: has no answer {answer!r}; choose an answer of this file")
     return number

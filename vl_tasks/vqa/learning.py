@@ -31,7 +31,12 @@ from vl_tasks.subsets import held_out_names, parted
 from vl_tasks.text.sentences import run_vocabulary
 from vl_tasks.training import FinalScores, train_task, warn_of_training_data
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
-from vl_tasks.vqa.answers import AnswerVocabulary, check_answer, normalised_question
+from vl_tasks.vqa.answers import (
+    AnswerVocabulary,
+    check_answer,
+    normalised,
+    normalised_question,
+)
 from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
 from vl_tasks.vqa.submissions import write_submission
 
@@ -117,7 +122,7 @@ class VqaLearner:
 
     def __init__(self, config: VqaConfig) -> None:
         self.config = config
-        warn_of_training_data(config)
+        warn_of_training_data(config, config.evaluated_splits)
         self.folder = data_folder(config)
         own = find_own_questions(self.folder)
         self._own = None if own is None else read_own_questions(own)
@@ -168,7 +173,17 @@ class VqaLearner:
 
     def score(self, questions: Sequence[Question]) -> VqaScores:
         """Score the model's answers to questions with the official accuracy."""
-        return score_predictions(questions, self.answer(questions), self.config.variant)
+        answers = self.as_annotated(self.answer(questions))
+        return score_predictions(questions, answers, self.config.variant)
+
+    def as_annotated(self, answers: dict[int, str]) -> dict[int, str]:
+        """Return answers in the form of the annotated ones, which is normalised for own questions.
+
+        The accuracy compares answers literally if all annotations are equal.
+        """
+        if self._own is None:
+            return answers
+        return {number: normalised(answer) for number, answer in answers.items()}
 
     def start(self, run: Path) -> None:
         """Write the vocabularies."""

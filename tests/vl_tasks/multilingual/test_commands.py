@@ -140,6 +140,11 @@ def test_faithful_learns_one_answer_and_scores_unknown_ones(run_command, languag
     assert "published top-1 accuracy" in printed
     assert json.loads((tmp_path / "run" / "answers.json").read_text())[0] == "<unk>"
     assert 0 <= results(tmp_path / "run")["val"]["top_1"] <= 100
+    image, question = next((languages / "images" / "val").iterdir()), "what colour is it?"
+    flags = ("--run", tmp_path / "run", "--count", 9)
+    lines = run_command("answer", image, question, *flags).splitlines()[1:]
+    # Cross-entropy: probabilities.
+    assert sum(float(line.split("%")[0]) for line in lines) == pytest.approx(100, abs=1)
 
 
 @pytest.mark.parametrize("as_numbers", [False, True])
@@ -162,6 +167,20 @@ def test_faithful_looks_up_answers_as_they_are(languages, tmp_path, as_numbers):
     learner = MultilingualLearner(parse_vqa([str(flag) for flag in flags]))
     logits = 99 * torch.eye(len(answers))[expected]
     assert learner.loss_of(logits, np.arange(len(labels))) < 1e-6
+
+
+def test_own_questions_are_scored_with_the_forms_of_their_answers(languages, tmp_path):
+    image = next((languages / "images" / "val").iterdir())
+    rows = ["image,question,answer", *(f"{image.name},what is it?,Lamp" for _ in range(4))]
+    (tmp_path / "questions.csv").write_text("\n".join(rows))
+    (tmp_path / "answers.txt").write_text("Lamp")
+    flags = (
+        *MODEL[:4], *SMALL, *NEW, "--data", tmp_path, "--images", image.parent,
+        "--answers", tmp_path / "answers.txt", "--languages", "en", "--select-by", "train",
+        "--evaluation-splits", "train",
+    )  # fmt: skip
+    learner = MultilingualLearner(parse_vqa([str(flag) for flag in flags]))
+    assert learner.evaluate()["accuracy"] == 1  # there is only one class
 
 
 def refuse(run_command, pattern, *arguments):

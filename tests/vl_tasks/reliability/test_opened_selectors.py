@@ -79,6 +79,30 @@ def test_shifted_images_have_their_own_regions(run_command, shapes, tmp_path):
     run_command("evaluate-reliability", folder, *shift)
 
 
+def test_training_data_is_not_divided_without_a_warning(run_command, blind_run, tmp_path, caplog):
+    flags = ("--method", "maxprob", "--threads", 1)
+    for split in ("val", "train"):
+        assert not caplog.messages
+        output = tmp_path / split
+        run_command("train-selector", blind_run, *flags, "--split", split, "--output", output)
+    (message,) = caplog.messages
+    assert message.startswith(f"train is one of --train-splits: {blind_run} was trained on it")
+    assert "name another split with --split, or train the model without this one" in message
+
+
+def test_shifted_training_questions_are_warned_of(run_command, selector, shapes, tmp_path, caplog):
+    other = tmp_path / "other"  # whose split of the same name is no training data
+    shutil.copytree(shapes, other, ignore=shutil.ignore_patterns("images"))
+    caplog.clear()
+    for data, split in ((shapes, "val"), (other, "train"), (shapes, "train")):
+        assert not caplog.messages
+        flags = ("--shift.data", data, "--shift.split", split, "--resamples", 0)
+        run_command("evaluate-reliability", selector, *flags)
+    (message,) = caplog.messages
+    assert message.startswith("train is one of --train-splits: ")
+    assert message.endswith("name another split with --shift.split")
+
+
 def write_regions(shapes, folder):
     """Write random region features of all images of the shapes; return their folder."""
     folder.mkdir()

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import vqa_accuracy
 from vl_tasks.vqa.answering import as_questions
 from vl_tasks.vqa.answers import AnswerVocabulary, normalised, soft_scores
+from vl_tasks.vqa.explaining import _class_of
 from vl_tasks.vqa.learning import SoftTargets
 
 
@@ -58,6 +60,18 @@ def test_targets():
     targets = SoftTargets(questions, vocabulary).batch(np.array([1, 0, 1]))
     assert targets.dtype == torch.float32
     torch.testing.assert_close(targets, torch.tensor([[0, 0], [1, 0.6], [0, 0]]))
+
+
+def test_answers_of_a_file_are_learnt_in_any_form():
+    listed = ["<unk>", "Red", "RED", "t-shirt", "one", "1", "the table", "the", "Dont"]
+    vocabulary = AnswerVocabulary(listed)
+    expected = {"red": "Red", "t shirt": "t-shirt", "table": "the table", "don't": "Dont"}
+    for annotated, answer in {**expected, "one": "1", "1": "1"}.items():
+        assert vocabulary.scores(_question(1, *[annotated] * 10)) == {listed.index(answer): 1}
+    assert _class_of("RED", vocabulary, Path("answers.json")) == listed.index("RED")
+    assert _class_of("red", vocabulary, Path("answers.json")) == listed.index("Red")
+    for annotated in ("unk", "<unk>", "a", "blue"):
+        assert not vocabulary.scores(_question(1, *[annotated] * 10))
 
 
 @pytest.mark.parametrize(
