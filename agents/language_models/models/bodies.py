@@ -75,11 +75,14 @@ class BodyMaker:
 def with_format(body: Body, answer_format: AnswerFormat, labels: tuple[str, ...]) -> Body:
     """Return a body with a constraint on the answer.
 
-    In strict schemas OpenAI requires all properties, and no others.
+    In strict schemas OpenAI requires all properties, and no others. A body with "auto" is never
+    sent; it only serves as a key of the cache.
     """
     body = {name: value for name, value in body.items() if name != "response_format"}
     if answer_format == "object":
         return {**body, "response_format": {"type": "json_object"}}
+    if answer_format == "auto":
+        return {**body, "response_format": {"type": "auto"}}
     if answer_format == "text":
         return body
     fields = ("thought", "plan", "action")
@@ -93,6 +96,12 @@ def with_format(body: Body, answer_format: AnswerFormat, labels: tuple[str, ...]
     }
     json_schema = {"name": "answer", "strict": True, "schema": schema}
     return {**body, "response_format": {"type": "json_schema", "json_schema": json_schema}}
+
+
+def format_of(body: Body) -> AnswerFormat:
+    """Return the answer format of a body that can be sent."""
+    names: dict[str, AnswerFormat] = {"json_schema": "schema", "json_object": "object"}
+    return names.get(body.get("response_format", {}).get("type"), "text")
 
 
 def request_key(address: str, body: Body) -> str:

@@ -5,7 +5,7 @@ repeated exactly without the server. Prompts that were too long are the exceptio
 server's, which may be started again with a larger one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -32,18 +32,23 @@ class ReplyCache:
         self._pending: dict[str, Lock] = {}
         self._lock = Lock()
 
-    def get(self, key: str, ask: Callable[[], Reply]) -> Reply:
+    def get(self, keys: Sequence[str], ask: Callable[[], tuple[Reply, str]]) -> Reply:
         """Return the reply to a request, which is asked for only if it is not in the cache.
 
         Threads that ask for the same request wait for the first one.
+
+        Args:
+            keys: Keys under which the reply may be, in the order in which they are read.
+            ask: Function that returns the reply and the key under which it is written.
         """
         with self._lock:
-            pending = self._pending.setdefault(key, Lock())
+            pending = self._pending.setdefault(keys[0], Lock())
         with pending:
-            reply = self.read(key)
-            if reply is None:
-                reply = ask()
-                self.write(key, reply)
+            for key in keys:
+                if (reply := self.read(key)) is not None:
+                    return reply
+            reply, key = ask()
+            self.write(key, reply)
         return reply
 
     def read(self, key: str) -> Reply | None:

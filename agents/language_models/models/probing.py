@@ -40,9 +40,13 @@ def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) ->
     if listed.status != 200:
         return  # some servers do not list their models
     names = served_names(listed.content)
-    if names and model not in names:
+    # Gemini lists its names with a prefix and Ollama with a tag, and both accept them without.
+    if names and not {model, f"models/{model}", f"{model}:latest"} & set(names):
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        raise ServerRefusal(f"{url}: has no model {model!r}; it has {shortened(shown, 400)}")
+        raise ServerRefusal(
+            f"{url}: has no model {model!r}; it has {shortened(shown, 400)} (--no-probe skips this "
+            "check)"
+        )
 
 
 def served_names(content: bytes) -> list[str]:

@@ -6,6 +6,7 @@ Servers differ: `error` may be an object, a text or absent, a proxy may answer w
 
 import email.utils
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _TOO_LONG = (
     "too large",
     "too long",
 )
+# llama.cpp and Ollama refuse pictures with status 500, although another attempt cannot succeed.
+_NO_PICTURES = ("image input is not supported", "data required for image input")
 _FORMAT = ("response_format", "json_schema", "json_object", "guided", "structured output")
 # OpenAI's error for reasoning that has used up all tokens of the answer.
 _UNFINISHED = "could not finish the message"
@@ -35,6 +38,13 @@ _REMEDIES = {
     402: "check the credit of the account",
     403: "check the rights of the API key",
     404: "check --url, which usually ends in /v1, and --model",
+}
+# What to do if a server refuses a field of the request, by a pattern of the field's name.
+_FIELD_REMEDIES = {
+    "max_tokens|max_completion_tokens": "lower --max-answer-tokens, or try --token-field "
+    "max_completion_tokens",
+    "temperature": "choose another --temperature, or send none: --temperature None",
+    r"\bseed\b": "send none: --sampling-seed None",
 }
 
 
@@ -68,6 +78,8 @@ def read_response(status: int, headers: Mapping[str, str], content: bytes) -> Re
         return Reply("", "length")
     if status == 429 and ("insufficient_quota" in (code, lower) or "quota" in code):
         return Rejected("fatal", f"{message}; the quota of the API key is exhausted")
+    if status >= 500 and any(words in lower for words in _NO_PICTURES):
+        return Rejected("failed", message)
     if status in _RETRIED or status >= 500:
         return Rejected("temporary", message, retry_after(headers.get("retry-after")))
     if status in _REFUSED:
@@ -85,12 +97,9 @@ def _read_bad_request(message: str, text: str) -> Rejected:
         return Rejected("format", message)
     # "max_tokens is too large" is no matter of the prompt, unless both exceed the context together.
     if not any(word in text for word in _CONTEXT):
-        if "max_tokens" in text or "max_completion_tokens" in text:
-            remedy = "lower --max-answer-tokens, or try --token-field max_completion_tokens"
-            return Rejected("fatal", f"{message}; {remedy}")
-        if "temperature" in text:
-            remedy = "choose another --temperature, or send none: --temperature None"
-            return Rejected("fatal", f"{message}; {remedy}")
+        for field, remedy in _FIELD_REMEDIES.items():
+            if re.search(field, text):
+                return Rejected("fatal", f"{message}; {remedy}")
     too_many = "at most" in text and "image" in text
     if too_many or any(word in text for word in _TOO_LONG):
         return Rejected("too_long", message)
@@ -148,10 +157,12 @@ def _usage(usage: Any) -> Usage:
             value = value.get(name) if isinstance(value, dict) else None
         return value if isinstance(value, int) and value >= 0 else 0
 
+    prompt = count("prompt_tokens")
     return Usage(
-        prompt=count("prompt_tokens"),
+        prompt=prompt,
         cached=count("prompt_tokens_details", "cached_tokens"),
-        completion=count("completion_tokens"),
+        # xAI, Gemini and some gateways charge for reasoning, but count it in the total only.
+        completion=max(count("completion_tokens"), count("total_tokens") - prompt),
         reasoning=count("completion_tokens_details", "reasoning_tokens"),
     )
 
@@ -171,6 +182,8 @@ def _error(content: bytes) -> tuple[str, str]:
         document = json.loads(content)
     except (ValueError, RecursionError):
         return text, ""
+    if isinstance(document, list) and len(document) == 1:  # of Gemini
+        document = document[0]
     error = document.get("error", document) if isinstance(document, dict) else document
     return _describe(error, text)
 

@@ -13,6 +13,7 @@ from agents.language_models.models.bodies import (
     FORMATS,
     Body,
     BodyMaker,
+    format_of,
     request_key,
     with_format,
 )
@@ -57,17 +58,20 @@ def read_api_key(path: Path | None) -> str:
 
 @dataclass
 class _Tally:
-    """Attempts and tokens of one question."""
+    """Attempts and tokens of one question, and the answer format of the last attempt."""
 
     attempts: int = 0
     usage: Usage = field(default_factory=Usage)
+    answer_format: AnswerFormat = "text"
 
 
 class ServerModel:
     """Model on a server; its methods may be called from several threads.
 
     Retries temporary errors, tries other answer formats, and allows more tokens once if reasoning
-    has used them up. Replies are cached under the request as it is sent first.
+    has used them up. Replies are cached under the request as it is sent first, in the answer format
+    that the server accepts. Replies that "auto" got without a schema have keys of their own, which
+    keeps runs with different formats apart.
 
     Args:
         url: Base address.
@@ -102,17 +106,26 @@ class ServerModel:
 
     def reply(self, question: Question) -> Reply:
         """Answer a question; see `Model`."""
-        first = FORMATS[0] if self._settings.answer_format == "auto" else self._format
-        body = self._bodies.make(question, first)
-        key = request_key(self._url, body)
-        return self._cache.get(key, lambda: self._ask(question, body))
+        chosen = self._settings.answer_format
+        formats: tuple[AnswerFormat, ...] = ("auto", "schema") if chosen == "auto" else (chosen,)
+        body = self._bodies.make(question)
+        keys = {
+            one: request_key(self._url, with_format(body, one, question.labels)) for one in formats
+        }
+
+        def ask() -> tuple[Reply, str]:
+            reply, accepted = self._ask(question, body)
+            return reply, keys.get(accepted, keys[chosen])
+
+        return self._cache.get(list(keys.values()), ask)
 
     def close(self) -> None:
         """Cancel requests and close the connections."""
         self._stopped.set()
         self._transport.close()
 
-    def _ask(self, question: Question, body: Body) -> Reply:
+    def _ask(self, question: Question, body: Body) -> tuple[Reply, AnswerFormat]:
+        """Return the reply to a question, and the answer format that the server accepted."""
         self._probe_once(question)
         started = time.monotonic()
         tally = _Tally()
@@ -121,12 +134,13 @@ class ServerModel:
             # Reasoning has used up the tokens of the answer.
             longer = self._bodies.with_more_tokens(with_format(body, self._format, question.labels))
             reply = self._complete(longer, question, tally)
-        return msgspec.structs.replace(
+        reply = msgspec.structs.replace(
             reply,
             usage=tally.usage,
             attempts=tally.attempts,
             seconds=round(time.monotonic() - started, 3),
         )
+        return reply, tally.answer_format
 
     def _complete(self, body: Body, question: Question, tally: _Tally) -> Reply:
         """Return the reply to a body, in the first answer format that the server accepts."""
@@ -149,11 +163,10 @@ class ServerModel:
 
     def _next_format(self, body: Body) -> bool:
         """Change to the next answer format; return whether there is one."""
-        refused = body.get("response_format", {}).get("type")
-        names: dict[str, AnswerFormat] = {"json_schema": "schema", "json_object": "object"}
-        if self._settings.answer_format != "auto" or refused not in names:
+        refused = format_of(body)
+        if self._settings.answer_format != "auto" or refused == FORMATS[-1]:
             return False
-        following = FORMATS.index(names[refused]) + 1
+        following = FORMATS.index(refused) + 1
         # Another thread may have changed it already.
         self._format = FORMATS[max(following, FORMATS.index(self._format))]
         return True
@@ -161,6 +174,7 @@ class ServerModel:
     def _attempts(self, body: Body, tally: _Tally) -> Reply | Rejected:
         """Send a body until there is an answer that another attempt would not change."""
         settings = self._settings
+        tally.answer_format = format_of(body)
         for attempt in range(settings.max_retries + 1):
             if self._stopped.is_set():
                 raise StopRun("the run was stopped")

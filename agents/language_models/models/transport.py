@@ -6,14 +6,17 @@ body alike. This is why the client is httpx, whose requests can be cancelled.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any, NamedTuple
 
+from storage.errors import UserError, in_one_line
 from storage.extras import import_extra
 
 _MOST_BYTES = 1 << 24  # of a response
+_PROXIES = ("all_proxy", "https_proxy", "http_proxy", "no_proxy")  # httpx reads them in any case
 
 
 class Response(NamedTuple):
@@ -31,18 +34,20 @@ class Transport:
         base_url: Address before the path of each request.
         key: API key, or "" for none; it is only sent to this address.
         connections: Largest number of connections.
+
+    Raises:
+        UserError: The environment names a proxy that the client cannot use.
     """
 
     def __init__(self, base_url: str, key: str = "", connections: int = 8) -> None:
         self._httpx = import_extra("httpx", "language-models", "a language-model server")
         self._base = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._connections = connections
+        self._client = self._open(connections)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._guard, self._is_closed = threading.Lock(), False
-        self._client = self._run(self._open())
 
     def post(self, path: str, body: Mapping[str, Any], seconds: float) -> Response:
         """Send a JSON body."""
@@ -78,9 +83,20 @@ class Transport:
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         return future.result()
 
-    async def _open(self) -> Any:
-        limits = self._httpx.Limits(max_connections=self._connections)
-        return self._httpx.AsyncClient(headers=self._headers, limits=limits, timeout=None)
+    def _open(self, connections: int) -> Any:
+        limits = self._httpx.Limits(max_connections=connections)
+        try:
+            return self._httpx.AsyncClient(headers=self._headers, limits=limits, timeout=None)
+        except ImportError as error:
+            raise UserError(
+                f"{_proxy_settings()}: a SOCKS proxy requires another package; pip install "
+                "'httpx[socks]', or unset the proxy"
+            ) from error
+        except (ValueError, self._httpx.InvalidURL) as error:
+            raise UserError(
+                f"{_proxy_settings()}: the proxy cannot be used ({in_one_line(error)}); correct or "
+                "unset it"
+            ) from error
 
     async def _close(self) -> None:
         requests = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -110,3 +126,9 @@ class Transport:
                     reason = f"an answer of more than {_MOST_BYTES} bytes"
                     return Response(0, {}, reason.encode())
             return Response(response.status_code, response.headers, bytes(content))
+
+
+def _proxy_settings() -> str:
+    """Return the names of the environment variables that name proxies."""
+    names = [name for name in os.environ if name.lower() in _PROXIES]
+    return ", ".join(names) or "proxy of the system"

@@ -23,6 +23,14 @@ def http_date(seconds):
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
+SEED_OF_GEMINI = Sent(
+    400, {}, [{"error": {"code": 400, "message": 'Unknown name "seed": Cannot find field.'}}]
+)
+SEED_OF_MISTRAL = error(
+    422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "input": 0}]}
+)
+
+
 def failed_choice(error):
     """Answer of a router whose provider failed while it wrote."""
     body = completion("The", finish="error")
@@ -58,6 +66,12 @@ def test_temporary_errors_are_retried_with_the_same_body(ask, first):
     assert reply.text == ANSWER
     assert reply.attempts == 2
     assert bodies[0] == bodies[1]
+
+
+def test_pictures_that_a_model_cannot_read_are_sent_once(ask):
+    with pytest.raises(RequestFailed, match="HTTP 500: image input is not supported"):
+        ask(error(500, "image input is not supported - hint: provide the mmproj"), probe=False)
+    assert len(ask.seen["server"].requests) == 1
 
 
 def test_errors_that_last_fail_the_request_only(ask):
@@ -113,6 +127,8 @@ def test_a_wait_that_is_too_long_is_named(ask):
         (error(400, "max_completion_tokens: at most 4096"), "lower --max-answer-tokens"),
         (error(400, "temperature must be 1"), "--temperature None"),
         (error(400, "'temperature': a value at most 2"), "choose another --temperature"),
+        (SEED_OF_GEMINI, '400: Unknown name "seed": Cannot .* none: --sampling-seed None'),
+        (SEED_OF_MISTRAL, "send none: --sampling-seed None"),
     ],
 )
 def test_errors_of_every_request_end_the_run_at_once(ask, response, message):
@@ -186,9 +202,10 @@ def test_prompts_that_are_too_long_are_reported_as_such_and_sent_again(ask, text
     assert ask(GOOD, port=ask.seen["server"].port).text == ANSWER
 
 
-def test_other_limits_do_not_make_a_prompt_too_long(ask):
-    with pytest.raises(RequestFailed, match="at most 4 stop sequences"):
-        ask(error(400, "at most 4 stop sequences"))
+@pytest.mark.parametrize("text", ["at most 4 stop sequences", "'random_seeds' is unknown"])
+def test_other_errors_of_a_request_fail_this_request_only(ask, text):
+    with pytest.raises(RequestFailed, match=text):
+        ask(error(400, text))
 
 
 @pytest.mark.parametrize(
@@ -228,12 +245,59 @@ def test_answers_come_from_the_cache(ask):
         ask(error(500))
 
 
+def test_answers_of_auto_without_a_schema_are_not_those_of_another_format(ask):
+    no = error(400, "response_format")
+    first = ask(no, no, GOOD)
+    port = ask.seen["server"].port
+    for answer_format in ("schema", "object", "text"):
+        other = Sent(body=completion(answer_format))
+        assert ask(other, port=port, answer_format=answer_format).text == answer_format
+    assert ask(error(500), port=port) == first
+    assert ask.seen["server"].requests == []
+
+
+@pytest.mark.parametrize("formats", [("auto", "schema"), ("schema", "auto")])
+def test_auto_shares_the_answers_to_a_schema_that_the_server_accepts(ask, formats):
+    first = ask(GOOD, answer_format=formats[0])
+    assert ask(error(500), port=ask.seen["server"].port, answer_format=formats[1]) == first
+    assert ask.seen["server"].requests == []
+
+
 def test_a_damaged_cache_file_is_named(ask, tmp_path):
     ask(GOOD)
     (path,) = (tmp_path / "cache").rglob("*.json")
     path.write_text('{"text": 1')
     with pytest.raises(ValueError, match=f"{path.name}: not a cached answer.*delete"):
         ask(GOOD, port=ask.seen["server"].port)
+
+
+@pytest.mark.parametrize(
+    ("total", "completion_tokens"), [(1110, 1010), (110, 10), (50, 10), (-1, 10), ("1110", 10)]
+)
+def test_reasoning_that_only_the_total_contains_is_charged(ask, total, completion_tokens):
+    body = completion(ANSWER, tokens=(100, 10))
+    body["usage"] |= {
+        "total_tokens": total,
+        "completion_tokens_details": {"reasoning_tokens": 1000},
+    }
+    usage = ask(Sent(body=body)).usage
+    assert (usage.prompt, usage.completion, usage.reasoning) == (100, completion_tokens, 1000)
+    assert ask.seen["spending"].usage.completion == completion_tokens
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        BudgetConfig(max_tokens_total=1000),
+        BudgetConfig(max_cost=0.001, price_in=0.0, price_out=1.0),
+    ],
+)
+def test_limits_include_reasoning_that_only_the_total_contains(ask, budget):
+    body = completion(ANSWER)
+    body["usage"]["total_tokens"] = 1110
+    with pytest.raises(BudgetReached, match="is reached"):
+        ask(Sent(body=body), budget=budget, times=2, probe=False)
+    assert len(ask.seen["server"].requests) == 1
 
 
 @pytest.mark.parametrize(

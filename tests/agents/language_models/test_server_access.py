@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import pytest
 
@@ -37,12 +38,23 @@ class TestProbe:
         model.close()
 
     def test_an_unknown_model_is_named_with_those_that_exist(self, ask):
-        with pytest.raises(ServerRefusal, match="no model 'oracle'; it has qwen, llava"):
+        with pytest.raises(ServerRefusal, match=r"'oracle'; it has qwen, llava \(--no-probe"):
             ask(GOOD, models=("qwen", "llava"))
         assert ask.seen["server"].requests == []
 
-    def test_a_model_without_picture_input_is_refused(self, ask, monkeypatch):
-        refusal = error(400, "image input is not supported")
+    @pytest.mark.parametrize("listed", ["models/oracle", "oracle:latest"])
+    def test_a_model_may_be_listed_with_a_prefix_or_the_tag_latest(self, ask, listed):
+        assert ask(GOOD, models=("qwen", listed)).text == ANSWER
+
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            error(400, "image input is not supported"),
+            error(500, "image input is not supported - hint: you may need to provide the mmproj"),
+            error(500, "this model is missing data required for image input"),
+        ],
+    )
+    def test_a_model_without_picture_input_is_refused(self, ask, monkeypatch, refusal):
         monkeypatch.setattr(
             "tests.agents.language_models.servers.Server.respond", lambda self, body: refusal
         )
@@ -65,6 +77,25 @@ class TestProbe:
 def test_an_address_that_cannot_be_read_is_named(host):
     with pytest.raises(UserError, match=re.escape(f"--url http://{host}/v1: not an address (")):
         EvaluateVlmConfig(url=f"http://{host}/v1", model="oracle")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "message"),
+    [
+        (
+            "socks5://127.0.0.1:9",
+            r"another package; pip install 'httpx\[socks\]', or unset the proxy",
+        ),
+        ("ftp://user:secret@host", r"cannot be used \(Unknown scheme .*\); correct or unset it"),
+        ("http://host:port", r"cannot be used \(Invalid port: 'port'\); correct or unset it"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named(ask, monkeypatch, proxy, message):
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(UserError, match=f"ALL_PROXY.*: .*{message}") as caught:
+        ask(GOOD)
+    assert "secret" not in str(caught.value)
 
 
 class TestSecrets:
