@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from agents.settings import TrainConfig
-from tests.agents.language_models.servers import serving, user_text
+from tests.agents.language_models.servers import Sent, serving, user_text
 from training.settings import to_json
 from viewer.trace.format import read_traces
 
@@ -83,6 +83,22 @@ def test_walks_without_a_stop_have_traces(arguments, tmp_path, run_command):
         )
     for trace in read_traces(tmp_path / "limited" / "traces.jsonl"):
         assert [step.action for step in trace.steps] == [1, 1, None]
+
+
+def test_failed_walks_have_no_traces(arguments, tmp_path, run_command):
+    answers = iter([Sent(500, {}, b"")] * 3)
+    with serving(lambda body: next(answers, None) or stop_at_the_third_place(body)) as server:
+        with pytest.raises(SystemExit) as exit_:
+            run_command(
+                *("evaluate-vlm", "--url", server.url, *arguments),
+                *("--concurrency", "1", "--max-retries", "0"),
+            )
+    assert exit_.value.code == 1
+    requests = [json.loads(line) for line in (tmp_path / "out" / "requests.jsonl").open()]
+    failed = {one["episode"] for one in requests if "error" in one}
+    walked = {trace.instr_id for trace in read_traces(tmp_path / "out")}
+    assert (len(failed), len(walked)) == (3, 5)
+    assert not failed & walked
 
 
 def test_a_dry_run_sends_nothing(arguments, tmp_path, run_command):

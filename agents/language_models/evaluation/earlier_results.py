@@ -1,10 +1,12 @@
-"""Settings that results depend on, and the check that a folder contains no others."""
+"""Settings that results depend on, and the check of the earlier results of a folder."""
 
 import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from agents.settings.language_models import EvaluateVlmConfig
 from storage.errors import UserError
@@ -23,6 +25,20 @@ _CONNECTION = (
 )
 
 
+class _Answers(msgspec.Struct):
+    episodes: int
+    failed: int
+
+
+class _Results(msgspec.Struct):
+    """What is read of a file of results."""
+
+    settings: dict[str, Any]
+    subset_sha256: str
+    answers: _Answers
+    complete: bool
+
+
 def recorded_settings(config: EvaluateVlmConfig) -> dict[str, Any]:
     """Return the settings that the results record, as JSON values."""
     settings = dataclasses.asdict(config)
@@ -32,7 +48,9 @@ def recorded_settings(config: EvaluateVlmConfig) -> dict[str, Any]:
     return json.loads(json.dumps(settings, default=str))
 
 
-def check_earlier_results(path: Path, settings: Mapping[str, Any], subset_sha256: str) -> None:
+def check_earlier_results(
+    path: Path, settings: Mapping[str, Any], subset_sha256: str
+) -> tuple[int, bool]:
     """Check that a file of results, if it exists, is of an evaluation with the same settings.
 
     Args:
@@ -40,19 +58,26 @@ def check_earlier_results(path: Path, settings: Mapping[str, Any], subset_sha256
         settings: Result of `recorded_settings`.
         subset_sha256: Digest of the chosen episodes.
 
+    Returns:
+        Number of finished episodes that did not fail, and whether the run was complete; (0, False)
+        without a file.
+
     Raises:
         UserError: It is of another evaluation, or damaged.
     """
     remedy = f"name another folder with --output, or delete {path.parent}"
     if not path.is_file():
-        return
-    earlier = read_json(path, remedy)
-    if not isinstance(earlier, dict) or not isinstance(earlier.get("settings"), dict):
-        raise UserError(f"{path}: contains no results of clipnav evaluate-vlm; {remedy}")
-    found = differences(earlier["settings"], settings, _CONNECTION)
-    if not found and earlier.get("subset_sha256") != subset_sha256:
+        return 0, False
+    document = read_json(path, remedy)
+    try:
+        results = msgspec.convert(document, _Results)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: contains no results of clipnav evaluate-vlm; {remedy}") from error
+    found = differences(results.settings, settings, _CONNECTION)
+    if not found and results.subset_sha256 != subset_sha256:
         found = ["the episodes, whose annotation file has changed"]
     if found:
         raise UserError(
             f"{path}: contains results with other settings ({'; '.join(found[:3])}); {remedy}"
         )
+    return results.answers.episodes - results.answers.failed, results.complete

@@ -1,32 +1,18 @@
-"""Evaluation of a model on a subset of a split: walks, log, scores and submission."""
+"""Evaluation of a model on a subset of a split: walks, log and files of results."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from agents.acting.evaluation import baselines, evaluate, score_walks
-from agents.experiments.runs import load_run
 from agents.language_models.evaluation.compared_runs import ComparedRun, compared_runs
-from agents.language_models.evaluation.continuous import (
-    continuous_evaluations,
-    continuous_maker,
-    write_continuous_submission,
-)
+from agents.language_models.evaluation.continuous import continuous_maker
 from agents.language_models.evaluation.earlier_results import (
     check_earlier_results,
     recorded_settings,
 )
 from agents.language_models.evaluation.records import append_requests, write_requests
-from agents.language_models.evaluation.scores import (
-    EpisodeScores,
-    answer_counts,
-    score_agents,
-    score_table,
-    to_json,
-    total_usage,
-)
+from agents.language_models.evaluation.reporting import report, write_submission
 from agents.language_models.evaluation.subsets import balanced_subset, subset_digest
 from agents.language_models.models.bodies import BodyMaker
 from agents.language_models.models.budget import Spending, price
@@ -45,19 +31,15 @@ from agents.language_models.walks.running import (
     walk_concurrently,
     walk_in_batches,
 )
-from agents.language_models.walks.walking import EpisodeWalk
 from agents.settings.language_models import EvaluateVlmConfig
-from envs.continuous.measures import CONTINUOUS_METRICS
 from envs.episodes.splits import LoadedSplit, load_split
-from envs.metrics import SUMMARY_METRICS
-from envs.submissions.files import write_r2r_submission, write_rxr_submission
 from storage import cache_dir, write_text
 from storage.errors import counted
 from storage.locks import sole_writer
 from storage.progress import ProgressBar, progress_bar
 
 REQUESTS, RESULTS = "requests.jsonl", "results.json"
-_BASELINE_ENVS = 256
+RUNNING = "requests.running.jsonl"  # until the end of a run, as the walks end
 
 
 @dataclass(frozen=True)
@@ -153,9 +135,13 @@ def run_experiment(
 ) -> int:
     """Walk, score, print and write everything.
 
+    Results of more finished episodes, or of as many in a complete run, stay in the folder: a server
+    that is down, or a small budget, can leave fewer than an earlier run with the same settings had.
+
     Args:
         experiment: The experiment.
-        on_end: Function that is called with all walks before the scores, to write traces.
+        on_end: Function that is called with all walks before the scores, to write traces; not if
+            earlier results stay.
 
     Returns:
         Exit status: 1 if an episode failed or a limit of the budget ended the run, otherwise 0.
@@ -163,34 +149,51 @@ def run_experiment(
     Raises:
         UserError: The folder contains results with other settings.
     """
-    config, output = experiment.config, experiment.output
+    config, output, ids = experiment.config, experiment.output, experiment.episode_ids
+    settings, digest = recorded_settings(config), subset_digest(ids)
     output.mkdir(parents=True, exist_ok=True)
     with sole_writer(output):
-        check_earlier_results(
-            output / RESULTS, recorded_settings(config), subset_digest(experiment.episode_ids)
-        )
+        earlier = check_earlier_results(output / RESULTS, settings, digest)
         spending = Spending(config.budget)
         finished = _walk(experiment, spending)
-        write_requests(output / REQUESTS, finished.walks.values())
-        on_end(finished)
-        document = _report(experiment, finished)
-        write_text(output / RESULTS, json.dumps(document, indent=2) + "\n")
+        answered = finished.without_failed()
+        is_kept = (len(answered.walks), not finished.stopped) < earlier
+        if not is_kept:
+            write_requests(output / REQUESTS, finished.walks.values())
+            on_end(finished)
+        document = report(config, experiment.maker, experiment.runs, finished, spending)
+        document |= {"subset_sha256": digest, "subset": ids, "settings": settings}
+        if not is_kept:
+            write_text(output / RESULTS, json.dumps(document, indent=2) + "\n")
+        (output / RUNNING).unlink(missing_ok=True)
+    if config.submission is not None and answered.walks and not is_kept:
+        write_submission(config, experiment.split, answered)
+    _print_end(finished)
+    if is_kept:
+        print(
+            f"Nothing is written: {output} has results of a more complete run, with "
+            f"{counted(earlier[0], 'finished episode')}; this run has {len(answered.walks)}. To "
+            f"write its results, name another folder with --output, or delete {output}"
+        )
+    else:
+        print(f"Results: {output}")
+    return 1 if finished.stopped or len(answered.walks) < len(finished.walks) else 0
+
+
+def _print_end(finished: Finished) -> None:
+    """Print why walks failed, and why the run ended before all episodes."""
     failed = [walk for walk in finished.walks.values() if walk.ending == "failed"]
-    if config.submission is not None and len(failed) < len(finished.walks):
-        _write_submission(experiment, finished)
     if failed:
         share = f"{len(failed)} of {len(finished.walks)}"
         print(f"{share} episodes failed and are not scored: {failed[0].error}")
     if finished.stopped:
         scored = " The scores are those of the finished episodes." if finished.walks else ""
         print(f"Stopped: {finished.stopped}.{scored}")
-    print(f"Results: {output}")
-    return 1 if failed or finished.stopped else 0
 
 
 def _walk(experiment: Experiment, spending: Spending) -> Finished:
     config, maker = experiment.config, experiment.maker
-    log = experiment.output / REQUESTS
+    log = experiment.output / RUNNING
     log.unlink(missing_ok=True)
     cache = ReplyCache(config.cache or cache_dir() / "language_models")
     total = len(maker.split.episodes)
@@ -247,83 +250,3 @@ def _show(
         parts.append(f"cost {cost:.2f}")
     bar.set_postfix_str(", ".join(parts), refresh=False)
     bar.update(walks)
-
-
-def _report(experiment: Experiment, finished: Finished) -> dict[str, Any]:
-    """Print the scores and counts, and return them for the file of results."""
-    config, walks = experiment.config, list(finished.walks.values())
-    counts, usage = answer_counts(walks), total_usage(walks)
-    scored = [walk.episode for walk in walks if walk.ending != "failed" and walk.episode.has_goal]
-    document: dict[str, Any] = {"results": {}}
-    if scored:
-        if isinstance(experiment.maker, ContinuousWalkMaker):
-            evaluations = continuous_evaluations(experiment.maker, config, finished, scored)
-            metrics = CONTINUOUS_METRICS
-        else:
-            evaluations = _evaluations(experiment.maker, experiment, finished, scored)
-            metrics = SUMMARY_METRICS
-        scores = score_agents(evaluations, scored, metrics)
-        print(score_table(config.split, scores))
-        document = to_json(config.split, scores)
-    else:
-        goals = f"no finished episode of {config.split} has a known goal"
-        print(f"No scores: {goals if walks else 'no episode is finished'}.")
-    if any(counts.values()):
-        print(", ".join(f"{name} {count}" for name, count in counts.items() if count))
-    cost = price(usage, config.budget)
-    spent = (
-        f"{usage.prompt} prompt tokens ({usage.cached} cached), {usage.completion} answer tokens"
-    )
-    print(spent if cost is None else f"{spent}, cost {cost:.4f}")
-    ids = experiment.episode_ids
-    return {
-        **document,
-        "answers": counts,
-        "tokens": {name: getattr(usage, name) for name in usage.__struct_fields__},
-        "cost": cost,
-        "complete": not finished.stopped,
-        "scored_episodes": len(scored),
-        "subset_sha256": subset_digest(ids),
-        "subset": ids,
-        "settings": recorded_settings(config),
-    }
-
-
-def _evaluations(
-    maker: WalkMaker, experiment: Experiment, finished: Finished, scored: Sequence[Any]
-) -> dict[str, EpisodeScores]:
-    """Return the scores of the model, of trained agents and of baselines."""
-    config, split = experiment.config, replace(maker.split, episodes=scored)
-    env = replace(maker, split=split, _free=[]).make_env(min(_BASELINE_ENVS, len(scored)))
-    trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
-    evaluations: dict[str, EpisodeScores] = {
-        config.model_name: score_walks(env, trajectories).scores
-    }
-    for name, (run, settings) in experiment.runs.items():
-        whole, agent = load_run(run, config.split, settings)
-        evaluations[name] = evaluate(whole, agent, name).scores
-    for name, agent in baselines(env, config.seed).items():
-        evaluations[name] = evaluate(env, agent).scores
-    return evaluations
-
-
-def graph_walks(finished: Finished) -> dict[str, EpisodeWalk]:
-    """Return the walks on graphs by instr_id."""
-    return {n: walk for n, walk in finished.walks.items() if isinstance(walk, EpisodeWalk)}
-
-
-def _write_submission(experiment: Experiment, finished: Finished) -> None:
-    config, split = experiment.config, experiment.split
-    assert config.submission is not None
-    # A failed walk would be scored as a stop where the server failed.
-    walks = {name: walk for name, walk in finished.walks.items() if walk.ending != "failed"}
-    finished = replace(finished, walks=walks)
-    if isinstance(experiment.maker, ContinuousWalkMaker):
-        write_continuous_submission(config.submission, config, split, finished)
-    else:
-        write = write_rxr_submission if config.dataset == "rxr" else write_r2r_submission
-        trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
-        write(config.submission, trajectories, split.episodes, split.files, partial=True)
-    missing = len(split.episodes) - len(finished.walks)
-    note = f"; {missing} instructions of the split are missing" if missing else ""
-    print(f"{counted(len(finished.walks), 'path')}: {config.submission}{note}")

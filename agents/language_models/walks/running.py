@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 
 from gymnasium.vector import AutoresetMode
@@ -62,6 +62,11 @@ class Finished:
 
     walks: dict[str, AnyWalk] = field(default_factory=dict)
     stopped: str = ""
+
+    def without_failed(self) -> "Finished":
+        """Return the walks that did not fail, which are scored, submitted and shown."""
+        walks = {name: walk for name, walk in self.walks.items() if walk.ending != "failed"}
+        return replace(self, walks=walks)
 
 
 def walk_concurrently(

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.language_models.evaluation.evaluating import Experiment, graph_walks
+from agents.language_models.evaluation.evaluating import Experiment
+from agents.language_models.evaluation.reporting import graph_walks
 from agents.language_models.prompts.pictures import Photo
 from agents.language_models.walks.asking import DecisionRecord
 from agents.language_models.walks.running import Finished
@@ -18,13 +19,16 @@ _LONGEST = 4096  # characters of an answer
 
 
 def write_traces(experiment: Experiment, finished: Finished) -> Path:
-    """Write the traces of all walks into the folder of the results."""
+    """Write the traces of the walks that did not fail into the folder of the results.
+
+    A trace cannot say that a walk failed: figures and the viewer would count it as a lost one.
+    """
     config = experiment.config
     setting = Setting(config.model_name, config.world, config.dataset, config.split)
     graphs = experiment.split.nav_world.graphs
     path = experiment.output / TRACES
     with atomic_write(path) as beside, beside.open("wb") as file:
-        for walk in graph_walks(finished).values():
+        for walk in graph_walks(finished.without_failed()).values():
             ending: Ending = "stopped" if walk.ending == "stopped" else "cut off"
             graph = graphs[walk.episode.scan]
             trace = build_trace(setting, walk.episode, graph, list(decisions(walk)), ending)
@@ -37,7 +41,7 @@ def decisions(walk: EpisodeWalk) -> Iterator[Decision]:
     """Yield the decisions of a walk, and the place where it was cut off."""
     records = list(walk.decisions)
     last = None
-    if walk.ending in ("invalid", "failed") and records and records[-1].option is None:
+    if walk.ending == "invalid" and records and records[-1].option is None:
         last = records.pop()  # it leads nowhere: it belongs to the end of the walk
     for record in records:
         action = None if record.option is None else record.option.action

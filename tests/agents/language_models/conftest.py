@@ -64,7 +64,10 @@ def serve():
 
 @pytest.fixture
 def evaluate_with(tmp_path, monkeypatch):
-    """Function that evaluates a model on a server; returns status, experiment and walks."""
+    """Function that evaluates a model on a server; returns status, experiment and walks.
+
+    There are no walks if results of a more complete run stay in the folder.
+    """
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
     def run(url, *, draw=draw_colour, strategy=None, describe=None, **settings):
@@ -81,7 +84,7 @@ def evaluate_with(tmp_path, monkeypatch):
         experiment = prepare(config, strategy, draw, describe)
         ended = []
         status = run_experiment(experiment, ended.append)
-        return status, experiment, ended[0].walks
+        return status, experiment, ended[0].walks if ended else {}
 
     return run
 

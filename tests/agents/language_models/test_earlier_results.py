@@ -1,15 +1,24 @@
-"""Results of other settings are not replaced."""
+"""Results of other settings or of a more complete run are not replaced."""
 
 import json
 
 import pytest
 
-from agents.settings.language_models import PromptConfig, ServerConfig
+from agents.language_models.evaluation.subsets import balanced_subset
+from agents.language_models.strategies.plain import plain_prompt
+from agents.settings.language_models import BudgetConfig, PromptConfig, ServerConfig
 from storage.errors import UserError
+from tests.agents.language_models.servers import Sent, user_text
+
+SMALL = {"episodes": 4, "concurrency": 1, "prompt": PromptConfig(pictures="none")}
 
 
 def stop(body):
     return '{"action": "stop"}'
+
+
+def files_in(*folders):
+    return {path: path.read_bytes() for folder in folders for path in folder.iterdir()}
 
 
 def test_results_of_other_settings_are_kept(serve, evaluate_with):
@@ -49,3 +58,54 @@ def test_files_of_something_else_are_kept(serve, evaluate_with):
             with pytest.raises(UserError, match=message):
                 evaluate_with(server.url)
             assert path.read_text() == text
+
+
+def test_a_less_complete_run_does_not_replace_results(
+    houses, serve, evaluate_with, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    last = " ".join(balanced_subset(houses.episodes, 4, 0)[-1].instruction.split())
+    broken = Sent(500, {}, b"")
+    settings = {**SMALL, "submission": tmp_path / "submitted" / "walks.json"}
+    with serve(lambda body: broken if last in user_text(body) else stop(body)) as server:
+        status, experiment, _ = evaluate_with(server.url, **settings)
+    folders = experiment.output, tmp_path / "submitted"
+    before = files_in(*folders)
+    assert (status, json.loads(before[experiment.output / "results.json"])["complete"]) == (1, True)
+    capsys.readouterr()
+
+    # Without the server, the run ends at the episode that failed, which is not in the cache.
+    assert evaluate_with(server.url, **settings)[0] == 1
+    assert files_in(*folders) == before
+    kept = f"Nothing is written: {experiment.output} has results of a more complete run, with 3"
+    assert f"{kept} finished episodes; this run has 3." in capsys.readouterr().out
+    for answer, budget, count in (
+        (stop, BudgetConfig(max_requests=2), 2),
+        (lambda body: broken, BudgetConfig(), 0),
+    ):
+        with serve(answer, server.port) as again:
+            empty = tmp_path / f"cache{count}"
+            status, *_ = evaluate_with(again.url, budget=budget, cache=empty, **settings)
+        assert status == 1
+        assert files_in(*folders) == before
+        assert f"{kept} finished episodes; this run has {count}." in capsys.readouterr().out
+
+
+def test_a_run_that_breaks_off_keeps_the_earlier_files(serve, evaluate_with, tmp_path):
+    with serve(stop) as server:
+        _, experiment, _ = evaluate_with(server.url, **SMALL)
+        before = files_in(experiment.output)
+        walks = iter(range(2))
+
+        def break_off(observation):
+            if next(walks, None) is None:
+                raise KeyboardInterrupt
+            return plain_prompt(observation)
+
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_with(server.url, strategy=break_off, cache=tmp_path / "empty", **SMALL)
+        files = files_in(experiment.output)
+        assert files.pop(experiment.output / "requests.running.jsonl").endswith(b"}\n")
+        assert files == before
+        evaluate_with(server.url, **SMALL)
+        assert files_in(experiment.output) == before

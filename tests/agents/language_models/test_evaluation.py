@@ -251,18 +251,26 @@ def test_a_budget_ends_the_run_and_the_same_command_resumes_it(
     houses, serve, evaluate_with, capsys
 ):
     with serve(Oracle(houses)) as server:
-        status, experiment, _ = evaluate_with(
-            server.url, budget=BudgetConfig(max_requests=20), concurrency=1
-        )
+        budget = BudgetConfig(max_requests=20, price_in=1000, price_out=0)
+        status, experiment, _ = evaluate_with(server.url, budget=budget, concurrency=1)
         assert status == 1
-        assert len(server.requests) <= 20
-        assert not read_results(experiment)["complete"]
-        assert "Stopped: --max-requests 20 is reached" in capsys.readouterr().out
+        assert len(server.requests) == 19  # the picture of the probe is another one
+        results = read_results(experiment)
+        assert not results["complete"]
+        assert results["tokens"]["prompt"] < 1900  # without the walk that has not ended
+        sent = results["sent_in_this_run"]
+        assert (sent["requests"], sent["tokens"]["prompt"], sent["cost"]) == (20, 2000, 2.0)
+        printed = capsys.readouterr().out
+        assert "Stopped: --max-requests 20 is reached" in printed
+        amount = "2000 prompt tokens (0 cached), 200 answer tokens, cost 2.0000"
+        assert f"Sent in this run: 20 requests, {amount}" in printed
         status, experiment, _ = evaluate_with(server.url)
         assert status == 0
         bodies = [json.dumps(body) for body in server.requests]
         assert len(bodies) == len(set(bodies))
-    assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 1.0
+    results = read_results(experiment)
+    assert results["results"]["val_unseen"]["oracle"]["SR"] == 1.0
+    assert "sent_in_this_run" not in results
 
 
 class TestSettings:
