@@ -42,7 +42,8 @@ class Preparation:
 
     Args:
         config: open_clip's preprocessing: mean, standard deviation, interpolation, resize mode.
-        multiple: Required divisors of (height, width), see `encoders.towers.tower.Tower`.
+        multiple: Required divisors of (height, width) other than the model's input size, see
+            `encoders.towers.tower.Tower`.
         stride: (height, width) in pixels of a grid cell, the smallest size of an image.
         device: Device that normalises an array of images of the target size.
     """
@@ -81,9 +82,12 @@ class Preparation:
         check_images(images)
         if fit not in get_args(Fit):
             raise UserError(f"fit {fit!r} is unknown; use one of {', '.join(get_args(Fit))}")
+        own: Size = tuple(self._config.size)
         if fit != "native":
-            size = size or tuple(self._config.size)
-        if size is not None:
+            size = size or own
+        # A tower accepts its own size, even if that is not a multiple of its stride (SigLIP at 384
+        # with patches of 14): as in open_clip, no cell covers the remaining pixels.
+        if size is not None and size != own:
             self._check_size(size)
         groups: dict[Size, list[int]] = {}
         for index, image in enumerate(images):
@@ -130,8 +134,10 @@ class Preparation:
 
     def _native_size(self, image: Image.Image | np.ndarray, bound: Size | None) -> Size:
         height, width = _height_width(image)
-        if bound is not None and (height > bound[0] or width > bound[1]):
-            height, width = _inside(height, width, bound)
+        if bound is not None:
+            rows, columns = (b - b % m for b, m in zip(bound, self._multiple, strict=True))
+            if height > rows or width > columns:
+                height, width = _inside(height, width, (rows, columns))
         sides = zip((height, width), self._multiple, self._stride, strict=True)
         height, width = (max(round(side / m) * m, least) for side, m, least in sides)
         return height, width

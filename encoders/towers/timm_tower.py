@@ -49,11 +49,23 @@ class TimmTower:
         return self._trunk(images).forward_features(images)
 
     def arrange(self, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Rearrange features of images as a grid (N, h, w, C)."""
+        """Rearrange features of images as a grid (N, h, w, C).
+
+        Raises:
+            UserError: The tower pads the images to whole cells.
+        """
+        shape = self.grid_shape(images)
         if features.ndim == 3:
             cells = features[:, self.visual.trunk.num_prefix_tokens :]
-            return cells.unflatten(1, self.grid_shape(images))
-        return features if self._channels_last else features.permute(0, 2, 3, 1)
+            return cells.unflatten(1, shape)
+        grid = features if self._channels_last else features.permute(0, 2, 3, 1)
+        if grid.shape[1:3] != shape:
+            raise UserError(
+                f"a {type(self.visual.trunk).__name__} has no grid of whole cells at "
+                f"{images.shape[2]} x {images.shape[3]} pixels; give a size in multiples of "
+                f"{self.stride[0]} x {self.stride[1]}"
+            )
+        return grid
 
     def pool(self, features: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Pool features into (N, D)."""
@@ -64,8 +76,9 @@ class TimmTower:
         """Apply the head to each cell alone and return unit vectors (N, h, w, D).
 
         Raises:
-            UserError: The head reads a class token.
+            UserError: The head reads a class token, or there is a mask.
         """
+        self._refuse(mask)
         trunk = self.visual.trunk
         pool = getattr(trunk, "global_pool", "")
         if "pool" in dict(self.visual.head.named_children()) or pool not in _LOCAL_POOLS:

@@ -21,7 +21,8 @@ class Tower(Protocol):
     Attributes:
         visual: open_clip's module.
         stride: (height, width) in pixels of a cell.
-        multiple: Required divisors of the images' (height, width).
+        multiple: Required divisors of the images' (height, width), except at the image size of
+            `visual`.
         layout: Fastest memory format of the images.
     """
 

@@ -207,6 +207,8 @@ def _tower_settings(
     towers = []
     for part, defaults in (("vision_cfg", CLIPVisionCfg()), ("text_cfg", CLIPTextCfg())):
         for name, value in model[part].items():
+            if name == "norm_kwargs" and set(value or ()) <= {"eps"}:
+                continue  # layer_norm_eps of a CLIPModel
             if name not in _SHARED_SETTINGS and value != getattr(defaults, name):
                 raise UserError(
                     f"{source}: transformers does not support {part}.{name} {value!r}; give a CLIP "
@@ -229,6 +231,7 @@ def _sizes(tower: Mapping[str, Any], heads: int, activation: str) -> dict[str, A
         "num_hidden_layers": tower["layers"],
         "num_attention_heads": heads,
         "hidden_act": activation,
+        "layer_norm_eps": (tower["norm_kwargs"] or {}).get("eps", _EPSILON),
     }
 
 

@@ -14,6 +14,7 @@ TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "lay
 VISION = {
     "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "patch_size": None},
     "transformer": {"image_size": 64, "layers": 3, "width": 48, "head_width": 16, "patch_size": 16},
+    "uneven": {"image_size": 70, "layers": 3, "width": 48, "head_width": 16, "patch_size": 16},
 }
 
 
@@ -50,6 +51,12 @@ def tiny_resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_clip(tmp_path_factory.mktemp("clips") / "tiny", "transformer")
+
+
+@pytest.fixture(scope="session")
+def uneven_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLIP whose image size is no multiple of its patch size."""
+    return write_tiny_clip(tmp_path_factory.mktemp("clips") / "tiny", "uneven")
 
 
 @pytest.fixture(scope="session")

@@ -154,6 +154,22 @@ def test_images_of_odd_sides_have_a_full_mask(tiny_resnet: Path, size):
     assert encoder.pooled([image], size, "pad").shape == (1, 32)
 
 
+def test_an_image_size_that_is_no_multiple_of_the_patches(uneven_transformer: Path):
+    encoder = ClipEncoder.load(str(uneven_transformer), precision="fp32", device="cpu")
+    rng = np.random.default_rng(6)
+    arrays = [rng.integers(0, 256, size).astype(np.uint8) for size in [(70, 70, 3), (140, 70, 3)]]
+    expected = reference(uneven_transformer, [Image.fromarray(array) for array in arrays])
+    np.testing.assert_allclose(encoder.pooled(arrays), expected, rtol=1e-4, atol=1e-5)
+    for fit in ("center_crop", "stretch"):
+        assert encoder.masked_grid(arrays, fit=fit).mask.shape == (2, 4, 4)
+        assert encoder.masked_grid(arrays, fit=fit).mask.all()
+    padded = encoder.masked_dense(arrays, fit="pad")
+    # The second image covers 35 of 70 columns of pixels, which are three cells.
+    assert padded.mask.sum((1, 2)).tolist() == [16, 12]
+    assert not padded.features[~padded.mask].any()
+    assert encoder.masked_grid(arrays, fit="native").mask.sum((1, 2)).tolist() == [16, 36]
+
+
 def test_padding_does_not_change_features(encoder: ClipEncoder):
     """In one batch, the other image has content where the first has padding."""
     rng = np.random.default_rng(4)

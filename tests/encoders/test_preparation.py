@@ -110,6 +110,18 @@ def test_bad_sizes_and_fits_are_refused(patches: Preparation):
         list(patches.batches([random_image(64, 64)], None, "crop"))  # pyright: ignore
 
 
+@pytest.mark.parametrize("fit", ["center_crop", "stretch", "pad", "native"])
+def test_the_size_of_the_model_need_not_be_a_multiple(fit: Fit):
+    preparation = Preparation(PreprocessCfg(size=(76, 76)), (16, 16), (16, 16))
+    images = [random_image(90, 70), random_image(76, 76, 1)]
+    for size in (None, (76, 76)) if fit != "native" else ((76, 76),):
+        shapes = [batch.pixels.shape[2:] for batch in preparation.batches(images, size, fit)]
+        # Images of their own size are rounded, to no more than the bound.
+        assert shapes == ([(76, 76)] if fit != "native" else [(64, 48), (64, 64)])
+    with pytest.raises(ValueError, match=r"76 x 96 .* give multiples of 16 x 16"):
+        list(preparation.batches(images, (76, 96), fit))
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
 def test_images_of_more_than_8_bits_are_refused(dtype: type):
     image = Image.fromarray(np.full((8, 8), 30_000, dtype))

@@ -105,6 +105,20 @@ def test_a_vit_at_another_size_equals_open_clips_built_for_it(tiny_transformer: 
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", VIT_KINDS)
+def test_a_vit_ignores_pixels_beyond_its_last_whole_patch_as_open_clip_does(kind: str):
+    torch.manual_seed(0)
+    visual = VisionTransformer(**{**VIT, "image_size": 70}, **VIT_KINDS[kind]).eval()
+    tower = image_tower(visual)
+    torch.testing.assert_close(tower.pooled(images(70, 70)), visual(images(70, 70)))
+    for features in (tower.grid, tower.dense):
+        assert features(images(70, 70)).shape[:3] == (2, 4, 4)
+        torch.testing.assert_close(
+            features(images(70, 70)), features(images(70, 70)[:, :, :64, :64])
+        )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", VIT_KINDS)
 def test_padding_does_not_change_a_vits_features(vit, kind: str):
     tower = image_tower(vit(kind))
     mask = torch.zeros(2, 4, 4, dtype=torch.bool)
@@ -185,8 +199,41 @@ def test_timm_towers_equal_timm(kind: str):
             tower.dense(native)
     else:
         assert tower.dense(wide).shape == (1, rows, rows + 1, 64)
-    with pytest.raises(ValueError, match="does not support masked padding"):
-        tower.pooled(native, torch.ones(1, rows, rows, dtype=torch.bool))
+    mask = torch.ones(1, rows, rows, dtype=torch.bool)
+    for features in (tower.pooled, tower.grid, tower.dense):
+        with pytest.raises(ValueError, match="does not support masked padding"):
+            features(native, mask)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "pool", "proj", "size"),
+    [("vit_tiny_patch16_224", "map", "none", 70), ("test_convnext", "", "linear", 168)],
+)
+def test_timm_towers_ignore_pixels_beyond_their_last_whole_cell(
+    name: str, pool: str, proj: str, size: int
+):
+    torch.manual_seed(0)
+    visual = TimmModel(name, None if pool else 64, size, pool=pool, proj=proj).eval()
+    if pool:
+        visual.trunk.set_input_size(img_size=size)
+    tower = image_tower(visual)
+    rows = size // tower.stride[0]
+    assert size % tower.stride[0]
+    torch.testing.assert_close(tower.pooled(images(size, size)), visual(images(size, size)))
+    assert tower.grid(images(size, size)).shape[:3] == (2, rows, rows)
+    assert tower.dense(images(size, size)).shape[:3] == (2, rows, rows)
+
+
+@torch.no_grad()
+def test_a_timm_tower_that_pads_images_to_whole_cells_has_no_grid_of_others():
+    torch.manual_seed(0)
+    visual = TimmModel("test_resnet", 64, 168, pool="avg", proj="linear").eval()
+    tower = image_tower(visual)
+    torch.testing.assert_close(tower.pooled(images(168, 168)), visual(images(168, 168)))
+    with pytest.raises(ValueError, match=r"168 x 168 pixels; give .* multiples of 32 x 32"):
+        tower.grid(images(168, 168))
+    assert tower.grid(images(160, 160)).shape[:3] == (2, 5, 5)
 
 
 @torch.no_grad()

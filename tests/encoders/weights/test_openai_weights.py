@@ -238,7 +238,7 @@ def tiny_folder(
     ("vision", "text", "setting"),
     [
         ({"pool_type": "avg"}, {}, "vision_cfg.pool_type 'avg'"),
-        ({"norm_kwargs": {"eps": 0.1}}, {}, "vision_cfg.norm_kwargs"),
+        ({"norm_kwargs": {"eps": 0.1, "bias": False}}, {}, "vision_cfg.norm_kwargs"),
         ({"no_ln_pre": True}, {}, "vision_cfg.no_ln_pre True"),
         ({"image_size": [64, 32]}, {}, r"vision_cfg.image_size \[64, 32\]"),
         ({}, {"pool_type": "last"}, "text_cfg.pool_type 'last'"),
@@ -275,14 +275,14 @@ def test_hidden_layers_of_other_widths_are_converted_both_ways(tmp_path: Path):
 
 
 @torch.no_grad()
-def test_layer_norms_of_another_epsilon_are_converted(tmp_path: Path):
+def test_layer_norms_of_another_epsilon_are_converted_both_ways(tmp_path: Path):
     from transformers import CLIPConfig, CLIPModel
 
     sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    tower = {**sizes, "intermediate_size": 128, "projection_dim": 32, "layer_norm_eps": 0.1}
-    vision = {**tower, "image_size": 64, "patch_size": 16}
+    text = {**sizes, "intermediate_size": 128, "projection_dim": 32, "layer_norm_eps": 0.2}
+    vision = {**text, "layer_norm_eps": 0.1, "image_size": 64, "patch_size": 16}
     torch.manual_seed(0)
-    model = CLIPModel(CLIPConfig(vision_config=vision, text_config=tower, projection_dim=32)).eval()
+    model = CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=32)).eval()
     model.save_pretrained(tmp_path / "transformers")
     weights, config, preprocessing = read_transformers_clip(tmp_path / "transformers")
     write_clip(weights, tmp_path / "own", config, preprocessing)
@@ -291,6 +291,13 @@ def test_layer_norms_of_another_epsilon_are_converted(tmp_path: Path):
     batch = torch.tensor((random_images() / 255 - mean) / std).permute(0, 3, 1, 2).float()
     pooled = model.visual_projection(model.vision_model(pixel_values=batch).pooler_output).numpy()
     np.testing.assert_allclose(encoder.pooled(random_images()), pooled, rtol=1e-3, atol=1e-5)
+
+    write_transformers_clip(tmp_path / "own", tmp_path / "back")
+    back = CLIPModel.from_pretrained(tmp_path / "back").eval()
+    tokens = {"input_ids": open_clip.tokenize(["a sofa"]), "pixel_values": batch}
+    outputs, expected = back(**tokens), model(**tokens)
+    torch.testing.assert_close(outputs.image_embeds, expected.image_embeds, rtol=0, atol=0)
+    torch.testing.assert_close(outputs.text_embeds, expected.text_embeds, rtol=0, atol=0)
 
 
 def test_a_file_must_be_converted_to_a_folder_first(tmp_path: Path):
