@@ -1,8 +1,9 @@
 """Region features of images, which openvqa's models use instead of grid features.
 
 A file of openvqa (bottom-up attention, "COCO_val2014_000000000042.jpg.npz") contains `x` (C, N): N
-regions, from 10 to 100, with C = 2048 features each. A file of openai-clip-feature ("42.npz")
-contains `features` (N, C): the N = 49 grid cells of CLIP.
+regions, from 10 to 100, with C = 2048 features each, and their boxes `bbox` (N, 4). openvqa's files
+of GQA contain `x` (N, C), and those of grid features no boxes. A file of openai-clip-feature
+("42.npz") contains `features` (N, C): the N = 49 grid cells of CLIP.
 """
 
 import re
@@ -80,7 +81,8 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
 
     Raises:
         OSError: The file cannot be opened.
-        UserError: The file is damaged or contains no features; the message names it.
+        UserError: The file is damaged, contains no features, or has its regions along the other
+            axis; the message names it.
     """
     if path.suffix != ".npz":
         raise UserError(f"{path}: this model uses region features; name the .npz file of the image")
@@ -90,6 +92,7 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
         with np.load(path) as file:
             name = "features" if "features" in file.files else "x"
             features = np.asarray(file[name], np.float32)
+            count = _region_count(file) if name == "x" else None
     # A TypeError: the file contains a single array, which is no archive.
     except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read as features ({error}); {_REMEDY}") from error
@@ -99,7 +102,34 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
         raise UserError(f"{path}: {name!r} is not a finite matrix ({form}); {_REMEDY}")
     if name == "features":
         return features
-    return (features if in_rows else features.T)[:MAX_REGIONS]
+    regions = features if in_rows else features.T
+    if _is_transposed(regions.shape, count):
+        found, expected, task = ("column", "row", "GQA") if in_rows else ("row", "column", "VQA v2")
+        raise UserError(
+            f"{path}: 'x' {features.shape} contains a region per {found}, but this task reads a "
+            f"region per {expected}, as in openvqa's files of {task}; transpose 'x' in all files"
+        )
+    return regions[:MAX_REGIONS]
+
+
+def _region_count(file: Mapping[str, np.ndarray]) -> int | None:
+    """Return the number of regions by the boxes of openvqa's file, None if there are none."""
+    if "bbox" in file and (boxes := file["bbox"]).ndim == 2:
+        return len(boxes)
+    if "num_bbox" in file and (number := file["num_bbox"]).size == 1:
+        return int(number.item())
+    return None
+
+
+def _is_transposed(shape: tuple[int, ...], count: int | None) -> bool:
+    """Check whether features of an assumed shape (N, C) are (C, N).
+
+    Files whose boxes match neither axis, such as padded ones, are judged by their size.
+    """
+    regions, width = shape
+    if count in shape:
+        return regions != count
+    return regions > MAX_REGIONS >= width
 
 
 def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:

@@ -70,6 +70,38 @@ def test_grids_of_openai_clip_feature_are_read(tmp_path):
         np.testing.assert_array_equal(RegionSource(files, in_rows).batch([42]).features[0], cells)
 
 
+@pytest.mark.parametrize(
+    ("shape", "boxes"),
+    [
+        ((36, 2048), {}),
+        ((36, 2048), {"bbox": np.zeros((36, 4)), "num_bbox": np.array(36)}),
+        ((36, 2048), {"num_bbox": np.array([36])}),
+        ((36, 64), {"bbox": np.zeros((36, 4))}),
+    ],
+)
+def test_transposed_regions_are_refused(tmp_path, shape, boxes):
+    path = tmp_path / "1.npz"
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    np.savez(path, x=x, **boxes)
+    np.testing.assert_array_equal(read_regions(path, in_rows=True), x)
+    message = rf"1\.npz: 'x' \(36, {shape[1]}\) contains a region per row.* VQA v2; transpose"
+    with pytest.raises(ValueError, match=message):
+        read_regions(path)
+    np.savez(path, x=x.T, **boxes)
+    np.testing.assert_array_equal(read_regions(path), x)
+    message = rf"'x' \({shape[1]}, 36\) contains a region per column.* of GQA; transpose"
+    with pytest.raises(ValueError, match=message):
+        read_regions(path, in_rows=True)
+
+
+def test_regions_are_read_where_the_boxes_match_no_axis(tmp_path):
+    padded = np.zeros((2048, 100), np.float32)
+    np.savez(tmp_path / "1.npz", x=padded, bbox=np.zeros((36, 4)), num_bbox=36)
+    assert read_regions(tmp_path / "1.npz").shape == (100, 2048)
+    np.savez(tmp_path / "2.npz", x=padded[:, :36], bbox=np.zeros(0), num_bbox=np.zeros((36, 1)))
+    assert read_regions(tmp_path / "2.npz").shape == (36, 2048)
+
+
 def test_widths_must_agree(tmp_path):
     write_regions(tmp_path / "1.npz", 2)
     write_regions(tmp_path / "2.npz", 2, width=5)
