@@ -115,11 +115,34 @@ def test_an_episode_of_one_dataset_is_not_written_with_runs_of_another(
 ):
     agent = Counting(wanderer)
     one, two = make_run("one", agent, dataset="rxr"), make_run("two", agent)
-    with pytest.raises(ValueError, match=r"two: walks episodes of r2r, but .*one those of rxr"):
+    with pytest.raises(
+        ValueError, match=r"two: has episodes of r2r, beside those of rxr in .*one,"
+    ):
         run_command("visualise", one, two, "--split", "train", "--export", tmp_path / "page.html")
     assert agent.walks == 0
     config = VisualiseConfig((one, two), split="train", episodes=1)
     assert load_content(config).library.agents  # the page lists the episodes of both
+
+
+def test_an_episode_id_of_two_datasets_or_splits_is_not_written(
+    make_run, run_command, traces, tiny_world, tmp_path, wanderer
+):
+    agent = Counting(wanderer)
+    run, first = make_run("run", agent), tmp_path / "r2r"
+    write_trace(traces[0], first)
+    page = ("--export", tmp_path / "page.html", "--data-dir", tiny_world)
+    for dataset, split in (("r4r", "train"), ("r2r", "val_seen")):
+        second = tmp_path / split
+        write_trace(msgspec.structs.replace(traces[0], dataset=dataset, split=split), second)
+        message = f"{second}: has episodes of {dataset} {split}, beside those of r2r train in"
+        with pytest.raises(ValueError, match=re.escape(f"{message} {first}, and only one")):
+            run_command("visualise", first, second, *page)
+        with pytest.raises(ValueError, match="run: has episodes of r2r train, beside"):
+            run_command("visualise", second, run, "--split", "train", *page)
+    assert agent.walks == 0
+    # Another episode is not written, so its dataset does not matter.
+    write_trace(msgspec.structs.replace(traces[1], dataset="r4r"), tmp_path / "other")
+    run_command("visualise", first, tmp_path / "other", *page)
 
 
 def test_with_nobody_there_is_nothing_to_write(export, tiny_world):

@@ -161,7 +161,8 @@ class ManualWalks:
 
         Raises:
             KeyError: There is no such episode, or the agent has not walked it.
-            UserError: The saved walk cannot be resumed; the message names the file.
+            UserError: The saved walk cannot be resumed, and the message names the file; or no walk
+                by hand can follow the agent that far.
         """
         entry = self._library.entry(key)
         followed = None if agent is None else self._library.trace(key, agent)
@@ -172,6 +173,7 @@ class ManualWalks:
                 walk = self._new(entry)
                 if followed is not None:
                     walk = walk.repeating(followed, steps)
+                    _check_arrival(walk, followed, steps)
                 if unfinished.is_file() or walk.moves:
                     with sole_maker(unfinished):
                         _set_aside(unfinished)
@@ -282,6 +284,20 @@ class ManualWalks:
 
     def _world_folder(self) -> Path:
         return agent_folder(self._folder, self.agent) / self._library.files.world
+
+
+def _check_arrival(walk: HandWalk, followed: Trace, steps: int) -> None:
+    """Check that a walk that repeats an agent's steps has reached the agent's viewpoint."""
+    last = min(steps, len(followed.steps) - 1)
+    if walk.trace.walked[-1] == followed.walked[last]:
+        return
+    problem = f"your walk cannot follow '{followed.agent}' to step {last}"
+    if walk.trace.is_continuous or followed.is_continuous:
+        raise UserError(f"{problem}: its actions cannot be repeated here; walk from step 0")
+    raise UserError(
+        f"{problem}: its step {walk.moves + 1} is reached from step {walk.moves} without an edge; "
+        "take over before it"
+    )
 
 
 def _set_aside(path: Path) -> None:

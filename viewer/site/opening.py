@@ -48,8 +48,9 @@ def label_agents(
 
     Returns:
         Traces by source and original agent name, in the order of the input. For example, the agent
-        `follower` of the sources `one` and `two` becomes `follower one` and `follower two`. If all
-        sources contain the same traces of an agent, such as a baseline, only the first keeps them.
+        `follower` of the sources `one` and `two` becomes `follower one` and `follower two`. If the
+        sources have episodes of an agent in common, and contain the same traces of those, as with
+        a baseline, its name stays, and later sources keep only traces that earlier ones lack.
     """
     groups: dict[tuple[Path, str], list[Trace]] = {}
     for source, traces in traces_by_source.items():
@@ -57,14 +58,34 @@ def label_agents(
             groups.setdefault((source, trace.agent), []).append(trace)
     names = short_names(traces_by_source)
     distinct: dict[tuple[Path, str], list[Trace]] = {}
+    kept: set[tuple[str, ...]] = set()
     for (source, agent), group in groups.items():
         same_name = [other for (_, name), other in groups.items() if name == agent]
-        if any(other != group for other in same_name):
+        if _is_one_agent(same_name):
+            new = {(agent, *_episode(one)): one for one in group}
+            distinct[source, agent] = [one for key, one in new.items() if key not in kept]
+            kept |= new.keys()
+        else:
             name = f"{agent} {names[source]}"
             distinct[source, agent] = [msgspec.structs.replace(one, agent=name) for one in group]
-        else:
-            distinct[source, agent] = group if group is same_name[0] else []
     return distinct
+
+
+def _is_one_agent(groups: Sequence[Sequence[Trace]]) -> bool:
+    """Return whether groups of traces have episodes in common, and the same traces of those."""
+    walked: dict[tuple[str, ...], Trace] = {}
+    # The largest one first: others are often subsets, such as the episodes of one language.
+    for group in sorted(groups, key=len, reverse=True):
+        traces = {_episode(trace): trace for trace in group}
+        common = traces.keys() & walked.keys()
+        if (walked and not common) or any(traces[key] != walked[key] for key in common):
+            return False
+        walked |= traces
+    return True
+
+
+def _episode(trace: Trace) -> tuple[str, ...]:
+    return trace.world, trace.dataset, trace.split, trace.instr_id
 
 
 def first_agents(traces: Mapping[tuple[Path, str], Sequence[Trace]]) -> tuple[str, ...]:

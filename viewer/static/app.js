@@ -221,9 +221,11 @@ function motionTo(step, before) {
 // Stores the state in the page's address, so that a reload restores it, also during a walk by hand.
 function updateAddress() {
   if (shown.custom || location.protocol === "file:") return;
-  const [a, b] = manualWalk.active ? shown.traces.map((trace) => trace.agent) : chosenAgents();
-  const walking = manualWalk.active && !manualWalk.over;
-  const state = walking ? { walk: USER } : { a, b: b ?? "", step: shown.step };
+  const { active, over } = manualWalk;
+  // During a walk, the lists contain the agent that it will be compared with.
+  const [a, b] = active && over ? shown.traces.map((trace) => trace.agent) : chosenAgents();
+  const place = active && !over ? { walk: USER } : { step: shown.step };
+  const state = { a, b: b ?? "", ...place };
   history.replaceState(null, "", `#${new URLSearchParams({ episode: shown.row.key, ...state })}`);
 }
 
@@ -303,10 +305,11 @@ function start() {
 function openAddress() {
   const state = new URLSearchParams(location.hash.slice(1));
   const key = state.get("episode") ?? rows[0].key;
+  const agents = [state.get("a") ?? site.agents[0], state.get("b") ?? ""];
   if (state.get("walk") === USER && rowOf(key)?.unfinished) {
+    fillAgentLists(rowOf(key), agents);
     return manualWalk.start({ episode: key });
   }
-  const agents = [state.get("a") ?? site.agents[0], state.get("b") ?? ""];
   const step = Math.trunc(Number(state.get("step"))) || 0; // 0 if it is not a number
   return openEpisode(key, agents, step);
 }

@@ -122,6 +122,7 @@ def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -
         config = replace(
             config, episode=next(one.instr_id for own in traces.values() for one in own)
         )
+        _check_one_episode(config, traces, runs)
     content = ContinuousContent(config, episodes)
     traces |= {run: content.run_traces(run) for run in runs}
     traces = {source: traces[source] for source in kinds}
@@ -161,6 +162,7 @@ def _all_traces(
         ids = {source: [chosen] if chosen in own else [] for source, own in ids.items()}
         for source, traces in traces_by_source.items():
             traces_by_source[source] = [trace for trace in traces if trace.instr_id == chosen]
+        _check_one_episode(config, traces_by_source, [run for run in loaded if ids[run]])
     for source, run in loaded.items():
         traces_by_source[source] = _walk_run(config, source, run, ids[source])
     return {source: traces_by_source[source] for source in kinds}
@@ -177,6 +179,25 @@ def _episode_to_write(config: VisualiseConfig, ids: list[str]) -> str:
             f"the first one is {ids[0]}"
         )
     return config.episode or ids[0]
+
+
+def _check_one_episode(
+    config: VisualiseConfig, traces: "Mapping[Path, Sequence[Trace]]", runs: Sequence[Path]
+) -> None:
+    """Check that the episode to write has one dataset and split; others may use its id as well."""
+    found = [(one.dataset, one.split, source) for source, own in traces.items() for one in own]
+    found += [(config.dataset, config.split, run) for run in runs]
+    for dataset, split, source in found:
+        if (dataset, split) != found[0][:2]:
+            first = f"{found[0][0]} {found[0][1]}"
+            raise _two_episodes(source, f"{dataset} {split}", found[0][2], first)
+
+
+def _two_episodes(source: Path, episodes: str, first: Path, others: str) -> UserError:
+    return UserError(
+        f"{source}: has episodes of {episodes}, beside those of {others} in {first}, and only one "
+        "episode is written; show each by itself"
+    )
 
 
 def _as_trained(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfig:
@@ -202,10 +223,7 @@ def _as_trained(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfi
                 f"{first.data_dir}; show each by itself, or pass --data-dir"
             )
         if config.writes and other.dataset != first.dataset:
-            raise UserError(
-                f"{run}: walks episodes of {other.dataset}, but {runs[0]} those of "
-                f"{first.dataset}, and only one episode is written; show each by itself"
-            )
+            raise _two_episodes(run, other.dataset, runs[0], first.dataset)
     folder = config.data_dir or first.data_dir
     return replace(config, dataset=first.dataset, world=first.world, data_dir=folder)
 

@@ -143,6 +143,22 @@ def test_a_walk_outlives_reload_and_server(page, start_server, opened, standing_
         after(page, 2)
 
 
+@pytest.mark.parametrize("agents", [{"a": "wanderer"}, {"a": "wanderer", "b": "teacher"}])
+def test_a_walk_is_compared_with_the_chosen_agent_after_a_reload(page, url, opened, agents):
+    opened(page, url, **agents)
+    page.locator("#walk").click()
+    after(page, 0)
+    page.keyboard.press("1")
+    after(page, 1)
+    page.reload()
+    after(page, 1)
+    chosen = [page.locator(f"#agent-{name}").input_value() for name in "ab"]
+    assert chosen == ["wanderer", agents.get("b", "")]
+    page.keyboard.press("s")
+    page.locator("#walk-status", has_text="wanderer:").wait_for()
+    assert page.locator(".metrics thead th").all_inner_texts() == ["you", "wanderer"]
+
+
 def test_a_second_click_resumes_a_walk(page, url, opened):
     walk(page, opened, url)
     page.keyboard.press("1")

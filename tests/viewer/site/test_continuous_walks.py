@@ -69,6 +69,16 @@ def test_a_user_takes_over_from_the_expert(make_walks, expert_trace):
     assert (here.viewpoint, here.heading, here.motion) == (there.viewpoint, there.heading, None)
 
 
+def test_nobody_takes_over_from_a_walk_of_another_kind(make_walks, library, expert_trace, tmp_path):
+    graph = ManualWalks(library, tmp_path)
+    graph.start(KEY)
+    graph.act(KEY, 1, 0)
+    graph.act(KEY, 0, 1)
+    for walks, agent in ((graph, "expert"), (make_walks(), "you")):
+        with pytest.raises(ValueError, match=f"cannot follow '{agent}' to step 1: its actions"):
+            walks.start(KEY, agent, 1)
+
+
 def test_walks_of_two_episodes_do_not_disturb_each_other(make_walks, library, make_recorder):
     library.add(make_recorder("expert").record(["32000_1"]))
     walks, other = make_walks(), "val_unseen/32000_1"

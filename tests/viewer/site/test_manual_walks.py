@@ -8,10 +8,11 @@ import pytest
 
 from envs.pictures.panorama_files import NoPictures
 from envs.worlds import world_files
-from viewer.site.library import Library
+from viewer.site.library import Library, episode_of
 from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import RequestError, Routes
-from viewer.trace import read_traces
+from viewer.trace import read_traces, trace_of_path
+from viewer.trace.building import Setting
 
 KEY = "train/100_0"
 
@@ -178,6 +179,22 @@ def test_a_person_takes_over_from_an_agent(library, tmp_path, folder, traces):
     assert walked(taken) == list(wanderer.walked[:3])
     assert ManualWalks(library, tmp_path).start(KEY) == taken
     assert names(folder) == ["100_0.earlier-1", "100_0.walking"]
+
+
+def test_nobody_takes_over_after_a_step_without_an_edge(library, tmp_path, folder, traces):
+    graph, episode = library.graph(traces[0].scan), episode_of(traces[0])
+    path = [*traces[0].walked[:2], "a8"]
+    library.add(
+        [trace_of_path(Setting("jumper", "matterport", "r2r", "train"), episode, graph, path)]
+    )
+    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
+    site.post("/api/walk", {"episode": KEY, "agent": "jumper", "steps": 1})
+    reason = "to step 2: its step 2 is reached from step 1 without an edge; take over before it"
+    with pytest.raises(RequestError, match=f"your walk cannot follow 'jumper' {reason}"):
+        site.post("/api/walk", {"episode": KEY, "agent": "jumper", "steps": 2})
+    # The walk that was under way remains.
+    assert walked(ManualWalks(library, tmp_path).start(KEY)) == path[:2]
+    assert names(folder) == ["100_0.walking"]
 
 
 def test_two_servers_continue_one_walk(library, tmp_path, folder):

@@ -2,6 +2,7 @@ import gzip
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from viewer.site.opening import kind_of, label_agents
@@ -31,7 +32,8 @@ def test_tells_what_was_named(traces, tmp_path):
 def test_agents_of_one_name_get_distinct_names_if_they_walked_differently(traces):
     teacher, wanderer = traces[:14], traces[14:]
     one, two = Path("/x/one"), Path("/x/two")
-    distinct = label_agents({one: [*teacher, *wanderer], two: [*teacher[3:5], *wanderer]})
+    other = [msgspec.structs.replace(teacher[3], ending="cut off"), teacher[4]]
+    distinct = label_agents({one: [*teacher, *wanderer], two: [*other, *wanderer]})
     names = {key: [trace.agent for trace in walks[:1]] for key, walks in distinct.items()}
     assert names == {
         (one, "teacher"): ["teacher one"],
@@ -44,3 +46,19 @@ def test_agents_of_one_name_get_distinct_names_if_they_walked_differently(traces
         (one, "teacher"): teacher,
         (one, "wanderer"): wanderer,
     }
+
+
+def test_an_agent_keeps_its_name_if_sources_have_walked_different_subsets(traces):
+    one, two, three = Path("/x/one"), Path("/x/two"), Path("/x/three")
+    sources = {one: traces[:3], two: traces[2:6], three: traces[5:7]}
+    # The first and the last source have no episode in common, only with the one between them.
+    assert label_agents(sources) == {
+        (one, "teacher"): traces[:3],
+        (two, "teacher"): traces[3:6],
+        (three, "teacher"): traces[6:7],
+    }
+    apart = label_agents({one: traces[:2], three: traces[5:7]})
+    assert [trace.agent for trace in apart[three, "teacher"]] == ["teacher three"] * 2
+    # Episodes of two datasets are different ones, even if they have the same id.
+    r4r = [msgspec.structs.replace(traces[0], dataset="r4r")]
+    assert label_agents({one: traces[:1], two: r4r})[one, "teacher"][0].agent == "teacher one"
