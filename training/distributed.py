@@ -106,6 +106,28 @@ def all_gather(value: Value) -> list[Value]:
     return values
 
 
+def on_all_ranks(read: Callable[[], Value]) -> Value:
+    """Return the result of a function that reads data, or fail on all ranks if one of them fails.
+
+    A rank that failed alone would leave the others waiting for it, with a state that is not saved.
+
+    Raises:
+        OSError: Of the function on this rank.
+        UserError: Of the function on this rank, or the message of the first other rank that failed.
+    """
+    if world_size() == 1:
+        return read()
+    try:
+        value = read()
+    except (OSError, UserError) as error:
+        all_gather(str(error))
+        raise
+    for message in all_gather(""):
+        if message:
+            raise UserError(message)
+    return value
+
+
 def gather_rows(rows: torch.Tensor) -> torch.Tensor:
     """Concatenate the rows of all ranks, in rank order.
 
@@ -137,6 +159,15 @@ def _take_gpu(device: str) -> None:
             "start torchrun with a lower --nproc-per-node"
         )
     torch.cuda.set_device(number)
+
+
+def mean_over_ranks(number: float, device: torch.device) -> float:
+    """Return the mean of a number over all ranks.
+
+    A loss that is a sum over this many elements, divided by this mean, has the gradient of the mean
+    over the elements of all ranks, because `wrap_ddp` averages gradients.
+    """
+    return total(number, device) / world_size()
 
 
 def total(number: float, device: torch.device) -> float:

@@ -166,7 +166,7 @@ def actor_critic_loss(
         critic(decisions.hidden[index]),
         torch.from_numpy(returns[chosen]).float().to(device),
     )
-    steps = distributed.total(len(chosen), device) / distributed.world_size()
+    steps = distributed.mean_over_ranks(len(chosen), device)
     loss = reinforcement_loss(terms, steps, config)
     return loss, {
         "reinforcement": loss.item(),

@@ -80,7 +80,7 @@ def walk_loss(
     terms = actor_critic_terms(decisions.scores[done], actions[done], values[done], target[done])
     error = (target - values).square().sum()
     terms = terms._replace(error=error)
-    steps = distributed.total(len(rows), device) / distributed.world_size()
+    steps = distributed.mean_over_ranks(len(rows), device)
     loss = reinforcement_loss(terms, steps, config)
     return loss, {
         "reinforcement": loss.item(),

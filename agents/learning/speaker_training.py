@@ -65,8 +65,7 @@ class SpeakerLoss(nn.Module):
         with mixed_precision(speaker, self._config):
             log_probs = speaker.log_probs(speaker.encode(views, noise), tokens, languages)
         words = int((tokens[:, 1:] != PAD).sum())
-        share = distributed.total(words, tokens.device) / distributed.world_size()
-        return -log_probs.float().sum() / share
+        return -log_probs.float().sum() / distributed.mean_over_ranks(words, tokens.device)
 
 
 class GeneratedInstruction(NamedTuple):

@@ -15,6 +15,7 @@ from agents.map_training.sources import PathExamples
 from agents.map_transformer.pretraining import PretrainingModel, action_losses
 from agents.settings import MapPretrainConfig
 from envs.tokenizers import Tokenizer
+from training import distributed
 
 Task = Literal["masked_words", "actions", "masked_views"]
 Figures = dict[str, float]
@@ -76,7 +77,7 @@ class PretrainingLoss(nn.Module):
         sent = torch.from_numpy(targets[:, :length]).long().to(nodes.features.device)
         logits = self.model.word_logits(text, nodes, views, sent != NOT_MASKED).float()
         words = sent[sent != NOT_MASKED]
-        loss = functional.cross_entropy(logits, words)
+        loss = _mean(functional.cross_entropy(logits, words, reduction="none"))
         return loss, {"masked_words": loss.item(), "correct_words": agreement_share(logits, words)}
 
     def actions(self, examples: PathExamples, rng: np.random.Generator) -> tuple[Tensor, Figures]:
@@ -90,7 +91,7 @@ class PretrainingLoss(nn.Module):
         scores = network.score(text.rows(owners), nodes, views)
         targets = torch.from_numpy(paths.targets).to(device)
         local = torch.from_numpy(paths.paths.local_targets[paths.states]).to(device)
-        loss = action_losses(scores, targets, local, "mean").total
+        loss = _mean(action_losses(scores, targets, local).total)
         figures = {"actions": loss.item(), "agreement": agreement_share(scores.decision, targets)}
         return loss, figures
 
@@ -119,9 +120,14 @@ class PretrainingLoss(nn.Module):
             1, chosen[..., None].expand(-1, -1, scores.shape[2])
         )
         masked = torch.from_numpy(hidden[paths.states[drawn]]).to(device)
-        loss = self.model.masked_view_losses(text, views, masked, probabilities).mean()
+        loss = _mean(self.model.masked_view_losses(text, views, masked, probabilities))
         return loss, {"masked_views": loss.item()}
 
     def _paths(self, examples: PathExamples) -> PathBatch:
         revisits = self.model.network.config.revisits
         return path_batch(examples.features, examples.references, examples.episodes, revisits)
+
+
+def _mean(losses: Tensor) -> Tensor:
+    """Return this rank's share of the mean over the losses (M,) of all ranks."""
+    return losses.sum() / distributed.mean_over_ranks(len(losses), losses.device)

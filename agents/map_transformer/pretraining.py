@@ -5,7 +5,7 @@ Masked language modelling, masked region classification and single action predic
 the panorama there. All losses are per sample or masked token; the trainer takes their mean.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ class WordHead(nn.Module):
 
 
 class ActionLosses(NamedTuple):
-    """Losses of single action prediction, each (R,) or a mean.
+    """Losses of single action prediction, each (R,).
 
     Attributes:
         fused: Cross-entropy of the decision.
@@ -177,24 +177,18 @@ class PretrainingModel(nn.Module):
         return divergence.sum(1)
 
 
-def action_losses(
-    scores: Scores,
-    targets: Tensor,
-    local_targets: Tensor,
-    reduction: Literal["none", "mean"] = "none",
-) -> ActionLosses:
-    """Return the losses of single action prediction.
+def action_losses(scores: Scores, targets: Tensor, local_targets: Tensor) -> ActionLosses:
+    """Return the losses of single action prediction; 0 for states that are left out.
 
     Args:
         scores: Scores of R states.
         targets: (R,) map tokens; 0 is [stop], `NO_TARGET` leaves a state out.
         local_targets: (R,) the same as an index into [stop] and the candidates.
-        reduction: Whether to return the loss of each state, or the mean over those with a target.
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(
-            logits.float(), target, ignore_index=NO_TARGET, reduction=reduction
+            logits.float(), target, ignore_index=NO_TARGET, reduction="none"
         )
 
     return ActionLosses(

@@ -99,9 +99,8 @@ class FineTuningLearner:
             with distributed.unsynchronised(self._wrapped):
                 total += self._add_gradient()
         total += self._add_gradient()
-        mean = distributed.total(total, torch.device(self._config.device))
         return {
-            "loss": mean / distributed.world_size(),
+            "loss": distributed.mean_over_ranks(total, torch.device(self._config.device)),
             "trunk_learning_rate": self.optimiser.trunk_rate,
             **self.optimiser.unscale(),
         }
@@ -121,7 +120,7 @@ class FineTuningLearner:
 
     def _add_gradient(self) -> float:
         """Add the gradient of the next batch; return its loss, divided by the batches."""
-        batch = next(self._batches)
+        batch = distributed.on_all_ranks(lambda: next(self._batches))
         logits = self._model.compute(batch, self._wrapped)
         loss = self._task.loss_of(logits, batch[0]) / self._config.clip_vil_p.accumulate
         (loss * self.optimiser.loss_scale).backward()

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 
+import pytest
+
 from agents.command_line import parse_pretraining
 from agents.map_training.fine_tuning import train_map_agent
 from agents.map_training.pretraining import pretrain
@@ -44,30 +46,43 @@ def updates(run):
     return {number: int(weight["step"]) for number, weight in state.items()}
 
 
-def test_pretraining_updates_the_same_weights_on_two_ranks_and_on_one(
-    doors_run, launcher, tmp_path
-):
+@pytest.fixture
+def pretraining(tiny_arguments, launcher, tmp_path):
+    """Function that pre-trains with flags in one process and on two ranks; returns both runs."""
     network = {"hidden-size": 16, "heads": 2, "feed-forward-size": 32, "text-layers": 1}
-    flags = {
-        "world": "matterport",
-        "data-dir": doors_run["data_dir"],
-        "features": doors_run["features"],
-        "batch-size": 4,
-        "iterations": 4,
+    shared = {
+        **{name.replace("_", "-"): value for name, value in tiny_arguments.items()},
         "evaluation-splits": "val_unseen",
         "select-by": "val_unseen",
         "threads": 1,
-        "output": tmp_path / "run",
         **{f"network.{name}": size for name, size in network.items()},
         "network.cross-layers": 1,
         "network.panorama-layers": 1,
     }
-    arguments = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
-    alone = tmp_path / "alone"
-    pretrain(parse_pretraining([*arguments, "--output", str(alone)]))
-    printed = run_two_ranks(launcher, tmp_path, SCRIPTS / "pretrain_agent.py", *arguments)
-    assert printed.count("Run: ") == 1
-    assert load_trainer(tmp_path / "run")["iteration"] == 4
+
+    def pretrain_twice(batch_size=4, parts=1, **flags):
+        flags = {**shared, **{name.replace("_", "-"): value for name, value in flags.items()}}
+        arguments = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
+        alone, both = tmp_path / "alone", tmp_path / "both"
+        one = ("--batch-size", batch_size, "--output", alone)
+        pretrain(parse_pretraining([*arguments, *map(str, one)]))
+        two = ("--batch-size", batch_size // parts, "--output", both)
+        printed = run_two_ranks(launcher, tmp_path, SCRIPTS / "pretrain_agent.py", *arguments, *two)
+        assert printed.count("Run: ") == 1
+        return alone, both
+
+    return pretrain_twice
+
+
+def test_pretraining_updates_the_same_weights_on_two_ranks_and_on_one(pretraining):
+    alone, both = pretraining(iterations=4)
+    assert load_trainer(both)["iteration"] == 4
     # Each iteration has one task, which uses a part of the weights.
     assert len(set(updates(alone).values())) > 1
-    assert updates(tmp_path / "run") == updates(alone)
+    assert updates(both) == updates(alone)
+
+
+def test_gradient_of_pretraining_on_two_ranks_equals_one_process_with_twice_the_batch(pretraining):
+    # The paths differ in length, so the ranks have different numbers of decisions.
+    without_draws = {"network.dropout": 0, "network.feature-dropout": 0, "masked_words": 0}
+    assert_same_first_gradient(*pretraining(8, 2, iterations=1, **without_draws))
