@@ -116,7 +116,8 @@ class Trainer:
         except (OSError, UserError):  # of data: the state of the last iteration is complete
             if self.iteration > (self._saved or 0):
                 self.save()
-                tqdm.write(self._resume_hint(), sys.stderr)
+                if self._is_first:
+                    tqdm.write(self._resume_hint(), sys.stderr)
             self.close()
             raise
 
@@ -229,11 +230,10 @@ class Trainer:
             self._save_model()
 
     def _save_state(self) -> None:
-        if not self._is_first:
-            return
-        progress = Progress(self.iteration, self.seconds, self.best, self._recent, self._is_due)
-        save_state(self.run, self.learner, progress)
-        self._saved = self.iteration
+        if self._is_first:
+            progress = Progress(self.iteration, self.seconds, self.best, self._recent, self._is_due)
+            save_state(self.run, self.learner, progress)
+        self._saved = self.iteration  # on all ranks, for their messages
 
     def report(self, results: Mapping[str, Any]) -> None:
         """Write the results of the run: scores of the best weights by split."""

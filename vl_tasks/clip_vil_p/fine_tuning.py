@@ -246,8 +246,8 @@ class FineTuning:
         keys = list(exact_batches(sentences.portrait, self.config.evaluation_batch_size))
         own = keys[distributed.rank() :: distributed.world_size()]
         batches = load_batches(sentences.maker, own, self._workers)
-        for first in range(0, len(keys), distributed.world_size()):
-            batch = next(batches) if first + distributed.rank() < len(keys) else None
+        for _ in range(0, len(keys), distributed.world_size()):
+            batch = distributed.on_all_ranks(lambda: next(batches, None))
             with torch.inference_mode():
                 scored = batch and (batch[0], self.compute(batch, self.network))
             yield from _shared(scored)

@@ -37,7 +37,7 @@ from vl_tasks.clip_vil_p.data.pair_index import PairIndex
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
-from vl_tasks.clip_vil_p.splits import Splits
+from vl_tasks.clip_vil_p.splits import PairSplit, Splits
 from vl_tasks.settings.pretraining import PretrainConfig
 from vl_tasks.subsets import evenly_spaced
 from vl_tasks.training import prepare, show
@@ -97,7 +97,9 @@ class PretrainingLearner(SavedNetwork):
     def backward(self, iteration: int) -> Summary:
         """Compute the gradient of an iteration (from 0)."""
         self.optimiser.set_trunk_rate(iteration)
-        batches = [self._batch(iteration) for _ in range(self.config.accumulate)]
+        batches = distributed.on_all_ranks(
+            lambda: [self._batch(iteration) for _ in range(self.config.accumulate)]
+        )
         self._next = iteration + 1
         counts = self._total_counts(batches)
         sums = torch.zeros(2, len(OBJECTIVES), dtype=torch.float64)
@@ -120,6 +122,21 @@ class PretrainingLearner(SavedNetwork):
             UserError: No objective has a target in the split.
         """
         evaluated = self.splits.evaluated[split]
+        gathered = distributed.all_gather(
+            distributed.on_all_ranks(lambda: self._own_sums(evaluated))
+        )
+        total = torch.stack([part[0] for part in gathered]).sum(0)
+        numbers = np.stack([part[1] for part in gathered]).sum(0).tolist()
+        if not any(numbers):
+            raise UserError(
+                f"{split}: none of its {len(evaluated.images)} pairs has a masked word, an "
+                "exchanged sentence or a known answer to predict; name a larger split"
+            )
+        counted = dict(zip(OBJECTIVES, numbers, strict=True))
+        return self._figures(total, counted)
+
+    def _own_sums(self, evaluated: PairSplit) -> tuple[Tensor, np.ndarray]:
+        """Return the sums of losses and correct predictions, and the counts, of this process."""
         parts = list(exact_batches(evaluated.portrait, self.config.evaluation_batch_size))
         own = parts[distributed.rank() :: distributed.world_size()]
         keys = (BatchKey(evaluated.numbers(part), (_EVALUATED,), part) for part in own)
@@ -131,16 +148,7 @@ class PretrainingLearner(SavedNetwork):
                     scores = self.network(batch.to(self.config.device))
                 sums += torch.stack([scores.losses, scores.correct]).double().cpu()
                 counts += list(batch.counts().values())
-        gathered = distributed.all_gather((sums, counts))
-        total = torch.stack([part[0] for part in gathered]).sum(0)
-        numbers = np.stack([part[1] for part in gathered]).sum(0).tolist()
-        if not any(numbers):
-            raise UserError(
-                f"{split}: none of its {len(evaluated.images)} pairs has a masked word, an "
-                "exchanged sentence or a known answer to predict; name a larger split"
-            )
-        counted = dict(zip(OBJECTIVES, numbers, strict=True))
-        return self._figures(total, counted)
+        return sums, counts
 
     def start(self, run: Path) -> None:
         """Write word pieces, answers and configurations of a new run."""
