@@ -26,47 +26,61 @@ class NormalisedSums(Sums):
         return super().backward(iteration)
 
 
-def test_damaged_data_changes_no_batch_norm_of_the_saved_state(tmp_path, check_same_run):
-    whole = make_trainer(tmp_path / "whole", NormalisedSums())
-    whole.train()
-    reading = NormalisedSums()
-    first = make_trainer(tmp_path / "run", reading)
+def failing_trainer(run, learner, iteration, error, stopped=False):
+    """Trainer whose learner raises an error in an iteration, after SIGTERM if it is stopped."""
+    trainer = make_trainer(run, learner)
 
     def read():
-        if first.iteration == 7:
-            raise UserError("1.npz: damaged")
+        if trainer.iteration == iteration:
+            if stopped:
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise error
 
-    reading.before = read
-    with pytest.raises(UserError, match="damaged"):
+    learner.before = read
+    return trainer
+
+
+@pytest.mark.parametrize("kind", [UserError, FileNotFoundError])
+@pytest.mark.parametrize("learner", [Sums, NormalisedSums])
+def test_damaged_data_costs_no_finished_iteration(tmp_path, check_same_run, kind, learner, capsys):
+    whole = make_trainer(tmp_path / "whole", learner())
+    whole.train()
+    first = failing_trainer(tmp_path / "run", learner(), 7, kind("1.npz: damaged"))
+    with pytest.raises(kind, match=r"^1\.npz: damaged$"):
         first.train()
-    second = make_trainer(None, NormalisedSums(), resume=first.run)
+    hint = f"The state of iteration 7 is saved; resume with --resume {first.run}"
+    assert hint in capsys.readouterr().err
+    second = make_trainer(None, learner(), resume=first.run)
     second.train()
     check_same_run(whole, second)
 
 
-def test_a_diverged_iteration_changes_no_batch_norm_of_the_saved_state(tmp_path):
+def test_damaged_data_of_the_first_iteration_leaves_no_saved_run(tmp_path):
+    trainer = failing_trainer(tmp_path / "run", Sums(), 0, UserError("1.npz: damaged"))
+    with pytest.raises(UserError, match="damaged"):
+        trainer.train()
+    make_trainer(tmp_path / "run").close()  # the folder can be used again
+
+
+@pytest.mark.parametrize("spoilt", [torch.nan, 1e6])
+def test_a_diverged_run_stops_with_the_state_before_it(tmp_path, spoilt):
     learner = NormalisedSums()
     trainer = make_trainer(tmp_path / "run", learner)
-    learner.before = lambda: trainer.iteration == 7 and learner.inputs[0].fill_(1e6)
-    with pytest.raises(DivergedError, match="iteration 7"):
+    learner.before = lambda: trainer.iteration == 7 and learner.inputs[0].fill_(spoilt)
+    with pytest.raises(DivergedError, match=r"iteration 7.*state before it is saved") as error:
         trainer.train()
-    saved = load_trainer(trainer.run)["weights"]
-    assert saved["1.num_batches_tracked"] == 14  # two batches for each of seven updates
-    assert saved["1.running_mean"].abs().max() < 10
+    assert str(trainer.run) in str(error.value)
+    state = load_trainer(trainer.run)
+    assert state["iteration"] == 7
+    assert all(bool(weight.isfinite().all()) for weight in state["weights"].values())
+    assert state["weights"]["1.num_batches_tracked"] == 14  # two batches for each of seven updates
+    assert state["weights"]["1.running_mean"].abs().max() < 10
 
 
 def test_sigterm_that_also_ends_the_loading_processes_saves_and_stops(tmp_path, check_same_run):
     whole = make_trainer(tmp_path / "whole")
     whole.train()
-    loading = Sums()
-    first = make_trainer(tmp_path / "run", loading)
-
-    def terminate():
-        if first.iteration == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise ChildProcessError("a process that decodes images was killed")
-
-    loading.before = terminate
+    first = failing_trainer(tmp_path / "run", Sums(), 7, ChildProcessError("killed"), stopped=True)
     with pytest.raises(SystemExit, match=rf"after 7 iterations.*--resume {first.run}"):
         first.train()
     second = make_trainer(None, resume=first.run)
@@ -75,12 +89,6 @@ def test_sigterm_that_also_ends_the_loading_processes_saves_and_stops(tmp_path, 
 
 
 def test_the_death_of_a_loading_process_without_a_request_stays_an_error(tmp_path):
-    loading = Sums()
-    trainer = make_trainer(tmp_path / "run", loading)
-
-    def die():
-        raise ChildProcessError("a process that decodes images was killed")
-
-    loading.before = die
-    with pytest.raises(ChildProcessError, match="decodes images"):
+    trainer = failing_trainer(tmp_path / "run", Sums(), 0, ChildProcessError("killed"))
+    with pytest.raises(ChildProcessError, match="killed"):
         trainer.train()

@@ -16,7 +16,6 @@ from training.log import read_log
 from training.optimisers import learning_rate
 from training.resuming import parse_resumed
 from training.settings import CONFIG, read_config
-from training.trainer import DivergedError
 
 
 @pytest.mark.parametrize("request_", [signal.SIGINT, signal.SIGTERM])
@@ -80,53 +79,6 @@ def test_a_finished_run_says_how_to_train_it_further(tmp_path, capsys):
     make_trainer(None, resume=first.run).train()
     hint = "20 iterations; resume it with a larger --iterations to train it further"
     assert f"{first.run} is trained to its end, {hint}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("error", [UserError, FileNotFoundError])
-def test_damaged_data_costs_no_finished_iteration(tmp_path, check_same_run, error, capsys):
-    whole = make_trainer(tmp_path / "whole")
-    whole.train()
-    reading = Sums()
-    first = make_trainer(tmp_path / "run", reading)
-
-    def read():
-        if first.iteration == 7:
-            raise error("1.npz: damaged")
-
-    reading.before = read
-    with pytest.raises(error, match=r"^1\.npz: damaged$"):
-        first.train()
-    hint = f"The state of iteration 7 is saved; resume with --resume {first.run}"
-    assert hint in capsys.readouterr().err
-    second = make_trainer(None, resume=first.run)
-    second.train()
-    check_same_run(whole, second)
-
-
-def test_damaged_data_of_the_first_iteration_leaves_no_saved_run(tmp_path):
-    reading = Sums()
-    trainer = make_trainer(tmp_path / "run", reading)
-
-    def read():
-        raise UserError("1.npz: damaged")
-
-    reading.before = read
-    with pytest.raises(UserError, match="damaged"):
-        trainer.train()
-    make_trainer(tmp_path / "run").close()  # the folder can be used again
-
-
-@pytest.mark.parametrize("spoilt", [torch.nan, 1e6])
-def test_a_diverged_run_stops_with_a_saved_state(tmp_path, spoilt):
-    learner = Sums()
-    trainer = make_trainer(tmp_path / "run", learner)
-    learner.before = lambda: trainer.iteration == 7 and learner.inputs[0].fill_(spoilt)
-    with pytest.raises(DivergedError, match=r"iteration 7.*state before it is saved") as error:
-        trainer.train()
-    assert str(trainer.run) in str(error.value)
-    state = load_trainer(trainer.run)
-    assert state["iteration"] == 7
-    assert all(bool(weight.isfinite().all()) for weight in state["weights"].values())
 
 
 def test_the_best_weights_are_saved_and_logged(tmp_path):
