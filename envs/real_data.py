@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from storage.downloads.archives import unpack_zip
 from storage.downloads.checksums import Checksums
 from storage.downloads.download import DownloadError, fetch
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.locks import sole_maker
 
 # A fixed commit, whose graphs have the checksums below.
@@ -233,7 +233,7 @@ def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Fai
 
 def explain(failures: Sequence[Failure], names: Sequence[str]) -> str:
     """Describe the missing files and how to get them by hand."""
-    lines = [f"{len(failures)} files could not be downloaded:"]
+    lines = [f"could not download {counted(len(failures), 'file')}:"]
     for failure in failures:
         lines += [f"* {failure.path}: {failure.reason}", f"    from {failure.url}"]
     lines += [

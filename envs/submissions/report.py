@@ -122,13 +122,11 @@ def missing_line(checked: FileCheck, kind: str, rules: ScoringRules) -> str:
         kind: What a record contains, "path" or "walk".
         rules: Rules of the scores.
     """
-    rest = checked.expected - checked.usable
+    rest = counted(checked.expected - checked.usable, "instruction")
     if rules.missing == "stand-still":
-        return (
-            f"  {rest} instructions without a usable {kind} are scored as {kind}s of only the start"
-        )
+        return f"  scored as a {kind} of only the start: {rest} without a usable {kind}"
     return (
-        f"  the means leave out {rest} instructions without a usable {kind}, so they are "
+        f"  the means leave out {rest} without a usable {kind}, so they are "
         "not comparable with published means (--missing stand-still scores the start instead)"
     )
 

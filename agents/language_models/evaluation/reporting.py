@@ -95,7 +95,7 @@ def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Fi
         trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
         write(config.submission, trajectories, split.episodes, split.files, partial=True)
     missing = len(split.episodes) - len(finished.walks)
-    note = f"; {missing} instructions of the split are missing" if missing else ""
+    note = f"; the split has {counted(missing, 'instruction')} more" if missing else ""
     print(f"{counted(len(finished.walks), 'path')}: {config.submission}{note}")
 
 
