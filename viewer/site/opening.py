@@ -57,11 +57,14 @@ def label_agents(
         for trace in traces:
             groups.setdefault((source, trace.agent), []).append(trace)
     names = short_names(traces_by_source)
+    by_agent: dict[str, list[list[Trace]]] = {}
+    for (_, agent), group in groups.items():
+        by_agent.setdefault(agent, []).append(group)
+    shared = {agent for agent, same_name in by_agent.items() if _is_one_agent(same_name)}
     distinct: dict[tuple[Path, str], list[Trace]] = {}
     kept: set[tuple[str, ...]] = set()
     for (source, agent), group in groups.items():
-        same_name = [other for (_, name), other in groups.items() if name == agent]
-        if _is_one_agent(same_name):
+        if agent in shared:
             new = {(agent, *_episode(one)): one for one in group}
             distinct[source, agent] = [one for key, one in new.items() if key not in kept]
             kept |= new.keys()
