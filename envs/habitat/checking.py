@@ -55,7 +55,9 @@ def check_habitat(
 
 def _versions(server: HabitatServer) -> str:
     versions = server.call("versions")
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    same = " (the number that 0.3.4 reports too)" if versions["habitat_sim"] == "0.3.3" else ""
+    return text + same
 
 
 def _names(server: HabitatServer) -> str:

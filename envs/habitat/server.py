@@ -46,7 +46,10 @@ _TYPES = {"rgb": np.uint8, "depth": np.float32}
 class Habitat:
     """habitat_sim with plain numbers: pictures of scenes, and their navigation meshes.
 
-    One simulator is created and reconfigured, because creating one takes seconds.
+    One simulator with all cameras is kept, because creating one takes seconds; another scene
+    reconfigures it. It is closed and created again when a camera is new or differs from that of its
+    name, because 0.3.4 neither notices another size or field of view in the same scene nor adds a
+    colour camera where there was none.
 
     Args:
         gpu_device_id: CUDA device that draws, -1 for software; None for 0 if there is an NVIDIA
@@ -60,7 +63,8 @@ class Habitat:
         self.module = import_habitat()
         self._gpu_device_id = drawing_device() if gpu_device_id is None else gpu_device_id
         self._simulator: Any = None
-        self._configured: tuple[str, Sequence[Camera]] | None = None
+        self._scene: str | None = None
+        self._cameras: dict[str, Camera] = {}
         self._meshes: dict[str, Any] = {}
 
     def versions(self) -> dict[str, Any]:
@@ -120,7 +124,7 @@ class Habitat:
             pose = self.module.agent.SixDOFPose(position, rotation)
             state = agent.get_state()
             state.position = position
-            state.sensor_states = {camera["name"]: pose for camera in cameras}
+            state.sensor_states = dict.fromkeys(self._cameras, pose)
             agent.set_state(state, reset_sensors=False, infer_sensor_states=False)
             seen = self._simulator.get_sensor_observations()
             for camera in cameras:
@@ -184,7 +188,7 @@ class Habitat:
         """Close the simulator."""
         if self._simulator is not None:
             self._simulator.close()
-        self._simulator = self._configured = None
+        self._simulator = self._scene = None
 
     def _path(self, mesh: Any, start: np.ndarray, goal: np.ndarray) -> Any:
         path = self.module.ShortestPath()
@@ -209,9 +213,7 @@ class Habitat:
 
     def _write_mesh(self, floor: FloorKey) -> None:
         # Without a camera, habitat-sim creates no renderer.
-        self._configure(
-            floor["scene"], self._configured[1] if self._configured else [_SMALL_CAMERA]
-        )
+        self._configure(floor["scene"], [] if self._cameras else [_SMALL_CAMERA])
         settings = self.module.NavMeshSettings()
         settings.set_defaults()
         settings.agent_radius, settings.agent_height = floor["radius"], floor["height"]
@@ -227,21 +229,26 @@ class Habitat:
         beside.replace(path)
 
     def _configure(self, scene: str, cameras: Sequence[Camera]) -> None:
-        wanted = (scene, cameras)
-        if wanted == self._configured:
+        """Open a scene with at least these cameras."""
+        wanted = {**self._cameras, **{camera["name"]: camera for camera in cameras}}
+        if wanted != self._cameras:
+            self.close()
+            self._cameras = wanted
+        if scene == self._scene:
             return
         habitat = self.module
         simulator = habitat.SimulatorConfiguration()
         simulator.scene_id, simulator.gpu_device_id = scene, self._gpu_device_id
         simulator.enable_physics = simulator.load_semantic_mesh = False
         agent = habitat.agent.AgentConfiguration()
-        agent.sensor_specifications = [self._sensor(camera) for camera in cameras]
+        agent.sensor_specifications = [self._sensor(camera) for camera in wanted.values()]
         configuration = habitat.Configuration(simulator, [agent])
+        self._scene = None  # until the new one is open
         if self._simulator is None:
             self._simulator = habitat.Simulator(configuration)
         else:
             self._simulator.reconfigure(configuration)
-        self._configured = wanted
+        self._scene = scene
 
     def _sensor(self, camera: Camera) -> Any:
         sensor = self.module.CameraSensorSpec()

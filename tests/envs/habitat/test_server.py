@@ -63,6 +63,44 @@ def test_pictures_come_through_shared_memory_in_the_direction_of_their_poses(ser
     np.testing.assert_allclose(middle, 3.0, rtol=0.01)  # a ball of 3 m around every camera
 
 
+def camera(name, side, hfov=90.0):
+    return {"name": name, "kind": name, "size": [side, side], "hfov": hfov}
+
+
+def test_cameras_of_one_name_that_differ_draw_their_own_pictures(server, scene, habitat_python):
+    one = str(scene), [camera("rgb", 20)], np.zeros((1, 3)), [0.0], [0.0]
+    wide = server.draw(*one)["rgb"]
+    assert server.draw(one[0], [camera("rgb", 24)], *one[2:])["rgb"].shape == (1, 24, 24, 3)
+    narrow = server.draw(one[0], [camera("rgb", 20, 60.0)], *one[2:])["rgb"]
+    with client.HabitatServer(habitat_python, -1) as other:
+        alone = other.draw(one[0], [camera("rgb", 20, 60.0)], *one[2:])["rgb"]
+    np.testing.assert_array_equal(narrow, alone)
+    assert (narrow != wide).any()
+
+
+def test_the_small_camera_of_a_new_mesh_is_not_kept(server, scene, floor):
+    server.call("contains", floor=floor, positions=[[0.0, 0.0, 0.0]])
+    drawn = server.draw(str(scene), [camera("rgb", 20)], np.zeros((1, 3)), [0.0], [0.0])
+    assert drawn["rgb"].shape == (1, 20, 20, 3)
+
+
+def test_colour_after_depth_alone(server, scene):
+    pose = np.zeros((1, 3)), [0.0], [0.0]
+    depth = server.draw(str(scene), [camera("depth", 20)], *pose)["depth"]
+    both = server.draw(str(scene), [camera("rgb", 24), camera("depth", 20)], *pose)
+    assert both["rgb"].shape == (1, 24, 24, 3)
+    np.testing.assert_array_equal(both["depth"], depth)
+
+
+def test_cameras_in_turns_and_other_scenes_share_a_simulator(habitat, scene):
+    """A panorama of one kind and a picture of the other are drawn at each step."""
+    server, pose = Habitat(-1), ([[0.0, 0.0, 0.0]], [0.0], [0.0])
+    for name in ("rgb", "depth") * 3:
+        for file in (str(scene), "other.glb"):
+            assert server.draw(file, [camera(name, 20)], *pose).keys() == {name}
+    assert habitat.calls.count(("Simulator",)) == 2
+
+
 def test_many_pictures_are_drawn_in_several_requests(server, scene, monkeypatch):
     yaws = np.linspace(-3, 3, 7)
     whole = server.draw(str(scene), CAMERAS, np.zeros((7, 3)), yaws, np.zeros(7))

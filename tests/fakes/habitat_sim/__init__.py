@@ -1,8 +1,11 @@
 """Fake of habitat-sim for tests: it records its arguments and renders directions as colours.
 
 Like the real package, it rejects unknown settings and integers instead of floats, and resets the
-sensor poses when an agent is moved. All views are rendered into the same buffer. A scene whose file
-contains "exit" ends the process as a missing graphics device does; "exit once" does so only once.
+sensor poses when an agent is moved. All views are rendered into the same buffer. As in 0.3.4,
+cameras of one name are equal whatever their size and field of view, so that `reconfigure` keeps the
+old ones in the same scene, and textures cannot be required later without `close`. A scene whose
+file contains "exit" ends the process as a missing graphics device does; "exit once" does so only
+once.
 """
 
 import enum
@@ -38,13 +41,21 @@ class SimulatorConfiguration:
         "enable_physics",
         "gpu_device_id",
         "load_semantic_mesh",
+        "requires_textures",
         "scene_dataset_config_file",
         "scene_id",
     )
 
+    def __eq__(self, other):
+        return all(getattr(self, n, None) == getattr(other, n, None) for n in self.__slots__)
+
 
 class CameraSensorSpec:
     __slots__ = ("hfov", "position", "resolution", "sensor_subtype", "sensor_type", "uuid")
+
+    def __eq__(self, other):
+        names = ("uuid", "sensor_type", "sensor_subtype", "position")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 @dataclass
@@ -76,12 +87,23 @@ class Agent:
 class Simulator:
     def __init__(self, configuration):
         calls.append(("Simulator",))
+        self._configuration = None
         self.reconfigure(configuration)
 
     def reconfigure(self, configuration):
-        scene = configuration.sim_cfg
+        scene, sensors = configuration.sim_cfg, configuration.agents[0].sensor_specifications
+        scene.requires_textures = any(s.sensor_type is SensorType.COLOR for s in sensors)
+        if configuration == self._configuration:
+            return
+        if self._configuration is None:
+            self._requires_textures = scene.requires_textures
+        elif scene.requires_textures and not self._requires_textures:
+            raise RuntimeError(
+                "requiresTextures was changed to True from False. Must call close() before "
+                "changing this value."
+            )
+        self._configuration = configuration
         self._exit(scene.scene_id)
-        sensors = configuration.agents[0].sensor_specifications
         for sensor in sensors:
             assert all(isinstance(number, float) for number in sensor.position)
         calls.append(

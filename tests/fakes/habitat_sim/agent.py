@@ -13,3 +13,6 @@ class SixDOFPose:
 
 class AgentConfiguration:
     __slots__ = ("sensor_specifications",)
+
+    def __eq__(self, other):
+        return self.sensor_specifications == other.sensor_specifications
