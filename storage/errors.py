@@ -49,9 +49,13 @@ class UnknownNameError(UserError, KeyError):
 
 
 def shortened(value: object, most: int = 80) -> str:
-    """Return a value as one line of at most `most` characters, to quote it in a message."""
+    """Return a value as one line of at most `most` characters, to quote it in a message.
+
+    Control characters are escaped: those of a terminal could hide or forge a message.
+    """
     text = value if isinstance(value, str) else repr(value)
     text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

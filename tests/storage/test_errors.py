@@ -24,6 +24,8 @@ def test_shortened_values_are_one_short_line():
     assert shortened("a\nb\t c") == "a b c"
     assert len(shortened("x" * 1000)) == 80
     assert shortened([1, 2]) == "[1, 2]"
+    assert shortened("\x1b[2Jred\x9b \ud800") == r"\x1b[2Jred\x9b \ud800"
+    assert shortened("nicht größer als 2 µm") == "nicht größer als 2 µm"
 
 
 @pytest.mark.parametrize(

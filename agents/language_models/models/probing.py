@@ -44,8 +44,8 @@ def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) ->
     if names and not {model, f"models/{model}", f"{model}:latest"} & set(names):
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         raise ServerRefusal(
-            f"{url}: has no model {model!r}; it has {shortened(shown, 400)} (--no-probe skips this "
-            "check)"
+            f"{url}: has no model {model!r}; it has {shortened(safe(shown), 400)} (--no-probe skips "
+            "this check)"
         )
 
 

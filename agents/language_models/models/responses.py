@@ -31,6 +31,7 @@ _TOO_LONG = (
 # llama.cpp and Ollama refuse pictures with status 500, although another attempt cannot succeed.
 _NO_PICTURES = ("image input is not supported", "data required for image input")
 _FORMAT = ("response_format", "json_schema", "json_object", "guided", "structured output")
+_MOST_TOKENS = 2**40  # of one response
 # OpenAI's error for reasoning that has used up all tokens of the answer.
 _UNFINISHED = "could not finish the message"
 _REMEDIES = {
@@ -137,17 +138,26 @@ def _read_answer(content: bytes) -> Reply | Rejected:
     if not isinstance(choice, dict) or not isinstance(message, dict):
         reason = shortened(_error(content)[0], 300)
         return Rejected("temporary", f"the server sent an answer without choices: {reason}")
+    try:
+        usage = _usage(document.get("usage"))
+    except ValueError as error:
+        return Rejected("temporary", f"the server reports {error}")
     finish = choice.get("finish_reason")
     return Reply(
         text=_text(message.get("content")),
         finish=finish if isinstance(finish, str) else "stop",
         refusal=_text(message.get("refusal")),
         reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
-        usage=_usage(document.get("usage")),
+        usage=usage,
     )
 
 
 def _usage(usage: Any) -> Usage:
+    """Return the tokens of a response.
+
+    Raises:
+        ValueError: A number of tokens is no plausible number, so that a budget could not count it.
+    """
     if not isinstance(usage, dict):
         return Usage()
 
@@ -155,6 +165,8 @@ def _usage(usage: Any) -> Usage:
         value: Any = usage
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, bool) or (isinstance(value, int) and value > _MOST_TOKENS):
+            raise ValueError(f"{shortened(json.dumps(value), 30)} as a number of {names[-1]}")
         return value if isinstance(value, int) and value >= 0 else 0
 
     prompt = count("prompt_tokens")

@@ -36,6 +36,9 @@ from storage.errors import UserError
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 8.0, 0.25  # seconds; share of the wait
 _PATH = "chat/completions"
 _PROBE_SECONDS = 5.0
+# Characters. Shorter keys, such as "x" for servers that require any, can occur in every answer.
+_SHORTEST_SECRET = 8
+_TEXTS = ("text", "finish", "refusal", "reasoning")
 
 
 def read_api_key(path: Path | None) -> str:
@@ -202,9 +205,16 @@ class ServerModel:
         response = self._transport.post(_PATH, body, self._settings.request_timeout)
         if not response.status:
             return Rejected("temporary", self._safe(response.content.decode()))
+        hides = len(self._key) >= _SHORTEST_SECRET
+        if hides:  # before a message is shortened, which could leave a part of the key
+            content = response.content.replace(self._key.encode(), b"***")
+            response = response._replace(content=content)
         result = read_response(*response)
         if isinstance(result, Rejected):
             return replace(result, message=self._safe(result.message))
+        if hides:  # JSON can also contain the key with escapes
+            texts = {name: self._safe(getattr(result, name)) for name in _TEXTS}
+            result = msgspec.structs.replace(result, **texts)
         return result
 
     def _safe(self, text: str) -> str:

@@ -3,6 +3,9 @@
 Time-outs of HTTP libraries apply to single reads: a server that sends a byte per second is never
 late. Here each attempt is a coroutine that is cancelled at its deadline, in connection, headers and
 body alike. This is why the client is httpx, whose requests can be cancelled.
+
+Compressed responses are refused: a few kilobytes can decode to gigabytes, and no deadline applies
+while they are decoded.
 """
 
 import asyncio
@@ -12,7 +15,7 @@ from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any, NamedTuple
 
-from storage.errors import UserError, in_one_line
+from storage.errors import UserError, in_one_line, shortened
 from storage.extras import import_extra
 
 _MOST_BYTES = 1 << 24  # of a response
@@ -36,13 +39,16 @@ class Transport:
         connections: Largest number of connections.
 
     Raises:
-        UserError: The environment names a proxy that the client cannot use.
+        UserError: The client cannot read the address, or cannot use a proxy of the environment.
     """
 
     def __init__(self, base_url: str, key: str = "", connections: int = 8) -> None:
         self._httpx = import_extra("httpx", "language-models", "a language-model server")
         self._base = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._check_address()
+        self._headers = {"Accept-Encoding": "identity"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._client = self._open(connections)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -83,6 +89,14 @@ class Transport:
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         return future.result()
 
+    def _check_address(self) -> None:
+        try:
+            _ = self._httpx.URL(self._base).host
+        except (ValueError, self._httpx.InvalidURL) as error:
+            raise UserError(
+                f"--url {shortened(self._base)}: not an address ({in_one_line(error)}); correct it"
+            ) from error
+
     def _open(self, connections: int) -> Any:
         limits = self._httpx.Limits(max_connections=connections)
         try:
@@ -112,15 +126,18 @@ class Transport:
                 return await self._send(method, path, body)
         except TimeoutError:
             return Response(0, {}, f"no complete answer within {seconds:g} s".encode())
-        except (self._httpx.TransportError, self._httpx.DecodingError) as error:
-            reason = str(error) or type(error).__name__
-            return Response(0, {}, reason.encode())
+        except self._httpx.TransportError as error:
+            return Response(0, {}, in_one_line(error).encode())
 
     async def _send(self, method: str, path: str, body: Any) -> Response:
         url = f"{self._base}/{path}"
         async with self._client.stream(method, url, json=body) as response:
+            encoding = response.headers.get("content-encoding", "identity")
+            if encoding.lower() != "identity":
+                reason = f"the server compresses its answer ({shortened(encoding)}) unasked"
+                return Response(0, {}, reason.encode())
             content = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.aiter_raw():
                 content += chunk
                 if len(content) > _MOST_BYTES:
                     reason = f"an answer of more than {_MOST_BYTES} bytes"

@@ -1,6 +1,7 @@
 """The client of chat-completions servers: errors, retries, formats and budgets."""
 
 import email.utils
+import gzip
 import socket
 import time
 
@@ -159,6 +160,38 @@ def drip_headers(handler):
 def test_the_deadline_holds_for_slow_drips(ask, slow):
     with pytest.raises(RequestFailed, match=r"no complete answer within 0\.3 s"):
         ask(Sent(body=slow), request_timeout=0.3, max_retries=0)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "deflate", "br", "zstd"])
+def test_compressed_answers_are_refused_undecoded(ask, encoding):
+    bomb = gzip.compress(gzip.compress(bytes(1 << 22)))
+    with pytest.raises(RequestFailed, match=rf"compresses its answer \({encoding}\) unasked"):
+        ask(Sent(200, {"Content-Encoding": encoding}, bomb), max_retries=0)
+    assert ask.seen["server"].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("tokens", [True, 10**3999], ids=["true", "huge"])
+def test_usage_that_no_budget_can_count_is_refused(ask, tokens):
+    body = completion(ANSWER, tokens=(100, tokens))
+    with pytest.raises(RequestFailed, match=r"reports (true|1000\S*) as a number of completion_tok"):
+        ask(Sent(body=body), max_retries=0)
+    assert ask.seen["spending"].usage.completion == 0
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        error(400, "\x1b[2Jgone \x9b31m\u202e"),
+        Sent(200, {}, b"\x1b[2Jgone \xc2\x9b31m\xe2\x80\xae"),
+        Sent(308, {"Location": "https://\x1b[2J/gone"}),
+        Sent(200, {"Content-Encoding": "\x1b[2Jgone"}, b""),
+        Sent(body=lambda handler: handler.wfile.write(b"HTTP/1.1 \x1b[2Jgone\r\n\r\n")),
+    ],
+)
+def test_control_sequences_of_a_server_are_escaped_in_messages(ask, response):
+    with pytest.raises((RequestFailed, ServerRefusal)) as caught:
+        ask(response, max_retries=0)
+    assert str(caught.value).isprintable()
 
 
 def test_answer_formats_are_tried_in_turn_once(ask):

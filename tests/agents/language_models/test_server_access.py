@@ -21,7 +21,16 @@ from agents.settings.language_models import (
 )
 from envs.pictures.view_pictures import ViewPose
 from storage.errors import UserError
-from tests.agents.language_models.servers import ANSWER, GOOD, QUESTION, UNFINISHED, Server, error
+from tests.agents.language_models.servers import (
+    ANSWER,
+    GOOD,
+    QUESTION,
+    UNFINISHED,
+    Sent,
+    Server,
+    completion,
+    error,
+)
 
 
 class TestProbe:
@@ -73,6 +82,15 @@ class TestProbe:
         assert ask(GOOD, question=question).text == ANSWER
 
 
+@pytest.mark.parametrize("host", ["local\nhost", "local\x1bhost", "\u2603.net", "xn--", "a\ud800"])
+def test_an_address_that_the_client_cannot_read_is_named(host, tmp_path):
+    bodies = BodyMaker("oracle", Pictures(), SamplingConfig())
+    spending, settings = Spending(BudgetConfig()), ServerConfig()
+    with pytest.raises(UserError, match=r"--url http://.*/v1: not an address \(") as caught:
+        ServerModel(f"http://{host}/v1", bodies, ReplyCache(tmp_path), spending, settings)
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("host", ["localhost:80000", "localhost:http", "[::1"])
 def test_an_address_that_cannot_be_read_is_named(host):
     with pytest.raises(UserError, match=re.escape(f"--url http://{host}/v1: not an address (")):
@@ -119,6 +137,42 @@ class TestSecrets:
         with pytest.raises(ServerRefusal, match=r"wrong key \*\*\*") as caught:
             ask(error(401, f"wrong key {self.KEY}"), api_key_file=path)
         assert self.KEY not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"content": ANSWER + KEY},
+            {"content": ANSWER, "reasoning_content": KEY},
+            {"content": ANSWER, "refusal": KEY},
+        ],
+    )
+    @pytest.mark.parametrize("is_escaped", [False, True])
+    def test_a_key_in_an_answer_is_not_kept(self, ask, tmp_path, message, is_escaped, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", self.KEY)
+        body = json.dumps(completion(finish=self.KEY, **message))
+        if is_escaped:
+            body = body.replace("sk-", "\\u0073k-")
+        reply = ask(Sent(body=body.encode()))
+        assert "***" in str(reply)
+        assert self.KEY not in str(reply)
+        (cached,) = (tmp_path / "cache").rglob("*.json")
+        assert self.KEY not in cached.read_text()
+
+    def test_a_key_at_the_cut_of_a_message_leaves_no_part(self, ask, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", self.KEY)
+        with pytest.raises(ServerRefusal) as caught:
+            ask(error(401, 285 * "x" + self.KEY))
+        assert "sk-" not in str(caught.value)
+
+    def test_a_key_among_the_names_of_models_is_not_printed(self, ask, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", self.KEY)
+        with pytest.raises(ServerRefusal, match=r"it has \*\*\*, \\x1b\[2J \(") as caught:
+            ask(GOOD, models=(self.KEY, "\x1b[2J"))
+        assert self.KEY not in str(caught.value)
+
+    def test_a_key_too_short_to_be_a_secret_leaves_answers_as_they_are(self, ask, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", "B")
+        assert ask(GOOD).text == ANSWER
 
     def test_a_file_with_more_than_a_key_is_refused(self, ask, tmp_path):
         path = tmp_path / "key"

@@ -10,7 +10,7 @@ import torch
 
 from storage import cache_dir
 from tests.vl_tasks.clip_vil_p.conftest import lxmert_record
-from vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
+from vl_tasks.clip_vil_p.data.answers import ANSWERS, AnswerClasses, convert_answer
 from vl_tasks.clip_vil_p.data.batch import NONE
 from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
@@ -127,6 +127,12 @@ def test_all_ans_of_lxmert_is_read(tmp_path):
     path = tmp_path / "all_ans.json"
     path.write_text(json.dumps([{"ans": "yes", "dsets": ["vqa"]}, {"ans": "no", "dsets": []}]))
     assert AnswerClasses.load(path).answers == ("yes", "no")
+    path.write_text('["yes", "no", "yes"]')
+    with pytest.raises(ValueError, match=r"all_ans\.json: contains the answer 'yes' twice"):
+        AnswerClasses.load(path)
+    path.rename(tmp_path / ANSWERS)
+    with pytest.raises(ValueError, match="contains the answer 'yes' twice"):
+        AnswerClasses.of_run(tmp_path)
     path.write_text('[{"dsets": []}]')
     with pytest.raises(ValueError, match="record 0 is not an answer"):
         AnswerClasses.load(path)

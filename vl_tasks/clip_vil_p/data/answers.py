@@ -1,6 +1,7 @@
 """Answers of pre-training as classes, in the form that LXMERT converts them to."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from storage import write_text
-from storage.errors import UserError
+from storage.errors import UserError, shortened
 from storage.json_files import read_json
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex
 
@@ -74,7 +75,7 @@ class AnswerClasses:
 
         Raises:
             FileNotFoundError: The file does not exist.
-            UserError: The file has neither format.
+            UserError: The file has neither format, or contains an answer twice.
         """
         content: Any = read_json(path, _REMEDY)
         entries = content if isinstance(content, list) else []
@@ -86,7 +87,7 @@ class AnswerClasses:
             answers.append(answer)
         if not answers:
             raise UserError(f"{path}: not a list of answers; {_REMEDY}")
-        return cls(answers)
+        return cls(_without_duplicates(answers, path, _REMEDY))
 
     @classmethod
     def of_run(cls, run: Path) -> "AnswerClasses":
@@ -99,7 +100,7 @@ class AnswerClasses:
         answers: Any = read_json(run / ANSWERS, _TRAIN_AGAIN)
         if not isinstance(answers, list) or not all(isinstance(x, str) for x in answers):
             raise UserError(f"{run / ANSWERS}: not a list of answers; {_TRAIN_AGAIN}")
-        return cls(answers)
+        return cls(_without_duplicates(answers, run / ANSWERS, _TRAIN_AGAIN))
 
     def save(self, run: Path) -> None:
         """Write the answers into the folder of a run."""
@@ -111,3 +112,11 @@ class AnswerClasses:
     def of_index(self, pairs: PairIndex) -> np.ndarray:
         """Return the class of each answer of an index, -1 if it has none: (answers,) int64."""
         return np.array([self.classes.get(answer, -1) for answer in pairs.answers], np.int64)
+
+
+def _without_duplicates(answers: list[str], path: Path, remedy: str) -> list[str]:
+    """Return answers, which must differ: without one of them, all later classes would change."""
+    for answer, count in Counter(answers).items():
+        if count > 1:
+            raise UserError(f"{path}: contains the answer {shortened(answer)!r} twice; {remedy}")
+    return answers
