@@ -42,10 +42,10 @@ def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) ->
     names = served_names(listed.content)
     # Gemini lists its names with a prefix and Ollama with a tag, and both accept them without.
     if names and not {model, f"models/{model}", f"{model}:latest"} & set(names):
-        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        shown = safe(", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else ""))
         raise ServerRefusal(
-            f"{url}: has no model {model!r}; it has {shortened(safe(shown), 400)} (--no-probe skips "
-            "this check)"
+            f"{url}: has no model {model!r}; it has {shortened(shown, 400)} (--no-probe skips this "
+            "check)"
         )
 
 
