@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image
 
 from envs.continuous.floor import ContinuousFloor
 from envs.continuous.sensors import camera_rays
@@ -22,9 +21,9 @@ _CAMERAS_PER_CALL = 8  # bounds the memory of rays to about 50 MB
 class HouseSimulator:
     """The floors of built-in houses, and colour and depth pictures by ray tracing.
 
-    A pixel is one ray. Where both pictures have the same shape or the depth picture has more
-    pixels, one trace serves both, and the colour picture is reduced from the larger size. Houses
-    are built on first access; the simulators of a process share them.
+    A pixel is one ray, so a picture does not depend on what else is observed; one trace serves both
+    pictures if they have the same size. Houses are built on first access; the simulators of a
+    process share them.
 
     Attributes:
         settings: Cameras, and the radius of the agent.
@@ -88,15 +87,12 @@ class HouseSimulator:
         sizes: dict[str, Size],
     ) -> dict[str, np.ndarray]:
         tracer, hfov = _tracer(scan), self.settings.hfov
-        if set(sensors) == {"rgb", "depth"} and _serves(sizes["depth"], sizes["rgb"]):
-            rgb, depth = _trace(tracer, eyes, turns, sizes["depth"], hfov)
-            return {"rgb": _reduced(rgb, sizes["rgb"]), "depth": depth}
         drawn = {}
         if "rgb" in sensors:
-            drawn["rgb"], _ = _trace(tracer, eyes, turns, sizes["rgb"], hfov)
-        if "depth" in sensors:
+            drawn["rgb"], drawn["depth"] = _trace(tracer, eyes, turns, sizes["rgb"], hfov)
+        if "depth" in sensors and ("rgb" not in sensors or sizes["rgb"] != sizes["depth"]):
             drawn["depth"] = _depth(tracer, eyes, turns, sizes["depth"], hfov)
-        return drawn
+        return {sensor: drawn[sensor] for sensor in sensors}
 
 
 @lru_cache(maxsize=1)
@@ -117,11 +113,6 @@ def _tracer(scan: str) -> RayTracer:
 @lru_cache(maxsize=HOUSES_KEPT)
 def _floor(scan: str, radius: float) -> ContinuousFloor:
     return ContinuousFloor.of_house(_house(scan), radius)
-
-
-def _serves(larger: Size, smaller: Size) -> bool:
-    """Return whether a picture of the second size can be reduced from one of the first size."""
-    return larger[0] >= smaller[0] and larger[0] * smaller[1] == larger[1] * smaller[0]
 
 
 def _rays(eyes: np.ndarray, turns: np.ndarray, size: Size, hfov: float) -> tuple[np.ndarray, ...]:
@@ -155,15 +146,3 @@ def _planar(distances: np.ndarray, cosines: np.ndarray, count: int, size: Size) 
     planar = distances.reshape(count, -1) * cosines
     planar[np.isinf(planar)] = 0.0
     return planar.reshape(count, *size)
-
-
-def _reduced(pictures: np.ndarray, size: Size) -> np.ndarray:
-    """Return pictures (M, H, W, 3) at a smaller size by averaging."""
-    if pictures.shape[1:3] == size:
-        return pictures
-    height, width = size
-    reduced = [
-        np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
-        for picture in pictures
-    ]
-    return np.stack(reduced)
