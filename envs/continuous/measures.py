@@ -76,7 +76,8 @@ def measure_walk(
     Returns:
         `distance_to_goal`, `oracle_navigation_error`, `path_length` and `dtw` in metres;
         `success`, `oracle_success`, `spl`, `oracle_spl`, `ndtw`, `sdtw` and `soft_spl` in 0..1;
-        `steps_taken`, the number of actions; `collisions` if known, with `etpnav` per position.
+        `steps_taken`, the number of actions; `collisions` if known, with `etpnav` divided by the
+        number of positions that differ from the one before, so that it may exceed 1.
 
     Raises:
         UserError: The walk or the reference is empty, or a choice or the threshold is invalid.
@@ -92,7 +93,8 @@ def measure_walk(
     success = float(near[-1] and (walk.stopped or definition == "etpnav"))
     efficiency = _efficiency(ideal, length)
     spl = success * efficiency
-    warped = _dtw(moved_positions(positions), reference, dtw)
+    moved = moved_positions(positions)
+    warped = _dtw(moved, reference, dtw)
     ndtw = float(np.exp(-warped / (threshold * len(reference))))
     measures = {
         "distance_to_goal": final,
@@ -109,7 +111,7 @@ def measure_walk(
         "sdtw": success * ndtw,
     }
     if walk.collisions is not None:
-        measures["collisions"] = walk.collisions / (len(positions) if definition == "etpnav" else 1)
+        measures["collisions"] = walk.collisions / (len(moved) if definition == "etpnav" else 1)
     return measures
 
 

@@ -18,9 +18,9 @@ class ReferenceTeacher:
     equally near ones). A viewpoint is passed when it or a later one is reached.
 
     On the path the actions equal those of CLEAR (`r2r_src/agent.py: _teacher_action`) and HAMT
-    (`finetune_src/r2r/env.py: _teacher_path_action`), except for paths that cross themselves: CLEAR
-    and HAMT look up the first visit of a viewpoint and walk in a cycle, whereas this teacher tracks
-    progress. Off the path CLEAR takes the shortest path to the goal, which skips the rest of the
+    (`finetune_src/r2r/env.py: _teacher_path_action`), except for paths that cross themselves and
+    after walking back: CLEAR and HAMT look up the first visit of a viewpoint, so that they walk in
+    a cycle, or pass again what was passed, whereas this teacher tracks progress. Off the path CLEAR takes the shortest path to the goal, which skips the rest of the
     instruction, and HAMT gives no target.
     """
 

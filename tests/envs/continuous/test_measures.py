@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 import sys
 
@@ -58,9 +59,6 @@ def test_etpnav_scores_equal_the_golden_walks(continuous_golden):
         measures = measure_walk(walk, np.array(case["gt_locations"]), "etpnav")
         assert measures["success"] == expected["success_at_most_3"], case["name"]
         assert measures["oracle_success"] == expected["oracle_at_most_3"], case["name"]
-        if walk.collisions is not None:
-            share = walk.collisions / len(walk.positions)
-            assert measures["collisions"] == pytest.approx(share)
 
 
 def test_fastdtw_equals_the_golden_walks(continuous_golden):
@@ -93,6 +91,18 @@ def test_success_of_vlnce_requires_a_stop():
     measures = measure_walk(walk, line(37))
     assert (measures["success"], measures["oracle_success"], measures["ndtw"]) == (0.0, 1.0, 1.0)
     assert measure_walk(walk, line(37), "etpnav")["success"] == 1.0
+
+
+def test_etpnav_divides_collisions_by_positions_without_repeats(golden_systems):
+    cases = json.loads((golden_systems / "etpnav_collisions.json").read_text(encoding="utf-8"))
+    for case in cases["walks"]:
+        positions = np.array(case["positions"])
+        walk = Walk(positions, np.ones(len(positions)), True, sum(case["collided"]))
+        measures = measure_walk(walk, positions, "etpnav")
+        assert len(moved_positions(positions)) == case["positions_kept"]
+        assert measures["collisions"] == pytest.approx(case["collisions"], abs=1e-6)
+        assert measures["path_length"] == pytest.approx(case["path_length"], abs=1e-4)
+        assert measure_walk(walk, positions)["collisions"] == case["count"]
 
 
 @pytest.mark.parametrize("definition", ["vlnce", "etpnav"])
