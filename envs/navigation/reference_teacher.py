@@ -20,8 +20,9 @@ class ReferenceTeacher:
     On the path the actions equal those of CLEAR (`r2r_src/agent.py: _teacher_action`) and HAMT
     (`finetune_src/r2r/env.py: _teacher_path_action`), except for paths that cross themselves and
     after walking back: CLEAR and HAMT look up the first visit of a viewpoint, so that they walk in
-    a cycle, or pass again what was passed, whereas this teacher tracks progress. Off the path CLEAR takes the shortest path to the goal, which skips the rest of the
-    instruction, and HAMT gives no target.
+    a cycle, or pass again what was passed, whereas this teacher tracks progress. Off the path CLEAR
+    takes the shortest path to the goal, which skips the rest of the instruction, and HAMT gives no
+    target.
     """
 
     def __init__(self, world: NavWorld, references: ReferencePaths, num_agents: int) -> None:
