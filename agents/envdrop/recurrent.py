@@ -8,6 +8,27 @@ from torch import Tensor, nn
 _CHUNK = 16
 
 
+class LSTM(nn.LSTM):
+    """nn.LSTM that autocast computes in float32 where the processor has no bfloat16 LSTM."""
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, sequence: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the outputs and the last state, as nn.LSTM."""
+        if not torch.is_autocast_enabled(sequence.device.type) or has_bf16_lstm(sequence.device):
+            return super().forward(sequence, state)
+        with torch.autocast(sequence.device.type, enabled=False):
+            wide = None if state is None else (state[0].float(), state[1].float())
+            return super().forward(sequence.float(), wide)
+
+
+def has_bf16_lstm(device: torch.device) -> bool:
+    """Return whether torch computes LSTMs in bfloat16; oneDNN requires AVX-512 or better."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return True
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 class BidirectionalLSTM(nn.Module):
     """Bidirectional LSTM over padded sequences, without packing.
 
@@ -23,8 +44,8 @@ class BidirectionalLSTM(nn.Module):
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
         half = hidden // 2
-        self.forwards = nn.LSTM(inputs + 1, half, bias=False, batch_first=True)
-        self.backwards = nn.LSTM(inputs + 1, half, bias=False, batch_first=True)
+        self.forwards = LSTM(inputs + 1, half, bias=False, batch_first=True)
+        self.backwards = LSTM(inputs + 1, half, bias=False, batch_first=True)
 
     def forward(self, sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode sequences.

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from agents.envdrop.attention import AttendedState, Dropout
 from agents.envdrop.encoders import PAD, Context, without_padding
-from agents.envdrop.recurrent import BidirectionalLSTM, read_real
+from agents.envdrop.recurrent import LSTM, BidirectionalLSTM, read_real
 from agents.envdrop.visual import FeatureScale, VisualNoise
 from agents.settings import SpeakerConfig
 
@@ -80,7 +80,7 @@ class WordDecoder(nn.Module):
         hidden = config.hidden_size
         self.embedding = nn.Embedding(vocabulary, config.embedding_size, padding_idx=PAD)
         self.language = nn.Embedding(languages, hidden) if languages > 1 else None
-        self.read = nn.LSTM(config.embedding_size, hidden, batch_first=True)
+        self.read = LSTM(config.embedding_size, hidden, batch_first=True)
         self.path = AttendedState(hidden, hidden)
         self.word = nn.Linear(hidden, vocabulary)
         self.dropout = Dropout(config.dropout)

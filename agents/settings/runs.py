@@ -94,7 +94,8 @@ class RunConfig:
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     """Argument of torch.set_float32_matmul_precision."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Precision of large matrix products; bf16 is faster on hardware that supports it."""
+    """Precision of large matrix products; bf16 is faster on hardware that supports it. On
+    processors below AVX-512, LSTMs are computed in float32."""
     device: str = "cpu"
     """Device of the networks: cpu, cuda, cuda:1, ..."""
     optimiser: OptimiserConfig = _OPTIMISER

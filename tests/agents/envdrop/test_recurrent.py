@@ -1,6 +1,27 @@
+import os
+import subprocess
+import sys
+
 import torch
 
 from agents.envdrop.recurrent import BidirectionalLSTM, read_real
+
+AUTOCAST = """
+import torch
+from agents.envdrop.recurrent import LSTM
+lstm = LSTM(5, 6, batch_first=True)
+halves = torch.ones(1, 2, 6, dtype=torch.bfloat16)
+with torch.autocast("cpu", torch.bfloat16):
+    outputs, state = lstm(torch.ones(2, 3, 5))
+    outputs, state = lstm(torch.ones(2, 3, 5, dtype=torch.bfloat16), (halves, halves))
+assert torch.isfinite(outputs).all()
+outputs.float().sum().backward()
+"""
+
+
+def test_lstms_train_under_autocast_on_processors_without_bfloat16():
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    subprocess.run([sys.executable, "-c", AUTOCAST], env=environment, check=True)
 
 
 def instructions(rows):
