@@ -24,7 +24,7 @@ class SceneFiles(NamedTuple):
 
     Attributes:
         scene: File that habitat-sim opens.
-        model: File of the 3D model, on which the navigation mesh depends.
+        model: File of the 3D model. The navigation mesh depends on both.
     """
 
     scene: Path
@@ -200,7 +200,7 @@ def mesh_file(scan: str, files: SceneFiles, settings: ContinuousSettings) -> Pat
     beside = files.scene.with_name(f"{scan}.navmesh")
     if (radius, height) == (R2R_CE.agent_radius, R2R_CE.agent_height) and beside.is_file():
         return beside
-    name = f"{scan}-{files_digest([files.model])}-r{radius:g}-h{height:g}.navmesh"
+    name = f"{scan}-{files_digest(files)}-r{radius:g}-h{height:g}.navmesh"
     return cache_dir() / "habitat" / "meshes" / name
 
 

@@ -48,9 +48,10 @@ class ContinuousVectorEnv(BatchEnv):
     environments on graphs. 0 where the goal is secret (the test splits).
 
     ## Starting State
-    Exactly the start position and heading of an episode. Agent i of an environment that is reset
-    with `seed` draws the same episodes as a single environment that is reset with `seed + i`.
-    `reset(options={"episode_ids": [...]})` starts given episodes, one `instr_id` per agent.
+    Exactly the start position and heading of an episode; the first step or turn puts an agent on
+    the floor, as in habitat. Agent i of an environment that is reset with `seed` draws the same
+    episodes as a single environment that is reset with `seed + i`. `reset(options={"episode_ids":
+    [...]})` starts given episodes, one `instr_id` per agent.
 
     ## Episode End
     Terminates at stop; truncates after `max_episode_steps` actions, which is never a success. Under

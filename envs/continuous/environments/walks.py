@@ -17,16 +17,22 @@ from envs.continuous.settings import (
 )
 from envs.continuous.simulator import Simulator
 from envs.continuous.traces import PoseTrace
+from storage.errors import UserError
 
 # Metres by which an agent must move before its distance is computed again, as in VLN-CE.
 _MOVED = 1e-4
+# Metres between a start and the floor. The viewpoints of Matterport3D's graphs are mostly less than
+# half a metre off the navigation mesh, those of a model with another vertical axis anywhere.
+_OFF_FLOOR = 1.0
 
 
 class ContinuousWalks:
     """State of B agents as arrays.
 
     Headings are the initial heading and a whole number of turns, so that turning in a circle leads
-    back to the same heading exactly.
+    back to the same heading exactly. As in habitat, an agent starts exactly at its start position,
+    which may be a little off the floor; its first step or turn puts it on the floor, whereas a tilt
+    or a stop does not.
 
     Attributes:
         episodes: (B,) index of the episode of each agent.
@@ -66,6 +72,8 @@ class ContinuousWalks:
         self.distances = np.zeros(num_agents)
         flags = np.zeros((4, num_agents), bool)
         self.collided, self.terminated, self.truncated, self.ended_now = flags
+        self._on_floor = np.zeros(num_agents, bool)
+        self._checked: set[str] = set()  # scans whose starts are on their floors
         self._history = np.zeros((num_agents, 64, 5))  # position, heading and distance
         self._most_steps = 0  # upper bound over the agents
         self._serials = np.zeros(num_agents, np.int64)  # numbers of the starts of the episodes
@@ -98,14 +106,19 @@ class ContinuousWalks:
         Args:
             agents: (M,) agents that start.
             episodes: (M,) indices of their episodes.
+
+        Raises:
+            UserError: Most starts of a building are not on its floor.
         """
+        for scan in dict.fromkeys(self._all_scans[episodes]):
+            self._check_starts(scan)
         self.episodes[agents] = episodes
         self._serials[agents] = self._starts_so_far + np.arange(len(agents))
         self._starts_so_far += len(agents)
         self.positions[agents] = self._measured[agents] = self._starts[episodes]
         for count in (self.turns, self.tilts, self.steps, self.collisions):
             count[agents] = 0
-        for flag in (self.collided, self.terminated, self.truncated):
+        for flag in (self.collided, self.terminated, self.truncated, self._on_floor):
             flag[agents] = False
         self._measure(agents)
         self._record(agents)
@@ -119,7 +132,12 @@ class ContinuousWalks:
         self.collided &= ~active
         forward = np.flatnonzero(active & (actions == FORWARD))
         if forward.size:
-            self._move(forward)
+            self._move(forward, self._settings.step_size)
+        turning = active & ((actions == LEFT) | (actions == RIGHT))
+        first = np.flatnonzero(turning & ~self._on_floor)
+        if first.size:
+            self._move(first, 0.0)
+        self._on_floor[forward] = self._on_floor[first] = True
         self.collisions += self.collided & active
         self.steps += active
         self.terminated |= active & (actions == STOP)
@@ -155,13 +173,30 @@ class ContinuousWalks:
             )
         ]
 
-    def _move(self, agents: np.ndarray) -> None:
+    def _check_starts(self, scan: str) -> None:
+        if scan in self._checked:
+            return
+        starts = self._starts[self._all_scans == scan]
+        floor = self._simulator.floor(scan)
+        nearest = floor.project(starts)
+        off = np.linalg.norm(nearest - starts, axis=1) > _OFF_FLOOR
+        off |= ~floor.contains(nearest)
+        if off.mean() > 0.5:
+            raise UserError(
+                f"scene {scan}: {off.sum()} of {len(starts)} starts are not on its floor; if the "
+                "vertical axis of its 3D model is y, write beside the model a "
+                f'{scan}.stage_config.json that contains "render_asset", "up": [0, 1, 0] and '
+                '"front": [0, 0, -1]'
+            )
+        self._checked.add(scan)
+
+    def _move(self, agents: np.ndarray, distance: float) -> None:
         """Move agents (M,) forward on the floors of their buildings."""
-        settings, headings = self._settings, self.headings
+        sliding, headings = self._settings.sliding, self.headings
         for scan, rows in grouped(self.scans[agents]):
             chosen = agents[rows]
             self.positions[chosen], self.collided[chosen] = self._simulator.floor(scan).step(
-                self.positions[chosen], headings[chosen], settings.step_size, settings.sliding
+                self.positions[chosen], headings[chosen], distance, sliding
             )
 
     def _measure(self, agents: np.ndarray) -> None:

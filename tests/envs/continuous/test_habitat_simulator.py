@@ -120,7 +120,9 @@ def test_the_mesh_of_a_scene_with_a_configuration_depends_on_its_model(scenes):
     assert files.scene == stage
     computed = mesh_file("loft", files, RXR_CE)
     os.utime(model, ns=(1, 1))
-    assert mesh_file("loft", files, RXR_CE) != computed
+    other = mesh_file("loft", files, RXR_CE)
+    os.utime(stage, ns=(1, 1))  # which axis is vertical, for example
+    assert len({computed, other, mesh_file("loft", files, RXR_CE)}) == 3
     beside = scenes / "loft.navmesh"
     beside.touch()
     assert mesh_file("loft", files, R2R_CE) == beside
@@ -186,6 +188,17 @@ def test_seeds_pickles_and_killed_processes_do_not_change_an_episode(arguments):
         assert data_equivalence(results[0], results[1])
         assert data_equivalence(results[0], results[2])
     assert server.restarts == 1
+
+
+def test_a_scene_with_another_vertical_axis_is_refused(arguments, scenes, tmp_path):
+    env = make_continuous_env(**arguments)
+    env.reset(seed=0, options={"episode_id": "102_1"})
+    [mesh] = (tmp_path / "cache" / "habitat" / "meshes").glob("attic-*.navmesh")
+    mesh.write_text("[-8.0, 1.0, 1.0]")  # level, half width and half depth
+    shared_server(arguments["habitat_python"], -1).close()
+    turned = make_continuous_env(**arguments)
+    with pytest.raises(ValueError, match=r"scene attic: .* starts are not on its floor; .*stage"):
+        turned.reset(seed=0, options={"episode_id": "102_1"})
 
 
 def test_arguments_without_effect_are_refused(arguments, tiny_world):

@@ -65,6 +65,36 @@ def test_turning_in_a_circle_leads_back_exactly(make_box_env):
     assert [metrics["path_length"] for metrics in env.metrics()] == [0.0] * 4
 
 
+@pytest.mark.parametrize(
+    ("actions", "is_on_floor"),
+    [((LEFT,), True), ((RIGHT, LEFT), True), ((LOOK_UP, LOOK_DOWN), False), ((STOP,), False)],
+)
+def test_the_first_turn_puts_an_agent_on_the_floor_as_in_habitat(
+    make_box_env, box_split, actions, is_on_floor
+):
+    first = dataclasses.replace(box_split.episodes[0], start=(1.0, -0.04, 0.03))
+    split = dataclasses.replace(box_split, episodes=[first])
+    env = make_box_env(1, split=split, tilt_actions=True)
+    _, info = env.reset()
+    assert info["position"][0].tolist() == [1.0, -0.04, 0.03]
+    for action in actions:
+        *_, info = repeat(env, action)
+    expected = [1, 0, 0] if is_on_floor else [1, -0.04, 0.03]
+    np.testing.assert_allclose(info["position"][0], expected, atol=1e-6)
+    length = env.metrics()[0]["path_length"]
+    assert length == pytest.approx(0.05 if is_on_floor else 0, abs=1e-6)
+    assert not info["collided"][0]
+
+
+def test_a_building_whose_starts_are_off_its_floor_is_refused(make_box_env, box_split):
+    away = dataclasses.replace(box_split.episodes[0], start=(1.0, -4.0, 0.0))
+    env = make_box_env(1, split=dataclasses.replace(box_split, episodes=[away]))
+    with pytest.raises(ValueError, match="scene hall: 1 of 1 starts are not on its floor"):
+        env.reset()
+    several = dataclasses.replace(box_split, episodes=[away, *box_split.episodes[:2]])
+    make_box_env(1, split=several).reset()  # one path of a building may be unreachable
+
+
 def test_walls_stop_agents_and_count_collisions(make_box_env):
     env = make_box_env(1, shuffle=False)
     env.reset(seed=0)
