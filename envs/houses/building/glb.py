@@ -7,6 +7,7 @@ in the extras of the meshes and, for `read_glb`, in the side file of the house.
 from __future__ import annotations
 
 import io
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,19 +54,17 @@ def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
         beside.write_bytes(content)
 
 
-# Exceptions that trimesh and Pillow raise on damaged bytes. ImportError: trimesh needs a missing
-# package to detect the encoding of JSON that is not UTF-8.
+# Exceptions that trimesh and Pillow raise on damaged bytes.
 _DAMAGE = (
     ValueError,
     LookupError,
     AttributeError,
     TypeError,
     OSError,
-    ImportError,
     AssertionError,
     ArithmeticError,
     MemoryError,
-    RecursionError,
+    RuntimeError,
     struct.error,
     Image.DecompressionBombError,
 )
@@ -83,14 +82,18 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
     """
     import trimesh
 
-    content = io.BytesIO(path.read_bytes())
+    raw = path.read_bytes()
     try:
-        loaded = trimesh.load_scene(content, file_type="glb", process=False)
+        _check_materials(raw)
+        loaded = trimesh.load_scene(io.BytesIO(raw), file_type="glb", process=False)
         meshes = {_parse_name(name): mesh for name, mesh in loaded.geometry.items()}
         names = tuple(sorted({texture for _, texture in meshes}))
         images = {
             texture: mesh.visual.material.baseColorTexture for (_, texture), mesh in meshes.items()
         }
+        for name in names:
+            if images[name].format not in ("PNG", "JPEG"):
+                raise UserError(f"texture {shortened(name)!r} is neither PNG nor JPEG")
         textures = tuple(np.array(images[name].convert("RGB")) for name in names)
         return _join(meshes, names, textures, objects)
     except _DAMAGE as error:
@@ -98,6 +101,18 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
             f"{path}: not a readable house ({shortened(str(error) or repr(error), 200)}); delete "
             "it, and it is built again"
         ) from error
+
+
+def _check_materials(raw: bytes) -> None:
+    """Check that trimesh decodes no texture of a GLB file: an EPS file would start Ghostscript.
+
+    Raises:
+        UserError: A material has an extension, such as specular colours, for which it would.
+    """
+    length = int.from_bytes(raw[12:16], "little")
+    for material in json.loads(raw[20 : 20 + length].decode())["materials"]:
+        if unknown := sorted(set(material.get("extensions", ())) - {_UNLIT}):
+            raise UserError(f"its materials use {shortened(', '.join(unknown))}")
 
 
 def _runs(scene: Scene) -> Iterator[slice]:

@@ -1,5 +1,6 @@
 """Houses as GLB files: the round trip, the format, and damaged files."""
 
+import io
 import json
 import struct
 from collections.abc import Callable
@@ -7,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import EpsImagePlugin, Image
 
 from envs.houses.building.glb import read_glb, write_glb
 from envs.houses.meshes.geometry import Material, box, quad
 from envs.houses.meshes.scene import Scene
 from envs.houses.shell.assembly import scene_of_fixtures
 from envs.houses.shell.fixture import Fixture
+from storage.errors import UserError
 
 RNG = np.random.default_rng(0)
 TEXTURES = {
@@ -73,7 +76,7 @@ def test_damaged_file_is_named_with_the_remedy(scene: Scene, tmp_path: Path, kee
     path = tmp_path / "house.glb"
     write_glb(scene, path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"house\.glb.*delete it"):
+    with pytest.raises(UserError, match=r"house\.glb.*delete it"):
         read_glb(path, scene.objects)
 
 
@@ -82,7 +85,7 @@ def test_flipped_bytes_are_damage_too(scene: Scene, tmp_path: Path, piece: bytes
     path = tmp_path / "house.glb"
     write_glb(scene, path)
     path.write_bytes(path.read_bytes().replace(piece, b"\xff" * len(piece)))
-    with pytest.raises(ValueError, match=r"house\.glb.*delete it"):
+    with pytest.raises(UserError, match=r"house\.glb.*delete it"):
         read_glb(path, scene.objects)
 
 
@@ -113,5 +116,53 @@ def test_inconsistent_json_of_a_glb_is_damage_too(scene: Scene, tmp_path: Path, 
     path = tmp_path / "house.glb"
     write_glb(scene, path)
     rewritten(path, change)
-    with pytest.raises(ValueError, match=r"house\.glb: not a readable house"):
+    with pytest.raises(UserError, match=r"house\.glb: not a readable house"):
         read_glb(path, scene.objects)
+
+
+def test_glb_of_another_version_is_refused(scene: Scene, tmp_path: Path):
+    path = tmp_path / "house.glb"
+    write_glb(scene, path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:4] + (3).to_bytes(4, "little") + raw[8:])
+    with pytest.raises(UserError, match=r"house\.glb: not a readable house \(only GLTF 2"):
+        read_glb(path, scene.objects)
+
+
+def specular(tree: dict) -> None:
+    """Let all materials use an extension whose textures trimesh decodes."""
+    extension = {"diffuseTexture": {"index": 0}, "glossinessFactor": 0.5}
+    for material in tree["materials"]:
+        material["extensions"] = {"KHR_materials_pbrSpecularGlossiness": extension}
+
+
+@pytest.mark.parametrize("change", [lambda tree: None, specular])
+def test_textures_of_other_formats_are_not_decoded(
+    scene: Scene, tmp_path: Path, change, monkeypatch: pytest.MonkeyPatch
+):
+    """Pillow decodes an EPS file with Ghostscript."""
+    decoded = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *arguments: decoded.append(1))
+    eps = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(eps, "EPS")
+    path = tmp_path / "house.glb"
+    write_glb(scene, path)
+    raw = path.read_bytes()
+
+    def append_texture(tree: dict) -> None:
+        tree["bufferViews"].append(
+            {"buffer": 0, "byteOffset": tree["buffers"][0]["byteLength"], "byteLength": size}
+        )
+        for image in tree["images"]:
+            image["bufferView"] = len(tree["bufferViews"]) - 1
+        change(tree)
+
+    start = 20 + int.from_bytes(raw[12:16], "little")
+    content = eps.getvalue() + b" " * (-len(eps.getvalue()) % 4)
+    size = len(content)
+    binary = raw[start + 8 :] + content
+    path.write_bytes(raw[:start] + len(binary).to_bytes(4, "little") + b"BIN\0" + binary)
+    rewritten(path, append_texture)
+    with pytest.raises(UserError, match=r"house\.glb: not a readable house"):
+        read_glb(path, scene.objects)
+    assert not decoded
