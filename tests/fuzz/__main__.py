@@ -20,6 +20,8 @@ import reliability_files
 import run_files
 import task_files
 
+from clipnav.errors import _is_expected, _message
+
 MODULES = (
     navigation_files,
     feature_files,
@@ -35,15 +37,15 @@ SLOW = ("features_hdf5", "features_hdf5_packed")
 
 # Bytes that a reader may map in addition to the imports.
 MEMORY = 1 << 30
-# Exceptions that commands print as one line, see clipnav/errors.py.
-EXPECTED = (OSError, ValueError, KeyError)
 
 
 def outcome(read, path):
     try:
         read()
-    except EXPECTED as error:
-        message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    except Exception as error:
+        if not _is_expected(error):  # commands would print its traceback
+            return {"outcome": "traceback", "message": traceback.format_exc()}
+        message = str(_message(error))
         is_clear = path.name in message and "\n" not in message and len(message) < 2000
         where = "" if is_clear else traceback.format_exc()
         return {"outcome": "refused" if is_clear else "unclear", "message": message + where}

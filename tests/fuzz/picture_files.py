@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from samples import Sample
+from samples import Sample, write_json
 
 
 def _picture(folder: Path, name: str, **options: Any) -> Sample:
@@ -92,6 +92,27 @@ def house_side_file(folder: Path) -> Sample:
     return folder / "attic.json", _house(folder)
 
 
+def _house_pictures(folder: Path, name: str) -> Sample:
+    from envs.houses.rendering.training_panoramas import DESCRIPTION, read_pictures
+
+    pictures = folder / "attic-16-0"
+    pictures.mkdir()
+    np.save(pictures / "rgb.npy", np.zeros((2, 8, 16, 3), np.uint8))
+    np.save(pictures / "object_id.npy", np.zeros((2, 8, 16), np.int16))
+    np.save(pictures / "depth.npy", np.zeros((2, 8, 16), np.float16))
+    description = {"scan": "attic", "viewpoints": 1, "objects": [], "room_kinds": ["hall"]}
+    write_json(pictures / DESCRIPTION, description)
+    return pictures / name, lambda: read_pictures(pictures)
+
+
+def house_pictures(folder: Path) -> Sample:
+    return _house_pictures(folder, "rgb.npy")
+
+
+def house_pictures_description(folder: Path) -> Sample:
+    return _house_pictures(folder, "house.json")
+
+
 READERS = [
     picture_jpeg,
     picture_jpeg_progressive,
@@ -100,4 +121,6 @@ READERS = [
     skybox_depth,
     house_glb,
     house_side_file,
+    house_pictures,
+    house_pictures_description,
 ]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from samples import Sample, write_json, write_lines
 
 
@@ -174,6 +175,23 @@ def caption_results(folder: Path) -> Sample:
     return path, lambda: read_results(path)
 
 
+def regions(folder: Path) -> Sample:
+    from vl_tasks.grids.regions import read_regions
+
+    path = folder / "COCO_val2014_000000000042.jpg.npz"
+    x, boxes = np.ones((8, 3), np.float32), np.ones((3, 4), np.float32)
+    np.savez(path, x=x, bbox=boxes, num_bbox=3)
+    return path, lambda: read_regions(path)
+
+
+def regions_packed(folder: Path) -> Sample:
+    from vl_tasks.grids.regions import read_regions
+
+    path = folder / "42.npz"
+    np.savez_compressed(path, num_bbox=3, x=np.ones((3, 8), np.float32))
+    return path, lambda: read_regions(path, in_rows=True)
+
+
 def glove(folder: Path) -> Sample:
     from vl_tasks.text.glove import read_glove
     from vl_tasks.text.vocabulary import Vocabulary
@@ -200,5 +218,7 @@ READERS = [
     captions,
     caption_references,
     caption_results,
+    regions,
+    regions_packed,
     glove,
 ]

@@ -7,8 +7,6 @@ of GQA contain `x` (N, C), and those of grid features no boxes. A file of openai
 """
 
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from storage.errors import UserError
+from storage.errors import UserError, in_one_line
 from vl_tasks.data.images import holds_attributes, image_stem
 from vl_tasks.grids.grids import Grids
 
@@ -88,14 +86,15 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
         raise UserError(f"{path}: this model uses region features; name the .npz file of the image")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the file of regions does not exist; check its name")
-    try:
-        with np.load(path) as file:
+    with path.open("rb") as opened:
+        try:
+            file = np.load(opened)
             name = "features" if "features" in file.files else "x"
             features = np.asarray(file[name], np.float32)
             count = _region_count(file) if name == "x" else None
-    # A TypeError: the file contains a single array, which is no archive.
-    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read as features ({error}); {_REMEDY}") from error
+        except Exception as error:  # NumPy and zipfile raise almost any type on damaged bytes
+            problem = in_one_line(error)
+            raise UserError(f"{path}: cannot be read as features ({problem}); {_REMEDY}") from error
     in_rows = in_rows or name == "features"
     if features.ndim != 2 or not features.size or not np.isfinite(features).all():
         form = "regions, features" if in_rows else "features, regions"

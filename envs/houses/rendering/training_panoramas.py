@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "house.json"  # in the folder of a house, written last
 POSITION_TAG = 51
+_ARRAYS = ("rgb", "object_id", "depth")
 _REMEDY = "delete its folder; the next run renders it again"
 _FARTHEST = 60.0  # maximum depth in metres, so that the sky's infinite depth is not in means
 
@@ -126,7 +127,7 @@ def _render_into(job: tuple[str, Path, int, int]) -> None:
         rgb[k] = panorama.rgb
         object_id[k] = panorama.object_id
         depth[k] = np.minimum(panorama.depth, _FARTHEST)
-    for name, array in (("rgb", rgb), ("object_id", object_id), ("depth", depth)):
+    for name, array in zip(_ARRAYS, (rgb, object_id, depth), strict=True):
         # Do not write through a memory map: a full disk would kill the process.
         with atomic_write(folder / f"{name}.npy") as beside:
             np.save(beside, array)
@@ -161,24 +162,30 @@ def read_pictures(folder: Path) -> HousePictures:
         UserError: A file is damaged or missing.
     """
     description = read_json(folder / DESCRIPTION, _REMEDY)
+    rgb, object_id, depth = (_map_array(folder / f"{name}.npy") for name in _ARRAYS)
+    if not rgb.shape[:-1] == object_id.shape == depth.shape:
+        names = ", ".join(f"{name}.npy" for name in _ARRAYS)
+        raise UserError(f"{folder}: {names} have different shapes; {_REMEDY}")
     try:
-        arrays: dict[str, Any] = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r")
-            for name in ("rgb", "object_id", "depth")
-        }
-        pictures = HousePictures(
+        return HousePictures(
             scan=description["scan"],
             viewpoints=description["viewpoints"],
             objects=tuple(map(ObjectInfo.from_dict, description["objects"])),
             room_kinds=tuple(description["room_kinds"]),
-            **arrays,
+            rgb=rgb,
+            object_id=object_id,
+            depth=depth,
         )
-        shapes = {pictures.rgb.shape[:-1], pictures.object_id.shape, pictures.depth.shape}
-        if len(shapes) > 1:
-            raise UserError(f"arrays of different shapes {sorted(shapes)}")
-    except (AttributeError, EOFError, LookupError, OSError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: damaged ({in_one_line(error)}); {_REMEDY}") from error
-    return pictures
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = in_one_line(error)
+        raise UserError(f"{folder / DESCRIPTION}: damaged ({problem}); {_REMEDY}") from error
+
+
+def _map_array(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r")
+    except Exception as error:  # NumPy raises almost any type on a damaged header
+        raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
 
 
 def _write_description(folder: Path, house: House, viewpoints: int) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from storage.errors import UserError
 from vl_tasks.grids.regions import RegionSource, find_regions, read_regions
 
 
@@ -59,6 +60,23 @@ def test_errors_name_damaged_files(tmp_path):
         read_regions(path)
     with pytest.raises(ValueError, match=r"photo\.jpg: this model uses region features"):
         read_regions(tmp_path / "photo.jpg")
+
+
+def test_damage_that_zipfile_and_numpy_do_not_name_is_refused(tmp_path):
+    path = tmp_path / "1.npz"
+    write_regions(path, 2)
+    whole = path.read_bytes()
+    entry = whole.index(b"PK\x01\x02")  # of the first array, in the directory of the archive
+    boxes = whole.index(b"\x93NUMPY", whole.index(b"bbox.npy"))
+    damaged = (
+        (entry + 10, b"\x63\0"),  # unknown method of compression
+        (entry + 42, b"\xff\xff\xff\x7f"),  # position of the array
+        (boxes + 20, b"(" * 20),  # header of the boxes
+    )
+    for start, piece in damaged:
+        path.write_bytes(whole[:start] + piece + whole[start + len(piece) :])
+        with pytest.raises(UserError, match=r"1\.npz: cannot be read as features"):
+            read_regions(path)
 
 
 def test_grids_of_openai_clip_feature_are_read(tmp_path):

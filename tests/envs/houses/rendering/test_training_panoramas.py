@@ -87,6 +87,8 @@ def test_panoramas_are_rendered_again_after_a_change_of_graph_or_house(
         ("rgb.npy", b""),
         ("rgb.npy", b"not an array"),
         ("rgb.npy", None),
+        ("rgb.npy", b"\x93NUMPY\x01\0\x04\0(((("),
+        ("depth.npy", b"\x93NUMPY\x01\0\x04\0\0\0\0\0"),
         ("depth.npy", 200),
         ("object_id.npy", np.zeros((1, 4, 8), np.int16)),
         (DESCRIPTION, b"{}"),
@@ -107,5 +109,5 @@ def test_damaged_panoramas_are_refused_with_their_folder_and_the_remedy(
         path.write_bytes(content)
     else:
         np.save(path, content)
-    with pytest.raises(UserError, match=rf"{folder.name}: damaged .*; delete its folder"):
+    with pytest.raises(UserError, match=rf"{folder.name}.*{name}.*; delete its folder"):
         render()
