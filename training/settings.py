@@ -1,8 +1,7 @@
 """Read, write and check the settings of a run, a frozen dataclass.
 
-A new setting needs a default that keeps the earlier behaviour, because the files of earlier runs
-lack it. A setting that never had an effect can be removed: its name is then added to WITHOUT_EFFECT
-of the dataclass, and is ignored in files.
+Files contain all settings: the default in place of a missing one could silently be another value
+than that of the run.
 """
 
 import dataclasses
@@ -74,10 +73,7 @@ def _build(kind: Any, values: Any, source: str) -> Any:
         raise UserError(f"{source}: {shortened(values)} is not a group of settings; {_REMEDY}")
     hints = get_type_hints(kind)
     known = {item.name: hints[item.name] for item in dataclasses.fields(kind)}
-    ignored = getattr(kind, "WITHOUT_EFFECT", ())
-    values = {name: value for name, value in values.items() if name not in ignored}
-    required = {item.name for item in dataclasses.fields(kind) if not _has_default(item)}
-    wrong = sorted((values.keys() - known.keys()) | (required - values.keys()))
+    wrong = sorted(values.keys() ^ known.keys())
     if wrong:
         listed = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
         raise UserError(
@@ -100,11 +96,6 @@ def _path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value)
     raise UserError(f"expected {kind.__name__}")
-
-
-def _has_default(item: dataclasses.Field[Any]) -> bool:
-    missing = dataclasses.MISSING
-    return item.default is not missing or item.default_factory is not missing
 
 
 def _value(kind: Any, value: Any, source: str) -> Any:

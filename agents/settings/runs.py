@@ -266,8 +266,6 @@ class SpeakerTrainConfig(RunConfig):
 
     COMMAND: ClassVar = "clipnav train-speaker"
     """Command that makes such runs."""
-    WITHOUT_EFFECT: ClassVar = frozenset({"reward"})
-    """Settings without effect that the folders of earlier runs may contain."""
 
     teacher: Literal["shortest", "reference"] = "reference"
     """Path to describe: the shortest path to the goal, or the annotated reference path."""

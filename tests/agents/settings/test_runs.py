@@ -19,6 +19,7 @@ from agents.settings import (
 )
 from agents.settings.presets import preset, speaker_preset
 from agents.settings.reading import AgentName
+from storage.errors import UserError
 from training.checkpoints import TRAINER
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG, differences, read_config, to_json
@@ -53,7 +54,9 @@ def test_runs_with_the_former_setting_of_the_ablation_are_refused(tmp_path):
     values = json.loads(to_json(preset("r2r", "houses")))
     values["language"] = values.pop("instruction_ablation")
     (tmp_path / CONFIG).write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=r"config\.json: .* settings language; .*train"):
+    with pytest.raises(
+        ValueError, match=r"config\.json: .* settings instruction_ablation, language; .*train"
+    ):
         read_config(tmp_path, TrainConfig)
 
 
@@ -194,20 +197,20 @@ def test_settings_are_equal_when_read_back(tmp_path):
     assert read_config(tmp_path, TrainConfig) == config
 
 
-def test_missing_settings_have_their_defaults(tmp_path):
-    config = preset("r2r", "houses")
-    values = json.loads(to_json(config))
-    del values["sampled_steps"], values["follower"]["location_aware_attention"]
+def test_missing_settings_are_named(tmp_path):
+    """A default in place of a missing setting could be another value than that of the run."""
+    values = json.loads(to_json(preset("r2r", "houses")))
+    del values["batch_size"], values["angle_feature_size"]
     (tmp_path / CONFIG).write_text(json.dumps(values))
-    follower = dataclasses.replace(config.follower, location_aware_attention=False)
-    assert read_config(tmp_path, TrainConfig) == dataclasses.replace(config, follower=follower)
-
-
-def test_settings_without_effect_of_earlier_speakers_are_ignored(tmp_path):
-    config = speaker_preset("rxr", "houses")
-    assert not hasattr(config, "reward")
-    (tmp_path / CONFIG).write_text(json.dumps({**json.loads(to_json(config)), "reward": "ndtw"}))
-    assert read_config(tmp_path, SpeakerTrainConfig) == config
+    match = r"config\.json: missing or unknown settings angle_feature_size, batch_size;"
+    with pytest.raises(UserError, match=match):
+        read_config(tmp_path, TrainConfig)
+    values |= {"batch_size": 8, "angle_feature_size": 128}
+    del values["follower"]["hidden_size"]
+    (tmp_path / CONFIG).write_text(json.dumps(values))
+    match = r"config\.json: follower: missing or unknown settings hidden_size;"
+    with pytest.raises(UserError, match=match):
+        read_config(tmp_path, TrainConfig)
 
 
 def test_damaged_settings_name_the_file(tmp_path):
@@ -226,7 +229,7 @@ def test_damaged_settings_name_the_file(tmp_path):
         (text.replace('"hidden_size": 512', '"hidden_size": [512]'), "hidden_size is .512.: Exp"),
         (text.replace('"dropout": 0.5', '"dropout": 7'), "must be at least 0 and below 1"),
         (text.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' occurs 2 times"),
-        ('{"follower": 3}', "follower: 3 is not a group of settings"),
+        (json.dumps({**json.loads(text), "follower": 3}), "follower: 3 is not a group of settings"),
         ("[]", "is not a group of settings"),
         ("[" * 100_000, "nested deeper"),
     ):
