@@ -1,8 +1,8 @@
 """Load models and tokenizers of transformers from a folder or by name, without running their code.
 
 A folder can name Python files (`auto_map`) that transformers would import with
-`trust_remote_code=True`; this is always off here. Sizes in the configuration are checked before
-memory is allocated.
+`trust_remote_code=True`, or after a "y" on standard input; both are always off here. Sizes in the
+configuration are checked before memory is allocated.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,22 @@ from storage.reachability import is_in_hub_cache, is_reachable
 
 _CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 _REMEDY = "write the folder again with save_pretrained of transformers"
-_LARGEST = 10_000_000
-# Maximum values, by part of the name, of settings that make transformers create one object each.
-_COUNTED = {"layer": 512, "num_labels": 100_000, "extra_ids": 100_000, "expert": 1024}
-_UNBOUNDED = ("model_max_length",)  # 10^30 means no limit
+# Configurations of processors name code as well, but their numbers of pixels allocate nothing.
+_PROCESSOR_CONFIGS = (
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+)
+_LARGEST = 1 << 24
+# Maximum values, by end of the name, of settings that make transformers create one object each.
+_COUNTED = {
+    "layer": 512,
+    "layers": 512,
+    "num_labels": 100_000,
+    "extra_ids": 100_000,
+    "experts": 1024,
+}
+_UNBOUNDED = ("model_max_length", "rope_theta")  # 10^30 means no limit; 10^8 in Mistral Small
 _KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
 # Prefix of weights that no model here uses, so they may be missing.
 _UNUSED = "pooler."
@@ -118,6 +130,11 @@ def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
         ConnectionError: A model on Hugging Face cannot be downloaded.
         UserError: transformers raised any other exception.
     """
+    from transformers import dynamic_module_utils
+
+    # transformers asks on standard input whether to run code, also for parts of a processor, to
+    # which it does not hand trust_remote_code; with this time-out it refuses at once.
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
     try:
         yield
     except BaseException as error:
@@ -158,7 +175,7 @@ def check_folder(name: str, *needed: str) -> None:
         return
     if not folder.is_dir():
         raise UserError(f"{name}: a file, not a folder of transformers; name the folder")
-    for file in (_CONFIG, _TOKENIZER_CONFIG):
+    for file in (_CONFIG, _TOKENIZER_CONFIG, *_PROCESSOR_CONFIGS):
         if file in needed or (folder / file).exists():
             _check_entries(read_json_object(folder / file, _REMEDY), folder / file)
 
@@ -172,8 +189,10 @@ def _check_entries(config: Any, path: Path) -> None:
             )
         if name in _KERNELS and isinstance(value, str) and "/" in value:
             raise UserError(f"{path}: {name} names code to download, which is not run; remove it")
-        if isinstance(value, (int, float)) and name not in _UNBOUNDED:
-            counted = [most for part, most in _COUNTED.items() if part in name]
+        if path.name in _PROCESSOR_CONFIGS or name in _UNBOUNDED:
+            continue
+        if isinstance(value, (int, float)):
+            counted = [most for end, most in _COUNTED.items() if name.endswith(end)]
             if not abs(value) <= min(counted, default=_LARGEST):
                 raise UserError(f"{path}: {name} is {value}, an implausible size; {_REMEDY}")
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from agents.demonstrations.formats.conversations import Conversation
 from agents.vlm_finetuning.records import answer_scores, check_fit, model_inputs, read_records
 from agents.vlm_finetuning.settings import FinetuneVlmConfig
-from storage.errors import UserError
+from storage.chat_templates import ChatTemplate
 from storage.extras import import_extra
-from storage.hugging_face import reading
+from storage.hugging_face import check_folder, reading
 from training.batches import ShuffledBatchOrder
 from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
@@ -67,7 +67,8 @@ class VlmLearner(SavedNetwork):
         config: Settings.
 
     Raises:
-        FileNotFoundError, UserError: As for `read_records`, or the model has no chat template.
+        FileNotFoundError, UserError: As for `read_records`, or the model names Python code or has
+            no chat template.
         OSError: There is no such model.
         ModuleNotFoundError: peft is not installed.
     """
@@ -82,13 +83,17 @@ class VlmLearner(SavedNetwork):
         self.config = config
         self.records = _records(config.data)
         self.validation = [] if config.validation is None else _records(config.validation)
+        check_folder(config.model)
         with reading(config.model):
-            self.processor: Any = AutoProcessor.from_pretrained(config.model)
-        if not getattr(self.processor, "chat_template", None):
-            raise UserError(f"{config.model}: has no chat template; choose a model for dialogues")
+            self.processor: Any = AutoProcessor.from_pretrained(
+                config.model, trust_remote_code=False
+            )
+        self.template = ChatTemplate(config.model, self.processor)
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         with reading(config.model):
-            base: Any = AutoModelForImageTextToText.from_pretrained(config.model, dtype=dtype)
+            base: Any = AutoModelForImageTextToText.from_pretrained(
+                config.model, dtype=dtype, trust_remote_code=False
+            )
         if config.gradient_checkpointing:
             base.gradient_checkpointing_enable()
             base.enable_input_require_grads()
@@ -135,7 +140,7 @@ class VlmLearner(SavedNetwork):
         """Write nothing: the processor is saved with the merged model."""
 
     def _scores(self, record: Conversation) -> tuple[Tensor, bool]:
-        inputs = model_inputs(self.processor, record)
+        inputs = model_inputs(self.template, record)
         inputs = {name: values.to(self.config.device) for name, values in inputs.items()}
         labels = inputs.pop("labels")
         return answer_scores(self.model(**inputs, use_cache=False).logits, labels)

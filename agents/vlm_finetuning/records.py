@@ -8,6 +8,7 @@ import torch
 
 from agents.demonstrations.formats.conversations import Conversation, read
 from agents.demonstrations.manifest import read_manifest
+from storage.chat_templates import ChatTemplate
 from storage.errors import UserError
 from storage.pictures import load_picture
 
@@ -45,24 +46,21 @@ def messages(record: Conversation) -> list[dict[str, Any]]:
     return [{"role": "system", "content": system}, {"role": "user", "content": parts}]
 
 
-def model_inputs(processor: Any, record: Conversation) -> dict[str, torch.Tensor]:
+def model_inputs(template: ChatTemplate, record: Conversation) -> dict[str, torch.Tensor]:
     """Return the inputs of a model for a record, with `labels` for the answer's tokens only.
 
     The answer's tokens are appended to those of the prompt, so that the prompt has the same tokens
     as at an evaluation, whatever follows it.
 
     Args:
-        processor: Processor of the model.
+        template: Chat template of the model.
         record: The record.
+
+    Raises:
+        UserError: The chat template fails.
     """
-    inputs = processor.apply_chat_template(
-        messages(record),
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-    )
-    tokenizer = processor.tokenizer
+    inputs = template.apply([messages(record)])
+    tokenizer = template.processor.tokenizer
     ids = tokenizer(record.answer, add_special_tokens=False)["input_ids"]
     answer = torch.tensor([[*ids, tokenizer.eos_token_id]])
     prompt = inputs["input_ids"]

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from storage.hugging_face import check_folder, load_hugging_face_tokenizer, load_text_model
+from storage.errors import UserError
+from storage.hugging_face import (
+    check_folder,
+    load_hugging_face_tokenizer,
+    load_text_model,
+    reading,
+)
 from storage.json_files import read_json_object
 
 
@@ -87,6 +93,32 @@ def test_implausible_sizes_are_refused_before_memory_is_allocated(changed, setti
     with pytest.raises(ValueError, match=rf"changed.*{complaint}") as caught:
         load_text_model(changed(**settings))
     assert "\n" not in str(caught.value)
+
+
+def test_sizes_of_published_language_models_are_plausible(tmp_path: Path):
+    sizes = {
+        "max_position_embeddings": 10_485_760,  # Llama 4 Scout
+        "rope_theta": 1e8,  # Mistral Small 3
+        "vocab_size_per_layer_input": 262_144,  # Gemma 3n
+        "shared_expert_intermediate_size": 20_480,  # Qwen2-57B-A14B
+        "num_hidden_layers": 126,
+        "n_routed_experts": 384,
+    }
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": sizes}))
+    pixels = {"size": {"longest_edge": 25_165_824}}  # Qwen3-VL
+    (tmp_path / "video_preprocessor_config.json").write_text(json.dumps(pixels))
+    check_folder(str(tmp_path))
+
+
+def test_transformers_asks_no_question_on_standard_input(monkeypatch):
+    from transformers.dynamic_module_utils import resolve_trust_remote_code
+
+    def ask(prompt):
+        raise AssertionError(prompt)
+
+    monkeypatch.setattr("builtins.input", ask)
+    with pytest.raises(UserError, match=r"transformers cannot read it .*custom code"), reading("."):
+        resolve_trust_remote_code(None, "owner/name", False, True)
 
 
 def test_a_model_that_is_not_a_folder_is_downloaded(monkeypatch):

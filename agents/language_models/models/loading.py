@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.errors import UserError
+from storage.chat_templates import ChatTemplate
 from storage.extras import check_extra
-from storage.hugging_face import reading
+from storage.hugging_face import check_folder, reading
 from training.devices import check_device
 
 _SLOW = 5e8  # parameters
@@ -21,14 +21,19 @@ class LoadedModel:
     Attributes:
         name: Name on the Hugging Face hub, folder or file.
         model: The model, in evaluation mode.
-        processor: Processor of a model that reads pictures, otherwise the tokenizer.
+        template: Chat template.
         reads_pictures: Whether pictures can be part of a prompt.
     """
 
     name: str
     model: Any
-    processor: Any
+    template: ChatTemplate
     reads_pictures: bool
+
+    @property
+    def processor(self) -> Any:
+        """The processor of a model that reads pictures, otherwise the tokenizer."""
+        return self.template.processor
 
     @property
     def tokenizer(self) -> Any:
@@ -65,8 +70,8 @@ def load_model(name: str, device: str) -> LoadedModel:
         FileNotFoundError: There is no such GGUF file.
         ModuleNotFoundError: A package that reads GGUF files is not installed.
         ConnectionError: The model cannot be downloaded.
-        UserError: The model cannot be read or has no chat template, or torch cannot compute on
-            the device.
+        UserError: The model cannot be read, names Python code or has no chat template, or torch
+            cannot compute on the device.
     """
     from transformers import (
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -83,10 +88,13 @@ def load_model(name: str, device: str) -> LoadedModel:
             raise FileNotFoundError(f"{name}: no such file; name a GGUF file, or a folder")
         for package in ("gguf", "accelerate"):
             check_extra(package, "gguf", f"--local-model {name}")
-        source, remedy = {"gguf_file": Path(name).name}, {"remedy": _GGUF_REMEDY}
+        source: dict[str, Any] = {"gguf_file": Path(name).name}
+        remedy = {"remedy": _GGUF_REMEDY}
         folder = str(Path(name).parent)
     else:
         source, remedy, folder = {}, {}, name
+        check_folder(name)
+    source["trust_remote_code"] = False
     with reading(name, **remedy):
         config: Any = AutoConfig.from_pretrained(folder, **source)
         reads_pictures = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -94,9 +102,8 @@ def load_model(name: str, device: str) -> LoadedModel:
         prepares: Any = AutoProcessor if reads_pictures else AutoTokenizer
         processor = prepares.from_pretrained(folder, **source)
         model = kind.from_pretrained(folder, dtype="auto", **source)
-    if not getattr(processor, "chat_template", None):
-        raise UserError(f"{name}: has no chat template; choose a model for conversations")
-    loaded = LoadedModel(name, model.to(device).eval(), processor, reads_pictures)
+    template = ChatTemplate(name, processor)
+    loaded = LoadedModel(name, model.to(device).eval(), template, reads_pictures)
     loaded.tokenizer.padding_side = "left"
     if loaded.tokenizer.pad_token is None:
         loaded.tokenizer.pad_token = loaded.tokenizer.eos_token

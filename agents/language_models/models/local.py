@@ -124,17 +124,14 @@ class LocalModel:
         """Return the padded input of the model for a batch of questions.
 
         Raises:
-            UserError: A prompt has pictures, which the model does not read.
+            UserError: A prompt has pictures, which the model does not read, or the chat template
+                fails.
         """
         padding: dict[str, Any] = {"padding": True}
         if self.loaded.reads_pictures:
             padding = {"processor_kwargs": padding}
-        return self.loaded.processor.apply_chat_template(
+        return self.loaded.template.apply(
             [[self._message(message) for message in question.prompt] for question in questions],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
             **padding,
         ).to(self.loaded.model.device)
 

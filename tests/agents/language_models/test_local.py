@@ -1,7 +1,9 @@
 """Local transformers models: tiny random ones of four architectures."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +25,10 @@ from agents.settings.language_models import (
     SamplingConfig,
     ServerConfig,
 )
+from agents.vlm_finetuning.learner import VlmLearner
+from agents.vlm_finetuning.settings import FinetuneVlmConfig
 from envs.pictures.view_pictures import ViewPose
+from storage.errors import UserError
 from tests.agents.language_models.servers import draw_colour
 from tests.agents.language_models.tiny_models import TINY_MODELS, tokenizer, write_llama
 
@@ -67,6 +72,14 @@ def asked(model):
     if model.loaded.reads_pictures:
         return [question("a"), question("b", "c", "d"), question()]
     return [question(words=words) for words in ("The hall.", "The hall and the kitchen.", "")]
+
+
+def load_for_evaluation(folder):
+    load_model(folder, "cpu")
+
+
+def load_for_training(folder):
+    VlmLearner(FinetuneVlmConfig(data=Path(), model=folder))
 
 
 def question(*viewpoints, words="", labels=("A", "B")):
@@ -268,6 +281,44 @@ def test_a_folder_without_a_model_is_named_with_a_remedy(tmp_path):
     (tmp_path / "model").mkdir()
     with pytest.raises(ValueError, match=r"model: transformers cannot read it .*save_pretrained"):
         load_model(str(tmp_path / "model"), "cpu")
+
+
+CODE = {"auto_map": {"AutoProcessor": "evil.Evil", "AutoImageProcessor": "evil.Evil"}}
+
+
+@pytest.mark.parametrize("folder", ["llava"], indirect=True)
+@pytest.mark.parametrize("load", [load_for_evaluation, load_for_training])
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"auto_map": {"AutoConfig": "evil.Evil"}}),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": [None, "evil.Evil"]}}),
+        ("processor_config.json", CODE),
+        ("processor_config.json", {"image_processor": CODE}),
+        ("preprocessor_config.json", CODE),
+        ("video_preprocessor_config.json", CODE),
+    ],
+)
+def test_a_folder_that_names_code_is_refused_without_a_question(
+    folder, tmp_path, monkeypatch, load, file, changes
+):
+    path = shutil.copytree(folder, tmp_path / "model") / file
+    settings = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**settings, "model_type": "evil", **changes}))
+    (tmp_path / "model/evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.setattr("builtins.input", lambda prompt: "y")
+    monkeypatch.setattr("agents.vlm_finetuning.learner._records", lambda folder: [])
+    with pytest.raises(UserError, match=rf"{file}: names Python code \(auto_map\), which is not"):
+        load(str(tmp_path / "model"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_endless_chat_template_ends_the_evaluation_in_one_line(llama, tmp_path, monkeypatch):
+    monkeypatch.setattr("storage.chat_templates._SECONDS", 1.0)
+    endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    (llama / "chat_template.jinja").write_text(endless)
+    with pytest.raises(UserError, match=r"llama: its chat template fails \(no end within 1 s"):
+        local_model(llama, tmp_path / "cache").replies([question()])
 
 
 def test_a_model_without_a_chat_template_is_named(llama):

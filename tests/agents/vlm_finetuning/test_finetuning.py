@@ -130,7 +130,7 @@ def test_adapters_learn_and_are_merged(config_of):
         last = trainer.step()["loss"]
     assert last < first
     learner.network.eval()
-    inputs = model_inputs(learner.processor, learner.records[0])
+    inputs = model_inputs(learner.template, learner.records[0])
     labels = inputs.pop("labels")
     with torch.no_grad():
         adapted = learner.model(**inputs).logits
@@ -149,7 +149,7 @@ def test_only_the_answer_has_a_loss_and_prompts_equal_those_of_an_evaluation(
     tuned = local_model(config.model, world, tmp_path / "cache")
     asked = questions(world, learner.records[0].id.rpartition("_")[0])
     for record, (question, _, _) in zip(learner.records, asked, strict=True):
-        inputs = model_inputs(learner.processor, record)
+        inputs = model_inputs(learner.template, record)
         answer = inputs["labels"][0][inputs["labels"][0] != -100]
         text = learner.processor.tokenizer.decode(answer)
         assert text == record.answer + learner.processor.tokenizer.eos_token
