@@ -18,17 +18,26 @@ class EpisodeSampler:
     Agent i of a batch therefore gets the same episodes as a single agent with the same seed.
     """
 
-    def __init__(self, instr_ids: Sequence[str], num_agents: int, shuffle: bool) -> None:
+    def __init__(
+        self,
+        instr_ids: Sequence[str],
+        num_agents: int,
+        shuffle: bool,
+        other_ids: Sequence[str] = (),
+    ) -> None:
         """Prepare to sample.
 
         Args:
             instr_ids: Ids of the E episodes. An episode that occurs twice is drawn twice as often.
             num_agents: Number of agents B.
             shuffle: Whether to draw at random; otherwise episodes follow their order cyclically.
+            other_ids: Second ids of the E episodes, by which `find` also finds them.
         """
         self._generators: list[np.random.Generator] = []
         self._num_episodes = len(instr_ids)
         self._numbers = {instr_id: number for number, instr_id in enumerate(instr_ids)}
+        for number, other_id in enumerate(other_ids):
+            self._numbers.setdefault(other_id, number)
         self._num_agents = num_agents
         self._shuffle = shuffle
         self._next = 0
@@ -131,7 +140,7 @@ class EpisodeSampler:
         if -1 in numbers:
             unknown = chosen[numbers.index(-1)]
             raise UserError(
-                f"no episode {unknown!r} among the {len(self._numbers)} loaded episodes, which "
+                f"no episode {unknown!r} among the {self._num_episodes} loaded episodes, which "
                 f"start with {next(iter(self._numbers))!r}; use one of these, or load another split"
             )
         return np.array(numbers)

@@ -40,7 +40,8 @@ class SingleAgentEnv(gym.Env):
 
         Args:
             seed: Random seed for the choice of episodes.
-            options: `episode_id`, the `instr_id` of the episode to start.
+            options: `episode_id`, the `instr_id` of the episode to start, or in continuous
+                environments the `episode_id` of its info.
 
         Raises:
             UserError: An option is unknown, or there is no such episode.
@@ -64,7 +65,11 @@ class SingleAgentEnv(gym.Env):
 
         Raises:
             UserError: The action is not an integer of the action space.
+            ResetNeeded: The environment has not been reset, or its episode has ended.
         """
+        walks = self.core.walks
+        if walks.terminated[0] or walks.truncated[0]:
+            raise gym.error.ResetNeeded("the episode has ended: reset the environment")
         try:
             number = operator.index(action)
         except TypeError as error:

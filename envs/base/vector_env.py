@@ -51,6 +51,7 @@ class BatchEnv(VectorEnv):
         instr_ids: Sequence[str],
         shuffle: bool,
         max_episode_steps: int,
+        other_ids: Sequence[str] = (),
     ) -> None:
         """Prepare a batch of agents.
 
@@ -60,6 +61,7 @@ class BatchEnv(VectorEnv):
             instr_ids: Identifiers of the episodes.
             shuffle: Whether episodes are drawn at random; otherwise in the given order.
             max_episode_steps: Number of actions after which an episode is truncated.
+            other_ids: Second ids of the episodes, which `reset` also accepts.
 
         Raises:
             UserError: The number of agents or the mode is wrong, or there are no episodes.
@@ -73,7 +75,7 @@ class BatchEnv(VectorEnv):
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.max_episode_steps = max_episode_steps
-        self.sampler = EpisodeSampler(instr_ids, self.num_envs, shuffle)
+        self.sampler = EpisodeSampler(instr_ids, self.num_envs, shuffle, other_ids)
         self.is_reset = False
 
     @property

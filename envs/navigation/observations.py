@@ -172,12 +172,15 @@ class FeatureObserver:
 
     def space(self) -> dict[str, spaces.Space[Any]]:
         """Return the spaces of one agent's observation."""
-        actions, inf = self._world.num_actions, np.inf
-        return {
-            "panorama": spaces.Box(-inf, inf, (NUM_VIEWS, self.width), np.float32),
-            "candidates": spaces.Box(-inf, inf, (actions, self.width), np.float32),
-            **pose_space(actions),
+        actions = self._world.num_actions
+        high = np.ones(self.width, np.float32)  # of directions
+        high[: self._visual_size] = np.finfo(np.float16).max  # a store has no larger features
+        bounds = {
+            "panorama": np.tile(high, (NUM_VIEWS, 1)),
+            "candidates": np.tile(high, (actions, 1)),
         }
+        boxes = {name: spaces.Box(-high, high, dtype=np.float32) for name, high in bounds.items()}
+        return {**boxes, **pose_space(actions)}
 
     def buffers(self) -> Observation:
         """Return uninitialised arrays for `observe`."""

@@ -35,7 +35,7 @@ class ContinuousEnv(SingleAgentEnv):
 
     ## Starting State
     The start position and heading of an episode. `reset(options={"episode_id": "32000_0"})` starts
-    the episode with that `instr_id`.
+    the episode with that `instr_id` or `episode_id`.
 
     ## Episode End
     Terminates at stop. Truncates after `max_episode_steps` actions; in an environment from

@@ -51,7 +51,7 @@ class ContinuousVectorEnv(BatchEnv):
     Exactly the start position and heading of an episode; the first step or turn puts an agent on
     the floor, as in habitat. Agent i of an environment that is reset with `seed` draws the same
     episodes as a single environment that is reset with `seed + i`. `reset(options={"episode_ids":
-    [...]})` starts given episodes, one `instr_id` per agent.
+    [...]})` starts given episodes, one `instr_id` or `episode_id` per agent.
 
     ## Episode End
     Terminates at stop; truncates after `max_episode_steps` actions, which is never a success. Under
@@ -116,6 +116,7 @@ class ContinuousVectorEnv(BatchEnv):
             split.instr_ids.tolist(),
             self.settings.shuffle,
             self.settings.max_episode_steps,
+            split.episode_ids.tolist(),
         )
         self.split, self.episodes, self.simulator = split, split.episodes, simulator
         self.render_mode = self.settings.render_mode

@@ -15,6 +15,7 @@ from storage.records import describe_problem
 
 Id = int | str
 Vector = Annotated[tuple[float, ...], Meta(min_length=3, max_length=3)]
+Action = Annotated[int, Meta(ge=0, le=5)]
 Quaternion = Annotated[tuple[float, ...], Meta(min_length=4, max_length=4)]
 Document = TypeVar("Document")
 
@@ -69,7 +70,7 @@ class GroundTruth(msgspec.Struct, frozen=True):
     """Walk of the expert: the start and the position after each step forward."""
 
     locations: list[Vector]
-    actions: list[int]
+    actions: list[Action]
     forward_steps: int | None = None
 
 

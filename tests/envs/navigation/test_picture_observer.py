@@ -142,7 +142,9 @@ def test_agents_of_a_batch_see_what_single_agents_see(arguments, observe):
             mine = {name: array[agent] for name, array in observation.items()}
             assert data_equivalence(mine, own)
         actions = batch.teacher_actions()
-        alone = [env.step(action)[0] for env, action in zip(singles, actions, strict=True)]
+        ended = batch.walks.terminated.copy()
+        for agent in np.flatnonzero(~ended):
+            alone[agent] = singles[agent].step(actions[agent])[0]
         observation, *_ = batch.step(actions)
 
 

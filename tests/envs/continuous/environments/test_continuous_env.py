@@ -62,6 +62,8 @@ def test_infos_are_plain_values_of_one_agent():
     _, info = env.reset(seed=0, options={"episode_id": "32001_2"})
     assert (info["instr_id"], info["scan"], info["steps"]) == ("32001_2", "house_32", 0)
     assert info["episode_id"] == "6"
+    again = env.reset(options={"episode_id": info["episode_id"]})[1]
+    assert again["instr_id"] == "32001_2"
     arrays = {name for name, value in dict(info).items() if isinstance(value, np.ndarray)}
     assert arrays == {"position", "habitat_position", "rotation"}
     assert type(info["collided"]) is bool

@@ -190,6 +190,14 @@ def test_the_vocabulary_begins_with_padding_and_orders_words_by_frequency():
     assert words == ["<pad>", "<unk>", "go", ".", ",", "left", "on"]
 
 
+@pytest.mark.parametrize("action", [10**40, -1, 6])
+def test_an_action_that_does_not_exist_is_refused(tmp_path, action):
+    path = tmp_path / "val_gt.json"
+    path.write_text(json.dumps({"1": {"locations": [[0, 0, 0]], "actions": [0, action]}}))
+    with pytest.raises(ValueError, match=r"val_gt\.json: .*\.actions.*export-continuous"):
+        read_ground_truth(path)
+
+
 R2R_RECORD = {
     "episode_id": 1,
     "trajectory_id": 7,
