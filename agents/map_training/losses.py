@@ -201,7 +201,9 @@ class MapLoss(MinibatchesLoss):
             return guided_choices(chosen, labels, guided)
 
         # A walk ends at the goal, as in DUET: afterwards the goal is a visited node, so that every
-        # label would lead elsewhere. Reinforcement must see what a missed stop leads to.
+        # label would lead elsewhere. Reinforcement must see what a missed stop leads to. Nothing is
+        # learnt from DUET's walk to the best stop, which it leaves out after a sampled [stop] away
+        # from the goal.
         agent = MapAgent(
             self.model,
             features,

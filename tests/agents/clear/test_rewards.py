@@ -42,8 +42,7 @@ def test_rewards_equal_the_released_code(case):
         ndtw = np.array(walk["ndtw_from_start_on"])
         stop = np.arange(len(walked) - 1) == len(walked) - 2
         rewards = ndtw_rewards(distances[:-1], distances[1:], stop, ndtw[:-1], ndtw[1:])
-        expected = np.float32(walk["rewards (moves, then stop)"])
-        assert rewards.astype(np.float32).tolist() == expected.tolist()
+        np.testing.assert_allclose(rewards, walk["rewards (moves, then stop)"], rtol=0, atol=1e-5)
 
 
 def test_ndtw_equals_the_released_code(case, graph):

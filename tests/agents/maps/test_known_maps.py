@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.maps.experts import Expert
+from agents.maps.experts import STOP_TOKEN, Expert
 from agents.maps.geometry import MapGeometry
 from agents.maps.known_maps import KnownMaps
 from envs.graphs.nav_graph import NavGraph
@@ -107,6 +107,9 @@ def test_expert_equals_the_original(kind, episodes, geometry):
         costs = expert.costs(maps, rows, tokens)
         for row, target, step in zip(range(len(rows)), targets, steps, strict=True):
             expected = step[f"expert_{kind}"]
+            path = episodes[rows[row]]["gt_path"]
+            if expected == STOP_TOKEN and kind == "ndtw" and path[-1] in path[:-1]:
+                continue  # the original stops at the first visit of the goal, ours follows the path
             # Rounding decides between equally good nodes in the original.
             if target != expected:
                 assert min(target, expected) > 0

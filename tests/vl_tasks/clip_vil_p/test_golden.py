@@ -98,7 +98,7 @@ def test_losses_and_gradients_equal_the_original(original):
     assert names == found.keys()
     for name, module in found.items():
         expected = tensors[f"gradient.{name}"]
-        largest = float(expected.abs().max())
+        largest = max(float(expected.abs().max()), 1e-4)  # float32 rounds smaller gradients
         torch.testing.assert_close(module.weight.grad, expected, atol=1e-4 * largest, rtol=1e-4)
     # Tables of positions and segments have padding_idx 0 in the original.
     for table in (stream.bert.embeddings.position_embeddings,

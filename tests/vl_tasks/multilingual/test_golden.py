@@ -137,7 +137,8 @@ def test_masked_words_of_the_original(golden_system):
         "stream.pooler.weight",
         "stream.pooler.bias",
     }
-    _, states = joined(network, tensors)
+    embedded, states = joined(network, tensors)
+    torch.testing.assert_close(embedded, tensors["output.embedded_sequence"], **TOLERANCE)
     both = torch.cat([states.words, states.cells], dim=1)
     torch.testing.assert_close(both, tensors["output.last_hidden"], **TOLERANCE)
     table = network.stream.bert.embeddings.word_embeddings.weight
