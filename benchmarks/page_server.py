@@ -51,11 +51,13 @@ def _figures(config: ServerConfig, folder: Path) -> list[Figure]:
     library = Library(world_files("houses"), "r2r")
     site = Routes(library, NoPictures("none"), ManualWalks(library, folder))
     with ViewerServer(site) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         address = "127.0.0.1", int(server.server_address[1])
         keep_alive = _keep_alive_seconds(address, config.requests)
         simultaneous = _simultaneous_seconds(address, config.connections)
         server.shutdown()
+        thread.join()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_echo, args=(listener,), daemon=True).start()
         echo = _keep_alive_seconds(listener.getsockname(), config.requests)

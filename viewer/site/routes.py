@@ -181,6 +181,8 @@ class Routes:
         self._episode(key)
         agent = _text(body, "agent") if "agent" in body else None
         steps, restart = _number(body, "steps", 0), bool(body.get("restart"))
+        if steps < 0:
+            raise RequestError(400, "field 'steps' is negative")
         try:
             with _saving():
                 return _progress(self._manual_walks.start(key, agent, steps, restart=restart))
@@ -210,7 +212,7 @@ class Routes:
         episode = self._episode(_text(body, "episode"))
         path = episode.path
         if not body.get("keep_goal"):
-            viewpoint = body.get("viewpoint") or path[0]
+            viewpoint = _text(body, "viewpoint") if "viewpoint" in body else path[0]
             if viewpoint not in self.library.graph(episode.scan):
                 raise RequestError(404, f"scan {episode.scan!r} has no viewpoint {viewpoint!r}")
             path = (viewpoint,)

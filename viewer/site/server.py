@@ -1,17 +1,17 @@
 """Web server of the page; by default it listens on this machine only."""
 
+import asyncio
 import ipaddress
 import json
 import logging
+import re
 import socket
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BufferedReader
-from threading import Condition
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+from typing import Any, Self
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from storage.errors import UserError
 from storage.json_files import parse_json
@@ -19,8 +19,12 @@ from viewer.site.routes import Answer, RequestError, Routes
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BODY = 100_000  # bytes
-_CONNECTIONS = 64  # served at a time, each by a thread of its own; a browser opens six
-_TIMEOUT = 30.0  # seconds after which a connection that sends nothing is closed
+_LARGEST_HEAD = 1 << 16  # bytes
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*\r\n", re.IGNORECASE)
+_THREADS = 32  # that answer requests
+_CONNECTIONS = 512  # open at a time; with those of the backlog, fewer than Linux's 1024 open files
+_BACKLOG = 448  # connections that the system queues until they are accepted, all at once
+_TIMEOUT = 30.0  # seconds for a whole request, and for a whole answer
 # Makes the browser block all content from other servers.
 _POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -28,8 +32,11 @@ _POLICY = (
 )
 
 
-class ViewerServer(ThreadingHTTPServer):
+class ViewerServer:
     """Server of the viewer's routes.
+
+    An event loop receives requests and sends answers, so that a slow connection costs no thread;
+    complete requests are answered in threads.
 
     Args:
         site: Routes to serve. They can be set after the port is bound, before `serve_forever`.
@@ -40,17 +47,12 @@ class ViewerServer(ThreadingHTTPServer):
         OSError: The port or address cannot be used; the message contains the remedy.
     """
 
-    daemon_threads = True
-    request_queue_size = 1024  # connections that the system queues until a thread is free
     site: Routes
 
     def __init__(self, site: Routes | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.connections = _Connections(_CONNECTIONS)
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Windows would let two servers share a port.
-        self.allow_reuse_address = sys.platform != "win32"
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            super().__init__((host, port), _Handler)
+            self._socket = socket.create_server((host, port), family=family)
         except OSError as error:
             raise OSError(
                 f"cannot listen on port {port} of {host} ({error.strerror}): end what listens "
@@ -58,120 +60,124 @@ class ViewerServer(ThreadingHTTPServer):
             ) from error
         if site is not None:
             self.site = site
-        self.local = _is_loopback(host)
+        self.server_address = self._socket.getsockname()
+        self._is_local = _is_loopback(host)
+        self._stopped: Future[None] = Future()
+        self._threads = ThreadPoolExecutor(_THREADS)
+        self._open: set[asyncio.StreamWriter] = set()
+        # Connections without a complete request, the one that has waited longest first.
+        self._waiting: dict[asyncio.StreamWriter, None] = {}
 
     @property
     def url(self) -> str:
         """Address of the page."""
         host, port = self.server_address[:2]
-        bracketed = f"[{host!s}]" if self.address_family == socket.AF_INET6 else f"{host!s}"
-        return f"http://{bracketed}:{port}/"
+        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own, once there is room for it."""
-        self.connections.enter()
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # such as a system that gives no more threads
-            self.connections.leave()
-            raise
+    def serve_forever(self) -> None:
+        """Serve until `shutdown` or an exception, such as that of Ctrl-C."""
+        asyncio.run(self._serve())
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection, then make room for another one."""
+    def shutdown(self) -> None:
+        """Let `serve_forever` return, in another thread."""
+        self._stopped.set_result(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._socket.close()
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(
+            self._serve_connection, sock=self._socket, limit=_LARGEST_HEAD, backlog=_BACKLOG
+        )
         try:
-            super().process_request_thread(request, client_address)
+            await asyncio.wrap_future(self._stopped)
         finally:
-            self.connections.leave()
+            server.close()
+            # asyncio.run cancels what begins meanwhile: connections that are being accepted.
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore browsers that disconnected before their answer; report all other errors."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Connections:
-    """Counts open connections, and closes idle ones where others wait.
-
-    Args:
-        limit: How many may be open at a time.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._open = 0
-        # Answered connections without a new request, the longest idle first.
-        self._idle: dict[int, socket.socket] = {}
-        self._changed = Condition()
-
-    def enter(self) -> None:
-        """Wait until there is room for another connection, and count it."""
-        with self._changed:
-            while self._open >= self._limit:
-                self._close_longest_idle()
-                self._changed.wait()
-            self._open += 1
-
-    def leave(self) -> None:
-        """Count a connection as closed."""
-        with self._changed:
-            self._open -= 1
-            self._changed.notify()
-
-    @contextmanager
-    def idle(self, connection: socket.socket) -> Iterator[None]:
-        """Mark a connection as one that may be closed while the block runs."""
-        with self._changed:
-            self._idle[id(connection)] = connection
-            self._changed.notify()
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer requests until the browser leaves, is too slow, or its place is needed."""
+        if len(self._open) >= _CONNECTIONS:
+            self._close_longest_waiting(writer)
+        self._open.add(writer)
+        writer.transport.set_write_buffer_limits(0)  # drain() then waits until all is sent
+        # It is cancelled when the server ends.
+        ends = (OSError, EOFError, asyncio.LimitOverrunError, asyncio.CancelledError)
         try:
-            yield
+            with suppress(*ends):
+                while await self._answer_one(reader, writer):
+                    pass
         finally:
-            with self._changed:
-                self._idle.pop(id(connection), None)
+            self._open.discard(writer)
+            writer.transport.abort()
 
-    def _close_longest_idle(self) -> None:
-        if self._idle:
-            connection = self._idle.pop(next(iter(self._idle)))
-            # Only the receiving side: a request that came in the same moment is still answered.
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)
+    def _close_longest_waiting(self, newest: asyncio.StreamWriter) -> None:
+        writer = next(iter(self._waiting), newest)
+        self._waiting.pop(writer, None)
+        self._open.discard(writer)
+        writer.transport.abort()
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer the next request; return whether another one may follow."""
+        self._waiting[writer] = None
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                received = await _receive(reader)
+        finally:
+            self._waiting.pop(writer, None)
+        request = await asyncio.get_running_loop().run_in_executor(
+            self._threads, _Request, received, self.site, self._is_local
+        )
+        # Head and body in one write, which is one packet if they are small.
+        writer.write(request.wfile.getvalue())
+        async with asyncio.timeout(_TIMEOUT):
+            await writer.drain()
+        return not request.close_connection
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: ViewerServer
-    rfile: BufferedReader
-    timeout = _TIMEOUT
-    # A small packet is sent at once instead of waiting for the receipt of the previous one (Nagle),
-    # which a browser delays by 40 ms; the buffer puts head and body of an answer into one packet.
-    disable_nagle_algorithm = True
-    wbufsize = 1 << 16
+async def _receive(reader: asyncio.StreamReader) -> bytes:
+    """Return the head and the body of a request; a body that is too long stays unread."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    if length is None or int(length[1]) > _LARGEST_BODY:
+        return head
+    return head + await reader.readexactly(int(length[1]))
+
+
+class _Request(BaseHTTPRequestHandler):
+    """A received request, and its answer in `wfile`."""
+
+    wfile: BytesIO
     protocol_version = "HTTP/1.1"
     server_version = "clipnav"
 
-    def handle(self) -> None:
-        """Answer requests until the browser leaves, or its place is needed."""
+    def __init__(self, received: bytes, site: Routes, is_local: bool) -> None:
+        # Not that of the base class, which reads from a socket.
+        self._site, self._is_local = site, is_local
+        self.rfile, self.wfile = BytesIO(received), BytesIO()
         self.close_connection = True
         self.handle_one_request()
-        while not self.close_connection and self._has_more():
-            self.handle_one_request()
-
-    def _has_more(self) -> bool:
-        try:
-            with self.server.connections.idle(self.connection):
-                return bool(self.rfile.peek(1))
-        except TimeoutError:
-            return False
 
     def do_GET(self) -> None:
-        self._respond(lambda path, query: self.server.site.get(path, query))
+        self._respond(lambda path, query: self._site.get(path, query))
 
     def do_POST(self) -> None:
-        self._respond(lambda path, _: self.server.site.post(path, self._body()))
+        self._respond(lambda path, _: self._site.post(path, self._body()))
 
     def _respond(self, answer: Any) -> None:
         try:
             self._check_host()
-            parts = urlsplit(self.path)
+            parts = _split(self.path)
             self._send(answer(parts.path, dict(parse_qsl(parts.query))))
         except RequestError as error:
             self._refuse(error.status, str(error))
@@ -183,8 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check_host(self) -> None:
         """Reject requests with a foreign Host header (DNS rebinding)."""
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
-        if self.server.local and not _is_loopback(host):
+        host = _split(f"//{self.headers.get('Host', '')}").hostname or ""
+        if self._is_local and not _is_loopback(host):
             raise RequestError(403, f"this server is for this machine only, not for {host!r}")
 
     def _body(self) -> dict[str, Any]:
@@ -194,10 +200,10 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise RequestError(411, "the length of the body is missing")
-        if int(length) > _LARGEST_BODY:
+        if len(length) > 6 or int(length) > _LARGEST_BODY:
             raise RequestError(413, f"the body is longer than {_LARGEST_BODY} bytes")
         try:
-            body = parse_json(self.rfile.read(int(length)), "the body", "send a JSON object")
+            body = parse_json(self.rfile.read(), "the body", "send a JSON object")
         except UserError as error:
             raise RequestError(400, str(error)) from error
         if not isinstance(body, dict):
@@ -224,6 +230,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         _LOG.debug(format, *arguments)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise RequestError(400, f"{url!r} is not an address: {error}") from error
 
 
 def _is_loopback(host: str) -> bool:
