@@ -36,7 +36,7 @@ from envs.episodes.splits import LoadedSplit, load_split
 from storage import cache_dir, write_text
 from storage.errors import counted
 from storage.locks import sole_writer
-from storage.progress import ProgressBar, progress_bar
+from storage.progress import progress_bar
 
 REQUESTS, RESULTS = "requests.jsonl", "results.json"
 RUNNING = "requests.running.jsonl"  # until the end of a run, as the walks end
@@ -197,14 +197,18 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
     log.unlink(missing_ok=True)
     cache = ReplyCache(config.cache or cache_dir() / "language_models")
     total = len(maker.split.episodes)
+    failed = 0
     with progress_bar(total=total, desc=config.model_name, unit="episodes") as bar:
 
         def on_walk(walk: AnyWalk) -> None:
+            nonlocal failed
             append_requests(log, walk)
+            failed += walk.ending == "failed"
             show(1)
 
         def show(walks: int = 0) -> None:
-            _show(bar, config, spending, cache, walks)
+            bar.set_postfix_str(_progress(config, spending, cache, failed), refresh=False)
+            bar.update(walks)
 
         if config.local_model is not None:
             from agents.language_models.models.loading import load_model
@@ -235,18 +239,12 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
             model.close()
 
 
-def _show(
-    bar: ProgressBar,
-    config: EvaluateVlmConfig,
-    spending: Spending,
-    cache: ReplyCache,
-    walks: int,
-) -> None:
+def _progress(config: EvaluateVlmConfig, spending: Spending, cache: ReplyCache, failed: int) -> str:
     usage = spending.usage
-    parts = [f"{spending.requests} requests", f"{cache.hits} cached"]
+    parts = [f"{failed} failed"] if failed else []
+    parts += [f"{spending.requests} requests", f"{cache.hits} cached"]
     parts.append(f"{(usage.prompt + usage.completion) / 1000:.0f}k tokens")
     cost = price(usage, config.budget)
     if cost is not None:
         parts.append(f"cost {cost:.2f}")
-    bar.set_postfix_str(", ".join(parts), refresh=False)
-    bar.update(walks)
+    return ", ".join(parts)

@@ -14,12 +14,14 @@ from envs.episodes import Episode
 from envs.metrics import SUMMARY_METRICS, aligned
 from envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
 from envs.metrics.summaries import Metric
+from storage.errors import counted
 
 # Scores of each episode, by instr_id and name of the column.
 EpisodeScores = Mapping[str, Mapping[str, float]]
 
 _COLUMNS = ("NE", "SR", "SPL", "nDTW")
 _PAIRED = "SR"
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,15 @@ class AgentScores:
 
     Attributes:
         episodes: Number of episodes.
-        intervals: Mean of each metric with the bootstrap's 95 % interval over paths.
+        paths: Number of their paths.
+        intervals: Mean of each metric with the bootstrap's 95 % interval over paths; one without
+            width, because all paths have the same value, is neither printed nor written.
         difference: Success rate less that of the model, on the same episodes, with its interval;
             None for the model.
     """
 
     episodes: int
+    paths: int
     intervals: dict[str, Interval]
     difference: Interval | None = None
 
@@ -69,19 +74,28 @@ def score_agents(
             first = succeeded
         else:
             difference = paired_difference(first, succeeded, clusters=clusters)
-        scores[name] = AgentScores(len(rows), intervals, difference)
+        scores[name] = AgentScores(len(rows), len(set(clusters)), intervals, difference)
     return scores
 
 
 def score_table(split: str, scores: Mapping[str, AgentScores]) -> str:
-    """Return an aligned table; NE in metres, the other metrics in per cent."""
+    """Return an aligned table, with a note if an interval is missing.
+
+    NE is in metres, the other metrics are in per cent.
+    """
     first = next(iter(scores))
     rows = [["split", "agent", *_COLUMNS, f"{_PAIRED} - {first}"]]
     for name, agent in scores.items():
         cells = [_cell(agent.intervals.get(column), column) for column in _COLUMNS]
         difference = "" if agent.difference is None else _cell(agent.difference, _PAIRED, sign=True)
         rows.append([split, name, *cells, difference])
-    return aligned(rows, texts=2)
+    shown = [agent.intervals.get(column) for agent in scores.values() for column in _COLUMNS]
+    shown += [agent.difference for agent in scores.values()]
+    table = aligned(rows, texts=2)
+    if all(interval is None or _has_width(interval) for interval in shown):
+        return table
+    paths = counted(scores[first].paths, "scored path")
+    return f"{table}\nNo interval: the value is the same for all paths ({paths})."
 
 
 def _cell(interval: Interval | None, column: str, sign: bool = False) -> str:
@@ -89,7 +103,13 @@ def _cell(interval: Interval | None, column: str, sign: bool = False) -> str:
         return "-"
     factor = SUMMARY_METRICS[column].factor
     mean, low, high = (factor * value for value in interval)
-    return f"{mean:{'+' if sign else ''}.1f} [{low:.1f}, {high:.1f}]"
+    text = f"{mean:{'+' if sign else ''}.1f}"
+    return f"{text} [{low:.1f}, {high:.1f}]" if _has_width(interval) else text
+
+
+def _has_width(interval: Interval) -> bool:
+    """Return whether paths differ; otherwise resampling them says nothing about other paths."""
+    return interval.high - interval.low > _ROUNDING
 
 
 def answer_counts(walks: Sequence[AskingWalk]) -> dict[str, int]:
@@ -126,7 +146,10 @@ def total_usage(walks: Sequence[AskingWalk]) -> Usage:
 
 
 def to_json(split: str, scores: Mapping[str, AgentScores]) -> dict[str, Any]:
-    """Return means as clipnav evaluate-agent writes them, and their intervals."""
+    """Return means as clipnav evaluate-agent writes them, and their intervals.
+
+    Without an interval, there is null in its place.
+    """
     return {
         "results": {
             split: {
@@ -138,7 +161,7 @@ def to_json(split: str, scores: Mapping[str, AgentScores]) -> dict[str, Any]:
         "intervals": {
             split: {
                 name: {
-                    metric: [interval.low, interval.high]
+                    metric: [interval.low, interval.high] if _has_width(interval) else None
                     for metric, interval in agent.intervals.items()
                 }
                 for name, agent in scores.items()
@@ -146,9 +169,13 @@ def to_json(split: str, scores: Mapping[str, AgentScores]) -> dict[str, Any]:
         },
         "differences": {
             split: {
-                name: {_PAIRED: list(agent.difference)}
+                name: {_PAIRED: _difference(agent.difference)}
                 for name, agent in scores.items()
                 if agent.difference is not None
             }
         },
     }
+
+
+def _difference(interval: Interval) -> list[float | None]:
+    return list(interval) if _has_width(interval) else [interval.mean, None, None]

@@ -1,23 +1,26 @@
-"""Balanced subsets of a split: paths are drawn, each with all its instructions."""
+"""Balanced subsets of a split: paths are drawn, if possible with all their instructions."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
-from envs.episodes import Episode
+from envs.episodes import Episode, base_language
 from storage.errors import UserError
 
 _DRAWS = 31
+T = TypeVar("T")
 
 
 def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -> list[Episode]:
     """Draw episodes that are balanced over buildings and numbers of moves.
 
     The buildings take turns. Within a building the numbers of moves take turns, and each building
-    begins with another one. A path brings all its instructions, and with them all languages; the
-    last path can be cut.
+    begins with another one. As many paths are drawn as all their instructions require, but at least
+    one of each building, or `count` if there are more buildings. If the paths have more than
+    `count` instructions, they take turns, each beginning with another language.
 
     Args:
         episodes: Episodes of the split.
@@ -41,12 +44,13 @@ def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -
     paths: dict[int, list[Episode]] = defaultdict(list)
     for episode in episodes:
         paths[episode.path_id].append(episode)
-    chosen: set[str] = set()
+    least = min(count, len({episode.scan for episode in episodes}))
+    drawn: list[list[Episode]] = []
     for path in _in_turns(list(paths.values()), rng):
-        for episode in path[: count - len(chosen)]:
-            chosen.add(episode.instr_id)
-        if len(chosen) == count:
+        if len(drawn) >= least and sum(map(len, drawn)) >= count:
             break
+        drawn.append(_with_languages_in_turns(path, len(drawn)))
+    chosen = {episode.instr_id for episode in _round_robin(drawn)[:count]}
     return [episode for episode in episodes if episode.instr_id in chosen]
 
 
@@ -71,7 +75,17 @@ def _in_turns(paths: list[list[Episode]], rng: np.random.Generator) -> list[list
     return _round_robin(queues)
 
 
-def _round_robin(queues: list[list[list[Episode]]]) -> list[list[Episode]]:
-    """Take one path of each queue in turn until all are empty."""
+def _with_languages_in_turns(path: list[Episode], first: int) -> list[Episode]:
+    """Return the instructions of a path with its languages in turn, beginning with a given one."""
+    languages: dict[str, list[Episode]] = defaultdict(list)
+    for episode in path:
+        languages[base_language(episode.language)].append(episode)
+    queues = list(languages.values())
+    offset = first % len(queues)
+    return _round_robin(queues[offset:] + queues[:offset])
+
+
+def _round_robin(queues: list[list[T]]) -> list[T]:
+    """Take one element of each queue in turn until all are empty."""
     longest = max(map(len, queues))
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from threading import Event, Lock
 
 from gymnasium.vector import AutoresetMode
@@ -17,6 +18,7 @@ from envs.navigation.vector_env import VlnVectorEnv
 
 AnyWalk = EpisodeWalk | ContinuousWalk
 OnWalk = Callable[[AnyWalk], None]
+MOST_FAILURES = 10  # in a row, after which a server is not asked again
 
 
 @dataclass
@@ -74,7 +76,8 @@ def walk_concurrently(
 ) -> Finished:
     """Walk all episodes of a split, with a thread for each of `concurrency` episodes.
 
-    The results do not depend on the number of threads.
+    The results do not depend on the number of threads, unless `MOST_FAILURES` walks fail in a row,
+    in the order in which they end: then no other walk starts.
 
     Args:
         maker: Starts the walks.
@@ -109,12 +112,13 @@ def walk_concurrently(
         for future in _as_they_end(pool, walk, ids, 2 * concurrency):
             try:
                 finished = future.result()
+                if finished is not None:
+                    done[finished.instr_id] = finished
+                    on_walk(finished)
+                    _check_failures(done)
             except StopRun as error:
+                stop.set()
                 reason = reason or str(error)
-                continue
-            if finished is not None:
-                done[finished.instr_id] = finished
-                on_walk(finished)
     except BaseException:
         stop.set()
         model.close()  # cancels requests, for which the pool would wait otherwise
@@ -122,6 +126,13 @@ def walk_concurrently(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return Finished({i: done[i] for i in ids if i in done}, reason)
+
+
+def _check_failures(done: dict[str, AnyWalk]) -> None:
+    """Raise StopRun if the last walks that ended have all failed."""
+    last = list(islice(reversed(done.values()), MOST_FAILURES))
+    if len(last) == MOST_FAILURES and all(walk.ending == "failed" for walk in last):
+        raise StopRun(f"{len(last)} episodes in a row failed; run the command again to resume")
 
 
 def _as_they_end(

@@ -1,11 +1,13 @@
 """Evaluations with requests that fail or are refused: scores, submissions and resuming."""
 
 import json
+import re
 
 import pytest
 
 from agents.language_models.evaluation import compared_runs as comparing
 from agents.language_models.evaluation.subsets import balanced_subset
+from agents.language_models.walks.running import MOST_FAILURES
 from agents.settings import TrainConfig
 from agents.settings.language_models import EvaluateVlmConfig
 from tests.agents.language_models.conftest import read_results
@@ -68,6 +70,33 @@ def test_without_any_answer_no_submission_is_written(serve, evaluate_with, tmp_p
         submission = tmp_path / "submission.json"
         assert evaluate_with(server.url, episodes=2, submission=submission)[0] == 1
     assert not submission.exists()
+
+
+def test_a_server_that_always_fails_is_given_up_and_answers_are_kept(
+    houses, serve, evaluate_with, monkeypatch, capsys
+):
+    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    oracle, asked = Oracle(houses), []
+
+    def answer(body):
+        instruction = re.findall(r"^Instruction: (.*)$", user_text(body), re.M)[0]
+        asked.extend([instruction] * (instruction not in asked))
+        return Sent(500, {}, b"") if asked.index(instruction) >= 12 else oracle(body)
+
+    settings = {"episodes": 60, "concurrency": 1}
+    with serve(answer) as server:
+        status, experiment, _ = evaluate_with(server.url, **settings)
+        assert status == 1
+        results, (printed, progress) = read_results(experiment), capsys.readouterr()
+        # The next walk may have failed already.
+        assert MOST_FAILURES <= results["answers"]["failed"] <= MOST_FAILURES + 1
+        assert results["scored_episodes"] == 12
+        assert not results["complete"]
+        assert "Stopped: 10 episodes in a row failed; run the command again to resume." in printed
+        assert "10 failed, " in progress
+        server.answer = oracle
+        assert evaluate_with(server.url, **settings)[0] == 0
+    assert read_results(experiment)["scored_episodes"] == 60
 
 
 def test_without_a_server_no_scores_are_promised(evaluate_with, capsys):

@@ -19,6 +19,8 @@ from agents.language_models.strategies.plain import plain_prompt
 from agents.language_models.walks.asking import WalkSettings
 from agents.language_models.walks.running import WalkMaker
 from agents.settings.language_models import PromptConfig
+from envs.episodes import base_language
+from envs.episodes.splits import load_split
 from envs.pictures.view_pictures import ViewPose
 
 
@@ -165,6 +167,19 @@ class TestSubsets:
         assert set(scans.values()) == {9}
         lengths = Counter(len(episode.path) for episode in paths.values())
         assert max(lengths.values()) - min(lengths.values()) <= 6
+
+    @pytest.mark.parametrize(("count", "paths"), [(3, 3), (8, 8), (12, 8), (24, 8), (25, 9)])
+    def test_small_subsets_have_as_many_buildings_as_possible(self, houses, count, paths):
+        subset = balanced_subset(houses.episodes, count, 0)
+        assert len(subset) == count
+        assert len({episode.path_id for episode in subset}) == paths
+        assert len({episode.scan for episode in subset}) == min(count, 8)
+
+    def test_small_subsets_have_all_languages(self):
+        episodes = load_split("rxr", "val_unseen", features="none").episodes
+        languages = Counter(base_language(one.language) for one in balanced_subset(episodes, 6, 0))
+        assert len(languages) == len({base_language(one.language) for one in episodes}) > 1
+        assert max(languages.values()) - min(languages.values()) <= 1
 
     def test_a_subset_depends_on_its_seed_only(self, houses):
         subsets = [balanced_subset(houses.episodes, 30, seed) for seed in (0, 0, 1)]
