@@ -14,6 +14,10 @@ class Stopped(SystemExit):
     """The program ends on request; the message explains how to resume."""
 
 
+class UnfinishedIterationError(Exception):
+    """A long iteration or evaluation is given up on request; a resumed run repeats it."""
+
+
 @contextmanager
 def interruption_message(message: Callable[[], str]) -> Iterator[None]:
     """Add a message about saved work and resuming to a KeyboardInterrupt of a block."""

@@ -17,7 +17,12 @@ from storage.errors import UserError
 from storage.progress import ProgressBar, progress_bar
 from training import distributed
 from training.checkpoints import RESULTS
-from training.interruption import Stopped, interruption, interruption_message
+from training.interruption import (
+    Stopped,
+    UnfinishedIterationError,
+    interruption,
+    interruption_message,
+)
 from training.learners import Learner, Selection
 from training.log import RunLog, mean_figures
 from training.optimisers import clip_gradient, learning_rate
@@ -79,6 +84,7 @@ class Trainer:
         self._saved: int | None = None
         self._recent: list[dict[str, float]] = []  # figures that are not logged yet
         self._is_due = False  # whether the current weights have to be evaluated
+        self._requests: list[bool] = []  # to stop
         if config.resume is not None:
             self._restore()
         self._began = self.iteration, self.seconds  # another machine may have trained until here
@@ -121,8 +127,17 @@ class Trainer:
             self.close()
             raise
 
+    def check_interruption(self) -> None:
+        """Give up an iteration or evaluation that takes minutes if the run is to stop.
+
+        Raises:
+            UnfinishedIterationError: Ctrl-C or SIGTERM has come; `train` saves the state and stops.
+        """
+        if self._requests:
+            raise UnfinishedIterationError
+
     def _train(self) -> None:
-        with interruption() as interrupted, self._bar() as bar:
+        with interruption() as self._requests, self._bar() as bar:
             if self.progress >= 1 and self._is_first:
                 flag = "--iterations" if self.config.minutes is None else "--minutes"
                 tqdm.write(
@@ -130,23 +145,26 @@ class Trainer:
                     f"with a larger {flag} to train it further",
                     sys.stderr,
                 )
-            if self._is_due:
-                self._evaluate_and_save()
-            while self.progress < 1:
-                try:
-                    loss = self._iterate()
-                except ChildProcessError:
-                    if interrupted:  # by SIGTERM, which also ends processes that load data
-                        self._stop(bar)
-                    raise
-                self._show(bar, loss)
-                finished = self.progress >= 1
-                if finished or self.iteration % self.config.evaluate_every == 0:
-                    self._evaluate_and_save()
-                if any(self._group.all_gather(bool(interrupted))) and not finished:
+            try:
+                self._train_on(bar)
+            except (ChildProcessError, UnfinishedIterationError):
+                if self._requests:  # SIGTERM also ends processes that load data
                     self._stop(bar)
+                raise
             # The other ranks read the best weights next, which rank 0 may have just restored.
             self._group.all_gather(None)
+
+    def _train_on(self, bar: ProgressBar) -> None:
+        if self._is_due:
+            self._evaluate_and_save()
+        while self.progress < 1:
+            loss = self._iterate()
+            self._show(bar, loss)
+            finished = self.progress >= 1
+            if finished or self.iteration % self.config.evaluate_every == 0:
+                self._evaluate_and_save()
+            if any(self._group.all_gather(bool(self._requests))) and not finished:
+                self._stop(bar)
 
     def _stop(self, bar: ProgressBar) -> NoReturn:
         self.save()

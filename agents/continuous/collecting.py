@@ -1,12 +1,14 @@
 """Collection of demonstrations: the expert's walks, and those of DAgger."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from agents.continuous.demonstrations import Demonstration, DemonstrationStore
 from agents.continuous.features import FrozenFeatures
@@ -58,14 +60,21 @@ class Collector:
         self._config, self._env, self._features = config, env, features
         self._expert = DemonstrationStore(folder, key)
         self._own: DemonstrationStore | None = None
+        self._check: Callable[[], None] | None = None
         self._key = key
         self._rounds: list[list[_Entry]] = []
         self._of_path: dict[tuple[str, int], list[int]] = {}
         for number, episode in enumerate(env.episodes):
             self._of_path.setdefault((episode.scan, episode.path_id), []).append(number)
 
-    def start(self, run: Path) -> None:
-        """Name the folder of the run, which receives the demonstrations of later rounds."""
+    def start(self, run: Path, check: Callable[[], None] | None = None) -> None:
+        """Begin a run.
+
+        Args:
+            run: Folder of the run, which receives the demonstrations of later rounds.
+            check: Called before each step of the walks, to give up the current part by an error.
+        """
+        self._check = check
         key = self._key | {"seed": str(self._config.seed)}
         self._own = DemonstrationStore(run / DEMONSTRATIONS, key)
 
@@ -105,6 +114,13 @@ class Collector:
         parts = list(self._parts(number))
         total = sum(len(episodes) for _, episodes in parts)
         label = "demonstrations, " + ("expert" if number == 0 else f"round {number}")
+        missing = sum(len(episodes) for name, episodes in parts if not store.has(name))
+        if missing:
+            tqdm.write(
+                f"{label}: {missing} walks are collected before the next iteration, and kept in "
+                f"{store.folder}",
+                sys.stderr,
+            )
         with progress_bar(total=total, desc=label, unit="walk") as bar:
             for k, (name, episodes) in enumerate(parts):
                 self._fill(store, number, name, episodes, network)
@@ -171,6 +187,7 @@ class Collector:
             beta,
             seed,
             config.reads_instructions,
+            self._check,
         )
         network.train(was_training)
         return walks
@@ -184,6 +201,7 @@ def collect_walks(
     expert_probability: float,
     seed: int,
     reads_instructions: bool = True,
+    check: Callable[[], None] | None = None,
 ) -> list[Demonstration]:
     """Let the expert and the policy walk in turns, and label every step with the expert's action.
 
@@ -196,6 +214,7 @@ def collect_walks(
             the policy is sampled.
         seed: Random seed of both.
         reads_instructions: Whether the policy reads instructions.
+        check: Called before each step, to give the walks up by an error.
     """
     size, count = env.num_envs, len(episodes)
     ids = [env.episodes[number].instr_id for number in episodes]
@@ -209,6 +228,8 @@ def collect_walks(
     steps: list[list[tuple[object, ...]]] = [[] for _ in range(count)]
     previous = np.zeros(size, int)
     while active.size:
+        if check is not None:
+            check()
         labels, distances = info["teacher_action"], info["distance_to_goal"]
         actions = np.full(size, STOP)
         if walker is None:

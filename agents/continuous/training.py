@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class ContinuousLearner(SavedNetwork):
     """
 
     network: ContinuousNetwork
+    check_interruption: Callable[[], None] | None = None
 
     def __init__(self, config: ContinuousTrainConfig) -> None:
         self.config = config
@@ -104,7 +105,8 @@ class ContinuousLearner(SavedNetwork):
         config = self.config
         env = self.task.env(split, config.evaluation_batch_size)
         chosen = spread(len(env.episodes), config.evaluation_episodes)
-        return summarise_walks(walk_all(env, self.task.walker(self.network), chosen))
+        walker = self.task.walker(self.network)
+        return summarise_walks(walk_all(env, walker, chosen, check=self.check_interruption))
 
     def start(self, run: Path) -> None:
         """Write the vocabulary, and delete the walks of a run that was killed here earlier.
@@ -148,7 +150,8 @@ def continuous_trainer(config: ContinuousTrainConfig) -> tuple[Trainer, Continuo
     set_up_torch(config.device, config.threads, "highest", config.seed)
     learner = ContinuousLearner(config)
     trainer = Trainer(config, learner, partial(iteration_seed, config.seed, _NOISE), _LARGEST_LOSS)
-    learner.collector.start(trainer.run)
+    learner.check_interruption = trainer.check_interruption
+    learner.collector.start(trainer.run, trainer.check_interruption)
     return trainer, learner
 
 

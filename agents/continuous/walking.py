@@ -145,6 +145,7 @@ def walk_all(
     walker: Walker,
     episodes: Sequence[int],
     finished: Callable[[list[int]], None] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> list[dict[str, float]]:
     """Let an agent walk episodes of an environment and return the measures of each.
 
@@ -154,6 +155,7 @@ def walk_all(
         episodes: Indices of the episodes.
         finished: Called after each batch with the indices of its episodes; their walks are then
             those of the first agents of `env.traces()`.
+        check: Called before each step, to give the walks up by an error.
 
     Raises:
         TypeError, UserError: The environment has no batch of agents, or autoreset.
@@ -166,6 +168,8 @@ def walk_all(
         observation, info, active = start_episodes(env, ids)
         walker.start(observation, info)
         while active.size:
+            if check is not None:
+                check()
             actions = walker.act(observation, info, active)
             standing = np.ones(size, bool)
             standing[active] = False

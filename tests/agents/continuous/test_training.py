@@ -1,7 +1,9 @@
 """Training of continuous agents in a world of two little buildings."""
 
 import json
+import os
 import re
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +13,10 @@ from gymnasium.vector import AutoresetMode
 from agents.continuous import tasks
 from agents.continuous.training import continuous_trainer, train_continuous
 from agents.continuous.walking import ForwardWalker, RandomWalker, spread, walk_all
+from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from training.checkpoints import RESULTS
+from training.interruption import Stopped
 
 pytestmark = pytest.mark.usefixtures("box_world")
 
@@ -78,6 +82,43 @@ def test_a_resumed_dagger_run_is_bit_identical(tiny_config, check_same_run, tmp_
     begun.evaluate()
     begun.save()
     begun.close()
+    resumed, _ = continuous_trainer(replace(other, resume=tmp_path / "other"))
+    resumed.train()
+    resumed.close()
+    check_same_run(whole, resumed)
+
+
+@pytest.mark.parametrize(
+    ("steps", "iterations", "expected"),
+    [
+        (90, 0, ["expert-2-00000-2"]),  # in the second part of the demonstrations
+        (160, 2, ["expert-2-00000-2", "expert-2-00001-2"]),  # in the evaluation of iteration 2
+    ],
+)
+def test_sigterm_stops_within_a_step_and_keeps_what_is_collected(
+    tiny_config, check_same_run, monkeypatch, tmp_path, capsys, steps, iterations, expected
+):
+    config = replace(tiny_config, iterations=4, collect_batch_size=2)
+    whole, _ = continuous_trainer(config)
+    whole.train()
+    whole.close()
+    capsys.readouterr()
+    step, taken = ContinuousVectorEnv.step, []
+
+    def interrupted(env, actions):
+        taken.append(len(actions))
+        if len(taken) == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(env, actions)
+
+    monkeypatch.setattr(ContinuousVectorEnv, "step", interrupted)
+    other = replace(config, output=tmp_path / "other", demonstrations=tmp_path / "others")
+    stopped, _ = continuous_trainer(other)
+    with pytest.raises(Stopped, match=f"Stopped after {iterations} iteration"):
+        stopped.train()
+    assert len(taken) == steps
+    assert sorted(path.stem for path in (tmp_path / "others").glob("*.safetensors")) == expected
+    assert "4 walks are collected before the next iteration" in capsys.readouterr().err
     resumed, _ = continuous_trainer(replace(other, resume=tmp_path / "other"))
     resumed.train()
     resumed.close()
