@@ -25,8 +25,8 @@ _R2R = {
     "val_unseen": "https://www.dropbox.com/s/p6hlckr70a07wka/R2R_val_unseen.json?dl=1",
     "test": "https://www.dropbox.com/s/w4pnbwqamwzdwd1/R2R_test.json?dl=1",
 }
-# EnvDrop tasks/R2R/data/download.sh.
-_AUGMENTATION = "http://www.cs.unc.edu/~airsplay/aug_paths.json"
+# EnvDrop tasks/R2R/data/download.sh, there without TLS.
+_AUGMENTATION = "https://www.cs.unc.edu/~airsplay/aug_paths.json"
 # README of google-research-datasets/RxR and its marky-mT5/README. The addresses given there require
 # a Google account; this host serves the same files without one.
 _RXR = "https://storage.googleapis.com/rxr-data"
@@ -248,10 +248,14 @@ def explain(failures: Sequence[Failure], names: Sequence[str]) -> str:
 def _obtain(file: RemoteFile, data_dir: Path, checksums: Checksums, bar: bool) -> None:
     path = data_dir / file.path
     if not path.exists():
-        sha256 = fetch(file.url, path, file.sha256, bar)
-        if checksums.recorded(file.path) is None:
-            print(f"{path}: SHA-256 {sha256}")
-    checksums.check(file.path, file.sha256, file.url)
+        fetch(file.url, path, file.sha256, bar)
+    is_first = file.sha256 is None and checksums.recorded(file.path) is None
+    sha256 = checksums.check(file.path, file.sha256, file.url)
+    if is_first:
+        print(
+            f"{path}: SHA-256 {sha256}; its publisher gives none, so this file is trusted on first "
+            "use, and checked against this one from now on"
+        )
     if file.unpacked is not None:
         _unpack(path, data_dir / file.unpacked)
 
