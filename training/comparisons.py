@@ -23,7 +23,8 @@ SCORES = "scores.json"  # in the folder of a run: scores of each item, written l
 LOG = "output.txt"  # in the folder of a run: output of its training
 _REMEDY = "choose another --output, or remove the folder of the run"
 
-# By split and id of the item (such as an episode): its metrics, and a cluster such as its path.
+# By split and id of the item (such as an episode): its metrics, and the number of a cluster such
+# as its building.
 Scores = dict[str, dict[str, dict[str, float]]]
 
 

@@ -126,12 +126,13 @@ def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Sco
 
 
 def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict[str, float]]:
-    """Return the metrics and the path of each episode of a split, see `Scores`."""
+    """Return the metrics and the number of the building of each episode, see `Scores`."""
     check_goals(env.episodes, name)
     evaluation = evaluate(env, agent, name)
+    scans = sorted({episode.scan for episode in env.episodes})
     return {
         episode.instr_id: {
-            "path": episode.path_id,
+            "building": scans.index(episode.scan),
             **{
                 short: evaluation.scores[episode.instr_id][SUMMARY_METRICS[short].column]
                 for short in METRICS

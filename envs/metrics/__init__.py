@@ -11,7 +11,7 @@ from envs.metrics.bootstrap import (
     paired_gains,
 )
 from envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
-from envs.metrics.seeds import seed_interval
+from envs.metrics.seeds import seed_difference, seed_interval
 from envs.metrics.split_scores import score_paths
 from envs.metrics.summaries import SUMMARY_METRICS, Metric, summarise, summarise_groups
 from envs.metrics.tables import aligned
@@ -29,6 +29,7 @@ __all__ = [
     "path_metrics",
     "score_path",
     "score_paths",
+    "seed_difference",
     "seed_interval",
     "summarise",
     "summarise_groups",

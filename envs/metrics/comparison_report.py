@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from envs.metrics.bootstrap import Interval, bootstrap_interval, paired_difference
-from envs.metrics.seeds import seed_interval
+from envs.metrics.bootstrap import Interval, bootstrap_interval
+from envs.metrics.seeds import seed_difference, seed_interval
 from envs.metrics.tables import aligned
 from storage.errors import UserError
 
-# By split and id of the item (an episode or a question): its metrics, and its cluster.
+# By split and id of the item (an episode or a question): its metrics and the number of its cluster.
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
@@ -23,9 +23,9 @@ class Figure:
     Attributes:
         runs: Mean of each training.
         over_seeds: Mean with Student's 95 % interval over seeds; NaN ends for a single training.
-        over_clusters: Mean with the bootstrap's 95 % interval over clusters, such as paths.
-        against_first: Difference from the first row on the same items, with the bootstrap's 95 %
-            interval over clusters; None for the first row.
+        over_clusters: Mean with the bootstrap's 95 % interval over clusters, such as buildings.
+        against_first: Difference from the first row on the same items, with its 95 % interval over
+            seeds and clusters (`seed_difference`); None for the first row.
     """
 
     runs: tuple[float, ...]
@@ -41,7 +41,7 @@ class Report:
     Attributes:
         figures: Figures by split, row and metric.
         metrics: Names of the metrics.
-        cluster: What the bootstrap draws: "path" or "image".
+        cluster: What is drawn together with all its items: "building" or "image".
     """
 
     figures: dict[str, dict[str, dict[str, Figure]]]
@@ -50,14 +50,14 @@ class Report:
 
 
 def make_report(
-    rows: Mapping[str, Sequence[Scores]], metrics: Sequence[str], cluster: str = "path"
+    rows: Mapping[str, Sequence[Scores]], metrics: Sequence[str], cluster: str = "building"
 ) -> Report:
     """Compute the figures of each row.
 
     Args:
         rows: Scores of each training, by name of the row; others are compared with the first row.
         metrics: Names of the metrics in the scores.
-        cluster: Name of the cluster in the scores: "path" or "image".
+        cluster: Name of the cluster in the scores: "building" or "image".
 
     Raises:
         UserError: The rows were not scored on the same splits and items, or lack a metric.
@@ -66,11 +66,11 @@ def make_report(
     figures = {}
     for split in rows[first][0]:
         ids = sorted(rows[first][0][split])
-        clusters = [rows[first][0][split][item][cluster] for item in ids]
         values = {
             name: {metric: _values(name, runs, split, ids, metric) for metric in metrics}
             for name, runs in rows.items()
         }
+        clusters = _values(first, rows[first], split, ids, cluster)[0].tolist()
         figures[split] = {
             name: {
                 metric: _figure(
@@ -107,14 +107,11 @@ def _values(
 
 
 def _figure(values: np.ndarray, first: np.ndarray | None, clusters: Sequence[float]) -> Figure:
-    means = values.mean(0)  # (items,)
     return Figure(
         runs=tuple(values.mean(1).tolist()),
         over_seeds=seed_interval(values.mean(1)),
-        over_clusters=bootstrap_interval(means, clusters=clusters),
-        against_first=(
-            None if first is None else paired_difference(first.mean(0), means, clusters=clusters)
-        ),
+        over_clusters=bootstrap_interval(values.mean(0), clusters=clusters),
+        against_first=None if first is None else seed_difference(first, values, clusters),
     )
 
 
@@ -159,7 +156,7 @@ def seed_intervals(report: Report) -> dict[str, dict[str, dict[str, Interval]]]:
 
 def _cells(report: Report) -> list[list[str]]:
     against = [f"{metric} - first" for metric in report.metrics]
-    head = "agent" if report.cluster == "path" else "row"
+    head = "agent" if report.cluster == "building" else "row"
     cells = [["split", head, "runs", *report.metrics, *against]]
     for split, rows in report.figures.items():
         for name, figures in rows.items():
@@ -175,8 +172,8 @@ def _legend(report: Report) -> list[str]:
     clusters = f"{report.cluster}s"
     return [
         "Per cent; ± is half of Student's 95 % interval over training seeds.",
-        f'"- first": difference from {first} on the same {clusters}, averaged over seeds, with the '
-        f"bootstrap's 95 % interval over {clusters}.",
+        f'"- first": difference from {first} on the same {clusters}, with its 95 % interval over '
+        f"training seeds and {clusters}; a single seed or {report.cluster} gives no interval.",
     ]
 
 
@@ -189,21 +186,13 @@ def _with_ends(interval: Interval | None) -> str:
     if interval is None:
         return ""
     mean, low, high = (100 * end for end in interval)
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{mean:+.1f}" + ("" if math.isnan(low) else f" [{low:+.1f}, {high:+.1f}]")
 
 
 def _json_figure(figure: Figure, cluster: str) -> dict[str, Any]:
     return {
         "runs": list(figure.runs),
-        "over_seeds": _json_interval(figure.over_seeds),
-        f"over_{cluster}s": _json_interval(figure.over_clusters),
-        "against_first": _json_interval(figure.against_first),
-    }
-
-
-def _json_interval(interval: Interval | None) -> dict[str, float | None] | None:
-    if interval is None:
-        return None
-    return {
-        name: None if math.isnan(value) else value for name, value in interval._asdict().items()
+        "over_seeds": figure.over_seeds.to_json(),
+        f"over_{cluster}s": figure.over_clusters.to_json(),
+        "against_first": figure.against_first and figure.against_first.to_json(),
     }

@@ -100,7 +100,7 @@ def results(
                 "first": str(first.checked.path),
                 "second": str(other.checked.path),
                 "instructions": count,
-                "metrics": {name: interval._asdict() for name, interval in gains.items()},
+                "metrics": {name: interval.to_json() for name, interval in gains.items()},
             }
             for other, count, gains in pairs
         ],

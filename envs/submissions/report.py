@@ -1,5 +1,6 @@
 """Text report on submission files: findings, number of scored instructions, tables of metrics."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
@@ -153,16 +154,19 @@ def metric_table(
         rows.append([f"{short} {metric.unit}".rstrip(), *values, *pairs])
     note = (
         f"means with {100 * rules.confidence:g} % intervals ({rules.resamples} resamples of the "
-        f"paths, seed {rules.seed})"
+        f"buildings, seed {rules.seed}; none for a single building)"
     )
     if gains:
-        note += "; differences over the instructions scored in both files, * if 0 is outside"
+        note += (
+            "; differences over the instructions scored in both files, * if 0 is outside; intervals"
+            " do not cover other seeds of the same trainings (clipnav compare-agents does)"
+        )
     return f"{aligned(rows)}\n{note}"
 
 
 def _interval(interval: Interval, factor: float, sign: str) -> str:
     mean, low, high = (format(factor * value, f"{sign}.2f") for value in interval)
-    return f"{mean} [{low}, {high}]"
+    return mean if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
 
 
 def _gain(gains: Mapping[str, Interval], metric: str, factor: float) -> str:

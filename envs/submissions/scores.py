@@ -78,7 +78,7 @@ class ScoredSubmission:
         return bootstrap_intervals(
             columns,
             rules.seed,
-            clusters=[(self.episodes[row].scan, self.episodes[row].path_id) for row in rows],
+            clusters=[self.episodes[row].scan for row in rows],
             confidence=rules.confidence,
             resamples=rules.resamples,
         )
@@ -90,7 +90,7 @@ class ScoredSubmission:
         intervals = self.intervals(rules).items()
         outcome: dict[str, Any] = {
             "summary": self.summary,
-            "intervals": {name: interval._asdict() for name, interval in intervals},
+            "intervals": {name: interval.to_json() for name, interval in intervals},
             "by_language": self.by_language(),
             "by_split": self.by_split(),
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from envs.episodes import base_language
-from envs.metrics import Interval
+from envs.metrics import Interval, bootstrap_interval
 from storage import atomic_write
 from storage.errors import UserError
 from viewer.outputs.figure_style import (
@@ -92,7 +92,10 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
 
 
 def success_by_length(traces: ByAgent) -> "Figure":
-    """Plot success against the length of the shortest path, with 95 % Wilson intervals."""
+    """Plot success against the length of the shortest path, with 95 % intervals over buildings.
+
+    A point has no bar if its walks are in one building, or all buildings have the same success.
+    """
     figure, (axes,) = panels(1)
     longest = max(_length(trace) for own in traces.values() for trace in own)
     edges = np.arange(0.0, longest + _BIN, _BIN)
@@ -101,9 +104,13 @@ def success_by_length(traces: ByAgent) -> "Figure":
         won = np.array([trace.steps[-1].metrics["SR"] for trace in own])
         bins = np.clip(np.digitize(lengths, edges) - 1, 0, len(edges) - 2)
         filled = np.unique(bins)
-        rates = np.array([won[bins == one].mean() for one in filled])
-        intervals = [wilson(int(won[bins == b].sum()), int((bins == b).sum())) for b in filled]
-        low, high = np.array(intervals).T
+        rates = np.array([won[bins == b].mean() for b in filled])
+        scans = np.array([trace.scan for trace in own])
+        found = [
+            bootstrap_interval(won[bins == b], clusters=scans[bins == b].tolist()) for b in filled
+        ]
+        _, low, high = np.array(found).T
+        low[low == high] = np.nan
         axes.errorbar(
             (edges[filled] + edges[filled + 1]) / 2 + 0.25 * place,
             100 * rates,
@@ -292,14 +299,6 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     if not groups:
         raise UserError("no trace has a known goal; record traces of a split with public goals")
     return dict(groups)
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion (Wilson 1927); it stays within 0 and 1."""
-    from scipy.stats import binomtest  # not at the top, as the import takes half a second
-
-    interval = binomtest(successes, count).proportion_ci(method="wilson")
-    return interval.low, interval.high
 
 
 def save(figure: "Figure", path: Path) -> None:

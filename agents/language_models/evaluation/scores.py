@@ -30,15 +30,16 @@ class AgentScores:
 
     Attributes:
         episodes: Number of episodes.
-        paths: Number of their paths.
-        intervals: Mean of each metric with the bootstrap's 95 % interval over paths; one without
-            width, because all paths have the same value, is neither printed nor written.
+        buildings: Number of their buildings.
+        intervals: Mean of each metric with the bootstrap's 95 % interval over buildings; one
+            without width, because all buildings have the same value, is neither printed nor
+            written.
         difference: Success rate less that of the model, on the same episodes, with its interval;
             None for the model.
     """
 
     episodes: int
-    paths: int
+    buildings: int
     intervals: dict[str, Interval]
     difference: Interval | None = None
 
@@ -56,7 +57,7 @@ def score_agents(
         metrics: Metrics by short name; one that is infinite somewhere, such as the distance to a
             goal that cannot be reached, is left out.
     """
-    clusters = [episode.path_id for episode in episodes]
+    clusters = [episode.scan for episode in episodes]
     success = SUMMARY_METRICS[_PAIRED].column
     first: np.ndarray | None = None
     scores = {}
@@ -94,8 +95,8 @@ def score_table(split: str, scores: Mapping[str, AgentScores]) -> str:
     table = aligned(rows, texts=2)
     if all(interval is None or _has_width(interval) for interval in shown):
         return table
-    paths = counted(scores[first].paths, "scored path")
-    return f"{table}\nNo interval: the value is the same for all paths ({paths})."
+    buildings = counted(scores[first].buildings, "scored building")
+    return f"{table}\nNo interval: the value is the same in all buildings ({buildings})."
 
 
 def _cell(interval: Interval | None, column: str, sign: bool = False) -> str:
@@ -108,7 +109,7 @@ def _cell(interval: Interval | None, column: str, sign: bool = False) -> str:
 
 
 def _has_width(interval: Interval) -> bool:
-    """Return whether paths differ; otherwise resampling them says nothing about other paths."""
+    """Return whether buildings differ; otherwise they say nothing about other buildings."""
     return interval.high - interval.low > _ROUNDING
 
 

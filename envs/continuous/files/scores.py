@@ -101,7 +101,7 @@ class ScoredWalks:
         intervals = self.intervals(rules).items()
         return {
             "summary": {k: v if np.isfinite(v) else None for k, v in self.summary().items()},
-            "intervals": {name: interval._asdict() for name, interval in intervals},
+            "intervals": {name: interval.to_json() for name, interval in intervals},
         }
 
     def by_language(self) -> dict[str, dict[str, float]]:
@@ -193,7 +193,7 @@ def _intervals(
     columns: Mapping[str, np.ndarray], episodes: Sequence[ContinuousEpisode], rules: ScoringRules
 ) -> dict[str, Interval]:
     """Return the intervals of columns (B,); values that are not finite are left out."""
-    clusters = [(e.scan, e.path_id) for e in episodes]
+    clusters = [e.scan for e in episodes]
     by_rows: dict[bytes, list[str]] = {}
     for name, column in columns.items():
         by_rows.setdefault(np.isfinite(column).tobytes(), []).append(name)

@@ -37,7 +37,7 @@ def test_a_resumed_comparison_is_bit_identical(arguments, tmp_path):
     whole = make_job(tmp_path / "whole", arguments)
     run_job(whole)
     expected = json.loads((tmp_path / "whole" / SCORES).read_text())
-    assert expected["val_unseen"]["200_0"].keys() == {"path", "SR", "SPL", "nDTW", "sDTW"}
+    assert expected["val_unseen"]["200_0"].keys() == {"building", "SR", "SPL", "nDTW", "sDTW"}
 
     run = tmp_path / "halved"
     trainer, _ = make_agent_trainer(FollowerLearner, make_job(run, arguments).config)

@@ -1,4 +1,4 @@
-"""Tables and files of scores: intervals only where paths differ."""
+"""Tables and files of scores: intervals only where buildings differ."""
 
 import pytest
 
@@ -11,7 +11,9 @@ def scored(houses):
     """Function that scores a model and a baseline on the first episodes, with given successes."""
 
     def score(model, baseline):
-        episodes = houses.episodes[: len(model)]
+        buildings = sorted({episode.scan for episode in houses.episodes})[:2]
+        own = [[e for e in houses.episodes if e.scan == scan][:3] for scan in buildings]
+        episodes = [episode for three in own for episode in three][: len(model)]
 
         def rows(successes):
             columns = [metric.column for metric in SUMMARY_METRICS.values()]
@@ -25,11 +27,13 @@ def scored(houses):
     return score
 
 
-def test_one_path_has_no_interval_and_the_reason_is_printed(scored):
-    scores = scored([1, 0, 1], [0, 0, 0])  # the three instructions of a path
+def test_one_building_has_no_interval_and_the_reason_is_printed(scored):
+    scores = scored([1, 0, 1], [0, 0, 0])
     table = score_table("val_unseen", scores)
     assert "[" not in table
-    assert table.endswith("No interval: the value is the same for all paths (1 scored path).")
+    assert table.endswith(
+        "No interval: the value is the same in all buildings (1 scored building)."
+    )
     document = to_json("val_unseen", scores)
     assert document["intervals"]["val_unseen"]["model"]["SR"] is None
     assert document["differences"]["val_unseen"]["baseline"]["SR"] == [
@@ -39,7 +43,7 @@ def test_one_path_has_no_interval_and_the_reason_is_printed(scored):
     ]
 
 
-def test_paths_that_differ_have_intervals(scored):
+def test_buildings_that_differ_have_intervals(scored):
     scores = scored([1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1])
     table = score_table("val_unseen", scores)
     assert table.count("[") == 9

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from envs.metrics import bootstrap_interval, paired_difference
+from envs.metrics import bootstrap_interval, seed_difference
 from envs.metrics.comparison_report import (
     make_report,
     markdown_table,
@@ -20,7 +20,7 @@ def scores(success, split="val_unseen"):
     """Return scores of two instructions for each path."""
     return {
         split: {
-            f"{path}_{k}": {"path": path, "SR": value, "SPL": value / 2, "nDTW": 0.5}
+            f"{path}_{k}": {"building": path, "SR": value, "SPL": value / 2, "nDTW": 0.5}
             for path, value in enumerate(success)
             for k in range(2)
         }
@@ -42,10 +42,12 @@ def test_rows_have_their_seeds_and_their_difference_from_the_first():
     # Two values a quarter apart, one degree of freedom: t = 12.7062.
     assert found.over_seeds.high == pytest.approx(0.625 + 12.7062 * 0.125, abs=1e-4)
     assert found.against_first is None
-    first, second = np.repeat([0.0, 1.0, 0.5, 1.0], 2), np.repeat([0.0, 0.5, 0.0, 1.0], 2)
-    paths = np.repeat(range(4), 2).tolist()
-    assert rows["b"]["SR"].against_first == paired_difference(first, second, clusters=paths)
-    assert rows["b"]["SPL"].over_clusters == bootstrap_interval(second / 2, clusters=paths)
+    first = np.repeat([[0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0]], 2, axis=1)
+    second = np.repeat([[0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0]], 2, axis=1)
+    buildings = np.repeat(range(4), 2).tolist()
+    assert rows["b"]["SR"].against_first == seed_difference(first, second, buildings)
+    halves = second.mean(0) / 2
+    assert rows["b"]["SPL"].over_clusters == bootstrap_interval(halves, clusters=buildings)
     assert math.isnan(rows["forward"]["SR"].over_seeds.low)
 
 
@@ -60,7 +62,7 @@ def test_tables_contain_means_and_differences():
     )
     kept = json.loads(json.dumps(to_json(report), allow_nan=False))
     assert kept["val_unseen"]["a"]["SR"]["runs"] == [0.5, 0.75]
-    assert kept["val_unseen"]["a"]["SR"]["over_paths"]["mean"] == 0.625
+    assert kept["val_unseen"]["a"]["SR"]["over_buildings"]["mean"] == 0.625
     assert kept["val_unseen"]["forward"]["SR"]["over_seeds"]["low"] is None
     assert kept["val_unseen"]["a"]["SR"]["against_first"] is None
     assert seed_intervals(report)["SR"]["val_unseen"]["b"].mean == 0.375
@@ -82,13 +84,41 @@ def test_scores_that_lack_a_metric_are_refused():
         make_report({"a": [scores([1.0])]}, [*METRICS, "sDTW"])
 
 
+def test_scores_that_lack_the_building_are_refused():
+    old = {"val": {"1_0": {"path": 1, "SR": 1.0}}}
+    with pytest.raises(ValueError, match=r"a: its scores on val lack building, .* scores\.json"):
+        make_report({"a": [old]}, ["SR"])
+
+
+def test_two_rows_of_two_seeds_are_not_sure():
+    rng = np.random.default_rng(0)
+    rows = {
+        name: [scores((rng.random(200) < rate).astype(float)) for rate in rates]
+        for name, rates in (("a", (0.086, 0.1)), ("b", (0.116, 0.12)))
+    }
+    difference = make_report(rows, ["SR"]).figures["val_unseen"]["b"]["SR"].against_first
+    assert difference is not None
+    assert difference.low < 0 < difference.high
+
+
+def test_rows_of_single_trainings_have_differences_without_intervals():
+    rows = {"a": [scores([0.0, 1.0, 0.0, 1.0])], "b": [scores([0.0, 0.0, 0.0, 1.0])]}
+    report = make_report(rows, ["SR"])
+    assert text_table(report).splitlines()[2].split() == ["val_unseen", "b", "1", "25.0", "-25.0"]
+    assert to_json(report)["val_unseen"]["b"]["SR"]["against_first"]["high"] is None
+
+
 def test_clusters_can_be_images():
     rows = {
-        name: [{"val": {str(k): {"image": k // 2, "accuracy": v} for k, v in enumerate(values)}}]
-        for name, values in (("a", [1.0, 0.0, 1.0, 1.0]), ("b", [1.0, 1.0, 1.0, 1.0]))
+        name: [
+            {"val": {str(k): {"image": k // 2, "accuracy": v} for k, v in enumerate(values)}}
+            for values in runs
+        ]
+        for name, runs in (("a", [[1.0, 0.0, 1.0, 1.0], np.ones(4)]), ("b", [np.ones(4)] * 2))
     }
     report = make_report(rows, ["accuracy"], "image")
-    expected = paired_difference(np.array([1.0, 0, 1, 1]), np.ones(4), clusters=[0, 0, 1, 1])
+    first = np.array([[1.0, 0, 1, 1], [1, 1, 1, 1]])
+    expected = seed_difference(first, np.ones((2, 4)), [0, 0, 1, 1])
     assert report.figures["val"]["b"]["accuracy"].against_first == expected
     assert "difference from a on the same images" in text_table(report)
-    assert to_json(report)["val"]["a"]["accuracy"]["over_images"]["mean"] == 0.75
+    assert to_json(report)["val"]["a"]["accuracy"]["over_images"]["mean"] == 0.875

@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from envs.metrics import seed_interval
+from envs.metrics import paired_difference, seed_difference, seed_interval
 
 
 def test_the_interval_is_that_of_student():
@@ -38,3 +39,68 @@ def test_nothing_and_no_number_are_refused(values):
 def test_impossible_confidence_levels_are_refused(confidence):
     with pytest.raises(ValueError, match="must be between 0 and 1"):
         seed_interval([0.5, 0.6], confidence=confidence)
+
+
+BUILDINGS = np.repeat(range(10), 20)
+
+
+def equal_rows(rng, seeds, spread):
+    """Return two rows of runs on 200 paths in 10 buildings, which differ in their seeds only."""
+    hard = np.repeat(rng.normal(0.5, 0.15, 10), 20) + rng.normal(0, 0.2, 200)
+    runs = hard + rng.normal(0, spread, (2, seeds, 1)) + rng.normal(0, 0.1, (2, seeds, 200))
+    return (runs > rng.random(200)).astype(float)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("spread", [0.02, 0.08])
+def test_a_difference_of_equal_rows_covers_zero_about_as_often_as_it_should(seeds, spread):
+    rng = np.random.default_rng(1)
+    pairs = [equal_rows(rng, seeds, spread) for _ in range(400)]
+    found = [seed_difference(first, second, BUILDINGS.tolist()) for first, second in pairs]
+    assert 0.92 <= np.mean([one.low <= 0 <= one.high for one in found]) <= 0.99
+
+
+def test_paths_alone_do_not_cover_the_seeds():
+    rng = np.random.default_rng(1)
+    pairs = [equal_rows(rng, 2, 0.08).mean(1) for _ in range(100)]
+    paths = range(200)
+    found = [paired_difference(*pair, clusters=paths, resamples=500) for pair in pairs]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) < 0.6
+
+
+def test_a_difference_has_the_interval_of_welch_over_seeds():
+    # Welch 1938 by hand: runs that are equal on all paths, so that only the seeds vary.
+    first, second = (np.outer(means, np.ones(4)) for means in ([0.2, 0.3, 0.4], [0.5, 0.9]))
+    variance = 0.01 / 3 + 0.08 / 2
+    freedom = variance**2 / ((0.01 / 3) ** 2 / 2 + (0.08 / 2) ** 2)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
+    assert seed_difference(first, second, "aabb") == pytest.approx((0.4, 0.4 - half, 0.4 + half))
+
+
+def test_a_difference_beside_a_deterministic_row_covers_buildings():
+    # One value per building, so that Student's law of the paired gains is exact.
+    first, second = np.zeros((1, 4)), np.array([[0.1, 0.3, 0.2, 0.4]] * 2)
+    half = stats.t.ppf(0.975, 3) * second[0].std(ddof=1) / 2
+    expected = (0.25, 0.25 - half, 0.25 + half)
+    assert seed_difference(first, second, "abcd") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "buildings"),
+    [
+        ([[0.0, 1.0]], [[1.0, 1.0]], "ab"),  # a single run each
+        ([[0.0, 1.0], [1.0, 1.0]], [[1.0, 1.0]] * 2, "aa"),  # a single building
+        ([[0.0, 1.0]] * 2, [[0.0, 1.0]] * 2, "ab"),  # nothing varies
+    ],
+)
+def test_a_difference_without_a_measured_spread_has_no_interval(first, second, buildings):
+    mean, low, high = seed_difference(np.array(first), np.array(second), buildings)
+    assert mean == np.mean(second) - np.mean(first)
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_differences_that_are_rounding_errors_are_zero():
+    first = np.random.default_rng(7).uniform(1, 20, (2, 50))
+    second = np.nextafter(first, 0)
+    assert seed_difference(first, second, range(50)).mean == 0

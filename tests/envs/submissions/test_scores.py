@@ -107,15 +107,17 @@ def test_the_ground_truth_is_loaded_if_it_is_not_given(submit, ground_truth, rul
     assert nothing.summary == {}
 
 
-def test_intervals_resample_paths(submit, ground_truth, rules):
-    scored = score_submission(submit("a.json", halfway), rules, ground_truth)
-    other = score_submission(submit("b.json", shortest), rules, ground_truth)
-    clusters = [episode.path_id for episode in ground_truth.episodes]
+def test_intervals_resample_buildings(submit, rules):
+    rules = dataclasses.replace(rules, splits=("train", "val_unseen"))  # one building each
+    ground_truth = load_ground_truth(rules)
+    files = submit("a.json", halfway, ground_truth), submit("b.json", shortest, ground_truth)
+    scored, other = (score_submission(path, rules, ground_truth) for path in files)
+    clusters = [episode.scan for episode in ground_truth.episodes]
     settings = {"seed": 0, "clusters": clusters, "resamples": 400}
     expected = bootstrap_interval(scored.scores["spl"], **settings)
     assert scored.intervals(rules)["SPL"] == pytest.approx(expected)
     count, gains = differences(scored, other, rules)
-    assert count == 14
+    assert count == 22
     errors = scored.scores["nav_error"], other.scores["nav_error"]
     assert gains["NE"] == pytest.approx(paired_difference(*errors, **settings))
 
@@ -186,9 +188,10 @@ def test_rounding_errors_are_no_difference(submit, ground_truth, rules):
     scored = score_submission(submit("a.json", shortest), rules, ground_truth)
     higher = {name: np.nextafter(column, np.inf) for name, column in scored.scores.items()}
     rounded = dataclasses.replace(scored, scores=higher)
-    assert set(differences(rounded, scored, rules)[1].values()) == {(0.0, 0.0, 0.0)}
+    gains = differences(rounded, scored, rules)[1].values()
+    assert {gain.mean for gain in gains} == {0.0}
     text = report([rounded, scored], rules)
-    assert "+0.00 [+0.00, +0.00]" in text
+    assert " +0.00" in text
     assert "-0.00" not in text
     assert not any(line.endswith("*") for line in text.splitlines())
 
@@ -258,15 +261,28 @@ def test_report_compares_files(submit, ground_truth, rules, capsys, tmp_path):
     written = json.loads(out.read_text())
     assert [one["file"] for one in written["submissions"]] == [str(bad), str(good), str(broken)]
     assert written["differences"][0]["instructions"] == 14
-    gains = written["differences"][0]["metrics"]
-    assert gains["NE"]["high"] < 0 < gains["SR"]["low"]
-    assert gains["TL"]["low"] < 0 < gains["TL"]["high"]
+    assert written["differences"][0]["metrics"]["NE"]["low"] is None  # a single building
+    assert "none for a single building" in text
+    assert "[" not in text.partition("metric")[2]
+    assert written["differences"][1]["instructions"] == 0
+    assert "summary" not in written["submissions"][2]
+
+
+def test_differences_whose_interval_excludes_zero_have_a_star(submit, rules):
+    rules = dataclasses.replace(rules, splits=("train", "val_unseen"))  # one building each
+    ground_truth = load_ground_truth(rules)
+    files = [
+        submit(f"{walk.__name__}.json", walk, ground_truth) for walk in (lazy_or_lost, shortest)
+    ]
+    first, second = (score_submission(path, rules, ground_truth) for path in files)
+    gains = differences(first, second, rules)[1]
+    assert gains["NE"].high < 0 < gains["SR"].low
+    text = report([first, second], rules)
     starred = {line.split()[0]: line.endswith("*") for line in text.splitlines() if "[" in line}
     assert set(starred) == set(gains)
     for name, gain in gains.items():
-        assert starred[name] == (gain["low"] > 0 or gain["high"] < 0), name
-    assert written["differences"][1]["instructions"] == 0
-    assert "summary" not in written["submissions"][2]
+        assert starred[name] == (gain.low > 0 or gain.high < 0), name
+    assert not all(starred.values())
 
 
 @pytest.mark.parametrize("dataset", ["r2r", "rxr"])

@@ -104,10 +104,20 @@ def test_intervals_are_drawn_where_there_are_any():
     assert not any(np.isfinite(one).any() for one in others)
 
 
-def test_wilson_intervals():
-    # Newcombe 1998, table I, method 3: 81 of 263 and 0 of 20.
-    assert plots.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert plots.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+def test_success_by_length_has_intervals_over_buildings(groups):
+    replace = msgspec.structs.replace
+    first, last = groups["wanderer"][0], groups["teacher"][0].steps[-1]
+    lost = replace(last, metrics={**last.metrics, "SR": 0.0})
+    walks = [  # two buildings, the instructions of one all succeed
+        replace(first, scan=scan, steps=(first.steps[0], step))
+        for scan, step in (("a", last), ("b", lost))
+        for _ in range(50)
+    ]
+    (axes,) = plots.success_by_length({"agent": walks}).axes
+    (bar,) = axes.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose(bar[:, 1], [0, 100])
+    (axes,) = plots.success_by_length({"agent": walks[:50]}).axes
+    assert not np.isfinite(axes.containers[0].lines[2][0].get_segments()).any()
 
 
 def test_figures_are_written_whole(groups, tmp_path):
