@@ -46,7 +46,9 @@ def outcome(read, path):
         if not _is_expected(error):  # commands would print its traceback
             return {"outcome": "traceback", "message": traceback.format_exc()}
         message = str(_message(error))
-        is_clear = path.name in message and "\n" not in message and len(message) < 2000
+        # Of two files that contradict each other, such as settings and weights, it may name either.
+        names = path.name in message or str(path.parent) in message
+        is_clear = names and "\n" not in message and len(message) < 2000
         where = "" if is_clear else traceback.format_exc()
         return {"outcome": "refused" if is_clear else "unclear", "message": message + where}
     except BaseException:

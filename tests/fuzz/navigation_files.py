@@ -173,6 +173,95 @@ def traces_packed(folder: Path) -> Sample:
     return _traces(folder, packed=True)
 
 
+def _continuous_episode() -> dict[str, Any]:
+    return {
+        "episode_id": 1,
+        "trajectory_id": 7,
+        "scene_id": "mp3d/attic/attic.glb",
+        "start_position": [0.0, 0.1, 0.0],
+        "start_rotation": [0.0, 0.0, 0.0, 1.0],
+        "info": {"geodesic_distance": 4.5},
+        "goals": [{"position": [3.0, 0.1, 1.0], "radius": 3.0}],
+        "instruction": {"instruction_text": "Walk past the sofa.", "instruction_tokens": [2, 3, 0]},
+        "reference_path": [[0.0, 0.1, 0.0], [3.0, 0.1, 1.0]],
+    }
+
+
+def continuous_episodes(folder: Path) -> Sample:
+    from envs.continuous.files.reading import read_vlnce_episodes
+
+    episodes = [{**_continuous_episode(), "episode_id": number} for number in range(3)]
+    document = {"episodes": episodes, "instruction_vocab": {"word_list": ["<pad>", "walk"]}}
+    path = write_json(folder / "train.json.gz", document, packed=True)
+    return path, lambda: read_vlnce_episodes(path)
+
+
+def continuous_ground_truth(folder: Path) -> Sample:
+    from envs.continuous.files.reading import read_ground_truth
+
+    walk = {"locations": [[0.0, 0.1, 0.0], [0.2, 0.1, 0.0]], "actions": [1, 2, 0]}
+    path = write_json(folder / "train_gt.json", {str(number): walk for number in range(3)})
+    return path, lambda: read_ground_truth(path)
+
+
+def continuous_submission(folder: Path) -> Sample:
+    from envs.continuous.files.reading import read_vlnce_episodes
+    from envs.continuous.files.submissions import check_continuous_submission
+
+    file = write_json(folder / "train.json", {"episodes": [_continuous_episode()]})
+    episodes = read_vlnce_episodes(file).episodes
+    counted = frozenset(episode.instr_id for episode in episodes)
+    poses = [{"position": [0.1 * k, 0.1, 0.0], "heading": 0.5, "stop": k == 3} for k in range(4)]
+    path = write_json(folder / "walks.json", {"1": poses})
+    return path, lambda: check_continuous_submission(path, "r2r", episodes, counted)
+
+
+def view_objects(folder: Path) -> Sample:
+    from agents.clear.objects import NUM_CLASSES, read_objects, write_objects
+
+    path = folder / "objects_27.json"
+    write_objects(path, {"attic": {"a0": np.eye(36, NUM_CLASSES, dtype=bool)}})
+    return path, lambda: read_objects(path)
+
+
+def paired_paths(folder: Path) -> Sample:
+    from agents.clear.pair_files import multi_path, read_pairs
+
+    files = _world(folder)
+    added = {
+        "path": ["a0", "a1"],
+        "instructions": ["Walk on."],
+        "languages": ["en-US"],
+        "pair_scan": "barn",
+        "pair_path": ["b0", "b1"],
+    }
+    guides = map(json.loads, files.annotations("rxr", "train").read_text().splitlines())
+    records = [{**guide, **added} for guide in guides]
+    path = write_json(multi_path(folder, "train"), records)
+    return path, lambda: read_pairs(path, files)
+
+
+def conversations(folder: Path) -> Sample:
+    from PIL import Image
+
+    from agents.demonstrations.formats.conversations import read
+
+    (folder / "images").mkdir()
+    Image.new("RGB", (8, 6)).save(folder / "images" / "0.jpg")
+    turns = (("system", "Walk."), ("user", "You see <image>."), ("assistant", '{"action": "A"}'))
+    record = {
+        "messages": [{"role": role, "content": text} for role, text in turns],
+        "images": ["images/0.jpg"],
+        "instr_id": "1_0",
+        "step": 0,
+        "language": "en",
+        "options": ["A", "B"],
+        "source": "teacher",
+    }
+    path = write_json(folder / "annotations.json", [{**record, "id": str(k)} for k in range(3)])
+    return path, lambda: read(folder)
+
+
 def graph_cache(folder: Path) -> Sample:
     from envs.graphs.graph_cache import read_tables, write_tables
 
@@ -194,5 +283,11 @@ READERS = [
     submission_packed,
     traces,
     traces_packed,
+    continuous_episodes,
+    continuous_ground_truth,
+    continuous_submission,
+    view_objects,
+    paired_paths,
+    conversations,
     graph_cache,
 ]

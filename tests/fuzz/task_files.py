@@ -1,5 +1,6 @@
 """Samples of files of questions, answers, hypotheses, captions and vocabularies."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,24 @@ def caption_results(folder: Path) -> Sample:
     return path, lambda: read_results(path)
 
 
+def _own_questions(folder: Path, name: str, text: str) -> Sample:
+    from vl_tasks.data.own_questions import read_own_questions
+
+    path = folder / name
+    path.write_text(text)
+    return path, lambda: read_own_questions(path)
+
+
+def own_questions(folder: Path) -> Sample:
+    rows = "".join(f'{k}.jpg,"What, in fact, is it?",lamp|light\n' for k in range(6))
+    return _own_questions(folder, "questions.csv", f"image,question,answer\n{rows}")
+
+
+def own_questions_json(folder: Path) -> Sample:
+    record = {"image": "0.jpg", "question": "What is it?", "answer": "lamp"}
+    return _own_questions(folder, "questions.json", json.dumps([record] * 3))
+
+
 def regions(folder: Path) -> Sample:
     from vl_tasks.grids.regions import read_regions
 
@@ -218,6 +237,8 @@ READERS = [
     captions,
     caption_references,
     caption_results,
+    own_questions,
+    own_questions_json,
     regions,
     regions_packed,
     glove,
