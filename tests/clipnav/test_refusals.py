@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from agents.settings.presets import preset
+from storage import UnwritableError
 from training.settings import CONFIG, to_json
 
 
@@ -29,6 +30,36 @@ def test_traces_of_baselines_are_not_mixed_with_others(run_command, tmp_path):
         run_command("evaluate-agent", run, "--traces", traces)
     with pytest.raises(FileNotFoundError, match="vocabulary"):  # the next step reads the run
         run_command("evaluate-agent", run, "--traces", traces, "--no-baselines")
+
+
+def test_traces_of_a_stopped_evaluation_are_no_obstacle(run_command, tmp_path, monkeypatch):
+    run, traces = tmp_path / "run", tmp_path / "traces"
+    run.mkdir()
+    (run / CONFIG).write_text(to_json(preset("r2r", "houses")))
+    (traces / "random").mkdir(parents=True)
+    command = ("evaluate-agent", run, "--traces", traces, "--no-baselines")
+
+    def record(env, agent, instr_ids, folder, *, name):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "0.json").write_text(name)
+
+    def evaluate(config, record_batch):
+        record_batch(None, None, "follower", ["0"])
+
+    def evaluate_on_a_full_disk(config, record_batch):
+        evaluate(config, record_batch)
+        raise UnwritableError("no space left")
+
+    monkeypatch.setattr("viewer.trace.record", record)
+    monkeypatch.setattr("agents.experiments.runs.evaluate_run", evaluate_on_a_full_disk)
+    with pytest.raises(UnwritableError):
+        run_command(*command)
+    assert [path.name for path in traces.iterdir()] == ["random"]
+    monkeypatch.setattr("agents.experiments.runs.evaluate_run", evaluate)
+    run_command(*command)
+    assert (traces / "follower" / "0.json").read_text() == "follower"
+    with pytest.raises(FileExistsError, match="follower: already exists"):
+        run_command(*command)
 
 
 def test_traces_of_splits_that_share_instructions_are_refused(run_command, tmp_path):

@@ -198,7 +198,7 @@ def read_traces(path: str | Path) -> list[Trace]:
         found = [file for file in path.rglob("*.json*") if not _is_beside_traces(file)]
         # Another process may be recording into the folder; a trace that is being written is
         # incomplete and soon has another name.
-        files = sorted(file for file in found if file.is_file() and not is_temporary(file.name))
+        files = sorted(file for file in found if file.is_file() and not _is_written(file, path))
         if not files:
             raise FileNotFoundError(f"{path}: no traces in this folder; {REMEDY}")
     traces = []
@@ -219,6 +219,10 @@ def read_traces(path: str | Path) -> list[Trace]:
     if not traces:
         raise UserError(f"{path}: contains no trace; {REMEDY}")
     return traces
+
+
+def _is_written(file: Path, folder: Path) -> bool:
+    return any(is_temporary(part) for part in file.relative_to(folder).parts)
 
 
 def _is_beside_traces(file: Path) -> bool:

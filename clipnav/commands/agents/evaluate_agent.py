@@ -10,12 +10,15 @@ The agent acts greedily. A follower can search before it walks, or, with --searc
 turn back to any viewpoint that it has seen. Flags override the settings of the run.
 """
 
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agents.settings import AgentConfig, EvaluateConfig, read_agent_config
 from agents.settings.evaluation import BASELINES
 from clipnav.parsing import parse
+from storage import remove_abandoned, temporary_path
 from storage.errors import UserError
 from storage.outputs import check_new
 
@@ -54,9 +57,24 @@ def main(arguments: Sequence[str]) -> None:
     _check_ids(config, settings)
 
     def record_batch(env: "VlnVectorEnv", agent: "Agent", name: str, instr_ids: list[str]) -> None:
-        record(env, agent, instr_ids, agent_folder(folder, name), name=name)
+        record(env, agent, instr_ids, temporary_path(agent_folder(folder, name)), name=name)
 
-    evaluate_run(config, record_batch)
+    # The folders have their names when they are complete, so that a stopped evaluation can be
+    # repeated.
+    if folder.is_dir():
+        remove_abandoned(folder)
+    complete = [agent_folder(folder, one) for one in (name, *BASELINES)]
+    folders = {own: temporary_path(own) for own in complete}
+    try:
+        evaluate_run(config, record_batch)
+        for own, written in folders.items():
+            if written.exists():
+                with suppress(FileNotFoundError):
+                    own.rmdir()  # an empty folder, which Windows does not replace
+                written.rename(own)
+    finally:
+        for written in folders.values():
+            shutil.rmtree(written, ignore_errors=True)
     print(f"Traces: {folder}")
 
 
