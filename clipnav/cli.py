@@ -76,7 +76,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 _GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
 # Commands that continue where they were stopped; trainings and others have messages of their own.
-_CONTINUED = frozenset({"build-houses", "download-data", "evaluate-vlm", "export-demonstrations"})
+_CONTINUED = frozenset(
+    {"build-houses", "demo", "download-data", "evaluate-vlm", "export-demonstrations"}
+)
 _CONTINUE = " Run the same command again to continue."
 _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"
 

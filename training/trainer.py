@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from storage import UnwritableError, write_text
-from storage.errors import UserError
+from storage.errors import UserError, counted
 from storage.progress import ProgressBar, progress_bar
 from training import distributed
 from training.checkpoints import RESULTS
@@ -74,6 +74,7 @@ class Trainer:
         self._noise, self._largest_loss = noise, largest_loss
         self._group: Group = group or distributed
         self.run = self._group.all_gather(run_folder(config))[0]
+        self.resume_with = f"--resume {self.run}"  # for messages
         lock = lock_run(self.run, self._group, create=config.resume is None)
         # Also releases the lock if an error ends the run without `close`.
         self._unlock = weakref.finalize(self, lock.release) if lock else None
@@ -141,7 +142,7 @@ class Trainer:
             if self.progress >= 1 and self._is_first:
                 flag = "--iterations" if self.config.minutes is None else "--minutes"
                 tqdm.write(
-                    f"{self.run} is trained to its end, {self.iteration} iterations; resume it "
+                    f"{self.run} is trained to its end, {self._count()}; resume it "
                     f"with a larger {flag} to train it further",
                     sys.stderr,
                 )
@@ -170,7 +171,7 @@ class Trainer:
         self.save()
         bar.close()
         self.close()
-        raise Stopped(f"Stopped after {self.iteration} iterations. Resume with --resume {self.run}")
+        raise Stopped(f"Stopped after {self._count()}. Resume with {self.resume_with}")
 
     def _evaluate_and_save(self) -> None:
         if not self.evaluate():
@@ -280,10 +281,13 @@ class Trainer:
         if self._is_first:
             self.learner.save_model(self.run, self.iteration)
 
+    def _count(self) -> str:
+        return counted(self.iteration, "iteration")
+
     def _resume_hint(self) -> str:
         if self._saved is None:
-            return f"Nothing is saved yet; start again with --resume {self.run}"
-        return f"The state of iteration {self._saved} is saved; resume with --resume {self.run}"
+            return f"Nothing is saved yet; start again with {self.resume_with}"
+        return f"The state of iteration {self._saved} is saved; resume with {self.resume_with}"
 
     def _restore(self) -> None:
         progress = restore_state(self.run, self.learner)

@@ -3,22 +3,31 @@ import functools
 import json
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
-from agents.settings import presets
+import pytest
+
+from agents.learning.follower_training import FollowerLearner
+from agents.settings import TrainConfig, presets
+from clipnav.commands.agents import demo
 from clipnav.commands.agents.demo import _console_command
+from training.settings import CONFIG, read_config, to_json
 from viewer.site import export
+
+
+def with_short_walks(preset):
+    def short_walks(*names, **options):
+        return dataclasses.replace(preset(*names, **options), max_episode_steps=8)
+
+    return short_walks
 
 
 def test_the_demo_writes_pages_of_its_results(tmp_path: Path, run_command, monkeypatch) -> None:
     """With short walks and small pictures."""
-
-    def short_walks(*names, **options):
-        return dataclasses.replace(preset(*names, **options), max_episode_steps=8)
-
-    preset, page = presets.preset, functools.partial(export.export_page, width=256)
-    monkeypatch.setattr(presets, "preset", short_walks)
+    page = functools.partial(export.export_page, width=256)
+    monkeypatch.setattr(presets, "preset", with_short_walks(presets.preset))
     monkeypatch.setattr(export, "export_page", page)
     run = tmp_path / "demo"
     # More threads than cores that are free wait for each other.
@@ -37,6 +46,47 @@ def test_the_demo_writes_pages_of_its_results(tmp_path: Path, run_command, monke
     assert Path(command).samefile(Path(sys.executable).with_name("clipnav"))
     assert name == "visualise"
     assert Path(shown) == run
+
+
+def test_the_same_command_continues_a_demo_that_was_stopped(
+    tmp_path: Path, run_command, monkeypatch, capsys
+) -> None:
+    """In the second iteration of the first run, then in that of the second run."""
+    command = ("demo", "--iterations", 2, "--threads", 1, "--output", tmp_path / "demo")
+    learned: list[tuple[str, int]] = []
+
+    def backward(learner: FollowerLearner, iteration: int) -> dict[str, float]:
+        name = "second" if learner.config.start_from else "first"
+        learned.append((name, iteration))
+        if learned in ([("first", 0)], [("first", 0), ("first", 1), ("second", 0)]):
+            signal.raise_signal(signal.SIGINT)
+        return original(learner, iteration)
+
+    original = FollowerLearner.backward
+    monkeypatch.setattr(FollowerLearner, "backward", backward)
+    monkeypatch.setattr("agents.experiments.runs.evaluate_run", lambda config: None)
+    monkeypatch.setattr(demo, "show_outcomes", lambda config: (config.run / "a.html").touch())
+    monkeypatch.setattr(presets, "preset", with_short_walks(presets.preset))
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="130"):
+            run_command(*command)
+        stopped = "Stopped after 1 iteration. Resume with the same command\n"
+        assert capsys.readouterr().err.endswith(stopped)
+    run_command(*command)
+    assert learned == [(name, number) for name in ("first", "second") for number in (0, 1)]
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    settings = read_config(tmp_path / "demo" / "imitation", TrainConfig)
+    assert demo._folder(tmp_path / "demo", settings) == tmp_path / "demo-2", "it is finished"
+
+
+def test_another_demo_does_not_continue_it(tmp_path: Path) -> None:
+    imitation = tmp_path / "demo" / "imitation"
+    imitation.mkdir(parents=True)
+    settings = presets.preset("r2r", "houses")
+    (imitation / CONFIG).write_text(to_json(settings))
+    assert demo._folder(tmp_path / "demo", settings) == tmp_path / "demo"
+    settings = dataclasses.replace(settings, seed=3)
+    assert demo._folder(tmp_path / "demo", settings) == tmp_path / "demo-2"
 
 
 def test_the_last_line_names_the_command_on_another_drive_of_windows(monkeypatch):

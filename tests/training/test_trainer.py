@@ -265,7 +265,7 @@ class Second:
 
 def test_only_rank_0_writes_and_all_ranks_stop_together(tmp_path):
     trainer = make_trainer(tmp_path / "run", group=Second())
-    with pytest.raises(SystemExit, match="after 1 iterations"):
+    with pytest.raises(SystemExit, match=r"after 1 iteration\."):
         trainer.train()
     trainer.report({})
     assert not (tmp_path / "run").exists()

@@ -2,7 +2,8 @@
 
 It learns by imitation first, then by rewards as well. The agent has never seen the houses of
 val_unseen, whose plans and furniture are new to it. There it walks greedily, and with the search
-frontier, which turns back to any viewpoint that it has seen.
+frontier, which turns back to any viewpoint that it has seen. To resume a demo that was stopped, run
+the same command again.
 """
 
 import dataclasses
@@ -10,9 +11,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agents.settings import EvaluateConfig, SearchConfig
+from agents.settings import EvaluateConfig, SearchConfig, TrainConfig
 from clipnav.parsing import parse
+from training.settings import CONFIG, differences, read_config
+
+if TYPE_CHECKING:
+    from agents.learning.follower_training import FollowerLearner
+    from training.trainer import Trainer
+
+_IMITATION = "imitation"  # folder of the first of the two runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +30,7 @@ class DemoConfig:
 
     output: Path = Path("runs/demo")
     """Folder of the run and its pages; its folder imitation is the run that precedes it. A number
-    is appended if the folder exists."""
+    is appended if the folder exists, unless it contains this demo unfinished, which is resumed."""
     iterations: int | None = None
     """Number of weight updates of each of the two runs; those of their presets by default."""
     threads: int = 2
@@ -35,26 +44,54 @@ def run_demo(config: DemoConfig) -> None:
     """Train, evaluate and write the pages."""
     # Imported here so that --help answers without loading torch.
     from agents.experiments.runs import evaluate_run
+    from agents.learning.agent_learner import train_and_compare
     from agents.learning.agent_trainer import make_agent_trainer
-    from agents.learning.follower_training import FollowerLearner, train
+    from agents.learning.follower_training import FollowerLearner
     from agents.settings.presets import preset
-    from training.run_folder import free_folder
+    from training.checkpoints import TRAINER
 
-    run = free_folder(config.output)
-    imitating = run / "imitation"
     chosen = {"seed": config.seed, "threads": config.threads}
     if config.iterations is not None:
         chosen["iterations"] = config.iterations
-    settings = preset("r2r", "houses")
-    settings = dataclasses.replace(settings, output=imitating, **chosen)
-    trainer, _ = make_agent_trainer(FollowerLearner, settings)
-    trainer.train()
+    settings = dataclasses.replace(preset("r2r", "houses"), **chosen)
+    run = _folder(config.output, settings)
+
+    def trainer_and_learner(settings: TrainConfig) -> "tuple[Trainer, FollowerLearner]":
+        assert settings.output is not None
+        if (settings.output / TRAINER).is_file():
+            settings = dataclasses.replace(settings, resume=settings.output)
+        trainer, learner = make_agent_trainer(FollowerLearner, settings)
+        trainer.resume_with = "the same command"
+        return trainer, learner
+
+    imitating = run / _IMITATION
+    if not (run / CONFIG).is_file():
+        trainer, _ = trainer_and_learner(dataclasses.replace(settings, output=imitating))
+        trainer.train()
     settings = preset("r2r", "houses", continued=True)
-    train(dataclasses.replace(settings, start_from=imitating, output=run, **chosen))
+    settings = dataclasses.replace(settings, start_from=imitating, output=run, **chosen)
+    train_and_compare(*trainer_and_learner(settings))
     evaluation = EvaluateConfig(run, baselines=False, search=SearchConfig("frontier"))
     evaluate_run(evaluation)
     show_outcomes(dataclasses.replace(evaluation, baselines=True))
     print(f"All episodes: {_console_command()} visualise {run}")
+
+
+def _folder(output: Path, settings: TrainConfig) -> Path:
+    """Return the folder of the unfinished demo with these settings, or an unused one."""
+    run, number = output, 2
+    while run.exists() and not _is_unfinished(run, settings):
+        run, number = output.with_name(f"{output.name}-{number}"), number + 1
+    return run
+
+
+def _is_unfinished(run: Path, settings: TrainConfig) -> bool:
+    """Return whether a folder contains a demo with these settings that has no pages yet."""
+    if not (run / _IMITATION / CONFIG).is_file() or any(run.glob("*.html")):
+        return False
+    return not differences(
+        read_config(run / _IMITATION, TrainConfig), settings, ("output", "resume")
+    )
 
 
 def _console_command() -> str:
