@@ -14,7 +14,7 @@ from agents.continuous.demonstrations import Demonstration, DemonstrationStore
 from agents.continuous.features import FrozenFeatures
 from agents.continuous.networks import ContinuousNetwork
 from agents.continuous.settings import ContinuousTrainConfig
-from agents.continuous.walking import NetworkWalker
+from agents.continuous.walking import NetworkWalker, never, open_buildings
 from envs.base.chosen_episodes import start_episodes
 from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import STOP
@@ -60,14 +60,14 @@ class Collector:
         self._config, self._env, self._features = config, env, features
         self._expert = DemonstrationStore(folder, key)
         self._own: DemonstrationStore | None = None
-        self._check: Callable[[], None] | None = None
+        self._check: Callable[[], None] = never
         self._key = key
         self._rounds: list[list[_Entry]] = []
         self._of_path: dict[tuple[str, int], list[int]] = {}
         for number, episode in enumerate(env.episodes):
             self._of_path.setdefault((episode.scan, episode.path_id), []).append(number)
 
-    def start(self, run: Path, check: Callable[[], None] | None = None) -> None:
+    def start(self, run: Path, check: Callable[[], None] = never) -> None:
         """Begin a run.
 
         Args:
@@ -201,7 +201,7 @@ def collect_walks(
     expert_probability: float,
     seed: int,
     reads_instructions: bool = True,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = never,
 ) -> list[Demonstration]:
     """Let the expert and the policy walk in turns, and label every step with the expert's action.
 
@@ -214,10 +214,11 @@ def collect_walks(
             the policy is sampled.
         seed: Random seed of both.
         reads_instructions: Whether the policy reads instructions.
-        check: Called before each step, to give the walks up by an error.
+        check: Called before each building and each step, to give the walks up by an error.
     """
     size, count = env.num_envs, len(episodes)
     ids = [env.episodes[number].instr_id for number in episodes]
+    open_buildings(env, episodes, check)
     observation, info, active = start_episodes(env, ids)
     rng, walker = np.random.default_rng(seed), None
     if network is not None:
@@ -228,8 +229,7 @@ def collect_walks(
     steps: list[list[tuple[object, ...]]] = [[] for _ in range(count)]
     previous = np.zeros(size, int)
     while active.size:
-        if check is not None:
-            check()
+        check()
         labels, distances = info["teacher_action"], info["distance_to_goal"]
         actions = np.full(size, STOP)
         if walker is None:

@@ -17,7 +17,7 @@ from agents.continuous.losses import imitation_loss, make_batch, progress_loss
 from agents.continuous.networks import ContinuousNetwork
 from agents.continuous.settings import ContinuousTrainConfig
 from agents.continuous.tasks import ContinuousTask
-from agents.continuous.walking import spread, walk_all
+from agents.continuous.walking import never, spread, walk_all
 from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from envs.episodes.goals import check_goals
 from storage import cache_dir
@@ -52,7 +52,6 @@ class ContinuousLearner(SavedNetwork):
     """
 
     network: ContinuousNetwork
-    check_interruption: Callable[[], None] | None = None
 
     def __init__(self, config: ContinuousTrainConfig) -> None:
         self.config = config
@@ -61,6 +60,7 @@ class ContinuousLearner(SavedNetwork):
         self.task = ContinuousTask(config, config.resume)
         for split in config.evaluation_splits:
             check_goals(self.task.split(split).episodes, f"--evaluation-splits {split}")
+        self.check_interruption: Callable[[], None] = never
         self.metadata = self.task.metadata
         self.network = self.task.make_network()
         self.clipped: list[nn.Module] = [self.network]

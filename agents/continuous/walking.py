@@ -140,12 +140,31 @@ class ExpertWalker:
         return info["teacher_action"]
 
 
+def open_buildings(
+    env: ContinuousVectorEnv, episodes: Sequence[int], check: Callable[[], None]
+) -> None:
+    """Open the buildings of episodes one by one, because one that is not built yet takes seconds.
+
+    Args:
+        env: The environment.
+        episodes: Indices of the episodes.
+        check: Called before each building, to give up by an error.
+    """
+    for scan in dict.fromkeys(env.episodes[number].scan for number in episodes):
+        check()
+        env.simulator.floor(scan)
+
+
+def never() -> None:
+    """Never give up."""
+
+
 def walk_all(
     env: ContinuousVectorEnv,
     walker: Walker,
     episodes: Sequence[int],
     finished: Callable[[list[int]], None] | None = None,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = never,
 ) -> list[dict[str, float]]:
     """Let an agent walk episodes of an environment and return the measures of each.
 
@@ -155,7 +174,7 @@ def walk_all(
         episodes: Indices of the episodes.
         finished: Called after each batch with the indices of its episodes; their walks are then
             those of the first agents of `env.traces()`.
-        check: Called before each step, to give the walks up by an error.
+        check: Called before each building and each step, to give the walks up by an error.
 
     Raises:
         TypeError, UserError: The environment has no batch of agents, or autoreset.
@@ -165,11 +184,11 @@ def walk_all(
     for start in range(0, len(episodes), size):
         part = list(episodes[start : start + size])
         ids = [env.episodes[number].instr_id for number in part]
+        open_buildings(env, part, check)
         observation, info, active = start_episodes(env, ids)
         walker.start(observation, info)
         while active.size:
-            if check is not None:
-                check()
+            check()
             actions = walker.act(observation, info, active)
             standing = np.ones(size, bool)
             standing[active] = False
