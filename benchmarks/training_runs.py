@@ -85,8 +85,10 @@ def with_setting(run: TrainConfig, setting: Setting) -> TrainConfig:
     return replace(run, bucket=setting.bucket, follower=follower)
 
 
-def weight_updates(learner: FollowerLearner | SpeakerLearner) -> Callable[[], None]:
-    """Return a function that runs one iteration after another, with constant weights."""
+def weight_updates(
+    learner: FollowerLearner | SpeakerLearner, trained: int = 0
+) -> Callable[[], None]:
+    """Train for some iterations; return a function that runs further ones with constant weights."""
     learner.network.train()
     iterations = itertools.count()
 
@@ -95,14 +97,16 @@ def weight_updates(learner: FollowerLearner | SpeakerLearner) -> Callable[[], No
         learner.backward(next(iterations))
         for part in learner.clipped:
             torch.nn.utils.clip_grad_norm_(part.parameters(), 40.0)
-        keep_weights([learner.optimiser])
         learner.optimiser.step()
 
+    for _ in range(trained):
+        iterate()
+    keep_weights([learner.optimiser])
     return iterate
 
 
 def keep_weights(optimisers: Iterable[Optimizer]) -> None:
-    """Set the learning rate to 0: the trajectories remain those of an untrained follower."""
+    """Set the learning rate to 0, so that the trajectories of all measured iterations are alike."""
     for optimiser in optimisers:
         optimiser.param_groups[0]["lr"] = 0.0
 

@@ -1,3 +1,6 @@
+import tempfile
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -15,6 +18,44 @@ def test_an_episode_mask_drops_the_same_visual_features_in_all_views():
     decoder.mask, other = None, torch.ones(2, 36, 54)
     decoder.drop_visual(other)
     assert not torch.equal(other[:, 0], other[:, 1])
+
+
+def test_followers_are_trained_before_they_are_measured_and_not_after():
+    class Learner:
+        network = torch.nn.Linear(2, 1)
+        optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
+        clipped = (network,)
+
+        def backward(self, _):
+            self.network(torch.ones(1, 2)).sum().backward()
+
+    def weights():
+        return Learner.network.weight.detach().clone()
+
+    before = weights()
+    iterate = load("training_runs")["weight_updates"](Learner(), trained=2)
+    trained = weights()
+    torch.testing.assert_close(trained, before - 0.2)
+    iterate()
+    assert torch.equal(weights(), trained)
+
+
+def test_evaluations_of_both_implementations_have_batches_of_one_size(monkeypatch):
+    benchmark = load("training")
+    config = benchmark["TrainingConfig"](seconds=0.01)
+    evaluation, sizes = benchmark["_evaluation"], []
+
+    def middle(env, count):
+        sizes.append((env.num_envs, count))
+        raise InterruptedError
+
+    monkeypatch.setitem(evaluation.__globals__, "_middle_episodes", middle)
+    with tempfile.TemporaryDirectory() as folder:
+        run = benchmark["random_run"](None, 0, Path(folder, "features.safetensors"))
+        for evaluate in (evaluation, benchmark["_plain_evaluation"]):
+            with pytest.raises(InterruptedError):
+                evaluate(run, 4, config)
+    assert sizes == [(4, 4), (4, 4)]
 
 
 def test_both_implementations_are_measured_with_both_settings(figures_of):
