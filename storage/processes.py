@@ -16,6 +16,7 @@ from tqdm import tqdm
 from storage import remove_unfinished
 from storage.errors import counted, in_one_line
 
+_SECONDS = 5.0  # between two calls of `waiting`
 _MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize  # of one pool
 
 Job = TypeVar("Job")
@@ -76,7 +77,11 @@ def usable_cpus() -> int:
 
 
 def run_jobs(
-    function: Callable[[Job], Result], jobs: Iterable[Job | None], workers: int, task: str
+    function: Callable[[Job], Result],
+    jobs: Iterable[Job | None],
+    workers: int,
+    task: str,
+    waiting: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Job, Result]]:
     """Run jobs in worker processes; yield each job and its result, in order of completion.
 
@@ -90,6 +95,7 @@ def run_jobs(
             before another has been yielded.
         workers: Number of processes.
         task: What a process does, for the error message: "builds houses".
+        waiting: Called every few seconds while jobs run, to show their progress.
 
     Raises:
         ChildProcessError: A process was killed.
@@ -100,7 +106,9 @@ def run_jobs(
     try:
         running.fill()
         while running:
-            ended = running.wait()
+            ended = running.wait(None if waiting is None else _SECONDS)
+            if waiting is not None:
+                waiting()
             running.fill()
             yield from ended
             running.fill()
@@ -155,9 +163,9 @@ class _RunningJobs(Generic[Job, Result]):
                 return
             self._running[self._pool.submit(self._function, job)] = job
 
-    def wait(self) -> list[tuple[Job, Result]]:
+    def wait(self, seconds: float | None) -> list[tuple[Job, Result]]:
         """Wait until jobs have ended; return those that succeeded, with their results."""
-        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        done, _ = wait(self._running, seconds, return_when=FIRST_COMPLETED)
         ended = [(self._running.pop(future), future) for future in done]
         for _, future in ended:
             if (error := future.exception()) is not None:

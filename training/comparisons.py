@@ -17,6 +17,7 @@ from storage.processes import run_jobs
 from storage.progress import progress_bar
 from training.checkpoints import MODEL, TRAINER, check_metadata
 from training.interruption import interruption_message
+from training.log import read_log
 from training.settings import CONFIG, check_same_run
 
 SCORES = "scores.json"  # in the folder of a run: scores of each item, written last
@@ -100,11 +101,24 @@ def train_rows(
     )
     with sole_writer(folder), interruption_message(lambda: remedy):
         unfinished = [job for job in all_jobs if not (job.run / SCORES).is_file()]
-        trained = run_jobs(run_job, unfinished, workers, "trains")
         total, done = len(all_jobs), len(all_jobs) - len(unfinished)
-        for _ in progress_bar(trained, total=total, initial=done, desc="trainings", unit="runs"):
-            pass
+        with progress_bar(total=total, initial=done, desc="trainings", unit="runs") as bar:
+
+            def show_iterations() -> None:
+                bar.set_postfix_str(_iterations(unfinished))
+                bar.update(0)
+
+            for _ in run_jobs(run_job, unfinished, workers, "trains", show_iterations):
+                bar.update()
     return {name: [_read_scores(job.run) for job in row_jobs] for name, row_jobs in jobs.items()}
+
+
+def _iterations(jobs: Sequence[Job]) -> str:
+    """Return the last logged iterations of the runs that have begun and are not scored."""
+    running = [job.run for job in jobs if not (job.run / SCORES).is_file()]
+    iterations = {run.name: read_log(run)[-1:] for run in running}
+    shown = [f"{name} {events[0]['iteration']}" for name, events in iterations.items() if events]
+    return f"iterations: {', '.join(shown)}" if shown else ""
 
 
 def resumable_job(

@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 
 from tqdm import tqdm
 
@@ -31,8 +32,14 @@ def interruption_message(message: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def interruption() -> Iterator[list[bool]]:
-    """Yield a list that the first request makes non-empty; a second request ends the program."""
+    """Yield a list that the first request makes non-empty; a second request ends the program.
+
+    In worker processes it stays empty: their main process, which handles Ctrl-C, ends them at once.
+    """
     requests: list[bool] = []
+    if parent_process() is not None:
+        yield requests
+        return
 
     def record(*_: object) -> None:
         if requests:

@@ -1,13 +1,18 @@
 """The driver of comparisons: seeds, finished runs, damaged scores and failed trainings."""
 
 import json
+import signal
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from storage import processes
+from storage.processes import run_jobs
 from tests.training.sums import Config, Sums, make_trainer
-from training.checkpoints import MODEL
+from training import comparisons
+from training.checkpoints import METRICS, MODEL
 from training.comparisons import (
     LOG,
     SCORES,
@@ -17,6 +22,7 @@ from training.comparisons import (
     resumable_job,
     train_rows,
 )
+from training.interruption import interruption
 
 
 def make_job(run: Path, arguments) -> Job:
@@ -53,6 +59,45 @@ def test_each_row_is_trained_with_each_seed_and_finished_runs_are_read(tmp_path)
     changed = {"val": {"item": {"metric": 7, "path": 1}}}
     (tmp_path / "first-1" / SCORES).write_text(json.dumps(changed))
     assert seeds_of(train(rows, 3, tmp_path)) == {"first": [0, 7, 2], "b c": [0, 1, 2]}
+
+
+def write_scores_after_the_bar(job: Job) -> None:
+    """Score a run when its iterations have been shown."""
+    job.run.mkdir(parents=True)
+    (job.run / METRICS).write_text('{"kind": "train", "iteration": 50}\n')
+    shown = job.run.parent / "shown"
+    while not shown.exists():
+        pass
+    write_scores(Job(job.run / "again", job.config))
+    (job.run / "again" / SCORES).rename(job.run / SCORES)
+
+
+def test_the_iterations_of_running_trainings_are_shown(tmp_path, monkeypatch):
+    class Bar:
+        def set_postfix_str(self, text):
+            if text:
+                texts.append(text)
+                (tmp_path / "shown").touch()
+
+        def update(self, n=1):
+            pass
+
+    texts: list[str] = []
+    monkeypatch.setattr(processes, "_SECONDS", 0.05)
+    monkeypatch.setattr(comparisons, "progress_bar", lambda **_: nullcontext(Bar()))
+    rows = [ComparisonRow("first", ())]
+    train_rows(rows, 1, tmp_path, 1, make_job, write_scores_after_the_bar)
+    assert texts[0] == "iterations: first-0 50"
+
+
+def handler_of_a_training(job):
+    with interruption():
+        handler = signal.getsignal(signal.SIGTERM)
+        return job, getattr(handler, "__name__", None)
+
+
+def test_trainings_in_workers_end_at_once_with_their_comparison():
+    assert list(run_jobs(handler_of_a_training, [1], 1, "trains")) == [(1, (1, "_terminate"))]
 
 
 @pytest.mark.parametrize("text", ['{"val": {"item": {"metric": "high"}}}', '{"val": [1]}', "[]"])
