@@ -80,7 +80,8 @@ def _load(
             near = difflib.get_close_matches(name, known, 1)
             names = ", ".join((*_OF_SPLIT, *_OF_SETTINGS))
             hint = f"did you mean {near[0]!r}?" if near else f"there are {names}"
-            raise TypeError(f"{env} has no argument {name!r}; {hint}")
+            # Python's words, by which torchrl notices that 'frameskip' is no argument.
+            raise TypeError(f"{env}() got an unexpected keyword argument {name!r}; {hint}")
     own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
     settings = EnvSettings(**own)
     of_split = {name: value for name, value in arguments.items() if name not in own}

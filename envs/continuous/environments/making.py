@@ -99,7 +99,8 @@ def _load(
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise TypeError(f"{env} has no argument {name!r}; {hint}")
+            # Python's words, by which torchrl notices that 'frameskip' is no argument.
+            raise TypeError(f"{env}() got an unexpected keyword argument {name!r}; {hint}")
     own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
     of_split = {name: value for name, value in arguments.items() if name not in own}
     dataset: ContinuousDataset = of_split.get("dataset", "r2r")

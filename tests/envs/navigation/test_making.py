@@ -70,8 +70,15 @@ def test_built_episodes_that_cannot_be_walked_are_refused(make_env, changes, pro
 
 
 def test_an_unknown_argument_is_refused_with_the_closest_name(tiny_arguments):
-    with pytest.raises(TypeError, match=r"VlnVectorEnv has no argument 'langage'.*'language'"):
+    with pytest.raises(TypeError, match=r"VlnVectorEnv\(\) got an unexpected keyword argument 'langage'.*'language'"):
         make_vln_vector_env(2, **tiny_arguments, langage="en")
+
+
+@pytest.mark.parametrize("env_id", ["R2R-CLIP-v0", "R2R-CE-CLIP-v0"])
+def test_an_unknown_argument_is_reported_in_python_s_words(env_id):
+    """GymEnv of torchrl leaves out its argument `frameskip` if an error contains them."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'"):
+        gym.make(env_id, frameskip=1)
 
 
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec])
