@@ -167,10 +167,15 @@ def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _is_expected(error: BaseException) -> TypeGuard[Exception]:
-    """Whether the user can correct the error; a FloatingPointError is a training that diverged."""
+    """Whether the user can correct the error; a FloatingPointError is a training that diverged.
+
+    Before Python 3.13, pathlib reports circular symbolic links by a RuntimeError.
+    """
     # Not at the top: clipnav first checks that no other package has the name `storage`.
     from storage.errors import UserError
 
+    if type(error) is RuntimeError:
+        return str(error).startswith("Symlink loop from ")
     return isinstance(error, UserError | OSError | ModuleNotFoundError | FloatingPointError)
 
 

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from storage.errors import UserError
+
 # Errors of a full disk, an exhausted quota, a file size limit or a failing disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _UNWRITABLE = (*_FULL, errno.EROFS, errno.EACCES)
@@ -196,5 +198,12 @@ def file_sha256(path: str | Path) -> str:
 
 
 def cache_dir() -> Path:
-    """Return the cache folder: `$CLIPNAV_CACHE`, else ~/.cache/clipnav."""
-    return Path(os.environ.get("CLIPNAV_CACHE") or Path.home() / ".cache" / "clipnav")
+    """Return the cache folder: `$CLIPNAV_CACHE`, else ~/.cache/clipnav.
+
+    Raises:
+        UserError: There is neither.
+    """
+    folder = os.environ.get("CLIPNAV_CACHE") or os.path.expanduser("~/.cache/clipnav")
+    if folder == "~/.cache/clipnav":
+        raise UserError("your home folder is unknown; set HOME, or CLIPNAV_CACHE for the cache")
+    return Path(folder)

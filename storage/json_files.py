@@ -1,14 +1,15 @@
 """Read one small JSON document strictly, with limits on size and depth.
 
 Python's parser accepts input that other parsers refuse or read differently: NaN and infinities,
-duplicate keys, integers of thousands of digits, numbers that overflow to infinity, and nesting up
-to its recursion limit. Here all of these are errors. Data sets (arrays of records and JSON Lines)
-are read by `storage.records`.
+duplicate keys, integers of thousands of digits, numbers that overflow to infinity, halves of
+surrogate pairs, and nesting up to its recursion limit. Here all of these are errors. Data sets
+(arrays of records and JSON Lines) are read by `storage.records`.
 """
 
 import json
 import math
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +19,7 @@ from storage.errors import UserError, shortened
 
 MOST_BYTES = 1 << 28
 MOST_DEPTH = 64
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an escape, such as \ud83d in \ud83d\ude00
 _MOST_DIGITS = 20  # of a 64-bit integer with its sign
 
 
@@ -102,6 +104,9 @@ def parse_json(
             parse_float=float if any_number else _number,
             parse_constant=float if allow_nan or any_number else _refuse_constant,
         )
+        if _SURROGATE.search(text):
+            # Halves of pairs fail here; only the names of files have those of "surrogateescape".
+            json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except RecursionError:
         problem = f"nested deeper than {MOST_DEPTH} levels"
     except ValueError as error:

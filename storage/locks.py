@@ -8,6 +8,7 @@ instead of naming the holder.
 """
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -49,7 +50,8 @@ class OutputLock:
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            with _refusing_without_locks(self._path):
+                self._lock.acquire(timeout=0)
         except Timeout:
             raise OutputInUseError(
                 f"{self.output}: {_describe_holder(self._path)} is writing it; wait until that "
@@ -99,7 +101,8 @@ def sole_maker(entry: Path) -> Iterator[None]:
     # Not a singleton per process, so that threads exclude each other, too.
     lock = FileLock(path, thread_local=False)
     try:
-        lock.acquire(timeout=0)
+        with _refusing_without_locks(path):
+            lock.acquire(timeout=0)
     except Timeout:
         if _read_holder(path)[0] != str(os.getpid()):
             tqdm.write(
@@ -118,6 +121,20 @@ def lock_path(output: Path) -> Path:
     """Return the path of the lock of a file or of an existing folder."""
     output = output.resolve()
     return output / ".lock" if output.is_dir() else output.with_name(output.name + ".lock")
+
+
+@contextlib.contextmanager
+def _refusing_without_locks(path: Path) -> Iterator[None]:
+    """Name the file and the remedy if its file system refuses locks, as NFS without lockd does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOLCK:
+            raise
+        raise OSError(
+            f"{path}: its file system gives no locks ({error.strerror}); write to a local disk, or "
+            "mount this one with the option local_lock=flock"
+        ) from error
 
 
 def _is_marker(lock: FileLock) -> bool:

@@ -1,5 +1,6 @@
 """Checks whether weights of open_clip are on this machine."""
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ def is_downloaded(tag: dict[str, Any]) -> bool:
     """
     if not tag.get("hf_hub"):
         name = Path(urlsplit(tag.get("url", "")).path).name
-        return (Path.home() / ".cache/clip" / name).is_file()
+        return Path(os.path.expanduser("~/.cache/clip"), name).is_file()
     return is_in_hub_cache("/".join(tag["hf_hub"].split("/")[:2]))
 
 
@@ -24,7 +25,7 @@ def any_is_downloaded() -> bool:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     downloaded = Path(HF_HUB_CACHE).glob("models--*/snapshots/*/open_clip*")
-    return any(downloaded) or any((Path.home() / ".cache/clip").glob("*"))
+    return any(downloaded) or any(Path(os.path.expanduser("~/.cache/clip")).glob("*"))
 
 
 def source_of(tag: dict[str, Any]) -> str:

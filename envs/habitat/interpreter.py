@@ -44,7 +44,7 @@ def habitat_python(name: str | Path | None = None) -> Path:
         if importlib.util.find_spec("habitat_sim") is None:
             raise ModuleNotFoundError(f"habitat-sim is not installed; {INSTALL}")
         return Path(sys.executable)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_dir():
         return _python_in(path)
     if path.is_file() and os.access(path, os.X_OK):

@@ -68,6 +68,16 @@ def test_errors_of_the_system_name_the_file_and_a_remedy(
     assert str(ended.value).startswith(f"{tmp_path / name}: {remedy}")
 
 
+def test_circular_links_are_reported_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for output in (tmp_path / "a", tmp_path / "a" / "traces"):
+        ended = run("visualise", "--no-browser", "--port", "0", "--traces", str(output))
+        assert ended.returncode == 1
+        assert len(ended.stderr.splitlines()) == 2
+        assert str(tmp_path / "a") in ended.stderr
+
+
 @pytest.mark.parametrize(
     "fail", [lambda: {}["name"], lambda: int("word"), lambda: np.zeros(2).reshape(3)]
 )

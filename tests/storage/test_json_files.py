@@ -46,6 +46,8 @@ def test_nesting_depth_is_limited(read):
         ('{"x": [{"a": 1, "a": 1}]}', "key 'a' occurs 2 times"),
         ("9" * 4000, "an integer of 4000 digits"),
         ("-1e999", "the number -1e999 is out of range"),
+        (r'["a\ud800"]', r"'\\ud800' in position 3: surrogates not allowed"),
+        (r'{"\uDE00\uD83D": 1}', "surrogates not allowed"),
         ("[NaN]", "NaN is not a JSON number"),
         ('{"x": -Infinity}', "-Infinity is not a JSON number"),
         ("", "Expecting value"),

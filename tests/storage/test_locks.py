@@ -70,6 +70,17 @@ def test_without_flock_the_error_names_a_running_holder(tmp_path, locked_elsewhe
             lock.acquire()
 
 
+@pytest.mark.parametrize("locked", [sole_writer, sole_maker])
+def test_a_file_system_that_gives_no_locks_is_named(tmp_path, monkeypatch, locked):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    problem = r"run\.lock: its file system gives no locks \(No locks available\); write to a local"
+    with pytest.raises(OSError, match=problem), locked(tmp_path / "run"):
+        pass
+
+
 def test_the_error_about_another_host_contains_the_remedy(tmp_path, locked_elsewhere):
     output = tmp_path / "run"
     with locked_elsewhere(output):

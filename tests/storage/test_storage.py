@@ -24,6 +24,7 @@ from storage import (
     temporary_path,
     write_text,
 )
+from storage.errors import UserError
 from storage.features.formats import write_features
 from storage.features.store import FeatureStore
 from tests.windows_files import windows_files
@@ -269,6 +270,15 @@ def test_the_cache_folder_can_be_changed(tmp_path: Path, monkeypatch: pytest.Mon
     assert cache_dir() == tmp_path
     monkeypatch.delenv("CLIPNAV_CACHE")
     assert cache_dir() == Path.home() / ".cache" / "clipnav"
+
+
+def test_without_a_home_folder_the_cache_needs_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.delenv("CLIPNAV_CACHE", raising=False)
+    with pytest.raises(UserError, match="set HOME, or CLIPNAV_CACHE"):
+        cache_dir()
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path
 
 
 def test_files_have_default_permissions(tmp_path: Path):

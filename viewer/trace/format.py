@@ -257,6 +257,8 @@ def problems(trace: Trace) -> Iterator[str]:
         yield f"field 'format': it is '{trace.format}', not '{FORMAT}'"
     if trace.version != VERSION:
         yield f"field 'version': it is {trace.version}, but this clipnav reads {VERSION}"
+    if not trace.agent:
+        yield "field 'agent': it is empty"
     if "".join(trace.words) != trace.instruction:
         yield "field 'words': together they are not the instruction"
     if any(not 0 <= place < len(trace.words) for place in trace.unknown_words):

@@ -151,6 +151,7 @@ def test_files_come_back_as_they_were(traces, tmp_path):
         ({"ending": "gone"}, "'ending'"),
         ({"words": ["Walk "]}, "'words'"),
         ({"path": []}, "'path': it is empty"),
+        ({"agent": ""}, "'agent': it is empty"),
     ],
 )
 def test_damage_is_named(traces, tmp_path, change, complaint):
