@@ -177,7 +177,7 @@ def _evaluate_split(config: EvaluateConfig, split: str, record_batch: NamedWalk 
     *_, submitted = evaluations.values()
     if config.submission is not None:
         write_submission(config.submission, submitted, settings, split, config.partial)
-        print(f"{counted(len(submitted.trajectories), 'path')}: {config.submission}")
+        print(f"{counted(len(submitted.trajectories), 'instruction')}: {config.submission}")
     if config.baselines and (submitted.scores or record_batch is not None):
         evaluations |= evaluate_all(env, baselines(env, settings.seed), split, record_batch)
     if not submitted.scores:

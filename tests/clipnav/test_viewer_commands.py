@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 
+import msgspec
 import pytest
 
 from clipnav.commands.viewer.episode_viewer import show_announcements
@@ -133,6 +134,10 @@ def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny
     }.items():
         text = (tmp_path / f"{figure}.svg").read_text()
         assert all(f"<!-- {name.format(place)} -->" in text for place in "ab")
+    assert not (tmp_path / "languages.svg").exists()
+    write_trace(msgspec.structs.replace(traces[0], language="hi-IN"), tmp_path / "hindi")
+    run_command("plot-results", *sources, tmp_path / "hindi", "--output", tmp_path)
+    assert (tmp_path / "languages.png").exists()
 
 
 def test_only_announcements_of_the_environments_are_shown(monkeypatch, capsys):

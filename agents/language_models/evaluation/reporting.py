@@ -96,7 +96,7 @@ def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Fi
         write(config.submission, trajectories, split.episodes, split.files, partial=True)
     missing = len(split.episodes) - len(finished.walks)
     note = f"; the split has {counted(missing, 'instruction')} more" if missing else ""
-    print(f"{counted(len(finished.walks), 'path')}: {config.submission}{note}")
+    print(f"{counted(len(finished.walks), 'instruction')}: {config.submission}{note}")
 
 
 def _scores(

@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def draw(config: PlotConfig) -> list[Path]:
     """Plot the figures that the sources provide data for; return the files."""
+    from envs.episodes import base_language
     from training.log import read_log
     from viewer.outputs import plots
     from viewer.site.opening import kind_of, label_agents
@@ -79,7 +80,8 @@ def draw(config: PlotConfig) -> list[Path]:
         groups = plots.by_agent(traces)
         figures["success_by_length"] = plots.success_by_length(groups)
         figures["outcomes"] = plots.outcomes(groups)
-        figures["languages"] = plots.languages(groups)
+        if len({base_language(trace.language) for trace in traces}) > 1:
+            figures["languages"] = plots.languages(groups)
     config.output.mkdir(parents=True, exist_ok=True)
     paths = [config.output / f"{name}.{config.format}" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):

@@ -37,7 +37,7 @@ def test_failed_episodes_are_neither_scored_nor_submitted_and_the_status_says_so
     submitted = {entry["instr_id"] for entry in json.loads(submission.read_text())}
     assert submitted == set(walks) - {episode.instr_id}
     missing = len(houses.episodes) - 11
-    assert f"11 paths: {submission}; the split has {missing} instructions more" in printed
+    assert f"11 instructions: {submission}; the split has {missing} instructions more" in printed
 
 
 def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, serve, evaluate_with):
