@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from storage.errors import UserError
-
-# Streams of random numbers, separate from all other random numbers of a run.
-_BUCKETED, _SHUFFLED = 21, 29
+from training.streams import Stream
 
 
 class BucketedBatchOrder:
@@ -66,7 +64,7 @@ class BucketedBatchOrder:
         return [self._names[index] for index in self._batches[position]]
 
     def _shuffle(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self._seed, _BUCKETED, epoch])
+        rng = Stream.BUCKETED_ORDER.rng(self._seed, epoch)
         order = rng.permutation(len(self._names))
         order = order[: self.batches_per_epoch * self._batch_size]
         pools = [order[start : start + self._pool] for start in range(0, len(order), self._pool)]
@@ -105,5 +103,5 @@ class ShuffledBatchOrder:
     def _order(self, epoch: int) -> np.ndarray:
         if epoch in self._orders:
             return self._orders[epoch]
-        rng = np.random.default_rng([self._seed, _SHUFFLED, epoch])
+        rng = Stream.SHUFFLED_ORDER.rng(self._seed, epoch)
         return rng.permutation(self._records)

@@ -16,12 +16,12 @@ from training.checkpoints import Network, load_model, save_model
 from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
 from training.run_folder import check_run
-from training.setup import iteration_seed, set_up_torch
+from training.setup import set_up_torch
+from training.streams import Stream, iteration_seed
 from training.trainer import Trainer
 from vl_tasks.settings.configs import QuestionConfig, RunConfig
 from vl_tasks.settings.protocols import TorchSettings
 
-_NOISE = 17
 _LOG = logging.getLogger(__name__)
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -127,7 +127,7 @@ class TaskLearner:
 
 def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
     """Build the `Trainer` of a task."""
-    noise = partial(iteration_seed, config.seed, _NOISE)
+    noise = partial(iteration_seed, config.seed, Stream.TASK_NOISE)
     return Trainer(config, TaskLearner(config, task), noise)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from agents.acting.rollout import STOP, Observation
 from envs.graphs.nav_world import NavWorld
 from storage.features.view_grid import STEP
+from training.streams import Stream
 
-_RANDOM = 11
 _SIGHT = np.deg2rad(40.0)
 
 
@@ -90,7 +90,7 @@ class RandomAgent(ForwardAgent):
 
     def _draw(self, instr_id: str) -> int:
         key = zlib.crc32(instr_id.encode())
-        return int(np.random.default_rng([self._seed, _RANDOM, key]).integers(12))
+        return int(Stream.RANDOM_BASELINE.rng(self._seed, key).integers(12))
 
 
 def candidate_directions(

@@ -13,9 +13,9 @@ from envs.episodes import Episode, base_language
 from envs.tokenizers import Tokenizer
 from storage.errors import UserError
 from training.batches import BucketedBatchOrder
+from training.streams import Stream
 
 _BUCKET = 16  # batches among which paths are sorted by length
-_PARTNERS = 61  # stream of random numbers
 
 
 class RetrievalTask(NamedTuple):
@@ -158,7 +158,7 @@ class PairBatches:
             rank: Rank of this process.
             world_size: Number of ranks.
         """
-        rng = np.random.default_rng([self._seed, _PARTNERS, iteration])
+        rng = Stream.LANGUAGE_PAIRS.rng(self._seed, iteration)
         pairs = []
         for name in self._order.batch(iteration):
             options = self._choices[name]
@@ -195,19 +195,20 @@ class PartnerInstructions:
                 "has one; use 0, or omit --instruction-language"
             )
 
-    def draw(self, instr_ids: Sequence[str], seed: Sequence[int]) -> np.ndarray:
+    def draw(self, instr_ids: Sequence[str], seed: int, iteration: int) -> np.ndarray:
         """Return the tokens (B, L) of a random partner of each episode.
 
-        The partner of an episode depends on its id and the seed only, however ranks share a batch.
+        A partner depends on id, seed and iteration only, however ranks share a batch.
 
         Args:
             instr_ids: (B,) episodes.
             seed: Random seed.
+            iteration: Iteration of the run.
         """
         rows = []
         for instr_id in instr_ids:
             choices = self._choices[instr_id]
-            own = np.random.default_rng([*seed, _PARTNERS, crc32(instr_id.encode())])
+            own = Stream.LANGUAGE_PARTNERS.rng(seed, iteration, crc32(instr_id.encode()))
             rows.append(choices[int(own.integers(len(choices)))])
         return self._tokens[rows]
 

@@ -20,6 +20,7 @@ from training import distributed
 from training.checkpoints import VOCABULARY
 from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import decay_groups, make_group_optimiser
+from training.streams import Stream
 
 
 class LanguageLearner(SavedNetwork):
@@ -33,7 +34,7 @@ class LanguageLearner(SavedNetwork):
         UserError: Instructions or settings do not fit.
     """
 
-    noise = 62  # stream of the random numbers of dropout
+    noise = Stream.LANGUAGE_NOISE
     untrained = "initial"  # what `evaluate_untrained` evaluates
     network: LanguageRepresentation
 

@@ -8,7 +8,8 @@ from agents.clear.settings import LanguageConfig, VisualConfig
 from agents.clear.visual_training import VisualLearner
 from training import distributed
 from training.learners import Summary
-from training.setup import rank_iteration_seed, set_up_torch
+from training.setup import set_up_torch
+from training.streams import rank_iteration_seed
 from training.trainer import Trainer
 
 

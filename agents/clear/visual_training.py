@@ -19,6 +19,7 @@ from storage.features.store import FeatureStore
 from training import distributed
 from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
+from training.streams import Stream
 
 _ROWS_AT_ONCE = 256
 
@@ -35,7 +36,7 @@ class VisualLearner(SavedNetwork):
         UserError: A file is damaged, or there are too few pairs.
     """
 
-    noise = 63  # stream of the random numbers of dropout
+    noise = Stream.VISUAL_NOISE
     untrained = "features"  # what `evaluate_untrained` evaluates
     network: VisualRepresentation
 

@@ -20,11 +20,10 @@ from envs.continuous.environments.vector_env import ContinuousVectorEnv
 from envs.continuous.settings import STOP
 from storage.locks import sole_maker
 from storage.progress import progress_bar
-from training.setup import iteration_seed
+from training.streams import Stream, iteration_seed
 
 DEMONSTRATIONS = "demonstrations"  # folder in that of a run
 _ORDER = 0  # seed of the order in which paths are shown; one order for all runs
-_EPISODES, _ACTIONS = 71, 72  # streams of random numbers
 _POOL = 16  # batches that are drawn together and divided by length
 
 
@@ -157,7 +156,7 @@ class Collector:
             order = np.random.default_rng(_ORDER).permutation(len(firsts))
             chosen = [firsts[int(k)] for k in order[: config.episodes_per_round]]
         else:
-            rng = np.random.default_rng([config.seed, _EPISODES, number])
+            rng = Stream.DAGGER_EPISODES.rng(config.seed, number)
             order = rng.permutation(len(self._env.episodes))
             chosen = [int(k) for k in order[: config.episodes_per_round]]
         parts = [chosen[k : k + size] for k in range(0, len(chosen), size)]
@@ -175,7 +174,7 @@ class Collector:
         """Return the walks of a part."""
         config = self._config
         part = int(name.split("-")[-2])
-        seed = iteration_seed(config.seed, _ACTIONS, 100_000 * number + part)
+        seed = iteration_seed(config.seed, Stream.DAGGER_ACTIONS, 100_000 * number + part)
         beta = config.expert_probability**number
         was_training = network.training
         network.eval()

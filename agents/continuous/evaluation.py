@@ -21,9 +21,7 @@ from envs.continuous.walkers import Walker
 from storage.errors import counted
 from storage.progress import progress_bar
 from training.learners import Summary
-from training.setup import iteration_seed
-
-_BASELINES = 75
+from training.streams import Stream, iteration_seed
 
 
 def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
@@ -83,8 +81,8 @@ def baseline_walkers(task: ContinuousTask) -> dict[str, Walker]:
     """Return VLN-CE's "random" and "forward" agents and the "expert" of a task."""
     seed, circle = task.config.seed, task.settings.turns_per_circle
     return {
-        "random": RandomWalker(iteration_seed(seed, _BASELINES, 0)),
-        "forward": ForwardWalker(iteration_seed(seed, _BASELINES, 1), circle),
+        "random": RandomWalker(iteration_seed(seed, Stream.CONTINUOUS_BASELINES, 0)),
+        "forward": ForwardWalker(iteration_seed(seed, Stream.CONTINUOUS_BASELINES, 1), circle),
         "expert": ExpertWalker(),
     }
 

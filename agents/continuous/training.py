@@ -26,10 +26,10 @@ from training.checkpoints import VOCABULARY
 from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
 from training.settings import CONFIG, differences, read_config
-from training.setup import iteration_seed, set_up_torch
+from training.setup import set_up_torch
+from training.streams import Stream, iteration_seed
 from training.trainer import Trainer
 
-_NOISE, _BATCHES = 73, 74
 _LARGEST_LOSS = 1e4
 # Settings on which the walks of DAgger's rounds do not depend.
 _AFTER_ROUNDS = frozenset(
@@ -80,7 +80,7 @@ class ContinuousLearner(SavedNetwork):
         config = self.config
         number = config.round_of(iteration)
         self.collector.collect(number, self.network)
-        rng = np.random.default_rng([config.seed, _BATCHES, iteration])
+        rng = Stream.CONTINUOUS_BATCHES.rng(config.seed, iteration)
         walks = self.collector.draw(rng, config.batch_size)
         ids = self.task.split("train").tokens[[walk.episode for walk in walks]]
         if not config.reads_instructions:
@@ -149,7 +149,8 @@ def continuous_trainer(config: ContinuousTrainConfig) -> tuple[Trainer, Continuo
     """Build the trainer of a continuous agent and its learner."""
     set_up_torch(config.device, config.threads, "highest", config.seed)
     learner = ContinuousLearner(config)
-    trainer = Trainer(config, learner, partial(iteration_seed, config.seed, _NOISE), _LARGEST_LOSS)
+    noise = partial(iteration_seed, config.seed, Stream.CONTINUOUS_NOISE)
+    trainer = Trainer(config, learner, noise, _LARGEST_LOSS)
     learner.check_interruption = trainer.check_interruption
     learner.collector.start(trainer.run, trainer.check_interruption)
     return trainer, learner

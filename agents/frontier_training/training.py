@@ -1,7 +1,5 @@
 """Training of a frontier agent by imitation (DAgger) and reinforcement."""
 
-import numpy as np
-
 from agents.acting.action_scores import ActionScorer
 from agents.acting.decisions import Draws
 from agents.acting.evaluation import Results
@@ -18,8 +16,7 @@ from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.references import ReferencePaths
 from envs.navigation.vector_env import VlnVectorEnv
 from training import distributed
-
-_DECISIONS = 62  # stream of random numbers
+from training.streams import Stream
 
 
 class FrontierLearner(RecurrentLearner):
@@ -50,7 +47,7 @@ class FrontierLearner(RecurrentLearner):
         config, rank, world_size = self.config, distributed.rank(), distributed.world_size()
         names = self._order.batch(iteration)[rank::world_size]
         episodes = [self._indices[name] for name in names]
-        rng = np.random.default_rng([config.seed, _DECISIONS, iteration])
+        rng = Stream.FRONTIER_DECISIONS.rng(config.seed, iteration)
         draws = Draws(rng, len(names), rank, world_size)
         share = 0.0 if iteration < config.cloning_iterations else config.sampled_steps
         batch = episodes, draws, share

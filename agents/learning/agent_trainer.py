@@ -10,13 +10,13 @@ from torch import nn
 from agents.settings import RunConfig
 from training import distributed
 from training.learners import Learner
-from training.setup import rank_iteration_seed, set_up_torch
+from training.setup import set_up_torch
+from training.streams import Stream, rank_iteration_seed
 from training.trainer import Trainer
 
 Config = TypeVar("Config", bound=RunConfig)
 AnyLearner = TypeVar("AnyLearner", bound=Learner)
 
-_NOISE = 31
 _LARGEST_LOSS = 1e4  # losses of a healthy run are below 100
 
 
@@ -34,7 +34,7 @@ def make_agent_trainer(
     """
     prepare(config)
     learner = make_learner(config)
-    noise = partial(rank_iteration_seed, config.seed, _NOISE, rank=distributed.rank())
+    noise = partial(rank_iteration_seed, config.seed, Stream.AGENT_NOISE, rank=distributed.rank())
     return Trainer(config, learner, noise, _LARGEST_LOSS), learner
 
 

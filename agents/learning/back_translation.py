@@ -25,8 +25,8 @@ from envs.worlds import world_files
 from storage.errors import UserError
 from training import distributed
 from training.batches import BucketedBatchOrder
+from training.streams import Stream
 
-_PATHS, _LANGUAGES = 51, 52
 # A follower must not be trained on the paths of these splits.
 _HELD_OUT = ("val_seen", "val_unseen", "test", "test_standard", "test_challenge")
 
@@ -68,7 +68,7 @@ class BackTranslator:
         )
         self._tokenizer = train.tokenizer
         graphs = train.nav_world.graphs
-        seed = [config.seed, _PATHS]
+        seed = [config.seed, Stream.SAMPLED_PATHS]
         paths = sample_paths(graphs, train.episodes, held_out, settings.paths, seed)
         multiple = group * distributed.world_size()
         if len(paths) < multiple:
@@ -82,7 +82,7 @@ class BackTranslator:
         ids = [episode.instr_id for episode in self.env.episodes]
         # Languages have the same frequencies as in the training split.
         languages = [base_language(episode.language) for episode in train.episodes]
-        rng = np.random.default_rng([config.seed, _LANGUAGES])
+        rng = Stream.SAMPLED_LANGUAGES.rng(config.seed)
         drawn = rng.integers(len(languages), size=len(ids))
         self._languages = dict(zip(ids, (languages[index] for index in drawn), strict=True))
         lengths = [len(episode.path) for episode in self.env.episodes]

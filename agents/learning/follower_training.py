@@ -15,9 +15,9 @@ from agents.settings import TrainConfig
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from training import distributed
+from training.streams import Stream
 
-# Streams of random numbers: sampled actions, and those on back-translated paths.
-_ACTIONS, _BACK_TRANSLATION = 32, 1
+_BACK_TRANSLATION = 1  # end of the seed of actions on back-translated paths
 
 
 class FollowerLearner(RecurrentLearner):
@@ -48,11 +48,11 @@ class FollowerLearner(RecurrentLearner):
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Walk a batch, add its gradient and return the figures to log."""
-        rng = np.random.default_rng([self.config.seed, _ACTIONS, iteration])
+        rng = Stream.FOLLOWER_ACTIONS.rng(self.config.seed, iteration)
         names = self._rank_share(self._order.batch(iteration))
         partners = None
         if self._partners is not None:
-            partners = self._partners.draw(names, [self.config.seed, iteration])
+            partners = self._partners.draw(names, self.config.seed, iteration)
         batch = EpisodeBatch(names, rng, partners=partners)
         weight = self.config.imitation_weight
         if self._translator is None:
@@ -60,7 +60,7 @@ class FollowerLearner(RecurrentLearner):
         with distributed.unsynchronised(self._loss):
             figures = self._add_gradient(self.env, self.features, batch, weight)
         translator = self._translator
-        rng = np.random.default_rng([self.config.seed, _ACTIONS, iteration, _BACK_TRANSLATION])
+        rng = Stream.FOLLOWER_ACTIONS.rng(self.config.seed, iteration, _BACK_TRANSLATION)
         batch = translator.batch(self._rank_share(translator.names(iteration)), rng)
         weight = self.config.back_translation.imitation_weight
         back = self._add_gradient(translator.env, translator.features, batch, weight)

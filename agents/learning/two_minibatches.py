@@ -33,10 +33,9 @@ from training import distributed
 from training.batches import BucketedBatchOrder
 from training.learners import Selection
 from training.optimisers import make_optimiser
+from training.streams import Stream
 
 Figures = dict[str, float]
-
-_DECISIONS = 61  # stream of random numbers
 
 
 @dataclass(frozen=True)
@@ -216,7 +215,7 @@ class MinibatchesLearner(WalkingLearner):
             np.concatenate([self._groups[group] for group in half])
             for half in pairs[rank::world_size].T
         ]
-        rng = np.random.default_rng([config.seed, _DECISIONS, iteration])
+        rng = Stream.MAP_DECISIONS.rng(config.seed, iteration)
         draws = Draws(rng, len(halves[1]), rank, world_size)
         weight = config.teacher_weight
         if iteration < config.cloning_iterations or not config.walks:

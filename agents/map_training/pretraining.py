@@ -28,8 +28,7 @@ from storage.features.opening import open_store
 from training import distributed
 from training.learners import Selection, Summary
 from training.optimisers import decay_groups, make_group_optimiser
-
-_DRAWS = 63  # stream of random numbers: tasks, sources and masks
+from training.streams import Stream
 
 
 class PretrainingLearner(WalkingLearner):
@@ -72,14 +71,14 @@ class PretrainingLearner(WalkingLearner):
     def backward(self, iteration: int) -> dict[str, float]:
         """Add the gradient of a batch of one task and return the figures to log."""
         config = self.config
-        rng = np.random.default_rng([config.seed, _DRAWS, iteration])
+        rng = Stream.MAP_PRETRAINING.rng(config.seed, iteration)
         names = get_args(Task)
         weights = np.array([getattr(config, name) for name in names])
         task = names[int(rng.choice(len(names), p=weights / weights.sum()))]
         source = self._split
         if rng.random() < config.generated_share and self._generated is not None:
             source = self._generated
-        rng = np.random.default_rng([config.seed, _DRAWS, iteration, 1 + distributed.rank()])
+        rng = Stream.MAP_PRETRAINING.rng(config.seed, iteration, 1 + distributed.rank())
         loss, figures = self._loss(task, source.batch(iteration), rng)
         loss.backward()
         return figures

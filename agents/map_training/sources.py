@@ -21,8 +21,7 @@ from envs.navigation.vector_env import VlnVectorEnv
 from storage.errors import UserError
 from training import distributed
 from training.batches import BucketedBatchOrder
-
-_PATHS, _LANGUAGES = 71, 72  # streams of random numbers
+from training.streams import Stream
 
 
 class PathExamples(NamedTuple):
@@ -86,7 +85,7 @@ class GeneratedPaths:
         self._config = config
         self._speaker = load_speaker(config.speaker, env, feature_metadata(config), config.device)
         held_out = held_out_episodes(config)
-        seed = [config.seed, _PATHS]
+        seed = [config.seed, Stream.SAMPLED_PATHS]
         graphs = env.nav_world.graphs
         paths = sample_paths(graphs, env.episodes, held_out, config.paths, seed)
         if len(paths) < distributed.world_size():
@@ -101,7 +100,7 @@ class GeneratedPaths:
         episodes = self._env.episodes
         self._references = ReferencePaths.of(self._env.nav_world, episodes)
         languages = [base_language(episode.language) for episode in env.episodes]
-        rng = np.random.default_rng([config.seed, _LANGUAGES])
+        rng = Stream.SAMPLED_LANGUAGES.rng(config.seed)
         self._languages = [languages[i] for i in rng.integers(len(languages), size=len(episodes))]
         self._tokens: dict[int, np.ndarray] = {}
         self._order = batch_order(config, [len(episode.path) for episode in episodes])

@@ -17,10 +17,10 @@ from storage.hugging_face import check_folder, reading
 from training.batches import ShuffledBatchOrder
 from training.learners import SavedNetwork, Selection, Summary
 from training.optimisers import make_optimiser
-from training.setup import iteration_seed, set_up_torch
+from training.setup import set_up_torch
+from training.streams import Stream, iteration_seed
 from training.trainer import Trainer
 
-_NOISE = 41
 _VISION = r".*(?:visual|vision).*"  # names of the vision towers of transformers
 
 
@@ -150,7 +150,7 @@ def vlm_trainer(config: FinetuneVlmConfig) -> tuple[Trainer, VlmLearner]:
     """Build the trainer of a fine-tuning and its learner."""
     set_up_torch(config.device, config.threads, "high", config.seed)
     learner = VlmLearner(config)
-    return Trainer(config, learner, partial(iteration_seed, config.seed, _NOISE)), learner
+    return Trainer(config, learner, partial(iteration_seed, config.seed, Stream.VLM_NOISE)), learner
 
 
 def _records(folder: Path) -> list[Conversation]:

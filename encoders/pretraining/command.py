@@ -34,11 +34,11 @@ from storage.errors import UserError, counted
 from storage.locks import sole_writer
 from training.run_folder import run_folder
 from training.settings import CONFIG, to_json
-from training.setup import iteration_seed, set_up_torch
+from training.setup import set_up_torch
+from training.streams import Stream, iteration_seed
 from training.trainer import Trainer
 
 _SCORING = {"contrastive": "zero-shot", "supervised": "by its own classifier"}
-_NOISE = 37
 
 
 class Classifier(NamedTuple):
@@ -182,7 +182,7 @@ def train(config: PretrainConfig, objective: Any, batch: Callable[[int], Any]) -
         batch: Function that returns the batch of an iteration.
     """
     learner = PretrainingLearner(objective, batch, config.optimiser)
-    trainer = Trainer(config, learner, partial(iteration_seed, config.seed, _NOISE))
+    trainer = Trainer(config, learner, partial(iteration_seed, config.seed, Stream.ENCODER_NOISE))
     trainer.train()
     return trainer
 

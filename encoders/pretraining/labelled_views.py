@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from encoders.pretraining.view_sampler import VIEW_TAG, ViewSampler, tint
+from encoders.pretraining.view_sampler import ViewSampler, tint
 from envs.houses.views.view_facts import ViewFacts
+from training.streams import Stream
 
 _ORDER, _AUGMENTATION = 1, 2
 
@@ -30,9 +31,9 @@ class LabelledViews:
         number, position = divmod(index, self._batches)
         if not number:
             return self._sampler.views(index)
-        order = np.random.default_rng([self._seed, VIEW_TAG, number, _ORDER])
+        order = Stream.VIEWS.rng(self._seed, number, _ORDER)
         images, facts, _ = self._sampler.views(int(order.permutation(self._batches)[position]))
-        rng = np.random.default_rng([self._seed, VIEW_TAG, index, _AUGMENTATION])
+        rng = Stream.VIEWS.rng(self._seed, index, _AUGMENTATION)
         mirrored = torch.from_numpy(rng.random(len(images)) < 0.5)
         images[mirrored] = images[mirrored].flip(-1)
         tint(images, np.zeros(len(images), bool), rng)

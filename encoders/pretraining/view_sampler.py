@@ -17,8 +17,8 @@ from envs.houses.rendering.training_panoramas import HousePictures
 from envs.houses.views.captions import contradict, sample_caption
 from envs.houses.views.view_facts import Fact, ViewFacts, view_facts
 from storage.features.view_grid import NUM_VIEWS, STEP, VFOV, VIEW_ELEVATIONS, VIEW_HEADINGS
+from training.streams import Stream
 
-VIEW_TAG = 52
 _ID_STRIDE = 2  # facts are read from every second row and column
 _CAMERAS = 256  # cameras (elevation, field of view) drawn once; headings are drawn for each view
 
@@ -85,7 +85,7 @@ class ViewSampler:
 
     def views(self, index: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
         """Draw views (B, 3, size, size) of a batch; return them, their facts and the generator."""
-        rng = np.random.default_rng([self._seed, VIEW_TAG, index])
+        rng = Stream.VIEWS.rng(self._seed, index)
         size, each = self._size, self._config.views_per_panorama
         images, facts = torch.empty(self._config.views, 3, size, size), []
         for start in range(0, self._config.views, each):
@@ -99,7 +99,7 @@ class ViewSampler:
     def _draw_cameras(self) -> np.ndarray:
         """Draw cameras with heading 0; return pixel directions (_CAMERAS, size, size, 2)."""
         config = self._config
-        rng = np.random.default_rng([self._seed, VIEW_TAG])
+        rng = Stream.VIEW_CAMERAS.rng(self._seed)
         side = (1 - config.level_share) / 2
         band = rng.choice([-1, 0, 1], size=_CAMERAS, p=[side, config.level_share, side])
         jitter = rng.uniform(-1, 1, _CAMERAS) * np.radians(config.elevation_jitter_degrees)

@@ -13,8 +13,7 @@ import numpy as np
 
 from envs.episodes import Episode, base_language
 from storage.errors import UserError
-
-_EXCHANGE = 71
+from training.streams import Stream
 
 
 def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:
@@ -37,7 +36,7 @@ def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:
     for language in np.unique(languages).tolist():
         receivers = np.flatnonzero(languages == language)
         paths = np.array([episodes[row].path_id for row in receivers.tolist()])
-        rng = np.random.default_rng([seed, _EXCHANGE, zlib.crc32(language.encode())])
+        rng = Stream.EXCHANGED_WORDS.rng(seed, zlib.crc32(language.encode()))
         try:
             givers = receivers[_permutation_across_groups(paths, rng)]
         except ValueError as error:

@@ -12,15 +12,13 @@ from torch import Tensor, nn
 from training import distributed
 from training.checkpoints import save_model
 from training.learners import Selection, Summary
-from training.setup import rank_iteration_seed
+from training.streams import Stream, rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder
 from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser
 from vl_tasks.settings.configs import FineTunableConfig
 from vl_tasks.training import Config, ScoredTask, train_task
-
-_NOISE = 47
 
 
 class FineTuningTask(Protocol):
@@ -129,7 +127,9 @@ class FineTuningLearner:
 
 def make_fine_tuning_trainer(config: FineTunableConfig, task: FineTuningTask) -> Trainer:
     """Build the trainer of a task, for a new run or the run to resume."""
-    noise = partial(rank_iteration_seed, config.seed, _NOISE, rank=distributed.rank())
+    noise = partial(
+        rank_iteration_seed, config.seed, Stream.PAIR_FINE_TUNING_NOISE, rank=distributed.rank()
+    )
     return Trainer(config, FineTuningLearner(task), noise)
 
 

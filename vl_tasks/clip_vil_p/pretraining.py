@@ -15,7 +15,7 @@ from storage.json_files import read_json_object
 from training import distributed
 from training.learners import SavedNetwork, Selection, Summary
 from training.run_folder import check_run
-from training.setup import rank_iteration_seed
+from training.streams import Stream, rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import (
     TRUNK,
@@ -42,7 +42,6 @@ from vl_tasks.settings.pretraining import PretrainConfig
 from vl_tasks.subsets import evenly_spaced
 from vl_tasks.training import prepare, show
 
-_NOISE = 43
 _STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
 _LEARNT_FROM = 500_000  # sentences that word pieces are learnt from, evenly spread
 # Streams of random numbers of batches: evaluation, and training with the number of the batch.
@@ -277,7 +276,7 @@ def pretrain(config: PretrainConfig) -> None:
     learner = PretrainingLearner(config)
 
     def noise(iteration: int) -> int:
-        return rank_iteration_seed(config.seed, _NOISE, iteration, distributed.rank())
+        return rank_iteration_seed(config.seed, Stream.PAIR_NOISE, iteration, distributed.rank())
 
     trainer = Trainer(config, learner, noise)
     trainer.train()

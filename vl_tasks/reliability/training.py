@@ -13,7 +13,7 @@ from storage.locks import sole_writer
 from training.checkpoints import RESULTS, load_model
 from training.run_folder import check_run, run_folder
 from training.settings import CONFIG, to_json
-from training.setup import iteration_seed
+from training.streams import Stream, iteration_seed
 from training.trainer import Trainer
 from vl_tasks.reliability.confidence import expected_calibration_error
 from vl_tasks.reliability.folder import (
@@ -33,8 +33,6 @@ from vl_tasks.reliability.task import SelectionTask, open_task, split_name
 from vl_tasks.settings.reliability import SelectorConfig
 from vl_tasks.training import prepare
 from vl_tasks.vqa.submissions import write_sure_submission
-
-_NOISE = 61
 
 
 def train_selector(config: SelectorConfig) -> Path:
@@ -69,7 +67,7 @@ def train_selector(config: SelectorConfig) -> Path:
             results = _finish(task, None, run)
             write_text(run / RESULTS, json.dumps({"results": results}, indent=2) + "\n")
     else:
-        noise = partial(iteration_seed, config.seed, _NOISE)
+        noise = partial(iteration_seed, config.seed, Stream.SELECTOR_NOISE)
         trainer = Trainer(config, SelectionLearner(task, estimator), noise)
         trainer.train()
         run = trainer.run

@@ -20,8 +20,7 @@ from envs.continuous.walkers import Walker
 from envs.tokenizers import Tokenizer
 from storage.errors import UserError
 from training.settings import read_config
-
-_TEACHER_STEPS = 33
+from training.streams import Stream
 
 # Builds a step before its action: (row, feet, heading, label, taken, source) -> Step.
 MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]
@@ -118,4 +117,4 @@ def continuous_policy_walks(
 
 
 def _draws(seed: int, instr_id: str) -> Callable[[], float]:
-    return np.random.default_rng([seed, _TEACHER_STEPS, zlib.crc32(instr_id.encode())]).random
+    return Stream.CONTINUOUS_TEACHER_STEPS.rng(seed, zlib.crc32(instr_id.encode())).random

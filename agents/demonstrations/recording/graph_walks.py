@@ -15,8 +15,7 @@ from envs.navigation.reference_teacher import Teacher
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.navigation.walks import Walks
 from storage.features.view_grid import view_direction
-
-_TEACHER_STEPS = 31
+from training.streams import Stream
 
 
 class GraphSteps:
@@ -147,7 +146,7 @@ def _act(agent: Agent, observation: dict, info: dict, rows: np.ndarray) -> list[
 
 
 def _draws(seed: int, instr_id: str) -> Callable[[], float]:
-    return np.random.default_rng([seed, _TEACHER_STEPS, zlib.crc32(instr_id.encode())]).random
+    return Stream.GRAPH_TEACHER_STEPS.rng(seed, zlib.crc32(instr_id.encode())).random
 
 
 def _finished(episode: Episode, steps: list[Step], distance: float) -> RecordedWalk:

@@ -21,6 +21,7 @@ from envs.worlds import WorldFiles, world_files
 from storage import atomic_write
 from storage.errors import UserError
 from storage.records import read_records
+from training.streams import Stream
 
 if TYPE_CHECKING:
     from agents.acting.rollout import Agent
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 PICTURES = "pictures"
 _SHARDS = "shards"
 _REMEDY = "delete the folder and export again"
-_DRAW = 32
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def chosen_episodes(config: DemonstrationConfig) -> list[Episode]:
                 f"--episodes {config.episodes}: {config.split} of {config.dataset} has "
                 f"{len(episodes)} episodes; choose at most as many"
             )
-        rng = np.random.default_rng([config.seed, _DRAW])
+        rng = Stream.EXPORTED_EPISODES.rng(config.seed)
         drawn = np.sort(rng.choice(len(episodes), config.episodes, replace=False))
         episodes = [episodes[number] for number in drawn]
     return sorted(episodes, key=lambda episode: episode.scan)

@@ -9,8 +9,8 @@ import numpy as np
 
 from envs.episodes import Episode, base_language
 from storage.errors import UserError
+from training.streams import Stream
 
-_DRAWS = 31
 T = TypeVar("T")
 
 
@@ -40,7 +40,7 @@ def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -
             f"--episodes {count}: the split has {len(episodes)} episodes; name at most as many, or "
             "--episodes None for all"
         )
-    rng = np.random.default_rng([seed, _DRAWS])
+    rng = Stream.VLM_EPISODES.rng(seed)
     paths: dict[int, list[Episode]] = defaultdict(list)
     for episode in episodes:
         paths[episode.path_id].append(episode)

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from agents.language_models.models.replies import Question, Reply
 from agents.language_models.prompts.messages import Message, Prompt
 from agents.language_models.prompts.observations import Option
 from agents.language_models.prompts.parsing import Kind, ParsedAnswer, parse_answer
 from agents.settings.language_models import OnInvalid, PromptConfig
+from training.streams import Stream
 
 Strategy = Callable[[Any], Prompt]
 Ending = Literal["", "stopped", "limit", "invalid", "failed"]
@@ -168,7 +167,7 @@ class AskingWalk(ABC):
             return next(option for option in options if option.action != 0)
         if self._settings.on_invalid == "random":
             key = zlib.crc32(self.instr_id.encode())
-            rng = np.random.default_rng([self._settings.seed, key, len(self.decisions)])
+            rng = Stream.VLM_INVALID_ANSWERS.rng(self._settings.seed, key, len(self.decisions))
             return options[int(rng.integers(len(options)))]
         return None
 

@@ -106,9 +106,9 @@ def test_partners_of_followers_depend_on_id_and_seed_only(data):
     tokens = data.tokens.numpy()
     partners = PartnerInstructions(EPISODES, tokens)
     ids = [e.instr_id for e in EPISODES[:6]]
-    drawn = partners.draw(ids, [0, 1])
-    assert partners.draw(ids[2:4], [0, 1]).tolist() == drawn[2:4].tolist()
-    seeds = [partners.draw(ids, [0, iteration]).tolist() for iteration in range(4)]
+    drawn = partners.draw(ids, 0, 1)
+    assert partners.draw(ids[2:4], 0, 1).tolist() == drawn[2:4].tolist()
+    seeds = [partners.draw(ids, 0, iteration).tolist() for iteration in range(4)]
     assert any(other != seeds[0] for other in seeds[1:])
     for index, row in enumerate(drawn):
         path = EPISODES[index].path_id

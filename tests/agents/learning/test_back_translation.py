@@ -10,12 +10,13 @@ from agents.envdrop.speaker import END
 from agents.learning.agent_trainer import make_agent_trainer
 from agents.learning.back_translation import BackTranslator, held_out_episodes
 from agents.learning.follower_loss import EpisodeBatch
-from agents.learning.follower_training import _ACTIONS, _BACK_TRANSLATION, FollowerLearner
+from agents.learning.follower_training import _BACK_TRANSLATION, FollowerLearner
 from agents.settings import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
 from envs.tokenizers import WordTokenizer, load_tokenizer
 from tests.agents.weights import assert_equal_weights
 from training.checkpoints import VOCABULARY, load_trainer
 from training.settings import CONFIG, read_config, to_json
+from training.streams import Stream
 
 
 @pytest.fixture
@@ -176,11 +177,9 @@ def test_gradient_is_the_sum_over_both_batches(config):
     network.zero_grad()
 
     torch.manual_seed(5)
-    annotated = EpisodeBatch(
-        learner._order.batch(0), np.random.default_rng([config.seed, _ACTIONS, 0])
-    )
+    annotated = EpisodeBatch(learner._order.batch(0), Stream.FOLLOWER_ACTIONS.rng(config.seed, 0))
     own, _ = network(learner.env, learner.features, annotated, 1.0)
-    rng = np.random.default_rng([config.seed, _ACTIONS, 0, _BACK_TRANSLATION])
+    rng = Stream.FOLLOWER_ACTIONS.rng(config.seed, 0, _BACK_TRANSLATION)
     generated = translator.batch(translator.names(0), rng)
     back, _ = network(translator.env, translator.features, generated, 0.6)
     (own + back).backward()

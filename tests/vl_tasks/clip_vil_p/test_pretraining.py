@@ -14,7 +14,7 @@ from tests.vl_tasks.clip_vil_p.conftest import write_pair_folder
 from training.checkpoints import RESULTS, load_trainer
 from training.log import read_log
 from training.optimiser_settings import OptimiserConfig
-from training.setup import rank_iteration_seed
+from training.streams import Stream, rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import load_run
 from vl_tasks.clip_vil_p.data.batch import Batch
@@ -26,7 +26,9 @@ from vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
 def make_trainer(config, learner=None):
     torch.manual_seed(config.seed)
     learner = learner or PretrainingLearner(config)
-    return Trainer(config, learner, lambda k: rank_iteration_seed(config.seed, 43, k, 0))
+    return Trainer(
+        config, learner, lambda k: rank_iteration_seed(config.seed, Stream.PAIR_NOISE, k, 0)
+    )
 
 
 @pytest.mark.parametrize("trunk", ["sgd", "adamw"])

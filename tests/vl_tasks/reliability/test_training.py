@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.setup import iteration_seed
+from training.streams import Stream, iteration_seed
 from training.trainer import Trainer
 from vl_tasks.reliability.learning import SelectionLearner
 from vl_tasks.reliability.methods import build_estimator
@@ -31,7 +31,7 @@ def trainer_of(task):
     torch.manual_seed(task.config.seed)
     estimator = build_estimator(task.config, task.outputs.widths)
     assert estimator is not None
-    noise = partial(iteration_seed, task.config.seed, 61)
+    noise = partial(iteration_seed, task.config.seed, Stream.SELECTOR_NOISE)
     return Trainer(task.config, SelectionLearner(task, estimator), noise), estimator
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from storage.errors import UserError
+from training.streams import Stream
 
 _LOG = logging.getLogger(__name__)
-
-_GROUPED = 37  # stream of random numbers, separate from all others of a run
 
 
 class GroupedOrder:
@@ -73,7 +72,7 @@ class GroupedOrder:
         return self._batches[position].astype(np.int64)
 
     def _shuffle(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self._seed, _GROUPED, epoch])
+        rng = Stream.GROUPED_ORDER.rng(self._seed, epoch)
         order = np.arange(len(self._portrait), dtype=np.uint32)
         rng.shuffle(order)
         if self._groups is not None and self._group_size > 1:

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from storage.errors import UserError
+from training.streams import Stream
 from vl_tasks.clip_vil_p.data.batch import NONE, Batch
 from vl_tasks.clip_vil_p.data.framing import Framing
 from vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
 from vl_tasks.clip_vil_p.data.pictures import read_pictures
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 
-_PAIRS = 41  # stream of random numbers, separate from all others of a run
 _MASKED, _TO_MASK, _TO_RANDOM = 0.15, 0.8, 0.1
 _ATTEMPTS = 100  # to draw a sentence of another image
 
@@ -75,7 +75,7 @@ class PairBatches:
             UserError: An image was replaced by one of another orientation.
         """
         pairs = [self.index[int(number)] for number in key.pairs]
-        streams = [(self.seed, _PAIRS, *key.stream, int(place)) for place in key.places]
+        streams = [(self.seed, Stream.PAIRS, *key.stream, int(place)) for place in key.places]
         rngs = [np.random.default_rng(stream) for stream in streams]
         matching = np.array([rng.random() >= self.exchanged for rng in rngs], np.int64)
         sentences = [

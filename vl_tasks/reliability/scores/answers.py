@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.errors import UserError
+from training.streams import Stream
 from vl_tasks.data.questions import Question
 from vl_tasks.reliability.scores.metrics import Answers
 from vl_tasks.vqa.accuracy import vqa_accuracy
@@ -80,7 +81,7 @@ def mixture(
             f"a share of {share:g} of {round(total)} questions is less than one shifted question; "
             "choose a larger --shift.share"
         )
-    rng = np.random.default_rng([seed, 71])
+    rng = Stream.SHIFTED_ANSWERS.rng(seed)
     rows = [
         np.sort(rng.permutation(len(part.images))[:number])
         for part, number in ((usual, round(total) - count), (shifted, count))

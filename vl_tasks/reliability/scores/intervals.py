@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from training.streams import Stream
 from vl_tasks.reliability.scores.answers import ScoredAnswers
 
 Ends = tuple[float, float]
-_TAG = 73
 _TAIL = (1 - 0.95) / 2
 
 
@@ -58,7 +58,7 @@ def _resampled(
         cost: np.where(level >= threshold, np.where(accuracy == 0, -cost, accuracy), 0)
         for cost, threshold in thresholds.items()
     }
-    rng = np.random.default_rng([seed, _TAG])
+    rng = Stream.RELIABILITY_INTERVALS.rng(seed)
     images = int(image.max()) + 1
     for _ in range(resamples):
         times = np.bincount(rng.integers(images, size=images), minlength=images)[image]

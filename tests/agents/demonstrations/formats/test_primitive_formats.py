@@ -23,6 +23,7 @@ from envs.continuous.environments.making import make_continuous_vector_env
 from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from envs.episodes import load_episodes
 from envs.worlds import world_files
+from training.streams import Stream
 
 pytest.importorskip("av")
 pytest.importorskip("pyarrow")
@@ -42,7 +43,7 @@ def export_of(tmp_path_factory):
                 environment="continuous",
                 split="val_unseen",
                 episodes=2,
-                seed=48,  # both in house_32, which other tests build, too
+                seed=35,  # both in house_32, which other tests build, too
                 prompt=PromptConfig(image_size=16),
                 **changes,
             )
@@ -61,7 +62,7 @@ def walks_of():
     def walks(config):
         files = world_files("houses")
         episodes = load_episodes(config.dataset, config.split, files)
-        rng = np.random.default_rng([config.seed, 32])
+        rng = Stream.EXPORTED_EPISODES.rng(config.seed)
         drawn = np.sort(rng.choice(len(episodes), config.episodes, replace=False))
         return ContinuousWalkMaker(config).walks([episodes[number] for number in drawn])
 
