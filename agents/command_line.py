@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from agents.settings import (
+from clipnav.agents.settings import (
     AnyTrainConfig,
     FrontierTrainConfig,
     HistoryRecipe,
@@ -20,14 +20,14 @@ from agents.settings import (
     agent_kind,
     read_agent_config,
 )
-from agents.settings.effects import idle_settings
-from agents.settings.history_agent import history_preset
-from agents.settings.map_presets import map_preset, pretraining_preset
-from agents.settings.presets import frontier_preset, preset, speaker_preset
-from agents.settings.reading import AgentName, agent_of, settings_kind
-from envs.worlds import Dataset, World
-from storage.errors import UserError
-from training.resuming import early_choice, early_value, parse_run
+from clipnav.agents.settings.effects import idle_settings
+from clipnav.agents.settings.history_agent import history_preset
+from clipnav.agents.settings.map_presets import map_preset, pretraining_preset
+from clipnav.agents.settings.presets import frontier_preset, preset, speaker_preset
+from clipnav.agents.settings.reading import AgentName, agent_of, settings_kind
+from clipnav.envs.worlds import Dataset, World
+from clipnav.storage.errors import UserError
+from clipnav.training.resuming import early_choice, early_value, parse_run
 
 Config = TypeVar("Config", bound=RunConfig)
 

@@ -15,7 +15,7 @@ from decoding import decoding_figures
 from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 from pycocoevalcap.cider.cider import Cider
 
-from vl_tasks.captioning.cider import CiderD, caption_lengths
+from clipnav.vl_tasks.captioning.cider import CiderD, caption_lengths
 
 WORDS = 9_488
 LENGTH = 17

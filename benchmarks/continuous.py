@@ -9,12 +9,12 @@ import numpy as np
 import tyro
 from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.episodes import load_continuous_split, split_of_episodes
-from envs.continuous.experts import reference_walks
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import FORWARD, R2R_CE, task_settings
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.episodes import load_continuous_split, split_of_episodes
+from clipnav.envs.continuous.experts import reference_walks
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import FORWARD, R2R_CE, task_settings
 
 STEPS = 20  # between two readings of the clock
 GOALS = 20

@@ -25,13 +25,13 @@ import torch
 import tyro
 from measuring import BenchmarkConfig, Figure, rate, report
 
-from connectivity import read_connectivity
-from encoders.clip import ClipEncoder
-from encoders.extraction.view_sources import ViewSource
-from encoders.precision import Precision
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.panoramas.views import rows_seen, views36
-from storage.processes import usable_cpus
+from clipnav.connectivity import read_connectivity
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.extraction.view_sources import ViewSource
+from clipnav.encoders.precision import Precision
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.panoramas.views import rows_seen, views36
+from clipnav.storage.processes import usable_cpus
 
 UNIT = "images per CPU second"
 HOUSE = "house_00"
@@ -150,7 +150,7 @@ def _encoders(config: EncodingConfig, name: str) -> dict[str, ClipEncoder]:
 
 
 def _load(name: str, precision: Precision, compiled: bool = False) -> ClipEncoder:
-    from encoders.weights.loading import load_model
+    from clipnav.encoders.weights.loading import load_model
 
     torch.manual_seed(0)
     model, tokenizer, name = load_model(name, None)

@@ -20,15 +20,15 @@ import tyro
 from measuring import BenchmarkConfig, Figure, in_turns, peak_memory, rate, report
 from plain_environment import PlainEnvironment
 
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.making import make_vln_vector_env
-from envs.navigation.observations import Observe
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.worlds import WorldFiles, world_files
-from storage.features.store import FeatureStore
-from storage.features.store_file import feature_key
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.observations import Observe
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.worlds import WorldFiles, world_files
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store_file import feature_key
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 STEPS = 20  # between two readings of the clock
 UNIT = "environment steps per CPU second"

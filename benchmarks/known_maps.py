@@ -13,12 +13,12 @@ import numpy as np
 import tyro
 from measuring import BenchmarkConfig, Figure, rate, report
 
-from agents.maps.experts import NO_TARGET, Expert
-from agents.maps.geometry import MapGeometry
-from agents.maps.known_maps import KnownMaps
-from connectivity import CONNECTIVITY_DIR
-from envs.graphs.nav_world import NavWorld
-from storage.features.view_grid import STEP
+from clipnav.agents.maps.experts import NO_TARGET, Expert
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.connectivity import CONNECTIVITY_DIR
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.storage.features.view_grid import STEP
 
 UNIT = "episode-steps per CPU second"
 

@@ -84,13 +84,17 @@ def main() -> None:
 
 def _measure(config: LanguageModelsConfig, url: str, folder: Path, pictures: str) -> float:
     """Walk the episodes with an empty cache; return the CPU milliseconds of a decision."""
-    from agents.language_models.evaluation.evaluating import prepare
-    from agents.language_models.models.bodies import BodyMaker
-    from agents.language_models.models.budget import Spending
-    from agents.language_models.models.cache import ReplyCache
-    from agents.language_models.models.server import ServerModel
-    from agents.language_models.walks.running import walk_concurrently
-    from agents.settings.language_models import EvaluateVlmConfig, PromptConfig, ServerConfig
+    from clipnav.agents.language_models.evaluation.evaluating import prepare
+    from clipnav.agents.language_models.models.bodies import BodyMaker
+    from clipnav.agents.language_models.models.budget import Spending
+    from clipnav.agents.language_models.models.cache import ReplyCache
+    from clipnav.agents.language_models.models.server import ServerModel
+    from clipnav.agents.language_models.walks.running import walk_concurrently
+    from clipnav.agents.settings.language_models import (
+        EvaluateVlmConfig,
+        PromptConfig,
+        ServerConfig,
+    )
 
     prompt = PromptConfig(pictures="none")
     if pictures == "candidates":

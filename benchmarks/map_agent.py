@@ -16,22 +16,22 @@ import tyro
 from measuring import BenchmarkConfig, Figure, rate, report
 from torch import Tensor
 
-from agents.acting.decisions import Draws
-from agents.learning.two_minibatches import Minibatches
-from agents.map_training.fine_tuning import MapLearner
-from agents.map_training.losses import decision_loss
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.model import (
+from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.learning.two_minibatches import Minibatches
+from clipnav.agents.map_training.fine_tuning import MapLearner
+from clipnav.agents.map_training.losses import decision_loss
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.model import (
     EncodedText,
     MapTransformer,
     NodeInputs,
     Scores,
     ViewInputs,
 )
-from agents.map_transformer.states import MapState
-from agents.maps.experts import path_targets
-from agents.maps.known_maps import KnownMaps
-from agents.settings.map_presets import map_preset
+from clipnav.agents.map_transformer.states import MapState
+from clipnav.agents.maps.experts import path_targets
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.settings.map_presets import map_preset
 
 UNIT = "decisions per CPU second"
 _CLIP = 5.0

@@ -106,7 +106,7 @@ def report(title: str, figures: Sequence[Figure], path: Path | None = None) -> N
     """
     # Imported here, after the path of modules is corrected.
     from clipnav.experiments.provenance import machine
-    from storage import write_text
+    from clipnav.storage import write_text
 
     properties = machine()
     print(title)

@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 import tyro
 from measuring import BenchmarkConfig, Figure, report
 
-from envs.pictures.panorama_files import NoPictures
-from envs.worlds import world_files
-from viewer.site.library import Library
-from viewer.site.manual_walks import ManualWalks
-from viewer.site.routes import Routes
-from viewer.site.server import ViewerServer
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.manual_walks import ManualWalks
+from clipnav.viewer.site.routes import Routes
+from clipnav.viewer.site.server import ViewerServer
 
 _REQUEST = b"GET /api/site HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

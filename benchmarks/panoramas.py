@@ -35,9 +35,9 @@ def main() -> None:
 
 def _seconds(config: PanoramasConfig, width: int) -> float:
     """Return the mean CPU seconds of a panorama."""
-    from connectivity import read_connectivity
-    from envs.houses.building.sets import set_of
-    from envs.houses.rendering.house_panoramas import HousePanoramas, print_to_stderr
+    from clipnav.connectivity import read_connectivity
+    from clipnav.envs.houses.building.sets import set_of
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas, print_to_stderr
 
     houses = HousePanoramas(width=width, announce=print_to_stderr)
     count = 1 if config.quick else config.viewpoints

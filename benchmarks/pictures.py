@@ -11,12 +11,12 @@ from pathlib import Path
 import tyro
 from measuring import BenchmarkConfig, Figure, peak_memory, report
 
-from envs.navigation.making import make_vln_vector_env
-from envs.navigation.settings import PICTURES
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.pictures.view_pictures import MEMORY
-from envs.pictures.world_pictures import world_pictures
-from envs.worlds import world_files
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.settings import PICTURES
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.pictures.view_pictures import MEMORY
+from clipnav.envs.pictures.world_pictures import world_pictures
+from clipnav.envs.worlds import world_files
 
 BARS = {("candidate_rgb", 224): 100.0}  # CPU milliseconds per decision
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from envs.navigation.observations import angle_feature, panorama_angles
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.observations import angle_feature, panorama_angles
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 Choice = Callable[[dict[str, Any], np.ndarray, Tensor], np.ndarray]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from envs.mattersim import v01
-from envs.navigation.observations import panorama_angles
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.envs.mattersim import v01
+from clipnav.envs.navigation.observations import panorama_angles
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 STEP = math.radians(30)
 

@@ -18,9 +18,9 @@ from plain_envdrop import Attention, Choice, PlainAgent, teacher_forced
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.envdrop.encoders import PAD
-from agents.envdrop.speaker import END, UNKNOWN
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.envdrop.encoders import PAD
+from clipnav.agents.envdrop.speaker import END, UNKNOWN
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 State = tuple[Tensor, Tensor]
 

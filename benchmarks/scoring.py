@@ -17,10 +17,10 @@ import numpy as np
 import tyro
 from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 
-from connectivity import CONNECTIVITY_DIR, read_connectivity
-from envs.graphs.nav_graph import NavGraph
-from envs.metrics import bootstrap_intervals, score_path, score_paths
-from envs.metrics.summaries import columns_named
+from clipnav.connectivity import CONNECTIVITY_DIR, read_connectivity
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import bootstrap_intervals, score_path, score_paths
+from clipnav.envs.metrics.summaries import columns_named
 
 THRESHOLD = 3.0
 Distances = dict[str, dict[str, float]]

@@ -15,9 +15,9 @@ import numpy as np
 import tyro
 from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 
-from connectivity import CONNECTIVITY_DIR, read_scans
-from envs import mattersim
-from envs.graphs.nav_graph import NavGraph
+from clipnav.connectivity import CONNECTIVITY_DIR, read_scans
+from clipnav.envs import mattersim
+from clipnav.envs.graphs.nav_graph import NavGraph
 
 STEPS = 256
 UNIT = "environment steps per CPU second"

@@ -38,19 +38,19 @@ from training_runs import (
     with_setting,
 )
 
-from agents.envdrop.encoders import PAD
-from agents.envdrop.speaker import END
-from agents.learning.augmentation import sample_paths
-from agents.learning.back_translation import held_out_episodes, sampled_environment
-from agents.learning.follower_training import FollowerLearner
-from agents.learning.speaker_training import SpeakerLearner
-from agents.settings import (
+from clipnav.agents.envdrop.encoders import PAD
+from clipnav.agents.envdrop.speaker import END
+from clipnav.agents.learning.augmentation import sample_paths
+from clipnav.agents.learning.back_translation import held_out_episodes, sampled_environment
+from clipnav.agents.learning.follower_training import FollowerLearner
+from clipnav.agents.learning.speaker_training import SpeakerLearner
+from clipnav.agents.settings import (
     BackTranslationConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
     TrainConfig,
 )
-from training.settings import CONFIG, to_json
+from clipnav.training.settings import CONFIG, to_json
 
 LONGEST = 30  # tokens of a generated instruction
 PATHS = 2000

@@ -16,10 +16,10 @@ import numpy as np
 import tyro
 from measuring import BenchmarkConfig, Figure, rate, report
 
-from storage.features.formats import write_features
-from storage.features.opening import open_store
-from storage.features.shards import Shard
-from storage.features.store import FeatureStore
+from clipnav.storage.features.formats import write_features
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.shards import Shard
+from clipnav.storage.features.store import FeatureStore
 
 _BLOCK = 100  # number of distinct random viewpoints, which are repeated
 

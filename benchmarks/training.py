@@ -38,12 +38,12 @@ from training_runs import (
     with_setting,
 )
 
-from agents.acting.evaluation import by_length
-from agents.acting.follower_agent import FollowerAgent
-from agents.acting.rollout import Observation, walk
-from agents.learning.follower_training import FollowerLearner
-from agents.settings import TrainConfig
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.acting.evaluation import by_length
+from clipnav.agents.acting.follower_agent import FollowerAgent
+from clipnav.agents.acting.rollout import Observation, walk
+from clipnav.agents.learning.follower_training import FollowerLearner
+from clipnav.agents.settings import TrainConfig
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 # CPU seconds of a decoder call of 64 in EnvDrop's evaluation. The scripted trajectories of 64
 # episodes require CALLS calls; the bar is three times that speed.

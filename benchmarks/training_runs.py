@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from agents.learning.follower_training import FollowerLearner
-from agents.learning.speaker_training import SpeakerLearner
-from agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig, TrainConfig
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.making import make_vln_vector_env
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.worlds import named_world, world_files
-from storage.features.store import FeatureStore
-from training.batches import BucketedBatchOrder
+from clipnav.agents.learning.follower_training import FollowerLearner
+from clipnav.agents.learning.speaker_training import SpeakerLearner
+from clipnav.agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig, TrainConfig
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.worlds import named_world, world_files
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training.batches import BucketedBatchOrder
 
 WIDTH = 512
 

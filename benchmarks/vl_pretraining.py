@@ -22,16 +22,16 @@ from measuring import BenchmarkConfig, Figure, peak_memory, report
 from plain_clip_vil_p import PlainNetwork, PlainTrainer
 from transformers import BertConfig
 
-from encoders.weights.loading import load_image_tower
-from training.optimisers import clip_gradient
-from vl_tasks.clip_vil_p.data.batch import NONE, Batch, Pictures
-from vl_tasks.clip_vil_p.networks.bert import build_bert
-from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
-from vl_tasks.clip_vil_p.networks.stream import SingleStream
-from vl_tasks.clip_vil_p.networks.trunk import Trunk
-from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast
-from vl_tasks.settings.clip_vil_p import Precision
-from vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
+from clipnav.encoders.weights.loading import load_image_tower
+from clipnav.training.optimisers import clip_gradient
+from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch, Pictures
+from clipnav.vl_tasks.clip_vil_p.networks.bert import build_bert
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
+from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
+from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
+from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast
+from clipnav.vl_tasks.settings.clip_vil_p import Precision
+from clipnav.vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
 
 BAR = 2 / 3  # CPU seconds of a step as a fraction of the baseline's
 LENGTH = 20  # word pieces of the longest sentence

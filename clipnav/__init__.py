@@ -19,74 +19,80 @@ importlib.import_module("envs")  # registers the ids; not an import statement, a
 if TYPE_CHECKING:
     from gymnasium import make, make_vec
 
-    from agents.acting.evaluation import Evaluation, evaluate
-    from agents.acting.rollout import Agent, RolloutResult, walk
-    from agents.experiments.runs import load_run
-    from agents.language_models.evaluation.evaluating import evaluate_vlm
-    from agents.language_models.prompts.messages import Message
-    from agents.settings.language_models import EvaluateVlmConfig, PromptConfig
-    from encoders.clip import ClipEncoder
-    from encoders.explanations import explain, text_score
-    from encoders.extraction.world_features import WorldViews
-    from envs.continuous.environments.single_env import ContinuousEnv
-    from envs.continuous.environments.vector_env import ContinuousVectorEnv
-    from envs.continuous.episodes import load_continuous_split
-    from envs.continuous.files.submissions import write_r2r_ce_submission, write_rxr_ce_submission
-    from envs.continuous.measures import measure_walk
-    from envs.continuous.settings import ContinuousSettings
-    from envs.episodes.episode import Episode
-    from envs.episodes.splits import load_split
-    from envs.graphs.nav_graph import NavGraph
-    from envs.metrics import score_path, score_paths, summarise
-    from envs.navigation.settings import EnvSettings
-    from envs.navigation.vector_env import VlnVectorEnv
-    from envs.navigation.vln_env import VlnEnv
-    from envs.submissions.files import write_r2r_submission, write_rxr_submission
-    from envs.submissions.ground_truth import ScoringRules
-    from envs.submissions.scores import score_submission
-    from envs.tokenizers import load_tokenizer
-    from envs.worlds import world_files
-    from storage.errors import UnknownNameError, UserError
-    from storage.features.opening import open_store
-    from storage.features.store import FeatureStore
-    from viewer.trace import Trace, read_traces, record
-    from vl_tasks.vqa.answering import answer_questions
+    from clipnav.agents.acting.evaluation import Evaluation, evaluate
+    from clipnav.agents.acting.rollout import Agent, RolloutResult, walk
+    from clipnav.agents.experiments.runs import load_run
+    from clipnav.agents.language_models.evaluation.evaluating import evaluate_vlm
+    from clipnav.agents.language_models.prompts.messages import Message
+    from clipnav.agents.settings.language_models import EvaluateVlmConfig, PromptConfig
+    from clipnav.encoders.clip import ClipEncoder
+    from clipnav.encoders.explanations import explain, text_score
+    from clipnav.encoders.extraction.world_features import WorldViews
+    from clipnav.envs.continuous.environments.single_env import ContinuousEnv
+    from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+    from clipnav.envs.continuous.episodes import load_continuous_split
+    from clipnav.envs.continuous.files.submissions import (
+        write_r2r_ce_submission,
+        write_rxr_ce_submission,
+    )
+    from clipnav.envs.continuous.measures import measure_walk
+    from clipnav.envs.continuous.settings import ContinuousSettings
+    from clipnav.envs.episodes.episode import Episode
+    from clipnav.envs.episodes.splits import load_split
+    from clipnav.envs.graphs.nav_graph import NavGraph
+    from clipnav.envs.metrics import score_path, score_paths, summarise
+    from clipnav.envs.navigation.settings import EnvSettings
+    from clipnav.envs.navigation.vector_env import VlnVectorEnv
+    from clipnav.envs.navigation.vln_env import VlnEnv
+    from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
+    from clipnav.envs.submissions.ground_truth import ScoringRules
+    from clipnav.envs.submissions.scores import score_submission
+    from clipnav.envs.tokenizers import load_tokenizer
+    from clipnav.envs.worlds import world_files
+    from clipnav.storage.errors import UnknownNameError, UserError
+    from clipnav.storage.features.opening import open_store
+    from clipnav.storage.features.store import FeatureStore
+    from clipnav.viewer.trace import Trace, read_traces, record
+    from clipnav.vl_tasks.vqa.answering import answer_questions
 
 # Public names by the module that defines them.
 _PUBLIC: dict[str, tuple[str, ...]] = {
     "gymnasium": ("make", "make_vec"),
-    "agents.acting.evaluation": ("Evaluation", "evaluate"),
-    "agents.acting.rollout": ("Agent", "RolloutResult", "walk"),
-    "agents.experiments.runs": ("load_run",),
-    "agents.language_models.evaluation.evaluating": ("evaluate_vlm",),
-    "agents.language_models.prompts.messages": ("Message",),
-    "agents.settings.language_models": ("EvaluateVlmConfig", "PromptConfig"),
-    "encoders.clip": ("ClipEncoder",),
-    "encoders.explanations": ("explain", "text_score"),
-    "encoders.extraction.world_features": ("WorldViews",),
-    "envs.continuous.environments.single_env": ("ContinuousEnv",),
-    "envs.continuous.environments.vector_env": ("ContinuousVectorEnv",),
-    "envs.continuous.episodes": ("load_continuous_split",),
-    "envs.continuous.files.submissions": ("write_r2r_ce_submission", "write_rxr_ce_submission"),
-    "envs.continuous.measures": ("measure_walk",),
-    "envs.continuous.settings": ("ContinuousSettings",),
-    "envs.episodes.episode": ("Episode",),
-    "envs.episodes.splits": ("load_split",),
-    "envs.graphs.nav_graph": ("NavGraph",),
-    "envs.metrics": ("score_path", "score_paths", "summarise"),
-    "envs.navigation.settings": ("EnvSettings",),
-    "envs.navigation.vector_env": ("VlnVectorEnv",),
-    "envs.navigation.vln_env": ("VlnEnv",),
-    "envs.submissions.files": ("write_r2r_submission", "write_rxr_submission"),
-    "envs.submissions.ground_truth": ("ScoringRules",),
-    "envs.submissions.scores": ("score_submission",),
-    "envs.tokenizers": ("load_tokenizer",),
-    "envs.worlds": ("world_files",),
-    "storage.errors": ("UnknownNameError", "UserError"),
-    "storage.features.opening": ("open_store",),
-    "storage.features.store": ("FeatureStore",),
-    "viewer.trace": ("Trace", "read_traces", "record"),
-    "vl_tasks.vqa.answering": ("answer_questions",),
+    "clipnav.agents.acting.evaluation": ("Evaluation", "evaluate"),
+    "clipnav.agents.acting.rollout": ("Agent", "RolloutResult", "walk"),
+    "clipnav.agents.experiments.runs": ("load_run",),
+    "clipnav.agents.language_models.evaluation.evaluating": ("evaluate_vlm",),
+    "clipnav.agents.language_models.prompts.messages": ("Message",),
+    "clipnav.agents.settings.language_models": ("EvaluateVlmConfig", "PromptConfig"),
+    "clipnav.encoders.clip": ("ClipEncoder",),
+    "clipnav.encoders.explanations": ("explain", "text_score"),
+    "clipnav.encoders.extraction.world_features": ("WorldViews",),
+    "clipnav.envs.continuous.environments.single_env": ("ContinuousEnv",),
+    "clipnav.envs.continuous.environments.vector_env": ("ContinuousVectorEnv",),
+    "clipnav.envs.continuous.episodes": ("load_continuous_split",),
+    "clipnav.envs.continuous.files.submissions": (
+        "write_r2r_ce_submission",
+        "write_rxr_ce_submission",
+    ),
+    "clipnav.envs.continuous.measures": ("measure_walk",),
+    "clipnav.envs.continuous.settings": ("ContinuousSettings",),
+    "clipnav.envs.episodes.episode": ("Episode",),
+    "clipnav.envs.episodes.splits": ("load_split",),
+    "clipnav.envs.graphs.nav_graph": ("NavGraph",),
+    "clipnav.envs.metrics": ("score_path", "score_paths", "summarise"),
+    "clipnav.envs.navigation.settings": ("EnvSettings",),
+    "clipnav.envs.navigation.vector_env": ("VlnVectorEnv",),
+    "clipnav.envs.navigation.vln_env": ("VlnEnv",),
+    "clipnav.envs.submissions.files": ("write_r2r_submission", "write_rxr_submission"),
+    "clipnav.envs.submissions.ground_truth": ("ScoringRules",),
+    "clipnav.envs.submissions.scores": ("score_submission",),
+    "clipnav.envs.tokenizers": ("load_tokenizer",),
+    "clipnav.envs.worlds": ("world_files",),
+    "clipnav.storage.errors": ("UnknownNameError", "UserError"),
+    "clipnav.storage.features.opening": ("open_store",),
+    "clipnav.storage.features.store": ("FeatureStore",),
+    "clipnav.viewer.trace": ("Trace", "read_traces", "record"),
+    "clipnav.vl_tasks.vqa.answering": ("answer_questions",),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from clipnav.errors import friendly_errors
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 # Sub-commands by the folder in clipnav/commands that contains their modules.
 COMMANDS: dict[str, tuple[str, ...]] = {

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import NoEffectError, UserError
-from training.settings import check_counts, check_splits, flag_text
+from clipnav.storage.errors import NoEffectError, UserError
+from clipnav.training.settings import check_counts, check_splits, flag_text
 
 if TYPE_CHECKING:
-    from envs.metrics.comparison_report import Report
-    from training.comparisons import ComparisonRow
+    from clipnav.envs.metrics.comparison_report import Report
+    from clipnav.training.comparisons import ComparisonRow
 
 
 # Flags of trainings that a comparison sets, and the flags of the comparison that determine them.
@@ -50,14 +50,14 @@ class ComparisonArguments:
 
 def write_report(report: "Report", folder: Path) -> None:
     """Write comparison.json, .md and .png into a folder, and print the table."""
-    from envs.metrics.comparison_report import (
+    from clipnav.envs.metrics.comparison_report import (
         markdown_table,
         seed_intervals,
         text_table,
         to_json,
     )
-    from storage import write_text
-    from viewer.outputs import plots
+    from clipnav.storage import write_text
+    from clipnav.viewer.outputs import plots
 
     write_text(folder / "comparison.json", json.dumps(to_json(report), indent=2) + "\n")
     write_text(folder / "comparison.md", markdown_table(report))
@@ -128,7 +128,7 @@ def effective_rows(
     Raises:
         UserError: Arguments are wrong, or a shared one has no effect on any row.
     """
-    from training.comparisons import ComparisonRow
+    from clipnav.training.comparisons import ComparisonRow
 
     made, idle = [], []
     for name, own in rows:

@@ -172,7 +172,7 @@ def _is_expected(error: BaseException) -> TypeGuard[Exception]:
     Before Python 3.13, pathlib reports circular symbolic links by a RuntimeError.
     """
     # Not at the top: clipnav first checks that no other package has the name `storage`.
-    from storage.errors import UserError
+    from clipnav.storage.errors import UserError
 
     if type(error) is RuntimeError:
         return str(error).startswith("Symlink loop from ")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from training.resuming import parse_arguments
+from clipnav.training.resuming import parse_arguments
 
 Settings = TypeVar("Settings")
 

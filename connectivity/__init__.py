@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from storage.errors import UserError
-from storage.json_files import read_bytes, read_json
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_bytes, read_json
 
 CONNECTIVITY_DIR = Path(__file__).resolve().parent
 

@@ -8,21 +8,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from encoders.precision import (
+from clipnav.encoders.precision import (
     DTYPES,
     Precision,
     choose_precision,
     fold_batch_norms,
     matmul_precision,
 )
-from encoders.preparation import Fit, Images, Preparation, PreparedBatch
-from encoders.towers.tower import Tower, image_tower
-from encoders.weights.loading import load_model, weights_sha256
-from encoders.weights.model_config import height_width
-from storage.errors import UserError
+from clipnav.encoders.preparation import Fit, Images, Preparation, PreparedBatch
+from clipnav.encoders.towers.tower import Tower, image_tower
+from clipnav.encoders.weights.loading import load_model, weights_sha256
+from clipnav.encoders.weights.model_config import height_width
+from clipnav.storage.errors import UserError
 
 _SENTENCES = 64
-# Takes images (N, 3, H, W) and a mask, see `encoders.towers.tower.Tower`.
+# Takes images (N, 3, H, W) and a mask, see `clipnav.encoders.towers.tower.Tower`.
 _Encode = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
@@ -43,14 +43,15 @@ class ClipEncoder:
 
     Images are RGB: a uint8 array (N, H, W, 3), or a list of PIL images or arrays (H, W, 3) of any
     sizes. By default they are resized and cropped as in the training of the model; `size` (height,
-    width) and `fit` change that, see `encoders.preparation.Preparation.batches`. Position
+    width) and `fit` change that, see `clipnav.encoders.preparation.Preparation.batches`. Position
     embeddings are resized to match. All results are float32.
 
     Attributes:
         name: Name of the model, recorded in the metadata of feature stores.
         model: The open_clip model.
-        tower: The image tower, `encoders.towers.tower.Tower`.
-        preparation: Preprocessing of images for the tower, `encoders.preparation.Preparation`.
+        tower: The image tower, `clipnav.encoders.towers.tower.Tower`.
+        preparation: Preprocessing of images for the tower,
+            `clipnav.encoders.preparation.Preparation`.
         device: Device of the model.
         precision: Precision of the image tower: "fp32", "medium", "bf16" or "fp16".
         weights_sha256: SHA-256 digest of the float32 weights, and of the settings that change the
@@ -110,7 +111,7 @@ class ClipEncoder:
             pretrained: For an open_clip name, a tag ("openai") or a weight file.
             precision: "fp32"; "medium": float32 weights, matrix products by oneDNN; "bf16" or
                 "fp16": type of the image tower's weights and activations; "auto": the fastest one
-                that the device supports in hardware, see `encoders.precision`.
+                that the device supports in hardware, see `clipnav.encoders.precision`.
             device: A torch device; by default the GPU if there is one.
             compiled: Compile `pooled` with torch.compile. This requires a C++ compiler and takes up
                 to a minute at the first batch of each size; use it for thousands of images.
@@ -145,7 +146,8 @@ class ClipEncoder:
         """Return grid features, the feature maps before pooling: (N, h, w, C).
 
         With `fit` "pad" or "native" an image may cover less than (h, w) cells; features of the
-        other cells are 0, and `masked_grid` returns their mask. See `encoders.towers.tower`.
+        other cells are 0, and `masked_grid` returns their mask. See
+        `clipnav.encoders.towers.tower`.
         """
         return self.masked_grid(images, size, fit).features
 

@@ -14,12 +14,12 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.clip import ClipEncoder
-from encoders.precision import matmul_precision
-from encoders.preparation import Fit, PreparedBatch
-from encoders.towers.attention import allowed_keys
-from encoders.towers.vit_tower import ViTTower, run_block
-from storage.errors import UserError
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.precision import matmul_precision
+from clipnav.encoders.preparation import Fit, PreparedBatch
+from clipnav.encoders.towers.attention import allowed_keys
+from clipnav.encoders.towers.vit_tower import ViTTower, run_block
+from clipnav.storage.errors import UserError
 
 # Maps features, pooled (1, D) or grid (1, h, w, C), to the scalar that is explained.
 Score = Callable[[torch.Tensor], torch.Tensor]
@@ -158,7 +158,7 @@ def _relevance(
 def _attention_with_probabilities(
     attention: nn.MultiheadAttention, tokens: torch.Tensor, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute `encoders.towers.attention.self_attention` and its probabilities (N, heads, L, L)."""
+    """Compute `clipnav.encoders.towers.attention.self_attention` and its probabilities."""
     heads = attention.num_heads
     qkv = F.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
     query, key, value = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in qkv.chunk(3, -1))

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import UserError
-from storage.features.store_file import OTHER_FORMATS
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store_file import OTHER_FORMATS
 
 if TYPE_CHECKING:
     import torch
 
-    from encoders.clip import ClipEncoder
+    from clipnav.encoders.clip import ClipEncoder
 
 # In these names the colon does not separate a tag.
 _PREFIXES = ("local-dir:", "hf-hub:")
@@ -82,12 +82,12 @@ class NamedEncoder:
     def load(
         self, precision: str = "auto", device: "str | torch.device | None" = None
     ) -> "ClipEncoder":
-        """Load the encoder, see `encoders.clip.ClipEncoder.load`.
+        """Load the encoder, see `clipnav.encoders.clip.ClipEncoder.load`.
 
         Raises:
             UserError: It is a feature store, which cannot encode pictures.
         """
-        from encoders.clip import ClipEncoder
+        from clipnav.encoders.clip import ClipEncoder
 
         if self.is_store:
             raise UserError(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 Precision = Literal["fp32", "medium", "bf16", "fp16"]
 DTYPES: dict[str, torch.dtype] = {

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 Images = np.ndarray | Sequence[Image.Image | np.ndarray]
 Fit = Literal["center_crop", "stretch", "pad", "native"]
@@ -43,7 +43,7 @@ class Preparation:
     Args:
         config: open_clip's preprocessing: mean, standard deviation, interpolation, resize mode.
         multiple: Required divisors of (height, width) other than the model's input size, see
-            `encoders.towers.tower.Tower`.
+            `clipnav.encoders.towers.tower.Tower`.
         stride: (height, width) in pixels of a grid cell, the smallest size of an image.
         device: Device that normalises an array of images of the target size.
     """
@@ -63,7 +63,7 @@ class Preparation:
         """Preprocess images and yield them in batches of one size.
 
         Args:
-            images: As in `encoders.clip.ClipEncoder`.
+            images: As in `clipnav.encoders.clip.ClipEncoder`.
             size: (height, width) in pixels; None for the encoder's input size, or, with "native",
                 for no upper bound.
             fit: How an image is brought to `size`.

@@ -3,16 +3,17 @@
 Gymnasium 1.0 and later load no plugins, so an id is known only after this import, or with the
 package in the id: `gymnasium.make("envs:R2R-CLIP-v0")`.
 
-`gymnasium.make` builds an environment with one agent (`envs.navigation.vln_env.VlnEnv`) for the ids
-`R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, and `gymnasium.make_vec` an environment with a batch
-of agents (`envs.navigation.vector_env.VlnVectorEnv`). `R2R-CE-CLIP-v0` and `RxR-CE-CLIP-v0` are the
-same tasks without a navigation graph (`envs.continuous.environments`).
+`gymnasium.make` builds an environment with one agent (`clipnav.envs.navigation.vln_env.VlnEnv`)
+for the ids `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, and `gymnasium.make_vec` an environment
+with a batch of agents (`clipnav.envs.navigation.vector_env.VlnVectorEnv`). `R2R-CE-CLIP-v0` and
+`RxR-CE-CLIP-v0` are the same tasks without a navigation graph
+(`clipnav.envs.continuous.environments`).
 """
 
 import gymnasium
 
-from envs.registered_ids import CONTINUOUS_IDS, GRAPH_IDS
-from envs.worlds import MAX_EPISODE_STEPS
+from clipnav.envs.registered_ids import CONTINUOUS_IDS, GRAPH_IDS
+from clipnav.envs.worlds import MAX_EPISODE_STEPS
 
 MAX_CONTINUOUS_STEPS = 500  # VLN-CE's limit
 
@@ -23,8 +24,8 @@ def register_ids() -> None:
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 id=env_id,
-                entry_point="envs.navigation.making:make_vln_env",
-                vector_entry_point="envs.navigation.making:make_vln_vector_env",
+                entry_point="clipnav.envs.navigation.making:make_vln_env",
+                vector_entry_point="clipnav.envs.navigation.making:make_vln_vector_env",
                 max_episode_steps=MAX_EPISODE_STEPS[dataset],
                 kwargs={"env_id": env_id},
             )
@@ -32,9 +33,9 @@ def register_ids() -> None:
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 id=env_id,
-                entry_point="envs.continuous.environments.making:make_continuous_env",
+                entry_point="clipnav.envs.continuous.environments.making:make_continuous_env",
                 vector_entry_point=(
-                    "envs.continuous.environments.making:make_continuous_vector_env"
+                    "clipnav.envs.continuous.environments.making:make_continuous_vector_env"
                 ),
                 max_episode_steps=MAX_CONTINUOUS_STEPS,
                 kwargs={"env_id": env_id},

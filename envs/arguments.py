@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 MAX_PICTURE_SIZE = 4096  # pixels; the finest panoramas have as many columns
 

@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from storage.downloads.archives import unpack_zip
-from storage.downloads.checksums import Checksums
-from storage.downloads.download import DownloadError, fetch
-from storage.errors import UserError, counted
-from storage.locks import sole_maker
+from clipnav.storage.downloads.archives import unpack_zip
+from clipnav.storage.downloads.checksums import Checksums
+from clipnav.storage.downloads.download import DownloadError, fetch
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.locks import sole_maker
 
 # A fixed commit, whose graphs have the checksums below.
 _SIMULATOR = (

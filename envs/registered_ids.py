@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from envs.worlds import Dataset
-from storage.errors import UserError
+from clipnav.envs.worlds import Dataset
+from clipnav.storage.errors import UserError
 
 GRAPH_IDS: dict[Dataset, str] = {
     "r2r": "R2R-CLIP-v0",

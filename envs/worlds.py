@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from connectivity import CONNECTIVITY_DIR
-from envs.arguments import check_choice
-from storage.errors import UserError
+from clipnav.connectivity import CONNECTIVITY_DIR
+from clipnav.envs.arguments import check_choice
+from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
-    from storage.features.memory import Arrays
-    from storage.features.store import FeatureStore
+    from clipnav.storage.features.memory import Arrays
+    from clipnav.storage.features.store import FeatureStore
 
 World = Literal["houses", "houses-standard", "matterport"]
 Dataset = Literal["r2r", "rxr", "r4r"]
@@ -102,9 +102,9 @@ class WorldFiles:
             UserError: The world comes without features, the file is damaged, or arrays do not fit.
             FileNotFoundError: The file does not exist.
         """
-        from storage.features.memory import store_of_arrays
-        from storage.features.opening import open_store
-        from storage.features.store import FeatureStore
+        from clipnav.storage.features.memory import store_of_arrays
+        from clipnav.storage.features.opening import open_store
+        from clipnav.storage.features.store import FeatureStore
 
         if isinstance(features, FeatureStore):
             return features
@@ -120,7 +120,7 @@ class WorldFiles:
             UserError: No file is given and the world comes without features.
             FileNotFoundError: No file is given and that of the built-in houses is missing.
         """
-        from storage.features.shards import shard_paths
+        from clipnav.storage.features.shards import shard_paths
 
         if features == "none":
             return None
@@ -147,7 +147,7 @@ class WorldFiles:
         for path in paths:
             if path.is_file():
                 return path
-        from envs.real_data import group_of
+        from clipnav.envs.real_data import group_of
 
         remedy = [self._remedy(group_of(names, split))]
         if others := self._splits(names):
@@ -181,7 +181,7 @@ class WorldFiles:
         if self.is_built_in:
             house_set = " --set standard" if self.world == "houses-standard" else ""
             return f"make the built-in world again with clipnav build-houses{house_set}"
-        from envs.real_data import DEFAULT_GROUPS
+        from clipnav.envs.real_data import DEFAULT_GROUPS
 
         only = "" if group in (None, *DEFAULT_GROUPS) else f"--only {group} "
         return (
@@ -236,7 +236,7 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
         features = _HOUSES_DATA / _HOUSE_FEATURES
         return WorldFiles(world, CONNECTIVITY_DIR, features, _HOUSES_DATA)
     if world == "houses-standard":
-        from envs.houses.building.sets import STANDARD
+        from clipnav.envs.houses.building.sets import STANDARD
 
         home = STANDARD.data_dir
         return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)

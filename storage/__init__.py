@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 # Errors of a full disk, an exhausted quota, a file size limit or a failing disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from storage import UnwritableError, unwritable_reason
+from clipnav.storage import UnwritableError, unwritable_reason
 
 
 def append_bytes(path: Path, data: bytes) -> None:

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from storage.errors import UserError, in_one_line
+from clipnav.storage.errors import UserError, in_one_line
 
 _SECONDS = 30.0  # of a batch
 _MOST_BYTES = 1 << 29  # of memory beside that of transformers
 _MOST_CHARACTERS = 1 << 22  # of a rendered conversation
-_CODE = "from storage.chat_templates import serve; serve()"
+_CODE = "from clipnav.storage.chat_templates import serve; serve()"
 # Gives back a text that is part of the first message.
 _GIVEN = "{{ messages[0]['rendered'] }}"
 Conversation = Sequence[Mapping[str, Any]]

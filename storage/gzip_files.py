@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 MOST_EXPANSION = 100
 ALWAYS_ALLOWED = 1 << 24

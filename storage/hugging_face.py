@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from storage.errors import UserError, in_one_line
-from storage.json_files import read_json_object
-from storage.reachability import is_in_hub_cache, is_reachable
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.json_files import read_json_object
+from clipnav.storage.reachability import is_in_hub_cache, is_reachable
 
 _CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 _REMEDY = "write the folder again with save_pretrained of transformers"

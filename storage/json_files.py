@@ -3,7 +3,7 @@
 Python's parser accepts input that other parsers refuse or read differently: NaN and infinities,
 duplicate keys, integers of thousands of digits, numbers that overflow to infinity, halves of
 surrogate pairs, and nesting up to its recursion limit. Here all of these are errors. Data sets
-(arrays of records and JSON Lines) are read by `storage.records`.
+(arrays of records and JSON Lines) are read by `clipnav.storage.records`.
 """
 
 import json
@@ -14,8 +14,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
-from storage import write_text
-from storage.errors import UserError, shortened
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, shortened
 
 MOST_BYTES = 1 << 28
 MOST_DEPTH = 64

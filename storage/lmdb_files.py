@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 LMDB_DATA = "data.mdb"  # name of the file in a folder, which is LMDB's default
 _PAGE = struct.Struct("<QHHHH")  # number, pad, flags, lower, upper

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 CONFIG = "config.json"
-# Files of a run, as `training.checkpoints`, `vl_tasks.clip_vil_p`, `vl_tasks.reliability` and
-# `vl_tasks.vqa` write.
+# Files of a run, as `clipnav.training.checkpoints`, `clipnav.vl_tasks.clip_vil_p`,
+# `clipnav.vl_tasks.reliability` and `clipnav.vl_tasks.vqa` write.
 RUN_FILES = (CONFIG, "model.safetensors", "trainer.pt", "vocabulary.json", "metrics.jsonl")
 RUN_FILES += ("results.json", "trackers.json", "bert.json", "tokenizer.json", "trunk.json")
 RUN_FILES += ("answers.json",)

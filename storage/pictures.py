@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import UserError, in_one_line
+from clipnav.storage.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
     import numpy as np

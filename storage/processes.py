@@ -13,8 +13,8 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from tqdm import tqdm
 
-from storage import remove_unfinished
-from storage.errors import counted, in_one_line
+from clipnav.storage import remove_unfinished
+from clipnav.storage.errors import counted, in_one_line
 
 _SECONDS = 5.0  # between two calls of `waiting`
 _MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize  # of one pool

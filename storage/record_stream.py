@@ -7,9 +7,9 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from storage.errors import UserError
-from storage.gzip_files import DAMAGE, ExpansionError, open_maybe_packed
-from storage.records import RecordError, describe_problem
+from clipnav.storage.errors import UserError
+from clipnav.storage.gzip_files import DAMAGE, ExpansionError, open_maybe_packed
+from clipnav.storage.records import RecordError, describe_problem
 
 Record = TypeVar("Record")
 

@@ -1,8 +1,8 @@
 """Read data sets: many records of one type, as a JSON array or JSON Lines, optionally gzipped.
 
 Records are parsed by `msgspec` into typed objects, up to several gigabytes. A file that is one
-small document (settings, a manifest, a graph) is read by `storage.json_files`, which is stricter
-and returns plain Python values.
+small document (settings, a manifest, a graph) is read by `clipnav.storage.json_files`, which is
+stricter and returns plain Python values.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import TypeVar
 
 import msgspec
 
-from storage.errors import UserError, shortened
-from storage.gzip_files import DAMAGE as GZIP_DAMAGE
-from storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
+from clipnav.storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
 
 Record = TypeVar("Record")
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from storage import atomic_write
-from storage.errors import UserError
-from storage.json_files import parse_json
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import parse_json
 
 # Bits per number of each dtype of safetensors (tensor.rs).
 _BITS = {

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from clipnav.cli import main
-from envs.habitat.client import shared_server
-from storage.features.store import FeatureStore
+from clipnav.envs.habitat.client import shared_server
+from clipnav.storage.features.store import FeatureStore
 from tests.damage import damage
 from tests.forking import forked_instead_of_spawned
 from tests.launching import started_launcher
@@ -97,7 +97,7 @@ def locked_elsewhere():
         program = f"""{prelude}
 import sys
 from pathlib import Path
-from storage.locks import {hold}
+from clipnav.storage.locks import {hold}
 with {hold}(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
@@ -143,8 +143,8 @@ def check_same_run():
     # Imported here so that tests of other rooms do not load torch.
     import torch
 
-    from training.checkpoints import model_metadata
-    from training.log import read_log
+    from clipnav.training.checkpoints import model_metadata
+    from clipnav.training.log import read_log
 
     def events(run):
         return [{k: v for k, v in one.items() if k != "seconds"} for one in read_log(run)]

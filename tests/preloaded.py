@@ -8,16 +8,16 @@ gc.disable()  # the objects of modules stay
 import open_clip  # noqa: F401
 from transformers import BertModel  # noqa: F401
 
-from agents.clear import language_training, visual_training  # noqa: F401
-from agents.experiments import runs  # noqa: F401
-from agents.learning import follower_training, speaker_training  # noqa: F401
-from agents.map_training import fine_tuning, pretraining  # noqa: F401
 from clipnav import cli  # noqa: F401
-from encoders import clip  # noqa: F401
-from envs.houses.building import house  # noqa: F401
-from envs.panoramas import ray_tracer  # noqa: F401
-from vl_tasks.house_tasks import captions, hypotheses, images, questions  # noqa: F401
-from vl_tasks.vqa import learning  # noqa: F401
+from clipnav.agents.clear import language_training, visual_training  # noqa: F401
+from clipnav.agents.experiments import runs  # noqa: F401
+from clipnav.agents.learning import follower_training, speaker_training  # noqa: F401
+from clipnav.agents.map_training import fine_tuning, pretraining  # noqa: F401
+from clipnav.encoders import clip  # noqa: F401
+from clipnav.envs.houses.building import house  # noqa: F401
+from clipnav.envs.panoramas import ray_tracer  # noqa: F401
+from clipnav.vl_tasks.house_tasks import captions, hypotheses, images, questions  # noqa: F401
+from clipnav.vl_tasks.vqa import learning  # noqa: F401
 
 # Otherwise each fork copies the pages of all these objects when it collects garbage.
 gc.collect()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from connectivity import read_connectivity, read_scans
+from clipnav.connectivity import read_connectivity, read_scans
 
 
 def _records(count=2):

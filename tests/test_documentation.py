@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import clipnav
-from agents.acting.baselines import TeacherAgent
+from clipnav.agents.acting.baselines import TeacherAgent
 from clipnav.cli import COMMANDS
-from envs.houses.building.sets import MINI
-from envs.houses.instructions.annotation_files import guide_path, read_annotations
+from clipnav.envs.houses.building.sets import MINI
+from clipnav.envs.houses.instructions.annotation_files import guide_path, read_annotations
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

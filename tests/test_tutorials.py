@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from storage.features.opening import open_store
+from clipnav.storage.features.opening import open_store
 from tests.agents.language_models.servers import serving
 from tests.conftest import ROOT
 

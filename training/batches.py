@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from storage.errors import UserError
-from training.streams import Stream
+from clipnav.storage.errors import UserError
+from clipnav.training.streams import Stream
 
 
 class BucketedBatchOrder:

@@ -17,9 +17,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from storage import atomic_write
-from storage.errors import UserError, in_one_line, shortened
-from storage.tensor_files import write_tensors
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError, in_one_line, shortened
+from clipnav.storage.tensor_files import write_tensors
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from storage.errors import UserError
-from storage.json_files import read_json
-from storage.locks import sole_writer
-from storage.processes import run_jobs
-from storage.progress import progress_bar
-from training.checkpoints import MODEL, TRAINER, check_metadata
-from training.interruption import interruption_message
-from training.log import read_log
-from training.settings import CONFIG, check_same_run
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.storage.locks import sole_writer
+from clipnav.storage.processes import run_jobs
+from clipnav.storage.progress import progress_bar
+from clipnav.training.checkpoints import MODEL, TRAINER, check_metadata
+from clipnav.training.interruption import interruption_message
+from clipnav.training.log import read_log
+from clipnav.training.settings import CONFIG, check_same_run
 
 SCORES = "scores.json"  # in the folder of a run: scores of each item, written last
 LOG = "output.txt"  # in the folder of a run: output of its training

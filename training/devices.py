@@ -2,7 +2,7 @@
 
 import torch
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 def check_device(device: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")

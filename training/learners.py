@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from storage.errors import UserError
-from training.checkpoints import Network, load_model, save_model
-from training.settings import flag_text
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import Network, load_model, save_model
+from clipnav.training.settings import flag_text
 
 Summary = dict[str, float]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from storage import write_text
-from storage.appending import append_bytes
-from storage.errors import UserError
-from storage.json_files import parse_json, read_bytes
-from training.checkpoints import METRICS
-from training.tracking import Tracker
+from clipnav.storage import write_text
+from clipnav.storage.appending import append_bytes
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import parse_json, read_bytes
+from clipnav.training.checkpoints import METRICS
+from clipnav.training.tracking import Tracker
 
 _REMEDY = "remove the damaged line, or train the run again"
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from storage.errors import UserError
-from training.settings import check_counts, check_numbers, check_positive
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_numbers, check_positive
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.optimiser_settings import OptimiserConfig
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 
 def make_optimiser(

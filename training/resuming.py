@@ -16,9 +16,9 @@ from typing import Any, get_args
 import docstring_parser  # of tyro
 import tyro
 
-from storage.errors import UserError
-from training.run_folder import has_saved
-from training.settings import (
+from clipnav.storage.errors import UserError
+from clipnav.training.run_folder import has_saved
+from clipnav.training.settings import (
     CONFIG,
     Config,
     check_effects,

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from storage import is_temporary, remove_abandoned
-from storage.errors import UserError
-from storage.json_files import read_json_object
-from storage.locks import OutputInUseError, OutputLock
-from training.optimiser_settings import OptimiserConfig
-from training.settings import CONFIG
-from training.tracking import TrackerName, check_trackers
+from clipnav.storage import is_temporary, remove_abandoned
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
+from clipnav.storage.locks import OutputInUseError, OutputLock
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import CONFIG
+from clipnav.training.tracking import TrackerName, check_trackers
 
 # Files of a run that exist only after it has saved weights.
 _SAVED = ("model.safetensors", "trainer.pt", "results.json")
@@ -70,7 +70,7 @@ class Settings(RunLocation, Protocol):
 
 
 class Group(Protocol):
-    """Processes of a run; `training.distributed` implements it."""
+    """Processes of a run; `clipnav.training.distributed` implements it."""
 
     def rank(self) -> int:
         """Return the rank of this process; rank 0 writes the run's folder."""

@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from storage.errors import NoEffectError, UserError, shortened
-from storage.json_files import read_json
-from storage.outputs import CONFIG as CONFIG  # within the folder of a run
+from clipnav.storage.errors import NoEffectError, UserError, shortened
+from clipnav.storage.json_files import read_json
+from clipnav.storage.outputs import CONFIG as CONFIG  # within the folder of a run
 
 _REMEDY = "correct the file, or train the run again"
 
@@ -181,7 +181,7 @@ def idle_training_settings(config: Any) -> dict[str, str]:
     """Return the names of training settings that other settings make ineffective, and why.
 
     Args:
-        config: Settings as for `training.trainer.Trainer`.
+        config: Settings as for `clipnav.training.trainer.Trainer`.
     """
     idle = {f"optimiser.{name}": reason for name, reason in config.optimiser.idle().items()}
     if config.minutes is not None:

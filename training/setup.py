@@ -2,7 +2,7 @@
 
 import torch
 
-from training.devices import check_device
+from clipnav.training.devices import check_device
 
 
 def set_up_torch(device: str, threads: int | None, matmul_precision: str, seed: int) -> None:

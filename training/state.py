@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from storage.errors import UserError, shortened
-from training import distributed
-from training.checkpoints import (
+from clipnav.storage.errors import UserError, shortened
+from clipnav.training import distributed
+from clipnav.training.checkpoints import (
     MODEL,
     TRAINER,
     check_metadata,
@@ -19,7 +19,7 @@ from training.checkpoints import (
     model_metadata,
     save_trainer,
 )
-from training.learners import Learner
+from clipnav.training.learners import Learner
 
 
 class Progress(NamedTuple):

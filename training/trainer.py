@@ -12,24 +12,30 @@ from typing import Any, NoReturn
 import torch
 from tqdm import tqdm
 
-from storage import UnwritableError, write_text
-from storage.errors import UserError, counted
-from storage.progress import ProgressBar, progress_bar
-from training import distributed
-from training.checkpoints import RESULTS
-from training.interruption import (
+from clipnav.storage import UnwritableError, write_text
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.progress import ProgressBar, progress_bar
+from clipnav.training import distributed
+from clipnav.training.checkpoints import RESULTS
+from clipnav.training.interruption import (
     Stopped,
     UnfinishedIterationError,
     interruption,
     interruption_message,
 )
-from training.learners import Learner, Selection
-from training.log import RunLog, mean_figures
-from training.optimisers import clip_gradient, learning_rate
-from training.run_folder import Group, Settings, check_length, lock_run, run_folder
-from training.settings import CONFIG, to_json
-from training.state import Progress, restore_model, restore_state, save_state, unchanged_buffers
-from training.tracking import check_trackers, start_trackers
+from clipnav.training.learners import Learner, Selection
+from clipnav.training.log import RunLog, mean_figures
+from clipnav.training.optimisers import clip_gradient, learning_rate
+from clipnav.training.run_folder import Group, Settings, check_length, lock_run, run_folder
+from clipnav.training.settings import CONFIG, to_json
+from clipnav.training.state import (
+    Progress,
+    restore_model,
+    restore_state,
+    save_state,
+    unchanged_buffers,
+)
+from clipnav.training.tracking import check_trackers, start_trackers
 
 _LOG_EVERY = 50
 _SHARED = "trainings of agents on graphs, of speakers, and of the representations of CLEAR"
@@ -50,7 +56,7 @@ class Trainer:
         learner: Networks, gradients and evaluation.
         noise: Function from iteration (from 0) to the seed of torch's random numbers.
         largest_loss: Training fails when the loss reaches this value.
-        group: Processes of the run; by default those of `training.distributed`.
+        group: Processes of the run; by default those of `clipnav.training.distributed`.
 
     Raises:
         FileNotFoundError: The run to resume has no saved state.

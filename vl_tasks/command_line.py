@@ -5,19 +5,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from storage.errors import UserError
-from training.resuming import early_value, parse_run, parse_settings
-from training.settings import check_effects, check_same_run, read_config
-from vl_tasks.house_tasks import HouseTaskFiles
-from vl_tasks.settings.captions import CaptionConfig
-from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import EntailmentConfig, RunConfig, VqaConfig
-from vl_tasks.settings.effects import idle_pretraining_settings, idle_settings
-from vl_tasks.settings.gqa import GQA_PRESETS, GqaConfig
-from vl_tasks.settings.multilingual_presets import MULTILINGUAL_PRETRAINING, MULTILINGUAL_VQA
-from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
-from vl_tasks.settings.pretraining import PretrainConfig
-from vl_tasks.settings.pretraining_presets import (
+from clipnav.storage.errors import UserError
+from clipnav.training.resuming import early_value, parse_run, parse_settings
+from clipnav.training.settings import check_effects, check_same_run, read_config
+from clipnav.vl_tasks.house_tasks import HouseTaskFiles
+from clipnav.vl_tasks.settings.captions import CaptionConfig
+from clipnav.vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from clipnav.vl_tasks.settings.configs import EntailmentConfig, RunConfig, VqaConfig
+from clipnav.vl_tasks.settings.effects import idle_pretraining_settings, idle_settings
+from clipnav.vl_tasks.settings.gqa import GQA_PRESETS, GqaConfig
+from clipnav.vl_tasks.settings.multilingual_presets import (
+    MULTILINGUAL_PRETRAINING,
+    MULTILINGUAL_VQA,
+)
+from clipnav.vl_tasks.settings.presets import (
+    CAPTION_PRESETS,
+    ENTAILMENT_PRESETS,
+    SCST_CHANGES,
+    VQA_PRESETS,
+)
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.settings.pretraining_presets import (
     CLIP_VIL_P_ENTAILMENT,
     CLIP_VIL_P_GQA,
     CLIP_VIL_P_VQA,

@@ -4,18 +4,18 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage import cache_dir
-from storage.errors import UserError
-from storage.locks import sole_maker
-from storage.processes import usable_cpus
-from vl_tasks.data.images import holds_attributes
-from vl_tasks.house_tasks.languages.lexicons import (
+from clipnav.storage import cache_dir
+from clipnav.storage.errors import UserError
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.processes import usable_cpus
+from clipnav.vl_tasks.data.images import holds_attributes
+from clipnav.vl_tasks.house_tasks.languages.lexicons import (
     ENGLISH,
     LANGUAGES,
     LANGUAGES_FOLDER,
     check_languages,
 )
-from vl_tasks.settings.protocols import DataLocation
+from clipnav.vl_tasks.settings.protocols import DataLocation
 
 # Folders within a data folder.
 IMAGES = "images"
@@ -54,7 +54,7 @@ def data_folder(config: DataLocation, flag: str = "--data") -> Path:
 
 def _houses(languages: Sequence[str]) -> Path:
     """Return the house tasks in the cache, in all languages if one of them is not English."""
-    from vl_tasks.house_tasks import HouseTasksConfig, cached_house_tasks
+    from clipnav.vl_tasks.house_tasks import HouseTasksConfig, cached_house_tasks
 
     if not set(languages) - {ENGLISH}:
         return cached_house_tasks(workers=usable_cpus()).folder
@@ -63,7 +63,7 @@ def _houses(languages: Sequence[str]) -> Path:
 
 
 def _easy_vqa() -> Path:
-    from vl_tasks.data.easy_vqa import SPLITS, EasyVqaFiles, convert_easy_vqa
+    from clipnav.vl_tasks.data.easy_vqa import SPLITS, EasyVqaFiles, convert_easy_vqa
 
     files = EasyVqaFiles(cache_dir() / "easy_vqa")
     # The annotations of the last split are written last.

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from storage.errors import UserError
-from vl_tasks.data.images import image_number
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.data.images import image_number
 
 Record = TypeVar("Record")
 

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from training import distributed
-from training.batches import ShuffledBatchOrder
-from training.checkpoints import Network, load_model, save_model
-from training.learners import Selection, Summary
-from training.optimisers import make_optimiser
-from training.run_folder import check_run
-from training.setup import set_up_torch
-from training.streams import Stream, iteration_seed
-from training.trainer import Trainer
-from vl_tasks.settings.configs import QuestionConfig, RunConfig
-from vl_tasks.settings.protocols import TorchSettings
+from clipnav.training import distributed
+from clipnav.training.batches import ShuffledBatchOrder
+from clipnav.training.checkpoints import Network, load_model, save_model
+from clipnav.training.learners import Selection, Summary
+from clipnav.training.optimisers import make_optimiser
+from clipnav.training.run_folder import check_run
+from clipnav.training.setup import set_up_torch
+from clipnav.training.streams import Stream, iteration_seed
+from clipnav.training.trainer import Trainer
+from clipnav.vl_tasks.settings.configs import QuestionConfig, RunConfig
+from clipnav.vl_tasks.settings.protocols import TorchSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Task(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Network with all trainable parameters; it implements `training.checkpoints.Network`."""
+        """Network with all parameters; it implements `clipnav.training.checkpoints.Network`."""
         ...
 
     @property

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.acting.visits import add_visits, pad_histories
-from agents.envdrop.encoders import Context, State
-from agents.envdrop.follower import Decision, Follower
-from agents.envdrop.visual import PanoramaView, VisualNoise
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.agents.acting.visits import add_visits, pad_histories
+from clipnav.agents.envdrop.encoders import Context, State
+from clipnav.agents.envdrop.follower import Decision, Follower
+from clipnav.agents.envdrop.visual import PanoramaView, VisualNoise
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.device_features import DeviceFeatures
 
 
 @dataclass(frozen=True, eq=False)

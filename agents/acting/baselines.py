@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.acting.rollout import STOP, Observation
-from envs.graphs.nav_world import NavWorld
-from storage.features.view_grid import STEP
-from training.streams import Stream
+from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.storage.features.view_grid import STEP
+from clipnav.training.streams import Stream
 
 _SIGHT = np.deg2rad(40.0)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.acting.rollout import Observation, RolloutResult
-from storage.errors import UserError
+from clipnav.agents.acting.rollout import Observation, RolloutResult
+from clipnav.storage.errors import UserError
 
 
 class Draws:

@@ -7,18 +7,18 @@ import torch
 from gymnasium.vector import AutoresetMode
 from torch import Tensor, nn
 
-from agents.clear.loading import load_text_model, load_view_encoder
-from agents.envdrop.encoders import InstructionEncoder
-from agents.envdrop.follower import Follower
-from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
-from agents.envdrop.visual import FeatureScale
-from agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig
-from envs.episodes.goals import check_goals
-from envs.navigation.making import make_vln_vector_env
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer
-from envs.worlds import world_files
-from storage.features.store import FeatureStore
+from clipnav.agents.clear.loading import load_text_model, load_view_encoder
+from clipnav.agents.envdrop.encoders import InstructionEncoder
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
+from clipnav.agents.envdrop.visual import FeatureScale
+from clipnav.agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig
+from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.envs.worlds import world_files
+from clipnav.storage.features.store import FeatureStore
 
 # Panoramas, or instructions, to estimate mean and standard deviation from.
 _STATISTICS = 1_000

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import torch
 
-from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
-from agents.acting.rollout import Agent, walk
-from agents.settings import (
+from clipnav.agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
+from clipnav.agents.acting.rollout import Agent, walk
+from clipnav.agents.settings import (
     AgentConfig,
     InstructionAblation,
     RecurrentAgentConfig,
     TransformerAgentConfig,
 )
-from agents.settings.evaluation import BASELINES
-from envs.base.chosen_episodes import check_batch
-from envs.episodes import Episode, base_language
-from envs.metrics import (
+from clipnav.agents.settings.evaluation import BASELINES
+from clipnav.envs.base.chosen_episodes import check_batch
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.metrics import (
     SUMMARY_METRICS,
     Metric,
     aligned,
@@ -28,11 +28,11 @@ from envs.metrics import (
     summarise,
     summarise_groups,
 )
-from envs.navigation.vector_env import VlnVectorEnv
-from storage import write_text
-from storage.progress import progress_bar
-from training import distributed
-from training.learners import Summary
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage import write_text
+from clipnav.storage.progress import progress_bar
+from clipnav.training import distributed
+from clipnav.training.learners import Summary
 
 Pose = tuple[str, float, float]
 # Summaries by split, or by split/language, and then by agent.
@@ -63,8 +63,8 @@ class Evaluation:
 
     Attributes:
         trajectories: Poses (viewpoint, heading, elevation) from start to end, by instr_id.
-        scores: Metrics of `envs.metrics.score_path`, by instr_id; empty for a split whose goals are
-            not published.
+        scores: Metrics of `clipnav.envs.metrics.score_path`, by instr_id; empty for a split whose
+            goals are not published.
         languages: Language without its country, by instr_id.
     """
 

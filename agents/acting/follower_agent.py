@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.decisions import ActionSource, DecisionRecord, Decisions
-from agents.acting.instructions import readable
-from agents.acting.rollout import STOP, Agent, Observation, walk
-from agents.acting.visits import add_visits
-from agents.envdrop.critic import Critic
-from agents.envdrop.encoders import Context, State
-from agents.envdrop.follower import Decision, Follower
-from agents.envdrop.visual import PanoramaView, VisualNoise
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.acting.decisions import ActionSource, DecisionRecord, Decisions
+from clipnav.agents.acting.instructions import readable
+from clipnav.agents.acting.rollout import STOP, Agent, Observation, walk
+from clipnav.agents.acting.visits import add_visits
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.envdrop.encoders import Context, State
+from clipnav.agents.envdrop.follower import Decision, Follower
+from clipnav.agents.envdrop.visual import PanoramaView, VisualNoise
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 
 class FollowerAgent:

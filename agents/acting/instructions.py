@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.envdrop.encoders import PAD, without_padding
+from clipnav.agents.envdrop.encoders import PAD, without_padding
 
 
 def empty_instructions(tokens: np.ndarray) -> np.ndarray:

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.acting.follower_agent import scan_indices
-from agents.acting.rollout import STOP, Observation, walk
-from agents.envdrop.speaker import PathViews
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.acting.follower_agent import scan_indices
+from clipnav.agents.acting.rollout import STOP, Observation, walk
+from clipnav.agents.envdrop.speaker import PathViews
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 
 class DescribedPaths(NamedTuple):

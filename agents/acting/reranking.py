@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.evaluation import Pose
-from agents.acting.path_recording import gather_views
-from agents.acting.search import FoundPath, Position, SearchResult
-from agents.envdrop.encoders import PAD
-from agents.envdrop.speaker import Speaker
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.device_features import DeviceFeatures
-from storage.features.view_grid import view_direction
+from clipnav.agents.acting.evaluation import Pose
+from clipnav.agents.acting.path_recording import gather_views
+from clipnav.agents.acting.search import FoundPath, Position, SearchResult
+from clipnav.agents.envdrop.encoders import PAD
+from clipnav.agents.envdrop.speaker import Speaker
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.storage.features.view_grid import view_direction
 
 _PATHS = 64  # paths in a batch of the speaker
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from envs.base.chosen_episodes import check_loaded_for, start_episodes
-from envs.base.vector_env import Observation
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.base.chosen_episodes import check_loaded_for, start_episodes
+from clipnav.envs.base.vector_env import Observation
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 STOP = 0
 

@@ -1,8 +1,8 @@
 """Search for probable paths: beam search, and best-first search over viewpoints.
 
 A search expands many viewpoints before it chooses a path. A real agent would have to walk to them;
-`agents.acting.reranking.search_walk` returns that walk. Searches are deterministic: networks are in
-evaluation mode, and of equally probable paths the one that was found first is kept.
+`clipnav.agents.acting.reranking.search_walk` returns that walk. Searches are deterministic:
+networks are in evaluation mode, and of equally probable paths the one that was found first is kept.
 """
 
 import heapq
@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from agents.acting.action_scores import ActionScorer
-from agents.acting.rollout import STOP, Observation
-from agents.envdrop.encoders import State
-from agents.envdrop.follower import Follower
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.agents.acting.action_scores import ActionScorer
+from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.agents.envdrop.encoders import State
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.device_features import DeviceFeatures
 
 _ROWS = 256  # decoder rows in a batch
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from agents.settings import AgentConfig, RunConfig
-from envs.episodes import load_episodes, vocabulary_dataset
-from envs.tokenizers import (
+from clipnav.agents.settings import AgentConfig, RunConfig
+from clipnav.envs.episodes import load_episodes, vocabulary_dataset
+from clipnav.envs.tokenizers import (
     BOS,
     EOS,
     PAD,
@@ -15,10 +15,10 @@ from envs.tokenizers import (
     cached_vocabulary,
     load_run_tokenizer,
 )
-from envs.tokenizers.subwords import WORD_START
-from envs.worlds import world_files
-from storage.errors import UserError
-from training.checkpoints import VOCABULARY
+from clipnav.envs.tokenizers.subwords import WORD_START
+from clipnav.envs.worlds import world_files
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import VOCABULARY
 
 
 def make_tokenizer(config: RunConfig) -> Tokenizer:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.envdrop.visual import PanoramaView
+from clipnav.agents.envdrop.visual import PanoramaView
 
 _NO_NODE = -1  # padding before the start of a walk; no candidate leads there
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from agents.clear.settings import (
+from clipnav.agents.clear.settings import (
     ClearRecipe,
     LanguageConfig,
     RepresentationTrainConfig,
@@ -12,9 +12,9 @@ from agents.clear.settings import (
     language_defaults,
     visual_defaults,
 )
-from envs.worlds import World
-from storage.errors import UserError
-from training.resuming import early_choice, parse_run
+from clipnav.envs.worlds import World
+from clipnav.storage.errors import UserError
+from clipnav.training.resuming import early_choice, parse_run
 
 Config = TypeVar("Config", bound=RepresentationTrainConfig)
 

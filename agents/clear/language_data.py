@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.clear.settings import PairRule
-from envs.episodes import Episode, base_language
-from envs.tokenizers import Tokenizer
-from storage.errors import UserError
-from training.batches import BucketedBatchOrder
-from training.streams import Stream
+from clipnav.agents.clear.settings import PairRule
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.storage.errors import UserError
+from clipnav.training.batches import BucketedBatchOrder
+from clipnav.training.streams import Stream
 
 _BUCKET = 16  # batches among which paths are sorted by length
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.clear.settings import LanguageConfig, LanguageEncoderConfig, Pooling
-from agents.envdrop.encoders import PAD, without_padding
-from agents.envdrop.pretrained import TextModel, hugging_face_model
-from envs.tokenizers import Tokenizer
-from storage.errors import UserError
+from clipnav.agents.clear.settings import LanguageConfig, LanguageEncoderConfig, Pooling
+from clipnav.agents.envdrop.encoders import PAD, without_padding
+from clipnav.agents.envdrop.pretrained import TextModel, hugging_face_model
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.storage.errors import UserError
 
 LANGUAGE = "language representation"  # in the metadata of the weights of an agent
 

@@ -7,20 +7,29 @@ import numpy as np
 import torch
 from torch import nn
 
-from agents.clear.language_data import PairBatches, PathInstructions
-from agents.clear.language_network import LanguageRepresentation, embed, make_language_network
-from agents.clear.losses import nt_xent
-from agents.clear.retrieval import mean_summary, ranks, summary
-from agents.clear.settings import LanguageConfig
-from envs.episodes import Episode, load_episodes
-from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, Tokenizer, load_run_tokenizer
-from envs.worlds import WorldFiles, world_files
-from storage.errors import UserError
-from training import distributed
-from training.checkpoints import VOCABULARY
-from training.learners import SavedNetwork, Selection, Summary
-from training.optimisers import decay_groups, make_group_optimiser
-from training.streams import Stream
+from clipnav.agents.clear.language_data import PairBatches, PathInstructions
+from clipnav.agents.clear.language_network import (
+    LanguageRepresentation,
+    embed,
+    make_language_network,
+)
+from clipnav.agents.clear.losses import nt_xent
+from clipnav.agents.clear.retrieval import mean_summary, ranks, summary
+from clipnav.agents.clear.settings import LanguageConfig
+from clipnav.envs.episodes import Episode, load_episodes
+from clipnav.envs.tokenizers import (
+    PretrainedTokenizer,
+    SubwordTokenizer,
+    Tokenizer,
+    load_run_tokenizer,
+)
+from clipnav.envs.worlds import WorldFiles, world_files
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.training.checkpoints import VOCABULARY
+from clipnav.training.learners import SavedNetwork, Selection, Summary
+from clipnav.training.optimisers import decay_groups, make_group_optimiser
+from clipnav.training.streams import Stream
 
 
 class LanguageLearner(SavedNetwork):

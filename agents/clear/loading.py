@@ -5,22 +5,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.clear.language_network import (
+from clipnav.agents.clear.language_network import (
     LANGUAGE,
     LanguageRepresentation,
     make_language_network,
 )
-from agents.clear.settings import LanguageConfig, VisualConfig
-from agents.clear.visual_network import VisualRepresentation, make_visual_network
-from agents.envdrop.pretrained import TextModel
-from agents.envdrop.visual import PanoramaView, ViewEncoder
-from agents.settings import AgentConfig, ClearConfig, RepresentationConfig
-from envs.tokenizers import Tokenizer, load_run_tokenizer
-from storage import file_sha256
-from storage.errors import UserError
-from storage.features.store import FeatureStore
-from training.checkpoints import MODEL, VOCABULARY, load_model
-from training.settings import read_config
+from clipnav.agents.clear.settings import LanguageConfig, VisualConfig
+from clipnav.agents.clear.visual_network import VisualRepresentation, make_visual_network
+from clipnav.agents.envdrop.pretrained import TextModel
+from clipnav.agents.envdrop.visual import PanoramaView, ViewEncoder
+from clipnav.agents.settings import AgentConfig, ClearConfig, RepresentationConfig
+from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
+from clipnav.storage import file_sha256
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training.checkpoints import MODEL, VOCABULARY, load_model
+from clipnav.training.settings import read_config
 
 _VISUAL = "visual representation"  # in the metadata of the weights of an agent
 _DIGITS = 16  # of a digest

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.clear.retrieval import normalised
+from clipnav.agents.clear.retrieval import normalised
 
 _ROWS_AT_ONCE = 512
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from envs.houses.views.view_facts import THING_MAY, UNMENTIONED
-from storage import atomic_write
-from storage.errors import UnknownNameError, UserError, shortened
-from storage.features.view_grid import NUM_VIEWS
-from storage.json_files import read_bytes
+from clipnav.envs.houses.views.view_facts import THING_MAY, UNMENTIONED
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UnknownNameError, UserError, shortened
+from clipnav.storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.json_files import read_bytes
 
 OBJECTS_FILE = "objects_27.json"
 _MOST_BYTES = 1 << 31
@@ -76,7 +76,7 @@ def house_objects(viewpoints: Iterable[tuple[str, str]]) -> ObjectClasses:
     Raises:
         UnknownNameError: A scan is not a built-in house, or has no such viewpoint.
     """
-    from envs.houses.rendering.view_objects import object_panoramas, view_object_ids
+    from clipnav.envs.houses.rendering.view_objects import object_panoramas, view_object_ids
 
     panoramas = object_panoramas()
     categories: dict[str, list[str]] = {}

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from agents.clear.mining import MinedPair, PathKey
-from envs.episodes.annotations import GuideRecord
-from envs.episodes.paths import path_problems
-from envs.worlds import WorldFiles
-from storage import atomic_write
-from storage.errors import UserError
-from storage.records import RecordError, read_records
+from clipnav.agents.clear.mining import MinedPair, PathKey
+from clipnav.envs.episodes.annotations import GuideRecord
+from clipnav.envs.episodes.paths import path_problems
+from clipnav.envs.worlds import WorldFiles
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import RecordError, read_records
 
 _REMEDY = "write it again with clipnav pair-paths"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.clear.language_data import PathInstructions
-from agents.clear.language_network import LanguageRepresentation, embed
-from agents.clear.language_training import split_episodes
-from agents.clear.loading import load_language
-from agents.clear.mining import MinedPair, PathKey, mine_pairs, path_embeddings
-from agents.clear.objects import (
+from clipnav.agents.clear.language_data import PathInstructions
+from clipnav.agents.clear.language_network import LanguageRepresentation, embed
+from clipnav.agents.clear.language_training import split_episodes
+from clipnav.agents.clear.loading import load_language
+from clipnav.agents.clear.mining import MinedPair, PathKey, mine_pairs, path_embeddings
+from clipnav.agents.clear.objects import (
     OBJECTS_FILE,
     ObjectClasses,
     common_classes,
@@ -21,16 +21,16 @@ from agents.clear.objects import (
     read_objects,
     write_objects,
 )
-from agents.clear.pair_files import multi_path, write_multi_file
-from agents.clear.settings import LanguageConfig, PairPathsConfig
-from envs.worlds import world_files
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json_object
-from storage.locks import sole_writer
-from storage.progress import progress_bar
-from training.checkpoints import RESULTS
-from training.devices import check_device
+from clipnav.agents.clear.pair_files import multi_path, write_multi_file
+from clipnav.agents.clear.settings import LanguageConfig, PairPathsConfig
+from clipnav.envs.worlds import world_files
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
+from clipnav.storage.locks import sole_writer
+from clipnav.storage.progress import progress_bar
+from clipnav.training.checkpoints import RESULTS
+from clipnav.training.devices import check_device
 
 
 def pair_paths(config: PairPathsConfig) -> None:

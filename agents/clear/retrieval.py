@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs.metrics import aligned
-from training.learners import Summary
+from clipnav.envs.metrics import aligned
+from clipnav.training.learners import Summary
 
 _ROWS_AT_ONCE = 1_024
 

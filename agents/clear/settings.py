@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from envs.worlds import Dataset, World, is_built_in
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.optimiser_settings import OptimiserConfig
-from training.settings import (
+from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import (
     check_counts,
     check_dropout,
     check_effects,
@@ -18,7 +18,7 @@ from training.settings import (
     check_splits,
     idle_training_settings,
 )
-from training.tracking import TrackerName
+from clipnav.training.tracking import TrackerName
 
 ClearRecipe = Literal["clear"]
 PairRule = Literal["any", "same-language", "other-language"]

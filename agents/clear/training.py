@@ -2,15 +2,15 @@
 
 from functools import partial
 
-from agents.clear.language_training import LanguageLearner
-from agents.clear.retrieval import results_table
-from agents.clear.settings import LanguageConfig, VisualConfig
-from agents.clear.visual_training import VisualLearner
-from training import distributed
-from training.learners import Summary
-from training.setup import set_up_torch
-from training.streams import rank_iteration_seed
-from training.trainer import Trainer
+from clipnav.agents.clear.language_training import LanguageLearner
+from clipnav.agents.clear.retrieval import results_table
+from clipnav.agents.clear.settings import LanguageConfig, VisualConfig
+from clipnav.agents.clear.visual_training import VisualLearner
+from clipnav.training import distributed
+from clipnav.training.learners import Summary
+from clipnav.training.setup import set_up_torch
+from clipnav.training.streams import rank_iteration_seed
+from clipnav.training.trainer import Trainer
 
 
 def make_trainer(

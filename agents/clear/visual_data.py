@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.clear.objects import ObjectClasses, objects_of_viewpoint
-from agents.clear.pair_files import PathPair
-from agents.clear.visual_network import shared_objects
-from storage.errors import UserError
-from storage.features.store import FeatureStore
-from training.batches import BucketedBatchOrder
+from clipnav.agents.clear.objects import ObjectClasses, objects_of_viewpoint
+from clipnav.agents.clear.pair_files import PathPair
+from clipnav.agents.clear.visual_network import shared_objects
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training.batches import BucketedBatchOrder
 
 _BUCKET = 16  # batches among which pairs are sorted by length
 

@@ -7,9 +7,9 @@ views, D visual and A angle width of a view, C object classes.
 import torch
 from torch import Tensor, nn
 
-from agents.clear.settings import VisualConfig
-from agents.envdrop.attention import Dropout
-from agents.envdrop.visual import FeatureScale, PanoramaView
+from clipnav.agents.clear.settings import VisualConfig
+from clipnav.agents.envdrop.attention import Dropout
+from clipnav.agents.envdrop.visual import FeatureScale, PanoramaView
 
 INPUT_DROPOUT, HIDDEN_DROPOUT = 0.3, 0.5  # of the released code
 

@@ -6,20 +6,20 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from agents.clear.losses import paired_cross_entropy
-from agents.clear.objects import OBJECTS_FILE, read_objects
-from agents.clear.pair_files import multi_path, read_pairs
-from agents.clear.retrieval import ranks, summary
-from agents.clear.settings import VisualConfig
-from agents.clear.visual_data import PairedPathBatches, PairedPaths
-from agents.clear.visual_network import VisualRepresentation, make_visual_network
-from envs.worlds import world_files
-from storage.errors import UserError
-from storage.features.store import FeatureStore
-from training import distributed
-from training.learners import SavedNetwork, Selection, Summary
-from training.optimisers import make_optimiser
-from training.streams import Stream
+from clipnav.agents.clear.losses import paired_cross_entropy
+from clipnav.agents.clear.objects import OBJECTS_FILE, read_objects
+from clipnav.agents.clear.pair_files import multi_path, read_pairs
+from clipnav.agents.clear.retrieval import ranks, summary
+from clipnav.agents.clear.settings import VisualConfig
+from clipnav.agents.clear.visual_data import PairedPathBatches, PairedPaths
+from clipnav.agents.clear.visual_network import VisualRepresentation, make_visual_network
+from clipnav.envs.worlds import world_files
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training import distributed
+from clipnav.training.learners import SavedNetwork, Selection, Summary
+from clipnav.training.optimisers import make_optimiser
+from clipnav.training.streams import Stream
 
 _ROWS_AT_ONCE = 256
 

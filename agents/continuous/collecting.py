@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from agents.continuous.demonstrations import Demonstration, DemonstrationStore
-from agents.continuous.features import FrozenFeatures
-from agents.continuous.networks import ContinuousNetwork
-from agents.continuous.settings import ContinuousTrainConfig
-from agents.continuous.walking import NetworkWalker, never, open_buildings
-from envs.base.chosen_episodes import start_episodes
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.settings import STOP
-from storage.locks import sole_maker
-from storage.progress import progress_bar
-from training.streams import Stream, iteration_seed
+from clipnav.agents.continuous.demonstrations import Demonstration, DemonstrationStore
+from clipnav.agents.continuous.features import FrozenFeatures
+from clipnav.agents.continuous.networks import ContinuousNetwork
+from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.continuous.walking import NetworkWalker, never, open_buildings
+from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.settings import STOP
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.progress import progress_bar
+from clipnav.training.streams import Stream, iteration_seed
 
 DEMONSTRATIONS = "demonstrations"  # folder in that of a run
 _ORDER = 0  # seed of the order in which paths are shown; one order for all runs

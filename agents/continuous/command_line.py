@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
-from agents.continuous.presets import continuous_defaults
-from agents.continuous.settings import ContinuousRecipe, ContinuousTrainConfig, idle_settings
-from envs.worlds import World
-from training.resuming import early_choice, early_value, parse_run
+from clipnav.agents.continuous.presets import continuous_defaults
+from clipnav.agents.continuous.settings import (
+    ContinuousRecipe,
+    ContinuousTrainConfig,
+    idle_settings,
+)
+from clipnav.envs.worlds import World
+from clipnav.training.resuming import early_choice, early_value, parse_run
 
 # Settings that may change when a run is resumed; any other change would make it another run.
 _MAY_CHANGE = frozenset(

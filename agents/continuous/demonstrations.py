@@ -10,8 +10,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from storage.errors import UserError
-from storage.tensor_files import write_tensors
+from clipnav.storage.errors import UserError
+from clipnav.storage.tensor_files import write_tensors
 
 FORMAT_VERSION = "1"
 _KEY = "key"  # entry of a file's metadata

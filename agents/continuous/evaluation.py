@@ -2,10 +2,10 @@
 
 import torch
 
-from agents.acting.evaluation import Results, evaluate_splits, table
-from agents.continuous.evaluation_settings import EvaluateContinuousConfig
-from agents.continuous.tasks import ContinuousTask, load_continuous_run
-from agents.continuous.walking import (
+from clipnav.agents.acting.evaluation import Results, evaluate_splits, table
+from clipnav.agents.continuous.evaluation_settings import EvaluateContinuousConfig
+from clipnav.agents.continuous.tasks import ContinuousTask, load_continuous_run
+from clipnav.agents.continuous.walking import (
     ExpertWalker,
     ForwardWalker,
     NetworkWalker,
@@ -13,15 +13,15 @@ from agents.continuous.walking import (
     spread,
     walk_all,
 )
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.files.submissions import write_ce_submission
-from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
-from envs.continuous.traces import PoseTrace
-from envs.continuous.walkers import Walker
-from storage.errors import counted
-from storage.progress import progress_bar
-from training.learners import Summary
-from training.streams import Stream, iteration_seed
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.files.submissions import write_ce_submission
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
+from clipnav.envs.continuous.traces import PoseTrace
+from clipnav.envs.continuous.walkers import Walker
+from clipnav.storage.errors import counted
+from clipnav.storage.progress import progress_bar
+from clipnav.training.learners import Summary
+from clipnav.training.streams import Stream, iteration_seed
 
 
 def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:

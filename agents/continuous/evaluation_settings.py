@@ -5,10 +5,10 @@ from pathlib import Path
 
 import tyro
 
-from agents.settings.evaluation import SUBMISSIONS, check_submitted_splits
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.settings import check_counts
+from clipnav.agents.settings.evaluation import SUBMISSIONS, check_submitted_splits
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from encoders.clip import ClipEncoder
-from envs.base.vector_env import Observation
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.envs.base.vector_env import Observation
 
 
 class Seen(NamedTuple):

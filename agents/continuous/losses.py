@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.continuous.demonstrations import Demonstration
-from agents.continuous.layers import Output, Steps
+from clipnav.agents.continuous.demonstrations import Demonstration
+from clipnav.agents.continuous.layers import Output, Steps
 
 
 class Batch(NamedTuple):

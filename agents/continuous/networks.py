@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.continuous.layers import (
+from clipnav.agents.continuous.layers import (
     DEPTH_CELLS,
     ActionHead,
     Cells,
@@ -23,7 +23,7 @@ from agents.continuous.layers import (
     attend,
     make_gru,
 )
-from agents.continuous.settings import ContinuousNetworkConfig
+from clipnav.agents.continuous.settings import ContinuousNetworkConfig
 
 
 class ContinuousNetwork(nn.Module):

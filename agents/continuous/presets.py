@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from agents.continuous.settings import (
+from clipnav.agents.continuous.settings import (
     ContinuousNetworkConfig,
     ContinuousRecipe,
     ContinuousTrainConfig,
 )
-from envs.worlds import World
-from training.optimiser_settings import OptimiserConfig
+from clipnav.envs.worlds import World
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 # R2R-CE's training episodes, and episodes per batch; each batch is one update.
 PUBLISHED_EPISODES, PUBLISHED_BATCH = 10_819, 5

@@ -4,17 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from envs.worlds import World, is_built_in
-from storage.errors import UserError
-from training.optimiser_settings import OptimiserConfig
-from training.settings import (
+from clipnav.envs.worlds import World, is_built_in
+from clipnav.storage.errors import UserError
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import (
     check_counts,
     check_numbers,
     check_positive,
     check_selection,
     idle_training_settings,
 )
-from training.tracking import TrackerName
+from clipnav.training.tracking import TrackerName
 
 ContinuousRecipe = Literal[
     "seq2seq", "seq2seq-pm", "seq2seq-dagger", "cma", "cma-pm", "cma-dagger", "cma-pm-dagger"

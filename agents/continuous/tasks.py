@@ -8,18 +8,18 @@ from pathlib import Path
 
 from gymnasium.vector import AutoresetMode
 
-from agents.continuous.features import FrozenFeatures
-from agents.continuous.networks import ContinuousNetwork, make_network
-from agents.continuous.settings import ContinuousTrainConfig
-from agents.continuous.walking import NetworkWalker
-from encoders.named_encoder import NamedEncoder
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.episodes import ContinuousSplit, load_continuous_split
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import ContinuousSettings, task_settings
-from envs.tokenizers import Tokenizer, load_run_tokenizer
-from training.checkpoints import VOCABULARY, load_model
-from training.settings import read_config
+from clipnav.agents.continuous.features import FrozenFeatures
+from clipnav.agents.continuous.networks import ContinuousNetwork, make_network
+from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.continuous.walking import NetworkWalker
+from clipnav.encoders.named_encoder import NamedEncoder
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
+from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
+from clipnav.training.checkpoints import VOCABULARY, load_model
+from clipnav.training.settings import read_config
 
 
 class ContinuousTask:

@@ -10,25 +10,25 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from agents.acting.evaluation import table
-from agents.continuous.collecting import DEMONSTRATIONS, Collector
-from agents.continuous.evaluation import Results, evaluate_split
-from agents.continuous.losses import imitation_loss, make_batch, progress_loss
-from agents.continuous.networks import ContinuousNetwork
-from agents.continuous.settings import ContinuousTrainConfig
-from agents.continuous.tasks import ContinuousTask
-from agents.continuous.walking import never, spread, walk_all
-from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
-from envs.episodes.goals import check_goals
-from storage import cache_dir
-from storage.errors import UserError
-from training.checkpoints import VOCABULARY
-from training.learners import SavedNetwork, Selection, Summary
-from training.optimisers import make_optimiser
-from training.settings import CONFIG, differences, read_config
-from training.setup import set_up_torch
-from training.streams import Stream, iteration_seed
-from training.trainer import Trainer
+from clipnav.agents.acting.evaluation import table
+from clipnav.agents.continuous.collecting import DEMONSTRATIONS, Collector
+from clipnav.agents.continuous.evaluation import Results, evaluate_split
+from clipnav.agents.continuous.losses import imitation_loss, make_batch, progress_loss
+from clipnav.agents.continuous.networks import ContinuousNetwork
+from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.continuous.tasks import ContinuousTask
+from clipnav.agents.continuous.walking import never, spread, walk_all
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
+from clipnav.envs.episodes.goals import check_goals
+from clipnav.storage import cache_dir
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import VOCABULARY
+from clipnav.training.learners import SavedNetwork, Selection, Summary
+from clipnav.training.optimisers import make_optimiser
+from clipnav.training.settings import CONFIG, differences, read_config
+from clipnav.training.setup import set_up_torch
+from clipnav.training.streams import Stream, iteration_seed
+from clipnav.training.trainer import Trainer
 
 _LARGEST_LOSS = 1e4
 # Settings on which the walks of DAgger's rounds do not depend.

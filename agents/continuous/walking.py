@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.continuous.features import FrozenFeatures, Observation
-from agents.continuous.layers import Steps, Words
-from agents.continuous.networks import ContinuousNetwork
-from envs.base.chosen_episodes import start_episodes
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
-from envs.continuous.walkers import Walker
+from clipnav.agents.continuous.features import FrozenFeatures, Observation
+from clipnav.agents.continuous.layers import Steps, Words
+from clipnav.agents.continuous.networks import ContinuousNetwork
+from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from clipnav.envs.continuous.walkers import Walker
 
 # Probabilities of stop, forward, left and right of VLN-CE's random agent.
 RANDOM_PROBABILITIES = (0.02, 0.68, 0.15, 0.15)

@@ -11,8 +11,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from agents.demonstrations.formats.table import checker_of, writer_of
-from agents.demonstrations.manifest import (
+from clipnav.agents.demonstrations.formats.table import checker_of, writer_of
+from clipnav.agents.demonstrations.manifest import (
     MANIFEST,
     Json,
     count_walks,
@@ -21,8 +21,8 @@ from agents.demonstrations.manifest import (
     read_manifest,
     write_manifest,
 )
-from agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
-from agents.demonstrations.recording.shards import (
+from clipnav.agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
+from clipnav.agents.demonstrations.recording.shards import (
     PICTURES,
     Shard,
     ShardWalks,
@@ -31,12 +31,12 @@ from agents.demonstrations.recording.shards import (
     make_shards,
     world_views,
 )
-from storage import remove_abandoned, write_text
-from storage.errors import UserError
-from storage.json_files import read_json
-from storage.locks import sole_writer
-from storage.processes import run_jobs
-from storage.progress import progress_bar
+from clipnav.storage import remove_abandoned, write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.storage.locks import sole_writer
+from clipnav.storage.processes import run_jobs
+from clipnav.storage.progress import progress_bar
 
 _IDENTITY = "export.json"
 _DATASET = "dataset"
@@ -108,12 +108,14 @@ def _check_sources(config: DemonstrationConfig) -> None:
     if config.walks_in == "graph":
         world_views(config)
     if config.policy is not None and config.walks_in == "continuous":
-        from agents.demonstrations.recording.continuous_policies import check_continuous_policy
-        from agents.demonstrations.recording.continuous_walks import continuous_settings
+        from clipnav.agents.demonstrations.recording.continuous_policies import (
+            check_continuous_policy,
+        )
+        from clipnav.agents.demonstrations.recording.continuous_walks import continuous_settings
 
         check_continuous_policy(config, continuous_settings(config).turn_angle)
     elif config.policy is not None:
-        from agents.demonstrations.recording.policies import policy_settings
+        from clipnav.agents.demonstrations.recording.policies import policy_settings
 
         policy_settings(config)
 

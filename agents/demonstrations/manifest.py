@@ -11,16 +11,16 @@ from typing import Any
 
 import msgspec
 
-from agents.demonstrations.recording.records import RecordedWalk
-from agents.demonstrations.recording.settings import DemonstrationConfig, Format
-from envs.episodes import Episode
-from envs.worlds import is_built_in
-from storage import file_sha256, write_text
-from storage.errors import UserError
-from storage.json_files import read_json
-from storage.records import describe_problem
-from training.checkpoints import MODEL
-from training.settings import CONFIG, differences
+from clipnav.agents.demonstrations.recording.records import RecordedWalk
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig, Format
+from clipnav.envs.episodes import Episode
+from clipnav.envs.worlds import is_built_in
+from clipnav.storage import file_sha256, write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.storage.records import describe_problem
+from clipnav.training.checkpoints import MODEL
+from clipnav.training.settings import CONFIG, differences
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1

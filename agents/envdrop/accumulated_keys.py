@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from agents.envdrop.collected_uses import CollectedUses
+from clipnav.agents.envdrop.collected_uses import CollectedUses
 
 _LIVE = 0.75  # share of live rows below which the keys of all others are removed
 

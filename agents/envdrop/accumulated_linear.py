@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from agents.envdrop.collected_uses import CollectedUses
+from clipnav.agents.envdrop.collected_uses import CollectedUses
 
 
 class _Collect(torch.autograd.Function):

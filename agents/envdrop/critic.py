@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from agents.envdrop.attention import Dropout
+from clipnav.agents.envdrop.attention import Dropout
 
 
 class Critic(nn.Module):

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.envdrop.accumulated_keys import KeyGradient
-from agents.envdrop.attention import Dropout
-from agents.envdrop.recurrent import BidirectionalLSTM
-from agents.settings import FollowerConfig
+from clipnav.agents.envdrop.accumulated_keys import KeyGradient
+from clipnav.agents.envdrop.attention import Dropout
+from clipnav.agents.envdrop.recurrent import BidirectionalLSTM
+from clipnav.agents.settings import FollowerConfig
 
 PAD = 0
 Tokens = TypeVar("Tokens", np.ndarray, Tensor)

@@ -13,12 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
-from agents.envdrop.attention import AttendedState, AttentionHistory, Dropout, SoftDotAttention
-from agents.envdrop.encoders import Context, InstructionEncoder, State
-from agents.envdrop.pretrained import PretrainedEncoder, StateReader
-from agents.envdrop.visual import FeatureScale, PanoramaView, ViewEncoder, VisualNoise
-from agents.settings import FeatureDropout, FollowerConfig
+from clipnav.agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
+from clipnav.agents.envdrop.attention import (
+    AttendedState,
+    AttentionHistory,
+    Dropout,
+    SoftDotAttention,
+)
+from clipnav.agents.envdrop.encoders import Context, InstructionEncoder, State
+from clipnav.agents.envdrop.pretrained import PretrainedEncoder, StateReader
+from clipnav.agents.envdrop.visual import FeatureScale, PanoramaView, ViewEncoder, VisualNoise
+from clipnav.agents.settings import FeatureDropout, FollowerConfig
 
 _STRIDE = 2.2  # mean distance of neighbours in metres, in Matterport3D and in the houses
 _EMBEDDING = "encoder.embedding.weight"

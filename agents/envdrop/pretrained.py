@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.envdrop.attention import Dropout
-from agents.envdrop.encoders import (
+from clipnav.agents.envdrop.attention import Dropout
+from clipnav.agents.envdrop.encoders import (
     PAD,
     Context,
     State,
@@ -24,11 +24,11 @@ from agents.envdrop.encoders import (
     initial_history,
     without_padding,
 )
-from agents.envdrop.recurrent import BidirectionalLSTM
-from agents.envdrop.visual import FeatureScale
-from agents.settings import FollowerConfig
-from storage import cache_dir
-from storage.hugging_face import load_text_model
+from clipnav.agents.envdrop.recurrent import BidirectionalLSTM
+from clipnav.agents.envdrop.visual import FeatureScale
+from clipnav.agents.settings import FollowerConfig
+from clipnav.storage import cache_dir
+from clipnav.storage.hugging_face import load_text_model
 
 _SPARE = 1 << 30  # bytes that hidden states leave free on the disk
 _HALF = 2  # bytes of a float16
@@ -62,7 +62,7 @@ class TextModel:
 
 
 def hugging_face_model(name: str) -> TextModel:
-    """Load a model for the tokens of `envs.tokenizers.PretrainedTokenizer`; its pooler is frozen.
+    """Load a model for `PretrainedTokenizer` of `clipnav.envs.tokenizers`; its pooler is frozen.
 
     Args:
         name: Folder, or name on Hugging Face.

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.envdrop.attention import AttendedState, Dropout
-from agents.envdrop.encoders import PAD, Context, without_padding
-from agents.envdrop.recurrent import LSTM, BidirectionalLSTM, read_real
-from agents.envdrop.visual import FeatureScale, VisualNoise
-from agents.settings import SpeakerConfig
+from clipnav.agents.envdrop.attention import AttendedState, Dropout
+from clipnav.agents.envdrop.encoders import PAD, Context, without_padding
+from clipnav.agents.envdrop.recurrent import LSTM, BidirectionalLSTM, read_real
+from clipnav.agents.envdrop.visual import FeatureScale, VisualNoise
+from clipnav.agents.settings import SpeakerConfig
 
 # Ids in every vocabulary; the last id of a vocabulary is the start token.
 UNKNOWN, END = 1, 2

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agents.envdrop.attention import drop
-from agents.settings import FeatureDropout
+from clipnav.agents.envdrop.attention import drop
+from clipnav.agents.settings import FeatureDropout
 
 
 class PanoramaView(NamedTuple):
@@ -23,7 +23,7 @@ class PanoramaView(NamedTuple):
         mask: (B, K) bool, true where an action is possible.
         angle: (B, A) angle features of the agent's heading and elevation.
         distances: (B, K) distances to the candidates in metres, 0 for stop.
-        visits: (B, K) float counts of `agents.acting.visits`; only with visit features.
+        visits: (B, K) float counts of `clipnav.agents.acting.visits`; only with visit features.
     """
 
     panorama: Tensor

@@ -6,21 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agents.acting.environments import feature_metadata, make_env
-from agents.acting.evaluation import baselines, evaluate
-from agents.acting.rollout import Agent
-from agents.clear.loading import representation_metadata
-from agents.command_line import parse_agent
-from agents.experiments.runs import load_run
-from agents.experiments.training import train_any
-from envs.episodes.goals import check_goals
-from envs.episodes.loading import load_episodes
-from envs.metrics import SUMMARY_METRICS
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.worlds import world_files
-from storage import write_text
-from storage.errors import UserError
-from training.comparisons import (
+from clipnav.agents.acting.environments import feature_metadata, make_env
+from clipnav.agents.acting.evaluation import baselines, evaluate
+from clipnav.agents.acting.rollout import Agent
+from clipnav.agents.clear.loading import representation_metadata
+from clipnav.agents.command_line import parse_agent
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.experiments.training import train_any
+from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.episodes.loading import load_episodes
+from clipnav.envs.metrics import SUMMARY_METRICS
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.worlds import world_files
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.training.comparisons import (
     SCORES,
     ComparisonRow,
     Job,

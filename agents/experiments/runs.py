@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from agents.acting.environments import feature_metadata, make_env, reserve_text_states
-from agents.acting.evaluation import (
+from clipnav.agents.acting.environments import feature_metadata, make_env, reserve_text_states
+from clipnav.agents.acting.evaluation import (
     Evaluation,
     NamedWalk,
     Results,
@@ -18,25 +18,25 @@ from agents.acting.evaluation import (
     evaluate_splits,
     table,
 )
-from agents.acting.follower_agent import FollowerAgent
-from agents.acting.reranking import Weighting
-from agents.acting.rollout import Agent
-from agents.experiments.search_evaluation import (
+from clipnav.agents.acting.follower_agent import FollowerAgent
+from clipnav.agents.acting.reranking import Weighting
+from clipnav.agents.acting.rollout import Agent
+from clipnav.agents.experiments.search_evaluation import (
     best_frontier,
     best_weighting,
     evaluate_search,
     frontier_agent,
     search_split,
 )
-from agents.frontier_training.training import trained_frontier_agent
-from agents.history_training.building import load_history_agent
-from agents.history_transformer.agent import HistoryAgent
-from agents.learning.follower_network import FollowerNetwork, make_follower_network
-from agents.learning.speaker_training import load_speaker
-from agents.map_training.building import load_map_agent
-from agents.map_transformer.agent import MapAgent
-from agents.maps.frontier_agent import FrontierAgent
-from agents.settings import (
+from clipnav.agents.frontier_training.training import trained_frontier_agent
+from clipnav.agents.history_training.building import load_history_agent
+from clipnav.agents.history_transformer.agent import HistoryAgent
+from clipnav.agents.learning.follower_network import FollowerNetwork, make_follower_network
+from clipnav.agents.learning.speaker_training import load_speaker
+from clipnav.agents.map_training.building import load_map_agent
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.maps.frontier_agent import FrontierAgent
+from clipnav.agents.settings import (
     AgentConfig,
     AnyTrainConfig,
     EvaluateConfig,
@@ -47,17 +47,17 @@ from agents.settings import (
     TrainConfig,
     read_agent_config,
 )
-from envs.episodes import load_episodes
-from envs.episodes.goals import check_goals
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.submissions.files import write_r2r_submission, write_rxr_submission
-from envs.tokenizers import load_run_tokenizer
-from envs.worlds import world_files
-from storage.errors import UserError, counted
-from training.checkpoints import VOCABULARY, load_model
-from training.devices import check_device
-from training.settings import read_config
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
+from clipnav.envs.tokenizers import load_run_tokenizer
+from clipnav.envs.worlds import world_files
+from clipnav.storage.errors import UserError, counted
+from clipnav.training.checkpoints import VOCABULARY, load_model
+from clipnav.training.devices import check_device
+from clipnav.training.settings import read_config
 
 RunAgent = FollowerAgent | FrontierAgent | MapAgent | HistoryAgent
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from agents.acting.action_scores import ActionScorer
-from agents.acting.evaluation import Evaluation, Pose, by_length, evaluate, score_walks
-from agents.acting.follower_agent import FollowerAgent
-from agents.acting.instructions import readable
-from agents.acting.reranking import (
+from clipnav.agents.acting.action_scores import ActionScorer
+from clipnav.agents.acting.evaluation import Evaluation, Pose, by_length, evaluate, score_walks
+from clipnav.agents.acting.follower_agent import FollowerAgent
+from clipnav.agents.acting.instructions import readable
+from clipnav.agents.acting.reranking import (
     RankedPath,
     Weighting,
     best_path,
@@ -19,7 +19,7 @@ from agents.acting.reranking import (
     search_walk,
     tune_weighting,
 )
-from agents.acting.search import (
+from clipnav.agents.acting.search import (
     Position,
     Searcher,
     SearchResult,
@@ -27,16 +27,16 @@ from agents.acting.search import (
     best_first_search,
     start_positions,
 )
-from agents.learning.speaker_training import LoadedSpeaker
-from agents.maps.frontier_agent import FrontierAgent, FrontierScoring
-from agents.maps.geometry import MapGeometry
-from agents.settings import SearchConfig
-from envs.base.chosen_episodes import start_episodes
-from envs.episodes import Episode, base_language
-from envs.metrics import SUCCESS_THRESHOLD
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.progress import progress_bar
+from clipnav.agents.learning.speaker_training import LoadedSpeaker
+from clipnav.agents.maps.frontier_agent import FrontierAgent, FrontierScoring
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.settings import SearchConfig
+from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.progress import progress_bar
 
 _METRE_COSTS = 0.05, 0.1, 0.2, 0.3, 0.4  # that `best_frontier` tries
 _SHARPNESS = 1.0, 1.5, 2.0, 3.0, 4.0

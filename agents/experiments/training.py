@@ -2,18 +2,18 @@
 
 import logging
 
-from agents.acting.evaluation import Results
-from agents.frontier_training.training import train_frontier_agent
-from agents.history_training.fine_tuning import train_history_agent
-from agents.learning.follower_training import train
-from agents.map_training.fine_tuning import train_map_agent
-from agents.settings import (
+from clipnav.agents.acting.evaluation import Results
+from clipnav.agents.frontier_training.training import train_frontier_agent
+from clipnav.agents.history_training.fine_tuning import train_history_agent
+from clipnav.agents.learning.follower_training import train
+from clipnav.agents.map_training.fine_tuning import train_map_agent
+from clipnav.agents.settings import (
     AnyTrainConfig,
     FrontierTrainConfig,
     HistoryTrainConfig,
     MapTrainConfig,
 )
-from agents.settings.transformer_agents import MinibatchesConfig
+from clipnav.agents.settings.transformer_agents import MinibatchesConfig
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,21 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.action_scores import ActionScorer
-from agents.acting.decisions import Draws, sample_logits
-from agents.envdrop.critic import Critic
-from agents.envdrop.follower import Follower
-from agents.learning.agent_trainer import mixed_precision
-from agents.learning.follower_network import FollowerNetwork
-from agents.learning.reinforcement import SampledChoices, walk_loss
-from agents.maps.experts import Expert, guided_choices
-from agents.maps.frontier_agent import FrontierAgent, FrontierScoring, Options
-from agents.maps.geometry import MapGeometry
-from agents.maps.route_walker import Stretch
-from agents.settings import FrontierTrainConfig
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.references import ReferencePaths
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.acting.action_scores import ActionScorer
+from clipnav.agents.acting.decisions import Draws, sample_logits
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.learning.agent_trainer import mixed_precision
+from clipnav.agents.learning.follower_network import FollowerNetwork
+from clipnav.agents.learning.reinforcement import SampledChoices, walk_loss
+from clipnav.agents.maps.experts import Expert, guided_choices
+from clipnav.agents.maps.frontier_agent import FrontierAgent, FrontierScoring, Options
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.route_walker import Stretch
+from clipnav.agents.settings import FrontierTrainConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 Figures = dict[str, float]
 

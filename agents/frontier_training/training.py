@@ -1,22 +1,22 @@
 """Training of a frontier agent by imitation (DAgger) and reinforcement."""
 
-from agents.acting.action_scores import ActionScorer
-from agents.acting.decisions import Draws
-from agents.acting.evaluation import Results
-from agents.envdrop.follower import Follower
-from agents.frontier_training.loss import FrontierLoss, trained_scoring
-from agents.learning.agent_learner import train_and_compare
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_network import make_follower_network
-from agents.learning.recurrent_learner import RecurrentLearner
-from agents.maps.frontier_agent import FrontierAgent
-from agents.maps.geometry import MapGeometry
-from agents.settings import FrontierTrainConfig
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.references import ReferencePaths
-from envs.navigation.vector_env import VlnVectorEnv
-from training import distributed
-from training.streams import Stream
+from clipnav.agents.acting.action_scores import ActionScorer
+from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.acting.evaluation import Results
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.frontier_training.loss import FrontierLoss, trained_scoring
+from clipnav.agents.learning.agent_learner import train_and_compare
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_network import make_follower_network
+from clipnav.agents.learning.recurrent_learner import RecurrentLearner
+from clipnav.agents.maps.frontier_agent import FrontierAgent
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.settings import FrontierTrainConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.training import distributed
+from clipnav.training.streams import Stream
 
 
 class FrontierLearner(RecurrentLearner):

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from agents.history_transformer.agent import HistoryAgent
-from agents.history_transformer.model import HistoryTransformer
-from agents.history_transformer.observations import HistoryFeatures
-from agents.learning.transformer_networks import load_network, make_encoders
-from agents.settings import HistoryTrainConfig
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer
+from clipnav.agents.history_transformer.agent import HistoryAgent
+from clipnav.agents.history_transformer.model import HistoryTransformer
+from clipnav.agents.history_transformer.observations import HistoryFeatures
+from clipnav.agents.learning.transformer_networks import load_network, make_encoders
+from clipnav.agents.settings import HistoryTrainConfig
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
 
 
 def make_history_transformer(

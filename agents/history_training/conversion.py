@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from agents.history_transformer.checkpoints import read_hamt
-from agents.history_transformer.model import HistoryTransformer
-from agents.learning.released_runs import Checkpoint, write_run
-from agents.settings import HistoryTrainConfig, HistoryTransformerConfig
-from agents.transformer.text import PretrainedTextEncoder
+from clipnav.agents.history_transformer.checkpoints import read_hamt
+from clipnav.agents.history_transformer.model import HistoryTransformer
+from clipnav.agents.learning.released_runs import Checkpoint, write_run
+from clipnav.agents.settings import HistoryTrainConfig, HistoryTransformerConfig
+from clipnav.agents.transformer.text import PretrainedTextEncoder
 
 
 def convert_hamt_run(

@@ -1,18 +1,18 @@
 """Training of HAMT by imitation and reinforcement."""
 
-from agents.acting.evaluation import Results
-from agents.history_training.building import greedy_agent, make_history_transformer
-from agents.history_training.losses import HistoryLoss
-from agents.history_transformer.agent import HistoryAgent
-from agents.history_transformer.model import HistoryTransformer
-from agents.history_transformer.observations import HistoryFeatures
-from agents.learning.agent_learner import train_and_compare
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.two_minibatches import MinibatchesLearner
-from agents.settings import HistoryTrainConfig, agent_of
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.errors import UserError
-from training import distributed
+from clipnav.agents.acting.evaluation import Results
+from clipnav.agents.history_training.building import greedy_agent, make_history_transformer
+from clipnav.agents.history_training.losses import HistoryLoss
+from clipnav.agents.history_transformer.agent import HistoryAgent
+from clipnav.agents.history_transformer.model import HistoryTransformer
+from clipnav.agents.history_transformer.observations import HistoryFeatures
+from clipnav.agents.learning.agent_learner import train_and_compare
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.two_minibatches import MinibatchesLearner
+from clipnav.agents.settings import HistoryTrainConfig, agent_of
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
 
 
 class HistoryLearner(MinibatchesLearner):

@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.decisions import ActionSource
-from agents.acting.follower_agent import rollout
-from agents.acting.rollout import STOP
-from agents.history_transformer.agent import HistoryAgent
-from agents.history_transformer.model import History, HistoryTransformer, Scores
-from agents.history_transformer.observations import HistoryFeatures, rows_of
-from agents.learning.follower_loss import actor_critic_loss
-from agents.learning.objectives import agreement, imitation_loss
-from agents.learning.two_minibatches import Figures, Minibatches, MinibatchesLoss
-from agents.settings import HistoryTrainConfig
-from envs.graphs.nav_world import NavWorld, route_moves
-from envs.navigation.reference_walks import ReferenceWalks
-from envs.navigation.references import ReferencePaths
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.acting.decisions import ActionSource
+from clipnav.agents.acting.follower_agent import rollout
+from clipnav.agents.acting.rollout import STOP
+from clipnav.agents.history_transformer.agent import HistoryAgent
+from clipnav.agents.history_transformer.model import History, HistoryTransformer, Scores
+from clipnav.agents.history_transformer.observations import HistoryFeatures, rows_of
+from clipnav.agents.learning.follower_loss import actor_critic_loss
+from clipnav.agents.learning.objectives import agreement, imitation_loss
+from clipnav.agents.learning.two_minibatches import Figures, Minibatches, MinibatchesLoss
+from clipnav.agents.settings import HistoryTrainConfig
+from clipnav.envs.graphs.nav_world import NavWorld, route_moves
+from clipnav.envs.navigation.reference_walks import ReferenceWalks
+from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 
 class KnownSteps(NamedTuple):

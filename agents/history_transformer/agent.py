@@ -6,12 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.decisions import ActionSource, DecisionRecord
-from agents.acting.instructions import cropped, readable
-from agents.acting.rollout import STOP, Observation
-from agents.history_transformer.model import EncodedText, History, HistoryTransformer, Scores
-from agents.history_transformer.observations import HistoryFeatures, rows_of
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.acting.decisions import ActionSource, DecisionRecord
+from clipnav.agents.acting.instructions import cropped, readable
+from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.agents.history_transformer.model import (
+    EncodedText,
+    History,
+    HistoryTransformer,
+    Scores,
+)
+from clipnav.agents.history_transformer.observations import HistoryFeatures, rows_of
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 
 class HistoryAgent:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from agents.transformer.released import ENTRIES, Renaming, renamed
-from encoders.weights.weight_files import read_weights
-from storage.errors import UserError
+from clipnav.agents.transformer.released import ENTRIES, Renaming, renamed
+from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.storage.errors import UserError
 
 _PARTS: tuple[Renaming, ...] = (
     (r"^encoder\.layer\.", "text.layers."),

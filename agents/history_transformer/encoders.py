@@ -1,7 +1,7 @@
 """Encoders of past steps and of what the agent sees (HAMT).
 
 HAMT `finetune_src/models/vilmodel_cmt.py: HistoryEmbeddings, ImageEmbeddings`. Letters in shapes
-are those of `agents.history_transformer.model`.
+are those of `clipnav.agents.history_transformer.model`.
 """
 
 from typing import NamedTuple
@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agents.envdrop.attention import Dropout
-from agents.settings import HistoryTransformerConfig
-from agents.transformer.layers import EPS, SelfAttentionLayer
+from clipnav.agents.envdrop.attention import Dropout
+from clipnav.agents.settings import HistoryTransformerConfig
+from clipnav.agents.transformer.layers import EPS, SelfAttentionLayer
 
 OTHER_VIEW, CANDIDATE_VIEW, STOP_VIEW = 0, 1, 2
 

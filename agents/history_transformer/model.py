@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agents.envdrop.visual import ViewEncoder
-from agents.history_transformer.encoders import (
+from clipnav.agents.envdrop.visual import ViewEncoder
+from clipnav.agents.history_transformer.encoders import (
     OTHER_VIEW,
     STOP_VIEW,
     HistoryEncoder,
@@ -18,16 +18,16 @@ from agents.history_transformer.encoders import (
     StepInputs,
     ViewInputs,
 )
-from agents.settings import HistoryTransformerConfig
-from agents.transformer.features import FeatureInput
-from agents.transformer.layers import (
+from clipnav.agents.settings import HistoryTransformerConfig
+from clipnav.agents.transformer.features import FeatureInput
+from clipnav.agents.transformer.layers import (
     KeysValues,
     ScoreHead,
     TwoWayLayer,
     padding_bias,
 )
-from agents.transformer.network import TransformerNetwork
-from agents.transformer.text import (
+from clipnav.agents.transformer.network import TransformerNetwork
+from clipnav.agents.transformer.text import (
     PretrainedTextEncoder,
     TextStates,
     make_text_encoder,

@@ -4,16 +4,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.history_transformer.encoders import (
+from clipnav.agents.history_transformer.encoders import (
     CANDIDATE_VIEW,
     OTHER_VIEW,
     STOP_VIEW,
     StepInputs,
     ViewInputs,
 )
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 
 class HistoryFeatures:

@@ -6,14 +6,21 @@ from pathlib import Path
 
 from torch import nn
 
-from agents.acting.evaluation import Results, agent_name, compare, evaluate, summaries, table
-from agents.acting.rollout import Agent
-from agents.settings import AgentConfig
-from envs.navigation.vector_env import VlnVectorEnv
-from training import distributed
-from training.checkpoints import VOCABULARY, Network, load_model, save_model
-from training.learners import Summary
-from training.trainer import Trainer
+from clipnav.agents.acting.evaluation import (
+    Results,
+    agent_name,
+    compare,
+    evaluate,
+    summaries,
+    table,
+)
+from clipnav.agents.acting.rollout import Agent
+from clipnav.agents.settings import AgentConfig
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.training import distributed
+from clipnav.training.checkpoints import VOCABULARY, Network, load_model, save_model
+from clipnav.training.learners import Summary
+from clipnav.training.trainer import Trainer
 
 
 class AgentLearner(ABC):

@@ -7,12 +7,12 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from agents.settings import RunConfig
-from training import distributed
-from training.learners import Learner
-from training.setup import set_up_torch
-from training.streams import Stream, rank_iteration_seed
-from training.trainer import Trainer
+from clipnav.agents.settings import RunConfig
+from clipnav.training import distributed
+from clipnav.training.learners import Learner
+from clipnav.training.setup import set_up_torch
+from clipnav.training.streams import Stream, rank_iteration_seed
+from clipnav.training.trainer import Trainer
 
 Config = TypeVar("Config", bound=RunConfig)
 AnyLearner = TypeVar("AnyLearner", bound=Learner)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from envs.episodes import Episode
-from envs.graphs.nav_graph import NavGraph
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_graph import NavGraph
 
 PLACEHOLDER = "What a speaker says."  # instruction of a sampled path
 _SLACK = 1e-3  # tolerance in metres of the comparison with the shortest path

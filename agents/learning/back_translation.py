@@ -10,22 +10,22 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from agents.acting.environments import feature_metadata
-from agents.acting.path_recording import record_paths
-from agents.envdrop.follower import Follower
-from agents.learning.augmentation import PLACEHOLDER, sample_paths
-from agents.learning.follower_loss import EpisodeBatch
-from agents.learning.speaker_training import load_speaker
-from agents.settings import RunConfig, TrainConfig
-from envs.episodes import Episode, base_language, load_episodes
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.worlds import world_files
-from storage.errors import UserError
-from training import distributed
-from training.batches import BucketedBatchOrder
-from training.streams import Stream
+from clipnav.agents.acting.environments import feature_metadata
+from clipnav.agents.acting.path_recording import record_paths
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.learning.augmentation import PLACEHOLDER, sample_paths
+from clipnav.agents.learning.follower_loss import EpisodeBatch
+from clipnav.agents.learning.speaker_training import load_speaker
+from clipnav.agents.settings import RunConfig, TrainConfig
+from clipnav.envs.episodes import Episode, base_language, load_episodes
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.worlds import world_files
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.training.batches import BucketedBatchOrder
+from clipnav.training.streams import Stream
 
 # A follower must not be trained on the paths of these splits.
 _HELD_OUT = ("val_seen", "val_unseen", "test", "test_standard", "test_challenge")

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.decisions import ActionSource, Decisions, Draws
-from agents.acting.follower_agent import FollowerAgent, rollout
-from agents.envdrop.critic import Critic
-from agents.envdrop.follower import Follower
-from agents.envdrop.visual import VisualNoise
-from agents.learning.agent_trainer import mixed_precision
-from agents.learning.follower_network import FollowerNetwork
-from agents.learning.objectives import (
+from clipnav.agents.acting.decisions import ActionSource, Decisions, Draws
+from clipnav.agents.acting.follower_agent import FollowerAgent, rollout
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.envdrop.visual import VisualNoise
+from clipnav.agents.learning.agent_trainer import mixed_precision
+from clipnav.agents.learning.follower_network import FollowerNetwork
+from clipnav.agents.learning.objectives import (
     actor_critic_terms,
     agreement,
     contrastive_loss,
@@ -21,10 +21,10 @@ from agents.learning.objectives import (
     imitation_loss,
     reinforcement_loss,
 )
-from agents.settings import Feedback, ReinforcementConfig, TrainConfig
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
-from training import distributed
+from clipnav.agents.settings import Feedback, ReinforcementConfig, TrainConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.training import distributed
 
 Figures = dict[str, float]
 

@@ -2,12 +2,12 @@
 
 from torch import nn
 
-from agents.acting.environments import make_follower
-from agents.envdrop.critic import Critic
-from agents.envdrop.follower import Follower
-from agents.settings import RecurrentAgentConfig
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer
+from clipnav.agents.acting.environments import make_follower
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.settings import RecurrentAgentConfig
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
 
 
 class FollowerNetwork(nn.Module):

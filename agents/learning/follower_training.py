@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from agents.acting.evaluation import Results
-from agents.acting.follower_agent import FollowerAgent
-from agents.clear.language_data import PartnerInstructions
-from agents.learning.agent_learner import train_and_compare
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.back_translation import BackTranslator, held_out_episodes
-from agents.learning.follower_loss import EpisodeBatch, FollowerLoss
-from agents.learning.follower_network import make_follower_network
-from agents.learning.recurrent_learner import RecurrentLearner
-from agents.settings import TrainConfig
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
-from training import distributed
-from training.streams import Stream
+from clipnav.agents.acting.evaluation import Results
+from clipnav.agents.acting.follower_agent import FollowerAgent
+from clipnav.agents.clear.language_data import PartnerInstructions
+from clipnav.agents.learning.agent_learner import train_and_compare
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.back_translation import BackTranslator, held_out_episodes
+from clipnav.agents.learning.follower_loss import EpisodeBatch, FollowerLoss
+from clipnav.agents.learning.follower_network import make_follower_network
+from clipnav.agents.learning.recurrent_learner import RecurrentLearner
+from clipnav.agents.settings import TrainConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.training import distributed
+from clipnav.training.streams import Stream
 
 _BACK_TRANSLATION = 1  # end of the seed of actions on back-translated paths
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.acting.decisions import Decisions
-from agents.clear.losses import nt_xent
-from agents.settings import ReinforcementConfig
+from clipnav.agents.acting.decisions import Decisions
+from clipnav.agents.clear.losses import nt_xent
+from clipnav.agents.settings import ReinforcementConfig
 
 
 class ActorCriticTerms(NamedTuple):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from agents.acting.environments import (
+from clipnav.agents.acting.environments import (
     feature_metadata,
     fit_scale,
     fit_states,
@@ -13,18 +13,18 @@ from agents.acting.environments import (
     make_evaluation_envs,
     reserve_text_states,
 )
-from agents.acting.tokenizers import run_tokenizer, shared_words
-from agents.learning.agent_learner import WalkingLearner
-from agents.learning.follower_network import FollowerNetwork, make_follower_network
-from agents.settings import RecurrentAgentConfig, read_agent_config
-from envs.navigation.device_features import DeviceFeatures
-from envs.tokenizers import load_run_tokenizer
-from storage.errors import UserError
-from training import distributed
-from training.batches import BucketedBatchOrder
-from training.checkpoints import VOCABULARY, load_model
-from training.learners import Selection
-from training.optimisers import make_optimiser
+from clipnav.agents.acting.tokenizers import run_tokenizer, shared_words
+from clipnav.agents.learning.agent_learner import WalkingLearner
+from clipnav.agents.learning.follower_network import FollowerNetwork, make_follower_network
+from clipnav.agents.settings import RecurrentAgentConfig, read_agent_config
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.tokenizers import load_run_tokenizer
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.training.batches import BucketedBatchOrder
+from clipnav.training.checkpoints import VOCABULARY, load_model
+from clipnav.training.learners import Selection
+from clipnav.training.optimisers import make_optimiser
 
 
 class RecurrentLearner(WalkingLearner):

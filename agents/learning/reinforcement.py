@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.acting.decisions import Decisions
-from agents.envdrop.critic import Critic
-from agents.learning.objectives import (
+from clipnav.agents.acting.decisions import Decisions
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.learning.objectives import (
     actor_critic_terms,
     discounted_returns,
     reinforcement_loss,
 )
-from agents.settings import ReinforcementConfig
-from training import distributed
+from clipnav.agents.settings import ReinforcementConfig
+from clipnav.training import distributed
 
 
 class SampledChoices(NamedTuple):

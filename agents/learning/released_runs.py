@@ -8,17 +8,17 @@ from typing import Any
 
 from torch import Tensor
 
-from agents.acting.environments import feature_metadata, feature_store
-from agents.acting.tokenizers import make_tokenizer
-from agents.settings import TextConfig, TransformerAgentConfig
-from agents.transformer.network import TransformerNetwork
-from agents.transformer.released import load_strictly
-from agents.transformer.text import PretrainedTextEncoder, pretrained_text_encoder
-from storage import write_text
-from storage.errors import UserError
-from storage.outputs import check_new
-from training.checkpoints import VOCABULARY, save_model
-from training.settings import CONFIG, to_json
+from clipnav.agents.acting.environments import feature_metadata, feature_store
+from clipnav.agents.acting.tokenizers import make_tokenizer
+from clipnav.agents.settings import TextConfig, TransformerAgentConfig
+from clipnav.agents.transformer.network import TransformerNetwork
+from clipnav.agents.transformer.released import load_strictly
+from clipnav.agents.transformer.text import PretrainedTextEncoder, pretrained_text_encoder
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_new
+from clipnav.training.checkpoints import VOCABULARY, save_model
+from clipnav.training.settings import CONFIG, to_json
 
 # Builds a network from its settings, the number of token ids, the width of the features, and the
 # text encoder.

@@ -9,32 +9,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.acting.environments import (
+from clipnav.agents.acting.environments import (
     feature_metadata,
     fit_scale,
     make_env,
     make_evaluation_envs,
 )
-from agents.acting.path_recording import DescribedPaths, record_paths
-from agents.acting.tokenizers import run_tokenizer
-from agents.envdrop.encoders import PAD
-from agents.envdrop.speaker import Speaker
-from agents.envdrop.visual import VisualNoise
-from agents.learning.agent_learner import AgentLearner, train_and_evaluate
-from agents.learning.agent_trainer import make_agent_trainer, mixed_precision
-from agents.settings import SpeakerTrainConfig
-from envs.episodes import Episode, base_language
-from envs.metrics.bleu import corpus_bleu
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer, load_run_tokenizer, split_words
-from storage.errors import UserError
-from training import distributed
-from training.batches import BucketedBatchOrder
-from training.checkpoints import VOCABULARY, load_model, model_metadata
-from training.learners import Selection, Summary
-from training.optimisers import make_optimiser
-from training.settings import read_config
+from clipnav.agents.acting.path_recording import DescribedPaths, record_paths
+from clipnav.agents.acting.tokenizers import run_tokenizer
+from clipnav.agents.envdrop.encoders import PAD
+from clipnav.agents.envdrop.speaker import Speaker
+from clipnav.agents.envdrop.visual import VisualNoise
+from clipnav.agents.learning.agent_learner import AgentLearner, train_and_evaluate
+from clipnav.agents.learning.agent_trainer import make_agent_trainer, mixed_precision
+from clipnav.agents.settings import SpeakerTrainConfig
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.metrics.bleu import corpus_bleu
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer, split_words
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.training.batches import BucketedBatchOrder
+from clipnav.training.checkpoints import VOCABULARY, load_model, model_metadata
+from clipnav.training.learners import Selection, Summary
+from clipnav.training.optimisers import make_optimiser
+from clipnav.training.settings import read_config
 
 _LANGUAGES = "languages"  # key in the metadata of the weights
 

@@ -7,35 +7,35 @@ from typing import Any
 
 from torch import Tensor
 
-from agents.acting.environments import (
+from clipnav.agents.acting.environments import (
     feature_metadata,
     feature_statistics,
     make_env,
     reserve_text_states,
 )
-from agents.acting.tokenizers import shared_words
-from agents.clear.loading import load_text_model, load_view_encoder
-from agents.envdrop.encoders import InstructionEncoder
-from agents.envdrop.visual import ViewEncoder
-from agents.learning.follower_network import make_follower_network
-from agents.settings import (
+from clipnav.agents.acting.tokenizers import shared_words
+from clipnav.agents.clear.loading import load_text_model, load_view_encoder
+from clipnav.agents.envdrop.encoders import InstructionEncoder
+from clipnav.agents.envdrop.visual import ViewEncoder
+from clipnav.agents.learning.follower_network import make_follower_network
+from clipnav.agents.settings import (
     RecurrentAgentConfig,
     TransformerAgentConfig,
     agent_of,
     read_agent_config,
 )
-from agents.transformer.features import FeatureInput
-from agents.transformer.network import TransformerNetwork
-from agents.transformer.text import (
+from clipnav.agents.transformer.features import FeatureInput
+from clipnav.agents.transformer.network import TransformerNetwork
+from clipnav.agents.transformer.text import (
     PretrainedTextEncoder,
     RecurrentTextEncoder,
     pretrained_text_encoder,
 )
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer, load_run_tokenizer
-from storage.errors import UserError
-from training.checkpoints import VOCABULARY, load_model
-from training.devices import check_device
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import VOCABULARY, load_model
+from clipnav.training.devices import check_device
 
 _WORDS = "text.words.weight"
 

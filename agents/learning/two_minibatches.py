@@ -9,31 +9,31 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.acting.decisions import Draws
-from agents.acting.environments import (
+from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.acting.environments import (
     feature_metadata,
     make_env,
     make_evaluation_envs,
     reserve_text_states,
 )
-from agents.acting.instructions import cropped, readable
-from agents.acting.tokenizers import run_tokenizer
-from agents.envdrop.critic import Critic
-from agents.learning.agent_learner import WalkingLearner
-from agents.learning.agent_trainer import mixed_precision
-from agents.learning.transformer_networks import fit_features, start_from
-from agents.settings import MinibatchesConfig
-from agents.transformer.network import TransformerNetwork
-from agents.transformer.text import PretrainedTextEncoder
-from envs.episodes import Episode
-from envs.navigation.references import ReferencePaths
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer
-from training import distributed
-from training.batches import BucketedBatchOrder
-from training.learners import Selection
-from training.optimisers import make_optimiser
-from training.streams import Stream
+from clipnav.agents.acting.instructions import cropped, readable
+from clipnav.agents.acting.tokenizers import run_tokenizer
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.learning.agent_learner import WalkingLearner
+from clipnav.agents.learning.agent_trainer import mixed_precision
+from clipnav.agents.learning.transformer_networks import fit_features, start_from
+from clipnav.agents.settings import MinibatchesConfig
+from clipnav.agents.transformer.network import TransformerNetwork
+from clipnav.agents.transformer.text import PretrainedTextEncoder
+from clipnav.envs.episodes import Episode
+from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.training import distributed
+from clipnav.training.batches import BucketedBatchOrder
+from clipnav.training.learners import Selection
+from clipnav.training.optimisers import make_optimiser
+from clipnav.training.streams import Stream
 
 Figures = dict[str, float]
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import torch
 
-from agents.learning.transformer_networks import load_network, make_encoders
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.memory import WorldFeatures
-from agents.map_transformer.model import MapTransformer
-from agents.maps.geometry import MapGeometry
-from agents.settings import MapAgentConfig, MapTrainConfig
-from envs.navigation.device_features import world_features
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer
+from clipnav.agents.learning.transformer_networks import load_network, make_encoders
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.settings import MapAgentConfig, MapTrainConfig
+from clipnav.envs.navigation.device_features import world_features
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
 
 
 def make_map_transformer(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from agents.learning.released_runs import Checkpoint, write_run
-from agents.map_transformer.checkpoints import network_weights, read_duet
-from agents.map_transformer.model import MapTransformer
-from agents.settings import MapTrainConfig
+from clipnav.agents.learning.released_runs import Checkpoint, write_run
+from clipnav.agents.map_transformer.checkpoints import network_weights, read_duet
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.settings import MapTrainConfig
 
 
 def convert_duet_run(

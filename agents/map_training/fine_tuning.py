@@ -1,17 +1,17 @@
 """Training of a map agent by behaviour cloning and DAgger."""
 
-from agents.acting.evaluation import Results
-from agents.learning.agent_learner import train_and_compare
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.two_minibatches import MinibatchesLearner
-from agents.map_training.building import greedy_agent, make_map_transformer, map_features
-from agents.map_training.losses import MapLoss
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.memory import WorldFeatures
-from agents.map_transformer.model import MapTransformer
-from agents.settings import MapTrainConfig
-from envs.navigation.vector_env import VlnVectorEnv
-from training import distributed
+from clipnav.agents.acting.evaluation import Results
+from clipnav.agents.learning.agent_learner import train_and_compare
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.two_minibatches import MinibatchesLearner
+from clipnav.agents.map_training.building import greedy_agent, make_map_transformer, map_features
+from clipnav.agents.map_training.losses import MapLoss
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.settings import MapTrainConfig
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.training import distributed
 
 
 class MapLearner(MinibatchesLearner):

@@ -8,25 +8,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.acting.decisions import sample_logits
-from agents.learning.reinforcement import SampledChoices, walk_loss
-from agents.learning.two_minibatches import Figures, Minibatches, MinibatchesLoss
-from agents.map_transformer.agent import MapAgent, MapWalk
-from agents.map_transformer.memory import WorldFeatures
-from agents.map_transformer.model import MapTransformer, NodeInputs, Scores, ViewInputs
-from agents.map_transformer.paths import (
+from clipnav.agents.acting.decisions import sample_logits
+from clipnav.agents.learning.reinforcement import SampledChoices, walk_loss
+from clipnav.agents.learning.two_minibatches import Figures, Minibatches, MinibatchesLoss
+from clipnav.agents.map_transformer.agent import MapAgent, MapWalk
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.map_transformer.model import MapTransformer, NodeInputs, Scores, ViewInputs
+from clipnav.agents.map_transformer.paths import (
     KnownPaths,
     known_paths,
     select_states,
     without_padding,
 )
-from agents.map_transformer.states import MapState
-from agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, guided_choices
-from agents.maps.known_maps import KnownMaps
-from agents.settings import MapTrainConfig
-from envs.navigation.reference_walks import ReferenceWalks
-from envs.navigation.references import ReferencePaths
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.map_transformer.states import MapState
+from clipnav.agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, guided_choices
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.settings import MapTrainConfig
+from clipnav.envs.navigation.reference_walks import ReferenceWalks
+from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 _WHOLE_PATHS = 0.2  # share of pre-training samples at the end of their path
 _LEAST_STATES = 32  # that are scored together; fewer make the matrix products slow

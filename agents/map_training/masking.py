@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from envs.tokenizers import PretrainedTokenizer, Tokenizer
-from storage.errors import UserError
+from clipnav.envs.tokenizers import PretrainedTokenizer, Tokenizer
+from clipnav.storage.errors import UserError
 
 NOT_MASKED = -1
 # Shares of masked words that are replaced by the mask token and by a random word (BERT); the others

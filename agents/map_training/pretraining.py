@@ -6,29 +6,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.acting.environments import (
+from clipnav.agents.acting.environments import (
     feature_metadata,
     make_env,
     make_evaluation_envs,
     reserve_text_states,
 )
-from agents.acting.tokenizers import run_tokenizer
-from agents.learning.agent_learner import WalkingLearner, train_and_evaluate
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.transformer_networks import fit_features, start_from
-from agents.map_training.building import greedy_agent, make_map_transformer
-from agents.map_training.pretraining_loss import PretrainingLoss, Task
-from agents.map_training.sources import GeneratedPaths, SplitPaths
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.pretraining import PretrainingModel
-from agents.settings import MapPretrainConfig
-from envs.navigation.device_features import world_features
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.features.opening import open_store
-from training import distributed
-from training.learners import Selection, Summary
-from training.optimisers import decay_groups, make_group_optimiser
-from training.streams import Stream
+from clipnav.agents.acting.tokenizers import run_tokenizer
+from clipnav.agents.learning.agent_learner import WalkingLearner, train_and_evaluate
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.transformer_networks import fit_features, start_from
+from clipnav.agents.map_training.building import greedy_agent, make_map_transformer
+from clipnav.agents.map_training.pretraining_loss import PretrainingLoss, Task
+from clipnav.agents.map_training.sources import GeneratedPaths, SplitPaths
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.pretraining import PretrainingModel
+from clipnav.agents.settings import MapPretrainConfig
+from clipnav.envs.navigation.device_features import world_features
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.features.opening import open_store
+from clipnav.training import distributed
+from clipnav.training.learners import Selection, Summary
+from clipnav.training.optimisers import decay_groups, make_group_optimiser
+from clipnav.training.streams import Stream
 
 
 class PretrainingLearner(WalkingLearner):

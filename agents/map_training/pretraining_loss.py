@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.acting.instructions import cropped
-from agents.learning.agent_trainer import mixed_precision
-from agents.map_training.losses import PathBatch, agreement_share, path_batch
-from agents.map_training.masking import NOT_MASKED, choose, mask_words
-from agents.map_training.sources import PathExamples
-from agents.map_transformer.pretraining import PretrainingModel, action_losses
-from agents.settings import MapPretrainConfig
-from envs.tokenizers import Tokenizer
-from training import distributed
+from clipnav.agents.acting.instructions import cropped
+from clipnav.agents.learning.agent_trainer import mixed_precision
+from clipnav.agents.map_training.losses import PathBatch, agreement_share, path_batch
+from clipnav.agents.map_training.masking import NOT_MASKED, choose, mask_words
+from clipnav.agents.map_training.sources import PathExamples
+from clipnav.agents.map_transformer.pretraining import PretrainingModel, action_losses
+from clipnav.agents.settings import MapPretrainConfig
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.training import distributed
 
 Task = Literal["masked_words", "actions", "masked_views"]
 Figures = dict[str, float]

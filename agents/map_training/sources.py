@@ -5,23 +5,23 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from agents.acting.environments import feature_metadata
-from agents.acting.instructions import readable
-from agents.acting.path_recording import record_paths
-from agents.learning.augmentation import sample_paths
-from agents.learning.back_translation import held_out_episodes, sampled_environment
-from agents.learning.speaker_training import load_speaker
-from agents.map_training.building import map_features
-from agents.map_transformer.memory import WorldFeatures
-from agents.settings import MapPretrainConfig
-from envs.episodes import base_language
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.references import ReferencePaths
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.errors import UserError
-from training import distributed
-from training.batches import BucketedBatchOrder
-from training.streams import Stream
+from clipnav.agents.acting.environments import feature_metadata
+from clipnav.agents.acting.instructions import readable
+from clipnav.agents.acting.path_recording import record_paths
+from clipnav.agents.learning.augmentation import sample_paths
+from clipnav.agents.learning.back_translation import held_out_episodes, sampled_environment
+from clipnav.agents.learning.speaker_training import load_speaker
+from clipnav.agents.map_training.building import map_features
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.settings import MapPretrainConfig
+from clipnav.envs.episodes import base_language
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.training.batches import BucketedBatchOrder
+from clipnav.training.streams import Stream
 
 
 class PathExamples(NamedTuple):

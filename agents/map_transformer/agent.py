@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.instructions import cropped, readable
-from agents.acting.rollout import Observation
-from agents.map_transformer.explaining import describe_decision
-from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
-from agents.map_transformer.model import EncodedText, MapTransformer, Scores
-from agents.map_transformer.states import MapState, map_state
-from agents.maps.experts import STOP_TOKEN, Expert
-from agents.maps.known_maps import KnownMaps
-from agents.maps.route_walker import Choice, RouteWalker
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.errors import UserError
+from clipnav.agents.acting.instructions import cropped, readable
+from clipnav.agents.acting.rollout import Observation
+from clipnav.agents.map_transformer.explaining import describe_decision
+from clipnav.agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
+from clipnav.agents.map_transformer.model import EncodedText, MapTransformer, Scores
+from clipnav.agents.map_transformer.states import MapState, map_state
+from clipnav.agents.maps.experts import STOP_TOKEN, Expert
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.route_walker import Choice, RouteWalker
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.errors import UserError
 
 
 class Decision(NamedTuple):

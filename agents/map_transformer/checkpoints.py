@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.transformer.released import ENTRIES, Renaming, renamed
-from encoders.weights.weight_files import read_weights
-from storage.errors import UserError
+from clipnav.agents.transformer.released import ENTRIES, Renaming, renamed
+from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.storage.errors import UserError
 
 _WORDS = "text.words.weight"
 _TIED = "word_head.decoder.weight"

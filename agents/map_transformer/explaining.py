@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.rollout import STOP
-from agents.map_transformer.model import Scores
-from agents.map_transformer.states import MapState
-from agents.maps.describing import action_probabilities, known_map
-from agents.maps.experts import STOP_TOKEN
-from agents.maps.known_maps import KnownMaps
-from agents.maps.route_walker import Choice
+from clipnav.agents.acting.rollout import STOP
+from clipnav.agents.map_transformer.model import Scores
+from clipnav.agents.map_transformer.states import MapState
+from clipnav.agents.maps.describing import action_probabilities, known_map
+from clipnav.agents.maps.experts import STOP_TOKEN
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.route_walker import Choice
 
 
 def describe_decision(

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
-from agents.map_transformer.panorama import PanoramaInputs
-from agents.map_transformer.states import MapState, NodeSources, view_directions
-from agents.maps.geometry import MapGeometry
+from clipnav.agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
+from clipnav.agents.map_transformer.panorama import PanoramaInputs
+from clipnav.agents.map_transformer.states import MapState, NodeSources, view_directions
+from clipnav.agents.maps.geometry import MapGeometry
 
 
 class WorldFeatures:
@@ -19,7 +19,8 @@ class WorldFeatures:
     Args:
         geometry: Tables of the world.
         features: (V, 36, D) features of the views, see
-            `envs.navigation.device_features.world_features`; None for a network without them.
+            `clipnav.envs.navigation.device_features.world_features`; None for a network without
+            them.
         device: Device of the network.
     """
 

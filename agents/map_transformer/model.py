@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.envdrop.visual import ViewEncoder
-from agents.map_transformer.panorama import PanoramaEncoder
-from agents.settings.map_transformer import MapTransformerConfig
-from agents.transformer.layers import (
+from clipnav.agents.envdrop.visual import ViewEncoder
+from clipnav.agents.map_transformer.panorama import PanoramaEncoder
+from clipnav.agents.settings.map_transformer import MapTransformerConfig
+from clipnav.agents.transformer.layers import (
     EPS,
     CrossModalLayer,
     KeysValues,
     ScoreHead,
     padding_bias,
 )
-from agents.transformer.network import TransformerNetwork
-from agents.transformer.text import (
+from clipnav.agents.transformer.network import TransformerNetwork
+from clipnav.agents.transformer.text import (
     PretrainedTextEncoder,
     TextStates,
     make_text_encoder,

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.envdrop.attention import Dropout
-from agents.envdrop.visual import ViewEncoder
-from agents.settings.map_transformer import MapTransformerConfig
-from agents.transformer.features import FeatureInput
-from agents.transformer.layers import EPS
+from clipnav.agents.envdrop.attention import Dropout
+from clipnav.agents.envdrop.visual import ViewEncoder
+from clipnav.agents.settings.map_transformer import MapTransformerConfig
+from clipnav.agents.transformer.features import FeatureInput
+from clipnav.agents.transformer.layers import EPS
 
 DIRECTION_SIZE = 7  # sine and cosine of heading and elevation, and three ones (DUET: box size)
 OTHER_VIEW, CANDIDATE_VIEW, OBJECT = 0, 1, 2

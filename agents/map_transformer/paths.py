@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
-from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
-from agents.map_transformer.states import MapState, map_state, stack_states
-from agents.maps.experts import path_targets
-from agents.maps.geometry import MapGeometry
-from agents.maps.known_maps import KnownMaps
-from envs.graphs.nav_world import route_moves
-from storage.errors import UserError
+from clipnav.agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
+from clipnav.agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
+from clipnav.agents.map_transformer.states import MapState, map_state, stack_states
+from clipnav.agents.maps.experts import path_targets
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.envs.graphs.nav_world import route_moves
+from clipnav.storage.errors import UserError
 
 
 class KnownPaths(NamedTuple):

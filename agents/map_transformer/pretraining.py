@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.map_transformer.model import (
+from clipnav.agents.map_transformer.model import (
     EncodedText,
     GlobalBranch,
     LocalBranch,
@@ -20,15 +20,15 @@ from agents.map_transformer.model import (
     Scores,
     ViewInputs,
 )
-from agents.maps.experts import NO_TARGET
-from agents.transformer.layers import (
+from clipnav.agents.maps.experts import NO_TARGET
+from clipnav.agents.transformer.layers import (
     EPS,
     CrossModalLayer,
     ScoreHead,
     SelfAttentionLayer,
     padding_bias,
 )
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 class WordHead(nn.Module):

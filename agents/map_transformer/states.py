@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.maps.geometry import MapGeometry
-from agents.maps.known_maps import START, KnownMaps, MapTokens
-from storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import START, KnownMaps, MapTokens
+from clipnav.storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
 
 
 class NodeSources(NamedTuple):

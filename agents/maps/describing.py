@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.acting.rollout import STOP
-from agents.maps.known_maps import KnownMaps
+from clipnav.agents.acting.rollout import STOP
+from clipnav.agents.maps.known_maps import KnownMaps
 
 _DIGITS = 4
 

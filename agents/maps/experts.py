@@ -6,11 +6,11 @@ _teacher_action_r4r`). The target of an agent at the goal is [stop].
 
 import numpy as np
 
-from agents.maps.known_maps import KnownMaps, MapTokens
-from agents.settings.losses import ExpertKind
-from envs.graphs.nav_world import NavWorld
-from envs.metrics import SUCCESS_THRESHOLD
-from envs.metrics.path_scores import next_dtw_rows
+from clipnav.agents.maps.known_maps import KnownMaps, MapTokens
+from clipnav.agents.settings.losses import ExpertKind
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
+from clipnav.envs.metrics.path_scores import next_dtw_rows
 
 NO_TARGET = -100  # ignored by PyTorch's cross-entropy
 STOP_TOKEN = 0

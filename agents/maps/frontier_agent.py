@@ -2,8 +2,8 @@
 
 A greedy follower judges the candidates around it only. This one judges every viewpoint that it has
 seen by the score of the way there, less the walk to it, as in the search of Ke et al. 2019
-("Tactical Rewind", FAST). Unlike `agents.acting.search`, it walks where it searches, so that its
-trajectory is a single run.
+("Tactical Rewind", FAST). Unlike `clipnav.agents.acting.search`, it walks where it searches, so
+that its trajectory is a single run.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting.action_scores import ActionScorer
-from agents.acting.follower_agent import scan_indices
-from agents.acting.instructions import readable
-from agents.acting.rollout import STOP, Observation
-from agents.envdrop.encoders import Context, State
-from agents.envdrop.follower import Decision
-from agents.envdrop.visual import VisualNoise
-from agents.maps.describing import action_probabilities, known_map
-from agents.maps.experts import Expert, first_best
-from agents.maps.geometry import MapGeometry
-from agents.maps.known_maps import START, KnownMaps
-from agents.maps.route_walker import Choice, RouteWalker
+from clipnav.agents.acting.action_scores import ActionScorer
+from clipnav.agents.acting.follower_agent import scan_indices
+from clipnav.agents.acting.instructions import readable
+from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.agents.envdrop.encoders import Context, State
+from clipnav.agents.envdrop.follower import Decision
+from clipnav.agents.envdrop.visual import VisualNoise
+from clipnav.agents.maps.describing import action_probabilities, known_map
+from clipnav.agents.maps.experts import Expert, first_best
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import START, KnownMaps
+from clipnav.agents.maps.route_walker import Choice, RouteWalker
 
 
 @dataclass(frozen=True)

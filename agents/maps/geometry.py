@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.graphs.candidates import candidate_edges
-from envs.graphs.nav_world import NavWorld
-from storage.features.view_grid import NUM_VIEWS, VIEW_ELEVATIONS, VIEW_HEADINGS
+from clipnav.envs.graphs.candidates import candidate_edges
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ELEVATIONS, VIEW_HEADINGS
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.maps.geometry import MapGeometry
-from storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
 
 START = 0  # slot of the first viewpoint of an episode
 _FIRST_CAPACITY = 32

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.acting.rollout import STOP, Observation
-from agents.maps.experts import Expert
-from agents.maps.known_maps import KnownMaps
-from envs.base.chosen_episodes import start_episodes
-from envs.graphs.nav_world import NavWorld, route_moves
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.agents.maps.experts import Expert
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.graphs.nav_world import NavWorld, route_moves
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 
 class Choice(NamedTuple):
@@ -70,14 +70,14 @@ class RouteWalker(ABC):
 
     @abstractmethod
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
-        """Start episodes in the first N rows of a batch, see `agents.acting.rollout.Agent`."""
+        """Start episodes in the first N rows, see `clipnav.agents.acting.rollout.Agent`."""
 
     def stretches(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> Iterator[Stretch]:
         """Walk episodes to their end; `env.trajectories()` then returns the trajectories.
 
         A trajectory contains every viewpoint that an agent has passed. All agents choose their
-        nodes together and walk there at once; `agents.acting.rollout.walk` leads to the same
-        trajectories, one step at a time.
+        nodes together and walk there at once; `clipnav.agents.acting.rollout.walk` leads to the
+        same trajectories, one step at a time.
 
         Args:
             env: Environment without autoreset; its `max_episode_steps` limits the hops.
@@ -144,7 +144,7 @@ class RouteWalker(ABC):
 
         Returns:
             `probabilities`, (C + 1,) each, of stop and of the candidates; `known_map`, see
-            `agents.maps.describing.known_map`; and others as in `FollowerAgent.explain`.
+            `clipnav.agents.maps.describing.known_map`; and others as in `FollowerAgent.explain`.
         """
 
     def routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -3,17 +3,17 @@
 Nothing here imports torch, so that `--help` answers at once.
 """
 
-from agents.settings.evaluation import EvaluateConfig
-from agents.settings.frontier_agent import FrontierTrainConfig
-from agents.settings.history_agent import (
+from clipnav.agents.settings.evaluation import EvaluateConfig
+from clipnav.agents.settings.frontier_agent import FrontierTrainConfig
+from clipnav.agents.settings.history_agent import (
     HistoryRecipe,
     HistoryTrainConfig,
     HistoryTransformerConfig,
 )
-from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
-from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
-from agents.settings.map_transformer import MapRecipe, MapTransformerConfig
-from agents.settings.networks import (
+from clipnav.agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
+from clipnav.agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
+from clipnav.agents.settings.map_transformer import MapRecipe, MapTransformerConfig
+from clipnav.agents.settings.networks import (
     ClearConfig,
     FeatureDropout,
     FollowerConfig,
@@ -21,8 +21,8 @@ from agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from agents.settings.reading import AnyTrainConfig, agent_kind, agent_of, read_agent_config
-from agents.settings.runs import (
+from clipnav.agents.settings.reading import AnyTrainConfig, agent_kind, agent_of, read_agent_config
+from clipnav.agents.settings.runs import (
     AgentConfig,
     InstructionAblation,
     Recipe,
@@ -31,9 +31,9 @@ from agents.settings.runs import (
     SpeakerTrainConfig,
     TrainConfig,
 )
-from agents.settings.search import SearchConfig
-from agents.settings.transformer import TransformerConfig
-from agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
+from clipnav.agents.settings.search import SearchConfig
+from clipnav.agents.settings.transformer import TransformerConfig
+from clipnav.agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
 
 __all__ = [
     "AgentConfig",

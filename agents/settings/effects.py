@@ -1,25 +1,25 @@
 """Settings of training runs that have no effect beside other settings.
 
 A preset may contain such settings; a command line may not add them
-(`training.settings.check_effects`). Settings whose defaults no preset changes are checked in their
-own dataclass. --features is accepted with --no-vision, so that runs with and without vision can
-share their flags.
+(`clipnav.training.settings.check_effects`). Settings whose defaults no preset changes are checked
+in their own dataclass. --features is accepted with --no-vision, so that runs with and without
+vision can share their flags.
 """
 
-from agents.settings.frontier_agent import FrontierTrainConfig
-from agents.settings.history_agent import HistoryTrainConfig
-from agents.settings.map_agent import MapAgentConfig, MapPretrainConfig
-from agents.settings.networks import FollowerConfig, SpeakerConfig, TextConfig
-from agents.settings.runs import (
+from clipnav.agents.settings.frontier_agent import FrontierTrainConfig
+from clipnav.agents.settings.history_agent import HistoryTrainConfig
+from clipnav.agents.settings.map_agent import MapAgentConfig, MapPretrainConfig
+from clipnav.agents.settings.networks import FollowerConfig, SpeakerConfig, TextConfig
+from clipnav.agents.settings.runs import (
     AgentConfig,
     RecurrentAgentConfig,
     RunConfig,
     SpeakerTrainConfig,
     TrainConfig,
 )
-from agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
-from envs.worlds import MAX_EPISODE_STEPS, is_built_in
-from training.settings import idle_training_settings
+from clipnav.agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
+from clipnav.envs.worlds import MAX_EPISODE_STEPS, is_built_in
+from clipnav.training.settings import idle_training_settings
 
 
 def idle_settings(config: RunConfig) -> dict[str, str]:

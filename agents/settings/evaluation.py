@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import tyro
 
-from agents.settings.runs import AgentConfig, InstructionAblation
-from agents.settings.search import SearchConfig
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.settings import check_counts, check_splits
+from clipnav.agents.settings.runs import AgentConfig, InstructionAblation
+from clipnav.agents.settings.search import SearchConfig
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts, check_splits
 
 Config = TypeVar("Config", bound=AgentConfig)
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agents.settings.losses import ExpertKind
-from agents.settings.networks import FollowerConfig
-from agents.settings.runs import RecurrentAgentConfig
-from storage.errors import UserError
-from training.settings import check_counts, check_numbers
+from clipnav.agents.settings.losses import ExpertKind
+from clipnav.agents.settings.networks import FollowerConfig
+from clipnav.agents.settings.runs import RecurrentAgentConfig
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_numbers
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agents.settings.losses import ReinforcementConfig
-from agents.settings.networks import TextConfig
-from agents.settings.transformer import TransformerConfig
-from agents.settings.transformer_agents import MinibatchesConfig
-from envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
-from storage.errors import UserError
-from training.optimiser_settings import OptimiserConfig
+from clipnav.agents.settings.losses import ReinforcementConfig
+from clipnav.agents.settings.networks import TextConfig
+from clipnav.agents.settings.transformer import TransformerConfig
+from clipnav.agents.settings.transformer_agents import MinibatchesConfig
+from clipnav.envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
+from clipnav.storage.errors import UserError
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-r4r", "hamt-houses"]
 

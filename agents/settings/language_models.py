@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import tyro
 
-from agents.settings.evaluation import BASELINES, SUBMISSIONS
-from envs.worlds import Dataset, World, is_built_in
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.settings import check_counts, check_effects, check_numbers, check_positive
+from clipnav.agents.settings.evaluation import BASELINES, SUBMISSIONS
+from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts, check_effects, check_numbers, check_positive
 
 StrategyName = Literal["plain", "mapgpt", "navgpt"]
 PictureKind = Literal["candidates", "egocentric", "none"]

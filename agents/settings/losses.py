@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from training.settings import check_counts, check_effects, check_numbers
+from clipnav.training.settings import check_counts, check_effects, check_numbers
 
 Feedback = Literal["teacher", "sample", "mixed"]
 ExpertKind = Literal["spl", "ndtw"]

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from agents.settings.losses import ExpertKind
-from agents.settings.map_transformer import MapRecipe, MapTransformerConfig
-from agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
-from storage.errors import UserError
-from training.settings import check_counts, check_numbers
+from clipnav.agents.settings.losses import ExpertKind
+from clipnav.agents.settings.map_transformer import MapRecipe, MapTransformerConfig
+from clipnav.agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_numbers
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ A published preset has the hyper-parameters of DUET's `map_nav_src/scripts/run_r
 import dataclasses
 from typing import Any
 
-from agents.settings.map_agent import MapPretrainConfig, MapTrainConfig
-from agents.settings.map_transformer import (
+from clipnav.agents.settings.map_agent import MapPretrainConfig, MapTrainConfig
+from clipnav.agents.settings.map_transformer import (
     PRESETS,
     MapRecipe,
     MapTransformerConfig,
     pretraining_config,
 )
-from agents.settings.networks import TextConfig
-from envs.worlds import Dataset, World, is_built_in
-from training.optimiser_settings import OptimiserConfig
+from clipnav.agents.settings.networks import TextConfig
+from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 # AdamW with PyTorch's default weight decay, because --decay of the scripts is not passed on.
 _ADAMW = OptimiserConfig(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agents.settings.transformer import TransformerConfig
+from clipnav.agents.settings.transformer import TransformerConfig
 
 Fusion = Literal["dynamic", "average", "global", "local"]
 _BERT = "bert-base-uncased"

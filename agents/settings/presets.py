@@ -9,7 +9,7 @@ marks each setting that no script has.
 import dataclasses
 from typing import Any
 
-from agents.settings import (
+from clipnav.agents.settings import (
     BackTranslationConfig,
     ClearConfig,
     FollowerConfig,
@@ -24,9 +24,9 @@ from agents.settings import (
     TextConfig,
     TrainConfig,
 )
-from envs.worlds import Dataset, World
-from storage.errors import UserError
-from training.optimiser_settings import OptimiserConfig
+from clipnav.envs.worlds import Dataset, World
+from clipnav.storage.errors import UserError
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 # Settings that followers and speakers share, without those that have other defaults in speakers.
 _SHARED = {item.name for item in dataclasses.fields(RunConfig)} - {"teacher", "select_metric"}

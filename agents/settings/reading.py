@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from agents.settings.frontier_agent import FrontierTrainConfig
-from agents.settings.history_agent import HistoryTrainConfig
-from agents.settings.map_agent import MapTrainConfig
-from agents.settings.runs import TrainConfig
-from storage.json_files import read_json
-from training.settings import CONFIG, read_config
+from clipnav.agents.settings.frontier_agent import FrontierTrainConfig
+from clipnav.agents.settings.history_agent import HistoryTrainConfig
+from clipnav.agents.settings.map_agent import MapTrainConfig
+from clipnav.agents.settings.runs import TrainConfig
+from clipnav.storage.json_files import read_json
+from clipnav.training.settings import CONFIG, read_config
 
 AgentName = Literal["follower", "frontier", "map", "hamt"]
 AnyTrainConfig = TrainConfig | FrontierTrainConfig | MapTrainConfig | HistoryTrainConfig
@@ -49,6 +49,6 @@ def read_agent_config(run: Path) -> AnyTrainConfig:
     """Read the settings of a run of clipnav train-agent.
 
     Raises:
-        FileNotFoundError, UserError: As for `training.settings.read_config`.
+        FileNotFoundError, UserError: As for `clipnav.training.settings.read_config`.
     """
     return read_config(run, agent_kind(run))

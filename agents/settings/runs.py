@@ -6,23 +6,23 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from agents.settings.losses import (
+from clipnav.agents.settings.losses import (
     BackTranslationConfig,
     Feedback,
     ReinforcementConfig,
 )
-from agents.settings.networks import (
+from clipnav.agents.settings.networks import (
     ClearConfig,
     FollowerConfig,
     RepresentationConfig,
     SpeakerConfig,
     TextConfig,
 )
-from envs.worlds import Dataset, World
-from storage.errors import UserError
-from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_numbers, check_positive, check_selection
-from training.tracking import TrackerName
+from clipnav.envs.worlds import Dataset, World
+from clipnav.storage.errors import UserError
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import check_counts, check_numbers, check_positive, check_selection
+from clipnav.training.tracking import TrackerName
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
 InstructionAblation = Literal["none", "empty", "shuffled"]

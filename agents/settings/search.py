@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from storage.errors import UserError
-from training.settings import check_counts, check_effects, check_numbers
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_effects, check_numbers
 
 _WEIGHTING = "alpha", "per_word", "per_action"
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from agents.settings.losses import ReinforcementConfig
-from agents.settings.runs import AgentConfig
-from agents.settings.transformer import TransformerConfig
-from storage.errors import UserError
-from training.settings import check_counts, check_dropout, check_numbers
+from clipnav.agents.settings.losses import ReinforcementConfig
+from clipnav.agents.settings.runs import AgentConfig
+from clipnav.agents.settings.transformer import TransformerConfig
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_dropout, check_numbers
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from agents.transformer.layers import initialise
-from agents.transformer.text import PretrainedTextEncoder, RecurrentTextEncoder, TextEncoder
+from clipnav.agents.transformer.layers import initialise
+from clipnav.agents.transformer.text import PretrainedTextEncoder, RecurrentTextEncoder, TextEncoder
 
 
 class TransformerNetwork(nn.Module):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 Renaming = tuple[str, str]  # regular expression of a name without prefix, and its replacement
 

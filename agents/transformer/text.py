@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.envdrop.attention import Dropout
-from agents.envdrop.encoders import PAD
-from agents.envdrop.pretrained import FrozenStates, TextModel, hugging_face_model
-from agents.envdrop.recurrent import BidirectionalLSTM
-from agents.settings.transformer import TransformerConfig
-from agents.transformer.layers import EPS, SelfAttentionLayer, padding_bias
-from storage.errors import UserError
+from clipnav.agents.envdrop.attention import Dropout
+from clipnav.agents.envdrop.encoders import PAD
+from clipnav.agents.envdrop.pretrained import FrozenStates, TextModel, hugging_face_model
+from clipnav.agents.envdrop.recurrent import BidirectionalLSTM
+from clipnav.agents.settings.transformer import TransformerConfig
+from clipnav.agents.transformer.layers import EPS, SelfAttentionLayer, padding_bias
+from clipnav.storage.errors import UserError
 
 
 class TextStates(NamedTuple):
@@ -175,7 +175,8 @@ def pretrained_text_encoder(config: TransformerConfig, tune: bool = True) -> Pre
 
     Raises:
         FileNotFoundError, UserError, ConnectionError: The model cannot be read, see
-            `storage.hugging_face.load_text_model`, or has fewer layers than the settings keep.
+            `clipnav.storage.hugging_face.load_text_model`, or has fewer layers than the settings
+            keep.
     """
     assert config.text_model is not None
     text = hugging_face_model(config.text_model)

@@ -4,9 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from agents.vlm_finetuning.learner import VlmLearner, vlm_trainer
-from agents.vlm_finetuning.settings import FinetuneVlmConfig
-from storage import temporary_path
+from clipnav.agents.vlm_finetuning.learner import VlmLearner, vlm_trainer
+from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig
+from clipnav.storage import temporary_path
 
 MERGED = "merged"
 

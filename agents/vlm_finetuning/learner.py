@@ -8,18 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.demonstrations.formats.conversations import Conversation
-from agents.vlm_finetuning.records import answer_scores, check_fit, model_inputs, read_records
-from agents.vlm_finetuning.settings import FinetuneVlmConfig
-from storage.chat_templates import ChatTemplate
-from storage.extras import import_extra
-from storage.hugging_face import check_folder, reading
-from training.batches import ShuffledBatchOrder
-from training.learners import SavedNetwork, Selection, Summary
-from training.optimisers import make_optimiser
-from training.setup import set_up_torch
-from training.streams import Stream, iteration_seed
-from training.trainer import Trainer
+from clipnav.agents.demonstrations.formats.conversations import Conversation
+from clipnav.agents.vlm_finetuning.records import (
+    answer_scores,
+    check_fit,
+    model_inputs,
+    read_records,
+)
+from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig
+from clipnav.storage.chat_templates import ChatTemplate
+from clipnav.storage.extras import import_extra
+from clipnav.storage.hugging_face import check_folder, reading
+from clipnav.training.batches import ShuffledBatchOrder
+from clipnav.training.learners import SavedNetwork, Selection, Summary
+from clipnav.training.optimisers import make_optimiser
+from clipnav.training.setup import set_up_torch
+from clipnav.training.streams import Stream, iteration_seed
+from clipnav.training.trainer import Trainer
 
 _VISION = r".*(?:visual|vision).*"  # names of the vision towers of transformers
 
@@ -61,7 +66,7 @@ class TrainedWeights(nn.Module):
 
 
 class VlmLearner(SavedNetwork):
-    """Learner of a fine-tuning; see `training.learners.Learner`.
+    """Learner of a fine-tuning; see `clipnav.training.learners.Learner`.
 
     Args:
         config: Settings.

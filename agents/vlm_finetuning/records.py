@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from agents.demonstrations.formats.conversations import Conversation, read
-from agents.demonstrations.manifest import read_manifest
-from storage.chat_templates import ChatTemplate
-from storage.errors import UserError
-from storage.pictures import load_picture
+from clipnav.agents.demonstrations.formats.conversations import Conversation, read
+from clipnav.agents.demonstrations.manifest import read_manifest
+from clipnav.storage.chat_templates import ChatTemplate
+from clipnav.storage.errors import UserError
+from clipnav.storage.pictures import load_picture
 
 _IGNORED = -100  # label of tokens without a loss, in transformers
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from storage.errors import UserError
-from training.optimiser_settings import OptimiserConfig
-from training.resuming import parse_run
-from training.settings import (
+from clipnav.storage.errors import UserError
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.resuming import parse_run
+from clipnav.training.settings import (
     check_counts,
     check_dropout,
     check_numbers,
     check_positive,
     idle_training_settings,
 )
-from training.tracking import TrackerName
+from clipnav.training.tracking import TrackerName
 
 # The recipe of LoRA fine-tunings of LLaVA and Qwen-VL: AdamW, cosine, a short warm-up.
 _OPTIMISER = OptimiserConfig(

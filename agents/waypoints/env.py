@@ -1,7 +1,7 @@
 """WaypointEnv: continuous episodes in which an agent chooses among places around it.
 
-It has what `agents.acting.rollout.walk` and the follower require of an environment on graphs, so
-that a follower which was trained on graphs walks without a graph.
+It has what `clipnav.agents.acting.rollout.walk` and the follower require of an environment on
+graphs, so that a follower which was trained on graphs walks without a graph.
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,22 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.episodes import ContinuousSplit
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.planners import waypoint_actions
-from envs.continuous.settings import STOP, ContinuousSettings
-from envs.continuous.simulator import Simulator
-from envs.graphs.candidates import start_views
-from envs.navigation.device_features import DeviceView
-from envs.navigation.observations import angle_feature, panorama_angles, view_angles
-from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, VIEW_ELEVATIONS, VIEW_HEADINGS
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.episodes import ContinuousSplit
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.planners import waypoint_actions
+from clipnav.envs.continuous.settings import STOP, ContinuousSettings
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.graphs.candidates import start_views
+from clipnav.envs.navigation.device_features import DeviceView
+from clipnav.envs.navigation.observations import angle_feature, panorama_angles, view_angles
+from clipnav.storage.features.view_grid import (
+    NUM_HEADINGS,
+    NUM_VIEWS,
+    STEP,
+    VIEW_ELEVATIONS,
+    VIEW_HEADINGS,
+)
 
 MOST_PLACES = 5  # as many as the waypoint predictor of Hong et al. (CVPR 2022) proposes
 MOST_DECISIONS = 15  # as in ETPNav for R2R-CE
@@ -34,7 +40,7 @@ _IDS = 1000  # ids of places of an agent
 
 
 class ViewEncoder(Protocol):
-    """Encoder of the views, such as `encoders.clip.ClipEncoder`."""
+    """Encoder of the views, such as `clipnav.encoders.clip.ClipEncoder`."""
 
     embed_dim: int
     image_size: tuple[int, int]

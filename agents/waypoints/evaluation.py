@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from agents.acting.environments import feature_store
-from agents.acting.evaluation import Results, evaluate_splits, table
-from agents.acting.follower_agent import FollowerAgent
-from agents.acting.rollout import Agent, walk
-from agents.continuous.walking import spread
-from agents.envdrop.follower import Follower
-from agents.experiments.runs import load_run
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.memory import WorldFeatures
-from agents.settings import (
+from clipnav.agents.acting.environments import feature_store
+from clipnav.agents.acting.evaluation import Results, evaluate_splits, table
+from clipnav.agents.acting.follower_agent import FollowerAgent
+from clipnav.agents.acting.rollout import Agent, walk
+from clipnav.agents.continuous.walking import spread
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.settings import (
     AnyTrainConfig,
     FrontierTrainConfig,
     HistoryTrainConfig,
@@ -23,22 +23,22 @@ from agents.settings import (
     TrainConfig,
     read_agent_config,
 )
-from agents.waypoints.env import WaypointEnv, camera_settings
-from agents.waypoints.map_env import MapWaypointEnv
-from agents.waypoints.settings import WaypointConfig
-from encoders.clip import ClipEncoder
-from encoders.named_encoder import NamedEncoder
-from envs.continuous.episodes import ContinuousSplit, load_continuous_split
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
-from envs.continuous.settings import task_settings
-from envs.episodes import load_episodes
-from envs.episodes.goals import check_goals
-from envs.metrics import summarise
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.worlds import is_built_in, world_files
-from storage.errors import UserError
-from storage.progress import progress_bar
+from clipnav.agents.waypoints.env import WaypointEnv, camera_settings
+from clipnav.agents.waypoints.map_env import MapWaypointEnv
+from clipnav.agents.waypoints.settings import WaypointConfig
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.named_encoder import NamedEncoder
+from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
+from clipnav.envs.continuous.settings import task_settings
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.metrics import summarise
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.worlds import is_built_in, world_files
+from clipnav.storage.errors import UserError
+from clipnav.storage.progress import progress_bar
 
 Settings = TrainConfig | MapTrainConfig
 

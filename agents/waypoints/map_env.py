@@ -5,12 +5,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.waypoints.env import MOST_PLACES, Places, ViewEncoder, WaypointEnv, place_positions
-from agents.waypoints.place_maps import SAME_PLACE, PlaceMaps
-from envs.continuous.episodes import ContinuousSplit
-from envs.continuous.experts import GreedyFollower
-from envs.continuous.settings import STOP, ContinuousSettings
-from envs.continuous.simulator import Simulator
+from clipnav.agents.waypoints.env import (
+    MOST_PLACES,
+    Places,
+    ViewEncoder,
+    WaypointEnv,
+    place_positions,
+)
+from clipnav.agents.waypoints.place_maps import SAME_PLACE, PlaceMaps
+from clipnav.envs.continuous.episodes import ContinuousSplit
+from clipnav.envs.continuous.experts import GreedyFollower
+from clipnav.envs.continuous.settings import STOP, ContinuousSettings
+from clipnav.envs.continuous.simulator import Simulator
 
 
 class MapWaypointEnv(WaypointEnv):
@@ -22,7 +28,7 @@ class MapWaypointEnv(WaypointEnv):
 
     Args:
         split: Episodes.
-        simulator: Floors, and the cameras of `agents.waypoints.env.camera_settings`.
+        simulator: Floors, and the cameras of `clipnav.agents.waypoints.env.camera_settings`.
         settings: Movement and measures.
         encoder: Encoder of the 36 views; None for a blind agent.
         num_envs: Number of agents.

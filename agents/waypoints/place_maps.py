@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.maps.geometry import MapGeometry
-from envs.continuous.floor import ContinuousFloor
-from envs.graphs.candidates import start_views
-from storage.features.view_grid import NUM_VIEWS, VIEW_ELEVATIONS, VIEW_HEADINGS
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.graphs.candidates import start_views
+from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ELEVATIONS, VIEW_HEADINGS
 
 # Metres within which two places are one: `loc_noise` of ETPNav (8dec13a), R2R-CE.
 SAME_PLACE = 0.5

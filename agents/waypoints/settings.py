@@ -5,8 +5,8 @@ from pathlib import Path
 
 import tyro
 
-from storage.outputs import check_outputs
-from training.settings import check_counts, check_splits
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts, check_splits
 
 
 @dataclass(frozen=True)

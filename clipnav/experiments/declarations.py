@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 DECLARATIONS = "experiments.toml"  # in the folder of the records
 _REMEDY = "correct the file, or restore it with git checkout"

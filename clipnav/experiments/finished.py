@@ -21,9 +21,9 @@ from clipnav.experiments.steps import (
     read_output,
     replaces,
 )
-from storage import file_sha256, write_text
-from storage.errors import UserError
-from storage.json_files import read_json
+from clipnav.storage import file_sha256, write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
 
 FINISHED = "finished.json"
 

@@ -8,12 +8,12 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from clipnav.envs.metrics import SUMMARY_METRICS
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import Cell, Difference, Record, Uncertain, read_record
 from clipnav.experiments.steps import command_lines
-from envs.metrics import SUMMARY_METRICS
-from storage import write_text
-from storage.errors import UserError
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
 
 _BLOCK = re.compile(r"^<!-- table: (\S+) -->$\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 _DECIMALS = {"m": ".2f", "%": ".1f"}

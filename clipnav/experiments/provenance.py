@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from storage.errors import UserError
-from storage.processes import usable_cpus
+from clipnav.storage.errors import UserError
+from clipnav.storage.processes import usable_cpus
 
 PACKAGES = ("numpy", "torch", "gymnasium")
 

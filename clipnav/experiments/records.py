@@ -7,9 +7,9 @@ from typing import Literal
 import msgspec
 
 from clipnav.experiments.provenance import Machine
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
 
 _REMEDY = "restore it with git checkout, or run clipnav reproduce with its name"
 

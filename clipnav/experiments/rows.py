@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clipnav.envs.metrics import SUMMARY_METRICS, seed_interval
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import Cell, Difference, Uncertain
-from envs.metrics import SUMMARY_METRICS, seed_interval
-from storage.errors import UserError
-from storage.json_files import read_json
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
 
 _REMEDY = "correct the declaration, or remove the folder of the experiment to run it again"
 

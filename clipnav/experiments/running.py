@@ -32,11 +32,11 @@ from clipnav.experiments.steps import (
     run_folder,
     steps_needed,
 )
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json
-from storage.processes import run_jobs
-from training.interruption import interruption_message
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.storage.processes import run_jobs
+from clipnav.training.interruption import interruption_message
 
 STARTED = "started.json"
 _THREADS = "OMP_NUM_THREADS"

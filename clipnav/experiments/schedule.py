@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from clipnav.experiments.steps import Step, predecessors
-from storage.locks import sole_writer
+from clipnav.storage.locks import sole_writer
 
 
 class Schedule(AbstractContextManager["Schedule"]):

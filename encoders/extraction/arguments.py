@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from storage.errors import UserError
-from training.settings import check_counts, check_effects
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_effects
 
 SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
 # Set of houses of each world that is rendered from the built-in houses.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from encoders.clip import ClipEncoder
-from encoders.extraction.arguments import HOUSE_LABELS, ExtractArguments
-from encoders.extraction.encoding import (
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.extraction.arguments import HOUSE_LABELS, ExtractArguments
+from clipnav.encoders.extraction.encoding import (
     StoreToFill,
     common_image_size,
     encode_viewpoints_with,
@@ -17,21 +17,21 @@ from encoders.extraction.encoding import (
     fill_stores,
     view_features,
 )
-from encoders.extraction.house_labels import WIDTH, HouseLabels
-from encoders.extraction.ray_engine import check_ray, ray_rows
-from encoders.extraction.view_sources import ViewSource
-from encoders.extraction.world_views import (
+from clipnav.encoders.extraction.house_labels import WIDTH, HouseLabels
+from clipnav.encoders.extraction.ray_engine import check_ray, ray_rows
+from clipnav.encoders.extraction.view_sources import ViewSource
+from clipnav.encoders.extraction.world_views import (
     Viewpoints,
     chosen_viewpoints,
     load_views,
     view_source,
 )
-from storage.errors import UserError
-from storage.features.opening import open_store
-from storage.features.partial_store import partial_path
-from storage.features.shards import Shard, is_finished, merge_shards, other_store
-from storage.features.store_file import check_store_name
-from storage.locks import sole_writer
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.partial_store import partial_path
+from clipnav.storage.features.shards import Shard, is_finished, merge_shards, other_store
+from clipnav.storage.features.store_file import check_store_name
+from clipnav.storage.locks import sole_writer
 
 
 def main(arguments: ExtractArguments) -> None:
@@ -60,7 +60,7 @@ def store_paths(arguments: ExtractArguments) -> list[Path]:
         UserError: The path is missing or ambiguous, has another suffix than .safetensors, or two
             stores have the same path.
     """
-    from envs.worlds import world_files
+    from clipnav.envs.worlds import world_files
 
     output, folder = arguments.output, arguments.output_dir
     if output is not None and folder is not None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from encoders.clip import ClipEncoder
-from storage.errors import UserError
-from storage.features.partial_store import PartialStore
-from storage.features.view_grid import NUM_VIEWS
-from storage.locks import sole_writer
-from storage.progress import progress_bar
-from training.interruption import interruption_message
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.partial_store import PartialStore
+from clipnav.storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.locks import sole_writer
+from clipnav.storage.progress import progress_bar
+from clipnav.training.interruption import interruption_message
 
 # Yields, for each key, the views (36, H, W, 3) uint8 RGB; None skips the viewpoint.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]

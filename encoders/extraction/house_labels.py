@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from encoders.extraction.arguments import HOUSE_LABELS, SourceWorld
-from encoders.extraction.view_sources import rendering_processes
-from envs.houses.views.view_facts import Fact, ViewFacts, view_facts
+from clipnav.encoders.extraction.arguments import HOUSE_LABELS, SourceWorld
+from clipnav.encoders.extraction.view_sources import rendering_processes
+from clipnav.envs.houses.views.view_facts import Fact, ViewFacts, view_facts
 
 if TYPE_CHECKING:
-    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 
 WIDTH = 256
 _KINDS = ("room", "glimpse", "thing")
@@ -62,7 +62,7 @@ class HouseLabels:
     @property
     def metadata(self) -> Mapping[str, object]:
         """Metadata of a feature store."""
-        from envs.houses.rendering.view_objects import PANORAMA_WIDTH, VIEW_SIZE
+        from clipnav.envs.houses.rendering.view_objects import PANORAMA_WIDTH, VIEW_SIZE
 
         return {
             "encoder": HOUSE_LABELS,
@@ -88,7 +88,7 @@ def _direction(fact: Fact) -> np.ndarray:
 
 
 def _facts(source: HouseLabels, scan: str, viewpoint: str) -> list[ViewFacts]:
-    from envs.houses.rendering.view_objects import view_object_ids
+    from clipnav.envs.houses.rendering.view_objects import view_object_ids
 
     panoramas = _panoramas(source)
     ids = view_object_ids(panoramas, scan, viewpoint)
@@ -100,7 +100,7 @@ def _facts(source: HouseLabels, scan: str, viewpoint: str) -> list[ViewFacts]:
 # One entry is enough: each process serves one source, scan by scan.
 @lru_cache(maxsize=1)
 def _panoramas(source: HouseLabels) -> HousePanoramas:
-    from envs.houses.rendering.view_objects import object_panoramas
+    from clipnav.envs.houses.rendering.view_objects import object_panoramas
 
     return object_panoramas(source.connectivity_dir)
 

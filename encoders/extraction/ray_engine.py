@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.extras import check_extra
+from clipnav.storage.extras import check_extra
 
 # Returns the features (36, D) of one key, or None if its viewpoint is skipped.
 Encode = Callable[[str], np.ndarray | None]

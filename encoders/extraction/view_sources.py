@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from encoders.extraction.arguments import HOUSE_SETS_OF_WORLDS, SourceWorld
-from envs.panoramas.skyboxes import DamagedSkyboxError, skybox_files
-from envs.panoramas.view_geometry import VFOV, Geometry, cut_views, geometry_metadata
-from storage.errors import UserError
-from storage.processes import WorkerPool
+from clipnav.encoders.extraction.arguments import HOUSE_SETS_OF_WORLDS, SourceWorld
+from clipnav.envs.panoramas.skyboxes import DamagedSkyboxError, skybox_files
+from clipnav.envs.panoramas.view_geometry import VFOV, Geometry, cut_views, geometry_metadata
+from clipnav.storage.errors import UserError
+from clipnav.storage.processes import WorkerPool
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class ViewSource:
     Attributes:
         world: Source of the images. "houses" and "houses-standard" render the built-in houses,
             "matterport" reads skyboxes, "habitat" renders 3D models with habitat-sim.
-        geometry: Shape and projection of the views, see `envs.panoramas.view_geometry`.
+        geometry: Shape and projection of the views, see `clipnav.envs.panoramas.view_geometry`.
         image_size: (height, width) in pixels of the encoder's input.
         width: Columns of the built-in houses' panoramas.
         scan_dir: Folder of the scans' skyboxes ("matterport") or of 3D models ("habitat").
@@ -103,7 +103,7 @@ class ViewSource:
         if self.world == "matterport":
             skybox_files(folder, scan, viewpoint, self.full_faces)
         if self.world == "habitat":
-            from envs.panoramas.habitat_panoramas import scene_file
+            from clipnav.envs.panoramas.habitat_panoramas import scene_file
 
             scene_file(folder, scan)
 
@@ -136,8 +136,8 @@ def _cutter(source: ViewSource) -> _WorldCutter:
     if source.scan_dir is None:
         raise UserError(f"world '{source.world}' requires the folder of its scans; give scan_dir")
     if source.world == "habitat":
-        from envs.habitat.client import shared_server
-        from envs.panoramas.habitat_panoramas import HabitatPanoramas
+        from clipnav.envs.habitat.client import shared_server
+        from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas
 
         server = shared_server(gpu_device_id=source.gpu_device_id)
         return HabitatPanoramas(source.scan_dir, source.connectivity_dir, drawer=server).views36
@@ -145,7 +145,7 @@ def _cutter(source: ViewSource) -> _WorldCutter:
         raise UserError(
             "world 'matterport' requires the folder of its navigation graphs; give connectivity_dir"
         )
-    from envs.panoramas.matterport_panoramas import MatterportPanoramas
+    from clipnav.envs.panoramas.matterport_panoramas import MatterportPanoramas
 
     return MatterportPanoramas(
         source.scan_dir, source.connectivity_dir, full=source.full_faces
@@ -153,8 +153,8 @@ def _cutter(source: ViewSource) -> _WorldCutter:
 
 
 def _house_cutter(source: ViewSource) -> _WorldCutter:
-    from envs.houses.rendering.house_panoramas import HousePanoramas
-    from envs.panoramas.views import rows_seen, views36
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+    from clipnav.envs.panoramas.views import rows_seen, views36
 
     panoramas = HousePanoramas(connectivity_dir=source.connectivity_dir, width=source.width)
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from encoders.extraction.arguments import ExtractArguments, SourceWorld
-from encoders.extraction.encoding import StoreToFill, fill_stores
-from encoders.extraction.view_sources import ViewSource
-from encoders.extraction.world_views import Viewpoints, load_views, view_source
-from envs.arguments import check_choice, picture_size
-from storage.errors import UserError
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.encoders.extraction.arguments import ExtractArguments, SourceWorld
+from clipnav.encoders.extraction.encoding import StoreToFill, fill_stores
+from clipnav.encoders.extraction.view_sources import ViewSource
+from clipnav.encoders.extraction.world_views import Viewpoints, load_views, view_source
+from clipnav.envs.arguments import check_choice, picture_size
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 
 @dataclass(frozen=True)

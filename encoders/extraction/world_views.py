@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from encoders.extraction.arguments import HOUSE_SETS_OF_WORLDS, ExtractArguments
-from encoders.extraction.prefetch import prefetched
-from encoders.extraction.view_sources import ViewSource
-from storage.errors import UserError
+from clipnav.encoders.extraction.arguments import HOUSE_SETS_OF_WORLDS, ExtractArguments
+from clipnav.encoders.extraction.prefetch import prefetched
+from clipnav.encoders.extraction.view_sources import ViewSource
+from clipnav.storage.errors import UserError
 
 # (scan, viewpoint) by the key of a feature store's row.
 Viewpoints = Mapping[str, tuple[str, str]]
@@ -63,9 +63,9 @@ def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoi
     Raises:
         FileNotFoundError: There are no graphs yet, or none of a chosen scan.
     """
-    from connectivity import read_connectivity, read_scans
-    from envs.worlds import world_files
-    from storage.features.store_file import feature_key
+    from clipnav.connectivity import read_connectivity, read_scans
+    from clipnav.envs.worlds import world_files
+    from clipnav.storage.features.store_file import feature_key
 
     graphs = None
     if arguments.data_dir is not None or arguments.world == "matterport":
@@ -93,8 +93,8 @@ def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoi
 
 def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
     """Return the scans of --scans with ranges of houses expanded; empty for all scans."""
-    from envs.houses.building.sets import HOUSE_SETS
-    from envs.houses.house_set import expand_scans
+    from clipnav.envs.houses.building.sets import HOUSE_SETS
+    from clipnav.envs.houses.house_set import expand_scans
 
     if arguments.data_dir is not None:
         return arguments.scans
@@ -119,8 +119,8 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
         raise UserError(
             "--world habitat with --data-dir requires 3D models; give their folder with --scan-dir"
         )
-    from envs.habitat.interpreter import habitat_python
-    from envs.houses.rendering.habitat_export import export_houses
+    from clipnav.envs.habitat.interpreter import habitat_python
+    from clipnav.envs.houses.rendering.habitat_export import export_houses
 
     habitat_python()  # before the houses are built, which takes minutes
     return export_houses(scans)

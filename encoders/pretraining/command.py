@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from encoders.clip import ClipEncoder
-from encoders.pretraining.contrastive import Contrastive, export_local_dir
-from encoders.pretraining.house_model import build_model, readme, scale_to_unit
-from encoders.pretraining.labelled_views import LabelledViews
-from encoders.pretraining.learner import PretrainingLearner
-from encoders.pretraining.settings import PretrainConfig
-from encoders.pretraining.single_label import SingleLabel
-from encoders.pretraining.supervised import Supervised
-from encoders.pretraining.view_labels import (
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.pretraining.contrastive import Contrastive, export_local_dir
+from clipnav.encoders.pretraining.house_model import build_model, readme, scale_to_unit
+from clipnav.encoders.pretraining.labelled_views import LabelledViews
+from clipnav.encoders.pretraining.learner import PretrainingLearner
+from clipnav.encoders.pretraining.settings import PretrainConfig
+from clipnav.encoders.pretraining.single_label import SingleLabel
+from clipnav.encoders.pretraining.supervised import Supervised
+from clipnav.encoders.pretraining.view_labels import (
     LabelNames,
     LabelScores,
     SingleLabelScores,
@@ -25,18 +25,18 @@ from encoders.pretraining.view_labels import (
     single_label_batch,
     single_label_scores,
 )
-from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler, extraction_views
-from encoders.pretraining.zero_shot import ZeroShotScores, zero_shot_scores
-from envs.houses.rendering.training_panoramas import HousePictures
-from envs.houses.views.view_facts import ViewFacts
-from storage import write_text
-from storage.errors import UserError, counted
-from storage.locks import sole_writer
-from training.run_folder import run_folder
-from training.settings import CONFIG, to_json
-from training.setup import set_up_torch
-from training.streams import Stream, iteration_seed
-from training.trainer import Trainer
+from clipnav.encoders.pretraining.view_sampler import SamplerConfig, ViewSampler, extraction_views
+from clipnav.encoders.pretraining.zero_shot import ZeroShotScores, zero_shot_scores
+from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.envs.houses.views.view_facts import ViewFacts
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.locks import sole_writer
+from clipnav.training.run_folder import run_folder
+from clipnav.training.settings import CONFIG, to_json
+from clipnav.training.setup import set_up_torch
+from clipnav.training.streams import Stream, iteration_seed
+from clipnav.training.trainer import Trainer
 
 _SCORING = {"contrastive": "zero-shot", "supervised": "by its own classifier"}
 
@@ -103,7 +103,7 @@ def training_scans(config: PretrainConfig) -> Sequence[str]:
     Raises:
         UserError: The set has fewer houses, or no house remains to train on.
     """
-    from envs.houses.building.sets import HOUSE_SETS
+    from clipnav.envs.houses.building.sets import HOUSE_SETS
 
     scans = HOUSE_SETS[config.set].scans["train"]
     if config.houses is not None and config.houses > len(scans):
@@ -122,8 +122,8 @@ def training_scans(config: PretrainConfig) -> Sequence[str]:
 
 def _render(config: PretrainConfig, scans: Sequence[str]) -> list[HousePictures]:
     """Return the panoramas of the houses; build and render those that are missing."""
-    from envs.houses.house_set import build_missing
-    from envs.houses.rendering.training_panoramas import render_houses
+    from clipnav.envs.houses.house_set import build_missing
+    from clipnav.envs.houses.rendering.training_panoramas import render_houses
 
     build_missing(scans, config.workers)
     return render_houses(
@@ -195,7 +195,7 @@ def training_views(houses: Sequence[HousePictures], config: PretrainConfig) -> V
 
 def panorama_dir() -> Path:
     """Return the cache folder of rendered panoramas, beside those of the houses."""
-    from envs.houses.building.house import house_cache_dir
+    from clipnav.envs.houses.building.house import house_cache_dir
 
     return house_cache_dir() / "panoramas"
 
@@ -214,7 +214,7 @@ def score(
         image_size: Height and width of the views.
         classifier: Network to score instead of the exported model's zero-shot predictions.
     """
-    from envs.houses.materials.colours import COLOUR_NAMES
+    from clipnav.envs.houses.materials.colours import COLOUR_NAMES
 
     viewpoints = [
         viewpoint for house in houses for viewpoint in extraction_views(house, image_size)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from encoders.pretraining.settings import PretrainConfig, default_optimiser, idle_settings
-from training.resuming import early_value, parse_run
-from training.settings import read_config
+from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser, idle_settings
+from clipnav.training.resuming import early_value, parse_run
+from clipnav.training.settings import read_config
 
 # Settings that may change when a run is resumed; any other change would make it another run.
 _MAY_CHANGE = frozenset("resume export iterations minutes save_every workers threads track".split())

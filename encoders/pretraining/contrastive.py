@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.pretraining.learner import image_features
-from encoders.weights.local_dir import WEIGHTS_FILE, write_local_dir
+from clipnav.encoders.pretraining.learner import image_features
+from clipnav.encoders.weights.local_dir import WEIGHTS_FILE, write_local_dir
 
 _LARGEST_SCALE = math.log(100)  # CLIP section 2.5: logits never scaled by more than 100
 

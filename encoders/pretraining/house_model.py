@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from encoders.pretraining.contrastive import scale_pooled_features
-from encoders.pretraining.learner import image_features
-from encoders.pretraining.settings import PretrainConfig
-from encoders.pretraining.view_sampler import ViewSampler
+from clipnav.encoders.pretraining.contrastive import scale_pooled_features
+from clipnav.encoders.pretraining.learner import image_features
+from clipnav.encoders.pretraining.settings import PretrainConfig
+from clipnav.encoders.pretraining.view_sampler import ViewSampler
 
 CONTEXT_LENGTH = 24  # tokens; the longest caption has 20
 _LABELS = {"all": "room type and visible objects", "largest": "their largest object"}

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from encoders.pretraining.view_sampler import ViewSampler, tint
-from envs.houses.views.view_facts import ViewFacts
-from training.streams import Stream
+from clipnav.encoders.pretraining.view_sampler import ViewSampler, tint
+from clipnav.envs.houses.views.view_facts import ViewFacts
+from clipnav.training.streams import Stream
 
 _ORDER, _AUGMENTATION = 1, 2
 

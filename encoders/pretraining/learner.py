@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.checkpoints import Network, save_model
-from training.learners import Summary
-from training.optimiser_settings import OptimiserConfig
-from training.optimisers import make_group_optimiser
+from clipnav.training.checkpoints import Network, save_model
+from clipnav.training.learners import Summary
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.optimisers import make_group_optimiser
 
 
 class Objective(Network, Protocol):

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from storage.errors import UserError
-from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_positive, idle_training_settings
-from training.tracking import TrackerName
+from clipnav.storage.errors import UserError
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import check_counts, check_positive, idle_training_settings
+from clipnav.training.tracking import TrackerName
 
 Labels = Literal["all", "largest"]
 

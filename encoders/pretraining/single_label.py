@@ -2,7 +2,7 @@
 
 ImageNet labels a photograph with one category, so this objective has the kind of supervision of
 encoders that are pre-trained on ImageNet. Tower, views, iterations and optimiser are those of
-`encoders.pretraining.supervised`.
+`clipnav.encoders.pretraining.supervised`.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.pretraining.learner import as_images, image_features
-from encoders.pretraining.supervised import NO_LABEL
+from clipnav.encoders.pretraining.learner import as_images, image_features
+from clipnav.encoders.pretraining.supervised import NO_LABEL
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Supervised training of an image tower by labels: room type and visible object categories.
 
 It is a control for the benefit of captions over labels: the tower, the views, the steps and the
-optimiser are those of `encoders.pretraining.contrastive`; only the objective differs.
+optimiser are those of `clipnav.encoders.pretraining.contrastive`; only the objective differs.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.pretraining.learner import as_images, image_features
+from clipnav.encoders.pretraining.learner import as_images, image_features
 
 NO_LABEL = -1
 

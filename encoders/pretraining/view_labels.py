@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from encoders.pretraining.single_label import SingleLabelBatch
-from encoders.pretraining.supervised import NO_LABEL, LabelledBatch
-from encoders.pretraining.zero_shot import average_precision, enough_to_judge, mean_or_nan
-from envs.houses.rendering.training_panoramas import HousePictures
-from envs.houses.views.view_facts import UNMENTIONED, ViewFacts
+from clipnav.encoders.pretraining.single_label import SingleLabelBatch
+from clipnav.encoders.pretraining.supervised import NO_LABEL, LabelledBatch
+from clipnav.encoders.pretraining.zero_shot import average_precision, enough_to_judge, mean_or_nan
+from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.envs.houses.views.view_facts import UNMENTIONED, ViewFacts
 
 
 class Views(Protocol):

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from encoders.pretraining.contrastive import CaptionBatch
-from envs.houses.rendering.training_panoramas import HousePictures
-from envs.houses.views.captions import contradict, sample_caption
-from envs.houses.views.view_facts import Fact, ViewFacts, view_facts
-from storage.features.view_grid import NUM_VIEWS, STEP, VFOV, VIEW_ELEVATIONS, VIEW_HEADINGS
-from training.streams import Stream
+from clipnav.encoders.pretraining.contrastive import CaptionBatch
+from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.envs.houses.views.captions import contradict, sample_caption
+from clipnav.envs.houses.views.view_facts import Fact, ViewFacts, view_facts
+from clipnav.storage.features.view_grid import NUM_VIEWS, STEP, VFOV, VIEW_ELEVATIONS, VIEW_HEADINGS
+from clipnav.training.streams import Stream
 
 _ID_STRIDE = 2  # facts are read from every second row and column
 _CAMERAS = 256  # cameras (elevation, field of view) drawn once; headings are drawn for each view
@@ -49,7 +49,7 @@ class SamplerConfig:
 
 
 class ViewSampler:
-    """Sampler of batches for `encoders.pretraining.contrastive`, or of their views only.
+    """Sampler of batches for `clipnav.encoders.pretraining.contrastive`, or of their views only.
 
     Batch n depends on the seed and on n only.
     """

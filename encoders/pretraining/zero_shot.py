@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.views.captions import room_prompts, thing_prompts
-from envs.houses.views.view_facts import Fact, ViewFacts, is_colour
+from clipnav.envs.houses.views.captions import room_prompts, thing_prompts
+from clipnav.envs.houses.views.view_facts import Fact, ViewFacts, is_colour
 
 Texts = Callable[[list[str]], np.ndarray]
 _FEWEST = 10  # views in which a category is visible, and views in which it is not, to score it

@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from encoders.towers.attention import allowed_keys, attend
-from encoders.towers.positions import Positions
+from clipnav.encoders.towers.attention import allowed_keys, attend
+from clipnav.encoders.towers.positions import Positions
 
 _STRIDE = 32
 
 
 class ResNetTower:
-    """Wrapper of open_clip's ModifiedResNet; see `encoders.towers.tower.Tower`.
+    """Wrapper of open_clip's ModifiedResNet; see `clipnav.encoders.towers.tower.Tower`.
 
     Its grid is the last feature map before attention pooling, which CLIP-ViL feeds to its VQA
     models (arXiv 2107.06383, section 4.1). The first of the five halvings of the input size rounds

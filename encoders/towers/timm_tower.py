@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 # Poolings that can be applied to a single cell.
 _LOCAL_POOLS = ("", "avg", "map")
@@ -14,7 +14,7 @@ _KEPT_SIZES = 16
 
 
 class TimmTower:
-    """Wrapper of open_clip's TimmModel; see `encoders.towers.tower.Tower`.
+    """Wrapper of open_clip's TimmModel; see `clipnav.encoders.towers.tower.Tower`.
 
     Its grid is the output of timm's `forward_features`, without class and register tokens. Dense
     features are the output of the model's head for each cell alone. A head that reads a class token

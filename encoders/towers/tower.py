@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 class Tower(Protocol):
@@ -62,9 +62,9 @@ def image_tower(visual: Any, trained: bool = False) -> Tower:
     from open_clip.timm_model import TimmModel
     from open_clip.transformer import VisionTransformer
 
-    from encoders.towers.resnet_tower import ResNetTower
-    from encoders.towers.timm_tower import TimmTower
-    from encoders.towers.vit_tower import ViTTower
+    from clipnav.encoders.towers.resnet_tower import ResNetTower
+    from clipnav.encoders.towers.timm_tower import TimmTower
+    from clipnav.encoders.towers.vit_tower import ViTTower
 
     kinds = {ModifiedResNet: ResNetTower, VisionTransformer: ViTTower, TimmModel: TimmTower}
     for kind, tower in kinds.items():

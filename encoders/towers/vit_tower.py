@@ -7,16 +7,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.towers.attention import allowed_keys, self_attention, value_projection
-from encoders.towers.positions import Positions
-from storage.errors import UserError
+from clipnav.encoders.towers.attention import allowed_keys, self_attention, value_projection
+from clipnav.encoders.towers.positions import Positions
+from clipnav.storage.errors import UserError
 
 # Computes the attention of a block over tokens (N, L, C) after its first layer norm.
 Attention = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
 class ViTTower:
-    """Wrapper of open_clip's VisionTransformer; see `encoders.towers.tower.Tower`.
+    """Wrapper of open_clip's VisionTransformer; see `clipnav.encoders.towers.tower.Tower`.
 
     Its cells are patches. Grid features are the patch tokens after the last layer norm; with an
     attentional pooler (CoCa) they are the patch tokens before it.

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import UserError
-from storage.extras import check_extra
+from clipnav.storage.errors import UserError
+from clipnav.storage.extras import check_extra
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +55,7 @@ def imagenet_weights() -> "dict[str, torch.Tensor]":
         ModuleNotFoundError: The package with the weights is not installed.
         UserError: The file is damaged.
     """
-    from encoders.weights.weight_files import read_weights
+    from clipnav.encoders.weights.weight_files import read_weights
 
     weights, _ = read_weights(weights_file())
     return {

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from encoders.weights.model_building import build_model
-from encoders.weights.model_config import (
+from clipnav.encoders.weights.model_building import build_model
+from clipnav.encoders.weights.model_config import (
     REMEDY,
     check_model_config,
     check_preprocess_config,
     height_width,
 )
-from encoders.weights.origins import LOCAL, Origin, find_origin
-from storage.errors import UserError, in_one_line
-from storage.hugging_face import check_folder, reading, text_model_config
+from clipnav.encoders.weights.origins import LOCAL, Origin, find_origin
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.hugging_face import check_folder, reading, text_model_config
 
 # Settings of an image tower that the names and shapes of its weights determine.
 _IN_WEIGHTS = ("layers", "width", "mlp_ratio", "patch_size")

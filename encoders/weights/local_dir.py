@@ -7,10 +7,14 @@ from typing import Any
 
 import torch
 
-from encoders.weights.model_config import REMEDY, check_model_config, check_preprocess_config
-from storage import atomic_write, write_text
-from storage.errors import UserError
-from storage.json_files import read_json_object
+from clipnav.encoders.weights.model_config import (
+    REMEDY,
+    check_model_config,
+    check_preprocess_config,
+)
+from clipnav.storage import atomic_write, write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 

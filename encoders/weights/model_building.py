@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from encoders.weights.model_config import REMEDY
-from storage.errors import UserError, in_one_line
+from clipnav.encoders.weights.model_config import REMEDY
+from clipnav.storage.errors import UserError, in_one_line
 
 _MATCH_REMEDY = "give the model that they were trained with, or the weights of this model"
 _POSITIONS = {"visual.positional_embedding", "positional_embedding", "text.positional_embedding"}

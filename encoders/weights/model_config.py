@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 # Bounds of the fields that determine the size of a model; far beyond those of all known models.
 _RANGES = {

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from encoders.weights.local_dir import write_local_dir
-from encoders.weights.model_building import check_fit
-from encoders.weights.model_config import check_model_config
-from encoders.weights.weight_files import read_weights
-from storage.errors import UserError
+from clipnav.encoders.weights.local_dir import write_local_dir
+from clipnav.encoders.weights.model_building import check_fit
+from clipnav.encoders.weights.model_config import check_model_config
+from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.storage.errors import UserError
 
 # Sizes that OpenAI's files store among the weights; open_clip refuses them.
 _EXTRAS = ("input_resolution", "context_length", "vocab_size")
@@ -23,7 +23,7 @@ _RESNET_STRIDE = 32
 def read_openai_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], bool]:
     """Read the weights of a PyTorch file in their stored type (float16 in OpenAI's files).
 
-    No code from the file is run, see `encoders.weights.weight_files`.
+    No code from the file is run, see `clipnav.encoders.weights.weight_files`.
 
     Returns:
         The weights by open_clip's names, which are OpenAI's; and whether the file is marked as

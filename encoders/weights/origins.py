@@ -9,14 +9,19 @@ from typing import Any
 
 import torch
 
-from encoders.weights import efficientnet_lite
-from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE, read_config, read_config_file
-from encoders.weights.model_config import check_model_config
-from encoders.weights.openai_weights import read_openai_weights
-from encoders.weights.reachability import is_downloaded, source_of
-from encoders.weights.weight_files import read_weights
-from storage.errors import UserError, in_one_line
-from storage.reachability import is_reachable
+from clipnav.encoders.weights import efficientnet_lite
+from clipnav.encoders.weights.local_dir import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    read_config,
+    read_config_file,
+)
+from clipnav.encoders.weights.model_config import check_model_config
+from clipnav.encoders.weights.openai_weights import read_openai_weights
+from clipnav.encoders.weights.reachability import is_downloaded, source_of
+from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.reachability import is_reachable
 
 HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from storage.reachability import is_in_hub_cache
+from clipnav.storage.reachability import is_in_hub_cache
 
 
 def is_downloaded(tag: dict[str, Any]) -> bool:

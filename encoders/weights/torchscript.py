@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from encoders.weights.torchscript_pickle import ScriptObject, TensorSpec, read_pickle
-from storage.errors import UserError, in_one_line
+from clipnav.encoders.weights.torchscript_pickle import ScriptObject, TensorSpec, read_pickle
+from clipnav.storage.errors import UserError, in_one_line
 
 # Far above the sizes of the largest CLIP, and small enough for the memory of a small machine.
 _MOST_PICKLE_BYTES, _MOST_SOURCE_BYTES = 4 << 20, 32 << 20

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 _DTYPES = {
     "Float": torch.float32,

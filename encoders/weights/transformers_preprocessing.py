@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from encoders.weights.model_config import check_preprocess_config, height_width
-from storage.errors import UserError, shortened
-from storage.json_files import read_json_object
+from clipnav.encoders.weights.model_config import check_preprocess_config, height_width
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.json_files import read_json_object
 
 PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 _RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records

@@ -9,19 +9,19 @@ from typing import Any
 
 import torch
 
-from encoders.weights.local_dir import WEIGHTS_FILE, read_config
-from encoders.weights.model_building import check_fit
-from encoders.weights.model_config import check_model_config
-from encoders.weights.transformers_preprocessing import (
+from clipnav.encoders.weights.local_dir import WEIGHTS_FILE, read_config
+from clipnav.encoders.weights.model_building import check_fit
+from clipnav.encoders.weights.model_config import check_model_config
+from clipnav.encoders.weights.transformers_preprocessing import (
     PREPROCESSOR,
     image_processor,
     read_preprocessing,
 )
-from encoders.weights.weight_files import read_weights
-from storage import write_text
-from storage.errors import UserError
-from storage.hugging_face import check_folder, reading
-from storage.json_files import read_json_object
+from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.hugging_face import check_folder, reading
+from clipnav.storage.json_files import read_json_object
 
 _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 # Parts of parameter names: (transformers, open_clip).

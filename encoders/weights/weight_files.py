@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from encoders.weights.torchscript import is_torchscript, read_torchscript
-from storage.errors import UserError, in_one_line
+from clipnav.encoders.weights.torchscript import is_torchscript, read_torchscript
+from clipnav.storage.errors import UserError, in_one_line
 
 REMEDY = "download the file again, or save the weights as safetensors on the machine they are from"
 # Tied weights are stored once under several names; more than this is an attack on the memory.
@@ -25,7 +25,8 @@ def read_weights(
     """Read weights by name, on the CPU, in the types of the file.
 
     Safetensors files contain only tensors. TorchScript archives are parsed, not executed
-    (`encoders.weights.torchscript`). Other files are read by `torch.load(weights_only=True)`.
+    (`clipnav.encoders.weights.torchscript`). Other files are read by
+    `torch.load(weights_only=True)`.
 
     Args:
         path: Weight file.

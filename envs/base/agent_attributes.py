@@ -1,7 +1,7 @@
 """`call`, `get_attr` and `set_attr` of a batch of agents that have no environments of their own.
 
-The names are those of an environment with one agent (`envs.navigation.vln_env.VlnEnv`), so that
-code written for Gymnasium's `SyncVectorEnv` works with both.
+The names are those of an environment with one agent (`clipnav.envs.navigation.vln_env.VlnEnv`), so
+that code written for Gymnasium's `SyncVectorEnv` works with both.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.arguments import whole_number
-from envs.base.episode_sampler import EpisodeSampler
-from storage.errors import UserError
+from clipnav.envs.arguments import whole_number
+from clipnav.envs.base.episode_sampler import EpisodeSampler
+from clipnav.storage.errors import UserError
 
 
 class AgentBatch(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 def check_batch(env: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium.utils import seeding
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 # Number of draws per call of a generator: one call costs as much as a hundred draws.
 _AHEAD = 256

@@ -8,9 +8,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from envs.base.infos import LazyInfo, only_agent_info
-from envs.base.vector_env import BatchEnv, Observation
-from storage.errors import UserError
+from clipnav.envs.base.infos import LazyInfo, only_agent_info
+from clipnav.envs.base.vector_env import BatchEnv, Observation
+from clipnav.storage.errors import UserError
 
 # With a spec, Gymnasium's TimeLimit truncates instead of the core.
 _UNLIMITED = sys.maxsize

@@ -8,11 +8,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.arguments import action_array, whole_number
-from envs.base import agent_attributes
-from envs.base.episode_sampler import EpisodeSampler, reset_options
-from envs.base.infos import LazyInfo, finals
-from storage.errors import UserError
+from clipnav.envs.arguments import action_array, whole_number
+from clipnav.envs.base import agent_attributes
+from clipnav.envs.base.episode_sampler import EpisodeSampler, reset_options
+from clipnav.envs.base.infos import LazyInfo, finals
+from clipnav.storage.errors import UserError
 
 Observation = dict[str, np.ndarray]
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from envs.arguments import check_choice
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import ContinuousSettings
-from envs.continuous.simulator import Simulator
-from envs.worlds import World, is_built_in
-from storage.errors import UserError
+from clipnav.envs.arguments import check_choice
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import ContinuousSettings
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.worlds import World, is_built_in
+from clipnav.storage.errors import UserError
 
 Backend = Literal["houses", "habitat"]
 
@@ -30,7 +30,7 @@ def open_simulator(
             habitat-sim in a process of its own.
         scan_dir: Folder of the 3D models of "habitat"; None for those of the built-in houses.
         habitat_python: Interpreter or environment with habitat-sim, see
-            `envs.habitat.interpreter.habitat_python`.
+            `clipnav.envs.habitat.interpreter.habitat_python`.
         gpu_device_id: CUDA device of "habitat", -1 for software.
 
     Raises:
@@ -53,9 +53,13 @@ def open_simulator(
         if unused := [name for name, value in given.items() if value is not None]:
             raise UserError(f"{' and '.join(unused)} has no effect without backend='habitat'")
         return HouseSimulator(settings)
-    from envs.continuous.habitat_simulator import HabitatSimulator, folder_files, house_files
-    from envs.habitat.client import shared_server
-    from envs.habitat.interpreter import habitat_python as interpreter
+    from clipnav.envs.continuous.habitat_simulator import (
+        HabitatSimulator,
+        folder_files,
+        house_files,
+    )
+    from clipnav.envs.habitat.client import shared_server
+    from clipnav.envs.habitat.interpreter import habitat_python as interpreter
 
     if scan_dir is None and not is_built_in(world):
         raise UserError(f"world {world!r} with backend='habitat' requires scan_dir, its 3D models")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import Simulator
 
 HEADINGS = np.arange(4) * np.pi / 2
 _BATCH = 16  # pictures that are drawn and compared at a time

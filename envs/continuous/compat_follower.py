@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
-from envs.continuous.simulator import Floor
+from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
+from clipnav.envs.continuous.simulator import Floor
 
 _EPSILON = 1e-6  # radians, and metres
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.arguments import check_choice, whole_number
-from envs.continuous.settings import ContinuousDataset
-from envs.episodes import Episode
-from envs.episodes.episode import TimedWord
-from envs.episodes.splits import MAX_INSTRUCTION_LENGTH, load_split
-from envs.graphs.nav_graph import NavGraph
-from envs.tokenizers import Tokenizer, cached_tokens
-from envs.worlds import World
+from clipnav.envs.arguments import check_choice, whole_number
+from clipnav.envs.continuous.settings import ContinuousDataset
+from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.episode import TimedWord
+from clipnav.envs.episodes.splits import MAX_INSTRUCTION_LENGTH, load_split
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.tokenizers import Tokenizer, cached_tokens
+from clipnav.envs.worlds import World
 
 Point = tuple[float, float, float]
 

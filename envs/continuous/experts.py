@@ -12,9 +12,16 @@ from typing import Literal
 
 import numpy as np
 
-from envs.continuous.compat_follower import CompatFollower
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings, Follower
-from envs.continuous.simulator import Floor
+from clipnav.envs.continuous.compat_follower import CompatFollower
+from clipnav.envs.continuous.settings import (
+    FORWARD,
+    LEFT,
+    RIGHT,
+    STOP,
+    ContinuousSettings,
+    Follower,
+)
+from clipnav.envs.continuous.simulator import Floor
 
 GOAL_RADIUS = 0.5  # metres at which VLN-CE's expert stops
 THRASHING = 16  # alternating turns after which the follower carries out a whole primitive

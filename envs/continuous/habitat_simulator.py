@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
-from envs.continuous.settings import R2R_CE, ContinuousSettings
-from envs.habitat.client import HabitatServer, shared_server
-from envs.panoramas.habitat_panoramas import scene_file
-from envs.sharing import files_digest
-from storage import cache_dir
-from storage.json_files import read_json_object
+from clipnav.envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
+from clipnav.envs.continuous.settings import R2R_CE, ContinuousSettings
+from clipnav.envs.habitat.client import HabitatServer, shared_server
+from clipnav.envs.panoramas.habitat_panoramas import scene_file
+from clipnav.envs.sharing import files_digest
+from clipnav.storage import cache_dir
+from clipnav.storage.json_files import read_json_object
 
 _COLLISION_SLACK = 1e-5  # square metres, as in habitat's `collided`
 _STAGE_REMEDY = "correct this stage configuration of habitat-sim"
@@ -32,7 +32,7 @@ class SceneFiles(NamedTuple):
 
 
 class HabitatFloor:
-    """The navigation mesh of a building; see `envs.continuous.simulator.Floor`.
+    """The navigation mesh of a building; see `clipnav.envs.continuous.simulator.Floor`.
 
     Each method is one request to the process of habitat-sim, for all agents together. Numbers are
     float32 there, so positions are exact to 1e-6 m.
@@ -108,7 +108,7 @@ class HabitatFloor:
 
 
 class HabitatSimulator:
-    """Floors and pictures of 3D models; see `envs.continuous.simulator.Simulator`.
+    """Floors and pictures of 3D models; see `clipnav.envs.continuous.simulator.Simulator`.
 
     habitat-sim holds one scene at a time, so a batch of agents is drawn building after building.
 
@@ -153,7 +153,7 @@ class HabitatSimulator:
         tilts: np.ndarray,
         sensors: Sequence[str],
     ) -> dict[str, np.ndarray]:
-        """Draw the pictures of N cameras; see `envs.continuous.simulator.Simulator.draw`."""
+        """Draw pictures of N cameras; see `clipnav.envs.continuous.simulator.Simulator.draw`."""
         cameras = [self._cameras[sensor] for sensor in sensors]
         eyes = np.array(positions, float)
         eyes[:, 2] += self.settings.camera_height
@@ -210,7 +210,7 @@ def house_files(scan: str) -> SceneFiles:
     Raises:
         UnknownNameError: There is no such house.
     """
-    from envs.houses.rendering.habitat_export import export_houses
+    from clipnav.envs.houses.rendering.habitat_export import export_houses
 
     folder = export_houses([scan])
     return SceneFiles(scene_file(folder, scan), folder / f"{scan}.glb")

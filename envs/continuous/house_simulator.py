@@ -5,13 +5,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.sensors import camera_rays
-from envs.continuous.settings import ContinuousSettings, Size
-from envs.houses.building.house import House
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.panoramas.cameras import camera_turn
-from envs.panoramas.ray_tracer import RayTracer
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.sensors import camera_rays
+from clipnav.envs.continuous.settings import ContinuousSettings, Size
+from clipnav.envs.houses.building.house import House
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.panoramas.cameras import camera_turn
+from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 # All houses of the set mini. A ray tracer takes about 60 MB, a floor with its distances 45 MB.
 HOUSES_KEPT = 40
@@ -53,7 +53,7 @@ class HouseSimulator:
         tilts: np.ndarray,
         sensors: Sequence[str],
     ) -> dict[str, np.ndarray]:
-        """Draw the pictures of N cameras; see `envs.continuous.simulator.Simulator.draw`.
+        """Draw the pictures of N cameras; see `clipnav.envs.continuous.simulator.Simulator.draw`.
 
         The cameras of a house are traced in one call.
         """

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from envs.arguments import check_choice
-from envs.metrics import SUCCESS_THRESHOLD
-from envs.metrics.path_scores import check_threshold, warping_distance
-from envs.metrics.summaries import Metric
-from storage.errors import UserError
-from storage.extras import import_extra
+from clipnav.envs.arguments import check_choice
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
+from clipnav.envs.metrics.path_scores import check_threshold, warping_distance
+from clipnav.envs.metrics.summaries import Metric
+from clipnav.storage.errors import UserError
+from clipnav.storage.extras import import_extra
 
 Definition = Literal["vlnce", "etpnav"]
 Dtw = Literal["exact", "fastdtw"]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, ContinuousSettings
+from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, ContinuousSettings
 
 WAYPOINT_RADIUS = 0.13  # metres from a waypoint at which a plan to it ends
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium import spaces
 
-from envs.continuous.coordinates import heading_to_yaw, to_habitat
-from envs.continuous.settings import PANORAMA_VIEWS, ContinuousSettings, Size
-from envs.continuous.simulator import Simulator
-from storage.errors import UserError
+from clipnav.envs.continuous.coordinates import heading_to_yaw, to_habitat
+from clipnav.envs.continuous.settings import PANORAMA_VIEWS, ContinuousSettings, Size
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.storage.errors import UserError
 
 Observation = dict[str, np.ndarray]
 
@@ -19,7 +19,7 @@ _POSE = 6  # scan, position, heading and tilt of a camera
 
 
 class ImageEncoder(Protocol):
-    """Encoder of pictures, such as `encoders.clip.ClipEncoder`."""
+    """Encoder of pictures, such as `clipnav.encoders.clip.ClipEncoder`."""
 
     embed_dim: int
 

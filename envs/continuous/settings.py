@@ -4,16 +4,16 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from envs.arguments import (
+from clipnav.envs.arguments import (
     check_choice,
     check_flags,
     check_numbers,
     picture_size,
     whole_number,
 )
-from envs.continuous.measures import Definition, Dtw
-from envs.metrics import SUCCESS_THRESHOLD
-from storage.errors import UserError
+from clipnav.envs.continuous.measures import Definition, Dtw
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
+from clipnav.storage.errors import UserError
 
 Camera = Literal["rgb", "depth", "clip", "rgb_panorama", "depth_panorama", "clip_panorama"]
 Sensor = Literal[Camera, "globalgps", "heading"]
@@ -71,10 +71,11 @@ class ContinuousSettings:
             The reference walks of nDTW are always greedy.
         reward: "progress": metres by which the distance to the goal decreases, plus `slack_reward`
             at each action and `success_reward` at a successful stop (VLN-CE's WaypointReward).
-            "distance" and "ndtw": as in the environments on graphs, see `envs.navigation.rewards`.
+            "distance" and "ndtw": as in the environments on graphs, see
+            `clipnav.envs.navigation.rewards`.
         success_reward: Reward of a successful stop with reward="progress".
         slack_reward: Reward of each action with reward="progress".
-        definition: Definition of the measures, see `envs.continuous.measures`.
+        definition: Definition of the measures, see `clipnav.envs.continuous.measures`.
         dtw: Algorithm of nDTW, "exact" or "fastdtw".
         shuffle: Whether episodes are drawn at random; otherwise they follow the order of the file.
         render_mode: None or "rgb_array".

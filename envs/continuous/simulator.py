@@ -9,8 +9,8 @@ from typing import Protocol, get_args
 
 import numpy as np
 
-from envs.continuous.settings import Camera, ContinuousSettings
-from storage.errors import UserError
+from clipnav.envs.continuous.settings import Camera, ContinuousSettings
+from clipnav.storage.errors import UserError
 
 _OF_BODY = ("agent_radius", "agent_height")
 _OF_CAMERAS = ("camera_height", "hfov", "rgb_size", "depth_size")
@@ -19,7 +19,7 @@ _OF_CAMERAS = ("camera_height", "hfov", "rgb_size", "depth_size")
 class Floor(Protocol):
     """The places of a building where an agent can stand, and the walks between them.
 
-    `envs.continuous.floor.ContinuousFloor` is the floor of a built-in house.
+    `clipnav.envs.continuous.floor.ContinuousFloor` is the floor of a built-in house.
     """
 
     def project(self, positions: np.ndarray) -> np.ndarray:

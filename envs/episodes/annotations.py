@@ -6,8 +6,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from envs.episodes.episode import Episode, TimedWord
-from storage.errors import UserError
+from clipnav.envs.episodes.episode import Episode, TimedWord
+from clipnav.storage.errors import UserError
 
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Meta(min_length=1)]

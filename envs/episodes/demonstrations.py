@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from envs.episodes.annotations import Id, Name, Path
-from envs.episodes.paths import path_problems
-from envs.worlds import WorldFiles
-from storage.records import RecordError, read_records
+from clipnav.envs.episodes.annotations import Id, Name, Path
+from clipnav.envs.episodes.paths import path_problems
+from clipnav.envs.worlds import WorldFiles
+from clipnav.storage.records import RecordError, read_records
 
 
 @dataclass(frozen=True, slots=True)

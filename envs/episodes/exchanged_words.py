@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from envs.episodes import Episode, base_language
-from storage.errors import UserError
-from training.streams import Stream
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.storage.errors import UserError
+from clipnav.training.streams import Stream
 
 
 def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 class HasGoal(Protocol):

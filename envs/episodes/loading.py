@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from envs.episodes.annotations import GuideRecord, PathRecord, TimedGuideRecord
-from envs.episodes.episode import Episode, base_language
-from envs.episodes.paths import path_problems
-from envs.episodes.r4r import joined_records
-from envs.worlds import Dataset, WorldFiles
-from storage.errors import UserError
-from storage.records import RecordError, read_records
+from clipnav.envs.episodes.annotations import GuideRecord, PathRecord, TimedGuideRecord
+from clipnav.envs.episodes.episode import Episode, base_language
+from clipnav.envs.episodes.paths import path_problems
+from clipnav.envs.episodes.r4r import joined_records
+from clipnav.envs.worlds import Dataset, WorldFiles
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import RecordError, read_records
 
 _LANGUAGES = "use one of these languages, or leave the language out to load all"
 _ONE_LANGUAGE = "leave the language out, or use RxR (dataset rxr), which has several"
@@ -23,7 +23,7 @@ def load_episodes(
 ) -> list[Episode]:
     """Read all episodes of a split and check them against the navigation graphs.
 
-    R4R of the built-in houses is generated from their R2R, see `envs.episodes.r4r`.
+    R4R of the built-in houses is generated from their R2R, see `clipnav.envs.episodes.r4r`.
 
     Args:
         dataset: "r2r", "rxr" or "r4r".

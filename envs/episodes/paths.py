@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_graph import NavGraph
 
 _SUFFIX = "_connectivity.json"
 

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from envs.episodes.annotations import PathRecord
-from envs.episodes.paths import path_problems
-from envs.graphs.nav_graph import NavGraph
-from envs.worlds import WorldFiles
-from storage import atomic_write
-from storage.errors import UserError
-from storage.records import RecordError, read_records
+from clipnav.envs.episodes.annotations import PathRecord
+from clipnav.envs.episodes.paths import path_problems
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.worlds import WorldFiles
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import RecordError, read_records
 
 JOIN_DISTANCE = 3.0
 """Largest distance in metres between the end of one path and the start of the next."""

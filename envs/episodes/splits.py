@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.arguments import check_choice, check_text, whole_number
-from envs.episodes import Episode, load_episodes, vocabulary_dataset
-from envs.episodes.exchanged_words import exchange_words
-from envs.graphs.nav_world import NavWorld
-from envs.sharing import SharedObjects, file_stamp
-from envs.tokenizers import Tokenizer, cached_tokens, cached_vocabulary, load_tokenizer
-from envs.worlds import Dataset, World, WorldFiles, world_files
-from storage.features.shards import shard_paths
-from storage.features.store import FeatureStore
+from clipnav.envs.arguments import check_choice, check_text, whole_number
+from clipnav.envs.episodes import Episode, load_episodes, vocabulary_dataset
+from clipnav.envs.episodes.exchanged_words import exchange_words
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.sharing import SharedObjects, file_stamp
+from clipnav.envs.tokenizers import Tokenizer, cached_tokens, cached_vocabulary, load_tokenizer
+from clipnav.envs.worlds import Dataset, World, WorldFiles, world_files
+from clipnav.storage.features.shards import shard_paths
+from clipnav.storage.features.store import FeatureStore
 
 if TYPE_CHECKING:
-    from storage.features.memory import Arrays
+    from clipnav.storage.features.memory import Arrays
 
 # EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of RxR. R4R joins two instructions of R2R.
 MAX_INSTRUCTION_LENGTH: dict[Dataset, int] = {"r2r": 80, "rxr": 160, "r4r": 160}
@@ -120,7 +120,7 @@ def load_split(
     Args:
         dataset: "r2r", "rxr" or "r4r".
         split: "train", "val_seen", "val_unseen", ...
-        world: "houses", "houses-standard" or "matterport", see `envs.worlds.world_files`.
+        world: "houses", "houses-standard" or "matterport", see `clipnav.envs.worlds.world_files`.
         data_dir: Data folder of the world "matterport".
         features: Feature store, or features in memory, see `WorldFiles.open_features`; None for
             the store of the world, "none" for direction features only (D = 0).
@@ -129,7 +129,7 @@ def load_split(
         max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR,
             R4R).
         exchanged_words: Seed for an ablation that gives each episode the instruction of another
-            path, see `envs.episodes.exchanged_words`; None for the annotated instructions.
+            path, see `clipnav.envs.episodes.exchanged_words`; None for the annotated instructions.
 
     Raises:
         FileNotFoundError: A file of the world is missing.
@@ -203,7 +203,7 @@ class _Request:
         return _WORLDS.get(key, lambda: NavWorld.load(names, folder))
 
     def _store(self, nav_world: NavWorld) -> FeatureStore | None:
-        from storage.features.opening import open_store
+        from clipnav.storage.features.opening import open_store
 
         if self.features is not None and not isinstance(self.features, str | Path):
             return self.files.open_features(self.features, nav_world.keys)

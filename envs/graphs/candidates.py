@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
-from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP
 
 # MatterSim.cpp takes vfov * width / height for the horizontal field of view: 80 degrees of a
 # 640 x 480 picture that is 60 degrees high.

@@ -1,7 +1,7 @@
 """Cache of the tables of navigation graphs on disk.
 
-`storage.cache_dir() / "graphs"` has one file per graph. Its name is a digest of the connectivity
-file, so an outdated file is never read. All files may be deleted at any time.
+`clipnav.storage.cache_dir() / "graphs"` has one file per graph. Its name is a digest of the
+connectivity file, so an outdated file is never read. All files may be deleted at any time.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import atomic_write, cache_dir
+from clipnav.storage import atomic_write, cache_dir
 
 # Count up when the meaning of the tables changes.
 FORMAT_VERSION = 2

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from connectivity import CONNECTIVITY_DIR, read_connectivity
-from envs.graphs.graph_cache import read_tables, table_path, write_tables
-from envs.graphs.shortest_paths import all_pairs
-from storage.errors import UnknownNameError, UserError
+from clipnav.connectivity import CONNECTIVITY_DIR, read_connectivity
+from clipnav.envs.graphs.graph_cache import read_tables, table_path, write_tables
+from clipnav.envs.graphs.shortest_paths import all_pairs
+from clipnav.storage.errors import UnknownNameError, UserError
 
 if TYPE_CHECKING:
     import networkx
@@ -72,7 +72,7 @@ class NavGraph:
         """Read the graph of a scan.
 
         Loading an unchanged file again returns the same object. Distances and paths are cached on
-        disk, see `envs.graphs.graph_cache`.
+        disk, see `clipnav.envs.graphs.graph_cache`.
 
         Args:
             scan: Name of the building.
@@ -184,7 +184,7 @@ class NavGraph:
         """(N, N) row of the viewpoint after i on the shortest path to j; i if i is j, -1 if none.
 
         Among several shortest paths it is the one that networkx returns, see
-        `envs.graphs.shortest_paths`.
+        `clipnav.envs.graphs.shortest_paths`.
         """
         return self._shortest_paths[1]
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from envs.graphs.candidates import candidate_edges
-from envs.graphs.nav_graph import NavGraph
-from storage.errors import UnknownNameError, UserError
-from storage.features.store_file import feature_key
-from storage.features.view_grid import NUM_HEADINGS, STEP
+from clipnav.envs.graphs.candidates import candidate_edges
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.storage.errors import UnknownNameError, UserError
+from clipnav.storage.features.store_file import feature_key
+from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
 
 if TYPE_CHECKING:
-    from storage.features.store import FeatureStore
+    from clipnav.storage.features.store import FeatureStore
 
 
 class NavWorld:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from envs.habitat.client import HabitatRequestError, HabitatServer
-from envs.habitat.interpreter import habitat_python
-from storage.errors import UserError
+from clipnav.envs.habitat.client import HabitatRequestError, HabitatServer
+from clipnav.envs.habitat.interpreter import habitat_python
+from clipnav.storage.errors import UserError
 
 
 class Check(NamedTuple):

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from envs.habitat.interpreter import INSTALL, habitat_python
-from envs.habitat.server import Camera, layout
-from storage.errors import UserError
+from clipnav.envs.habitat.interpreter import INSTALL, habitat_python
+from clipnav.envs.habitat.server import Camera, layout
+from clipnav.storage.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 SERVER = Path(__file__).with_name("server.py")
@@ -74,7 +74,7 @@ class HabitatServer:
         self.restarts = 0
 
     def call(self, method: str, **arguments: Any) -> Any:
-        """Return the result of a method of `envs.habitat.server.Habitat`.
+        """Return the result of a method of `clipnav.envs.habitat.server.Habitat`.
 
         Args:
             method: Name of the method.
@@ -109,7 +109,7 @@ class HabitatServer:
         yaws: Sequence[float],
         pitches: Sequence[float],
     ) -> dict[str, np.ndarray]:
-        """Draw pictures; see `envs.habitat.server.Habitat.draw`.
+        """Draw pictures; see `clipnav.envs.habitat.server.Habitat.draw`.
 
         Raises:
             Exception: As for `call`.

@@ -1,7 +1,7 @@
 """Server of habitat-sim, which runs under the Python that habitat-sim is installed in.
 
 This file runs as a script under Python 3.9 or later and imports nothing besides the standard
-library, numpy and habitat_sim: no other file of clipnav. `envs.habitat.client` starts it as
+library, numpy and habitat_sim: no other file of clipnav. `clipnav.envs.habitat.client` starts it as
 
     python server.py SOCKET GPU_DEVICE_ID
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from envs.houses.building.house import House, HouseSpec, house_cache_dir
-from envs.houses.building.sets import (
+from clipnav.envs.houses.building.house import House, HouseSpec, house_cache_dir
+from clipnav.envs.houses.building.sets import (
     HOUSE_SETS,
     MINI,
     HouseSet,
@@ -18,7 +18,7 @@ from envs.houses.building.sets import (
     set_of,
     unknown_house,
 )
-from envs.houses.instructions.annotation_files import (
+from clipnav.envs.houses.instructions.annotation_files import (
     ANSWERS,
     guide_path,
     json_text,
@@ -26,17 +26,17 @@ from envs.houses.instructions.annotation_files import (
     merge_r2r,
     r2r_path,
 )
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json
-from storage.locks import sole_maker
-from storage.processes import run_jobs
-from storage.progress import progress_bar
-from training.interruption import interruption_message
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.processes import run_jobs
+from clipnav.storage.progress import progress_bar
+from clipnav.training.interruption import interruption_message
 
 if TYPE_CHECKING:
-    from envs.houses.survey.routes import Routes
-    from envs.houses.survey.visibility import Survey
+    from clipnav.envs.houses.survey.routes import Routes
+    from clipnav.envs.houses.survey.visibility import Survey
 
 __all__ = [
     "TRAIN_SCANS",
@@ -200,7 +200,7 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
 
 
 def _navigation(spec: HouseSpec, rebuild: Rebuild, cached: Path) -> Json:
-    from envs.houses.building.house import ensure_house, is_saved, load_house
+    from clipnav.envs.houses.building.house import ensure_house, is_saved, load_house
 
     cache = cached.parent
     side_file = cache / f"{spec.scan}.json"  # the last file that is written of a house
@@ -238,11 +238,11 @@ def navigate(house: House) -> Json:
     Raises:
         UserError: The house has too few viewpoints.
     """
-    from envs.houses.graph.viewpoints import place_viewpoints
-    from envs.houses.instructions.rxr_episodes import rxr_records
-    from envs.houses.survey.routes import Routes, choose_episodes
-    from envs.houses.survey.visibility import survey_house
-    from envs.panoramas.ray_tracer import RayTracer
+    from clipnav.envs.houses.graph.viewpoints import place_viewpoints
+    from clipnav.envs.houses.instructions.rxr_episodes import rxr_records
+    from clipnav.envs.houses.survey.routes import Routes, choose_episodes
+    from clipnav.envs.houses.survey.visibility import survey_house
+    from clipnav.envs.panoramas.ray_tracer import RayTracer
 
     scan = house.spec.scan
     house_set = set_of(scan)
@@ -291,7 +291,7 @@ def _episode(
     character, last character + 1, first position in the path, last position, mentioned objects
     ...].
     """
-    from envs.houses.instructions.instructions import write_instructions
+    from clipnav.envs.houses.instructions.instructions import write_instructions
 
     instructions = write_instructions(survey, routes, path, rng)
     if not instructions:

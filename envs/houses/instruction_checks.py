@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from envs.episodes.annotations import GuideRecord, PathRecord
-from envs.graphs.nav_graph import NavGraph
-from envs.houses.building.sets import HouseSet, set_of
-from envs.houses.instructions.annotation_files import (
+from clipnav.envs.episodes.annotations import GuideRecord, PathRecord
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses.building.sets import HouseSet, set_of
+from clipnav.envs.houses.instructions.annotation_files import (
     ANSWERS,
     guide_path,
     r2r_path,
     read_annotations,
 )
-from envs.houses.language.acts import EDGE_RANGES, TURNS, Act
-from envs.houses.language.grammar import parse
-from envs.houses.language.grammars.languages import language_of
-from envs.houses.language.grammars.short_english import short_english
-from envs.houses.language.sight import Sight
-from envs.houses.language.symbolic_follower import follow, follow_without_lookahead
-from envs.houses.language.walking import Walk, agrees
-from envs.houses.survey.routes import Routes
-from envs.houses.survey.visibility import Survey
-from envs.metrics import SUCCESS_THRESHOLD, score_path
-from storage.errors import UserError, shortened
-from storage.progress import progress_bar
+from clipnav.envs.houses.language.acts import EDGE_RANGES, TURNS, Act
+from clipnav.envs.houses.language.grammar import parse
+from clipnav.envs.houses.language.grammars.languages import language_of
+from clipnav.envs.houses.language.grammars.short_english import short_english
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.language.symbolic_follower import follow, follow_without_lookahead
+from clipnav.envs.houses.language.walking import Walk, agrees
+from clipnav.envs.houses.survey.routes import Routes
+from clipnav.envs.houses.survey.visibility import Survey
+from clipnav.envs.metrics import SUCCESS_THRESHOLD, score_path
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.progress import progress_bar
 
 RANDOM_WALKS = 8  # number of random walks without lookahead per RxR-style text
 OTHER_TEXTS = 4  # number of other texts that an R2R-style episode is tried with
@@ -66,10 +66,10 @@ def survey_cached_house(scan: str) -> Survey:
     Raises:
         FileNotFoundError: The house is not in the cache, or has no graph.
     """
-    from connectivity import read_connectivity
-    from envs.houses.building.house import house_cache_dir, is_saved, load_house
-    from envs.houses.survey.visibility import survey_house
-    from envs.panoramas.ray_tracer import RayTracer
+    from clipnav.connectivity import read_connectivity
+    from clipnav.envs.houses.building.house import house_cache_dir, is_saved, load_house
+    from clipnav.envs.houses.survey.visibility import survey_house
+    from clipnav.envs.panoramas.ray_tracer import RayTracer
 
     home, cache = set_of(scan), house_cache_dir()
     if not is_saved(home.specs[scan], cache):

@@ -1,8 +1,8 @@
 """`MatterSim`, the Python module of the Matterport3D Simulator, in Python instead of C++.
 
-    import envs.mattersim
+    import clipnav.envs.mattersim
 
-    envs.mattersim.install()  # or version="0.1" for code such as EnvDrop's
+    clipnav.envs.mattersim.install()  # or version="0.1" for code such as EnvDrop's
     import MatterSim  # imports this package, in any module
 
     sim = MatterSim.Simulator()
@@ -15,8 +15,9 @@
     sim.makeAction([1, 0], [0, 1], [0, 0])
     states = sim.getState()
 
-This package is version 0.2 (Matterport3DSimulator 589d091), `envs.mattersim.v01` is version 0.1.
-The navigable locations, their order and their angles equal those of the C++ simulator to the bit.
+This package is version 0.2 (Matterport3DSimulator 589d091), `clipnav.envs.mattersim.v01` is
+version 0.1. The navigable locations, their order and their angles equal those of the C++ simulator
+to the bit.
 
 Deliberate differences from MatterSim:
 
@@ -45,12 +46,12 @@ Deliberate differences from MatterSim:
 import sys
 from types import ModuleType
 
-from envs.mattersim import v01
-from envs.mattersim.depth_filling import cbf
-from envs.mattersim.pictures import Mat
-from envs.mattersim.v02 import SimState, Simulator
-from envs.mattersim.viewpoints import ViewPoint
-from storage.errors import UserError
+from clipnav.envs.mattersim import v01
+from clipnav.envs.mattersim.depth_filling import cbf
+from clipnav.envs.mattersim.pictures import Mat
+from clipnav.envs.mattersim.v02 import SimState, Simulator
+from clipnav.envs.mattersim.viewpoints import ViewPoint
+from clipnav.storage.errors import UserError
 
 __all__ = ["Mat", "SimState", "Simulator", "ViewPoint", "cbf", "install", "v01"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, view_direction
+from clipnav.storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, view_direction
 
 _FULL_TURN = math.pi * 2.0
 DISCRETIZED = tuple(view_direction(view) for view in range(NUM_VIEWS))

@@ -7,7 +7,7 @@ from collections.abc import Sized
 from operator import index as integer
 from typing import Any
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 _TEXT = str, bytes
 
@@ -24,7 +24,7 @@ def check_batch(method: str, size: int, *arguments: Sized) -> None:
             raise TypeError(
                 f"{method}(): incompatible function arguments: argument {number} is "
                 f"{argument!r}, but version 0.2 takes a list with one entry per environment; for "
-                'code written for version 0.1 call envs.mattersim.install(version="0.1")'
+                'code written for version 0.1 call clipnav.envs.mattersim.install(version="0.1")'
             )
         if len(argument) < size:
             raise IndexError(

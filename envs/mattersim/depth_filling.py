@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 _RADIUS = 5
 # Widths of the filter at full, half and quarter size: in pixels, and as shares of full intensity.

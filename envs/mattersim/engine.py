@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectivity import read_connectivity, read_scans
-from envs.graphs.nav_graph import NavGraph
-from envs.mattersim.angles import DISCRETIZED, TURNED, clamped, normalized, sign, snapped
-from envs.mattersim.arguments import check_batch, natural, real, text
-from envs.mattersim.random_engine import RandomEngine
-from envs.mattersim.settings import SimulatorSettings
-from envs.mattersim.viewpoints import NOWHERE, AgentPose, Building, BuildingViewpoint, building
-from storage.errors import UserError
+from clipnav.connectivity import read_connectivity, read_scans
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.mattersim.angles import DISCRETIZED, TURNED, clamped, normalized, sign, snapped
+from clipnav.envs.mattersim.arguments import check_batch, natural, real, text
+from clipnav.envs.mattersim.random_engine import RandomEngine
+from clipnav.envs.mattersim.settings import SimulatorSettings
+from clipnav.envs.mattersim.viewpoints import (
+    NOWHERE,
+    AgentPose,
+    Building,
+    BuildingViewpoint,
+    building,
+)
+from clipnav.storage.errors import UserError
 
 
 class InvalidActionError(UserError):

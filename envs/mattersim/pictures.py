@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from envs.mattersim.settings import SimulatorSettings
-from envs.mattersim.viewpoints import AgentPose
+from clipnav.envs.mattersim.settings import SimulatorSettings
+from clipnav.envs.mattersim.viewpoints import AgentPose
 
 if TYPE_CHECKING:
-    from envs.mattersim.rendering import Renderer
+    from clipnav.envs.mattersim.rendering import Renderer
 
 
 class Mat(np.ndarray):
@@ -53,7 +53,7 @@ class Camera:
     def open(self) -> Renderer:
         """Create the renderer, which reads all skyboxes if preloading is enabled."""
         if self._renderer is None:
-            from envs.mattersim.rendering import Renderer
+            from clipnav.envs.mattersim.rendering import Renderer
 
             self._renderer = Renderer(*self._arguments)
         return self._renderer

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from connectivity import read_scans
-from envs.panoramas.cameras import camera_turn, perspective_camera
-from envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_cube
-from envs.panoramas.skyboxes import DamagedSkyboxError, read_depth, read_skybox, skybox_axes
-from storage.errors import UserError
+from clipnav.connectivity import read_scans
+from clipnav.envs.panoramas.cameras import camera_turn, perspective_camera
+from clipnav.envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_cube
+from clipnav.envs.panoramas.skyboxes import DamagedSkyboxError, read_depth, read_skybox, skybox_axes
+from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class Renderer:
     framebuffer of 8 bits and has steps of 6.4 cm.
 
     Args:
-        dataset_path: Folder of the scans, see `envs.panoramas.skyboxes`.
+        dataset_path: Folder of the scans, see `clipnav.envs.panoramas.skyboxes`.
         width: Number of columns of a frame.
         height: Number of rows of a frame.
         vfov: Vertical field of view in radians.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from operator import attrgetter
 from pathlib import Path
 
-from envs.mattersim.arguments import field_of_view, picture_size, real
-from envs.mattersim.engine import Engine
-from envs.mattersim.pictures import BlankCamera, Camera
-from envs.mattersim.settings import SimulatorSettings
-from envs.mattersim.viewpoints import NOWHERE, AgentPose
+from clipnav.envs.mattersim.arguments import field_of_view, picture_size, real
+from clipnav.envs.mattersim.engine import Engine
+from clipnav.envs.mattersim.pictures import BlankCamera, Camera
+from clipnav.envs.mattersim.settings import SimulatorSettings
+from clipnav.envs.mattersim.viewpoints import NOWHERE, AgentPose
 
 
 class StateFields:

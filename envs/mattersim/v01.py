@@ -1,11 +1,11 @@
 """Version 0.1 of the Python module MatterSim: one agent per simulator, as used by EnvDrop.
 
-    import envs.mattersim
+    import clipnav.envs.mattersim
 
-    envs.mattersim.install(version="0.1")
+    clipnav.envs.mattersim.install(version="0.1")
     import MatterSim
 
-The docstring of `envs.mattersim` lists the differences from MatterSim.
+The docstring of `clipnav.envs.mattersim` lists the differences from MatterSim.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.mattersim import viewpoints
-from envs.mattersim.arguments import integer, text
-from envs.mattersim.engine import InvalidActionError
-from envs.mattersim.pictures import BlankCamera, Camera
-from envs.mattersim.random_engine import RandomEngine
-from envs.mattersim.settings import SimulatorSettings
-from envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
-from envs.mattersim.viewpoints import NOWHERE, AgentPose
-from storage.errors import UserError
+from clipnav.envs.mattersim import viewpoints
+from clipnav.envs.mattersim.arguments import integer, text
+from clipnav.envs.mattersim.engine import InvalidActionError
+from clipnav.envs.mattersim.pictures import BlankCamera, Camera
+from clipnav.envs.mattersim.random_engine import RandomEngine
+from clipnav.envs.mattersim.settings import SimulatorSettings
+from clipnav.envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
+from clipnav.envs.mattersim.viewpoints import NOWHERE, AgentPose
+from clipnav.storage.errors import UserError
 
 __all__ = ["SimState", "Simulator", "ViewPoint"]
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 
-from envs.mattersim.arguments import check_batch, integer, natural, text
-from envs.mattersim.engine import Engine
-from envs.mattersim.pictures import BlankCamera, Camera, Mat
-from envs.mattersim.random_engine import RandomEngine
-from envs.mattersim.settings import SimulatorSettings
-from envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
-from envs.mattersim.timing import Timers
-from envs.mattersim.viewpoints import NOWHERE, AgentPose, ViewPoint
+from clipnav.envs.mattersim.arguments import check_batch, integer, natural, text
+from clipnav.envs.mattersim.engine import Engine
+from clipnav.envs.mattersim.pictures import BlankCamera, Camera, Mat
+from clipnav.envs.mattersim.random_engine import RandomEngine
+from clipnav.envs.mattersim.settings import SimulatorSettings
+from clipnav.envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
+from clipnav.envs.mattersim.timing import Timers
+from clipnav.envs.mattersim.viewpoints import NOWHERE, AgentPose, ViewPoint
 
 
 class SimState(StateFields):

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 # Number of cached buildings: the 90 scans of Matterport3D under two cameras, and a margin.
 _KEPT_BUILDINGS = 256

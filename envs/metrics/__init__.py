@@ -3,18 +3,18 @@
 docs/metrics.md defines each metric and lists where published implementations differ.
 """
 
-from envs.metrics.bootstrap import (
+from clipnav.envs.metrics.bootstrap import (
     Interval,
     bootstrap_interval,
     bootstrap_intervals,
     paired_difference,
     paired_gains,
 )
-from envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
-from envs.metrics.seeds import seed_difference, seed_interval
-from envs.metrics.split_scores import score_paths
-from envs.metrics.summaries import SUMMARY_METRICS, Metric, summarise, summarise_groups
-from envs.metrics.tables import aligned
+from clipnav.envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
+from clipnav.envs.metrics.seeds import seed_difference, seed_interval
+from clipnav.envs.metrics.split_scores import score_paths
+from clipnav.envs.metrics.summaries import SUMMARY_METRICS, Metric, summarise, summarise_groups
+from clipnav.envs.metrics.tables import aligned
 
 __all__ = [
     "SUCCESS_THRESHOLD",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 Words = Sequence[str]
 

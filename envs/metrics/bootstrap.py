@@ -4,7 +4,7 @@ Buildings are resampled, not paths or instructions. The instructions of one path
 goal, and the paths of one building share its rooms, so an agent tends to succeed or fail at all of
 them. They are not independent, and resampling them individually gives intervals that are too narrow
 (Field and Welsh, 2007, compare bootstraps of clustered data). The intervals cover other buildings
-for one trained agent; `envs.metrics.seeds` has those that also cover other training seeds.
+for one trained agent; `clipnav.envs.metrics.seeds` has those that also cover other training seeds.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 _CHUNK = 250  # resamples per chunk, to bound memory
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12  # differences that are rounding errors

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from envs.metrics.bootstrap import Interval, bootstrap_interval
-from envs.metrics.seeds import seed_difference, seed_interval
-from envs.metrics.tables import aligned
-from storage.errors import UserError
+from clipnav.envs.metrics.bootstrap import Interval, bootstrap_interval
+from clipnav.envs.metrics.seeds import seed_difference, seed_interval
+from clipnav.envs.metrics.tables import aligned
+from clipnav.storage.errors import UserError
 
 # By split and id of the item (an episode or a question): its metrics and the number of its cluster.
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
-from storage.errors import UserError
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.storage.errors import UserError
 
 SUCCESS_THRESHOLD = 3.0  # metres; success is strictly less (R2R eval.py)
 _SHORTEST = 0.01  # metres; EnvDrop's lower bound of the path length in SPL

@@ -9,8 +9,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from envs.metrics.bootstrap import Interval, check_confidence, cluster_numbers, paired_gains
-from storage.errors import UserError
+from clipnav.envs.metrics.bootstrap import Interval, check_confidence, cluster_numbers, paired_gains
+from clipnav.storage.errors import UserError
 
 
 def seed_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
-from envs.metrics.path_scores import (
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics.path_scores import (
     SUCCESS_THRESHOLD,
     check_graph,
     check_threshold,
     path_metrics,
 )
-from storage.errors import UnknownNameError, UserError
+from clipnav.storage.errors import UnknownNameError, UserError
 
 # Paths per batch: the tables fit in the processor's cache. Paths are sorted by size beforehand, so
 # that little is padded.

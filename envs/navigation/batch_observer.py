@@ -3,10 +3,15 @@
 import numpy as np
 from gymnasium import spaces
 
-from envs.episodes.splits import LoadedSplit
-from envs.navigation.observations import FeatureObserver, IndexObserver, Observation, Observer
-from envs.navigation.settings import PICTURES, EnvSettings
-from envs.navigation.walks import Walks
+from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.navigation.observations import (
+    FeatureObserver,
+    IndexObserver,
+    Observation,
+    Observer,
+)
+from clipnav.envs.navigation.settings import PICTURES, EnvSettings
+from clipnav.envs.navigation.walks import Walks
 
 
 class BatchObserver:
@@ -52,7 +57,7 @@ def _make_observer(split: LoadedSplit, settings: EnvSettings, num_agents: int) -
     world = split.nav_world
     if settings.observe in PICTURES:
         # Imported here, because other observations do not require the packages of pictures.
-        from envs.navigation.picture_observer import PictureObserver, observed_pictures
+        from clipnav.envs.navigation.picture_observer import PictureObserver, observed_pictures
 
         return PictureObserver(
             world, observed_pictures(split.files, settings), settings, num_agents

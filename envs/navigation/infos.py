@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 
-from envs.base.infos import LazyInfo, batch_info, scattered
-from envs.episodes.splits import LoadedSplit
-from envs.navigation.walks import Walks
+from clipnav.envs.base.infos import LazyInfo, batch_info, scattered
+from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.navigation.walks import Walks
 
 
 def navigation_info(split: LoadedSplit, walks: Walks) -> LazyInfo:

@@ -10,12 +10,12 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from envs.episodes.splits import LoadedSplit, load_split
-from envs.navigation.settings import PICTURES, EnvSettings
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.navigation.vln_env import VlnEnv
-from envs.registered_ids import GRAPH_IDS, with_dataset_of_id
-from storage.errors import UserError
+from clipnav.envs.episodes.splits import LoadedSplit, load_split
+from clipnav.envs.navigation.settings import PICTURES, EnvSettings
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import VlnEnv
+from clipnav.envs.registered_ids import GRAPH_IDS, with_dataset_of_id
+from clipnav.storage.errors import UserError
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
 _OF_SPLIT = tuple(inspect.signature(load_split).parameters)

@@ -6,13 +6,19 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from gymnasium import spaces
 
-from envs.base.vector_env import Observation
-from envs.graphs.nav_world import NavWorld, angles4
-from envs.navigation.stored_features import WideningReader
-from envs.sharing import SharedObjects
-from storage.errors import UserError
-from storage.features.store import FeatureStore
-from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, VIEW_ELEVATIONS, VIEW_HEADINGS
+from clipnav.envs.base.vector_env import Observation
+from clipnav.envs.graphs.nav_world import NavWorld, angles4
+from clipnav.envs.navigation.stored_features import WideningReader
+from clipnav.envs.sharing import SharedObjects
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.view_grid import (
+    NUM_HEADINGS,
+    NUM_VIEWS,
+    STEP,
+    VIEW_ELEVATIONS,
+    VIEW_HEADINGS,
+)
 
 _HEADINGS = VIEW_HEADINGS.astype(np.float32)
 _ELEVATIONS = VIEW_ELEVATIONS.astype(np.float32)
@@ -71,7 +77,8 @@ class Observer(Protocol):
 class IndexObserver:
     """Observes viewpoints and views as indices, without features.
 
-    `envs.navigation.device_features.DeviceFeatures` gathers the features on a network's device.
+    `clipnav.envs.navigation.device_features.DeviceFeatures` gathers the features on a network's
+    device.
     """
 
     def __init__(self, world: NavWorld, num_agents: int) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.observations import Observation, fill_poses, pose_buffers, pose_space
-from envs.navigation.settings import EnvSettings
-from envs.pictures.view_pictures import ViewPictures, ViewPose
-from envs.pictures.world_pictures import shared_pictures
-from envs.worlds import WorldFiles
-from storage.features.view_grid import NUM_VIEWS, VIEW_HEADINGS, view_direction
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.observations import Observation, fill_poses, pose_buffers, pose_space
+from clipnav.envs.navigation.settings import EnvSettings
+from clipnav.envs.pictures.view_pictures import ViewPictures, ViewPose
+from clipnav.envs.pictures.world_pictures import shared_pictures
+from clipnav.envs.worlds import WorldFiles
+from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_HEADINGS, view_direction
 
 _Arrays = dict[str, np.ndarray]
 

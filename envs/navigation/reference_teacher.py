@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.references import ReferencePaths
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.references import ReferencePaths
 
 Teacher = Literal["shortest", "reference"]
 

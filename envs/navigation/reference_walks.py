@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.graphs.nav_world import NavWorld, route_moves
-from envs.navigation.references import ReferencePaths
+from clipnav.envs.graphs.nav_world import NavWorld, route_moves
+from clipnav.envs.navigation.references import ReferencePaths
 
 
 class ReferenceWalks(NamedTuple):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.episodes import Episode
-from envs.graphs.candidates import start_views
-from envs.graphs.nav_world import NavWorld
-from envs.sharing import SharedObjects
-from storage.errors import UserError
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.candidates import start_views
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.sharing import SharedObjects
+from clipnav.storage.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

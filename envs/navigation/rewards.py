@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from envs.metrics import SUCCESS_THRESHOLD
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
 Reward = Literal["distance", "ndtw"]
 

@@ -4,17 +4,17 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from envs.arguments import (
+from clipnav.envs.arguments import (
     check_choice,
     check_flags,
     check_numbers,
     picture_size,
     whole_number,
 )
-from envs.navigation.observations import Observe
-from envs.navigation.reference_teacher import Teacher
-from envs.navigation.rewards import Reward
-from storage.errors import UserError
+from clipnav.envs.navigation.observations import Observe
+from clipnav.envs.navigation.reference_teacher import Teacher
+from clipnav.envs.navigation.rewards import Reward
+from clipnav.storage.errors import UserError
 
 RENDER_MODES = ("rgb_array",)
 PICTURES = ("rgb", "rgbd", "candidate_rgb", "panorama_rgb")  # values of `observe`
@@ -41,11 +41,12 @@ class EnvSettings:
         render_mode: None or "rgb_array".
         teacher: Source of `info["teacher_action"]`: "shortest" leads to the goal along the shortest
             path, "reference" along the annotated path and back to it after a deviation, see
-            `envs.navigation.reference_teacher`.
-        reward: "distance" as in EnvDrop, or "ndtw" as in CLEAR, see `envs.navigation.rewards`.
+            `clipnav.envs.navigation.reference_teacher`.
+        reward: "distance" as in EnvDrop, or "ndtw" as in CLEAR, see
+            `clipnav.envs.navigation.rewards`.
         observe: "features"; "indices" for networks that gather features on their own device with
-            `envs.navigation.device_features`; or pictures: "rgb", "rgbd", "candidate_rgb" or
-            "panorama_rgb".
+            `clipnav.envs.navigation.device_features`; or pictures: "rgb", "rgbd", "candidate_rgb"
+            or "panorama_rgb".
         image_size: Height and width of a picture in pixels, or one number for both.
         field_of_view: Vertical field of view of a picture in degrees; pixels are square.
         max_depth: Depth of "rgbd" in metres at which it is clipped.
@@ -53,7 +54,7 @@ class EnvSettings:
             candidate, "matterport" shows the one of the 36 views that faces it, as in MapGPT.
         pictures: "world" for the pictures of the world: the built-in houses or Matterport3D's
             skyboxes; "habitat" for 3D models drawn by habitat-sim; or a
-            `envs.pictures.panorama_files.PanoramaSource`.
+            `clipnav.envs.pictures.panorama_files.PanoramaSource`.
         scan_dir: Folder of the skyboxes, by default `data_dir/matterport/v1/scans`, or of the 3D
             models of "habitat", by default those of the built-in houses.
         copy: Whether every observation consists of new arrays; otherwise each step overwrites the

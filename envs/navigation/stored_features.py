@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage.features.sharded_views import ShardedViews
-from storage.features.store import FeatureStore
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.features.sharded_views import ShardedViews
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,19 +6,19 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from envs.base.chosen_episodes import check_batch
-from envs.base.infos import LazyInfo
-from envs.base.vector_env import BatchEnv
-from envs.episodes import Episode
-from envs.episodes.splits import LoadedSplit
-from envs.graphs.nav_world import node_routes, route_moves
-from envs.navigation.batch_observer import BatchObserver
-from envs.navigation.infos import navigation_info, set_lazy_metrics
-from envs.navigation.observations import Observation
-from envs.navigation.settings import RENDER_MODES, EnvSettings
-from envs.navigation.walks import Walks
-from envs.worlds import MAX_EPISODE_STEPS
-from storage.errors import UserError
+from clipnav.envs.base.chosen_episodes import check_batch
+from clipnav.envs.base.infos import LazyInfo
+from clipnav.envs.base.vector_env import BatchEnv
+from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.graphs.nav_world import node_routes, route_moves
+from clipnav.envs.navigation.batch_observer import BatchObserver
+from clipnav.envs.navigation.infos import navigation_info, set_lazy_metrics
+from clipnav.envs.navigation.observations import Observation
+from clipnav.envs.navigation.settings import RENDER_MODES, EnvSettings
+from clipnav.envs.navigation.walks import Walks
+from clipnav.envs.worlds import MAX_EPISODE_STEPS
+from clipnav.storage.errors import UserError
 
 DEFAULT_SETTINGS = EnvSettings()
 
@@ -86,7 +86,7 @@ class VlnVectorEnv(BatchEnv):
     action leads to, "" for stop and padding) and `action_mask` (B, K) bool. Privileged, not for
     agents: `distance_to_goal` (metres, NaN where the goal is secret), `teacher_action` (0 where the
     goal is secret) and, for agents whose episode has just ended, `metrics`: arrays named as in
-    `envs.metrics.score_path`.
+    `clipnav.envs.metrics.score_path`.
 
     ## Arguments
     `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
@@ -143,7 +143,8 @@ class VlnVectorEnv(BatchEnv):
         """Build an environment over a loaded split.
 
         Args:
-            split: Episodes, graphs, tokenizer and features, see `envs.episodes.splits.load_split`.
+            split: Episodes, graphs, tokenizer and features, see
+                `clipnav.envs.episodes.splits.load_split`.
             num_envs: Number of agents B.
             settings: How the environment behaves.
             autoreset_mode: What happens after the end of an episode, see Gymnasium.
@@ -234,7 +235,7 @@ class VlnVectorEnv(BatchEnv):
         if self.render_mode is None:
             return None
         self._check_reset("reset the environment before rendering it")
-        from envs.navigation.rendering.frames import draw_frames
+        from clipnav.envs.navigation.rendering.frames import draw_frames
 
         episodes, graphs = self.current_episodes(), self.nav_world.graphs
         folder = self.settings.scan_dir if self.settings.pictures == "world" else None

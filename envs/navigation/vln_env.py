@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from envs.base.single_env import SingleAgentEnv
-from envs.episodes import Episode
-from envs.episodes.splits import LoadedSplit
-from envs.navigation.settings import RENDER_MODES, EnvSettings
-from envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv
-from envs.navigation.walks import WalkRecord, Walks
+from clipnav.envs.base.single_env import SingleAgentEnv
+from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.navigation.settings import RENDER_MODES, EnvSettings
+from clipnav.envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv
+from clipnav.envs.navigation.walks import WalkRecord, Walks
 
 
 class VlnEnv(SingleAgentEnv):
@@ -100,7 +100,8 @@ class VlnEnv(SingleAgentEnv):
         """Build an environment over a loaded split.
 
         Args:
-            split: Episodes, graphs, tokenizer and features, see `envs.episodes.splits.load_split`.
+            split: Episodes, graphs, tokenizer and features, see
+                `clipnav.envs.episodes.splits.load_split`.
             settings: How the environment behaves.
 
         Raises:

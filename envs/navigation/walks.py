@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.episodes import Episode
-from envs.graphs.nav_world import NavWorld
-from envs.metrics import SUCCESS_THRESHOLD, path_metrics
-from envs.metrics.path_scores import align_walks, next_dtw_rows
-from envs.navigation.reference_teacher import ReferenceTeacher, Teacher
-from envs.navigation.references import shared_starts, state_block, state_layout
-from envs.navigation.rewards import Reward, distance_rewards, ndtw_rewards
-from storage.features.view_grid import NUM_VIEWS, view_direction
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.metrics import SUCCESS_THRESHOLD, path_metrics
+from clipnav.envs.metrics.path_scores import align_walks, next_dtw_rows
+from clipnav.envs.navigation.reference_teacher import ReferenceTeacher, Teacher
+from clipnav.envs.navigation.references import shared_starts, state_block, state_layout
+from clipnav.envs.navigation.rewards import Reward, distance_rewards, ndtw_rewards
+from clipnav.storage.features.view_grid import NUM_VIEWS, view_direction
 
 
 class Walks:
@@ -45,8 +45,8 @@ class Walks:
             episodes: Episodes that can be started.
             num_agents: Number of agents B.
             teacher: Path that `teacher_actions` follow: "shortest" or "reference", see
-                `envs.navigation.reference_teacher`.
-            reward: "distance" or "ndtw", see `envs.navigation.rewards`.
+                `clipnav.envs.navigation.reference_teacher`.
+            reward: "distance" or "ndtw", see `clipnav.envs.navigation.rewards`.
         """
         self._world = world
         self._dtw: np.ndarray | None = None  # (R, B) last rows of the tables, for rewards only

@@ -1,7 +1,7 @@
 """Panoramas from several sources, and the 36 views of R2R."""
 
-from envs.panoramas.panorama import Panorama, render_panorama
-from envs.panoramas.views import perspective, views36, views36_nearest
+from clipnav.envs.panoramas.panorama import Panorama, render_panorama
+from clipnav.envs.panoramas.views import perspective, views36, views36_nearest
 
 __all__ = [
     "Panorama",

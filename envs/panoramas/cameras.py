@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from envs.panoramas.ray_tracer import Hits, RayTracer
+    from clipnav.envs.panoramas.ray_tracer import Hits, RayTracer
 
 Camera = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from envs.panoramas.cameras import Camera
+    from clipnav.envs.panoramas.cameras import Camera
 
 FACES = 6
 _HALF = 0.5

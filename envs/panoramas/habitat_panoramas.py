@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from connectivity import read_connectivity
-from envs.habitat.client import shared_server
-from envs.panoramas.cameras import equirectangular_camera
-from envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_distance
-from envs.panoramas.panorama import Panorama
-from storage.errors import UnknownNameError
-from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.habitat.client import shared_server
+from clipnav.envs.panoramas.cameras import equirectangular_camera
+from clipnav.envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_distance
+from clipnav.envs.panoramas.panorama import Panorama
+from clipnav.storage.errors import UnknownNameError
+from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 _RGB, _DEPTH = "rgb", "depth"
 # Heading and elevation (in quarter turns) of the faces of a cube: up, four around, down.
@@ -30,7 +30,7 @@ _CUBE_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
 
 
 class Drawer(Protocol):
-    """What draws: a `HabitatServer`, or `envs.habitat.server.Habitat` within this process."""
+    """What draws: a `HabitatServer`, or `clipnav.envs.habitat.server.Habitat` in this process."""
 
     def draw(
         self,
@@ -40,7 +40,7 @@ class Drawer(Protocol):
         yaws: Sequence[float],
         pitches: Sequence[float],
     ) -> dict[str, np.ndarray]:
-        """Draw pictures; see `envs.habitat.server.Habitat.draw`."""
+        """Draw pictures; see `clipnav.envs.habitat.server.Habitat.draw`."""
         ...
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class HabitatPanoramas:
         connectivity_dir: Folder of the navigation graphs; None for those of the built-in houses.
         width: Number of columns of a panorama, which has half as many rows.
         drawer: The simulator; None for that of this process, see
-            `envs.habitat.client.shared_server`.
+            `clipnav.envs.habitat.client.shared_server`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class HabitatPanoramas:
 
         Returns:
             (36, height, width, 3) uint8 RGB, in the order and geometry of
-            `envs.panoramas.views.views36`.
+            `clipnav.envs.panoramas.views.views36`.
 
         Raises:
             FileNotFoundError: The scan has no 3D model or no navigation graph, or the interpreter

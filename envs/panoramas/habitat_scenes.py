@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from storage import write_text
+from clipnav.storage import write_text
 
 # Without this habitat assumes that z is up in a GLB, and rotates the scene.
 _UPRIGHT = {"up": [0, 1, 0], "front": [0, 0, -1]}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.panoramas.cameras import camera_turn, equirectangular_camera, perspective_camera
-from envs.panoramas.cube_maps import (
+from clipnav.envs.panoramas.cameras import camera_turn, equirectangular_camera, perspective_camera
+from clipnav.envs.panoramas.cube_maps import (
     cube_strip,
     draw,
     rays,
@@ -16,23 +16,23 @@ from envs.panoramas.cube_maps import (
     sample_distance,
     whole_reduction,
 )
-from envs.panoramas.panorama import Panorama
-from envs.panoramas.skyboxes import (
+from clipnav.envs.panoramas.panorama import Panorama
+from clipnav.envs.panoramas.skyboxes import (
     METRES_PER_DEPTH_UNIT,
     depth_file,
     read_depth,
     read_skybox,
     skybox_axes,
 )
-from storage.errors import UnknownNameError
-from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
+from clipnav.storage.errors import UnknownNameError
+from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 
 class MatterportPanoramas:
     """Panoramas and views at viewpoints of Matterport3D.
 
     Args:
-        dataset_path: Folder of the scans, see `envs.panoramas.skyboxes`.
+        dataset_path: Folder of the scans, see `clipnav.envs.panoramas.skyboxes`.
         connectivity_dir: Folder of the navigation graphs.
         width: Number of columns of a panorama, which has half as many rows.
         full: Whether to prefer faces of full size to downsized faces if both exist.
@@ -83,7 +83,7 @@ class MatterportPanoramas:
 
         Returns:
             (36, height, width, 3) uint8 RGB, in the order and geometry of
-            `envs.panoramas.views.views36`.
+            `clipnav.envs.panoramas.views.views36`.
 
         Raises:
             UnknownNameError, FileNotFoundError, DamagedSkyboxError: As for `panorama`.

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.panoramas.cameras import equirectangular_camera, render
+from clipnav.envs.panoramas.cameras import equirectangular_camera, render
 
 if TYPE_CHECKING:
-    from envs.panoramas.ray_tracer import RayTracer
+    from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 
 @dataclass(frozen=True, eq=False)

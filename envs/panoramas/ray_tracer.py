@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.panoramas.texture_atlas import TextureAtlas
+from clipnav.envs.panoramas.texture_atlas import TextureAtlas
 
 if TYPE_CHECKING:
-    from envs.houses.meshes.scene import Scene
+    from clipnav.envs.houses.meshes.scene import Scene
 
 MIRROR_TEXTURE, GLASS_TEXTURE = "mirror", "glass"
 SKY_RGB = (198, 220, 240)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from connectivity import read_connectivity
-from envs.panoramas.cube_maps import FACES
-from storage.errors import UserError
-from storage.pictures import PictureError, load_picture
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.panoramas.cube_maps import FACES
+from clipnav.storage.errors import UserError
+from clipnav.storage.pictures import PictureError, load_picture
 
 # Depth images are in quarters of a millimetre, see README.md of the Matterport3D Simulator.
 METRES_PER_DEPTH_UNIT = 0.00025
@@ -54,7 +54,7 @@ def skybox_axes(scan: str, connectivity_dir: Path | None = None) -> dict[str, np
 
     Returns:
         (3, 3) matrices by viewpoint, which multiply directions from the left; the result is in the
-        axes of `envs.panoramas.cube_maps`.
+        axes of `clipnav.envs.panoramas.cube_maps`.
     """
     return {
         record["image_id"]: -np.reshape(record["pose"], (4, 4))[:3, :3].T

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 # Bit positions of red, green and blue in a packed texel.
 _SHIFTS = np.array([0, 8, 16], np.uint32)

@@ -19,8 +19,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from storage.errors import UserError
-from storage.features.view_grid import VFOV
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.view_grid import VFOV
 
 Geometry = Literal["square", "clip_vil"]
 

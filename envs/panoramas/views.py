@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.panoramas.cameras import camera_turn, perspective_camera
-from envs.panoramas.cube_maps import whole_reduction
-from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
+from clipnav.envs.panoramas.cameras import camera_turn, perspective_camera
+from clipnav.envs.panoramas.cube_maps import whole_reduction
+from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 if TYPE_CHECKING:
     import torch

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.pictures.panorama_files import MILLIMETRES, NOTHING, UNKNOWN
+from clipnav.envs.pictures.panorama_files import MILLIMETRES, NOTHING, UNKNOWN
 
 # Four neighbours are one surface if their distances differ by less than this factor. The floor is,
 # up to 20 m, in a panorama of 1024 columns at eye height.
@@ -32,7 +32,7 @@ def planar_depth(inverse: np.ndarray, grid: np.ndarray, vfov: float) -> np.ndarr
 
     Args:
         inverse: (H, 2H) from `inverse_distances`.
-        grid: (N, height, width, 2) coordinates from `envs.panoramas.views.view_grid`.
+        grid: (N, height, width, 2) coordinates from `clipnav.envs.panoramas.views.view_grid`.
         vfov: Vertical field of view in radians.
 
     Returns:

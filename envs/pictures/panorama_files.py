@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.panoramas.panorama import Panorama
-from storage import atomic_write
-from storage.pictures import PictureError, encode_jpeg, load_picture
+from clipnav.envs.panoramas.panorama import Panorama
+from clipnav.storage import atomic_write
+from clipnav.storage.pictures import PictureError, encode_jpeg, load_picture
 
 QUALITY = 82
 WIDTHS = (1024, 2048, 4096)  # widths in pixels of the panoramas that the page requests

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from envs.panoramas.cube_maps import whole_reduction
-from envs.panoramas.views import grid36, pooled, sampled, view_grid
-from envs.pictures.depth import inverse_distances, planar_depth
-from envs.pictures.panorama_files import WIDTHS, NoPictureError, PanoramaSource
-from storage.features.view_grid import VFOV
+from clipnav.envs.panoramas.cube_maps import whole_reduction
+from clipnav.envs.panoramas.views import grid36, pooled, sampled, view_grid
+from clipnav.envs.pictures.depth import inverse_distances, planar_depth
+from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, PanoramaSource
+from clipnav.storage.features.view_grid import VFOV
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ class ViewPictures:
     are kept in memory. Two threads may use one object.
 
     Args:
-        source: Source of panoramas, such as `envs.pictures.world_pictures.world_pictures`.
+        source: Source of panoramas, such as `clipnav.envs.pictures.world_pictures.world_pictures`.
         size: Height and width of a picture in pixels, or one number for both.
         vfov: Vertical field of view in radians; pixels are square.
         memory: Maximum number of bytes of decoded colours in memory, and of distances if depth is

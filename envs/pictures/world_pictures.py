@@ -4,14 +4,14 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from envs.panoramas.panorama import Panorama
-from envs.pictures.panorama_files import DrawnPictures, NoPictures, PanoramaSource, Pictures
-from envs.pictures.view_pictures import ViewPictures
-from envs.sharing import SharedObjects, files_digest
-from envs.worlds import WorldFiles
-from storage import cache_dir
-from storage.errors import UserError
-from storage.features.view_grid import VFOV
+from clipnav.envs.panoramas.panorama import Panorama
+from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures, PanoramaSource, Pictures
+from clipnav.envs.pictures.view_pictures import ViewPictures
+from clipnav.envs.sharing import SharedObjects, files_digest
+from clipnav.envs.worlds import WorldFiles
+from clipnav.storage import cache_dir
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.view_grid import VFOV
 
 
 def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
@@ -81,9 +81,9 @@ def _named_source(files: WorldFiles, name: str, folder: Path | None) -> Panorama
 
 def house_pictures() -> DrawnPictures:
     """Return the pictures of the built-in houses; a house is built on first request."""
-    from envs.houses.building.house import GENERATOR_VERSION, house_cache_dir
-    from envs.houses.rendering.house_panoramas import HousePanoramas, print_to_stderr
-    from envs.panoramas import render_panorama
+    from clipnav.envs.houses.building.house import GENERATOR_VERSION, house_cache_dir
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas, print_to_stderr
+    from clipnav.envs.panoramas import render_panorama
 
     houses, building = HousePanoramas(announce=print_to_stderr), Lock()
 
@@ -106,8 +106,8 @@ def house_pictures() -> DrawnPictures:
 
 def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
     """Return the pictures of Matterport3D's viewpoints, from the skyboxes in a folder."""
-    from envs.panoramas.matterport_panoramas import MatterportPanoramas
-    from envs.panoramas.skyboxes import skybox_dir
+    from clipnav.envs.panoramas.matterport_panoramas import MatterportPanoramas
+    from clipnav.envs.panoramas.skyboxes import skybox_dir
 
     @lru_cache
     def panoramas(width: int) -> MatterportPanoramas:
@@ -140,10 +140,10 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
         UserError: The world is not built in and no folder is given.
         ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
-    from envs.habitat.interpreter import habitat_python
-    from envs.houses.building.house import house_cache_dir
-    from envs.houses.rendering.habitat_export import export_houses
-    from envs.panoramas.habitat_panoramas import HabitatPanoramas, scene_file
+    from clipnav.envs.habitat.interpreter import habitat_python
+    from clipnav.envs.houses.building.house import house_cache_dir
+    from clipnav.envs.houses.rendering.habitat_export import export_houses
+    from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas, scene_file
 
     habitat_python()  # before houses are built, which takes minutes
     if folder is None and not files.is_built_in:

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from envs.episodes import Episode
-from envs.graphs.nav_graph import NavGraph
-from storage.errors import UserError
-from storage.records import read_records
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import read_records
 
 _MAX_NESTING = 3  # DUET: trajectory, decision, pose
 _NAMED = 5  # number of cases that a finding lists

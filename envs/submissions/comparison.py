@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from envs.metrics import Interval, paired_gains
-from envs.submissions.checks import FileCheck
-from envs.submissions.ground_truth import ScoringRules
-from envs.worlds import named_world
-from storage import write_text
+from clipnav.envs.metrics import Interval, paired_gains
+from clipnav.envs.submissions.checks import FileCheck
+from clipnav.envs.submissions.ground_truth import ScoringRules
+from clipnav.envs.worlds import named_world
+from clipnav.storage import write_text
 
 
 class ScoredFile(Protocol):

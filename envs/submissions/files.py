@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from envs.episodes.episode import Episode, base_language
-from envs.episodes.paths import path_problems, without_turns
-from envs.submissions.checks import check_dataset
-from envs.worlds import WorldFiles
-from storage import write_text
-from storage.errors import UserError
+from clipnav.envs.episodes.episode import Episode, base_language
+from clipnav.envs.episodes.paths import path_problems, without_turns
+from clipnav.envs.submissions.checks import check_dataset
+from clipnav.envs.worlds import WorldFiles
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
 
 Trajectory = Sequence[tuple[str, float, float]]
 Trajectories = Mapping[str, Trajectory] | Iterable[tuple[str, Trajectory]]

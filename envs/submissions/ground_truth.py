@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, cast
 
-from envs.episodes import Episode, base_language, load_splits
-from envs.graphs.nav_graph import NavGraph
-from envs.metrics import SUCCESS_THRESHOLD
-from envs.metrics.path_scores import check_threshold
-from envs.worlds import Dataset, World, named_world, world_files
-from storage.errors import UserError
-from training.settings import check_counts, check_splits
+from clipnav.envs.episodes import Episode, base_language, load_splits
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
+from clipnav.envs.metrics.path_scores import check_threshold
+from clipnav.envs.worlds import Dataset, World, named_world, world_files
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_splits
 
 Task = Literal["r2r", "rxr", "r4r", "r2r-ce", "rxr-ce"]
 _ONLY_CONTINUOUS = {"definition": "vlnce", "dtw": "exact"}

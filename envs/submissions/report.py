@@ -6,12 +6,12 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Protocol
 
-from envs.metrics import SUMMARY_METRICS, Interval, Metric, aligned
-from envs.submissions.checks import FileCheck
-from envs.submissions.comparison import ScoredFile, differences, evaluate_files
-from envs.submissions.ground_truth import ScoringRules, load_ground_truth
-from envs.submissions.scores import ScoredSubmission, score_submission, submission_results
-from storage.errors import counted
+from clipnav.envs.metrics import SUMMARY_METRICS, Interval, Metric, aligned
+from clipnav.envs.submissions.checks import FileCheck
+from clipnav.envs.submissions.comparison import ScoredFile, differences, evaluate_files
+from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
+from clipnav.envs.submissions.scores import ScoredSubmission, score_submission, submission_results
+from clipnav.storage.errors import counted
 
 
 class ScoredEpisode(Protocol):

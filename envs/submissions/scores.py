@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from envs.episodes import Episode, base_language
-from envs.episodes.paths import without_turns
-from envs.graphs.nav_graph import NavGraph
-from envs.metrics import (
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.episodes.paths import without_turns
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import (
     Interval,
     bootstrap_intervals,
     score_paths,
     summarise,
     summarise_groups,
 )
-from envs.metrics.summaries import columns_named
-from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
-from envs.submissions.comparison import results
-from envs.submissions.ground_truth import (
+from clipnav.envs.metrics.summaries import columns_named
+from clipnav.envs.submissions.checks import SubmissionCheck, check_submission, read_submission
+from clipnav.envs.submissions.comparison import results
+from clipnav.envs.submissions.ground_truth import (
     DEFAULT_RULES,
     GroundTruth,
     ScoringRules,

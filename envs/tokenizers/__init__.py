@@ -4,12 +4,12 @@ Words suit R2R. Subwords suit RxR: one vocabulary, learned from the training spl
 Hindi and Telugu, which have too many rare words for a vocabulary of whole words.
 """
 
-from envs.tokenizers.cache import cached_tokens, cached_vocabulary
-from envs.tokenizers.loading import load_run_tokenizer, load_tokenizer
-from envs.tokenizers.pretrained import PretrainedTokenizer
-from envs.tokenizers.protocol import Tokenizer
-from envs.tokenizers.subwords import SubwordTokenizer
-from envs.tokenizers.words import BOS, EOS, PAD, UNK, WordTokenizer, split_words
+from clipnav.envs.tokenizers.cache import cached_tokens, cached_vocabulary
+from clipnav.envs.tokenizers.loading import load_run_tokenizer, load_tokenizer
+from clipnav.envs.tokenizers.pretrained import PretrainedTokenizer
+from clipnav.envs.tokenizers.protocol import Tokenizer
+from clipnav.envs.tokenizers.subwords import SubwordTokenizer
+from clipnav.envs.tokenizers.words import BOS, EOS, PAD, UNK, WordTokenizer, split_words
 
 __all__ = [
     "BOS",

@@ -1,8 +1,8 @@
 """Cache of vocabularies and token ids of large splits on disk.
 
-`storage.cache_dir() / "tokens"` has a file per vocabulary and per array of token ids. Its name is a
-digest of everything that its content depends on, so an outdated file is never read. All files may
-be deleted at any time.
+`clipnav.storage.cache_dir() / "tokens"` has a file per vocabulary and per array of token ids. Its
+name is a digest of everything that its content depends on, so an outdated file is never read. All
+files may be deleted at any time.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.tokenizers.protocol import Tokenizer
-from envs.tokenizers.words import WordTokenizer
-from storage import atomic_write, cache_dir
-from storage.errors import UserError
-from storage.locks import sole_maker
+from clipnav.envs.tokenizers.protocol import Tokenizer
+from clipnav.envs.tokenizers.words import WordTokenizer
+from clipnav.storage import atomic_write, cache_dir
+from clipnav.storage.errors import UserError
+from clipnav.storage.locks import sole_maker
 
 # Count up when a tokenizer gives other words or ids for the same texts.
 FORMAT_VERSION = 1

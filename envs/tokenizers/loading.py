@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from envs.tokenizers.pretrained import PretrainedTokenizer
-from envs.tokenizers.protocol import Tokenizer
-from envs.tokenizers.subwords import SubwordTokenizer
-from envs.tokenizers.words import BOS, WordTokenizer
-from storage.errors import UserError
-from storage.json_files import read_bytes, read_json
+from clipnav.envs.tokenizers.pretrained import PretrainedTokenizer
+from clipnav.envs.tokenizers.protocol import Tokenizer
+from clipnav.envs.tokenizers.subwords import SubwordTokenizer
+from clipnav.envs.tokenizers.words import BOS, WordTokenizer
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_bytes, read_json
 
 _REMEDY = "train the run again"
 

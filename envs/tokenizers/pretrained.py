@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.tokenizers.words import PAD, pad_ids
-from storage import write_text
-from storage.hugging_face import load_hugging_face_tokenizer
+from clipnav.envs.tokenizers.words import PAD, pad_ids
+from clipnav.storage import write_text
+from clipnav.storage.hugging_face import load_hugging_face_tokenizer
 
 _PADDING = 0
 

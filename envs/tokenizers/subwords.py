@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.tokenizers.words import BOS, EOS, PAD, UNK, check_vocabulary, pad_ids
-from storage import write_text
+from clipnav.envs.tokenizers.words import BOS, EOS, PAD, UNK, check_vocabulary, pad_ids
+from clipnav.storage import write_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as HuggingFaceTokenizer

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import write_text
-from storage.errors import UserError
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
 
 PAD, UNK, EOS, BOS = "<PAD>", "<UNK>", "<EOS>", "<BOS>"
 

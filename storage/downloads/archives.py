@@ -9,9 +9,9 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from storage import remove_abandoned, temporary_path
-from storage.errors import UserError, shortened
-from storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
+from clipnav.storage import remove_abandoned, temporary_path
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
 
 # Exceptions that zipfile and its decompressors raise on damaged archives.
 _DAMAGE = (

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from storage import file_sha256, write_text
-from storage.errors import UserError
-from storage.json_files import read_json
-from storage.locks import sole_maker
+from clipnav.storage import file_sha256, write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.storage.locks import sole_maker
 
 MANIFEST = "checksums.json"
 _REMEDY = "delete it; the checksums of present files are then recorded again"

@@ -10,8 +10,8 @@ from requests import Response
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from storage import file_sha256
-from storage.downloads.responses import (
+from clipnav.storage import file_sha256
+from clipnav.storage.downloads.responses import (
     RANGE_NOT_SATISFIABLE,
     ByteRange,
     DownloadError,
@@ -21,8 +21,8 @@ from storage.downloads.responses import (
     request_file,
     response_range,
 )
-from storage.locks import sole_maker
-from storage.progress import progress_bar
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.progress import progress_bar
 
 ATTEMPTS = 5
 _CHUNK = 1 << 20

@@ -9,7 +9,7 @@ from requests import Response
 from urllib3.exceptions import InvalidHeader, ProtocolError
 from urllib3.util import Retry
 
-from storage.errors import in_one_line
+from clipnav.storage.errors import in_one_line
 
 _TIMEOUT = 30.0  # seconds to connect, and seconds without a byte
 _HEADERS = {"User-Agent": "clipnav", "Accept-Encoding": "identity"}

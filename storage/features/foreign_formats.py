@@ -1,7 +1,7 @@
 """Row-by-row readers of feature files of other projects: TSV, HDF5 and LMDB.
 
 The files are not trusted: their sizes, types and numbers are checked before they are used.
-`storage.features.formats` describes the formats.
+`clipnav.storage.features.formats` describes the formats.
 """
 
 import binascii
@@ -12,11 +12,11 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 
-from storage.errors import UserError, shortened
-from storage.features.hdf5_rows import Hdf5Rows
-from storage.features.view_grid import NUM_VIEWS
-from storage.json_files import parse_json
-from storage.lmdb_files import LmdbFile
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.features.hdf5_rows import Hdf5Rows
+from clipnav.storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.json_files import parse_json
+from clipnav.storage.lmdb_files import LmdbFile
 
 LMDB_METADATA = b"__metadata__"
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")

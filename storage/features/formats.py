@@ -17,20 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from storage import atomic_write
-from storage.errors import UserError, shortened
-from storage.extras import import_extra
-from storage.features.foreign_formats import (
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.extras import import_extra
+from clipnav.storage.features.foreign_formats import (
     LMDB_METADATA,
     FeatureRows,
     read_hdf5,
     read_lmdb,
     read_tsv,
 )
-from storage.features.hdf5_writing import write_hdf5
-from storage.features.store import FeatureStore
-from storage.features.store_file import FORMAT_FIELDS
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.features.hdf5_writing import write_hdf5
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store_file import FORMAT_FIELDS
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 _LMDB_BYTES = 1 << 40  # maximum size of a written file
 _LOGITS = 1000

@@ -4,7 +4,7 @@ The HDF5 library can crash or hang on a damaged file. Here it runs in a child pr
 data set at a time. If that process dies or sends nothing for too long, the reader raises an error
 that names the file. Type and shape of a data set are checked before its values are read.
 
-$ python -m storage.features.hdf5_rows FILE   # the command of the child process
+$ python -m clipnav.storage.features.hdf5_rows FILE   # the command of the child process
 """
 
 import json
@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from storage.errors import UserError, shortened
-from storage.extras import check_extra
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.extras import check_extra
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 _PATIENCE = 60.0  # seconds; the child process is killed after twice as long without a message
 _MEMORY = 4 << 30  # bytes that the child process may map in addition to its imports

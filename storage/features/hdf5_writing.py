@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.extras import import_extra
+from clipnav.storage.extras import import_extra
 
 
 def write_hdf5(

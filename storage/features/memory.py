@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.errors import UserError
-from storage.features.store import FeatureStore
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 Arrays = Mapping[str, np.ndarray] | np.ndarray
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import cache_dir
-from storage.errors import UserError
-from storage.features.foreign_formats import FeatureRows
-from storage.features.formats import read_foreign_features
-from storage.features.shards import shard_paths
-from storage.features.store import FeatureStore
-from storage.features.store_file import OTHER_FORMATS
-from storage.lmdb_files import LMDB_DATA
-from storage.locks import sole_maker
-from storage.progress import progress_bar
+from clipnav.storage import cache_dir
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.foreign_formats import FeatureRows
+from clipnav.storage.features.formats import read_foreign_features
+from clipnav.storage.features.shards import shard_paths
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store_file import OTHER_FORMATS
+from clipnav.storage.lmdb_files import LMDB_DATA
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.progress import progress_bar
 
 
 def open_store(path: str | Path, expected_width: int | None = None) -> FeatureStore:
@@ -78,7 +78,7 @@ def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
 
     Args:
         path: A .safetensors store, in one file or in shards, or a file as for
-            `storage.features.formats.read_foreign_features`.
+            `clipnav.storage.features.formats.read_foreign_features`.
         width: D. A store of another width is refused; of other formats, the first `width` numbers
             of each view are read.
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from storage import UnwritableError, atomic_write
-from storage.errors import UserError, shortened
-from storage.features.store import FeatureStore
-from storage.features.store_file import SKIPPED, check_store_name
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.storage import UnwritableError, atomic_write
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store_file import SKIPPED, check_store_name
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 _LONGEST_HEADER = 1 << 20  # bytes
 FORMAT = 2
@@ -32,7 +32,7 @@ class PartialStore:
     keys: the SHA-256 of key and row, and the row in float16. The digest detects a record that is
     incomplete, damaged or of another viewpoint; that record and all later ones are computed again.
     A row of NaN, which no encoder may return, represents a skipped viewpoint. Only the holder of
-    the store's lock may write the file (`storage.locks`).
+    the store's lock may write the file (`clipnav.storage.locks`).
 
     Args:
         path: Path of the finished store.

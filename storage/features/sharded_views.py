@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 class ShardedViews:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from storage.errors import UserError
-from storage.features.store import FeatureStore, common_metadata, own_metadata
-from storage.features.store_file import SKIPPED, VIEWPOINTS_OF_ALL
-from storage.locks import sole_writer
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store import FeatureStore, common_metadata, own_metadata
+from clipnav.storage.features.store_file import SKIPPED, VIEWPOINTS_OF_ALL
+from clipnav.storage.locks import sole_writer
 
 # Environment variables of rank and world size: torchrun's, then Slurm's.
 _LAUNCHERS = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"))

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from storage import atomic_write
-from storage.errors import UnknownNameError, UserError, shortened
-from storage.features.sharded_views import ShardedViews
-from storage.features.store_file import (
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UnknownNameError, UserError, shortened
+from clipnav.storage.features.sharded_views import ShardedViews
+from clipnav.storage.features.store_file import (
     FORMAT_FIELDS,
     REMEDY,
     SKIPPED,
@@ -26,9 +26,10 @@ _EXPONENT = 0x7C00  # exponent bits of float16: all are set in infinities and Na
 class FeatureStore:
     """Features of V viewpoints, 36 views each, D numbers per view.
 
-    `storage.features.opening.open_store` opens a store; `storage.features.memory.store_of_arrays`
-    makes one of arrays. A store of files pickles as their paths, so that worker processes share the
-    pages of the files instead of receiving copies.
+    `clipnav.storage.features.opening.open_store` opens a store;
+    `clipnav.storage.features.memory.store_of_arrays` makes one of arrays. A store of files pickles
+    as their paths, so that worker processes share the pages of the files instead of receiving
+    copies.
 
     Attributes:
         path: The safetensors file; of a sharded store, the path that the merged file would have;

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from storage.errors import UserError, shortened
-from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
-from storage.json_files import parse_json
-from storage.tensor_files import header_bytes, read_header
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
+from clipnav.storage.json_files import parse_json
+from clipnav.storage.tensor_files import header_bytes, read_header
 
 FORMAT_VERSION = 1
 # File formats of other projects: CLIP-ViL's TSV, HAMT's HDF5, LMDB.

@@ -7,7 +7,7 @@ looks 30 degrees down, band 1 is level, band 2 looks 30 degrees up; headings inc
 
 import numpy as np
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 NUM_HEADINGS, NUM_BANDS = 12, 3
 NUM_VIEWS = NUM_HEADINGS * NUM_BANDS

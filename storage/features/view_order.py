@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from storage.errors import UserError
-from storage.features.store import FeatureStore
-from storage.features.view_grid import (
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.view_grid import (
     NUM_BANDS,
     NUM_HEADINGS,
     NUM_VIEWS,
@@ -30,7 +30,7 @@ class OrderMatch:
     """Agreement of a view order with the features of a store.
 
     Attributes:
-        order: Description; "as expected" for `storage.features.view_grid.VIEW_ORDER`.
+        order: Description; "as expected" for `clipnav.storage.features.view_grid.VIEW_ORDER`.
         agreement: Correlation of similarities, at most 1.
         rows: (36,) rows of the store, sorted into the expected order.
     """

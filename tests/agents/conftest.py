@@ -10,18 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.acting.environments import make_env
-from agents.learning.speaker_training import train_speaker
-from agents.maps.geometry import MapGeometry
-from agents.settings import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
-from envs.continuous.episodes import split_of_episodes
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
-from envs.tokenizers import WordTokenizer
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.learning.speaker_training import train_speaker
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.settings import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
+from clipnav.envs.continuous.episodes import split_of_episodes
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.tokenizers import WordTokenizer
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.envs.continuous.conftest import box_episodes
-from training.optimiser_settings import OptimiserConfig
 
 COLOURS = ("red", "green", "blue", "white")
 LANGUAGES = {

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import torch
 
-from agents.envdrop.encoders import Context, State
-from agents.envdrop.follower import Decision
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.device_features import DeviceView
+from clipnav.agents.envdrop.encoders import Context, State
+from clipnav.agents.envdrop.follower import Decision
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.device_features import DeviceView
 from tests.conftest import connectivity_records
 
 #       b - d            A greedy walk goes to a, then c or stops; the whole path s b d stop is

@@ -2,7 +2,7 @@
 
 import torch
 
-from training.checkpoints import load_trainer
+from clipnav.training.checkpoints import load_trainer
 
 
 def weights_of(run):

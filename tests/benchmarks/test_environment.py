@@ -1,7 +1,7 @@
 import numpy as np
 
-from envs.navigation.making import make_vln_vector_env
-from envs.navigation.observations import FeatureObserver
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.observations import FeatureObserver
 from tests.benchmarks.loading import load
 
 

@@ -3,11 +3,11 @@ import pytest
 import torch
 from torch import nn
 
-from agents.acting.path_recording import record_paths
-from agents.envdrop.speaker import END, Speaker
-from agents.settings import SpeakerConfig
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.making import make_vln_vector_env
+from clipnav.agents.acting.path_recording import record_paths
+from clipnav.agents.envdrop.speaker import END, Speaker
+from clipnav.agents.settings import SpeakerConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.making import make_vln_vector_env
 from tests.benchmarks.loading import load
 
 LONGEST = 12

@@ -3,8 +3,8 @@ import sys
 import pytest
 import torch
 
+from clipnav.vl_tasks.clip_vil_p.networks.network import total_loss
 from tests.conftest import ROOT
-from vl_tasks.clip_vil_p.networks.network import total_loss
 
 
 def test_pretraining_reports_all_figures(figures_of):

@@ -2,7 +2,7 @@
 
 import json
 
-from viewer.trace import read_traces
+from clipnav.viewer.trace import read_traces
 
 
 def train_resume_evaluate_and_submit(run_command, agent, name, flags, folder):

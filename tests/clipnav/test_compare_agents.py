@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 def test_rows_have_arguments_and_starts_of_their_own(run_command, tiny_world, tmp_path):

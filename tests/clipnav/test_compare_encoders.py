@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from clipnav.commands.agents.compare_encoders import CompareArguments, contestants
-from encoders.clip import ClipEncoder
-from encoders.weights.local_dir import write_local_dir
-from storage.features.opening import open_store
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.weights.local_dir import write_local_dir
+from clipnav.storage.features.opening import open_store
 
 
 def write_clip(folder: Path, seed: int) -> Path:
@@ -115,7 +115,7 @@ def test_a_missing_feature_store_is_named(run_command, tmp_path):
 def test_errors_are_reported_before_features_are_computed(
     run_command, clips, tmp_path, monkeypatch, capsys, flags, problem
 ):
-    monkeypatch.setattr("encoders.extraction.encoding.encode_viewpoints_with", None)
+    monkeypatch.setattr("clipnav.encoders.extraction.encoding.encode_viewpoints_with", None)
     with pytest.raises((ValueError, OSError, SystemExit)) as caught:
         run_command("compare-encoders", "--encoders", clips[0], "--output", tmp_path / "o", *flags)
     message = f"{caught.value} {' '.join(capsys.readouterr().err.split())}"

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
-from agents.continuous.tasks import ContinuousTask
-from envs.continuous.settings import STOP
-from training.checkpoints import VOCABULARY, save_model
-from training.settings import CONFIG, to_json
-from viewer.scene import free_pictures
+from clipnav.agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
+from clipnav.agents.continuous.tasks import ContinuousTask
+from clipnav.envs.continuous.settings import STOP
+from clipnav.training.checkpoints import VOCABULARY, save_model
+from clipnav.training.settings import CONFIG, to_json
+from clipnav.viewer.scene import free_pictures
 
 
 @pytest.fixture(scope="module", params=["r2r", "rxr"])

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agents.learning.follower_training import FollowerLearner
-from agents.settings import TrainConfig, presets
+from clipnav.agents.learning.follower_training import FollowerLearner
+from clipnav.agents.settings import TrainConfig, presets
 from clipnav.commands.agents import demo
 from clipnav.commands.agents.demo import _console_command
-from training.settings import CONFIG, read_config, to_json
-from viewer.site import export
+from clipnav.training.settings import CONFIG, read_config, to_json
+from clipnav.viewer.site import export
 
 
 def with_short_walks(preset):
@@ -64,7 +64,7 @@ def test_the_same_command_continues_a_demo_that_was_stopped(
 
     original = FollowerLearner.backward
     monkeypatch.setattr(FollowerLearner, "backward", backward)
-    monkeypatch.setattr("agents.experiments.runs.evaluate_run", lambda config: None)
+    monkeypatch.setattr("clipnav.agents.experiments.runs.evaluate_run", lambda config: None)
     monkeypatch.setattr(demo, "show_outcomes", lambda config: (config.run / "a.html").touch())
     monkeypatch.setattr(presets, "preset", with_short_walks(presets.preset))
     for _ in range(2):

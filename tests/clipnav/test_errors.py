@@ -13,7 +13,7 @@ import pytest
 import tyro
 
 from clipnav.errors import friendly_errors
-from storage.errors import UnknownNameError, UserError
+from clipnav.storage.errors import UnknownNameError, UserError
 from tests.clipnav.test_help import NAMES
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from agents.settings import TrainConfig
+from clipnav.agents.settings import TrainConfig
+from clipnav.training.settings import to_json
+from clipnav.viewer.trace.format import read_traces
 from tests.agents.language_models.servers import Sent, serving, user_text
-from training.settings import to_json
-from viewer.trace.format import read_traces
 
 
 def stop_at_the_third_place(body):
@@ -238,7 +238,7 @@ def test_a_captioner_describes_the_views(arguments, tmp_path, run_command, monke
     def draw(config):
         return lambda view: np.zeros((8, 8, 3), np.uint8)
 
-    monkeypatch.setattr("vl_tasks.captioning.writing.LoadedCaptioner", Captioner)
+    monkeypatch.setattr("clipnav.vl_tasks.captioning.writing.LoadedCaptioner", Captioner)
     monkeypatch.setattr("clipnav.commands.agents.vlm_captions.world_drawing", draw)
     with serving(lambda body: '{"action": "stop"}') as server:
         run_command(

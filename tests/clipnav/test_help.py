@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-import agents.clear.command_line
-import agents.command_line
-import agents.continuous.command_line
-import agents.vlm_finetuning.settings
-import encoders.pretraining.command_line
+import clipnav.agents.clear.command_line
+import clipnav.agents.command_line
+import clipnav.agents.continuous.command_line
+import clipnav.agents.vlm_finetuning.settings
+import clipnav.encoders.pretraining.command_line
 from clipnav.cli import COMMANDS, help_text, main, summary
 from clipnav.parsing import parse
+from clipnav.training.resuming import parse_settings
 from tests.conftest import ROOT
-from training.resuming import parse_settings
 
 GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
 NAMES = sorted(GROUPS)
@@ -136,12 +136,12 @@ def test_both_modules_are_the_command(module):
 @pytest.mark.parametrize(
     ("name", "module"),
     {
-        "train-agent": agents.command_line,
-        "train-continuous-agent": agents.continuous.command_line,
-        "train-language-representation": agents.clear.command_line,
-        "train-visual-representation": agents.clear.command_line,
-        "finetune-vlm": agents.vlm_finetuning.settings,
-        "pretrain-house-clip": encoders.pretraining.command_line,
+        "train-agent": clipnav.agents.command_line,
+        "train-continuous-agent": clipnav.agents.continuous.command_line,
+        "train-language-representation": clipnav.agents.clear.command_line,
+        "train-visual-representation": clipnav.agents.clear.command_line,
+        "finetune-vlm": clipnav.agents.vlm_finetuning.settings,
+        "pretrain-house-clip": clipnav.encoders.pretraining.command_line,
     }.items(),
 )
 def test_help_lists_the_flags_that_may_change(name, module, run_command, capsys):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from envs.houses import house_set
-from envs.houses.rendering import contact_sheet
-from storage.errors import UserError
+from clipnav.envs.houses import house_set
+from clipnav.envs.houses.rendering import contact_sheet
+from clipnav.storage.errors import UserError
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import tyro
 
 from clipnav.cli import main
 from clipnav.errors import friendly_errors
-from training.interruption import Stopped, interruption_message
+from clipnav.training.interruption import Stopped, interruption_message
 
 ROOT = Path(__file__).parents[2]
 REQUESTS = ("SIGINT", "SIGTERM")
@@ -137,8 +137,8 @@ WORKERS = """
 import sys, os, time, signal
 from pathlib import Path
 from clipnav.errors import friendly_errors
-from storage import atomic_write
-from storage.processes import run_jobs
+from clipnav.storage import atomic_write
+from clipnav.storage.processes import run_jobs
 
 def work(job):
     with atomic_write(job) as beside:

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from agents.settings.presets import preset
-from storage import UnwritableError
-from training.settings import CONFIG, to_json
+from clipnav.agents.settings.presets import preset
+from clipnav.storage import UnwritableError
+from clipnav.training.settings import CONFIG, to_json
 
 
 def test_figures_need_a_source(run_command, tmp_path):
@@ -50,12 +50,12 @@ def test_traces_of_a_stopped_evaluation_are_no_obstacle(run_command, tmp_path, m
         evaluate(config, record_batch)
         raise UnwritableError("no space left")
 
-    monkeypatch.setattr("viewer.trace.record", record)
-    monkeypatch.setattr("agents.experiments.runs.evaluate_run", evaluate_on_a_full_disk)
+    monkeypatch.setattr("clipnav.viewer.trace.record", record)
+    monkeypatch.setattr("clipnav.agents.experiments.runs.evaluate_run", evaluate_on_a_full_disk)
     with pytest.raises(UnwritableError):
         run_command(*command)
     assert [path.name for path in traces.iterdir()] == ["random"]
-    monkeypatch.setattr("agents.experiments.runs.evaluate_run", evaluate)
+    monkeypatch.setattr("clipnav.agents.experiments.runs.evaluate_run", evaluate)
     run_command(*command)
     assert (traces / "follower" / "0.json").read_text() == "follower"
     with pytest.raises(FileExistsError, match="follower: already exists"):

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from clipnav.commands.viewer.episode_viewer import show_announcements
-from envs.submissions.ground_truth import ScoringRules, load_ground_truth
-from viewer.trace import traces_of_submission, write_trace
+from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
+from clipnav.viewer.trace import traces_of_submission, write_trace
 
 
 @pytest.fixture
@@ -144,6 +144,6 @@ def test_only_announcements_of_the_environments_are_shown(monkeypatch, capsys):
     monkeypatch.setattr(logging.root, "handlers", [])
     show_announcements()
     logging.info("Parsing tokenizer identifier")  # as open_clip does
-    logging.getLogger("envs.houses").info("building house_00 ...")
+    logging.getLogger("clipnav.envs.houses").info("building house_00 ...")
     logging.getLogger("envs").setLevel(logging.NOTSET)
     assert capsys.readouterr().err == "building house_00 ...\n"

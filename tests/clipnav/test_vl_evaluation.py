@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from vl_tasks.captioning.results import write_results
-from vl_tasks.data.question_files import write_questions
-from vl_tasks.data.questions import Question
-from vl_tasks.vqa.submissions import write_submission
+from clipnav.vl_tasks.captioning.results import write_results
+from clipnav.vl_tasks.data.question_files import write_questions
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.vqa.submissions import write_submission
 
 
 def test_answers_are_scored_by_type(command, tmp_path):

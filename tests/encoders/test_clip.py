@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from encoders.clip import ClipEncoder
-from encoders.weights.loading import load_model
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.weights.loading import load_model
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from open_clip.transformer import VisionTransformer
 from PIL import Image
 from torch.nn import functional as F
 
-from encoders.clip import ClipEncoder
-from encoders.explanations import explain, overlay, text_score
-from encoders.preparation import Preparation
-from encoders.towers.tower import image_tower
-from storage.errors import UserError
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.explanations import explain, overlay, text_score
+from clipnav.encoders.preparation import Preparation
+from clipnav.encoders.towers.tower import image_tower
+from clipnav.storage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from encoders.named_encoder import NamedEncoder, named_encoders
+from clipnav.encoders.named_encoder import NamedEncoder, named_encoders
 
 
 def test_names_of_encoders(tmp_path):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from encoders import precision
-from encoders.precision import choose_precision, fold_batch_norms, matmul_precision
-from encoders.weights.loading import load_model
+from clipnav.encoders import precision
+from clipnav.encoders.precision import choose_precision, fold_batch_norms, matmul_precision
+from clipnav.encoders.weights.loading import load_model
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import torch
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from encoders.preparation import Fit, Preparation, check_images
+from clipnav.encoders.preparation import Fit, Preparation, check_images
 
 CONFIG = PreprocessCfg(size=(64, 64), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.navigation.making import make_vln_vector_env
-from envs.worlds import world_files
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.worlds import world_files
 from tests.conftest import ROOT
 
 

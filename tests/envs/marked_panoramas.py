@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from envs.panoramas.cameras import equirectangular_camera
-from envs.pictures.panorama_files import MILLIMETRES, NOTHING
+from clipnav.envs.panoramas.cameras import equirectangular_camera
+from clipnav.envs.pictures.panorama_files import MILLIMETRES, NOTHING
 
 
 class MarkedPanoramas:

@@ -10,10 +10,10 @@ import zipfile
 import pytest
 import requests
 
-from envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
-from envs.worlds import world_files
-from storage.downloads.archives import unpack_zip
-from storage.locks import lock_path
+from clipnav.envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
+from clipnav.envs.worlds import world_files
+from clipnav.storage.downloads.archives import unpack_zip
+from clipnav.storage.locks import lock_path
 
 DEAD = "http://127.0.0.1:9/data"  # the discard port, on which no server listens
 
@@ -51,7 +51,7 @@ def published(address, tmp_path, monkeypatch):
         ),
         "dead": Group("", "", "", tuple(RemoteFile(f"{DEAD}/{i}", f"dead/{i}") for i in "ab")),
     }
-    monkeypatch.setattr("envs.real_data.catalogue", lambda: groups)
+    monkeypatch.setattr("clipnav.envs.real_data.catalogue", lambda: groups)
     return folder
 
 
@@ -84,11 +84,11 @@ def test_an_archive_is_unpacked_by_one_process(published, tmp_path, monkeypatch)
         unpack_zip(data / "two.zip", folder)
         yield
 
-    monkeypatch.setattr("envs.real_data.unpack_zip", unpack)
+    monkeypatch.setattr("clipnav.envs.real_data.unpack_zip", unpack)
     assert download(["two"], data, bar=False) == []
     assert calls == [True]
     shutil.rmtree(data / "two")
-    monkeypatch.setattr("envs.real_data.sole_maker", wait_for_another)
+    monkeypatch.setattr("clipnav.envs.real_data.sole_maker", wait_for_another)
     assert download(["two"], data, bar=False) == []
     assert len(calls) == 1
 
@@ -134,7 +134,7 @@ def test_an_unreachable_host_is_contacted_once(published, tmp_path, monkeypatch)
         requested.append(url)
         raise requests.ConnectionError("no network")
 
-    monkeypatch.setattr("storage.downloads.responses.requests.get", get)
+    monkeypatch.setattr("clipnav.storage.downloads.responses.requests.get", get)
     assert len(download(["dead"], tmp_path / "data", bar=False)) == 2
     assert requested == [f"{DEAD}/a"]
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
-import envs  # noqa: F401  (registers the environments)
-from envs.episodes import loading
-from envs.episodes.splits import load_split
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.sharing import SharedObjects, file_stamp
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
+import clipnav.envs  # noqa: F401  (registers the environments)
+from clipnav.envs.episodes import loading
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.sharing import SharedObjects, file_stamp
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
 
 
 class Thing:

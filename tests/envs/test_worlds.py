@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from connectivity import CONNECTIVITY_DIR
-from envs.worlds import world_files
+from clipnav.connectivity import CONNECTIVITY_DIR
+from clipnav.envs.worlds import world_files
 
 
 def test_matterport_is_located_below_the_data_folder(tiny_world):

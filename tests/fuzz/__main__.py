@@ -62,9 +62,9 @@ def main(folder):
     import torch
     import trimesh  # noqa: F401
 
-    import storage.features.hdf5_rows
+    import clipnav.storage.features.hdf5_rows
 
-    storage.features.hdf5_rows._PATIENCE = 4.0
+    clipnav.storage.features.hdf5_rows._PATIENCE = 4.0
     torch.set_num_threads(1)
     responses = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # output of readers must not mix with responses

@@ -12,14 +12,14 @@ def _views() -> np.ndarray:
 
 
 def _read_all(path: Path, **options: Any) -> object:
-    from storage.features.opening import open_store
+    from clipnav.storage.features.opening import open_store
 
     store = open_store(path, **options)
     return store.take(np.arange(len(store)))
 
 
 def store(folder: Path) -> Sample:
-    from storage.features.store import FeatureStore
+    from clipnav.storage.features.store import FeatureStore
 
     path = folder / "store.safetensors"
     FeatureStore.write(path, _views(), KEYS, {"encoder": "test"})
@@ -27,8 +27,8 @@ def store(folder: Path) -> Sample:
 
 
 def store_in_shards(folder: Path) -> Sample:
-    from storage.features.shards import Shard
-    from storage.features.store import FeatureStore
+    from clipnav.storage.features.shards import Shard
+    from clipnav.storage.features.store import FeatureStore
 
     path = folder / "store.safetensors"
     shards = [Shard(index, 2).path(path) for index in range(2)]
@@ -39,8 +39,8 @@ def store_in_shards(folder: Path) -> Sample:
 
 
 def _features(folder: Path, suffix: str) -> Sample:
-    from storage.features.formats import write_features
-    from storage.features.opening import read_features
+    from clipnav.storage.features.formats import write_features
+    from clipnav.storage.features.opening import read_features
 
     path = folder / f"features{suffix}"
     write_features(path, KEYS, _views(), {})
@@ -86,7 +86,7 @@ def features_lmdb_packed(folder: Path) -> Sample:
 
 
 def partial_store(folder: Path) -> Sample:
-    from storage.features.partial_store import PartialStore
+    from clipnav.storage.features.partial_store import PartialStore
 
     def start() -> PartialStore:
         return PartialStore(folder / "store.safetensors", KEYS, 8, {"encoder": "test"})
@@ -108,7 +108,7 @@ def partial_store(folder: Path) -> Sample:
 
 
 def grid_cache(folder: Path) -> Sample:
-    from vl_tasks.grids.grid_cache import GridCache
+    from clipnav.vl_tasks.grids.grid_cache import GridCache
 
     grids = np.random.default_rng(0).standard_normal((3, 2, 2, 4)).astype(np.float16)
     GridCache(folder, "clip").add(KEYS, grids, np.ones((3, 2, 2), bool))

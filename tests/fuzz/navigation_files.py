@@ -12,7 +12,7 @@ from samples import Sample, write_json, write_lines
 
 def _world(folder: Path) -> Any:
     """Write the world of two tiny buildings into a folder."""
-    from envs.worlds import world_files
+    from clipnav.envs.worlds import world_files
 
     spec = importlib.util.spec_from_file_location(
         "conftest", Path(__file__).resolve().parents[1] / "conftest.py"
@@ -26,14 +26,14 @@ def _world(folder: Path) -> Any:
 
 
 def connectivity(folder: Path) -> Sample:
-    from connectivity import read_connectivity
+    from clipnav.connectivity import read_connectivity
 
     directory = _world(folder).connectivity_dir
     return directory / "attic_connectivity.json", lambda: read_connectivity("attic", directory)
 
 
 def scans(folder: Path) -> Sample:
-    from connectivity import read_scans
+    from clipnav.connectivity import read_scans
 
     path = folder / "scans.txt"
     path.write_text("attic\nbarn\n" * 3 + "".join(f"scan{i}\n" for i in range(9)))
@@ -42,7 +42,7 @@ def scans(folder: Path) -> Sample:
 
 
 def _episodes(folder: Path, dataset: Any, packed: bool = False, timed: bool = False) -> Sample:
-    from envs.episodes import load_episodes
+    from clipnav.envs.episodes import load_episodes
 
     files = _world(folder)
     path = files.annotations("rxr" if dataset == "rxr" else "r2r", "train")
@@ -73,14 +73,14 @@ def rxr_packed(folder: Path) -> Sample:
 
 
 def joined_paths(folder: Path) -> Sample:
-    from envs.episodes.r4r import join_paths
+    from clipnav.envs.episodes.r4r import join_paths
 
     files = _world(folder)
     return files.annotations("r2r", "train"), lambda: join_paths("train", files)
 
 
 def demonstrations(folder: Path) -> Sample:
-    from envs.episodes import load_demonstrations
+    from clipnav.envs.episodes import load_demonstrations
 
     files = _world(folder)
     guides = files.annotations("rxr", "train").read_text().splitlines()
@@ -100,8 +100,8 @@ def demonstrations(folder: Path) -> Sample:
 
 
 def _submission(folder: Path, packed: bool) -> Sample:
-    from envs.submissions.ground_truth import ScoringRules, load_ground_truth
-    from envs.submissions.scores import score_submission
+    from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
+    from clipnav.envs.submissions.scores import score_submission
 
     files = _world(folder)
     rules = ScoringRules(splits=("train",), data_dir=folder, resamples=10)
@@ -127,7 +127,7 @@ def submission_packed(folder: Path) -> Sample:
 
 
 def _trace(packed: bool) -> bytes:
-    from viewer.trace.format import Candidate, Step, Trace, trace_json
+    from clipnav.viewer.trace.format import Candidate, Step, Trace, trace_json
 
     far = {"NE": 3.5, "OSR": 0.0, "SR": 0.0}
     around = tuple(Candidate(f"a{i}", 0.1 * i, 0.0, -0.4, 2.0, 0.25) for i in range(3))
@@ -157,8 +157,8 @@ def _trace(packed: bool) -> bytes:
 
 
 def _traces(folder: Path, packed: bool) -> Sample:
-    from viewer.site.opening import kind_of
-    from viewer.trace.format import read_traces
+    from clipnav.viewer.site.opening import kind_of
+    from clipnav.viewer.trace.format import read_traces
 
     path = folder / "100_0.json"
     path.write_bytes(_trace(packed))
@@ -188,7 +188,7 @@ def _continuous_episode() -> dict[str, Any]:
 
 
 def continuous_episodes(folder: Path) -> Sample:
-    from envs.continuous.files.reading import read_vlnce_episodes
+    from clipnav.envs.continuous.files.reading import read_vlnce_episodes
 
     episodes = [{**_continuous_episode(), "episode_id": number} for number in range(3)]
     document = {"episodes": episodes, "instruction_vocab": {"word_list": ["<pad>", "walk"]}}
@@ -197,7 +197,7 @@ def continuous_episodes(folder: Path) -> Sample:
 
 
 def continuous_ground_truth(folder: Path) -> Sample:
-    from envs.continuous.files.reading import read_ground_truth
+    from clipnav.envs.continuous.files.reading import read_ground_truth
 
     walk = {"locations": [[0.0, 0.1, 0.0], [0.2, 0.1, 0.0]], "actions": [1, 2, 0]}
     path = write_json(folder / "train_gt.json", {str(number): walk for number in range(3)})
@@ -205,8 +205,8 @@ def continuous_ground_truth(folder: Path) -> Sample:
 
 
 def continuous_submission(folder: Path) -> Sample:
-    from envs.continuous.files.reading import read_vlnce_episodes
-    from envs.continuous.files.submissions import check_continuous_submission
+    from clipnav.envs.continuous.files.reading import read_vlnce_episodes
+    from clipnav.envs.continuous.files.submissions import check_continuous_submission
 
     file = write_json(folder / "train.json", {"episodes": [_continuous_episode()]})
     episodes = read_vlnce_episodes(file).episodes
@@ -217,7 +217,7 @@ def continuous_submission(folder: Path) -> Sample:
 
 
 def view_objects(folder: Path) -> Sample:
-    from agents.clear.objects import NUM_CLASSES, read_objects, write_objects
+    from clipnav.agents.clear.objects import NUM_CLASSES, read_objects, write_objects
 
     path = folder / "objects_27.json"
     write_objects(path, {"attic": {"a0": np.eye(36, NUM_CLASSES, dtype=bool)}})
@@ -225,7 +225,7 @@ def view_objects(folder: Path) -> Sample:
 
 
 def paired_paths(folder: Path) -> Sample:
-    from agents.clear.pair_files import multi_path, read_pairs
+    from clipnav.agents.clear.pair_files import multi_path, read_pairs
 
     files = _world(folder)
     added = {
@@ -244,7 +244,7 @@ def paired_paths(folder: Path) -> Sample:
 def conversations(folder: Path) -> Sample:
     from PIL import Image
 
-    from agents.demonstrations.formats.conversations import read
+    from clipnav.agents.demonstrations.formats.conversations import read
 
     (folder / "images").mkdir()
     Image.new("RGB", (8, 6)).save(folder / "images" / "0.jpg")
@@ -263,7 +263,7 @@ def conversations(folder: Path) -> Sample:
 
 
 def graph_cache(folder: Path) -> Sample:
-    from envs.graphs.graph_cache import read_tables, write_tables
+    from clipnav.envs.graphs.graph_cache import read_tables, write_tables
 
     path = folder / "attic.tables"
     write_tables(path, {"positions": np.zeros((3, 3)), "edges": np.zeros((2, 4), int)})

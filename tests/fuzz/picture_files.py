@@ -11,7 +11,7 @@ from samples import Sample, write_json
 def _picture(folder: Path, name: str, **options: Any) -> Sample:
     from PIL import Image
 
-    from vl_tasks.data.images import read_image
+    from clipnav.vl_tasks.data.images import read_image
 
     path = folder / name
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -38,7 +38,7 @@ def picture_png(folder: Path) -> Sample:
 def skybox(folder: Path) -> Sample:
     from PIL import Image
 
-    from envs.panoramas.skyboxes import read_skybox, skybox_dir
+    from clipnav.envs.panoramas.skyboxes import read_skybox, skybox_dir
 
     directory = skybox_dir(folder, "attic")
     directory.mkdir(parents=True)
@@ -51,7 +51,7 @@ def skybox(folder: Path) -> Sample:
 def skybox_depth(folder: Path) -> Sample:
     from PIL import Image
 
-    from envs.panoramas.skyboxes import depth_file, read_depth
+    from clipnav.envs.panoramas.skyboxes import depth_file, read_depth
 
     path = depth_file(folder, "attic", "a0")
     path.parent.mkdir(parents=True)
@@ -60,8 +60,8 @@ def skybox_depth(folder: Path) -> Sample:
 
 
 def _house(folder: Path) -> Callable[[], object]:
-    from envs.houses.building.house import House, HouseSpec, load_house, plan_of, save_house
-    from envs.houses.meshes.scene import ObjectInfo, Scene
+    from clipnav.envs.houses.building.house import House, HouseSpec, load_house, plan_of, save_house
+    from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
 
     rng = np.random.default_rng(0)
     objects = tuple(
@@ -93,7 +93,7 @@ def house_side_file(folder: Path) -> Sample:
 
 
 def _house_pictures(folder: Path, name: str) -> Sample:
-    from envs.houses.rendering.training_panoramas import DESCRIPTION, read_pictures
+    from clipnav.envs.houses.rendering.training_panoramas import DESCRIPTION, read_pictures
 
     pictures = folder / "attic-16-0"
     pictures.mkdir()

@@ -29,7 +29,7 @@ def _pairs(folder: Path) -> Path:
 
 
 def _read_all(pairs: Any) -> None:
-    from vl_tasks.clip_vil_p.data.framing import Framing
+    from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 
     for number in range(len(pairs)):
         pair = pairs[number]
@@ -39,7 +39,7 @@ def _read_all(pairs: Any) -> None:
 
 
 def lxmert_pairs(folder: Path) -> Sample:
-    from vl_tasks.clip_vil_p.data.pair_files import open_pairs
+    from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 
     path = _pairs(folder)
 
@@ -51,8 +51,8 @@ def lxmert_pairs(folder: Path) -> Sample:
 
 
 def _index_sample(folder: Path, name: str) -> Sample:
-    from vl_tasks.clip_vil_p.data.pair_files import open_pairs
-    from vl_tasks.clip_vil_p.data.pair_index import PairIndex
+    from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
+    from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 
     _pairs(folder)
     index = open_pairs(folder, ["train"], folder / "images").folder
@@ -86,7 +86,7 @@ def pair_index_scores(folder: Path) -> Sample:
 
 
 def pretraining_answers(folder: Path) -> Sample:
-    from vl_tasks.clip_vil_p.data.answers import AnswerClasses
+    from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
 
     path = write_json(folder / "all_ans.json", [{"ans": answer, "dsets": []} for answer in ANSWERS])
     return path, lambda: AnswerClasses.load(path)
@@ -97,7 +97,7 @@ def uniter_texts(folder: Path) -> Sample:
     import lz4.frame
     import msgspec
 
-    from vl_tasks.data.pairs import read_hypotheses
+    from clipnav.vl_tasks.data.pairs import read_hypotheses
 
     path = folder / "ve_train.db"
     with lmdb.open(str(path), map_size=1 << 20, subdir=False) as environment:
@@ -118,13 +118,13 @@ def _run(folder: Path) -> Path:
     """Write a tiny run of clipnav pretrain-vl."""
     import torch
 
-    from training.checkpoints import save_model
-    from training.settings import CONFIG, to_json
-    from vl_tasks.clip_vil_p.building import make_network, save_description
-    from vl_tasks.clip_vil_p.data.answers import AnswerClasses
-    from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-    from vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
-    from vl_tasks.settings.pretraining import PretrainConfig
+    from clipnav.training.checkpoints import save_model
+    from clipnav.training.settings import CONFIG, to_json
+    from clipnav.vl_tasks.clip_vil_p.building import make_network, save_description
+    from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
+    from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+    from clipnav.vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
+    from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 
     torch.manual_seed(0)
     config = PretrainConfig(
@@ -146,7 +146,7 @@ def _run(folder: Path) -> Path:
 
 
 def _run_sample(folder: Path, name: str) -> Sample:
-    from vl_tasks.clip_vil_p.building import load_run
+    from clipnav.vl_tasks.clip_vil_p.building import load_run
 
     run = _run(folder)
     return run / name, lambda: load_run(run)
@@ -178,9 +178,9 @@ def original_checkpoint(folder: Path) -> Sample:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+    from clipnav.vl_tasks.clip_vil_p.building import load_run
+    from clipnav.vl_tasks.clip_vil_p.conversion import convert_checkpoint
     from tests.vl_tasks.clip_vil_p.test_conversion import original_name
-    from vl_tasks.clip_vil_p.building import load_run
-    from vl_tasks.clip_vil_p.conversion import convert_checkpoint
 
     run = _run(folder)
     weights = load_run(run)[1].state_dict()

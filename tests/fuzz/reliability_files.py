@@ -7,14 +7,14 @@ from samples import Sample, write_json
 
 
 def question_parts(folder: Path) -> Sample:
-    from vl_tasks.reliability.parts import read_parts
+    from clipnav.vl_tasks.reliability.parts import read_parts
 
     path = write_json(folder / "parts.json", {"dev": [1, 2], "val": [3], "test": [4, 5, 6]})
     return path, lambda: read_parts(path)
 
 
 def published_parts(folder: Path) -> Sample:
-    from vl_tasks.reliability.published_parts import read_published_ids
+    from clipnav.vl_tasks.reliability.published_parts import read_published_ids
 
     records = [{"version": 1}, *({"image_id": k, "answers": ["a"] * 3} for k in range(9))]
     path = folder / "imdb_val2014-dev.npy"
@@ -23,7 +23,7 @@ def published_parts(folder: Path) -> Sample:
 
 
 def selector_description(folder: Path) -> Sample:
-    from vl_tasks.reliability.folder import (
+    from clipnav.vl_tasks.reliability.folder import (
         Description,
         RiskThreshold,
         read_description,

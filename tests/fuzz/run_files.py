@@ -11,7 +11,7 @@ SENTENCES = ["Walk past the red sofa.", "Stop near the door, then turn left."]
 
 
 def vocabulary(folder: Path) -> Sample:
-    from envs.tokenizers import WordTokenizer, load_tokenizer
+    from clipnav.envs.tokenizers import WordTokenizer, load_tokenizer
 
     path = folder / "vocabulary.json"
     WordTokenizer(WORDS).save(path)
@@ -19,7 +19,7 @@ def vocabulary(folder: Path) -> Sample:
 
 
 def vocabulary_of_pieces(folder: Path) -> Sample:
-    from envs.tokenizers import SubwordTokenizer, load_tokenizer
+    from clipnav.envs.tokenizers import SubwordTokenizer, load_tokenizer
 
     path = folder / "vocabulary.json"
     SubwordTokenizer.build(SENTENCES, 60).save(path)
@@ -27,7 +27,7 @@ def vocabulary_of_pieces(folder: Path) -> Sample:
 
 
 def vocabulary_of_tasks(folder: Path) -> Sample:
-    from vl_tasks.text.vocabulary import Vocabulary
+    from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
     path = folder / "words.json"
     Vocabulary(["red", "sofa", "door", "left"]).save(path)
@@ -35,8 +35,8 @@ def vocabulary_of_tasks(folder: Path) -> Sample:
 
 
 def config(folder: Path) -> Sample:
-    from agents.settings import TrainConfig
-    from training.settings import CONFIG, read_config, to_json
+    from clipnav.agents.settings import TrainConfig
+    from clipnav.training.settings import CONFIG, read_config, to_json
 
     path = folder / CONFIG
     path.write_text(to_json(TrainConfig()))
@@ -44,8 +44,8 @@ def config(folder: Path) -> Sample:
 
 
 def metrics(folder: Path) -> Sample:
-    from training.checkpoints import METRICS
-    from training.log import read_log
+    from clipnav.training.checkpoints import METRICS
+    from clipnav.training.log import read_log
 
     events = [{"kind": "train", "iteration": i, "loss": 0.1 * i} for i in range(20)]
     path = write_lines(
@@ -57,7 +57,7 @@ def metrics(folder: Path) -> Sample:
 def trainer(folder: Path) -> Sample:
     import torch
 
-    from training.checkpoints import TRAINER, load_trainer, save_trainer
+    from clipnav.training.checkpoints import TRAINER, load_trainer, save_trainer
 
     network = torch.nn.Linear(4, 3)
     state = {"network": network.state_dict(), "iteration": 7, "notes": {"a": [1, 2.5, "b"]}}
@@ -68,7 +68,7 @@ def trainer(folder: Path) -> Sample:
 def model(folder: Path) -> Sample:
     import torch
 
-    from training.checkpoints import MODEL, load_model, save_model
+    from clipnav.training.checkpoints import MODEL, load_model, save_model
 
     network: Any = torch.nn.Linear(4, 3)
     network.architecture = {"visual width": "4"}
@@ -77,7 +77,7 @@ def model(folder: Path) -> Sample:
 
 
 def checksums(folder: Path) -> Sample:
-    from storage.downloads.checksums import Checksums
+    from clipnav.storage.downloads.checksums import Checksums
 
     seen = Checksums(folder)
     for name in "abc":
@@ -88,7 +88,7 @@ def checksums(folder: Path) -> Sample:
 def archive(folder: Path) -> Sample:
     import zipfile
 
-    from storage.downloads.archives import unpack_zip
+    from clipnav.storage.downloads.archives import unpack_zip
 
     path = folder / "data.zip"
     with zipfile.ZipFile(path, "w") as content:

@@ -19,22 +19,22 @@ def _questions(folder: Path) -> tuple[Path, Path]:
 
 
 def vqa_questions(folder: Path) -> Sample:
-    from vl_tasks.data.questions import read_questions
+    from clipnav.vl_tasks.data.questions import read_questions
 
     path, annotations = _questions(folder)
     return path, lambda: (read_questions(path), read_questions(path, annotations))
 
 
 def vqa_annotations(folder: Path) -> Sample:
-    from vl_tasks.data.questions import read_questions
+    from clipnav.vl_tasks.data.questions import read_questions
 
     questions, path = _questions(folder)
     return path, lambda: read_questions(questions, path)
 
 
 def vqa_submission(folder: Path) -> Sample:
-    from vl_tasks.data.questions import read_questions
-    from vl_tasks.vqa.submissions import read_submission, read_sure_submission
+    from clipnav.vl_tasks.data.questions import read_questions
+    from clipnav.vl_tasks.vqa.submissions import read_submission, read_sure_submission
 
     questions = read_questions(_questions(folder)[0])
     answers = [{"question_id": i, "answer": "yes", "confidence": 0.5} for i in range(6)]
@@ -48,7 +48,7 @@ def vqa_submission(folder: Path) -> Sample:
 def easy_vqa(folder: Path) -> Sample:
     from PIL import Image
 
-    from vl_tasks.data.easy_vqa import convert_easy_vqa
+    from clipnav.vl_tasks.data.easy_vqa import convert_easy_vqa
 
     (folder / "train" / "images").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(folder / "train" / "images" / "0.png")
@@ -58,7 +58,7 @@ def easy_vqa(folder: Path) -> Sample:
 
 
 def multilingual_tsv(folder: Path) -> Sample:
-    from vl_tasks.multilingual.tsv_files import read_tsv
+    from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
 
     path = folder / "train.tsv"
     tags = ["en", "fr"] * 4
@@ -69,7 +69,7 @@ def multilingual_tsv(folder: Path) -> Sample:
 
 
 def translated_questions(folder: Path) -> Sample:
-    from vl_tasks.multilingual.questions import read_language_questions
+    from clipnav.vl_tasks.multilingual.questions import read_language_questions
 
     questions, _ = _questions(folder / "data")
     questions.rename(folder / "data" / "val_questions.json")
@@ -82,14 +82,14 @@ def translated_questions(folder: Path) -> Sample:
 
 
 def answers_json(folder: Path) -> Sample:
-    from vl_tasks.vqa.answers import AnswerVocabulary
+    from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
 
     path = write_json(folder / "answers.json", {f"answer {i}": i for i in range(9)})
     return path, lambda: AnswerVocabulary.load(path)
 
 
 def answers_text(folder: Path) -> Sample:
-    from vl_tasks.vqa.answers import AnswerVocabulary
+    from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
 
     path = folder / "answers.txt"
     path.write_text("".join(f"answer {i}\n" for i in range(9)))
@@ -97,7 +97,7 @@ def answers_text(folder: Path) -> Sample:
 
 
 def hypotheses(folder: Path) -> Sample:
-    from vl_tasks.data.pairs import read_hypotheses
+    from clipnav.vl_tasks.data.pairs import read_hypotheses
 
     records = [
         {"Flickr30K_ID": str(i), "pairID": f"{i}.jpg#0r1n", "sentence2": "A dog.", "gold_label": g}
@@ -108,7 +108,7 @@ def hypotheses(folder: Path) -> Sample:
 
 
 def gqa_questions(folder: Path) -> Sample:
-    from vl_tasks.gqa.questions import read_gqa_questions
+    from clipnav.vl_tasks.gqa.questions import read_gqa_questions
 
     question = {
         "question": "What colour is the sofa?",
@@ -124,7 +124,7 @@ def gqa_questions(folder: Path) -> Sample:
 
 
 def gqa_choices(folder: Path) -> Sample:
-    from vl_tasks.gqa.questions import read_gqa_choices
+    from clipnav.vl_tasks.gqa.questions import read_gqa_choices
 
     choices = {str(i): {"valid": ["red", "blue"], "plausible": ["red"]} for i in range(9)}
     path = write_json(folder / "choices.json", choices)
@@ -132,8 +132,8 @@ def gqa_choices(folder: Path) -> Sample:
 
 
 def gqa_predictions(folder: Path) -> Sample:
-    from vl_tasks.gqa.questions import read_gqa_questions
-    from vl_tasks.gqa.submissions import read_gqa_predictions
+    from clipnav.vl_tasks.gqa.questions import read_gqa_questions
+    from clipnav.vl_tasks.gqa.submissions import read_gqa_predictions
 
     questions = read_gqa_questions(gqa_questions(folder)[0])
     path = write_json(
@@ -143,8 +143,8 @@ def gqa_predictions(folder: Path) -> Sample:
 
 
 def captions(folder: Path) -> Sample:
-    from vl_tasks.captioning.results import read_any_references
-    from vl_tasks.data.captions import read_captions
+    from clipnav.vl_tasks.captioning.results import read_any_references
+    from clipnav.vl_tasks.data.captions import read_captions
 
     images = [
         {
@@ -161,7 +161,7 @@ def captions(folder: Path) -> Sample:
 
 
 def caption_references(folder: Path) -> Sample:
-    from vl_tasks.captioning.results import read_any_references
+    from clipnav.vl_tasks.captioning.results import read_any_references
 
     rows = [{"image_id": i // 2, "id": i, "caption": "A red sofa."} for i in range(8)]
     path = write_json(folder / "captions_val2014.json", {"annotations": rows})
@@ -169,7 +169,7 @@ def caption_references(folder: Path) -> Sample:
 
 
 def caption_results(folder: Path) -> Sample:
-    from vl_tasks.captioning.results import read_results
+    from clipnav.vl_tasks.captioning.results import read_results
 
     rows = [{"image_id": i, "caption": "A red sofa."} for i in range(8)]
     path = write_json(folder / "results.json", rows)
@@ -177,7 +177,7 @@ def caption_results(folder: Path) -> Sample:
 
 
 def _own_questions(folder: Path, name: str, text: str) -> Sample:
-    from vl_tasks.data.own_questions import read_own_questions
+    from clipnav.vl_tasks.data.own_questions import read_own_questions
 
     path = folder / name
     path.write_text(text)
@@ -195,7 +195,7 @@ def own_questions_json(folder: Path) -> Sample:
 
 
 def regions(folder: Path) -> Sample:
-    from vl_tasks.grids.regions import read_regions
+    from clipnav.vl_tasks.grids.regions import read_regions
 
     path = folder / "COCO_val2014_000000000042.jpg.npz"
     x, boxes = np.ones((8, 3), np.float32), np.ones((3, 4), np.float32)
@@ -204,7 +204,7 @@ def regions(folder: Path) -> Sample:
 
 
 def regions_packed(folder: Path) -> Sample:
-    from vl_tasks.grids.regions import read_regions
+    from clipnav.vl_tasks.grids.regions import read_regions
 
     path = folder / "42.npz"
     np.savez_compressed(path, num_bbox=3, x=np.ones((3, 8), np.float32))
@@ -212,8 +212,8 @@ def regions_packed(folder: Path) -> Sample:
 
 
 def glove(folder: Path) -> Sample:
-    from vl_tasks.text.glove import read_glove
-    from vl_tasks.text.vocabulary import Vocabulary
+    from clipnav.vl_tasks.text.glove import read_glove
+    from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
     words = Vocabulary(["red", "sofa", "door", "left"])
     path = folder / "glove.6B.5d.txt"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from storage import file_sha256
+from clipnav.storage import file_sha256
 
 PROGRAMS = Path(__file__).parent / "programs"
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from connectivity import read_connectivity
-from envs.houses import house_set
-from envs.houses.building import house
-from envs.houses.building.house import House, HouseSpec
-from envs.houses.building.sets import set_of
-from envs.houses.instructions.annotation_files import guide_path, r2r_path, read_annotations
-from envs.houses.meshes.geometry import Material, box
-from envs.houses.plan.floor_plan import FloorPlan, Room
-from envs.houses.shell.assembly import scene_of_fixtures
-from envs.houses.shell.fixture import Fixture
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.houses import house_set
+from clipnav.envs.houses.building import house
+from clipnav.envs.houses.building.house import House, HouseSpec
+from clipnav.envs.houses.building.sets import set_of
+from clipnav.envs.houses.instructions.annotation_files import guide_path, r2r_path, read_annotations
+from clipnav.envs.houses.meshes.geometry import Material, box
+from clipnav.envs.houses.plan.floor_plan import FloorPlan, Room
+from clipnav.envs.houses.shell.assembly import scene_of_fixtures
+from clipnav.envs.houses.shell.fixture import Fixture
 
 THINGS = ("sofa", "chair", "floor_lamp", "armchair", "bed", "table")
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.6, 0.2), "blue": (0.1, 0.2, 0.8)}

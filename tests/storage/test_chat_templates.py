@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from storage import chat_templates
-from storage.chat_templates import ChatTemplate
-from storage.errors import UserError
+from clipnav.storage import chat_templates
+from clipnav.storage.chat_templates import ChatTemplate
+from clipnav.storage.errors import UserError
 from tests.agents.language_models.tiny_models import WORDS_TEMPLATE, tokenizer
 
 CONVERSATIONS = [

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import (
+from clipnav.storage.errors import (
     NoEffectError,
     UnknownNameError,
     UserError,
@@ -12,8 +12,8 @@ from storage.errors import (
     short_names,
     shortened,
 )
-from storage.pictures import PictureError
-from storage.records import RecordError
+from clipnav.storage.pictures import PictureError
+from clipnav.storage.records import RecordError
 
 
 def test_nouns_of_counts_are_singular_for_one_only():

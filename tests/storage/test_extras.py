@@ -1,6 +1,6 @@
 import pytest
 
-from storage.extras import check_extra, import_extra
+from clipnav.storage.extras import check_extra, import_extra
 
 
 def test_an_installed_module_is_imported():

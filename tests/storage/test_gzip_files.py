@@ -5,8 +5,8 @@ import zlib
 import msgspec
 import pytest
 
-from storage.gzip_files import ALWAYS_ALLOWED, ExpansionError, open_maybe_packed
-from storage.records import read_records
+from clipnav.storage.gzip_files import ALWAYS_ALLOWED, ExpansionError, open_maybe_packed
+from clipnav.storage.records import read_records
 
 
 class Item(msgspec.Struct):

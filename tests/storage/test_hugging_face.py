@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from storage.errors import UserError
-from storage.hugging_face import (
+from clipnav.storage.errors import UserError
+from clipnav.storage.hugging_face import (
     check_folder,
     load_hugging_face_tokenizer,
     load_text_model,
     reading,
 )
-from storage.json_files import read_json_object
+from clipnav.storage.json_files import read_json_object
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_a_model_that_is_not_a_folder_is_downloaded(monkeypatch):
         assert trust_remote_code is False
         raise OSError("no network\nat all")
 
-    monkeypatch.setattr("storage.hugging_face.is_reachable", lambda address: True)
+    monkeypatch.setattr("clipnav.storage.hugging_face.is_reachable", lambda address: True)
     for kind, load in ((AutoConfig, load_text_model), (AutoTokenizer, load_hugging_face_tokenizer)):
         monkeypatch.setattr(kind, "from_pretrained", refuse)
         with pytest.raises(ConnectionError, match=r"owner/name: cannot be downloaded \(no netw"):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from storage.json_files import MOST_DEPTH, parse_json, read_bytes, read_json, write_json
+from clipnav.storage.json_files import MOST_DEPTH, parse_json, read_bytes, read_json, write_json
 
 
 @pytest.fixture

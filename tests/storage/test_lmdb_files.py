@@ -4,7 +4,7 @@ import lmdb
 import numpy as np
 import pytest
 
-from storage.lmdb_files import LmdbFile
+from clipnav.storage.lmdb_files import LmdbFile
 
 PAGE = 4096
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.locks import OutputInUseError, OutputLock, lock_path, sole_maker, sole_writer
+from clipnav.storage.locks import OutputInUseError, OutputLock, lock_path, sole_maker, sole_writer
 
 WITHOUT_FLOCK = """
 import errno, fcntl, os

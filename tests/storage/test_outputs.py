@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from storage.outputs import RUN_FILES, check_new, check_outputs
-from training import checkpoints
-from training.settings import CONFIG
-from vl_tasks.clip_vil_p.building import TRUNK
-from vl_tasks.clip_vil_p.data.word_pieces import TOKENIZER
-from vl_tasks.clip_vil_p.networks.bert import BERT
-from vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE
-from vl_tasks.vqa.learning import ANSWERS
+from clipnav.storage.outputs import RUN_FILES, check_new, check_outputs
+from clipnav.training import checkpoints
+from clipnav.training.settings import CONFIG
+from clipnav.vl_tasks.clip_vil_p.building import TRUNK
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import TOKENIZER
+from clipnav.vl_tasks.clip_vil_p.networks.bert import BERT
+from clipnav.vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE
+from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from storage.pictures import PictureError, load_picture, picture_header
+from clipnav.storage.pictures import PictureError, load_picture, picture_header
 
 
 def png(width, height, rows=b""):

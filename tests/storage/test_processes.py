@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from storage.processes import run_jobs
+from clipnav.storage.processes import run_jobs
 from tests.conftest import ROOT
 
 
@@ -134,7 +134,7 @@ def wait(seconds):
 def test_a_worker_that_has_workers_itself_ends(tmp_path):
     program = f"""
 from pathlib import Path
-from storage.processes import run_jobs
+from clipnav.storage.processes import run_jobs
 from tests.storage.test_processes import fail_while_another_job_runs
 
 if __name__ == "__main__":

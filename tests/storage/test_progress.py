@@ -4,7 +4,7 @@ import sys
 import pytest
 from tqdm import tqdm
 
-from storage.progress import ProgressLines, progress_bar
+from clipnav.storage.progress import ProgressLines, progress_bar
 
 
 class Clock:

@@ -3,8 +3,8 @@ import threading
 
 import pytest
 
-from storage.hugging_face import check_folder
-from storage.reachability import is_reachable
+from clipnav.storage.hugging_face import check_folder
+from clipnav.storage.reachability import is_reachable
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_the_proxy_is_checked_instead_of_the_host(monkeypatch):
 
 def test_models_that_cannot_be_reached_are_not_requested(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("storage.hugging_face.is_reachable", lambda address: False)
+    monkeypatch.setattr("clipnav.storage.hugging_face.is_reachable", lambda address: False)
     with pytest.raises(ConnectionError, match="some/bert: neither a folder nor downloaded"):
         check_folder("some/bert")
     (tmp_path / "models--some--bert/snapshots/1").mkdir(parents=True)

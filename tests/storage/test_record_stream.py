@@ -4,9 +4,9 @@ import json
 import msgspec
 import pytest
 
-from storage import record_stream
-from storage.record_stream import stream_records
-from storage.records import RecordError
+from clipnav.storage import record_stream
+from clipnav.storage.record_stream import stream_records
+from clipnav.storage.records import RecordError
 
 
 class Sentence(msgspec.Struct):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.episodes import load_episodes
-from envs.worlds import world_files
-from storage.records import RecordError, read_records
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.worlds import world_files
+from clipnav.storage.records import RecordError, read_records
 
 PACKED_LINE = gzip.compress(b'{"path_id": 1}\n', mtime=0)
 

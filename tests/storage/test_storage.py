@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from storage import (
+from clipnav.storage import (
     UnwritableError,
     atomic_write,
     cache_dir,
@@ -24,11 +24,11 @@ from storage import (
     temporary_path,
     write_text,
 )
-from storage.errors import UserError
-from storage.features.formats import write_features
-from storage.features.store import FeatureStore
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.formats import write_features
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training.checkpoints import save_model, save_trainer
 from tests.windows_files import windows_files
-from training.checkpoints import save_model, save_trainer
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> Non
 def test_temporary_files_of_killed_processes_are_deleted(tmp_path: Path) -> None:
     program = """
 import os, signal, sys
-from storage import atomic_write
+from clipnav.storage import atomic_write
 with atomic_write(sys.argv[1]) as beside:
     beside.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -79,7 +79,9 @@ def test_temporary_files_of_other_containers_of_the_host_stay(tmp_path: Path) ->
     apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
     if shutil.which(apart[0]) is None or subprocess.run([*apart, "true"], check=False).returncode:
         pytest.skip("PID namespaces are not available")
-    program = f"from storage import write_text; write_text({str(tmp_path / 'b.txt')!r}, 'b')"
+    program = (
+        f"from clipnav.storage import write_text; write_text({str(tmp_path / 'b.txt')!r}, 'b')"
+    )
     with atomic_write(tmp_path / "a.txt") as beside:
         beside.write_text("a")
         subprocess.run([*apart, sys.executable, "-c", program], check=True)

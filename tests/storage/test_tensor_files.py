@@ -5,7 +5,7 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from storage.tensor_files import header_bytes, read_header
+from clipnav.storage.tensor_files import header_bytes, read_header
 
 HALVES = np.arange(6, dtype=np.float16).reshape(2, 3)
 MASK = np.array([1, 0, 1], np.uint8)

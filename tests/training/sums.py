@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from storage.tensor_files import write_tensors
-from training.checkpoints import MODEL
-from training.learners import Selection
-from training.optimiser_settings import OptimiserConfig
-from training.trainer import Trainer
+from clipnav.storage.tensor_files import write_tensors
+from clipnav.training.checkpoints import MODEL
+from clipnav.training.learners import Selection
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.trainer import Trainer
 
 COSINE = OptimiserConfig(learning_rate=0.01, schedule="cosine")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.batches import BucketedBatchOrder, ShuffledBatchOrder
+from clipnav.training.batches import BucketedBatchOrder, ShuffledBatchOrder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.checkpoints import (
+from clipnav.training.checkpoints import (
     MODEL,
     TRAINER,
     load_model,

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from storage import processes
-from storage.processes import run_jobs
-from tests.training.sums import Config, Sums, make_trainer
-from training import comparisons
-from training.checkpoints import METRICS, MODEL
-from training.comparisons import (
+from clipnav.storage import processes
+from clipnav.storage.processes import run_jobs
+from clipnav.training import comparisons
+from clipnav.training.checkpoints import METRICS, MODEL
+from clipnav.training.comparisons import (
     LOG,
     SCORES,
     ComparisonRow,
@@ -22,7 +21,8 @@ from training.comparisons import (
     resumable_job,
     train_rows,
 )
-from training.interruption import interruption
+from clipnav.training.interruption import interruption
+from tests.training.sums import Config, Sums, make_trainer
 
 
 def make_job(run: Path, arguments) -> Job:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.devices import check_device
+from clipnav.training.devices import check_device
 
 
 def test_the_cpu_is_supported():

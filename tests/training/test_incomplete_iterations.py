@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import load_trainer
+from clipnav.training.trainer import DivergedError
 from tests.training.sums import Sums, make_trainer
-from training.checkpoints import load_trainer
-from training.trainer import DivergedError
 
 
 class NormalisedSums(Sums):

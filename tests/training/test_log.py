@@ -1,10 +1,10 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from storage import UnwritableError
-from training.checkpoints import METRICS
-from training.log import RunLog, read_log
-from training.tracking import start_trackers
+from clipnav.storage import UnwritableError
+from clipnav.training.checkpoints import METRICS
+from clipnav.training.log import RunLog, read_log
+from clipnav.training.tracking import start_trackers
 
 
 def test_events_of_a_resumed_run_replace_later_events(tmp_path):

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
-from training.optimiser_settings import OptimiserConfig
-from training.optimisers import clip_gradient, learning_rate, make_optimiser
-from training.settings import check_effects, idle_training_settings
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.optimisers import clip_gradient, learning_rate, make_optimiser
+from clipnav.training.settings import check_effects, idle_training_settings
 
 
 def test_learning_rates_follow_the_schedules():

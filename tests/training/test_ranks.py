@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.training.checkpoints import load_trainer
 from tests.launching import ROOT
 from tests.torchrun import run_two_ranks
 from tests.training.sums import Sums, make_trainer
-from training import distributed
-from training.checkpoints import load_trainer
 
 PROGRAM = f"""
 import pathlib, sys

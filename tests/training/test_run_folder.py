@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from storage import atomic_write
-from storage.outputs import CONFIG
+from clipnav.storage import atomic_write
+from clipnav.storage.outputs import CONFIG
+from clipnav.training.run_folder import run_folder
 from tests.training.sums import Config, make_trainer
-from training.run_folder import run_folder
 
 
 def contents(folder):
@@ -55,7 +55,7 @@ def test_a_run_that_starts_during_the_check_counts_as_a_run(tmp_path, monkeypatc
     def start_another(folder):
         (tmp_path / CONFIG).write_text(json.dumps({"output": None, "resume": None}))
 
-    monkeypatch.setattr("training.run_folder.remove_abandoned", start_another)
+    monkeypatch.setattr("clipnav.training.run_folder.remove_abandoned", start_another)
     assert run_folder(Config(output=tmp_path)) == tmp_path
 
 

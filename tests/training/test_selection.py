@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
+from clipnav.training.learners import Selection
 from tests.training.sums import Sums, make_trainer
-from training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
-from training.learners import Selection
 
 
 def test_without_selection_the_latest_weights_are_kept(tmp_path, capsys):

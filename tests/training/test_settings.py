@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
 
-from training.settings import read_settings, to_json
+from clipnav.training.settings import read_settings, to_json
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.training.checkpoints import load_trainer, save_trainer
+from clipnav.training.state import Progress, restore_state, save_state
 from tests.training.sums import Sums, make_trainer
-from training import distributed
-from training.checkpoints import load_trainer, save_trainer
-from training.state import Progress, restore_state, save_state
 
 
 class FirstRank:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from training.streams import Stream, iteration_seed, rank_iteration_seed
+from clipnav.training.streams import Stream, iteration_seed, rank_iteration_seed
 
 ROOT = Path(__file__).parents[2]
 

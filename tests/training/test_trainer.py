@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from storage import UnwritableError
-from storage.errors import UserError
-from storage.locks import OutputInUseError
+from clipnav.storage import UnwritableError
+from clipnav.storage.errors import UserError
+from clipnav.storage.locks import OutputInUseError
+from clipnav.training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
+from clipnav.training.log import read_log
+from clipnav.training.optimisers import learning_rate
+from clipnav.training.resuming import parse_resumed
+from clipnav.training.settings import CONFIG, read_config
 from tests.training.sums import COSINE, Config, Sums, make_trainer
-from training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
-from training.log import read_log
-from training.optimisers import learning_rate
-from training.resuming import parse_resumed
-from training.settings import CONFIG, read_config
 
 
 @pytest.mark.parametrize("request_", [signal.SIGINT, signal.SIGTERM])

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from envs.continuous.environments.making import make_continuous_vector_env
-from envs.episodes import load_episodes
-from envs.navigation.making import make_vln_vector_env
-from envs.panoramas import Panorama
-from envs.worlds import world_files
-from viewer.trace import record
-from viewer.trace.building import Setting
-from viewer.trace.continuous import ContinuousRecorder
+from clipnav.envs.continuous.environments.making import make_continuous_vector_env
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.panoramas import Panorama
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.trace import record
+from clipnav.viewer.trace.building import Setting
+from clipnav.viewer.trace.continuous import ContinuousRecorder
 
 
 class TeacherWithReasons:

@@ -6,14 +6,14 @@ import re
 import msgspec
 import pytest
 
-from agents.continuous.settings import ContinuousTrainConfig
-from agents.settings import TrainConfig
+from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.settings import TrainConfig
 from clipnav.commands.viewer.continuous_content import ContinuousContent
 from clipnav.commands.viewer.viewer_content import load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
-from training.settings import to_json
-from viewer.scene.free_pictures import FreePictures
-from viewer.trace import write_trace
+from clipnav.training.settings import to_json
+from clipnav.viewer.scene.free_pictures import FreePictures
+from clipnav.viewer.trace import write_trace
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def make_run(tmp_path, tiny_arguments, tiny_env, monkeypatch):
         (run / "config.json").write_text(to_json(runs[run][0]))
         return run
 
-    monkeypatch.setattr("agents.experiments.runs.load_walkers", load_walkers)
+    monkeypatch.setattr("clipnav.agents.experiments.runs.load_walkers", load_walkers)
     return make
 
 
@@ -159,7 +159,7 @@ def test_the_first_agents_of_two_runs_are_filmed_side_by_side(
         filmed.append(([trace.agent for trace in traces], settings.size))
         path.write_bytes(b"film")
 
-    monkeypatch.setattr("viewer.films.film_walks", film_walks)
+    monkeypatch.setattr("clipnav.viewer.films.film_walks", film_walks)
     one, two = make_run("one", teacher), make_run("two", wanderer)
     film = ("--split", "train", "--video", tmp_path / "film.gif")
     run_command("visualise", one, two, *film)

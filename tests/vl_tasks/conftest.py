@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
-from vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.grids.grids import Grids
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 210)}
 SHAPES = ("circle", "square")

@@ -3,20 +3,25 @@ from pathlib import Path
 
 import pytest
 
-from training.checkpoints import TRAINER
-from training.settings import CONFIG, to_json
-from vl_tasks.command_line import (
+from clipnav.training.checkpoints import TRAINER
+from clipnav.training.settings import CONFIG, to_json
+from clipnav.vl_tasks.command_line import (
     parse_captions,
     parse_entailment,
     parse_gqa,
     parse_pretraining,
     parse_vqa,
 )
-from vl_tasks.house_tasks import HouseTaskFiles
-from vl_tasks.settings.gqa import GQA_PRESETS, read_question_config
-from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
-from vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
-from vl_tasks.settings.reliability import SelectorConfig
+from clipnav.vl_tasks.house_tasks import HouseTaskFiles
+from clipnav.vl_tasks.settings.gqa import GQA_PRESETS, read_question_config
+from clipnav.vl_tasks.settings.presets import (
+    CAPTION_PRESETS,
+    ENTAILMENT_PRESETS,
+    SCST_CHANGES,
+    VQA_PRESETS,
+)
+from clipnav.vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
+from clipnav.vl_tasks.settings.reliability import SelectorConfig
 
 
 def test_data_and_preset_choose_the_defaults():

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clipnav.training.checkpoints import MODEL
+from clipnav.training.settings import CONFIG
+from clipnav.vl_tasks.captioning.writing import LoadedCaptioner
 from tests.vl_tasks.small_networks import MCAN, PYTHIA
-from training.checkpoints import MODEL
-from training.settings import CONFIG
-from vl_tasks.captioning.writing import LoadedCaptioner
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"

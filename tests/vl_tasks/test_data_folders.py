@@ -2,11 +2,11 @@ import os
 
 import pytest
 
-from vl_tasks import data_folders, house_tasks
-from vl_tasks.house_tasks import HouseTaskFiles
-from vl_tasks.house_tasks.languages.lexicons import LANGUAGES
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks import data_folders, house_tasks
+from clipnav.vl_tasks.house_tasks import HouseTaskFiles
+from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES
+from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 import torch
 
-from vl_tasks.grids.sources import uncached_source
-from vl_tasks.settings.presets import VQA_PRESETS
-from vl_tasks.training import prepare
+from clipnav.vl_tasks.grids.sources import uncached_source
+from clipnav.vl_tasks.settings.presets import VQA_PRESETS
+from clipnav.vl_tasks.training import prepare
 
 
 @pytest.mark.parametrize(

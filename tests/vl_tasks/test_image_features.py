@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from encoders.clip import ClipEncoder
-from vl_tasks.data.images import image_tree, read_image
-from vl_tasks.grids import sources as features
-from vl_tasks.grids.sources import GridSource
-from vl_tasks.settings.grids import GridConfig
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.vl_tasks.data.images import image_tree, read_image
+from clipnav.vl_tasks.grids import sources as features
+from clipnav.vl_tasks.grids.sources import GridSource
+from clipnav.vl_tasks.settings.grids import GridConfig
 
 DAMAGED = 2  # index of the damaged image
 

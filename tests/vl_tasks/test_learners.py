@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from training.settings import CONFIG
-from vl_tasks.captioning.learning import CaptionLearner
-from vl_tasks.entailment.learning import EntailmentLearner
-from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig
-from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
-from vl_tasks.subsets import is_held_out
-from vl_tasks.training import make_task_trainer
-from vl_tasks.vqa.learning import VqaLearner, answer_loss
+from clipnav.training.settings import CONFIG
+from clipnav.vl_tasks.captioning.learning import CaptionLearner
+from clipnav.vl_tasks.entailment.learning import EntailmentLearner
+from clipnav.vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig
+from clipnav.vl_tasks.settings.presets import (
+    CAPTION_PRESETS,
+    ENTAILMENT_PRESETS,
+    SCST_CHANGES,
+    VQA_PRESETS,
+)
+from clipnav.vl_tasks.subsets import is_held_out
+from clipnav.vl_tasks.training import make_task_trainer
+from clipnav.vl_tasks.vqa.learning import VqaLearner, answer_loss
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
@@ -52,7 +57,7 @@ def test_held_out_images_are_not_used_for_training(learner, config, picture, bli
     def is_held_out(image):  # a twentieth of so few may be none
         return zlib.crc32(str(image).encode()) % 5 == 0
 
-    monkeypatch.setattr("vl_tasks.subsets.is_held_out", is_held_out)
+    monkeypatch.setattr("clipnav.vl_tasks.subsets.is_held_out", is_held_out)
     whole = learner(config(blind))
     reduced = learner(config({**blind, "select_by": "held-out"}))
     held_out, examples = reduced.splits["held-out"], reduced.examples

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from training.optimisers import learning_rate
-from vl_tasks.settings.gqa import GQA_PRESETS
-from vl_tasks.settings.presets import CAPTION_PRESETS, SCST_CHANGES, VQA_PRESETS
+from clipnav.training.optimisers import learning_rate
+from clipnav.vl_tasks.settings.gqa import GQA_PRESETS
+from clipnav.vl_tasks.settings.presets import CAPTION_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 # CLIP-ViL-Direct/vqa/mmf_configs/pythia/local_clip_rn50x4.yaml over mmf's pythia/defaults.yaml.
 PYTHIA = {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out, parted
+from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out, parted
 
 
 def test_a_twentieth_of_the_images_is_held_out():

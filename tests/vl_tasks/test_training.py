@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from training.checkpoints import load_trainer
-from vl_tasks.settings.configs import RunConfig
-from vl_tasks.training import make_task_trainer
+from clipnav.training.checkpoints import load_trainer
+from clipnav.vl_tasks.settings.configs import RunConfig
+from clipnav.vl_tasks.training import make_task_trainer
 
 
 class NamedRun(RunConfig):

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from storage.appending import append_bytes
+from clipnav.storage.appending import append_bytes
 
 
 class EventFile:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from storage import write_text
-from storage.errors import UserError, shortened
-from storage.extras import check_extra, import_extra
-from storage.json_files import read_json
-from training.tracking.tensorboard import EventFile
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.extras import check_extra, import_extra
+from clipnav.storage.json_files import read_json
+from clipnav.training.tracking.tensorboard import EventFile
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 _PROJECT = "clipnav"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from envs.navigation.rendering.fonts import font_for
+from clipnav.envs.navigation.rendering.fonts import font_for
 
 Colour = tuple[int, int, int] | tuple[int, int, int, int]
 Point = tuple[float, float]

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.pictures.panorama_files import Pictures
-from storage import atomic_write
-from storage.progress import progress_bar
-from viewer.films.frames import Frames
-from viewer.films.layout import arranged
-from viewer.films.panoramas import Panoramas
-from viewer.films.timeline import Phase, Walk, phases, times
-from viewer.films.writing import DEFAULT_SIZES, Gif, Mp4, Writer, check_kind
-from viewer.scene.scenes import scene
-from viewer.site.library import Library
-from viewer.trace import Trace
+from clipnav.envs.pictures.panorama_files import Pictures
+from clipnav.storage import atomic_write
+from clipnav.storage.progress import progress_bar
+from clipnav.viewer.films.frames import Frames
+from clipnav.viewer.films.layout import arranged
+from clipnav.viewer.films.panoramas import Panoramas
+from clipnav.viewer.films.timeline import Phase, Walk, phases, times
+from clipnav.viewer.films.writing import DEFAULT_SIZES, Gif, Mp4, Writer, check_kind
+from clipnav.viewer.scene.scenes import scene
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.trace import Trace
 
 _RATE = 25  # frames per second of an mp4
 # The size of a GIF depends on the number of frames in which the camera moves: the rate is chosen

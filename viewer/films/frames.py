@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from viewer.films.canvas import PAPER
-from viewer.films.layout import Box, Layout
-from viewer.films.map_panel import MapPanel
-from viewer.films.panoramas import Panoramas
-from viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresPanel
-from viewer.films.style import Style
-from viewer.films.thought_panel import ThoughtPanel
-from viewer.films.timeline import FilmState, Phase, Walk
-from viewer.films.view_panel import ViewPanel
-from viewer.films.words_panel import WordsPanel
+from clipnav.viewer.films.canvas import PAPER
+from clipnav.viewer.films.layout import Box, Layout
+from clipnav.viewer.films.map_panel import MapPanel
+from clipnav.viewer.films.panoramas import Panoramas
+from clipnav.viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresPanel
+from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.thought_panel import ThoughtPanel
+from clipnav.viewer.films.timeline import FilmState, Phase, Walk
+from clipnav.viewer.films.view_panel import ViewPanel
+from clipnav.viewer.films.words_panel import WordsPanel
 
 Draw = Callable[[Sequence[FilmState]], Image.Image]
 
@@ -27,7 +27,7 @@ class Frames:
         walks: Walks to film.
         layout: Layout for this number of walks.
         panoramas: Panoramas of the building.
-        scene: Description of the building; see `viewer.scene.scenes.scene`.
+        scene: Description of the building; see `clipnav.viewer.scene.scenes.scene`.
     """
 
     def __init__(

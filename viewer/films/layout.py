@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 Kind = Literal["view", "figures", "words", "around", "choices"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from viewer.films.canvas import CARD, INK, MUTED, WAY, Canvas, Point, mixed, text_width
-from viewer.films.style import Style
-from viewer.films.timeline import FilmState, Walk
-from viewer.scene.free_places import free_places
+from clipnav.viewer.films.canvas import CARD, INK, MUTED, WAY, Canvas, Point, mixed, text_width
+from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.timeline import FilmState, Walk
+from clipnav.viewer.scene.free_places import free_places
 
 _ROOM, _WALL, _WINDOW = (244, 242, 238), (91, 100, 114), (156, 201, 230)
 _EDGE, _NODE = (181, 188, 199), (123, 133, 149)
@@ -23,7 +23,7 @@ class MapPanel:
 
     Args:
         walks: Walks to draw.
-        scene: Description of the building; see `viewer.scene.scenes.scene`.
+        scene: Description of the building; see `clipnav.viewer.scene.scenes.scene`.
         size: Size of the panel.
         styles: Styles of the agents.
     """

@@ -2,11 +2,11 @@
 
 from PIL import Image
 
-from storage.errors import counted
-from viewer.films.canvas import CARD, INK, MUTED, Canvas, text_width
-from viewer.films.style import Style
-from viewer.films.timeline import Walk
-from viewer.trace import Outcome, Trace, outcome
+from clipnav.storage.errors import counted
+from clipnav.viewer.films.canvas import CARD, INK, MUTED, Canvas, text_width
+from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.timeline import Walk
+from clipnav.viewer.trace import Outcome, Trace, outcome
 
 COLOURS: dict[Outcome, tuple[int, int, int]] = {
     "success": (0, 128, 94),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from viewer.films.attention import strengths
-from viewer.films.canvas import (
+from clipnav.viewer.films.attention import strengths
+from clipnav.viewer.films.canvas import (
     ATTENTION,
     CARD,
     DARK,
@@ -20,11 +20,11 @@ from viewer.films.canvas import (
     mixed,
     text_width,
 )
-from viewer.films.panoramas import Panoramas
-from viewer.films.style import Style
-from viewer.films.timeline import FilmState, Walk
-from viewer.trace import Step
-from viewer.trace.format import Motion
+from clipnav.viewer.films.panoramas import Panoramas
+from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.timeline import FilmState, Walk
+from clipnav.viewer.trace import Step
+from clipnav.viewer.trace.format import Motion
 
 # Actions of continuous walks, in words.
 _MOTIONS: dict[Motion, str] = {

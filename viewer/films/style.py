@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from viewer.films.canvas import AGENTS
+from clipnav.viewer.films.canvas import AGENTS
 
 
 @dataclass(frozen=True)

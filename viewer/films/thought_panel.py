@@ -2,12 +2,12 @@
 
 from PIL import Image
 
-from envs.navigation.rendering.fonts import MissingFontError
-from viewer.films.canvas import CARD, INK, MUTED, Canvas, text_width
-from viewer.films.style import Style
-from viewer.films.timeline import FilmState, Walk
-from viewer.films.words_panel import set_words
-from viewer.trace.language_models import ModelDecision
+from clipnav.envs.navigation.rendering.fonts import MissingFontError
+from clipnav.viewer.films.canvas import CARD, INK, MUTED, Canvas, text_width
+from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.timeline import FilmState, Walk
+from clipnav.viewer.films.words_panel import set_words
+from clipnav.viewer.trace.language_models import ModelDecision
 
 _SIZES = (22, 20, 18, 16, 14, 13)  # font sizes; the first at which all words fit
 _SMALLEST = 11  # pixels

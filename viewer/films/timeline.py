@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
-from viewer.films.attention import blended
-from viewer.films.camera import Pose
-from viewer.trace import Trace
-from viewer.trace.positions import position_of
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.viewer.films.attention import blended
+from clipnav.viewer.films.camera import Pose
+from clipnav.viewer.trace import Trace
+from clipnav.viewer.trace.positions import position_of
 
 _READ, _LOOK, _BLEND, _CARD = 1.2, 1.3, 0.35, 3.0  # seconds
 _QUICK = 0.16  # seconds of a step or turn of a continuous walk

@@ -5,14 +5,14 @@ import math
 import numpy as np
 from PIL import Image
 
-from viewer.films.attention import strengths
-from viewer.films.camera import Camera, Pose
-from viewer.films.canvas import ATTENTION, CARD, DARK, INK, Canvas, shortened, text_width
-from viewer.films.outcome_card import draw_card
-from viewer.films.panoramas import Panoramas
-from viewer.films.style import Style
-from viewer.films.timeline import FilmState, Walk
-from viewer.trace import Candidate
+from clipnav.viewer.films.attention import strengths
+from clipnav.viewer.films.camera import Camera, Pose
+from clipnav.viewer.films.canvas import ATTENTION, CARD, DARK, INK, Canvas, shortened, text_width
+from clipnav.viewer.films.outcome_card import draw_card
+from clipnav.viewer.films.panoramas import Panoramas
+from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.timeline import FilmState, Walk
+from clipnav.viewer.trace import Candidate
 
 _ACROSS = math.radians(92)
 _HALF = math.radians(15)  # half the width of one of the 36 views

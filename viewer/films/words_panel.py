@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from viewer.films.attention import blended, strengths
-from viewer.films.canvas import ATTENTION, CARD, INK, MUTED, Canvas, shortened, text_width
-from viewer.films.style import Style
-from viewer.films.timeline import FilmState, Walk
+from clipnav.viewer.films.attention import blended, strengths
+from clipnav.viewer.films.canvas import ATTENTION, CARD, INK, MUTED, Canvas, shortened, text_width
+from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.timeline import FilmState, Walk
 
 _SIZES = (32, 30, 28, 26, 24, 22, 20, 18, 16)  # font sizes; the first at which all words fit
 _SMALLEST = 12  # pixels

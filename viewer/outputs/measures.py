@@ -1,7 +1,7 @@
 """Measures of traces that the figures require."""
 
-from storage.errors import UserError
-from viewer.trace import Trace
+from clipnav.storage.errors import UserError
+from clipnav.viewer.trace import Trace
 
 _METRICS = ("SR", "OSR", "nDTW")
 

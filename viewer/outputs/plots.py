@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from envs.episodes import base_language
-from envs.metrics import Interval, bootstrap_interval
-from storage import atomic_write
-from storage.errors import UserError
-from viewer.outputs.figure_style import (
+from clipnav.envs.episodes import base_language
+from clipnav.envs.metrics import Interval, bootstrap_interval
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.viewer.outputs.figure_style import (
     COLOURS,
     HATCHES,
     LINES,
@@ -24,8 +24,8 @@ from viewer.outputs.figure_style import (
     series_style,
     shown_name,
 )
-from viewer.outputs.measures import check_measures
-from viewer.trace import Outcome, Trace, outcome
+from clipnav.viewer.outputs.measures import check_measures
+from clipnav.viewer.trace import Outcome, Trace, outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

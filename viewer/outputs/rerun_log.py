@@ -5,13 +5,13 @@ from types import ModuleType
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
-from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
-from storage import atomic_write
-from storage.errors import UserError
-from storage.extras import import_extra
-from viewer.site.library import Library
-from viewer.trace import Step, Trace
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.storage.extras import import_extra
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.trace import Step, Trace
 
 _WAY, _WALKED, _EDGE = (0, 128, 94), (0, 114, 178), (181, 188, 199)
 

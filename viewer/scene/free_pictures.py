@@ -6,9 +6,9 @@ from threading import Lock
 
 import numpy as np
 
-from envs.pictures.panorama_files import QUALITY, WIDTHS, Pictures
-from storage.pictures import encode_jpeg
-from viewer.trace.positions import position_of
+from clipnav.envs.pictures.panorama_files import QUALITY, WIDTHS, Pictures
+from clipnav.storage.pictures import encode_jpeg
+from clipnav.viewer.trace.positions import position_of
 
 _WIDEST = WIDTHS[1]  # wider panoramas take seconds
 _KEPT = 256  # panoramas in memory, of 100 to 300 kB each
@@ -55,8 +55,8 @@ class FreePictures:
 
 def house_free_pictures(pictures: Pictures) -> FreePictures:
     """Return the pictures of the built-in houses with those of free positions."""
-    from envs.houses.rendering.house_panoramas import HousePanoramas
-    from envs.panoramas import render_panorama
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+    from clipnav.envs.panoramas import render_panorama
 
     houses = HousePanoramas()
 

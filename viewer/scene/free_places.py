@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from viewer.trace.positions import position_of
+from clipnav.viewer.trace.positions import position_of
 
 
 def free_places(scene: dict[str, Any], names: Iterable[str]) -> dict[str, list[float]]:
     """Return [x, y, z of the nearest viewpoint's floor, its storey] of the names of positions.
 
     Args:
-        scene: Description of the building; see `viewer.scene.scenes.scene`.
+        scene: Description of the building; see `clipnav.viewer.scene.scenes.scene`.
         names: Names of positions and of viewpoints, which are left out.
     """
     nodes = np.array(list(scene["viewpoints"].values()))

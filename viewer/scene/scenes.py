@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
-from envs.houses.plan.elements import Opening, Room
-from envs.worlds import World, is_built_in
-from viewer.scene.storeys import storeys
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses.plan.elements import Opening, Room
+from clipnav.envs.worlds import World, is_built_in
+from clipnav.viewer.scene.storeys import storeys
 
 Json = dict[str, Any]
 
@@ -22,7 +22,7 @@ def scene(graph: NavGraph, world: World) -> Json:
     Returns:
         `scan`; `viewpoints`: [x, y, z of the floor, storey] by name; `edges`: pairs of names;
         `storeys`: number of storeys; `plan`: None, or rooms and openings as in
-        `envs.houses.plan.elements`.
+        `clipnav.envs.houses.plan.elements`.
     """
     plan = _plan(graph.scan) if is_built_in(world) else None
     floors = graph.positions[:, 2] - graph.heights
@@ -54,8 +54,8 @@ def _fields(part: Room | Opening, names: Iterable[str]) -> Json:
 
 
 def _plan(scan: str):
-    from envs.houses.building.house import plan_of
-    from envs.houses.building.sets import HOUSE_SETS
+    from clipnav.envs.houses.building.house import plan_of
+    from clipnav.envs.houses.building.sets import HOUSE_SETS
 
     specs = [one.specs[scan] for one in HOUSE_SETS.values() if scan in one.specs]
     return plan_of(specs[0]) if specs else None

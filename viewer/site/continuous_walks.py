@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from envs.continuous.settings import RIGHT, STOP
-from storage.errors import UserError
-from viewer.site.library import Entry
-from viewer.trace import Step, Trace
-from viewer.trace.continuous import ACTIONS, MOTIONS, ContinuousRecorder, after_action
-from viewer.trace.format import Ending, Motion
+from clipnav.envs.continuous.settings import RIGHT, STOP
+from clipnav.storage.errors import UserError
+from clipnav.viewer.site.library import Entry
+from clipnav.viewer.trace import Step, Trace
+from clipnav.viewer.trace.continuous import ACTIONS, MOTIONS, ContinuousRecorder, after_action
+from clipnav.viewer.trace.format import Ending, Motion
 
 
 class ContinuousDriver:
@@ -62,7 +62,7 @@ class ContinuousDriver:
 
 
 class ContinuousManualWalk:
-    """One walk, up to a step; see `viewer.site.manual_walks.HandWalk`.
+    """One walk, up to a step; see `clipnav.viewer.site.manual_walks.HandWalk`.
 
     Attributes:
         trace: Trace of the walk so far; its last step has no action before the stop.

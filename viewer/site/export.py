@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from envs.pictures.panorama_files import NoPictureError, Pictures
-from storage import write_text
-from storage.errors import UserError
-from storage.progress import progress_bar
-from viewer.scene.scenes import scene
-from viewer.site.library import Json, Library
-from viewer.site.routes import STATIC
-from viewer.trace import Outcome, Trace, outcome
+from clipnav.envs.pictures.panorama_files import NoPictureError, Pictures
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.progress import progress_bar
+from clipnav.viewer.scene.scenes import scene
+from clipnav.viewer.site.library import Json, Library
+from clipnav.viewer.site.routes import STATIC
+from clipnav.viewer.trace import Outcome, Trace, outcome
 
 WIDTH = 2048  # columns of the pictures
 _STRAIGHT = 0.9  # SPL of a walk without detours

@@ -5,11 +5,11 @@ import dataclasses
 import msgspec
 from gymnasium.vector import AutoresetMode
 
-from envs.episodes import Episode
-from envs.navigation.vector_env import VlnVectorEnv
-from viewer.trace import Trace
-from viewer.trace.recording import RecordedAgent, record
-from viewer.trace.words import unknown_words
+from clipnav.envs.episodes import Episode
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.viewer.trace import Trace
+from clipnav.viewer.trace.recording import RecordedAgent, record
+from clipnav.viewer.trace.words import unknown_words
 
 
 def walk_freely(

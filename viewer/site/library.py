@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from envs.episodes import Episode, base_language
-from envs.graphs.nav_graph import NavGraph
-from envs.worlds import Dataset, WorldFiles
-from storage.errors import UserError
-from viewer.trace import Trace, outcome
-from viewer.trace.positions import position_of
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.worlds import Dataset, WorldFiles
+from clipnav.storage.errors import UserError
+from clipnav.viewer.trace import Trace, outcome
+from clipnav.viewer.trace.positions import position_of
 
 Json = dict[str, Any]
 

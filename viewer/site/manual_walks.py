@@ -7,14 +7,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from envs.episodes import Episode
-from envs.graphs.nav_graph import NavGraph
-from storage.errors import UserError
-from storage.locks import sole_maker
-from viewer.site.library import Entry, Library
-from viewer.trace import Trace, agent_folder, read_traces, trace_of_path, write_trace
-from viewer.trace.building import Setting, candidates
-from viewer.trace.format import trace_file_name
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.storage.errors import UserError
+from clipnav.storage.locks import sole_maker
+from clipnav.viewer.site.library import Entry, Library
+from clipnav.viewer.trace import Trace, agent_folder, read_traces, trace_of_path, write_trace
+from clipnav.viewer.trace.building import Setting, candidates
+from clipnav.viewer.trace.format import trace_file_name
 
 AGENT, CONTINUOUS_AGENT = "you", "you, continuous"  # apart, as their walks have the same episodes
 UNFINISHED = ".walking"  # not .json, so that readers of traces skip unfinished walks

@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from storage.errors import UserError, short_names
-from storage.gzip_files import DAMAGE, open_maybe_packed
-from training.settings import CONFIG
-from viewer.trace.format import FORMAT, Trace
+from clipnav.storage.errors import UserError, short_names
+from clipnav.storage.gzip_files import DAMAGE, open_maybe_packed
+from clipnav.training.settings import CONFIG
+from clipnav.viewer.trace.format import FORMAT, Trace
 
 Kind = Literal["run", "traces", "submission"]
 

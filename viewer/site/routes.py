@@ -1,4 +1,4 @@
-"""Requests of the page and their answers; `viewer.site.server` handles HTTP."""
+"""Requests of the page and their answers; `clipnav.viewer.site.server` handles HTTP."""
 
 import contextlib
 import re
@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from envs.episodes import Episode
-from envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
-from storage.errors import UnknownNameError, UserError
-from viewer.scene.scenes import scene
-from viewer.site.library import Library
-from viewer.site.manual_walks import ManualWalks, Progress
-from viewer.trace import Trace
-from viewer.trace.positions import position_of
+from clipnav.envs.episodes import Episode
+from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
+from clipnav.storage.errors import UnknownNameError, UserError
+from clipnav.viewer.scene.scenes import scene
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.manual_walks import ManualWalks, Progress
+from clipnav.viewer.trace import Trace
+from clipnav.viewer.trace.positions import position_of
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}

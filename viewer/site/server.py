@@ -13,9 +13,9 @@ from io import BytesIO
 from typing import Any, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from storage.errors import UserError
-from storage.json_files import parse_json
-from viewer.site.routes import Answer, RequestError, Routes
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import parse_json
+from clipnav.viewer.site.routes import Answer, RequestError, Routes
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BODY = 100_000  # bytes

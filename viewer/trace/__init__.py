@@ -1,6 +1,6 @@
 """Traces: what happened in an episode, step by step, one JSON file each."""
 
-from viewer.trace.format import (
+from clipnav.viewer.trace.format import (
     Candidate,
     KnownMap,
     KnownNode,
@@ -10,9 +10,9 @@ from viewer.trace.format import (
     trace_json,
     write_trace,
 )
-from viewer.trace.outcomes import Outcome, outcome
-from viewer.trace.paths import trace_of_path, traces_of_submission
-from viewer.trace.recording import agent_folder, record, record_all
+from clipnav.viewer.trace.outcomes import Outcome, outcome
+from clipnav.viewer.trace.paths import trace_of_path, traces_of_submission
+from clipnav.viewer.trace.recording import agent_folder, record, record_all
 
 __all__ = [
     "Candidate",

@@ -7,15 +7,15 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
-from envs.episodes import Episode
-from envs.graphs.candidates import CandidateTable, candidate_table
-from envs.graphs.nav_graph import NavGraph
-from envs.metrics import score_paths
-from envs.metrics.summaries import columns_named
-from envs.worlds import Dataset, World
-from viewer.trace.format import Candidate, Ending, KnownMap, Step, Trace
-from viewer.trace.language_models import ModelDecision
-from viewer.trace.words import word_pieces
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.candidates import CandidateTable, candidate_table
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import score_paths
+from clipnav.envs.metrics.summaries import columns_named
+from clipnav.envs.worlds import Dataset, World
+from clipnav.viewer.trace.format import Candidate, Ending, KnownMap, Step, Trace
+from clipnav.viewer.trace.language_models import ModelDecision
+from clipnav.viewer.trace.words import word_pieces
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from envs.base.chosen_episodes import start_episodes
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.measures import CONTINUOUS_METRICS, Walk
-from envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
-from envs.continuous.walkers import Walker
-from envs.episodes import Episode
-from viewer.trace.building import Setting, trace_of
-from viewer.trace.format import Ending, Motion, Step, Trace
-from viewer.trace.positions import position_name
+from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk
+from clipnav.envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
+from clipnav.envs.continuous.walkers import Walker
+from clipnav.envs.episodes import Episode
+from clipnav.viewer.trace.building import Setting, trace_of
+from clipnav.viewer.trace.format import Ending, Motion, Step, Trace
+from clipnav.viewer.trace.positions import position_name
 
 MOTIONS: dict[int, Motion] = {
     STOP: "stop",

@@ -13,13 +13,13 @@ from typing import Literal
 
 import msgspec
 
-from envs.worlds import Dataset, World
-from storage import atomic_write, is_temporary
-from storage.errors import UserError
-from storage.features.view_grid import NUM_VIEWS
-from storage.records import RecordError, read_records
-from viewer.trace.language_models import ModelDecision
-from viewer.trace.positions import FREE, position_of
+from clipnav.envs.worlds import Dataset, World
+from clipnav.storage import atomic_write, is_temporary
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.records import RecordError, read_records
+from clipnav.viewer.trace.language_models import ModelDecision
+from clipnav.viewer.trace.positions import FREE, position_of
 
 FORMAT, VERSION = "clipnav-trace", 1
 TRACES = "traces.jsonl"  # the walks of a language model, in the folder of its results
@@ -87,7 +87,7 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         viewpoint: Viewpoint id of the agent's position; in a continuous walk the name of a free
-            position, see `viewer.trace.positions`.
+            position, see `clipnav.viewer.trace.positions`.
         heading: Heading of the agent.
         elevation: Elevation of the agent's camera.
         candidates: Candidates in the order of the actions 1, 2, ...
@@ -100,7 +100,7 @@ class Step(msgspec.Struct, frozen=True):
         value: Value estimated by the critic, if there is one.
         word_attention: Attention weights of the start token, of each of the trace's `words` and of
             the end token; None if the agent reports none.
-        view_attention: Attention weights of the 36 views, see `envs.graphs.candidates`.
+        view_attention: Attention weights of the 36 views, see `clipnav.envs.graphs.candidates`.
         known_map: Map of an agent that builds one; None while it walks to a chosen node.
         model: Prompt and answers of an agent that asks a language model.
         motion: Action in a continuous walk, which has no candidates; None on a graph.
@@ -131,8 +131,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         format: Name of the format.
         version: Version of the format.
         agent: Name of the agent.
-        world: World of the episode, see `envs.worlds`.
-        dataset: Dataset of the episode, see `envs.worlds`.
+        world: World of the episode, see `clipnav.envs.worlds`.
+        dataset: Dataset of the episode, see `clipnav.envs.worlds`.
         split: Split of the dataset; "" for an instruction that a person typed.
         instr_id: Id of the instruction; this and the next six fields as in `Episode`.
         path_id: Number of the path.

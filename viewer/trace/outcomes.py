@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from viewer.trace.format import Trace
+from clipnav.viewer.trace.format import Trace
 
 Outcome = Literal["success", "wrong stop", "lost", "unknown"]
 

@@ -4,16 +4,22 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from envs.episodes import Episode
-from envs.episodes.paths import without_turns
-from envs.graphs.nav_graph import NavGraph
-from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
-from envs.submissions.ground_truth import GroundTruth
-from envs.worlds import Dataset, World
-from storage.errors import UserError
-from storage.features.view_grid import NUM_HEADINGS, STEP
-from viewer.trace.building import Decision, Setting, build_trace, candidate_views, candidates
-from viewer.trace.format import Trace
+from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.paths import without_turns
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.submissions.checks import SubmissionCheck, check_submission, read_submission
+from clipnav.envs.submissions.ground_truth import GroundTruth
+from clipnav.envs.worlds import Dataset, World
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
+from clipnav.viewer.trace.building import (
+    Decision,
+    Setting,
+    build_trace,
+    candidate_views,
+    candidates,
+)
+from clipnav.viewer.trace.format import Trace
 
 
 def trace_of_path(
@@ -53,7 +59,7 @@ def traces_of_submission(
     Turns in place are omitted. The agent has the name of the file.
 
     Args:
-        path: The file, in any form that `envs.submissions.checks` reads.
+        path: The file, in any form that `clipnav.envs.submissions.checks` reads.
         ground_truth: Episodes and graphs of the submitted splits.
         world: World of the graphs.
         dataset: Dataset of the episodes.

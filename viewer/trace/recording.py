@@ -7,18 +7,18 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from envs.base.chosen_episodes import (
+from clipnav.envs.base.chosen_episodes import (
     check_batch,
     check_instr_ids,
     check_loaded_for,
     start_episodes,
 )
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import Tokenizer
-from storage.records import read_records
-from viewer.trace.building import Decision, Setting, build_trace
-from viewer.trace.format import KnownMap, Trace, trace_file_name, write_trace
-from viewer.trace.words import word_attention
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.storage.records import read_records
+from clipnav.viewer.trace.building import Decision, Setting, build_trace
+from clipnav.viewer.trace.format import KnownMap, Trace, trace_file_name, write_trace
+from clipnav.viewer.trace.words import word_attention
 
 # Arrays with a row per live row of the batch, see `FollowerAgent.explain` and `MapAgent.explain`.
 Explanation = dict[str, np.ndarray | None]

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from envs.tokenizers import Tokenizer, WordTokenizer, split_words
+from clipnav.envs.tokenizers import Tokenizer, WordTokenizer, split_words
 
 _WINDOW = 40  # number of characters in which a token is searched
 

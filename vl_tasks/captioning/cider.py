@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.errors import UserError
-from vl_tasks.text.ngrams import ORDERS, GramTable
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.text.ngrams import ORDERS, GramTable
 
 _SIGMA = 6.0
 _SCALE = 10.0

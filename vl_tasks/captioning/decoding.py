@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vl_tasks.captioning.captioner import Captioner, LayerMemory
-from vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.captioning.captioner import Captioner, LayerMemory
+from clipnav.vl_tasks.grids.grids import Grids
 
 
 def write_greedily(

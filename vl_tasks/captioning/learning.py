@@ -8,28 +8,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from storage.errors import UserError
-from training.checkpoints import VOCABULARY, load_model
-from vl_tasks.captioning.cider import CiderD
-from vl_tasks.captioning.metrics import evaluate_captions, score_captions
-from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.captioning.objectives import cross_entropy, self_critical
-from vl_tasks.captioning.results import write_results
-from vl_tasks.data.captions import (
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import VOCABULARY, load_model
+from clipnav.vl_tasks.captioning.cider import CiderD
+from clipnav.vl_tasks.captioning.metrics import evaluate_captions, score_captions
+from clipnav.vl_tasks.captioning.networks import CaptionNetwork
+from clipnav.vl_tasks.captioning.objectives import cross_entropy, self_critical
+from clipnav.vl_tasks.captioning.results import write_results
+from clipnav.vl_tasks.data.captions import (
     CaptionedImage,
     caption_images,
     caption_vocabulary,
     encode_captions,
     read_captions,
 )
-from vl_tasks.data_folders import data_folder, image_folders
-from vl_tasks.grids.sources import fit_scale, open_source
-from vl_tasks.settings.captions import CaptionConfig
-from vl_tasks.settings.configs import HELD_OUT
-from vl_tasks.subsets import in_batches
-from vl_tasks.text.java import REMEDY, java_ready
-from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, train_task
+from clipnav.vl_tasks.data_folders import data_folder, image_folders
+from clipnav.vl_tasks.grids.sources import fit_scale, open_source
+from clipnav.vl_tasks.settings.captions import CaptionConfig
+from clipnav.vl_tasks.settings.configs import HELD_OUT
+from clipnav.vl_tasks.subsets import in_batches
+from clipnav.vl_tasks.text.java import REMEDY, java_ready
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
+from clipnav.vl_tasks.training import FinalScores, train_task
 
 
 class CaptionLearner:

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs.metrics.bleu import coco_bleu
-from storage.errors import UserError
-from vl_tasks.captioning.cider import CiderD
-from vl_tasks.text.java import java_ready, meteor, spice
-from vl_tasks.text.ptb import CaptionTokenizer, tokenize
+from clipnav.envs.metrics.bleu import coco_bleu
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.captioning.cider import CiderD
+from clipnav.vl_tasks.text.java import java_ready, meteor, spice
+from clipnav.vl_tasks.text.ptb import CaptionTokenizer, tokenize
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -52,7 +52,8 @@ def evaluate_captions(
         tokenizer: "java" (the official one), "python", or "auto": java if Java and pycocoevalcap
             are installed.
         with_meteor: Compute METEOR; None computes it if Java and pycocoevalcap are installed.
-        with_spice: Compute SPICE, which also requires a parser (see `vl_tasks.text.java.spice`).
+        with_spice: Compute SPICE, which also requires a parser (see
+            `clipnav.vl_tasks.text.java.spice`).
 
     Raises:
         UserError: There is no caption, or an image has no reference.

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from storage.errors import UserError
-from vl_tasks.captioning.cider import CiderD
-from vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
-from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.grids.grids import Grids
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.captioning.cider import CiderD
+from clipnav.vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
+from clipnav.vl_tasks.captioning.networks import CaptionNetwork
+from clipnav.vl_tasks.grids.grids import Grids
 
 Baseline = Literal["greedy", "samples"]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from storage import write_text
-from storage.errors import UserError
-from storage.records import RecordError, read_records
-from vl_tasks.data.captions import read_captions
-from vl_tasks.data.documents import AnnotationError, read_document
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import RecordError, read_records
+from clipnav.vl_tasks.data.captions import read_captions
+from clipnav.vl_tasks.data.documents import AnnotationError, read_document
 
 REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
 ANNOTATIONS_REMEDY = "download captions_val2014.json again from cocodataset.org"
@@ -74,7 +74,7 @@ def read_any_references(path: Path) -> dict[int, list[str]]:
     """Read reference captions from a COCO annotations file or a file in Karpathy's format.
 
     Images without captions, such as those of a secret split, have no references. Errors are those
-    of `read_references` and `vl_tasks.data.captions.read_captions`.
+    of `read_references` and `clipnav.vl_tasks.data.captions.read_captions`.
     """
     if read_document(path, _AnyFile, _ANY_REMEDY).annotations is not msgspec.UNSET:
         return read_references(path)

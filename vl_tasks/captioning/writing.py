@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from training.checkpoints import VOCABULARY, load_model
-from training.settings import read_config
-from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.grids.sources import BlindSource, GridSource, uncached_source
-from vl_tasks.settings.captions import CaptionConfig
-from vl_tasks.subsets import in_batches
-from vl_tasks.text.vocabulary import Vocabulary
+from clipnav.training.checkpoints import VOCABULARY, load_model
+from clipnav.training.settings import read_config
+from clipnav.vl_tasks.captioning.networks import CaptionNetwork
+from clipnav.vl_tasks.grids.sources import BlindSource, GridSource, uncached_source
+from clipnav.vl_tasks.settings.captions import CaptionConfig
+from clipnav.vl_tasks.subsets import in_batches
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 
 class LoadedCaptioner:

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from encoders.weights.loading import build_image_tower, load_image_tower
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json_object
-from training.checkpoints import load_model
-from training.settings import read_config
-from vl_tasks.clip_vil_p.data.answers import AnswerClasses
-from vl_tasks.clip_vil_p.data.framing import framing_of
-from vl_tasks.clip_vil_p.data.grouped_order import exact_batches
-from vl_tasks.clip_vil_p.data.pictures import image_size, read_prepared, stack
-from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from vl_tasks.clip_vil_p.networks.bert import bert_of_run, make_bert, save_bert_config
-from vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
-from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
-from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
-from vl_tasks.clip_vil_p.networks.stream import SingleStream
-from vl_tasks.clip_vil_p.networks.trunk import Trunk
-from vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.encoders.weights.loading import build_image_tower, load_image_tower
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
+from clipnav.training.checkpoints import load_model
+from clipnav.training.settings import read_config
+from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
+from clipnav.vl_tasks.clip_vil_p.data.framing import framing_of
+from clipnav.vl_tasks.clip_vil_p.data.grouped_order import exact_batches
+from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size, read_prepared, stack
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from clipnav.vl_tasks.clip_vil_p.networks.bert import bert_of_run, make_bert, save_bert_config
+from clipnav.vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
+from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
+from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 
 if TYPE_CHECKING:
     from transformers import BertModel

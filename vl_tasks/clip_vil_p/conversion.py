@@ -7,24 +7,24 @@ import torch
 from torch import Tensor
 from transformers import BertConfig
 
-from encoders.weights.loading import load_image_tower
-from encoders.weights.model_building import check_shapes
-from encoders.weights.weight_files import read_weights
-from storage import write_text
-from storage.errors import UserError
-from storage.outputs import check_new
-from training.checkpoints import save_model
-from training.settings import CONFIG, to_json
-from vl_tasks.clip_vil_p.building import save_description
-from vl_tasks.clip_vil_p.data.answers import AnswerClasses
-from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from vl_tasks.clip_vil_p.networks.bert import build_bert
-from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
-from vl_tasks.clip_vil_p.networks.original_names import our_names
-from vl_tasks.clip_vil_p.networks.stream import SingleStream
-from vl_tasks.clip_vil_p.networks.trunk import Trunk
-from vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
-from vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.encoders.weights.loading import load_image_tower
+from clipnav.encoders.weights.model_building import check_shapes
+from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_new
+from clipnav.training.checkpoints import save_model
+from clipnav.training.settings import CONFIG, to_json
+from clipnav.vl_tasks.clip_vil_p.building import save_description
+from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from clipnav.vl_tasks.clip_vil_p.networks.bert import build_bert
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from clipnav.vl_tasks.clip_vil_p.networks.original_names import our_names
+from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
+from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
+from clipnav.vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 
 _REMEDY = "give the checkpoint, the encoder and the answers of the same model"
 

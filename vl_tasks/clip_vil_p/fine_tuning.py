@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from encoders.explanations import Explanation
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json_object
-from training import distributed
-from training.settings import CONFIG, read_config, to_json
-from vl_tasks.clip_vil_p.building import (
+from clipnav.encoders.explanations import Explanation
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
+from clipnav.training import distributed
+from clipnav.training.settings import CONFIG, read_config, to_json
+from clipnav.vl_tasks.clip_vil_p.building import (
     TRUNK,
     build_network,
     load_run,
@@ -25,18 +25,18 @@ from vl_tasks.clip_vil_p.building import (
     save_description,
     standardise,
 )
-from vl_tasks.clip_vil_p.data.answers import convert_answer
-from vl_tasks.clip_vil_p.data.batch import Pictures
-from vl_tasks.clip_vil_p.data.framing import Framing, framing_of
-from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
-from vl_tasks.clip_vil_p.data.loading import load_batches
-from vl_tasks.clip_vil_p.data.pictures import image_size, read_pictures
-from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
-from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
-from vl_tasks.clip_vil_p.optimisers import autocast, set_matmul_precision
-from vl_tasks.settings.configs import FineTunableConfig, QuestionConfig, VqaConfig
-from vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
+from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing, framing_of
+from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
+from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
+from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size, read_pictures
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
+from clipnav.vl_tasks.clip_vil_p.optimisers import autocast, set_matmul_precision
+from clipnav.vl_tasks.settings.configs import FineTunableConfig, QuestionConfig, VqaConfig
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 
 _BASE = "clip_vil_p"  # folder within a run: settings and sizes of the pre-trained model
 

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training import distributed
-from training.checkpoints import save_model
-from training.learners import Selection, Summary
-from training.streams import Stream, rank_iteration_seed
-from training.trainer import Trainer
-from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
-from vl_tasks.clip_vil_p.optimisers import JointOptimiser
-from vl_tasks.settings.configs import FineTunableConfig
-from vl_tasks.training import Config, ScoredTask, train_task
+from clipnav.training import distributed
+from clipnav.training.checkpoints import save_model
+from clipnav.training.learners import Selection, Summary
+from clipnav.training.streams import Stream, rank_iteration_seed
+from clipnav.training.trainer import Trainer
+from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
+from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser
+from clipnav.vl_tasks.settings.configs import FineTunableConfig
+from clipnav.vl_tasks.training import Config, ScoredTask, train_task
 
 
 class FineTuningTask(Protocol):

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from encoders.precision import multiplies_bf16
-from training.optimiser_settings import OptimiserConfig
-from training.optimisers import make_group_optimiser
-from vl_tasks.settings.clip_vil_p import Precision, TrunkOptimiserConfig
+from clipnav.encoders.precision import multiplies_bf16
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.optimisers import make_group_optimiser
+from clipnav.vl_tasks.settings.clip_vil_p import Precision, TrunkOptimiserConfig
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as torch.amp.GradScaler

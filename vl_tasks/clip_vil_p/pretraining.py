@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from storage.errors import UserError
-from storage.json_files import read_json_object
-from training import distributed
-from training.learners import SavedNetwork, Selection, Summary
-from training.run_folder import check_run
-from training.streams import Stream, rank_iteration_seed
-from training.trainer import Trainer
-from vl_tasks.clip_vil_p.building import (
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
+from clipnav.training import distributed
+from clipnav.training.learners import SavedNetwork, Selection, Summary
+from clipnav.training.run_folder import check_run
+from clipnav.training.streams import Stream, rank_iteration_seed
+from clipnav.training.trainer import Trainer
+from clipnav.vl_tasks.clip_vil_p.building import (
     TRUNK,
     build_network,
     load_run,
@@ -27,20 +27,20 @@ from vl_tasks.clip_vil_p.building import (
     standardise,
     start_from,
 )
-from vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
-from vl_tasks.clip_vil_p.data.batch import OBJECTIVES, Batch
-from vl_tasks.clip_vil_p.data.framing import framing_of
-from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
-from vl_tasks.clip_vil_p.data.loading import load_batches
-from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
-from vl_tasks.clip_vil_p.data.pair_index import PairIndex
-from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
-from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
-from vl_tasks.clip_vil_p.splits import PairSplit, Splits
-from vl_tasks.settings.pretraining import PretrainConfig
-from vl_tasks.subsets import evenly_spaced
-from vl_tasks.training import prepare, show
+from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
+from clipnav.vl_tasks.clip_vil_p.data.batch import OBJECTIVES, Batch
+from clipnav.vl_tasks.clip_vil_p.data.framing import framing_of
+from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
+from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
+from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
+from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
+from clipnav.vl_tasks.clip_vil_p.splits import PairSplit, Splits
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.subsets import evenly_spaced
+from clipnav.vl_tasks.training import prepare, show
 
 _STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
 _LEARNT_FROM = 500_000  # sentences that word pieces are learnt from, evenly spread

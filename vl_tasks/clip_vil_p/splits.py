@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.errors import UserError
-from vl_tasks.clip_vil_p.data.framing import Framing, framing_of
-from vl_tasks.clip_vil_p.data.pair_files import open_pairs
-from vl_tasks.clip_vil_p.data.pair_index import PairIndex
-from vl_tasks.data_folders import data_folder, image_folder
-from vl_tasks.settings.configs import HELD_OUT
-from vl_tasks.settings.pretraining import PretrainConfig
-from vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing, framing_of
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
+from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
+from clipnav.vl_tasks.data_folders import data_folder, image_folder
+from clipnav.vl_tasks.settings.configs import HELD_OUT
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from storage.errors import UserError
-from vl_tasks.data.documents import AnnotationError, read_document
-from vl_tasks.data.images import first_file
-from vl_tasks.text.vocabulary import Vocabulary
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.data.documents import AnnotationError, read_document
+from clipnav.vl_tasks.data.images import first_file
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test

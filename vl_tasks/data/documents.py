@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-from storage.errors import UserError, shortened
-from storage.gzip_files import MOST_BYTES
-from storage.json_files import read_bytes
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.gzip_files import MOST_BYTES
+from clipnav.storage.json_files import read_bytes
 
 Document = TypeVar("Document")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from storage import atomic_write
-from storage.errors import UserError
-from vl_tasks.data.question_files import write_questions
-from vl_tasks.data.questions import Question
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.data.question_files import write_questions
+from clipnav.vl_tasks.data.questions import Question
 
 SPLITS = ("train", "test")
 REMEDY = "install the package easy-vqa: pip install 'clipnav[easy-vqa]'"

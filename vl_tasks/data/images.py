@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from storage.errors import UserError
-from storage.pictures import PictureError, load_picture
+from clipnav.storage.errors import UserError
+from clipnav.storage.pictures import PictureError, load_picture
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from storage.errors import UserError
-from storage.records import RecordError, read_records
-from vl_tasks.data.images import first_file
-from vl_tasks.data.questions import Question
-from vl_tasks.data.tables import read_rows
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import RecordError, read_records
+from clipnav.vl_tasks.data.images import first_file
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.data.tables import read_rows
 
 NAMES = ("questions.csv", "questions.json")
 REMEDY = "each question requires image, question and answer, see docs/vl_tasks.md"

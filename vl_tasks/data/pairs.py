@@ -3,7 +3,7 @@
 There are two file formats, both as one record per line or as one JSON list: as published
 (github.com/necla-ml/SNLI-VE: "Flickr30K_ID", "pairID", "sentence2", "gold_label"; some editions
 write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS). NAME.db is a text database of
-UNITER, see `vl_tasks.data.uniter_texts`.
+UNITER, see `clipnav.vl_tasks.data.uniter_texts`.
 """
 
 from collections import Counter
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from storage.errors import UserError
-from storage.records import RecordError, read_records
-from vl_tasks.data.images import find_named, image_stem
-from vl_tasks.data.uniter_texts import DATABASE, read_uniter_texts
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import RecordError, read_records
+from clipnav.vl_tasks.data.images import find_named, image_stem
+from clipnav.vl_tasks.data.uniter_texts import DATABASE, read_uniter_texts
 
 # The order of LAVIS.
 LABELS = ("contradiction", "neutral", "entailment")
@@ -89,7 +89,7 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
 
 
 def hypothesis_images(hypotheses: Iterable[Hypothesis], folder: Path) -> dict[str, Path]:
-    """Find image files by `Hypothesis.image`; see `vl_tasks.data.images.find_named`."""
+    """Find image files by `Hypothesis.image`; see `clipnav.vl_tasks.data.images.find_named`."""
     return find_named(folder, {h.image: f"pairID {h.pair_id}" for h in hypotheses})
 
 

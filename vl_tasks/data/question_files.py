@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storage.json_files import write_json
-from vl_tasks.data.questions import Question
+from clipnav.storage.json_files import write_json
+from clipnav.vl_tasks.data.questions import Question
 
 ANNOTATORS = 10
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from vl_tasks.data.documents import AnnotationError, read_document
-from vl_tasks.data.images import find_numbered
+from clipnav.vl_tasks.data.documents import AnnotationError, read_document
+from clipnav.vl_tasks.data.images import find_numbered
 
 REMEDY = (
     "download the file again from visualqa.org/download.html, or see docs/vl_tasks.md for its "
@@ -124,7 +124,7 @@ def with_distinct_ids(parts: Iterable[Sequence[Question]]) -> list[list[Question
 
 
 def question_images(questions: Iterable[Question], folder: Path) -> dict[int, Path]:
-    """Find image files by image id; see `vl_tasks.data.images.find_numbered`."""
+    """Find image files by image id; see `clipnav.vl_tasks.data.images.find_numbered`."""
     return find_numbered(folder, wanted_images(questions))
 
 

@@ -4,8 +4,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage.errors import UserError, shortened
-from storage.records import RecordError
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.records import RecordError
 
 _KINDS = {",": ("CSV", "commas", ' (quote "a, b")'), "\t": ("TSV", "tabs", "")}
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from storage.errors import UserError, in_one_line
-from storage.extras import import_extra
-from storage.lmdb_files import LmdbFile
-from storage.records import RecordError
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.extras import import_extra
+from clipnav.storage.lmdb_files import LmdbFile
+from clipnav.storage.records import RecordError
 
 # utils/misc.py of UNITER (`VE_ENT2IDX`), which differs from the order of LAVIS.
 UNITER_LABELS = ("contradiction", "entailment", "neutral")

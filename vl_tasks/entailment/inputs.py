@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from storage.progress import progress_bar
-from training.checkpoints import VOCABULARY
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
-from vl_tasks.data.pairs import LABELS, Hypothesis
-from vl_tasks.entailment.networks import Fused, Towers
-from vl_tasks.grids.encoders import load_encoder
-from vl_tasks.grids.grids import Grids
-from vl_tasks.grids.sources import GridSource, fit_scale, open_source
-from vl_tasks.settings.configs import EntailmentConfig
-from vl_tasks.subsets import in_batches
-from vl_tasks.text.sentences import Sentences, initialise_from_glove
-from vl_tasks.text.vocabulary import Vocabulary
+from clipnav.storage.progress import progress_bar
+from clipnav.training.checkpoints import VOCABULARY
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
+from clipnav.vl_tasks.data.pairs import LABELS, Hypothesis
+from clipnav.vl_tasks.entailment.networks import Fused, Towers
+from clipnav.vl_tasks.grids.encoders import load_encoder
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.grids.sources import GridSource, fit_scale, open_source
+from clipnav.vl_tasks.settings.configs import EntailmentConfig
+from clipnav.vl_tasks.subsets import in_batches
+from clipnav.vl_tasks.text.sentences import Sentences, initialise_from_glove
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 _STEP = 64
 

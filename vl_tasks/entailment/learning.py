@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from storage import write_text
-from storage.errors import UserError
-from training import distributed
-from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
-from vl_tasks.data.pairs import (
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
+from clipnav.vl_tasks.data.pairs import (
     LABELS,
     UNLABELLED,
     Hypothesis,
@@ -22,12 +22,12 @@ from vl_tasks.data.pairs import (
     hypothesis_images,
     read_hypotheses,
 )
-from vl_tasks.data_folders import data_folder, image_folder, split_file
-from vl_tasks.entailment.inputs import FineTuningInputs, FusedInputs, Inputs, TowerInputs
-from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
-from vl_tasks.subsets import parted
-from vl_tasks.text.sentences import run_vocabulary
-from vl_tasks.training import FinalScores, train_task
+from clipnav.vl_tasks.data_folders import data_folder, image_folder, split_file
+from clipnav.vl_tasks.entailment.inputs import FineTuningInputs, FusedInputs, Inputs, TowerInputs
+from clipnav.vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
+from clipnav.vl_tasks.subsets import parted
+from clipnav.vl_tasks.text.sentences import run_vocabulary
+from clipnav.vl_tasks.training import FinalScores, train_task
 
 
 class EntailmentLearner:

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from vl_tasks.data.pairs import LABELS
-from vl_tasks.grids.grids import Grids, GridScale
-from vl_tasks.networks.mcan import Mcan
-from vl_tasks.settings.configs import EntailmentConfig
+from clipnav.vl_tasks.data.pairs import LABELS
+from clipnav.vl_tasks.grids.grids import Grids, GridScale
+from clipnav.vl_tasks.networks.mcan import Mcan
+from clipnav.vl_tasks.settings.configs import EntailmentConfig
 
 
 class Fused(nn.Module):

@@ -11,25 +11,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from storage.errors import UserError
-from training import distributed
-from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
-from vl_tasks.data.images import find_named
-from vl_tasks.data_folders import data_folder, image_folder
-from vl_tasks.gqa.questions import ImageQuestion
-from vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
-from vl_tasks.gqa.splits import GqaSplit, read_scored_split, read_split, read_submitted
-from vl_tasks.gqa.submissions import write_gqa_predictions
-from vl_tasks.grids.regions import RegionSource, find_named_regions
-from vl_tasks.grids.sources import open_source
-from vl_tasks.settings.configs import HELD_OUT, Reduction
-from vl_tasks.settings.gqa import GqaConfig
-from vl_tasks.subsets import parted
-from vl_tasks.text.sentences import run_vocabulary
-from vl_tasks.training import FinalScores, train_task, warn_of_training_data
-from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
-from vl_tasks.vqa.learning import ANSWERS, given_answers, no_answers, scaled_answer_loss
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
+from clipnav.vl_tasks.data.images import find_named
+from clipnav.vl_tasks.data_folders import data_folder, image_folder
+from clipnav.vl_tasks.gqa.questions import ImageQuestion
+from clipnav.vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
+from clipnav.vl_tasks.gqa.splits import GqaSplit, read_scored_split, read_split, read_submitted
+from clipnav.vl_tasks.gqa.submissions import write_gqa_predictions
+from clipnav.vl_tasks.grids.regions import RegionSource, find_named_regions
+from clipnav.vl_tasks.grids.sources import open_source
+from clipnav.vl_tasks.settings.configs import HELD_OUT, Reduction
+from clipnav.vl_tasks.settings.gqa import GqaConfig
+from clipnav.vl_tasks.subsets import parted
+from clipnav.vl_tasks.text.sentences import run_vocabulary
+from clipnav.vl_tasks.training import FinalScores, train_task, warn_of_training_data
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
+from clipnav.vl_tasks.vqa.learning import ANSWERS, given_answers, no_answers, scaled_answer_loss
 
 
 def class_loss(logits: Tensor, classes: Tensor, reduction: Reduction = "mean") -> Tensor:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from vl_tasks.data.documents import AnnotationError, read_table
+from clipnav.vl_tasks.data.documents import AnnotationError, read_table
 
 REMEDY = (
     "download the file again from cs.stanford.edu/people/dorarad/gqa, or see docs/vl_tasks.md for "

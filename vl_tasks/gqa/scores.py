@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, TypeVar
 
-from storage.errors import UserError, shortened
-from vl_tasks.gqa.questions import Choices, GqaQuestion
+from clipnav.storage.errors import UserError, shortened
+from clipnav.vl_tasks.gqa.questions import Choices, GqaQuestion
 
 Name = TypeVar("Name", str, int)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from storage.errors import UserError
-from vl_tasks.data_folders import find_split_file, split_file
-from vl_tasks.gqa.questions import (
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.data_folders import find_split_file, split_file
+from clipnav.vl_tasks.gqa.questions import (
     Choices,
     GqaQuestion,
     ImageQuestion,
@@ -20,7 +20,7 @@ from vl_tasks.gqa.questions import (
     read_gqa_questions,
     read_secret_questions,
 )
-from vl_tasks.gqa.scores import GqaScores, score_gqa
+from clipnav.vl_tasks.gqa.scores import GqaScores, score_gqa
 
 _BALANCED, _ALL, _CHOICES = (
     f"_{name}.json" for name in ("balanced_questions", "all_questions", "choices")

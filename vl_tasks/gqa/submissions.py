@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from storage import write_text
-from storage.errors import UserError, shortened
-from storage.records import read_records
-from vl_tasks.gqa.questions import GqaQuestion
-from vl_tasks.gqa.scores import check_answered
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.records import read_records
+from clipnav.vl_tasks.gqa.questions import GqaQuestion
+from clipnav.vl_tasks.gqa.scores import check_answered
 
 _REMEDY = 'predictions are a JSON list of {"questionId": text, "prediction": text}'
 

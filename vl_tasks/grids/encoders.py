@@ -7,14 +7,14 @@ reported at once.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from encoders.weights import efficientnet_lite
-from encoders.weights.reachability import any_is_downloaded
-from storage.reachability import is_reachable
-from vl_tasks.settings.configs import RunConfig
-from vl_tasks.settings.grids import GridConfig
+from clipnav.encoders.weights import efficientnet_lite
+from clipnav.encoders.weights.reachability import any_is_downloaded
+from clipnav.storage.reachability import is_reachable
+from clipnav.vl_tasks.settings.configs import RunConfig
+from clipnav.vl_tasks.settings.grids import GridConfig
 
 if TYPE_CHECKING:
-    from encoders.clip import ClipEncoder
+    from clipnav.encoders.clip import ClipEncoder
 
 OFFLINE = (
     "offline, use the included encoder (--preset small or houses, or --grids.encoder house_clip "
@@ -49,7 +49,7 @@ def check_encoder(config: RunConfig) -> None:
                 f"{ENDPOINT} cannot be reached; {OFFLINE}"
             )
     if grids.encoder != GridConfig.encoder:
-        from encoders.weights.origins import check_source
+        from clipnav.encoders.weights.origins import check_source
 
         check_source(grids.encoder, grids.pretrained, grids.random_weights)
 
@@ -61,7 +61,7 @@ def load_encoder(config: GridConfig, device: str) -> "ClipEncoder":
         ConnectionError: The weights cannot be downloaded; the message lists encoders that work
             offline.
     """
-    from encoders.clip import ClipEncoder
+    from clipnav.encoders.clip import ClipEncoder
 
     try:
         return ClipEncoder.load(

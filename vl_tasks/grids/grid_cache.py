@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import atomic_write
-from storage.errors import UserError
-from storage.json_files import parse_json
-from storage.locks import sole_maker
-from storage.tensor_files import header_bytes, read_header
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import parse_json
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.tensor_files import header_bytes, read_header
 
 FORMAT = "clipnav grids 1"
 _REMEDY = "delete the file, and its images will be encoded again"

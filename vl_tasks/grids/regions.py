@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from storage.errors import UserError, in_one_line
-from vl_tasks.data.images import holds_attributes, image_stem
-from vl_tasks.grids.grids import Grids
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.vl_tasks.data.images import holds_attributes, image_stem
+from clipnav.vl_tasks.grids.grids import Grids
 
 Key = TypeVar("Key", int, str)
 

@@ -10,20 +10,20 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 
-from encoders.clip import ClipEncoder
-from encoders.extraction.prefetch import prefetched
-from storage import cache_dir
-from storage.errors import UserError
-from storage.progress import progress_bar
-from training.devices import check_device
-from training.interruption import interruption_message
-from vl_tasks.data.images import image_version, read_image
-from vl_tasks.grids.encoders import load_encoder
-from vl_tasks.grids.grid_cache import GridCache
-from vl_tasks.grids.grids import Grids, GridScale
-from vl_tasks.settings.configs import RunConfig
-from vl_tasks.settings.grids import GridConfig
-from vl_tasks.subsets import evenly_spaced
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.extraction.prefetch import prefetched
+from clipnav.storage import cache_dir
+from clipnav.storage.errors import UserError
+from clipnav.storage.progress import progress_bar
+from clipnav.training.devices import check_device
+from clipnav.training.interruption import interruption_message
+from clipnav.vl_tasks.data.images import image_version, read_image
+from clipnav.vl_tasks.grids.encoders import load_encoder
+from clipnav.vl_tasks.grids.grid_cache import GridCache
+from clipnav.vl_tasks.grids.grids import Grids, GridScale
+from clipnav.vl_tasks.settings.configs import RunConfig
+from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.subsets import evenly_spaced
 
 Kind = Literal["grid", "dense", "pooled"]
 

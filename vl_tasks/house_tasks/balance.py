@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from vl_tasks.house_tasks.images import HouseImage
+from clipnav.vl_tasks.house_tasks.images import HouseImage
 
 Item = TypeVar("Item")
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.houses.views.captions import pick, with_article
-from vl_tasks.house_tasks.images import HouseImage, Thing
-from vl_tasks.house_tasks.wording import pick_synonym
+from clipnav.envs.houses.views.captions import pick, with_article
+from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
+from clipnav.vl_tasks.house_tasks.wording import pick_synonym
 
 CAPTIONS = 5
 _MAX_THINGS = 4  # captions mention only so many of the largest things

@@ -5,8 +5,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from training.settings import check_counts, check_numbers
-from vl_tasks.house_tasks.languages.lexicons import ENGLISH, check_languages
+from clipnav.training.settings import check_counts, check_numbers
+from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH, check_languages
 
 # Parts of the cache key; increase them if a configuration gives other files than before.
 FORMAT = 5

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage import write_text
-from storage.json_files import write_json
-from vl_tasks.data.question_files import write_questions
-from vl_tasks.data.questions import Question
-from vl_tasks.house_tasks.hypotheses import LETTERS, HouseHypothesis
-from vl_tasks.house_tasks.images import HouseImage
-from vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
-from vl_tasks.house_tasks.questions import HouseQuestion, answer_type
-from vl_tasks.text.ptb import python_words
+from clipnav.storage import write_text
+from clipnav.storage.json_files import write_json
+from clipnav.vl_tasks.data.question_files import write_questions
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.house_tasks.hypotheses import LETTERS, HouseHypothesis
+from clipnav.vl_tasks.house_tasks.images import HouseImage
+from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion, answer_type
+from clipnav.vl_tasks.text.ptb import python_words
 
 # Names of the splits in Karpathy's file.
 KARPATHY = {"train": "train", "val_seen": "val", "val_unseen": "test"}

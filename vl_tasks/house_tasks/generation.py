@@ -10,31 +10,31 @@ from typing import Any
 
 import numpy as np
 
-from storage import cache_dir, write_text
-from storage.errors import UserError
-from storage.locks import sole_maker, sole_writer
-from storage.processes import run_jobs
-from storage.progress import progress_bar
-from training.interruption import interruption_message
-from vl_tasks.house_tasks.balance import Answers
-from vl_tasks.house_tasks.captions import write_captions
-from vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
-from vl_tasks.house_tasks.files import (
+from clipnav.storage import cache_dir, write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.locks import sole_maker, sole_writer
+from clipnav.storage.processes import run_jobs
+from clipnav.storage.progress import progress_bar
+from clipnav.training.interruption import interruption_message
+from clipnav.vl_tasks.house_tasks.balance import Answers
+from clipnav.vl_tasks.house_tasks.captions import write_captions
+from clipnav.vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
+from clipnav.vl_tasks.house_tasks.files import (
     HouseTaskFiles,
     sentence,
     write_house_captions,
     write_house_hypotheses,
     write_house_questions,
 )
-from vl_tasks.house_tasks.gqa_choices import AnswerChoices
-from vl_tasks.house_tasks.gqa_files import gqa_records, write_gqa
-from vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions
-from vl_tasks.house_tasks.hypotheses import generate_hypotheses
-from vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
-from vl_tasks.house_tasks.language_files import remove_other_languages, write_language
-from vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
-from vl_tasks.house_tasks.pairs import write_pairs
-from vl_tasks.house_tasks.questions import answers_of, generate_questions
+from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices
+from clipnav.vl_tasks.house_tasks.gqa_files import gqa_records, write_gqa
+from clipnav.vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions
+from clipnav.vl_tasks.house_tasks.hypotheses import generate_hypotheses
+from clipnav.vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
+from clipnav.vl_tasks.house_tasks.language_files import remove_other_languages, write_language
+from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
+from clipnav.vl_tasks.house_tasks.pairs import write_pairs
+from clipnav.vl_tasks.house_tasks.questions import answers_of, generate_questions
 
 SPLITS = ("train", "val_seen", "val_unseen")
 _FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
@@ -210,7 +210,7 @@ def _render_all(
     files: HouseTaskFiles, config: HouseTasksConfig, workers: int
 ) -> dict[str, list[HouseImage]]:
     """Render the images of all splits with a progress bar and return them by split."""
-    from envs.houses.house_set import build_missing
+    from clipnav.envs.houses.house_set import build_missing
 
     plans = [plan for split in SPLITS for plan in plan_images(split, config)]
     # The viewpoints of their graphs are camera positions.
@@ -248,7 +248,7 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     Raises:
         UserError: The number of images is below one, or the number of houses is out of range.
     """
-    from envs.houses.building.sets import HOUSE_SETS
+    from clipnav.envs.houses.building.sets import HOUSE_SETS
 
     house_set = HOUSE_SETS[config.set]
     further = HOUSE_SETS["annex"].scans["train"] if config.set == "mini" else ()

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from itertools import permutations
 from typing import Any
 
-from vl_tasks.house_tasks.gqa_questions import KINDS, OPPOSITE, YES_NO, Scene
-from vl_tasks.house_tasks.questions import HouseQuestion
+from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, OPPOSITE, YES_NO, Scene
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
 
 _POSITIONS = ("left", "middle", "right")
 

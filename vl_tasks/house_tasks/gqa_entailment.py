@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from vl_tasks.house_tasks.gqa_questions import OPPOSITE, Key
-from vl_tasks.house_tasks.questions import HouseQuestion
+from clipnav.vl_tasks.house_tasks.gqa_questions import OPPOSITE, Key
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
 
 
 def entailed_keys(question: HouseQuestion) -> list[Key]:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from storage.json_files import write_json
-from vl_tasks.house_tasks.files import HouseTaskFiles
-from vl_tasks.house_tasks.gqa_choices import AnswerChoices, group_names, scene_graph
-from vl_tasks.house_tasks.gqa_entailment import entailed_keys, equivalent_keys
-from vl_tasks.house_tasks.gqa_questions import KINDS, Key, Scene
-from vl_tasks.house_tasks.gqa_wording import full_answer, gqa_text, program
-from vl_tasks.house_tasks.questions import HouseQuestion
+from clipnav.storage.json_files import write_json
+from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles
+from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices, group_names, scene_graph
+from clipnav.vl_tasks.house_tasks.gqa_entailment import entailed_keys, equivalent_keys
+from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Key, Scene
+from clipnav.vl_tasks.house_tasks.gqa_wording import full_answer, gqa_text, program
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
 
 Records = dict[str, dict[str, Any]]
 

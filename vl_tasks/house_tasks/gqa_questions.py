@@ -15,9 +15,9 @@ from operator import attrgetter
 
 import numpy as np
 
-from vl_tasks.house_tasks.balance import Answers, choose_balanced
-from vl_tasks.house_tasks.images import HouseImage
-from vl_tasks.house_tasks.questions import HouseQuestion, image_facts
+from clipnav.vl_tasks.house_tasks.balance import Answers, choose_balanced
+from clipnav.vl_tasks.house_tasks.images import HouseImage
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion, image_facts
 
 OPPOSITE = {"left": "right", "right": "left"}
 YES_NO = ("yes", "no")

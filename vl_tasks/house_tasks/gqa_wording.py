@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.views.captions import pick, with_article
-from vl_tasks.house_tasks.gqa_questions import Scene
-from vl_tasks.house_tasks.questions import HouseQuestion, question_text
-from vl_tasks.house_tasks.wording import pick_synonym
+from clipnav.envs.houses.views.captions import pick, with_article
+from clipnav.vl_tasks.house_tasks.gqa_questions import Scene
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion, question_text
+from clipnav.vl_tasks.house_tasks.wording import pick_synonym
 
 # {0} is an element of the subject, {a0} the same with an article.
 _FRAMES = {

@@ -14,10 +14,10 @@ from operator import attrgetter
 
 import numpy as np
 
-from envs.houses.views.captions import pick, with_article
-from vl_tasks.house_tasks.balance import choose_balanced, wording_key
-from vl_tasks.house_tasks.images import HouseImage
-from vl_tasks.house_tasks.wording import pick_synonym
+from clipnav.envs.houses.views.captions import pick, with_article
+from clipnav.vl_tasks.house_tasks.balance import choose_balanced, wording_key
+from clipnav.vl_tasks.house_tasks.images import HouseImage
+from clipnav.vl_tasks.house_tasks.wording import pick_synonym
 
 LETTERS = {"entailment": "e", "neutral": "n", "contradiction": "c"}
 _SIDE_OFFSET = 0.3  # minimum |across| of things on the left or on the right

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.views.view_facts import COLOURLESS, THING_MAY, UNMENTIONED, view_facts
-from storage import atomic_write
-from vl_tasks.data.images import coco_name
-from vl_tasks.house_tasks.wording import thing_name
+from clipnav.envs.houses.views.view_facts import COLOURLESS, THING_MAY, UNMENTIONED, view_facts
+from clipnav.storage import atomic_write
+from clipnav.vl_tasks.data.images import coco_name
+from clipnav.vl_tasks.house_tasks.wording import thing_name
 
 if TYPE_CHECKING:
-    from envs.houses.building.house import House
-    from envs.houses.meshes.scene import ObjectInfo
-    from envs.panoramas.ray_tracer import Hits, RayTracer
+    from clipnav.envs.houses.building.house import House
+    from clipnav.envs.houses.meshes.scene import ObjectInfo
+    from clipnav.envs.panoramas.ray_tracer import Hits, RayTracer
 
 _IMAGE_TAG = 61
 # Minimum share of the image that a clearly visible thing covers. Below THING_MAY a thing counts as
@@ -149,9 +149,9 @@ class ImagePlan:
 
 def render_images(plan: ImagePlan, folder: Path) -> list[HouseImage]:
     """Render the images of one house into a folder; build the house if it is not cached."""
-    from envs.houses.rendering.house_panoramas import HousePanoramas
-    from envs.houses.rendering.training_panoramas import standing_positions
-    from envs.panoramas.ray_tracer import RayTracer
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+    from clipnav.envs.houses.rendering.training_panoramas import standing_positions
+    from clipnav.envs.panoramas.ray_tracer import RayTracer
 
     house = HousePanoramas().house(plan.scan)
     positions, _ = standing_positions(house, _EXTRA_POSITIONS)
@@ -211,7 +211,7 @@ class _Camera:
     def _trace(
         self, position: np.ndarray, direction: tuple[float, float, float], size: int
     ) -> Hits:
-        from envs.panoramas.cameras import perspective_camera, render
+        from clipnav.envs.panoramas.cameras import perspective_camera, render
 
         heading, elevation, vfov = direction
         camera = perspective_camera((size, size), heading, elevation, vfov)

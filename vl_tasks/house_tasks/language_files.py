@@ -9,20 +9,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from vl_tasks.data.question_files import write_question_file
-from vl_tasks.data.questions import Question
-from vl_tasks.house_tasks.captions import CAPTIONS, largest_things, side_of
-from vl_tasks.house_tasks.files import HouseTaskFiles
-from vl_tasks.house_tasks.images import HouseImage
-from vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
-from vl_tasks.house_tasks.languages.wording import (
+from clipnav.vl_tasks.data.question_files import write_question_file
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.house_tasks.captions import CAPTIONS, largest_things, side_of
+from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles
+from clipnav.vl_tasks.house_tasks.images import HouseImage
+from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
+from clipnav.vl_tasks.house_tasks.languages.wording import (
     PlannedQuestion,
     PlannedThing,
     word_caption,
     word_questions,
 )
-from vl_tasks.house_tasks.pairs import write_pairs
-from vl_tasks.house_tasks.questions import HouseQuestion
+from clipnav.vl_tasks.house_tasks.pairs import write_pairs
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
 
 _MAX_THINGS = 2  # in a caption
 _WITH_ROOM = 0.5  # share of captions that name the room, if it is clearly visible

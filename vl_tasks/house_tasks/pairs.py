@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from storage.json_files import write_json
-from vl_tasks.house_tasks.files import HouseTaskFiles
-from vl_tasks.house_tasks.images import HouseImage
+from clipnav.storage.json_files import write_json
+from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles
+from clipnav.vl_tasks.house_tasks.images import HouseImage
 
 # Questions with soft scores of their answers, by source and image id.
 Questions = Mapping[str, Mapping[int, Sequence[tuple[str, Mapping[str, float]]]]]

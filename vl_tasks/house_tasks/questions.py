@@ -11,11 +11,11 @@ from operator import attrgetter
 
 import numpy as np
 
-from envs.houses.views.captions import pick, with_article
-from envs.houses.views.view_facts import SIDES
-from vl_tasks.house_tasks.balance import Answers, choose_balanced
-from vl_tasks.house_tasks.images import HouseImage
-from vl_tasks.house_tasks.wording import pick_synonym
+from clipnav.envs.houses.views.captions import pick, with_article
+from clipnav.envs.houses.views.view_facts import SIDES
+from clipnav.vl_tasks.house_tasks.balance import Answers, choose_balanced
+from clipnav.vl_tasks.house_tasks.images import HouseImage
+from clipnav.vl_tasks.house_tasks.wording import pick_synonym
 
 COUNTED = (
     "chair picture window door plant armchair nightstand bookshelf stool curtain rug mirror".split()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.views.captions import SYNONYMS, pick
+from clipnav.envs.houses.views.captions import SYNONYMS, pick
 
 
 def thing_name(category: str) -> str:

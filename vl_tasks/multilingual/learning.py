@@ -11,28 +11,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from storage.errors import UserError
-from training import distributed
-from vl_tasks.clip_vil_p.fine_tuning import ImageSentences
-from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
-from vl_tasks.data.images import first_file
-from vl_tasks.data.questions import Question
-from vl_tasks.data_folders import image_folders, split_file
-from vl_tasks.multilingual.questions import (
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import ImageSentences
+from clipnav.vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
+from clipnav.vl_tasks.data.images import first_file
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.data_folders import image_folders, split_file
+from clipnav.vl_tasks.multilingual.questions import (
     LanguageQuestion,
     by_language,
     in_language,
     read_language_questions,
 )
-from vl_tasks.multilingual.scores import MultilingualScores, score_languages
-from vl_tasks.multilingual.tsv_files import read_tsv
-from vl_tasks.settings.configs import HELD_OUT, VqaConfig
-from vl_tasks.subsets import evenly_spaced, held_out_names
-from vl_tasks.training import FinalScores
-from vl_tasks.vqa.answers import UNKNOWN, AnswerVocabulary
-from vl_tasks.vqa.inputs import FineTuningInputs
-from vl_tasks.vqa.learning import VqaLearner, scaled_answer_loss
-from vl_tasks.vqa.submissions import write_submission
+from clipnav.vl_tasks.multilingual.scores import MultilingualScores, score_languages
+from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
+from clipnav.vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names
+from clipnav.vl_tasks.training import FinalScores
+from clipnav.vl_tasks.vqa.answers import UNKNOWN, AnswerVocabulary
+from clipnav.vl_tasks.vqa.inputs import FineTuningInputs
+from clipnav.vl_tasks.vqa.learning import VqaLearner, scaled_answer_loss
+from clipnav.vl_tasks.vqa.submissions import write_submission
 
 _FITTED = 500  # images that the projection of grid features is fitted to
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from vl_tasks.data.questions import REMEDY, Question, read_questions
-from vl_tasks.data_folders import find_split_file, language_folder, split_file
+from clipnav.vl_tasks.data.questions import REMEDY, Question, read_questions
+from clipnav.vl_tasks.data_folders import find_split_file, language_folder, split_file
 
 _ANNOTATIONS = "_annotations.json"
 

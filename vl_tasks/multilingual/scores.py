@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage.errors import UserError
-from vl_tasks.multilingual.questions import LanguageQuestion, by_language
-from vl_tasks.vqa.accuracy import VqaScores, score_predictions
-from vl_tasks.vqa.normalising import Variant
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.multilingual.questions import LanguageQuestion, by_language
+from clipnav.vl_tasks.vqa.accuracy import VqaScores, score_predictions
+from clipnav.vl_tasks.vqa.normalising import Variant
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from storage import cache_dir
-from storage.appending import append_bytes
-from storage.errors import UserError
-from storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
-from storage.json_files import read_json_object, write_json
-from storage.locks import sole_maker
-from storage.progress import progress_bar
-from training.devices import check_device
-from training.interruption import interruption_message
-from vl_tasks.data.questions import REMEDY, read_questions
-from vl_tasks.data_folders import split_file
-from vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
-from vl_tasks.settings.translation import TranslationConfig
+from clipnav.storage import cache_dir
+from clipnav.storage.appending import append_bytes
+from clipnav.storage.errors import UserError
+from clipnav.storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
+from clipnav.storage.json_files import read_json_object, write_json
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.progress import progress_bar
+from clipnav.training.devices import check_device
+from clipnav.training.interruption import interruption_message
+from clipnav.vl_tasks.data.questions import REMEDY, read_questions
+from clipnav.vl_tasks.data_folders import split_file
+from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
+from clipnav.vl_tasks.settings.translation import TranslationConfig
 
 _MARK = "translation"  # field of the files that this module writes
 

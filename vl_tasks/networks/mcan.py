@@ -7,11 +7,11 @@ as implemented in openvqa (`openvqa/models/mcan`). Padding is masked everywhere,
 import torch
 from torch import Tensor, nn
 
-from vl_tasks.grids.grids import Grids
-from vl_tasks.networks.attention import Attention, FeedForward, layer_norm, masked_softmax
-from vl_tasks.networks.joint import JointVectors
-from vl_tasks.networks.positions import GridPositions
-from vl_tasks.settings.network_sizes import McanConfig
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.networks.attention import Attention, FeedForward, layer_norm, masked_softmax
+from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.networks.positions import GridPositions
+from clipnav.vl_tasks.settings.network_sizes import McanConfig
 
 
 class Words(nn.Module):
@@ -38,7 +38,7 @@ class SelfAttention(nn.Module):
 
     Args:
         config: Sizes.
-        unbiased: Which layer norm, see `vl_tasks.networks.attention.layer_norm`.
+        unbiased: Which layer norm, see `clipnav.vl_tasks.networks.attention.layer_norm`.
     """
 
     def __init__(self, config: McanConfig, unbiased: bool) -> None:
@@ -61,7 +61,7 @@ class GuidedAttention(nn.Module):
 
     Args:
         config: Sizes.
-        unbiased: Which layer norm, see `vl_tasks.networks.attention.layer_norm`.
+        unbiased: Which layer norm, see `clipnav.vl_tasks.networks.attention.layer_norm`.
     """
 
     def __init__(self, config: McanConfig, unbiased: bool) -> None:
@@ -107,7 +107,7 @@ class QuestionReader(nn.Module):
         vocabulary: Number of token ids; 0 is padding.
         embedding: Width of the word embeddings.
         config: Sizes.
-        unbiased: Which layer norm, see `vl_tasks.networks.attention.layer_norm`.
+        unbiased: Which layer norm, see `clipnav.vl_tasks.networks.attention.layer_norm`.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class GuidedCells(nn.Module):
     Args:
         channels: C of the grids.
         config: Sizes.
-        unbiased: Which layer norm, see `vl_tasks.networks.attention.layer_norm`.
+        unbiased: Which layer norm, see `clipnav.vl_tasks.networks.attention.layer_norm`.
     """
 
     def __init__(self, channels: int, config: McanConfig, unbiased: bool = False) -> None:

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.grids.grids import Grids
 
 _FREQUENCIES = 4
 

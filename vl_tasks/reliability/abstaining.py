@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.errors import UserError
-from vl_tasks.reliability.folder import DESCRIPTION, Description, RiskThreshold, open_selector
-from vl_tasks.reliability.methods import predict_rows
-from vl_tasks.reliability.outputs import compute_outputs
-from vl_tasks.vqa.answering import as_questions
-from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.learning import ANSWERS
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.reliability.folder import (
+    DESCRIPTION,
+    Description,
+    RiskThreshold,
+    open_selector,
+)
+from clipnav.vl_tasks.reliability.methods import predict_rows
+from clipnav.vl_tasks.reliability.outputs import compute_outputs
+from clipnav.vl_tasks.vqa.answering import as_questions
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json
-from training.checkpoints import load_model
-from training.settings import read_config
-from vl_tasks.reliability.methods import Estimator, build_estimator
-from vl_tasks.reliability.outputs import model_digest
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.settings.reliability import SelectorConfig
-from vl_tasks.vqa.normalising import Variant
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.training.checkpoints import load_model
+from clipnav.training.settings import read_config
+from clipnav.vl_tasks.reliability.methods import Estimator, build_estimator
+from clipnav.vl_tasks.reliability.outputs import model_digest
+from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.settings.reliability import SelectorConfig
+from clipnav.vl_tasks.vqa.normalising import Variant
 
 DESCRIPTION, PARTS_FILE = "selector.json", "parts.json"
 _REMEDY = "train the selector again with clipnav train-selector"

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from training.batches import ShuffledBatchOrder
-from training.learners import SavedNetwork, Selection, Summary
-from training.optimisers import make_optimiser
-from vl_tasks.reliability.confidence import expected_calibration_error
-from vl_tasks.reliability.folder import PARTS_FILE
-from vl_tasks.reliability.methods import Estimator, estimator_loss
-from vl_tasks.reliability.parts import write_parts
-from vl_tasks.reliability.scores.metrics import ties_averaged_auc
-from vl_tasks.reliability.task import SelectionTask
-from vl_tasks.vqa.learning import SoftTargets
+from clipnav.training.batches import ShuffledBatchOrder
+from clipnav.training.learners import SavedNetwork, Selection, Summary
+from clipnav.training.optimisers import make_optimiser
+from clipnav.vl_tasks.reliability.confidence import expected_calibration_error
+from clipnav.vl_tasks.reliability.folder import PARTS_FILE
+from clipnav.vl_tasks.reliability.methods import Estimator, estimator_loss
+from clipnav.vl_tasks.reliability.parts import write_parts
+from clipnav.vl_tasks.reliability.scores.metrics import ties_averaged_auc
+from clipnav.vl_tasks.reliability.task import SelectionTask
+from clipnav.vl_tasks.vqa.learning import SoftTargets
 
 _METRIC = "selective accuracy"
 _VAL = "val"

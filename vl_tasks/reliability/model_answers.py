@@ -6,31 +6,31 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.errors import UserError
-from vl_tasks.data.questions import Question, read_questions
-from vl_tasks.data_folders import REGIONS, data_folder
-from vl_tasks.reliability.folder import (
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.data.questions import Question, read_questions
+from clipnav.vl_tasks.data_folders import REGIONS, data_folder
+from clipnav.vl_tasks.reliability.folder import (
     PARTS_FILE,
     OpenedSelector,
     open_selector,
     predictions_path,
     read_description,
 )
-from vl_tasks.reliability.methods import predict_rows
-from vl_tasks.reliability.outputs import outputs_of
-from vl_tasks.reliability.parts import questions_of_parts, read_parts
-from vl_tasks.reliability.scores.answers import (
+from clipnav.vl_tasks.reliability.methods import predict_rows
+from clipnav.vl_tasks.reliability.outputs import outputs_of
+from clipnav.vl_tasks.reliability.parts import questions_of_parts, read_parts
+from clipnav.vl_tasks.reliability.scores.answers import (
     ScoredAnswers,
     mixture,
     score_answers,
     score_predictions_file,
 )
-from vl_tasks.reliability.scores.report import ModelAnswers
-from vl_tasks.reliability.splits import input_files, read_split
-from vl_tasks.training import warn_of_training_data
-from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.learning import ANSWERS
-from vl_tasks.vqa.normalising import Variant
+from clipnav.vl_tasks.reliability.scores.report import ModelAnswers
+from clipnav.vl_tasks.reliability.splits import input_files, read_split
+from clipnav.vl_tasks.training import warn_of_training_data
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.vqa.learning import ANSWERS
+from clipnav.vl_tasks.vqa.normalising import Variant
 
 Divided = Mapping[str, Sequence[Question]]
 

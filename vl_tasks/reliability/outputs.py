@@ -17,18 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from storage import atomic_write, cache_dir, file_sha256
-from storage.locks import sole_maker
-from storage.progress import progress_bar
-from storage.tensor_files import header_bytes, read_header
-from training.checkpoints import MODEL, VOCABULARY
-from vl_tasks.data.images import image_version
-from vl_tasks.data.questions import Question
-from vl_tasks.reliability.selector import INPUTS
-from vl_tasks.reliability.vectors import Named, joint_vectors
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.vqa.answering import open_run
-from vl_tasks.vqa.learning import ANSWERS
+from clipnav.storage import atomic_write, cache_dir, file_sha256
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.progress import progress_bar
+from clipnav.storage.tensor_files import header_bytes, read_header
+from clipnav.training.checkpoints import MODEL, VOCABULARY
+from clipnav.vl_tasks.data.images import image_version
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.reliability.selector import INPUTS
+from clipnav.vl_tasks.reliability.vectors import Named, joint_vectors
+from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.vqa.answering import open_run
+from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 _FORMAT = "clipnav vqa outputs 2"
 # Settings of a run that its outputs do not depend on.

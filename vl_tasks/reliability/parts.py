@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json_object
-from vl_tasks.data.questions import Question
-from vl_tasks.reliability.published_parts import read_published_ids
-from vl_tasks.settings.reliability import PART_SEED
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.reliability.published_parts import read_published_ids
+from clipnav.vl_tasks.settings.reliability import PART_SEED
 
 PARTS = ("dev", "val", "test")
 SHARES = (0.4, 0.1, 0.5)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, shortened
 
 _REMEDY = (
     "use a file imdb_val2014-PART.npy of reliable_vqa, or divide the split with clipnav "

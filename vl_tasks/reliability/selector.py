@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vl_tasks.reliability.confidence import known_probabilities
-from vl_tasks.settings.reliability import SelectorLoss, SelectorSizes
+from clipnav.vl_tasks.reliability.confidence import known_probabilities
+from clipnav.vl_tasks.settings.reliability import SelectorLoss, SelectorSizes
 
 SCORES = "scores"
 # Order in which the embedded inputs are joined.

@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from storage.errors import UserError
-from training.settings import read_config
-from vl_tasks.data.questions import Question
-from vl_tasks.data_folders import data_folder
-from vl_tasks.house_tasks.languages.lexicons import ENGLISH
-from vl_tasks.reliability.folder import PARTS_FILE
-from vl_tasks.reliability.methods import Confidences, Estimator, predict_rows
-from vl_tasks.reliability.outputs import Outputs, model_digest, outputs_of
-from vl_tasks.reliability.parts import divide_images, questions_of_parts, read_parts
-from vl_tasks.reliability.scores.answers import score_answers
-from vl_tasks.reliability.scores.metrics import Answers
-from vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
-from vl_tasks.settings.configs import HELD_OUT, VqaConfig
-from vl_tasks.settings.reliability import SelectorConfig
-from vl_tasks.training import warn_of_training_data
-from vl_tasks.vqa.answers import UNKNOWN, AnswerVocabulary
-from vl_tasks.vqa.learning import ANSWERS
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import read_config
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.data_folders import data_folder
+from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
+from clipnav.vl_tasks.reliability.folder import PARTS_FILE
+from clipnav.vl_tasks.reliability.methods import Confidences, Estimator, predict_rows
+from clipnav.vl_tasks.reliability.outputs import Outputs, model_digest, outputs_of
+from clipnav.vl_tasks.reliability.parts import divide_images, questions_of_parts, read_parts
+from clipnav.vl_tasks.reliability.scores.answers import score_answers
+from clipnav.vl_tasks.reliability.scores.metrics import Answers
+from clipnav.vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
+from clipnav.vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from clipnav.vl_tasks.settings.reliability import SelectorConfig
+from clipnav.vl_tasks.training import warn_of_training_data
+from clipnav.vl_tasks.vqa.answers import UNKNOWN, AnswerVocabulary
+from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 class Part(NamedTuple):

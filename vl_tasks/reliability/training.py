@@ -8,31 +8,31 @@ from typing import Any
 
 import torch
 
-from storage import write_text
-from storage.locks import sole_writer
-from training.checkpoints import RESULTS, load_model
-from training.run_folder import check_run, run_folder
-from training.settings import CONFIG, to_json
-from training.streams import Stream, iteration_seed
-from training.trainer import Trainer
-from vl_tasks.reliability.confidence import expected_calibration_error
-from vl_tasks.reliability.folder import (
+from clipnav.storage import write_text
+from clipnav.storage.locks import sole_writer
+from clipnav.training.checkpoints import RESULTS, load_model
+from clipnav.training.run_folder import check_run, run_folder
+from clipnav.training.settings import CONFIG, to_json
+from clipnav.training.streams import Stream, iteration_seed
+from clipnav.training.trainer import Trainer
+from clipnav.vl_tasks.reliability.confidence import expected_calibration_error
+from clipnav.vl_tasks.reliability.folder import (
     PARTS_FILE,
     Description,
     RiskThreshold,
     predictions_path,
     write_description,
 )
-from vl_tasks.reliability.learning import SelectionLearner
-from vl_tasks.reliability.methods import Estimator, build_estimator
-from vl_tasks.reliability.outputs import model_digest
-from vl_tasks.reliability.parts import write_parts
-from vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
-from vl_tasks.reliability.selector import INPUTS
-from vl_tasks.reliability.task import SelectionTask, open_task, split_name
-from vl_tasks.settings.reliability import SelectorConfig
-from vl_tasks.training import prepare
-from vl_tasks.vqa.submissions import write_sure_submission
+from clipnav.vl_tasks.reliability.learning import SelectionLearner
+from clipnav.vl_tasks.reliability.methods import Estimator, build_estimator
+from clipnav.vl_tasks.reliability.outputs import model_digest
+from clipnav.vl_tasks.reliability.parts import write_parts
+from clipnav.vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
+from clipnav.vl_tasks.reliability.selector import INPUTS
+from clipnav.vl_tasks.reliability.task import SelectionTask, open_task, split_name
+from clipnav.vl_tasks.settings.reliability import SelectorConfig
+from clipnav.vl_tasks.training import prepare
+from clipnav.vl_tasks.vqa.submissions import write_sure_submission
 
 
 def train_selector(config: SelectorConfig) -> Path:

@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vl_tasks.clip_vil_p.data.batch import Pictures
-from vl_tasks.clip_vil_p.data.grouped_order import exact_batches
-from vl_tasks.clip_vil_p.data.loading import load_batches
-from vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork
-from vl_tasks.clip_vil_p.optimisers import autocast
-from vl_tasks.data.questions import Question
-from vl_tasks.networks.joint import JointVectors
-from vl_tasks.reliability.selector import SCORES
-from vl_tasks.subsets import in_batches
-from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
+from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
+from clipnav.vl_tasks.clip_vil_p.data.grouped_order import exact_batches
+from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork
+from clipnav.vl_tasks.clip_vil_p.optimisers import autocast
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.reliability.selector import SCORES
+from clipnav.vl_tasks.subsets import in_batches
+from clipnav.vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
 
 Named = dict[str, Tensor]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from storage.errors import UserError
-from training.settings import check_counts
-from vl_tasks.settings.configs import RunConfig
-from vl_tasks.settings.network_sizes import CaptionerConfig
-from vl_tasks.text.ptb import CaptionTokenizer
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts
+from clipnav.vl_tasks.settings.configs import RunConfig
+from clipnav.vl_tasks.settings.network_sizes import CaptionerConfig
+from clipnav.vl_tasks.text.ptb import CaptionTokenizer
 
 
 @dataclass(frozen=True)

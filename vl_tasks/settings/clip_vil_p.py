@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from storage.errors import UserError
-from training.settings import check_counts, check_dropout, check_numbers
-from vl_tasks.settings.network_sizes import check_heads
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_dropout, check_numbers
+from clipnav.vl_tasks.settings.network_sizes import check_heads
 
 Precision = Literal["auto", "fp32", "medium", "bf16", "fp16"]
 FineTunedModel = Literal["clip-vil-p", "multilingual"]

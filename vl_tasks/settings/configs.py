@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from storage.errors import UserError
-from storage.outputs import folder_name
-from training.optimiser_settings import OptimiserConfig
-from training.settings import (
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import folder_name
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import (
     check_counts,
     check_dropout,
     check_numbers,
     check_positive,
     check_splits,
 )
-from training.tracking import TrackerName
-from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
-from vl_tasks.settings.grids import GridConfig
-from vl_tasks.settings.multilingual import MultilingualConfig
-from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
-from vl_tasks.text.words import Tokenizer
+from clipnav.training.tracking import TrackerName
+from clipnav.vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
+from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.settings.multilingual import MultilingualConfig
+from clipnav.vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
+from clipnav.vl_tasks.text.words import Tokenizer
 
 Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p", "multilingual"]
 Reduction = Literal["mean", "sum"]

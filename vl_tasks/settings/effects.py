@@ -1,22 +1,22 @@
 """Settings of the tasks that have no effect in combination with other settings.
 
 A preset may contain such settings; a command line may not add them
-(`training.settings.check_effects`).
+(`clipnav.training.settings.check_effects`).
 """
 
-from training.settings import idle_training_settings
-from vl_tasks.settings.captions import CaptionConfig
-from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS, FineTuningConfig
-from vl_tasks.settings.configs import (
+from clipnav.training.settings import idle_training_settings
+from clipnav.vl_tasks.settings.captions import CaptionConfig
+from clipnav.vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS, FineTuningConfig
+from clipnav.vl_tasks.settings.configs import (
     EntailmentConfig,
     FineTunableConfig,
     QuestionConfig,
     RunConfig,
     VqaConfig,
 )
-from vl_tasks.settings.gqa import GqaConfig
-from vl_tasks.settings.network_sizes import SIZES_OF_MODEL
-from vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.settings.gqa import GqaConfig
+from clipnav.vl_tasks.settings.network_sizes import SIZES_OF_MODEL
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 
 # Settings of models over the features of frozen encoders.
 _OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding_size", "glove", "max_words")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from storage.json_files import read_json
-from training.settings import CONFIG, read_config
-from vl_tasks.settings.configs import QuestionConfig, VqaConfig
-from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
+from clipnav.storage.json_files import read_json
+from clipnav.training.settings import CONFIG, read_config
+from clipnav.vl_tasks.settings.configs import QuestionConfig, VqaConfig
+from clipnav.vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
 
 
 @dataclass(frozen=True)

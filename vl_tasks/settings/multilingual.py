@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig, check_image_size
+from clipnav.vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig, check_image_size
 
 
 @dataclass(frozen=True)

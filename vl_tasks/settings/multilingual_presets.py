@@ -7,17 +7,22 @@ learning rate of the fine-tuning decayed to 1e-6 there, and to 0 here.
 from dataclasses import replace
 from pathlib import Path
 
-from training.optimiser_settings import OptimiserConfig
-from vl_tasks.settings.clip_vil_p import (
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.vl_tasks.settings.clip_vil_p import (
     FineTuningConfig,
     TextConfig,
     TrunkConfig,
     TrunkOptimiserConfig,
 )
-from vl_tasks.settings.configs import HELD_OUT, VqaConfig
-from vl_tasks.settings.multilingual import MultilingualConfig
-from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS, linear_adamw
-from vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from clipnav.vl_tasks.settings.multilingual import MultilingualConfig
+from clipnav.vl_tasks.settings.presets import (
+    HELD_OUT_ALONE,
+    HOUSE_SPLITS,
+    VQA_PRESETS,
+    linear_adamw,
+)
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 
 LANGUAGES = ("en", "fr", "de", "es", "hi", "te")
 _PUBLISHED_LANGUAGES = ("en", "fr", "de", "es")

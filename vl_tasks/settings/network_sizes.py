@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from storage.errors import UserError
-from training.settings import check_counts, check_dropout
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_dropout
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from training.optimiser_settings import OptimiserConfig
-from vl_tasks.settings.captions import CaptionConfig
-from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig, VqaConfig
-from vl_tasks.settings.grids import GridConfig
-from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig, PythiaConfig
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.vl_tasks.settings.captions import CaptionConfig
+from clipnav.vl_tasks.settings.configs import HELD_OUT, EntailmentConfig, VqaConfig
+from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig, PythiaConfig
 
 _SMALL = McanConfig(
     hidden_size=128,

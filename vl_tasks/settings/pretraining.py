@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from storage.outputs import folder_name
-from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_numbers, check_positive, check_splits
-from training.tracking import TrackerName
-from vl_tasks.settings.clip_vil_p import (
+from clipnav.storage.outputs import folder_name
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import check_counts, check_numbers, check_positive, check_splits
+from clipnav.training.tracking import TrackerName
+from clipnav.vl_tasks.settings.clip_vil_p import (
     FineTunedModel,
     Precision,
     TextConfig,
@@ -21,7 +21,7 @@ from vl_tasks.settings.clip_vil_p import (
     check_codes,
     check_image_size,
 )
-from vl_tasks.settings.configs import check_held_out
+from clipnav.vl_tasks.settings.configs import check_held_out
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vl_tasks.settings.clip_vil_p import (
+from clipnav.vl_tasks.settings.clip_vil_p import (
     FineTuningConfig,
     TextConfig,
     TrunkConfig,
     TrunkOptimiserConfig,
 )
-from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig, VqaConfig
-from vl_tasks.settings.gqa import GQA_TRAIN, GqaConfig
-from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, linear_adamw
-from vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.settings.configs import HELD_OUT, EntailmentConfig, VqaConfig
+from clipnav.vl_tasks.settings.gqa import GQA_TRAIN, GqaConfig
+from clipnav.vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, linear_adamw
+from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 
 # Pairs of LXMERT's files mscoco_train, mscoco_nominival and vgnococo, whose number divided by the
 # batch size of all processes is an epoch.

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 import tyro
 
-from storage.errors import UserError
-from storage.outputs import folder_name
-from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_dropout, check_numbers, check_positive
-from training.tracking import TrackerName
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import folder_name
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import check_counts, check_dropout, check_numbers, check_positive
+from clipnav.training.tracking import TrackerName
 
 Method = Literal["maxprob", "calibration", "selector"]
 SelectorLoss = Literal["regress-bce", "regress-mse", "regress-l1", "threshold", "max-index"]

@@ -7,9 +7,9 @@ returns at once.
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.errors import UserError
-from training.settings import check_counts, check_splits
-from vl_tasks.settings.clip_vil_p import check_codes
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_splits
+from clipnav.vl_tasks.settings.clip_vil_p import check_codes
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.errors import UserError, shortened
-from vl_tasks.text.vocabulary import Vocabulary
+from clipnav.storage.errors import UserError, shortened
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 _MAX_LINE = 1 << 20  # bytes; 40,000 numbers
 _REMEDY = "download it again from nlp.stanford.edu/projects/glove"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Literal, TypeVar
 
-from vl_tasks.text.java import java_ready, ptb_lines
+from clipnav.vl_tasks.text.java import java_ready, ptb_lines
 
 CaptionTokenizer = Literal["auto", "java", "python"]
 Key = TypeVar("Key", bound=Hashable)

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from storage.errors import UserError
-from training.checkpoints import VOCABULARY
-from vl_tasks.text.glove import read_glove
-from vl_tasks.text.vocabulary import UNKNOWN, Vocabulary
-from vl_tasks.text.words import Tokenizer, tokenize_sentence
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import VOCABULARY
+from clipnav.vl_tasks.text.glove import read_glove
+from clipnav.vl_tasks.text.vocabulary import UNKNOWN, Vocabulary
+from clipnav.vl_tasks.text.words import Tokenizer, tokenize_sentence
 
 
 class Sentences:

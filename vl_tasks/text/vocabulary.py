@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from storage import write_text
-from storage.errors import UserError
-from storage.json_files import read_json
-from vl_tasks.text.words import Tokenizer
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.vl_tasks.text.words import Tokenizer
 
 UNKNOWN = "UNK"
 _REMEDY = "train the run again"

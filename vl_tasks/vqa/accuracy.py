@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from storage.errors import UserError
-from vl_tasks.data.questions import Question
-from vl_tasks.vqa.normalising import Variant, normalise, strip_answer, without_marks
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.vqa.normalising import Variant, normalise, strip_answer, without_marks
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 _ENOUGH = 3  # matching annotators that give accuracy 1

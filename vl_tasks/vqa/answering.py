@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from storage.errors import UserError
-from training.checkpoints import VOCABULARY, load_model
-from training.devices import check_device
-from vl_tasks.data.questions import Question
-from vl_tasks.grids.regions import RegionSource
-from vl_tasks.grids.sources import open_source, uncached_source
-from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import QuestionConfig
-from vl_tasks.settings.gqa import GqaConfig, read_question_config
-from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
-from vl_tasks.vqa.learning import ANSWERS
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import VOCABULARY, load_model
+from clipnav.training.devices import check_device
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.grids.regions import RegionSource
+from clipnav.vl_tasks.grids.sources import open_source, uncached_source
+from clipnav.vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from clipnav.vl_tasks.settings.configs import QuestionConfig
+from clipnav.vl_tasks.settings.gqa import GqaConfig, read_question_config
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
+from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from storage import write_text
-from storage.errors import UserError, shortened
-from storage.json_files import parse_json, read_bytes
-from storage.records import RecordError
-from vl_tasks.data.questions import Question
-from vl_tasks.vqa.accuracy import agreement
-from vl_tasks.vqa.normalising import normalise
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.json_files import parse_json, read_bytes
+from clipnav.storage.records import RecordError
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.vqa.accuracy import agreement
+from clipnav.vl_tasks.vqa.normalising import normalise
 
 MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
 # Class of mmf's vocabularies for all other answers, which is never correct.

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from storage import write_text
-from storage.errors import UserError
-from training.comparisons import (
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.training.comparisons import (
     SCORES,
     ComparisonRow,
     Job,
@@ -16,18 +16,18 @@ from training.comparisons import (
     resumable_job,
     train_rows,
 )
-from vl_tasks.command_line import parse_vqa
-from vl_tasks.data.own_questions import find_own_questions
-from vl_tasks.data_folders import data_folder, split_file
-from vl_tasks.grids.encoders import check_encoder, load_encoder
-from vl_tasks.grids.regions import RegionSource
-from vl_tasks.grids.sources import BlindSource, GridSource
-from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import HELD_OUT, VqaConfig
-from vl_tasks.settings.grids import GridConfig
-from vl_tasks.training import train_task
-from vl_tasks.vqa.accuracy import vqa_accuracy
-from vl_tasks.vqa.learning import VqaLearner
+from clipnav.vl_tasks.command_line import parse_vqa
+from clipnav.vl_tasks.data.own_questions import find_own_questions
+from clipnav.vl_tasks.data_folders import data_folder, split_file
+from clipnav.vl_tasks.grids.encoders import check_encoder, load_encoder
+from clipnav.vl_tasks.grids.regions import RegionSource
+from clipnav.vl_tasks.grids.sources import BlindSource, GridSource
+from clipnav.vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from clipnav.vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.training import train_task
+from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
+from clipnav.vl_tasks.vqa.learning import VqaLearner
 
 METRICS = ("accuracy",)
 CLUSTER = "image"  # questions about one image are not independent

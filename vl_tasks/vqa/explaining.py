@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from encoders.explanations import Explanation, explain
-from storage.errors import UserError
-from vl_tasks.data.images import read_image
-from vl_tasks.grids.grids import Grids
-from vl_tasks.grids.sources import GridSource
-from vl_tasks.settings.gqa import read_question_config
-from vl_tasks.vqa.answering import as_questions, open_run
-from vl_tasks.vqa.answers import AnswerVocabulary, normalised
-from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
-from vl_tasks.vqa.learning import ANSWERS
+from clipnav.encoders.explanations import Explanation, explain
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.data.images import read_image
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.grids.sources import GridSource
+from clipnav.vl_tasks.settings.gqa import read_question_config
+from clipnav.vl_tasks.vqa.answering import as_questions, open_run
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary, normalised
+from clipnav.vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
+from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 def explain_answer(

@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training import distributed
-from training.checkpoints import VOCABULARY
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
-from vl_tasks.grids.grids import Grids
-from vl_tasks.grids.regions import RegionSource
-from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
-from vl_tasks.settings.configs import QuestionConfig
-from vl_tasks.subsets import in_batches
-from vl_tasks.text.sentences import Sentences, initialise_from_glove
-from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.networks import VqaNetwork
+from clipnav.training import distributed
+from clipnav.training.checkpoints import VOCABULARY
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning, ImageSentences
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.grids.regions import RegionSource
+from clipnav.vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
+from clipnav.vl_tasks.settings.configs import QuestionConfig
+from clipnav.vl_tasks.subsets import in_batches
+from clipnav.vl_tasks.text.sentences import Sentences, initialise_from_glove
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.vqa.networks import VqaNetwork
 
 Source = GridSource | RegionSource | BlindSource
 

@@ -11,34 +11,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from storage.errors import UserError
-from training import distributed
-from vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
-from vl_tasks.data.own_questions import find_own_questions, read_own_questions
-from vl_tasks.data.questions import (
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+from clipnav.vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
+from clipnav.vl_tasks.data.own_questions import find_own_questions, read_own_questions
+from clipnav.vl_tasks.data.questions import (
     Question,
     question_images,
     read_questions,
     wanted_images,
     with_distinct_ids,
 )
-from vl_tasks.data_folders import data_folder, image_folder, image_folders, split_file
-from vl_tasks.grids.regions import RegionSource, find_named_regions, find_regions
-from vl_tasks.grids.sources import open_source
-from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
-from vl_tasks.subsets import held_out_names, parted
-from vl_tasks.text.sentences import run_vocabulary
-from vl_tasks.training import FinalScores, train_task, warn_of_training_data
-from vl_tasks.vqa.accuracy import VqaScores, score_predictions
-from vl_tasks.vqa.answers import (
+from clipnav.vl_tasks.data_folders import data_folder, image_folder, image_folders, split_file
+from clipnav.vl_tasks.grids.regions import RegionSource, find_named_regions, find_regions
+from clipnav.vl_tasks.grids.sources import open_source
+from clipnav.vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from clipnav.vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
+from clipnav.vl_tasks.subsets import held_out_names, parted
+from clipnav.vl_tasks.text.sentences import run_vocabulary
+from clipnav.vl_tasks.training import FinalScores, train_task, warn_of_training_data
+from clipnav.vl_tasks.vqa.accuracy import VqaScores, score_predictions
+from clipnav.vl_tasks.vqa.answers import (
     AnswerVocabulary,
     check_answer,
     normalised,
     normalised_question,
 )
-from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
-from vl_tasks.vqa.submissions import write_submission
+from clipnav.vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source, best_answers
+from clipnav.vl_tasks.vqa.submissions import write_submission
 
 ANSWERS = "answers.json"
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from storage.errors import UserError
-from vl_tasks.grids.grids import Grids
-from vl_tasks.networks.joint import JointVectors
-from vl_tasks.networks.mcan import GuidedCells, Pooling, QuestionReader
-from vl_tasks.settings.network_sizes import McanConfig
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.networks.mcan import GuidedCells, Pooling, QuestionReader
+from clipnav.vl_tasks.settings.network_sizes import McanConfig
 
 _BOTTLENECKS = 4
 _COMPRESSION = 4  # of bottlenecks, and of squeeze and excitation

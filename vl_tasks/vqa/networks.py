@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from vl_tasks.grids.grids import Grids, GridScale
-from vl_tasks.networks.joint import JointVectors
-from vl_tasks.networks.mcan import Mcan
-from vl_tasks.settings.configs import QuestionConfig
-from vl_tasks.vqa.movie_mcan import MovieMcan
-from vl_tasks.vqa.pythia import Pythia
+from clipnav.vl_tasks.grids.grids import Grids, GridScale
+from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.networks.mcan import Mcan
+from clipnav.vl_tasks.settings.configs import QuestionConfig
+from clipnav.vl_tasks.vqa.movie_mcan import MovieMcan
+from clipnav.vl_tasks.vqa.pythia import Pythia
 
 
 class VqaNetwork(nn.Module):

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from vl_tasks.grids.grids import Grids
-from vl_tasks.networks.attention import masked_softmax
-from vl_tasks.networks.joint import JointVectors
-from vl_tasks.networks.mcan import Words
-from vl_tasks.settings.network_sizes import PythiaConfig
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.networks.attention import masked_softmax
+from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.networks.mcan import Words
+from clipnav.vl_tasks.settings.network_sizes import PythiaConfig
 
 _GLIMPSES = 2
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import msgspec
 
-from storage import write_text
-from storage.errors import UserError
-from storage.records import read_records
-from vl_tasks.data.questions import Question
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import read_records
+from clipnav.vl_tasks.data.questions import Question
 
 REMEDY = 'a submission is a JSON list of {"question_id": number, "answer": text}'
 SURE_REMEDY = f'{REMEDY[:-1]}, "confidence": number}}'

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from agents.demonstrations.formats.files import (
+from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
     IMAGE,
     IMAGES,
@@ -23,14 +23,14 @@ from agents.demonstrations.formats.files import (
     link_pictures,
     write_records,
 )
-from agents.demonstrations.recording.decisions import labelled_decisions
-from agents.demonstrations.recording.pictures import decision_limit, picture_name
-from agents.demonstrations.recording.records import RecordedWalk, Source
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.language_models.prompts.messages import Message
-from storage.errors import UserError
-from storage.json_files import parse_json
-from storage.records import RecordError, read_records
+from clipnav.agents.demonstrations.recording.decisions import labelled_decisions
+from clipnav.agents.demonstrations.recording.pictures import decision_limit, picture_name
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.language_models.prompts.messages import Message
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import parse_json
+from clipnav.storage.records import RecordError, read_records
 
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"speaker": "from"}):

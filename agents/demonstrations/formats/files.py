@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from storage import atomic_write
-from storage.errors import UserError
-from storage.pictures import PictureError, picture_header
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.storage.pictures import PictureError, picture_header
 
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"

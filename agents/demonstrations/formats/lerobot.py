@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.demonstrations.formats import lerobot_statistics as statistics
-from agents.demonstrations.formats.lerobot_features import (
+from clipnav.agents.demonstrations.formats import lerobot_statistics as statistics
+from clipnav.agents.demonstrations.formats.lerobot_features import (
     ACTION,
     CANDIDATES,
     DATA_FILE_MB,
@@ -36,16 +36,16 @@ from agents.demonstrations.formats.lerobot_features import (
     file_numbers,
     tasks_schema,
 )
-from agents.demonstrations.formats.lerobot_video import VideoFiles
-from agents.demonstrations.formats.primitive_actions import stopping
-from agents.demonstrations.formats.videos import EXTRA
-from agents.demonstrations.recording.pictures import picture_name
-from agents.demonstrations.recording.records import RecordedWalk, Step
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.language_models.prompts.observations import one_line
-from envs.pictures.view_pictures import ViewPose
-from storage import write_text
-from storage.extras import import_extra
+from clipnav.agents.demonstrations.formats.lerobot_video import VideoFiles
+from clipnav.agents.demonstrations.formats.primitive_actions import stopping
+from clipnav.agents.demonstrations.formats.videos import EXTRA
+from clipnav.agents.demonstrations.recording.pictures import picture_name
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.language_models.prompts.observations import one_line
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage import write_text
+from clipnav.storage.extras import import_extra
 
 _MEGABYTE = 1 << 20
 _PURPOSE = "--format lerobot"
@@ -83,7 +83,7 @@ class LeRobotWriter:
             rows: Values of the features except pictures, indices and timestamps.
             pictures: JPEG files of its frames.
         """
-        from storage.pictures import load_picture
+        from clipnav.storage.pictures import load_picture
 
         number, length = len(self._episodes), len(pictures)
         rows = rows | {

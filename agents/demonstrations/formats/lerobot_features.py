@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agents.demonstrations.formats.videos import CODEC, PIXEL_FORMAT
-from agents.demonstrations.recording.settings import Media
+from clipnav.agents.demonstrations.formats.videos import CODEC, PIXEL_FORMAT
+from clipnav.agents.demonstrations.recording.settings import Media
 
 VERSION = "v3.0"
 FPS = 1  # a step between viewpoints has no duration; one step is one second of video

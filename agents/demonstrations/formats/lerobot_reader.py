@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.demonstrations.formats.files import REMEDY
-from agents.demonstrations.formats.lerobot_features import (
+from clipnav.agents.demonstrations.formats.files import REMEDY
+from clipnav.agents.demonstrations.formats.lerobot_features import (
     ACTION,
     CANDIDATES,
     EPISODES_PATH,
@@ -18,11 +18,11 @@ from agents.demonstrations.formats.lerobot_features import (
     VERSION,
     data_schema,
 )
-from agents.demonstrations.formats.videos import EXTRA, read_video
-from storage.errors import UserError, counted
-from storage.extras import import_extra
-from storage.json_files import read_json
-from storage.pictures import PictureError, load_picture
+from clipnav.agents.demonstrations.formats.videos import EXTRA, read_video
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.extras import import_extra
+from clipnav.storage.json_files import read_json
+from clipnav.storage.pictures import PictureError, load_picture
 
 _PURPOSE = "reading --format lerobot"
 

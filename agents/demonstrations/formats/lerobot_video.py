@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.demonstrations.formats.lerobot_features import (
+from clipnav.agents.demonstrations.formats.lerobot_features import (
     FPS,
     RGB,
     VIDEO_FILE_MB,
     VIDEO_PATH,
     file_numbers,
 )
-from agents.demonstrations.formats.videos import VideoWriter
+from clipnav.agents.demonstrations.formats.videos import VideoWriter
 
 
 class VideoFiles:

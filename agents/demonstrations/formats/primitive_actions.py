@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from agents.demonstrations.recording.records import RecordedWalk, Step
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 
 WORDS = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}
 LONGEST_RUN = 3

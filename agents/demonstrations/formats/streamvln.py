@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from agents.demonstrations.formats.files import (
+from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
     REMEDY,
     check_picture,
@@ -23,14 +23,14 @@ from agents.demonstrations.formats.files import (
     link_picture,
     write_records,
 )
-from agents.demonstrations.formats.primitive_actions import stopping
-from agents.demonstrations.recording.records import RecordedWalk, Source
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.language_models.prompts.observations import one_line
-from envs.continuous.settings import FORWARD, RIGHT, STOP
-from storage import write_text
-from storage.errors import UserError, counted
-from storage.records import RecordError, read_records
+from clipnav.agents.demonstrations.formats.primitive_actions import stopping
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.language_models.prompts.observations import one_line
+from clipnav.envs.continuous.settings import FORWARD, RIGHT, STOP
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.records import RecordError, read_records
 
 SUMMARY = "summary.json"
 _LONGEST = 498

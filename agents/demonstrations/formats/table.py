@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from agents.demonstrations.formats import conversations, navila, streamvln, uni_navid
-from agents.demonstrations.formats.videos import EXTRA
-from agents.demonstrations.recording.records import RecordedWalk
-from agents.demonstrations.recording.settings import DemonstrationConfig, Format
-from storage.errors import UserError, counted
-from storage.extras import check_extra
+from clipnav.agents.demonstrations.formats import conversations, navila, streamvln, uni_navid
+from clipnav.agents.demonstrations.formats.videos import EXTRA
+from clipnav.agents.demonstrations.recording.records import RecordedWalk
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig, Format
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.extras import check_extra
 
 # Writes walks, whose pictures are in a folder, to a folder.
 Writer = Callable[[Iterable[RecordedWalk], Path, Path, DemonstrationConfig], None]
@@ -46,7 +46,7 @@ def _check_conversations(folder: Path, manifest: dict[str, Any]) -> str:
 
 
 def _lerobot_writer() -> Writer:
-    from agents.demonstrations.formats import lerobot
+    from clipnav.agents.demonstrations.formats import lerobot
 
     for module in ("pyarrow", "av"):
         check_extra(module, EXTRA, "--format lerobot")
@@ -59,7 +59,7 @@ def _uni_navid_writer() -> Writer:
 
 
 def _lerobot_checker() -> Checker:
-    from agents.demonstrations.formats import lerobot_reader
+    from clipnav.agents.demonstrations.formats import lerobot_reader
 
     return lerobot_reader.check
 

@@ -14,16 +14,22 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from agents.demonstrations.formats.conversations import Turn
-from agents.demonstrations.formats.files import ANNOTATIONS, IMAGE, REMEDY, inside, write_records
-from agents.demonstrations.formats.primitive_actions import WORDS, stopping
-from agents.demonstrations.formats.videos import read_video, write_beginnings
-from agents.demonstrations.recording.records import RecordedWalk, Source
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.language_models.prompts.observations import one_line
-from storage.errors import UserError, counted
-from storage.pictures import load_picture
-from storage.records import RecordError, read_records
+from clipnav.agents.demonstrations.formats.conversations import Turn
+from clipnav.agents.demonstrations.formats.files import (
+    ANNOTATIONS,
+    IMAGE,
+    REMEDY,
+    inside,
+    write_records,
+)
+from clipnav.agents.demonstrations.formats.primitive_actions import WORDS, stopping
+from clipnav.agents.demonstrations.formats.videos import read_video, write_beginnings
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.language_models.prompts.observations import one_line
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.pictures import load_picture
+from clipnav.storage.records import RecordError, read_records
 
 ID_MARK = "NAV_ID"
 # constants.NAVIGATION_IDENTIFIER of Uni-NaVid; other records are questions about videos to it.

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.errors import UserError
-from storage.extras import import_extra
+from clipnav.storage.errors import UserError
+from clipnav.storage.extras import import_extra
 
 EXTRA = "demonstrations"
 CODEC, PIXEL_FORMAT = "h264", "yuv420p"

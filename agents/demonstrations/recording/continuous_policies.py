@@ -8,19 +8,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from agents.continuous.settings import ContinuousTrainConfig
-from agents.continuous.tasks import load_continuous_run
-from agents.continuous.walking import NetworkWalker
-from agents.demonstrations.recording.records import Source, Step
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from envs.base.chosen_episodes import start_episodes
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.settings import STOP, ContinuousSettings
-from envs.continuous.walkers import Walker
-from envs.tokenizers import Tokenizer
-from storage.errors import UserError
-from training.settings import read_config
-from training.streams import Stream
+from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.continuous.tasks import load_continuous_run
+from clipnav.agents.continuous.walking import NetworkWalker
+from clipnav.agents.demonstrations.recording.records import Source, Step
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.settings import STOP, ContinuousSettings
+from clipnav.envs.continuous.walkers import Walker
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import read_config
+from clipnav.training.streams import Stream
 
 # Builds a step before its action: (row, feet, heading, label, taken, source) -> Step.
 MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]

@@ -10,20 +10,20 @@ import msgspec
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from agents.demonstrations.recording.pictures import write_jpeg
-from agents.demonstrations.recording.records import RecordedWalk, Source, Step
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from envs.continuous.environments.experts import ExpertWalks
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.environments.walks import ContinuousWalks
-from envs.continuous.episodes import ContinuousEpisode, load_continuous_split
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
-from envs.episodes import Episode
+from clipnav.agents.demonstrations.recording.pictures import write_jpeg
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source, Step
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.envs.continuous.environments.experts import ExpertWalks
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.environments.walks import ContinuousWalks
+from clipnav.envs.continuous.episodes import ContinuousEpisode, load_continuous_split
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
+from clipnav.envs.episodes import Episode
 
 if TYPE_CHECKING:
-    from envs.continuous.walkers import Walker
-    from envs.tokenizers import Tokenizer
+    from clipnav.envs.continuous.walkers import Walker
+    from clipnav.envs.tokenizers import Tokenizer
 
 MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
 _CAMERAS = 32  # pictures that are drawn in one call
@@ -92,7 +92,7 @@ class ContinuousWalkMaker:
 
     def _policy_walks(self, episodes: list[ContinuousEpisode], run: Path) -> list[RecordedWalk]:
         """Walk episodes with a trained agent, whose steps the expert labels."""
-        from agents.demonstrations.recording.continuous_policies import (
+        from clipnav.agents.demonstrations.recording.continuous_policies import (
             continuous_policy_walks,
             load_continuous_policy,
         )

@@ -7,19 +7,19 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from agents.demonstrations.recording.records import RecordedWalk, Step
-from agents.language_models.prompts.messages import Prompt
-from agents.language_models.prompts.observations import (
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.language_models.prompts.messages import Prompt
+from clipnav.agents.language_models.prompts.observations import (
     Observation,
     PastDecision,
     make_options,
     one_line,
     views_around,
 )
-from agents.language_models.prompts.places import Candidate, KnownPlaces
-from agents.language_models.strategies import make_strategy
-from agents.settings.language_models import PromptConfig
-from envs.pictures.view_pictures import ViewPose
+from clipnav.agents.language_models.prompts.places import Candidate, KnownPlaces
+from clipnav.agents.language_models.strategies import make_strategy
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.pictures.view_pictures import ViewPose
 
 
 class LabelledDecision(NamedTuple):

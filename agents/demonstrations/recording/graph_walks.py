@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agents.acting.rollout import STOP, Agent
-from agents.demonstrations.recording.records import Candidate, RecordedWalk, Source, Step
-from envs.base.chosen_episodes import start_episodes
-from envs.episodes import Episode
-from envs.graphs.nav_world import NavWorld
-from envs.metrics import SUCCESS_THRESHOLD
-from envs.navigation.reference_teacher import Teacher
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.navigation.walks import Walks
-from storage.features.view_grid import view_direction
-from training.streams import Stream
+from clipnav.agents.acting.rollout import STOP, Agent
+from clipnav.agents.demonstrations.recording.records import Candidate, RecordedWalk, Source, Step
+from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
+from clipnav.envs.navigation.reference_teacher import Teacher
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.walks import Walks
+from clipnav.storage.features.view_grid import view_direction
+from clipnav.training.streams import Stream
 
 
 class GraphSteps:

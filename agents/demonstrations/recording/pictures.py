@@ -6,14 +6,14 @@ from urllib.parse import quote
 
 import numpy as np
 
-from agents.demonstrations.recording.decisions import labelled_decisions
-from agents.demonstrations.recording.records import RecordedWalk
-from agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
-from envs.pictures.panorama_files import NoPictureError
-from envs.pictures.view_pictures import ViewPose
-from envs.worlds import MAX_EPISODE_STEPS
-from storage import atomic_write
-from storage.pictures import encode_jpeg
+from clipnav.agents.demonstrations.recording.decisions import labelled_decisions
+from clipnav.agents.demonstrations.recording.records import RecordedWalk
+from clipnav.agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
+from clipnav.envs.pictures.panorama_files import NoPictureError
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.envs.worlds import MAX_EPISODE_STEPS
+from clipnav.storage import atomic_write
+from clipnav.storage.pictures import encode_jpeg
 
 # Renders views: poses of one viewpoint -> (N, H, W, 3) uint8.
 Render = Callable[[Sequence[ViewPose]], np.ndarray]

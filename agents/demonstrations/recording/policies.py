@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from agents.acting.rollout import Agent
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.experiments.runs import load_run
-from agents.settings import AnyTrainConfig, TrainConfig, read_agent_config
-from envs.episodes import base_language
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.errors import UserError
+from clipnav.agents.acting.rollout import Agent
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.settings import AnyTrainConfig, TrainConfig, read_agent_config
+from clipnav.envs.episodes import base_language
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.errors import UserError
 
 
 def policy_settings(config: DemonstrationConfig) -> AnyTrainConfig:

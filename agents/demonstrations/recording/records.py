@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 if TYPE_CHECKING:
-    from envs.continuous.episodes import ContinuousEpisode
-    from envs.episodes import Episode
+    from clipnav.envs.continuous.episodes import ContinuousEpisode
+    from clipnav.envs.episodes import Episode
 
 Source = Literal["teacher", "policy"]
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 import tyro
 
-from agents.settings.language_models import Environment, PromptConfig
-from envs.worlds import Dataset, World, is_built_in
-from storage.errors import UserError
-from training.settings import check_counts, check_effects, check_numbers
+from clipnav.agents.settings.language_models import Environment, PromptConfig
+from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_effects, check_numbers
 
 Format = Literal["llava", "messages", "lerobot", "streamvln", "navila", "uni-navid"]
 Media = Literal["image", "video"]

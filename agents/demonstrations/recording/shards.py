@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import numpy as np
 
-from agents.demonstrations.recording.graph_walks import GraphSteps, policy_walks, teacher_walks
-from agents.demonstrations.recording.pictures import poses_of, write_graph_pictures
-from agents.demonstrations.recording.records import RecordedWalk
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from envs.episodes import Episode, load_episodes
-from envs.graphs.nav_world import NavWorld
-from envs.pictures.view_pictures import ViewPictures
-from envs.pictures.world_pictures import shared_pictures
-from envs.worlds import WorldFiles, world_files
-from storage import atomic_write
-from storage.errors import UserError
-from storage.records import read_records
-from training.streams import Stream
+from clipnav.agents.demonstrations.recording.graph_walks import (
+    GraphSteps,
+    policy_walks,
+    teacher_walks,
+)
+from clipnav.agents.demonstrations.recording.pictures import poses_of, write_graph_pictures
+from clipnav.agents.demonstrations.recording.records import RecordedWalk
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.envs.episodes import Episode, load_episodes
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.pictures.view_pictures import ViewPictures
+from clipnav.envs.pictures.world_pictures import shared_pictures
+from clipnav.envs.worlds import WorldFiles, world_files
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import read_records
+from clipnav.training.streams import Stream
 
 if TYPE_CHECKING:
-    from agents.acting.rollout import Agent
-    from envs.navigation.vector_env import VlnVectorEnv
+    from clipnav.agents.acting.rollout import Agent
+    from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 PICTURES = "pictures"
 _SHARDS = "shards"
@@ -154,7 +158,7 @@ class GraphWalkMaker:
             world = _world(self._files, episodes[0].scan)
             return teacher_walks(world, episodes, config.teacher, GraphSteps(world))
         if self._policy is None:
-            from agents.demonstrations.recording.policies import load_policy
+            from clipnav.agents.demonstrations.recording.policies import load_policy
 
             self._policy = load_policy(config)
         env, agent = self._policy
@@ -197,6 +201,6 @@ def _world(files: WorldFiles, scan: str) -> NavWorld:
 def _maker(config: DemonstrationConfig) -> WalkMaker:
     if config.walks_in == "graph":
         return GraphWalkMaker(config)
-    from agents.demonstrations.recording.continuous_walks import ContinuousWalkMaker
+    from clipnav.agents.demonstrations.recording.continuous_walks import ContinuousWalkMaker
 
     return ContinuousWalkMaker(config)

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from agents.settings import AnyTrainConfig, read_agent_config
-from agents.settings.evaluation import BASELINES
-from agents.settings.language_models import EvaluateVlmConfig
-from storage.errors import UserError, short_names
-from training.checkpoints import model_metadata
+from clipnav.agents.settings import AnyTrainConfig, read_agent_config
+from clipnav.agents.settings.evaluation import BASELINES
+from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.storage.errors import UserError, short_names
+from clipnav.training.checkpoints import model_metadata
 
 ComparedRun = tuple[Path, AnyTrainConfig]  # folder and settings
 

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.continuous.walking import ExpertWalker, ForwardWalker, RandomWalker, walk_all
-from agents.language_models.evaluation.scores import EpisodeScores
-from agents.language_models.strategies.steps import steps_prompt
-from agents.language_models.walks.asking import Strategy, WalkSettings
-from agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
-from agents.language_models.walks.running import Finished
-from agents.settings.language_models import EvaluateVlmConfig
-from envs.continuous.episodes import continuous_episodes, split_of_episodes
-from envs.continuous.files.submissions import write_ce_submission
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import ContinuousDataset, task_settings
-from envs.continuous.walkers import Walker
-from envs.episodes import Episode
-from envs.episodes.splits import LoadedSplit
-from envs.worlds import is_built_in
-from storage.errors import UserError
+from clipnav.agents.continuous.walking import ExpertWalker, ForwardWalker, RandomWalker, walk_all
+from clipnav.agents.language_models.evaluation.scores import EpisodeScores
+from clipnav.agents.language_models.strategies.steps import steps_prompt
+from clipnav.agents.language_models.walks.asking import Strategy, WalkSettings
+from clipnav.agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
+from clipnav.agents.language_models.walks.running import Finished
+from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.envs.continuous.episodes import continuous_episodes, split_of_episodes
+from clipnav.envs.continuous.files.submissions import write_ce_submission
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import ContinuousDataset, task_settings
+from clipnav.envs.continuous.walkers import Walker
+from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.worlds import is_built_in
+from clipnav.storage.errors import UserError
 
 _ENVS = 16
 

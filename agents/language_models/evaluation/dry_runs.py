@@ -5,14 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from agents.language_models.evaluation.evaluating import Experiment
-from agents.language_models.models.bodies import BodyMaker
-from agents.language_models.models.replies import Question
-from agents.language_models.prompts.messages import Prompt, prompt_text
-from envs.episodes.goals import check_goals
-from storage import atomic_write
-from storage.errors import counted
-from storage.progress import progress_bar
+from clipnav.agents.language_models.evaluation.evaluating import Experiment
+from clipnav.agents.language_models.models.bodies import BodyMaker
+from clipnav.agents.language_models.models.replies import Question
+from clipnav.agents.language_models.prompts.messages import Prompt, prompt_text
+from clipnav.envs.episodes.goals import check_goals
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import counted
+from clipnav.storage.progress import progress_bar
 
 PROMPTS = "prompts.jsonl"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from agents.settings.language_models import EvaluateVlmConfig
-from storage.errors import UserError
-from storage.json_files import read_json
-from training.settings import differences
+from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json
+from clipnav.training.settings import differences
 
 # Settings that change neither the prompts nor the answers are left out of the results, so that a
 # repeated run writes the same file.

@@ -5,38 +5,38 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agents.language_models.evaluation.compared_runs import ComparedRun, compared_runs
-from agents.language_models.evaluation.continuous import continuous_maker
-from agents.language_models.evaluation.earlier_results import (
+from clipnav.agents.language_models.evaluation.compared_runs import ComparedRun, compared_runs
+from clipnav.agents.language_models.evaluation.continuous import continuous_maker
+from clipnav.agents.language_models.evaluation.earlier_results import (
     check_earlier_results,
     recorded_settings,
 )
-from agents.language_models.evaluation.records import append_requests, write_requests
-from agents.language_models.evaluation.reporting import report, write_submission
-from agents.language_models.evaluation.subsets import balanced_subset, subset_digest
-from agents.language_models.models.bodies import BodyMaker
-from agents.language_models.models.budget import Spending, price
-from agents.language_models.models.cache import ReplyCache
-from agents.language_models.models.server import ServerModel
-from agents.language_models.prompts.pictures import Draw, Pictures
-from agents.language_models.prompts.sources import drawing, view_descriptions
-from agents.language_models.strategies import make_strategy
-from agents.language_models.strategies.navgpt import Describe
-from agents.language_models.walks.asking import Strategy, WalkSettings
-from agents.language_models.walks.continuous import ContinuousWalkMaker
-from agents.language_models.walks.running import (
+from clipnav.agents.language_models.evaluation.records import append_requests, write_requests
+from clipnav.agents.language_models.evaluation.reporting import report, write_submission
+from clipnav.agents.language_models.evaluation.subsets import balanced_subset, subset_digest
+from clipnav.agents.language_models.models.bodies import BodyMaker
+from clipnav.agents.language_models.models.budget import Spending, price
+from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.server import ServerModel
+from clipnav.agents.language_models.prompts.pictures import Draw, Pictures
+from clipnav.agents.language_models.prompts.sources import drawing, view_descriptions
+from clipnav.agents.language_models.strategies import make_strategy
+from clipnav.agents.language_models.strategies.navgpt import Describe
+from clipnav.agents.language_models.walks.asking import Strategy, WalkSettings
+from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
+from clipnav.agents.language_models.walks.running import (
     AnyWalk,
     Finished,
     WalkMaker,
     walk_concurrently,
     walk_in_batches,
 )
-from agents.settings.language_models import EvaluateVlmConfig
-from envs.episodes.splits import LoadedSplit, load_split
-from storage import cache_dir, write_text
-from storage.errors import counted
-from storage.locks import sole_writer
-from storage.progress import progress_bar
+from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.envs.episodes.splits import LoadedSplit, load_split
+from clipnav.storage import cache_dir, write_text
+from clipnav.storage.errors import counted
+from clipnav.storage.locks import sole_writer
+from clipnav.storage.progress import progress_bar
 
 REQUESTS, RESULTS = "requests.jsonl", "results.json"
 RUNNING = "requests.running.jsonl"  # until the end of a run, as the walks end
@@ -211,8 +211,8 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
             bar.update(walks)
 
         if config.local_model is not None:
-            from agents.language_models.models.loading import load_model
-            from agents.language_models.models.local import LocalModel
+            from clipnav.agents.language_models.models.loading import load_model
+            from clipnav.agents.language_models.models.local import LocalModel
 
             local = LocalModel(
                 load_model(config.local_model, config.device),

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from agents.language_models.prompts.messages import prompt_text
-from agents.language_models.walks.asking import AskingWalk, DecisionRecord, Exchange
-from storage import atomic_write
-from storage.appending import append_bytes
+from clipnav.agents.language_models.prompts.messages import prompt_text
+from clipnav.agents.language_models.walks.asking import AskingWalk, DecisionRecord, Exchange
+from clipnav.storage import atomic_write
+from clipnav.storage.appending import append_bytes
 
 _LONGEST = 4096  # characters of an answer in the log
 

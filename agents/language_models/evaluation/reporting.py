@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agents.acting.evaluation import baselines, evaluate, score_walks
-from agents.experiments.runs import load_run
-from agents.language_models.evaluation.compared_runs import ComparedRun
-from agents.language_models.evaluation.continuous import (
+from clipnav.agents.acting.evaluation import baselines, evaluate, score_walks
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.language_models.evaluation.compared_runs import ComparedRun
+from clipnav.agents.language_models.evaluation.continuous import (
     continuous_evaluations,
     write_continuous_submission,
 )
-from agents.language_models.evaluation.scores import (
+from clipnav.agents.language_models.evaluation.scores import (
     AgentScores,
     answer_counts,
     score_agents,
@@ -19,16 +19,16 @@ from agents.language_models.evaluation.scores import (
     to_json,
     total_usage,
 )
-from agents.language_models.models.budget import Spending, price
-from agents.language_models.models.replies import Usage
-from agents.language_models.walks.continuous import ContinuousWalkMaker
-from agents.language_models.walks.running import Finished, WalkMaker
-from agents.language_models.walks.walking import EpisodeWalk
-from agents.settings.language_models import BudgetConfig, EvaluateVlmConfig
-from envs.continuous.measures import CONTINUOUS_METRICS
-from envs.episodes.splits import LoadedSplit
-from envs.submissions.files import write_r2r_submission, write_rxr_submission
-from storage.errors import counted
+from clipnav.agents.language_models.models.budget import Spending, price
+from clipnav.agents.language_models.models.replies import Usage
+from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
+from clipnav.agents.language_models.walks.running import Finished, WalkMaker
+from clipnav.agents.language_models.walks.walking import EpisodeWalk
+from clipnav.agents.settings.language_models import BudgetConfig, EvaluateVlmConfig
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
+from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
+from clipnav.storage.errors import counted
 
 _BASELINE_ENVS = 256
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from agents.language_models.models.replies import Usage
-from agents.language_models.walks.asking import AskingWalk
-from envs.continuous.episodes import ContinuousEpisode
-from envs.episodes import Episode
-from envs.metrics import SUMMARY_METRICS, aligned
-from envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
-from envs.metrics.summaries import Metric
-from storage.errors import counted
+from clipnav.agents.language_models.models.replies import Usage
+from clipnav.agents.language_models.walks.asking import AskingWalk
+from clipnav.envs.continuous.episodes import ContinuousEpisode
+from clipnav.envs.episodes import Episode
+from clipnav.envs.metrics import SUMMARY_METRICS, aligned
+from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
+from clipnav.envs.metrics.summaries import Metric
+from clipnav.storage.errors import counted
 
 # Scores of each episode, by instr_id and name of the column.
 EpisodeScores = Mapping[str, Mapping[str, float]]

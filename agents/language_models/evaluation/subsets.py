@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs.episodes import Episode, base_language
-from storage.errors import UserError
-from training.streams import Stream
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.storage.errors import UserError
+from clipnav.training.streams import Stream
 
 T = TypeVar("T")
 

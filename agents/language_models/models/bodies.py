@@ -4,10 +4,10 @@ import hashlib
 import json
 from typing import Any
 
-from agents.language_models.models.replies import Question
-from agents.language_models.prompts.messages import Message
-from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import AnswerFormat, SamplingConfig
+from clipnav.agents.language_models.models.replies import Question
+from clipnav.agents.language_models.prompts.messages import Message
+from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.settings.language_models import AnswerFormat, SamplingConfig
 
 FORMATS: tuple[AnswerFormat, ...] = ("schema", "object", "text")
 Body = dict[str, Any]

@@ -2,8 +2,8 @@
 
 from threading import Lock
 
-from agents.language_models.models.replies import BudgetReached, Usage
-from agents.settings.language_models import BudgetConfig
+from clipnav.agents.language_models.models.replies import BudgetReached, Usage
+from clipnav.agents.settings.language_models import BudgetConfig
 
 _PRICE_UNIT = 1e6  # tokens
 

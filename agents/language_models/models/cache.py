@@ -11,9 +11,9 @@ from threading import Lock
 
 import msgspec
 
-from agents.language_models.models.replies import Reply
-from storage import atomic_write
-from storage.errors import UserError
+from clipnav.agents.language_models.models.replies import Reply
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
 
 
 class ReplyCache:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.chat_templates import ChatTemplate
-from storage.extras import check_extra
-from storage.hugging_face import check_folder, reading
-from training.devices import check_device
+from clipnav.storage.chat_templates import ChatTemplate
+from clipnav.storage.extras import check_extra
+from clipnav.storage.hugging_face import check_folder, reading
+from clipnav.training.devices import check_device
 
 _SLOW = 5e8  # parameters
 _GGUF = ".gguf"

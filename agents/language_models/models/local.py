@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from agents.language_models.models.bodies import BodyMaker, request_key
-from agents.language_models.models.budget import Spending
-from agents.language_models.models.cache import ReplyCache
-from agents.language_models.models.constraining import AnswerConstraint, Vocabulary
-from agents.language_models.models.loading import LoadedModel
-from agents.language_models.models.replies import BudgetReached, Question, Reply, Usage
-from agents.language_models.prompts.messages import Message
-from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import AnswerFormat, SamplingConfig
-from storage.errors import UserError
+from clipnav.agents.language_models.models.bodies import BodyMaker, request_key
+from clipnav.agents.language_models.models.budget import Spending
+from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.constraining import AnswerConstraint, Vocabulary
+from clipnav.agents.language_models.models.loading import LoadedModel
+from clipnav.agents.language_models.models.replies import BudgetReached, Question, Reply, Usage
+from clipnav.agents.language_models.prompts.messages import Message
+from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.settings.language_models import AnswerFormat, SamplingConfig
+from clipnav.storage.errors import UserError
 
 
 class LocalModel:

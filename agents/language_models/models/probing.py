@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.language_models.models.replies import ServerRefusal
-from agents.language_models.models.responses import Rejected, read_response
-from agents.language_models.models.transport import Response
-from agents.language_models.prompts.pictures import Pictures
-from envs.pictures.view_pictures import ViewPose
-from storage.errors import shortened
+from clipnav.agents.language_models.models.replies import ServerRefusal
+from clipnav.agents.language_models.models.responses import Rejected, read_response
+from clipnav.agents.language_models.models.transport import Response
+from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.errors import shortened
 
 _SHOWN = 10  # names of models in a message
 _SIDE = 56  # pixels; some processors refuse smaller pictures

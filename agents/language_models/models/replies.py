@@ -6,8 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from agents.language_models.prompts.messages import Prompt
-from storage.errors import UserError
+from clipnav.agents.language_models.prompts.messages import Prompt
+from clipnav.storage.errors import UserError
 
 
 class Usage(msgspec.Struct, frozen=True):

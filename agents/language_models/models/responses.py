@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agents.language_models.models.replies import Reply, Usage
-from storage.errors import shortened
+from clipnav.agents.language_models.models.replies import Reply, Usage
+from clipnav.storage.errors import shortened
 
 Problem = Literal["temporary", "format", "too_long", "fatal", "failed"]
 

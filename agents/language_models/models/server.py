@@ -9,7 +9,7 @@ from threading import Event, Lock
 
 import msgspec
 
-from agents.language_models.models.bodies import (
+from clipnav.agents.language_models.models.bodies import (
     FORMATS,
     Body,
     BodyMaker,
@@ -17,10 +17,10 @@ from agents.language_models.models.bodies import (
     request_key,
     with_format,
 )
-from agents.language_models.models.budget import Spending
-from agents.language_models.models.cache import ReplyCache
-from agents.language_models.models.probing import picture_body, probe
-from agents.language_models.models.replies import (
+from clipnav.agents.language_models.models.budget import Spending
+from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.probing import picture_body, probe
+from clipnav.agents.language_models.models.replies import (
     Question,
     Reply,
     RequestFailed,
@@ -28,10 +28,10 @@ from agents.language_models.models.replies import (
     StopRun,
     Usage,
 )
-from agents.language_models.models.responses import Rejected, read_response
-from agents.language_models.models.transport import Transport
-from agents.settings.language_models import AnswerFormat, ServerConfig
-from storage.errors import UserError
+from clipnav.agents.language_models.models.responses import Rejected, read_response
+from clipnav.agents.language_models.models.transport import Transport
+from clipnav.agents.settings.language_models import AnswerFormat, ServerConfig
+from clipnav.storage.errors import UserError
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 8.0, 0.25  # seconds; share of the wait
 _PATH = "chat/completions"

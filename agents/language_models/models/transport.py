@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any, NamedTuple
 
-from storage.errors import UserError, in_one_line, shortened
-from storage.extras import import_extra
+from clipnav.storage.errors import UserError, in_one_line, shortened
+from clipnav.storage.extras import import_extra
 
 _MOST_BYTES = 1 << 24  # of a response
 _PROXIES = ("all_proxy", "https_proxy", "http_proxy", "no_proxy")  # httpx reads them in any case

@@ -4,12 +4,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.houses.views.captions import with_article
-from envs.houses.views.view_facts import ThingInView, things_in_view, view_facts
-from envs.panoramas.cameras import perspective_camera
-from envs.pictures.view_pictures import ViewPose
-from storage.features.view_grid import VFOV
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.houses.views.captions import with_article
+from clipnav.envs.houses.views.view_facts import ThingInView, things_in_view, view_facts
+from clipnav.envs.panoramas.cameras import perspective_camera
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.features.view_grid import VFOV
 
 _SIDE = 64  # pixels
 _MOST = 6  # objects in a description
@@ -19,7 +19,7 @@ _KEPT, _HOUSES = 4096, 2  # descriptions and houses in memory
 class HouseDescriptions:
     """Describes what a camera sees in a built-in house: the room, and objects with distances.
 
-    The words are what a perfect detector would report, see `envs.houses.views.view_facts`.
+    The words are what a perfect detector would report, see `clipnav.envs.houses.views.view_facts`.
     """
 
     def __init__(self) -> None:

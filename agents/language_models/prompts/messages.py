@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
-from agents.language_models.prompts.pictures import Photo
-from envs.pictures.view_pictures import ViewPose
+from clipnav.agents.language_models.prompts.pictures import Photo
+from clipnav.envs.pictures.view_pictures import ViewPose
 
 Part = str | ViewPose | Photo
 
@@ -29,7 +29,7 @@ Prompt = tuple[Message, ...]
 
 def read_template(name: str) -> str:
     """Return a text file beside the strategies, such as "plain.txt"."""
-    text = (files("agents.language_models.strategies") / name).read_text(encoding="utf-8")
+    text = (files("clipnav.agents.language_models.strategies") / name).read_text(encoding="utf-8")
     return text.strip()
 
 

@@ -8,10 +8,10 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agents.language_models.prompts.places import Candidate, KnownPlaces
-from agents.settings.language_models import PromptConfig
-from envs.pictures.view_pictures import ViewPose
-from storage.errors import UserError
+from clipnav.agents.language_models.prompts.places import Candidate, KnownPlaces
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.errors import UserError
 
 MOST_LETTERS = len(string.ascii_uppercase)
 _STEP = 10  # degrees to which the directions of candidates are rounded

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agents.language_models.prompts.observations import Option
+from clipnav.agents.language_models.prompts.observations import Option
 
 Kind = Literal["valid", "invalid", "refused", "truncated"]
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from envs.pictures.view_pictures import ViewPose
-from storage.pictures import encode_jpeg
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.pictures import encode_jpeg
 
 QUALITY = 85
 _KEPT = 2048  # pictures in memory, of about 5 kB each

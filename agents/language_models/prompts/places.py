@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.graphs.nav_world import NavWorld
-from envs.pictures.view_pictures import ViewPose
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.pictures.view_pictures import ViewPose
 
 
 @dataclass(frozen=True)

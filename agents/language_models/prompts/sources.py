@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from agents.language_models.prompts.pictures import Draw
-from agents.settings.language_models import EvaluateVlmConfig
-from envs.pictures.view_pictures import ViewPose
-from envs.pictures.world_pictures import shared_pictures
-from envs.worlds import is_built_in, world_files
-from storage.errors import UserError
+from clipnav.agents.language_models.prompts.pictures import Draw
+from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.envs.pictures.world_pictures import shared_pictures
+from clipnav.envs.worlds import is_built_in, world_files
+from clipnav.storage.errors import UserError
 
 
 def drawing(config: EvaluateVlmConfig) -> Draw | None:
@@ -48,6 +48,6 @@ def view_descriptions(config: EvaluateVlmConfig) -> Callable[[ViewPose], str] | 
             f"--strategy navgpt: world {config.world} has no object ids to describe; name a "
             "--captioner, or use a built-in world or another strategy"
         )
-    from agents.language_models.prompts.descriptions import HouseDescriptions
+    from clipnav.agents.language_models.prompts.descriptions import HouseDescriptions
 
     return HouseDescriptions()

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.language_models.prompts.observations import Option
-from agents.language_models.prompts.pictures import Photo
-from agents.settings.language_models import PromptConfig
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
-from storage.errors import UserError
+from clipnav.agents.language_models.prompts.observations import Option
+from clipnav.agents.language_models.prompts.pictures import Photo
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
+from clipnav.storage.errors import UserError
 
 CENTIMETRES = 100  # of a metre
 

@@ -5,13 +5,13 @@ Write one of your own as in docs/tutorials/own_prompt.md.
 
 from collections.abc import Callable
 
-from agents.language_models.prompts.messages import Prompt
-from agents.language_models.prompts.observations import Observation
-from agents.language_models.strategies.mapgpt import mapgpt_prompt
-from agents.language_models.strategies.navgpt import Describe, NavGptPrompt
-from agents.language_models.strategies.plain import plain_prompt
-from agents.settings.language_models import PromptConfig
-from storage.errors import UserError
+from clipnav.agents.language_models.prompts.messages import Prompt
+from clipnav.agents.language_models.prompts.observations import Observation
+from clipnav.agents.language_models.strategies.mapgpt import mapgpt_prompt
+from clipnav.agents.language_models.strategies.navgpt import Describe, NavGptPrompt
+from clipnav.agents.language_models.strategies.plain import plain_prompt
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.storage.errors import UserError
 
 
 def make_strategy(

@@ -4,9 +4,15 @@ Directions are those of the places themselves, not of the 30-degree views that s
 are given; and an answer that cannot be read is never taken for stop.
 """
 
-from agents.language_models.prompts.messages import Message, Part, Prompt, joined, read_template
-from agents.language_models.prompts.observations import Observation
-from agents.language_models.strategies.plain import answer_request, map_lines, option_words
+from clipnav.agents.language_models.prompts.messages import (
+    Message,
+    Part,
+    Prompt,
+    joined,
+    read_template,
+)
+from clipnav.agents.language_models.prompts.observations import Observation
+from clipnav.agents.language_models.strategies.plain import answer_request, map_lines, option_words
 
 _SYSTEM = read_template("mapgpt.txt")
 

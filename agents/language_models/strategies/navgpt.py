@@ -2,10 +2,16 @@
 
 from collections.abc import Callable
 
-from agents.language_models.prompts.messages import Message, Part, Prompt, joined, read_template
-from agents.language_models.prompts.observations import Observation
-from agents.language_models.strategies.plain import answer_request, option_words
-from envs.pictures.view_pictures import ViewPose
+from clipnav.agents.language_models.prompts.messages import (
+    Message,
+    Part,
+    Prompt,
+    joined,
+    read_template,
+)
+from clipnav.agents.language_models.prompts.observations import Observation
+from clipnav.agents.language_models.strategies.plain import answer_request, option_words
+from clipnav.envs.pictures.view_pictures import ViewPose
 
 _SYSTEM = read_template("navgpt.txt")
 SECTORS = 8  # directions of 45 degrees

@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 
-from agents.language_models.prompts.messages import Message, Part, Prompt, joined, read_template
-from agents.language_models.prompts.observations import Observation, Option
+from clipnav.agents.language_models.prompts.messages import (
+    Message,
+    Part,
+    Prompt,
+    joined,
+    read_template,
+)
+from clipnav.agents.language_models.prompts.observations import Observation, Option
 
 _SYSTEM = read_template("plain.txt")
 

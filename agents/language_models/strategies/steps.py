@@ -1,8 +1,14 @@
 """A choice among steps and turns, in continuous space."""
 
-from agents.language_models.prompts.messages import Message, Part, Prompt, joined, read_template
-from agents.language_models.prompts.steps import StepObservation
-from agents.language_models.strategies.plain import answer_request
+from clipnav.agents.language_models.prompts.messages import (
+    Message,
+    Part,
+    Prompt,
+    joined,
+    read_template,
+)
+from clipnav.agents.language_models.prompts.steps import StepObservation
+from clipnav.agents.language_models.strategies.plain import answer_request
 
 _SYSTEM = read_template("steps.txt")
 _MOST_LINES = 20  # earlier decisions in words

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from agents.language_models.models.replies import Question, Reply
-from agents.language_models.prompts.messages import Message, Prompt
-from agents.language_models.prompts.observations import Option
-from agents.language_models.prompts.parsing import Kind, ParsedAnswer, parse_answer
-from agents.settings.language_models import OnInvalid, PromptConfig
-from training.streams import Stream
+from clipnav.agents.language_models.models.replies import Question, Reply
+from clipnav.agents.language_models.prompts.messages import Message, Prompt
+from clipnav.agents.language_models.prompts.observations import Option
+from clipnav.agents.language_models.prompts.parsing import Kind, ParsedAnswer, parse_answer
+from clipnav.agents.settings.language_models import OnInvalid, PromptConfig
+from clipnav.training.streams import Stream
 
 Strategy = Callable[[Any], Prompt]
 Ending = Literal["", "stopped", "limit", "invalid", "failed"]

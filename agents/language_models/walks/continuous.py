@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from agents.language_models.prompts.observations import Option, one_line
-from agents.language_models.prompts.parsing import ParsedAnswer
-from agents.language_models.prompts.pictures import QUALITY, Photo
-from agents.language_models.prompts.steps import (
+from clipnav.agents.language_models.prompts.observations import Option, one_line
+from clipnav.agents.language_models.prompts.parsing import ParsedAnswer
+from clipnav.agents.language_models.prompts.pictures import QUALITY, Photo
+from clipnav.agents.language_models.prompts.steps import (
     CENTIMETRES,
     StepObservation,
     make_motions,
     step_options,
 )
-from agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
-from envs.continuous.settings import ContinuousSettings
-from envs.continuous.simulator import Simulator
-from envs.continuous.traces import PoseTrace
-from storage.pictures import encode_jpeg
+from clipnav.agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
+from clipnav.envs.continuous.settings import ContinuousSettings
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.traces import PoseTrace
+from clipnav.storage.pictures import encode_jpeg
 
 
 class ContinuousWalk(AskingWalk):

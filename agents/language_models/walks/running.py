@@ -8,13 +8,13 @@ from threading import Event, Lock
 
 from gymnasium.vector import AutoresetMode
 
-from agents.language_models.models.replies import BatchModel, Model, RequestFailed, StopRun
-from agents.language_models.walks.asking import Strategy, WalkSettings
-from agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
-from agents.language_models.walks.walking import EpisodeWalk
-from envs.episodes.splits import LoadedSplit
-from envs.navigation.settings import EnvSettings
-from envs.navigation.vector_env import VlnVectorEnv
+from clipnav.agents.language_models.models.replies import BatchModel, Model, RequestFailed, StopRun
+from clipnav.agents.language_models.walks.asking import Strategy, WalkSettings
+from clipnav.agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
+from clipnav.agents.language_models.walks.walking import EpisodeWalk
+from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.navigation.settings import EnvSettings
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 AnyWalk = EpisodeWalk | ContinuousWalk
 OnWalk = Callable[[AnyWalk], None]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agents.language_models.prompts.observations import (
+from clipnav.agents.language_models.prompts.observations import (
     Observation,
     Option,
     PastDecision,
@@ -12,14 +12,14 @@ from agents.language_models.prompts.observations import (
     one_line,
     views_around,
 )
-from agents.language_models.prompts.parsing import ParsedAnswer
-from agents.language_models.prompts.places import KnownPlaces, candidates_of
-from agents.language_models.strategies.navgpt import SECTORS
-from agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
-from envs.episodes import Episode
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.pictures.view_pictures import ViewPose
-from storage.features.view_grid import view_direction
+from clipnav.agents.language_models.prompts.parsing import ParsedAnswer
+from clipnav.agents.language_models.prompts.places import KnownPlaces, candidates_of
+from clipnav.agents.language_models.strategies.navgpt import SECTORS
+from clipnav.agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
+from clipnav.envs.episodes import Episode
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.features.view_grid import view_direction
 
 Trajectory = list[tuple[str, float, float]]
 

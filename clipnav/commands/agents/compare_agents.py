@@ -25,7 +25,7 @@ from pathlib import Path
 from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
 from clipnav.comparisons import check_training_flags, split_command_line
 from clipnav.parsing import parse
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
         arguments: Arguments of this command.
         training: Arguments of clipnav train-agent for all rows.
     """
-    from training.comparisons import ComparisonRow
+    from clipnav.training.comparisons import ComparisonRow
 
     common = [*arguments.choice, *training]
     rows = [

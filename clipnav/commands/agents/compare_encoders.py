@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Literal
 
 from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
 from clipnav.comparisons import effective_rows, split_command_line
+from clipnav.encoders.named_encoder import named_encoders
+from clipnav.envs.worlds import World
 from clipnav.parsing import parse
-from encoders.named_encoder import named_encoders
-from envs.worlds import World
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
-    from encoders.clip import ClipEncoder
-    from training.comparisons import ComparisonRow
+    from clipnav.encoders.clip import ClipEncoder
+    from clipnav.training.comparisons import ComparisonRow
 
 # Flags of trainings that this comparison sets, and the flags that determine them.
 _OWN_FLAGS = {"--features": "--encoders", "--world": "--world", "--data-dir": "--data-dir"}
@@ -104,7 +104,7 @@ def check_training(arguments: CompareArguments, common: Sequence[str]) -> None:
         FileNotFoundError: There is no such split.
         UserError: An argument is wrong, or has no effect.
     """
-    from agents.experiments.comparison import check_episodes
+    from clipnav.agents.experiments.comparison import check_episodes
 
     check_episodes(contestants(arguments, {"": Path("features")}, common))
 
@@ -113,8 +113,8 @@ def contestants(
     arguments: CompareArguments, stores: dict[str, Path], common: Sequence[str]
 ) -> "list[ComparisonRow]":
     """Return the rows to train: each encoder, then the ablations of the first one."""
-    from agents.command_line import parse_agent
-    from agents.experiments.comparison import ABLATIONS
+    from clipnav.agents.command_line import parse_agent
+    from clipnav.agents.experiments.comparison import ABLATIONS
 
     rows = [(name, ["--features", str(path)]) for name, path in stores.items()]
     first, features = rows[0]
@@ -132,11 +132,11 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     Raises:
         UserError: There are no encoders, or two have the same name.
     """
-    from encoders.extraction.arguments import ExtractArguments
-    from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
-    from encoders.extraction.world_views import load_views, view_source
-    from storage.features.opening import open_store
-    from storage.features.shards import is_finished
+    from clipnav.encoders.extraction.arguments import ExtractArguments
+    from clipnav.encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
+    from clipnav.encoders.extraction.world_views import load_views, view_source
+    from clipnav.storage.features.opening import open_store
+    from clipnav.storage.features.shards import is_finished
 
     named = named_encoders(arguments.encoders)
     extraction = ExtractArguments(
@@ -167,7 +167,7 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
 
 def possible_stores(arguments: CompareArguments, own: Path) -> Iterable[Path]:
     """Return the paths of existing features: the comparison's own store, then the world's."""
-    from envs.worlds import world_files
+    from clipnav.envs.worlds import world_files
 
     shipped = world_files(arguments.world, arguments.data_dir).features
     return (own,) if shipped is None else (own, shipped)

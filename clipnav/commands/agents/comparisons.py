@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipnav.comparisons import ComparisonArguments, write_report
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
-    from training.comparisons import ComparisonRow
+    from clipnav.training.comparisons import ComparisonRow
 
 Baseline = Literal["random", "forward"]
 
@@ -42,14 +42,14 @@ def run_comparison(
         UserError: A row has the name of a baseline, or is scored on other episodes than the first
             row. For other errors, see `train_all`.
     """
-    from agents.experiments.comparison import (
+    from clipnav.agents.experiments.comparison import (
         METRICS,
         baseline_scores,
         check_episodes,
         train_all,
     )
-    from envs.metrics.comparison_report import make_report
-    from training.comparisons import ComparisonRow
+    from clipnav.envs.metrics.comparison_report import make_report
+    from clipnav.training.comparisons import ComparisonRow
 
     named = {f"{name} agent": name for name in arguments.baselines}
     taken = named.keys() & {row.name for row in rows}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from clipnav.envs.worlds import World
 from clipnav.parsing import parse
-from envs.worlds import World
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def main(arguments: Sequence[str]) -> None:
     # Imported here so that --help answers without loading torch.
     from dataclasses import replace
 
-    from agents.history_training.conversion import convert_hamt_run
-    from agents.map_training.conversion import convert_duet_run
-    from agents.settings.history_agent import history_preset
-    from agents.settings.map_presets import map_preset
-    from training.settings import check_counts
+    from clipnav.agents.history_training.conversion import convert_hamt_run
+    from clipnav.agents.map_training.conversion import convert_duet_run
+    from clipnav.agents.settings.history_agent import history_preset
+    from clipnav.agents.settings.map_presets import map_preset
+    from clipnav.training.settings import check_counts
 
     check_counts(config, ("heads",))
     paths = {"data_dir": config.data_dir, "features": config.features}

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.settings import EvaluateConfig, SearchConfig, TrainConfig
+from clipnav.agents.settings import EvaluateConfig, SearchConfig, TrainConfig
 from clipnav.parsing import parse
-from training.settings import CONFIG, differences, read_config
+from clipnav.training.settings import CONFIG, differences, read_config
 
 if TYPE_CHECKING:
-    from agents.learning.follower_training import FollowerLearner
-    from training.trainer import Trainer
+    from clipnav.agents.learning.follower_training import FollowerLearner
+    from clipnav.training.trainer import Trainer
 
 _IMITATION = "imitation"  # folder of the first of the two runs
 
@@ -43,12 +43,12 @@ class DemoConfig:
 def run_demo(config: DemoConfig) -> None:
     """Train, evaluate and write the pages."""
     # Imported here so that --help answers without loading torch.
-    from agents.experiments.runs import evaluate_run
-    from agents.learning.agent_learner import train_and_compare
-    from agents.learning.agent_trainer import make_agent_trainer
-    from agents.learning.follower_training import FollowerLearner
-    from agents.settings.presets import preset
-    from training.checkpoints import TRAINER
+    from clipnav.agents.experiments.runs import evaluate_run
+    from clipnav.agents.learning.agent_learner import train_and_compare
+    from clipnav.agents.learning.agent_trainer import make_agent_trainer
+    from clipnav.agents.learning.follower_training import FollowerLearner
+    from clipnav.agents.settings.presets import preset
+    from clipnav.training.checkpoints import TRAINER
 
     chosen = {"seed": config.seed, "threads": config.threads}
     if config.iterations is not None:
@@ -107,11 +107,11 @@ def show_outcomes(config: EvaluateConfig) -> None:
     """Write pages of a success and of a failure of a run, beside what the other agents did."""
     import torch
 
-    from agents.experiments.runs import load_walkers
-    from envs.pictures.world_pictures import world_pictures
-    from viewer.site.export import export_outcomes
-    from viewer.site.library import Library
-    from viewer.trace import record_all
+    from clipnav.agents.experiments.runs import load_walkers
+    from clipnav.envs.pictures.world_pictures import world_pictures
+    from clipnav.viewer.site.export import export_outcomes
+    from clipnav.viewer.site.library import Library
+    from clipnav.viewer.trace import record_all
 
     _, env, walkers = load_walkers(config, "val_unseen")
     library = Library(env.files, "r2r")

@@ -15,16 +15,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from agents.settings import AgentConfig, EvaluateConfig, read_agent_config
-from agents.settings.evaluation import BASELINES
+from clipnav.agents.settings import AgentConfig, EvaluateConfig, read_agent_config
+from clipnav.agents.settings.evaluation import BASELINES
 from clipnav.parsing import parse
-from storage import remove_abandoned, temporary_path
-from storage.errors import UserError
-from storage.outputs import check_new
+from clipnav.storage import remove_abandoned, temporary_path
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_new
 
 if TYPE_CHECKING:
-    from agents.acting.rollout import Agent
-    from envs.navigation.vector_env import VlnVectorEnv
+    from clipnav.agents.acting.rollout import Agent
+    from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -36,9 +36,9 @@ def main(arguments: Sequence[str]) -> None:
             f"without --search.method {config.search.method}"
         )
     # Imported here so that --help answers without loading torch.
-    from agents.acting.evaluation import agent_name
-    from agents.experiments.runs import evaluate_run
-    from viewer.trace import agent_folder, record
+    from clipnav.agents.acting.evaluation import agent_name
+    from clipnav.agents.experiments.runs import evaluate_run
+    from clipnav.viewer.trace import agent_folder, record
 
     folder = config.traces
     if folder is None:
@@ -84,8 +84,8 @@ def _check_ids(config: EvaluateConfig, settings: AgentConfig) -> None:
     Raises:
         FileNotFoundError, UserError: As in `load_splits`.
     """
-    from envs.episodes import load_splits
-    from envs.worlds import world_files
+    from clipnav.envs.episodes import load_splits
+    from clipnav.envs.worlds import world_files
 
     if len(config.splits) > 1:
         load_splits(

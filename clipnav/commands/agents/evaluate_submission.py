@@ -17,10 +17,10 @@ from pathlib import Path
 
 import tyro
 
+from clipnav.envs.submissions.ground_truth import ScoringRules
 from clipnav.parsing import parse
-from envs.submissions.ground_truth import ScoringRules
-from storage.errors import UserError
-from storage.outputs import check_outputs
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the command line, score and report."""
     config = parse(EvaluateSubmissionConfig, __name__, __doc__, arguments)
     if config.rules.is_continuous:
-        from envs.continuous.files.report import evaluate_continuous_submissions
+        from clipnav.envs.continuous.files.report import evaluate_continuous_submissions
 
         return evaluate_continuous_submissions(config.files, config.rules, config.json)
-    from envs.submissions.report import evaluate_submissions
+    from clipnav.envs.submissions.report import evaluate_submissions
 
     return evaluate_submissions(config.files, config.rules, config.json)

@@ -12,7 +12,7 @@ a request twice. The exit status is 1 if episodes failed or a limit of the budge
 
 from collections.abc import Sequence
 
-from agents.settings.language_models import EvaluateVlmConfig
+from clipnav.agents.settings.language_models import EvaluateVlmConfig
 from clipnav.parsing import parse
 
 
@@ -20,8 +20,8 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the command line and evaluate."""
     config = parse(EvaluateVlmConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from agents.language_models.evaluation.dry_runs import write_prompts
-    from agents.language_models.evaluation.evaluating import prepare, run_experiment
+    from clipnav.agents.language_models.evaluation.dry_runs import write_prompts
+    from clipnav.agents.language_models.evaluation.evaluating import prepare, run_experiment
     from clipnav.commands.agents.vlm_captions import view_captions
     from clipnav.commands.agents.vlm_traces import write_traces
 

@@ -10,7 +10,7 @@ objects.
 
 from collections.abc import Sequence
 
-from agents.clear.settings import PairPathsConfig
+from clipnav.agents.clear.settings import PairPathsConfig
 from clipnav.parsing import parse
 
 
@@ -18,6 +18,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and pair paths."""
     config = parse(PairPathsConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from agents.clear.pairing import pair_paths
+    from clipnav.agents.clear.pairing import pair_paths
 
     pair_paths(config)

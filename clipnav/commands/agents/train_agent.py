@@ -17,13 +17,13 @@ the defaults of the other flags.
 
 from collections.abc import Sequence
 
-from agents.command_line import parse_agent
+from clipnav.agents.command_line import parse_agent
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_agent(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.experiments.training import train_any
+    from clipnav.agents.experiments.training import train_any
 
     train_any(config)

@@ -13,13 +13,13 @@ clipnav train-agent --language-representation.
 
 from collections.abc import Sequence
 
-from agents.clear.command_line import parse_language
+from clipnav.agents.clear.command_line import parse_language
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_language(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.clear.training import train
+    from clipnav.agents.clear.training import train
 
     train(config)

@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from agents.language_models.prompts.pictures import QUALITY, Draw
-from agents.language_models.prompts.sources import world_drawing
-from agents.settings.language_models import EvaluateVlmConfig
-from envs.pictures.view_pictures import ViewPose
-from storage.pictures import encode_jpeg
+from clipnav.agents.language_models.prompts.pictures import QUALITY, Draw
+from clipnav.agents.language_models.prompts.sources import world_drawing
+from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.pictures import encode_jpeg
 
 _KEPT = 4096
 Captions = Callable[[Sequence[Path]], list[str]]
@@ -49,7 +49,7 @@ def view_captions(config: EvaluateVlmConfig) -> ViewCaptions | None:
     """
     if config.prompt.captioner is None:
         return None
-    from vl_tasks.captioning.writing import LoadedCaptioner
+    from clipnav.vl_tasks.captioning.writing import LoadedCaptioner
 
     captioner = LoadedCaptioner(config.prompt.captioner, device=config.device)
     return ViewCaptions(captioner.captions, world_drawing(config))

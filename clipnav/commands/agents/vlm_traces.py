@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.language_models.evaluation.evaluating import Experiment
-from agents.language_models.evaluation.reporting import graph_walks
-from agents.language_models.prompts.pictures import Photo
-from agents.language_models.walks.asking import DecisionRecord
-from agents.language_models.walks.running import Finished
-from agents.language_models.walks.walking import EpisodeWalk
-from envs.pictures.view_pictures import ViewPose
-from storage import atomic_write
-from viewer.trace.building import Decision, Setting, build_trace
-from viewer.trace.format import TRACES, Ending, trace_json
-from viewer.trace.language_models import ModelAnswer, ModelDecision, PromptPart
+from clipnav.agents.language_models.evaluation.evaluating import Experiment
+from clipnav.agents.language_models.evaluation.reporting import graph_walks
+from clipnav.agents.language_models.prompts.pictures import Photo
+from clipnav.agents.language_models.walks.asking import DecisionRecord
+from clipnav.agents.language_models.walks.running import Finished
+from clipnav.agents.language_models.walks.walking import EpisodeWalk
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage import atomic_write
+from clipnav.viewer.trace.building import Decision, Setting, build_trace
+from clipnav.viewer.trace.format import TRACES, Ending, trace_json
+from clipnav.viewer.trace.language_models import ModelAnswer, ModelDecision, PromptPart
 
 _LONGEST = 4096  # characters of an answer
 

@@ -11,7 +11,7 @@ option --submission writes, with intervals.
 
 from collections.abc import Sequence
 
-from agents.continuous.evaluation_settings import EvaluateContinuousConfig
+from clipnav.agents.continuous.evaluation_settings import EvaluateContinuousConfig
 from clipnav.parsing import parse
 
 
@@ -19,6 +19,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and evaluate."""
     config = parse(EvaluateContinuousConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from agents.continuous.evaluation import evaluate_continuous_run
+    from clipnav.agents.continuous.evaluation import evaluate_continuous_run
 
     evaluate_continuous_run(config)

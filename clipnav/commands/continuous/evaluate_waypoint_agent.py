@@ -11,7 +11,7 @@ agent on the navigation graph, on the same episodes.
 
 from collections.abc import Sequence
 
-from agents.waypoints.settings import WaypointConfig
+from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.parsing import parse
 
 
@@ -19,6 +19,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and evaluate."""
     config = parse(WaypointConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from agents.waypoints.evaluation import evaluate_waypoints
+    from clipnav.agents.waypoints.evaluation import evaluate_waypoints
 
     evaluate_waypoints(config)

@@ -15,13 +15,13 @@ of the expert and of VLN-CE's non-learning agents.
 
 from collections.abc import Sequence
 
-from agents.continuous.command_line import parse_continuous
+from clipnav.agents.continuous.command_line import parse_continuous
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_continuous(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.continuous.training import train_continuous
+    from clipnav.agents.continuous.training import train_continuous
 
     train_continuous(config)

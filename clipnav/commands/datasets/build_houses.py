@@ -17,8 +17,8 @@ from typing import Annotated, Literal
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError
-from training.settings import check_counts, check_effects
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_effects
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class BuildArguments:
 
 def run(arguments: BuildArguments) -> None:
     """Run the command."""
-    from connectivity import read_scans
-    from envs.houses.building.sets import HOUSE_SETS
-    from envs.houses.house_set import build_set, expand_scans
+    from clipnav.connectivity import read_scans
+    from clipnav.envs.houses.building.sets import HOUSE_SETS
+    from clipnav.envs.houses.house_set import build_set, expand_scans
 
     house_set = HOUSE_SETS[arguments.set]
     graphs = arguments.connectivity_dir or house_set.connectivity_dir
     if arguments.statistics:
-        from envs.houses.graph.statistics import statistics_table
+        from clipnav.envs.houses.graph.statistics import statistics_table
 
         print(statistics_table([graphs, *arguments.statistics]))
         return
@@ -79,7 +79,7 @@ def run(arguments: BuildArguments) -> None:
     shown = scans[:: -(-len(scans) // arguments.sheet_houses)]
     # Building takes minutes, so outputs that cannot be written are reported first.
     if arguments.contact_sheet:
-        from envs.houses.rendering.contact_sheet import check_height
+        from clipnav.envs.houses.rendering.contact_sheet import check_height
 
         check_height(arguments.contact_sheet, len(shown))
     for folder in filter(None, (arguments.connectivity_dir, arguments.data_dir)):
@@ -95,7 +95,7 @@ def run(arguments: BuildArguments) -> None:
                 "so that its splits are incomplete; without --scans, the command builds them"
             )
     if arguments.contact_sheet:
-        from envs.houses.rendering.contact_sheet import set_sheet
+        from clipnav.envs.houses.rendering.contact_sheet import set_sheet
 
         set_sheet(shown, arguments.contact_sheet, graphs)
         print(f"pictures in {arguments.contact_sheet}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
-from training.settings import check_counts
+from clipnav.training.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line, check the instructions and print a table."""
     config = parse(CheckConfig, __name__, __doc__, arguments)
 
-    from envs.houses.building.sets import HOUSE_SETS
-    from envs.houses.house_set import expand_scans
-    from envs.houses.instruction_checks import check_set
+    from clipnav.envs.houses.building.sets import HOUSE_SETS
+    from clipnav.envs.houses.house_set import expand_scans
+    from clipnav.envs.houses.instruction_checks import check_set
 
     house_set = HOUSE_SETS[config.set]
     scans = expand_scans(config.scans, house_set) or list(house_set.specs)

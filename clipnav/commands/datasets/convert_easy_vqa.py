@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
-from storage.locks import sole_writer
-from vl_tasks.data.easy_vqa import SPLITS, convert_easy_vqa
+from clipnav.storage.locks import sole_writer
+from clipnav.vl_tasks.data.easy_vqa import SPLITS, convert_easy_vqa
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def run(arguments: DownloadArguments) -> int:
     Raises:
         UserError: There is no such group.
     """
-    from envs.real_data import DEFAULT_GROUPS, R4R, catalogue, download, explain
+    from clipnav.envs.real_data import DEFAULT_GROUPS, R4R, catalogue, download, explain
 
     if arguments.list:
         show_catalogue()
@@ -66,7 +66,7 @@ def run(arguments: DownloadArguments) -> int:
 
 def show_catalogue() -> None:
     """Print all groups of files."""
-    from envs.real_data import R4R, catalogue
+    from clipnav.envs.real_data import R4R, catalogue
 
     for name, group in catalogue().items():
         print(f"{name}: {group.contents} ({group.size}; {group.licence})")
@@ -79,8 +79,8 @@ def show_catalogue() -> None:
 
 def make_r4r(data_dir: Path) -> None:
     """Generate R4R from the R2R files of a data folder; files that exist are kept."""
-    from envs.episodes.r4r import r4r_path, write_r4r
-    from envs.worlds import world_files
+    from clipnav.envs.episodes.r4r import r4r_path, write_r4r
+    from clipnav.envs.worlds import world_files
 
     files = world_files("matterport", data_dir)
     for split in ("train", "val_seen", "val_unseen"):

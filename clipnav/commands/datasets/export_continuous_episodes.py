@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
-from storage.errors import counted
-from training.settings import check_counts, check_splits
+from clipnav.storage.errors import counted
+from clipnav.training.settings import check_counts, check_splits
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ExportArguments:
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and write the files."""
-    from envs.continuous.files.writing import export_split
+    from clipnav.envs.continuous.files.writing import export_split
 
     config = parse(ExportArguments, __name__, __doc__, arguments)
     for split in config.splits:

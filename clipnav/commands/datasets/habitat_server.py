@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipnav.parsing import parse
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.settings import check_counts, check_effects
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts, check_effects
 
 if TYPE_CHECKING:
-    from envs.continuous.comparison import SimulatorComparison
+    from clipnav.envs.continuous.comparison import SimulatorComparison
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     results = [_compare(config, scan) for scan in config.scans]
     print(_table(results))
     if config.json is not None:
-        from storage import write_text
+        from clipnav.storage import write_text
 
         # JSON has no NaN, which an error is if no pair is connected in both.
         rows = [
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(config: HabitatServerArguments) -> int:
-    from envs.habitat.checking import check_habitat
+    from clipnav.envs.habitat.checking import check_habitat
 
     is_ok = True
     for check in check_habitat(config.python, config.gpu_device_id):
@@ -94,11 +94,11 @@ def _check(config: HabitatServerArguments) -> int:
 def _compare(config: HabitatServerArguments, scan: str) -> "SimulatorComparison":
     import numpy as np
 
-    from envs.continuous.backends import open_simulator
-    from envs.continuous.comparison import compare_simulators
-    from envs.continuous.settings import R2R_CE
-    from envs.graphs.nav_graph import NavGraph
-    from envs.houses.building.sets import set_of
+    from clipnav.envs.continuous.backends import open_simulator
+    from clipnav.envs.continuous.comparison import compare_simulators
+    from clipnav.envs.continuous.settings import R2R_CE
+    from clipnav.envs.graphs.nav_graph import NavGraph
+    from clipnav.envs.houses.building.sets import set_of
 
     graph = NavGraph.load(scan, set_of(scan).connectivity_dir)
     feet = graph.positions - [0, 0, 1] * graph.heights[:, None]

@@ -16,8 +16,8 @@ from pathlib import Path
 import tyro
 
 from clipnav.parsing import parse
-from training.settings import check_counts
-from vl_tasks.house_tasks import HouseTasksConfig, make_house_tasks
+from clipnav.training.settings import check_counts
+from clipnav.vl_tasks.house_tasks import HouseTasksConfig, make_house_tasks
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ command again.
 from collections.abc import Sequence
 
 from clipnav.parsing import parse
-from vl_tasks.settings.translation import TranslationConfig
+from clipnav.vl_tasks.settings.translation import TranslationConfig
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and translate."""
     config = parse(TranslationConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.multilingual.translation import translate_questions
+    from clipnav.vl_tasks.multilingual.translation import translate_questions
 
     for path in translate_questions(config):
         print(path)

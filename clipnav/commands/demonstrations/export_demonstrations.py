@@ -11,16 +11,16 @@ the formats.
 
 from collections.abc import Sequence
 
-from agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
+from clipnav.agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
 from clipnav.parsing import parse
-from storage.errors import counted
+from clipnav.storage.errors import counted
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line, then export demonstrations or check an export."""
     config = parse(DemonstrationConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers at once.
-    from agents.demonstrations.export import check_export, export_demonstrations
+    from clipnav.agents.demonstrations.export import check_export, export_demonstrations
 
     if config.check is not None:
         print(check_export(config.check))

@@ -12,13 +12,13 @@ docs/demonstrations.md describes the recipe.
 
 from collections.abc import Sequence
 
-from agents.vlm_finetuning.settings import parse_finetuning
+from clipnav.agents.vlm_finetuning.settings import parse_finetuning
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and fine-tune."""
     config = parse_finetuning(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.vlm_finetuning.finetuning import finetune_vlm
+    from clipnav.agents.vlm_finetuning.finetuning import finetune_vlm
 
     finetune_vlm(config)

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from clipnav.parsing import parse
-from storage.outputs import check_new, check_outputs
-from training.settings import check_counts, check_effects
+from clipnav.storage.outputs import check_new, check_outputs
+from clipnav.training.settings import check_counts, check_effects
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class ConvertArguments:
 
 def run(arguments: ConvertArguments) -> None:
     """Run the command."""
-    from storage.features.formats import write_features
-    from storage.features.opening import read_features
-    from storage.locks import sole_writer
-    from storage.progress import progress_bar
+    from clipnav.storage.features.formats import write_features
+    from clipnav.storage.features.opening import read_features
+    from clipnav.storage.locks import sole_writer
+    from clipnav.storage.progress import progress_bar
 
     check_new(arguments.output)
     keys, rows, metadata = read_features(arguments.features, arguments.width)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
-from storage.outputs import check_new
+from clipnav.storage.outputs import check_new
 
 _UNMARKED = (
     "{0}: taken to be OpenAI's, with QuickGELU and OpenAI's preprocessing, as the file does not "
@@ -34,8 +34,8 @@ class ConvertArguments:
 
 def run(arguments: ConvertArguments) -> None:
     """Run the command."""
-    from encoders.weights.openai_weights import read_openai_weights, write_clip
-    from encoders.weights.transformers_weights import (
+    from clipnav.encoders.weights.openai_weights import read_openai_weights, write_clip
+    from clipnav.encoders.weights.transformers_weights import (
         read_transformers_clip,
         write_transformers_clip,
     )

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.settings import check_effects
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_effects
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from encoders.explanations import Explanation
+    from clipnav.encoders.explanations import Explanation
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ def run(arguments: ExplainArguments) -> None:
     import numpy as np
     from PIL import Image
 
-    from encoders.explanations import overlay
-    from storage import atomic_write
-    from vl_tasks.data.images import read_image
+    from clipnav.encoders.explanations import overlay
+    from clipnav.storage import atomic_write
+    from clipnav.vl_tasks.data.images import read_image
 
     image = read_image(arguments.image)
     if arguments.question is None:
         fit, (score, explanation) = arguments.fit, explain_text(arguments, image)
     else:
-        from vl_tasks.vqa.explaining import explain_answer
+        from clipnav.vl_tasks.vqa.explaining import explain_answer
 
         answer = (arguments.run, arguments.image, arguments.question, arguments.text)
         fit, (found, value, explanation) = "", explain_answer(*answer)
@@ -94,8 +94,8 @@ def run(arguments: ExplainArguments) -> None:
 
 def explain_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str, "Explanation"]:
     """Return the printable score of the text and its explanation."""
-    from encoders.clip import ClipEncoder
-    from encoders.explanations import explain, text_score
+    from clipnav.encoders.clip import ClipEncoder
+    from clipnav.encoders.explanations import explain, text_score
 
     encoder = ClipEncoder.load(arguments.encoder, arguments.pretrained, "fp32")
     score = text_score(encoder, arguments.text)

@@ -13,14 +13,14 @@ Run the same command again to resume an interrupted run.
 
 from collections.abc import Sequence
 
+from clipnav.encoders.extraction.arguments import ExtractArguments
 from clipnav.parsing import parse
-from encoders.extraction.arguments import ExtractArguments
 
 
 def run(arguments: ExtractArguments) -> None:
     """Run the command."""
     # Imported here, because it loads torch, which the help text does not need.
-    from encoders.extraction import command
+    from clipnav.encoders.extraction import command
 
     command.main(arguments)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
-from storage.errors import UserError, counted
-from vl_tasks.settings.grids import GridConfig
+from clipnav.storage.errors import UserError, counted
+from clipnav.vl_tasks.settings.grids import GridConfig
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class ExtractImagesArguments:
 
 def run(arguments: ExtractImagesArguments) -> None:
     """Run the command."""
-    from storage import cache_dir
-    from storage.features.shards import Shard
-    from training.devices import check_device
-    from vl_tasks.data.images import image_tree
-    from vl_tasks.grids.encoders import load_encoder
-    from vl_tasks.grids.sources import GridSource
+    from clipnav.storage import cache_dir
+    from clipnav.storage.features.shards import Shard
+    from clipnav.training.devices import check_device
+    from clipnav.vl_tasks.data.images import image_tree
+    from clipnav.vl_tasks.grids.encoders import load_encoder
+    from clipnav.vl_tasks.grids.sources import GridSource
 
     if not arguments.grids.keep:
         raise UserError(

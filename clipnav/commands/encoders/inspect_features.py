@@ -14,7 +14,7 @@ import numpy as np
 from clipnav.parsing import parse
 
 if TYPE_CHECKING:
-    from storage.features.store import FeatureStore
+    from clipnav.storage.features.store import FeatureStore
 
 _SAMPLE = 256  # viewpoints for the statistics
 
@@ -32,8 +32,8 @@ class InspectArguments:
 
 def run(arguments: InspectArguments) -> None:
     """Run the command."""
-    from storage.features.opening import open_store
-    from storage.features.view_order import layout_matches, reference_matches
+    from clipnav.storage.features.opening import open_store
+    from clipnav.storage.features.view_order import layout_matches, reference_matches
 
     store = open_store(arguments.features)
     reference = None if arguments.reference is None else open_store(arguments.reference)
@@ -54,8 +54,8 @@ def run(arguments: InspectArguments) -> None:
 
 
 def _statistics(path: Path, store: "FeatureStore") -> dict[str, str]:
-    from storage import file_sha256
-    from storage.features.shards import shard_paths
+    from clipnav.storage import file_sha256
+    from clipnav.storage.features.shards import shard_paths
 
     views = store.take(np.arange(0, len(store), max(1, len(store) // _SAMPLE)))
     norms = np.linalg.norm(views, axis=2)

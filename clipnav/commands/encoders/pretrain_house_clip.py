@@ -15,13 +15,13 @@ scores the model. The last houses are held out: their views are used for the sco
 
 from collections.abc import Sequence
 
-from encoders.pretraining.command_line import parse_pretraining
+from clipnav.encoders.pretraining.command_line import parse_pretraining
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and pre-train."""
     config = parse_pretraining(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from encoders.pretraining import command
+    from clipnav.encoders.pretraining import command
 
     command.main(config)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError
-from training.settings import check_counts
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts
 
 if TYPE_CHECKING:
     from clipnav.experiments.declarations import Experiment
@@ -102,7 +102,7 @@ def _render(
 
 
 def _listing(experiments: "Mapping[str, Experiment]", records: Path, output: Path) -> str:
-    from envs.metrics import aligned
+    from clipnav.envs.metrics import aligned
 
     rows = [["experiment", "page", "seeds", "budget", "state"]]
     for name, experiment in experiments.items():

@@ -14,8 +14,8 @@ from typing import Annotated
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError
-from training.settings import check_counts
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts
 
 _COUNT = 5  # answers to print per question
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         _answer_or_abstain(config, config.max_risk)
         return
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.vqa.answering import answer_questions
+    from clipnav.vl_tasks.vqa.answering import answer_questions
 
     ranked = answer_questions(
         config.run, config.image, config.questions, config.count or _COUNT, config.device
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _answer_or_abstain(config: AnswerConfig, max_risk: float) -> None:
     """Print the answers that are confident enough for a tolerated risk in percent."""
-    from vl_tasks.reliability.abstaining import answer_or_abstain
+    from clipnav.vl_tasks.reliability.abstaining import answer_or_abstain
 
     run = Path(os.path.abspath(config.run))  # the path "." has no name
     folder = config.selector or run.with_name(f"selector-{run.name}")

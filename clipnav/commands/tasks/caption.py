@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 
 from clipnav.parsing import parse
-from training.settings import check_counts
+from clipnav.training.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     if not config.images:
         raise SystemExit("no image given; write clipnav caption IMAGE ...")
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.captioning.writing import LoadedCaptioner
+    from clipnav.vl_tasks.captioning.writing import LoadedCaptioner
 
     captioner = LoadedCaptioner(config.run, config.beams, config.device)
     for image, caption in zip(config.images, captioner.captions(config.images), strict=True):

@@ -26,13 +26,13 @@ from clipnav.comparisons import (
     split_command_line,
     write_report,
 )
+from clipnav.encoders.named_encoder import NamedEncoder, named_encoders
 from clipnav.parsing import parse
-from encoders.named_encoder import NamedEncoder, named_encoders
-from storage.errors import UserError
-from vl_tasks.settings.configs import HELD_OUT
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.settings.configs import HELD_OUT
 
 if TYPE_CHECKING:
-    from training.comparisons import ComparisonRow
+    from clipnav.training.comparisons import ComparisonRow
 
 # Flags of trainings that this comparison sets, and the flags that determine them.
 _OWN_FLAGS: dict[str, str] = dict.fromkeys(
@@ -71,12 +71,12 @@ def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
         arguments: Arguments of this command.
         training: Arguments of clipnav finetune-vqa.
     """
-    from vl_tasks.command_line import vqa_splits
+    from clipnav.vl_tasks.command_line import vqa_splits
 
     arguments = replace(arguments, splits=arguments.splits or vqa_splits(training))
     rows = contestants(arguments, [*arguments.choice, *training])
-    from envs.metrics.comparison_report import make_report
-    from vl_tasks.vqa.comparison import CLUSTER, METRICS, check_split_files, train_all
+    from clipnav.envs.metrics.comparison_report import make_report
+    from clipnav.vl_tasks.vqa.comparison import CLUSTER, METRICS, check_split_files, train_all
 
     check_split_files(rows[0], "--splits")
     scores = train_all(rows, arguments.seeds, arguments.output / "runs", arguments.workers)
@@ -94,8 +94,8 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
         UserError: An argument is wrong; there are no encoders, two have the same name, or one does
             not exist or is a feature store of viewpoints.
     """
-    from vl_tasks.command_line import parse_vqa
-    from vl_tasks.grids.encoders import check_encoder
+    from clipnav.vl_tasks.command_line import parse_vqa
+    from clipnav.vl_tasks.grids.encoders import check_encoder
 
     config = parse_vqa(common)
     has_positions = config.model == "mcan" and config.mcan.positions

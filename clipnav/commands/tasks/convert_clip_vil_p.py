@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
-from training.settings import check_counts
+from clipnav.training.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and convert."""
     config = parse(ConvertClipVilPConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.clip_vil_p.conversion import convert_checkpoint
+    from clipnav.vl_tasks.clip_vil_p.conversion import convert_checkpoint
 
     convert_checkpoint(
         config.weights, config.output, config.encoder, config.bert, config.answers, config.heads

@@ -15,8 +15,8 @@ from pathlib import Path
 import tyro
 
 from clipnav.parsing import parse
-from storage.outputs import check_outputs
-from vl_tasks.vqa.normalising import Variant
+from clipnav.storage.outputs import check_outputs
+from clipnav.vl_tasks.vqa.normalising import Variant
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def main(arguments: Sequence[str]) -> None:
             "no predictions file given; write clipnav evaluate-answers answers.json --questions ..."
         )
     # Imported here so that --help returns at once.
-    from storage import write_text
-    from vl_tasks.data.questions import read_questions
-    from vl_tasks.vqa.accuracy import score_predictions
-    from vl_tasks.vqa.submissions import read_submission
+    from clipnav.storage import write_text
+    from clipnav.vl_tasks.data.questions import read_questions
+    from clipnav.vl_tasks.vqa.accuracy import score_predictions
+    from clipnav.vl_tasks.vqa.submissions import read_submission
 
     questions = read_questions(config.questions, config.annotations)
     results = {}

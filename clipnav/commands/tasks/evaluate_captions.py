@@ -17,8 +17,8 @@ from typing import Literal
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError, counted
-from storage.outputs import check_outputs
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def main(arguments: Sequence[str]) -> None:
             "no results file given; write clipnav evaluate-captions results.json --references ..."
         )
     # Imported here so that --help returns at once.
-    from storage import write_text
-    from vl_tasks.captioning.metrics import evaluate_captions
-    from vl_tasks.captioning.results import read_any_references, read_results
+    from clipnav.storage import write_text
+    from clipnav.vl_tasks.captioning.metrics import evaluate_captions
+    from clipnav.vl_tasks.captioning.results import read_any_references, read_results
 
     references = read_any_references(config.references)
     meteor = {"auto": None, "yes": True, "no": False}[config.meteor]

@@ -15,8 +15,8 @@ from pathlib import Path
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError
-from storage.outputs import check_outputs
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def main(arguments: Sequence[str]) -> None:
     # Imported here so that --help returns at once.
     import json
 
-    from storage import write_text
-    from vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
-    from vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
-    from vl_tasks.gqa.submissions import read_gqa_predictions
+    from clipnav.storage import write_text
+    from clipnav.vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
+    from clipnav.vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
+    from clipnav.vl_tasks.gqa.submissions import read_gqa_predictions
 
     questions = read_gqa_questions(config.questions)
     balanced = sum(one.balanced for one in questions.values())

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.settings import check_counts, check_effects
-from vl_tasks.vqa.normalising import Variant
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts, check_effects
+from clipnav.vl_tasks.vqa.normalising import Variant
 
 if TYPE_CHECKING:
-    from vl_tasks.reliability.scores.report import ModelAnswers
+    from clipnav.vl_tasks.reliability.scores.report import ModelAnswers
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ def main(arguments: Sequence[str]) -> None:
     # Imported here so that --help returns at once.
     import json
 
-    from envs.metrics import aligned
-    from storage import write_text
-    from vl_tasks.reliability.scores.report import (
+    from clipnav.envs.metrics import aligned
+    from clipnav.storage import write_text
+    from clipnav.vl_tasks.reliability.scores.report import (
         curve_points,
         effective_rows,
         model_report,
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str]) -> None:
     if config.json:
         write_text(config.json, json.dumps(reports, indent=1) + "\n")
     if config.plot:
-        from viewer.outputs.plots import risk_coverage, save
+        from clipnav.viewer.outputs.plots import risk_coverage, save
 
         save(risk_coverage({one.name: curve_points(one.test) for one in models}), config.plot)
         print(f"the curves are in {config.plot}")
@@ -138,8 +138,8 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
         UserError: A file is damaged, models answer different questions, or flags are missing or
             have no effect.
     """
-    from vl_tasks.reliability.folder import is_selector
-    from vl_tasks.reliability.model_answers import (
+    from clipnav.vl_tasks.reliability.folder import is_selector
+    from clipnav.vl_tasks.reliability.model_answers import (
         Shift,
         answers_of_file,
         answers_of_selector,
@@ -190,7 +190,7 @@ def _variant_of(folders: Sequence[Path]) -> Variant:
     Raises:
         UserError: A folder is damaged, or they have several variants.
     """
-    from vl_tasks.reliability.folder import read_description
+    from clipnav.vl_tasks.reliability.folder import read_description
 
     variants: list[Variant] = sorted({read_description(one).variant for one in folders} or {"V2"})
     if len(variants) > 1:

@@ -12,8 +12,8 @@ $ clipnav finetune-gqa --resume runs/gqa-mcan-house
 
 from collections.abc import Sequence
 
-from vl_tasks.command_line import parse_gqa
-from vl_tasks.grids.encoders import check_encoder
+from clipnav.vl_tasks.command_line import parse_gqa
+from clipnav.vl_tasks.grids.encoders import check_encoder
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,6 +21,6 @@ def main(arguments: Sequence[str]) -> None:
     config = parse_gqa(arguments, __doc__)
     check_encoder(config)
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.gqa.learning import train_gqa
+    from clipnav.vl_tasks.gqa.learning import train_gqa
 
     train_gqa(config)

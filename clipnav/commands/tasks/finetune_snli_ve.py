@@ -11,8 +11,8 @@ $ clipnav finetune-snli-ve --resume runs/snli-ve-fused-house
 
 from collections.abc import Sequence
 
-from vl_tasks.command_line import parse_entailment
-from vl_tasks.grids.encoders import check_encoder
+from clipnav.vl_tasks.command_line import parse_entailment
+from clipnav.vl_tasks.grids.encoders import check_encoder
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -20,6 +20,6 @@ def main(arguments: Sequence[str]) -> None:
     config = parse_entailment(arguments, __doc__)
     check_encoder(config)
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.entailment.learning import train_entailment
+    from clipnav.vl_tasks.entailment.learning import train_entailment
 
     train_entailment(config)

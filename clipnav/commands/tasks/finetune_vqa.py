@@ -13,8 +13,8 @@ $ clipnav finetune-vqa --resume runs/vqa-mcan-house
 
 from collections.abc import Sequence
 
-from vl_tasks.command_line import parse_vqa
-from vl_tasks.grids.encoders import check_encoder
+from clipnav.vl_tasks.command_line import parse_vqa
+from clipnav.vl_tasks.grids.encoders import check_encoder
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -23,10 +23,10 @@ def main(arguments: Sequence[str]) -> None:
     check_encoder(config)
     # Imported here so that --help answers without loading torch.
     if config.model == "multilingual":
-        from vl_tasks.multilingual.learning import train_multilingual
+        from clipnav.vl_tasks.multilingual.learning import train_multilingual
 
         train_multilingual(config)
     else:
-        from vl_tasks.vqa.learning import train_vqa
+        from clipnav.vl_tasks.vqa.learning import train_vqa
 
         train_vqa(config)

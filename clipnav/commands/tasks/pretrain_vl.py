@@ -14,13 +14,13 @@ files.
 
 from collections.abc import Sequence
 
-from vl_tasks.command_line import parse_pretraining
+from clipnav.vl_tasks.command_line import parse_pretraining
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_pretraining(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.clip_vil_p.pretraining import pretrain
+    from clipnav.vl_tasks.clip_vil_p.pretraining import pretrain
 
     pretrain(config)

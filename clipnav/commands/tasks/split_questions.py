@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.settings import check_counts
-from vl_tasks.settings.reliability import PART_SEED
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts
+from clipnav.vl_tasks.settings.reliability import PART_SEED
 
 _OUTPUTS = {"output": (".json",)}
 
@@ -56,14 +56,14 @@ def main(arguments: Sequence[str]) -> None:
     if config.published is not None and is_random:
         raise UserError("--shares and --seed have no effect with --published; omit them")
     # Imported here so that --help answers without loading the readers.
-    from vl_tasks.data_folders import data_folder
-    from vl_tasks.reliability.parts import (
+    from clipnav.vl_tasks.data_folders import data_folder
+    from clipnav.vl_tasks.reliability.parts import (
         divide_images,
         questions_of_parts,
         read_parts,
         write_parts,
     )
-    from vl_tasks.reliability.splits import read_split
+    from clipnav.vl_tasks.reliability.splits import read_split
 
     split = read_split(data_folder(config), config.split)
     check_outputs(config, _OUTPUTS, (split.questions_file, split.annotations_file))

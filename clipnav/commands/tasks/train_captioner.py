@@ -10,8 +10,8 @@ $ clipnav train-captioner --resume runs/captions-scst-house
 
 from collections.abc import Sequence
 
-from vl_tasks.command_line import parse_captions
-from vl_tasks.grids.encoders import check_encoder
+from clipnav.vl_tasks.command_line import parse_captions
+from clipnav.vl_tasks.grids.encoders import check_encoder
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -19,6 +19,6 @@ def main(arguments: Sequence[str]) -> None:
     config = parse_captions(arguments, __doc__)
     check_encoder(config)
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.captioning.learning import train_captioner
+    from clipnav.vl_tasks.captioning.learning import train_captioner
 
     train_captioner(config)

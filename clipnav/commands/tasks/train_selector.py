@@ -12,10 +12,14 @@ computed once and cached. The command prints calibration error and thresholds by
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage.errors import UserError
-from training.resuming import early_value, parse_resumed, parse_settings
-from training.settings import check_effects, read_config
-from vl_tasks.settings.reliability import SELECTOR_PRESETS, SelectorConfig, idle_selector_settings
+from clipnav.storage.errors import UserError
+from clipnav.training.resuming import early_value, parse_resumed, parse_settings
+from clipnav.training.settings import check_effects, read_config
+from clipnav.vl_tasks.settings.reliability import (
+    SELECTOR_PRESETS,
+    SelectorConfig,
+    idle_selector_settings,
+)
 
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_selector(arguments)
     # Imported here so that --help answers without loading torch.
-    from vl_tasks.reliability.training import train_selector
+    from clipnav.vl_tasks.reliability.training import train_selector
 
     train_selector(config)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
-from storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, counted
 
 if TYPE_CHECKING:
-    from envs.episodes import Episode
-    from viewer.site.continuous_walks import ContinuousDriver
-    from viewer.trace import Trace
-    from viewer.trace.continuous import ContinuousRecorder
+    from clipnav.envs.episodes import Episode
+    from clipnav.viewer.site.continuous_walks import ContinuousDriver
+    from clipnav.viewer.trace import Trace
+    from clipnav.viewer.trace.continuous import ContinuousRecorder
 
 EXPERT = "expert"
 _EPISODES = 8  # to walk if --episodes is not given
@@ -47,11 +47,11 @@ class ContinuousContent:
         Raises:
             FileNotFoundError, UserError: The run cannot be loaded.
         """
-        from agents.continuous.evaluation import baseline_walkers
-        from agents.continuous.tasks import load_continuous_run
-        from envs.continuous.walkers import Walker
-        from viewer.trace.building import Setting
-        from viewer.trace.continuous import ContinuousRecorder
+        from clipnav.agents.continuous.evaluation import baseline_walkers
+        from clipnav.agents.continuous.tasks import load_continuous_run
+        from clipnav.envs.continuous.walkers import Walker
+        from clipnav.viewer.trace.building import Setting
+        from clipnav.viewer.trace.continuous import ContinuousRecorder
 
         config, ids = self.config, self._ids()
         task, agent = load_continuous_run(run, config.device)
@@ -80,15 +80,15 @@ class ContinuousContent:
 
     def driver(self) -> "ContinuousDriver":
         """Return what carries out the actions of walks by hand."""
-        from viewer.site.continuous_walks import ContinuousDriver
-        from viewer.site.manual_walks import CONTINUOUS_AGENT
+        from clipnav.viewer.site.continuous_walks import ContinuousDriver
+        from clipnav.viewer.site.manual_walks import CONTINUOUS_AGENT
 
         return ContinuousDriver(self._recorder(CONTINUOUS_AGENT, 1, _ENDLESS))
 
     def _recorder(self, agent: str, size: int, limit: int | None) -> "ContinuousRecorder":
-        from envs.continuous.environments.making import make_continuous_vector_env
-        from viewer.trace.building import Setting
-        from viewer.trace.continuous import ContinuousRecorder
+        from clipnav.envs.continuous.environments.making import make_continuous_vector_env
+        from clipnav.viewer.trace.building import Setting
+        from clipnav.viewer.trace.continuous import ContinuousRecorder
 
         config = self.config
         world = config.world or "houses"

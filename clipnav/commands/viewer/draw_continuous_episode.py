@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
-from storage.outputs import check_outputs
-from training.settings import check_counts
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and draw the episode."""
     from PIL import Image
 
-    from envs.continuous.environments.film_strip import draw_episode
-    from envs.continuous.environments.making import make_continuous_env
-    from storage import atomic_write
+    from clipnav.envs.continuous.environments.film_strip import draw_episode
+    from clipnav.envs.continuous.environments.making import make_continuous_env
+    from clipnav.storage import atomic_write
 
     config = parse(DrawArguments, __name__, __doc__, arguments)
     env = make_continuous_env(

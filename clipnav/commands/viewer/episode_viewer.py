@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from clipnav.commands.viewer.viewer_content import Content, load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
-from storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, counted
 
 if TYPE_CHECKING:
-    from envs.pictures.panorama_files import Pictures
-    from viewer.site.library import Library
-    from viewer.trace import Trace
+    from clipnav.envs.pictures.panorama_files import Pictures
+    from clipnav.viewer.site.library import Library
+    from clipnav.viewer.trace import Trace
 
 
 def visualise(config: VisualiseConfig) -> None:
@@ -38,9 +38,9 @@ def show_announcements() -> None:
 
 def serve(config: VisualiseConfig) -> None:
     """Serve the page until Ctrl-C."""
-    from viewer.site.manual_walks import ManualWalks
-    from viewer.site.routes import Routes
-    from viewer.site.server import ViewerServer
+    from clipnav.viewer.site.manual_walks import ManualWalks
+    from clipnav.viewer.site.routes import Routes
+    from clipnav.viewer.site.server import ViewerServer
 
     # Walking takes minutes, so a port in use is reported first.
     with ViewerServer(host=config.host, port=config.port) as server:
@@ -61,7 +61,7 @@ def serve(config: VisualiseConfig) -> None:
 
 def _first_picture(library: "Library", pictures: "Pictures") -> None:
     """Render the first picture before the browser requests it."""
-    from envs.pictures.panorama_files import WIDTHS, NoPictureError
+    from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError
 
     key = library.rows()[0]["key"]
     episode = library.entry(key).episode
@@ -74,7 +74,7 @@ def write(config: VisualiseConfig, content: Content) -> None:
     library, pictures = content.library, content.pictures
     keys = [row["key"] for row in library.rows() if row["walks"]][:1]
     if config.export:
-        from viewer.site.export import export_page
+        from clipnav.viewer.site.export import export_page
 
         export_page(config.export, library, pictures, keys)
         size = config.export.stat().st_size / 1e6
@@ -83,14 +83,14 @@ def write(config: VisualiseConfig, content: Content) -> None:
         return
     walks = _walks_of(config.agent or content.first_agents[:2], library.walks(keys[0]), keys[0])
     if config.video:
-        from viewer.films import FilmSettings, film_walks, parse_size
+        from clipnav.viewer.films import FilmSettings, film_walks, parse_size
 
         size = parse_size(config.size) if config.size else None
         settings = FilmSettings(size, progress=True)
         film_walks(config.video, walks, library, pictures, settings)
         print(f"Film: {config.video} ({config.video.stat().st_size / 1e6:.1f} MB)")
     if config.rerun:
-        from viewer.outputs.rerun_log import log_trace
+        from clipnav.viewer.outputs.rerun_log import log_trace
 
         log_trace(config.rerun, walks[0], library, pictures)
         print(f"Rerun log: {config.rerun}")
@@ -98,7 +98,7 @@ def write(config: VisualiseConfig, content: Content) -> None:
 
 def _check_film(path: Path, config: VisualiseConfig) -> None:
     """Check that a film can be made; walking comes later and takes minutes."""
-    from viewer.films import arranged, check_kind, parse_size
+    from clipnav.viewer.films import arranged, check_kind, parse_size
 
     check_kind(path)
     if config.size:

@@ -14,11 +14,11 @@ from typing import Any, Literal, get_args
 import tyro
 
 from clipnav.parsing import parse
-from storage.errors import UserError, short_names
-from storage.json_files import read_json_object
-from storage.outputs import check_outputs
-from training.checkpoints import RESULTS
-from training.settings import CONFIG
+from clipnav.storage.errors import UserError, short_names
+from clipnav.storage.json_files import read_json_object
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.checkpoints import RESULTS
+from clipnav.training.settings import CONFIG
 
 FigureFormat = Literal["png", "pdf", "svg"]
 
@@ -54,11 +54,11 @@ def main(arguments: Sequence[str]) -> None:
 
 def draw(config: PlotConfig) -> list[Path]:
     """Plot the figures that the sources provide data for; return the files."""
-    from envs.episodes import base_language
-    from training.log import read_log
-    from viewer.outputs import plots
-    from viewer.site.opening import kind_of, label_agents
-    from viewer.trace import read_traces
+    from clipnav.envs.episodes import base_language
+    from clipnav.training.log import read_log
+    from clipnav.viewer.outputs import plots
+    from clipnav.viewer.site.opening import kind_of, label_agents
+    from clipnav.viewer.trace import read_traces
 
     kinds = {source: kind_of(source) for source in config.sources}
     for source in (source for source, kind in kinds.items() if kind == "submission"):

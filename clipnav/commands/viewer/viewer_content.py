@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
-from storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, counted
 
 if TYPE_CHECKING:
-    from agents.acting.rollout import Agent
-    from agents.settings import AgentConfig
-    from envs.episodes import Episode
-    from envs.navigation.vector_env import VlnVectorEnv
-    from envs.pictures.panorama_files import Pictures
-    from viewer.site.library import Entry, Library
-    from viewer.site.manual_walks import HandWalk
-    from viewer.site.opening import Kind
-    from viewer.trace import Trace
+    from clipnav.agents.acting.rollout import Agent
+    from clipnav.agents.settings import AgentConfig
+    from clipnav.envs.episodes import Episode
+    from clipnav.envs.navigation.vector_env import VlnVectorEnv
+    from clipnav.envs.pictures.panorama_files import Pictures
+    from clipnav.viewer.site.library import Entry, Library
+    from clipnav.viewer.site.manual_walks import HandWalk
+    from clipnav.viewer.site.opening import Kind
+    from clipnav.viewer.trace import Trace
 
     Run = tuple[AgentConfig, VlnVectorEnv, dict[str, Agent]]
 
@@ -45,12 +45,12 @@ class Content:
 
 def load_content(config: VisualiseConfig) -> Content:
     """Read traces and submissions, and let runs walk their episodes."""
-    from envs.episodes import load_episodes
-    from envs.pictures.world_pictures import world_pictures
-    from envs.worlds import named_world, world_files
-    from viewer.scene.free_pictures import house_free_pictures
-    from viewer.site.library import Library
-    from viewer.site.opening import first_agents, kind_of, label_agents
+    from clipnav.envs.episodes import load_episodes
+    from clipnav.envs.pictures.world_pictures import world_pictures
+    from clipnav.envs.worlds import named_world, world_files
+    from clipnav.viewer.scene.free_pictures import house_free_pictures
+    from clipnav.viewer.site.library import Library
+    from clipnav.viewer.site.opening import first_agents, kind_of, label_agents
 
     kinds: dict[Path, Kind] = {source: kind_of(source) for source in config.sources}
     if "run" not in kinds.values():
@@ -97,12 +97,12 @@ def _refuse_settings_of_runs(config: VisualiseConfig) -> None:
 def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -> Content:
     """Read traces, let runs walk, or record the expert; walks by hand are continuous."""
     from clipnav.commands.viewer.continuous_content import ContinuousContent
-    from envs.episodes import load_episodes
-    from envs.pictures.world_pictures import world_pictures
-    from envs.worlds import world_files
-    from viewer.scene.free_pictures import house_free_pictures
-    from viewer.site.library import Library
-    from viewer.site.opening import first_agents, label_agents
+    from clipnav.envs.episodes import load_episodes
+    from clipnav.envs.pictures.world_pictures import world_pictures
+    from clipnav.envs.worlds import world_files
+    from clipnav.viewer.scene.free_pictures import house_free_pictures
+    from clipnav.viewer.site.library import Library
+    from clipnav.viewer.site.opening import first_agents, label_agents
 
     for source, kind in kinds.items():
         if kind == "submission":
@@ -207,7 +207,7 @@ def _as_trained(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfi
         UserError: Another run has another world or data folder, which the library cannot contain;
             or one episode is written, and another run walks episodes of another dataset.
     """
-    from agents.settings import read_agent_config
+    from clipnav.agents.settings import read_agent_config
 
     saved = {run: read_agent_config(run) for run in runs}
     first = saved[runs[0]]
@@ -238,8 +238,8 @@ def _as_trained_continuously(config: VisualiseConfig, runs: Sequence[Path]) -> V
     Raises:
         UserError: The runs have several; all walk the same episodes.
     """
-    from agents.continuous.settings import ContinuousTrainConfig
-    from training.settings import read_config
+    from clipnav.agents.continuous.settings import ContinuousTrainConfig
+    from clipnav.training.settings import read_config
 
     saved = {run: read_config(run, ContinuousTrainConfig) for run in runs}
     first = saved[runs[0]]
@@ -254,8 +254,8 @@ def _as_trained_continuously(config: VisualiseConfig, runs: Sequence[Path]) -> V
 
 def _load_run(config: VisualiseConfig, run: Path) -> "Run":
     """Load settings, the environment of the split, and the agents by name, the follower first."""
-    from agents.experiments.runs import load_walkers
-    from agents.settings import EvaluateConfig, SearchConfig
+    from clipnav.agents.experiments.runs import load_walkers
+    from clipnav.agents.settings import EvaluateConfig, SearchConfig
 
     return load_walkers(
         EvaluateConfig(
@@ -274,7 +274,7 @@ def _walk_run(config: VisualiseConfig, source: Path, run: "Run", ids: list[str])
     """Let the follower of a run and the baselines walk episodes of the split."""
     import torch
 
-    from viewer.trace import record_all
+    from clipnav.viewer.trace import record_all
 
     _, env, walkers = run
     names = ", ".join(walkers)
@@ -288,7 +288,7 @@ def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
     """Return a function that lets the follower of a run follow any instruction."""
     import torch
 
-    from viewer.site.free_walk import walk_freely
+    from clipnav.viewer.site.free_walk import walk_freely
 
     env, (agent, *_) = run[1], run[2].values()
 
@@ -300,7 +300,7 @@ def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
 
 
 def _read_traces(config: VisualiseConfig, source: Path) -> "list[Trace]":
-    from viewer.trace import read_traces
+    from clipnav.viewer.trace import read_traces
 
     traces = read_traces(source)
     shown = list(dict.fromkeys(trace.instr_id for trace in traces))[: config.episodes]
@@ -310,8 +310,8 @@ def _read_traces(config: VisualiseConfig, source: Path) -> "list[Trace]":
 
 
 def _read_submission(config: VisualiseConfig, source: Path, library: "Library") -> "list[Trace]":
-    from envs.submissions.ground_truth import ScoringRules, load_ground_truth
-    from viewer.trace import traces_of_submission
+    from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
+    from clipnav.viewer.trace import traces_of_submission
 
     world = library.files.world
     ground_truth = load_ground_truth(

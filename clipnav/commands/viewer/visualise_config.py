@@ -6,10 +6,10 @@ from typing import Literal
 
 import tyro
 
-from envs.worlds import Dataset, World, is_built_in
-from storage.errors import UserError
-from storage.outputs import check_outputs
-from training.settings import check_counts
+from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.settings import check_counts
 
 
 @dataclass(frozen=True)

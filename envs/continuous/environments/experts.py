@@ -5,13 +5,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
-from envs.continuous.experts import Teacher, reference_walks
-from envs.continuous.measures import Walk, measure_walk
-from envs.continuous.settings import ContinuousSettings
-from envs.continuous.simulator import Simulator
-from envs.continuous.traces import PoseTrace
-from storage.errors import UserError
+from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
+from clipnav.envs.continuous.experts import Teacher, reference_walks
+from clipnav.envs.continuous.measures import Walk, measure_walk
+from clipnav.envs.continuous.settings import ContinuousSettings
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.traces import PoseTrace
+from clipnav.storage.errors import UserError
 
 # Positions of the expert's walks by movement, building, heading and reference path.
 _Positions = dict[tuple[object, ...], np.ndarray]

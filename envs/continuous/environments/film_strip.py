@@ -5,12 +5,18 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
-from envs.continuous.environments.rendering import draw_plan
-from envs.continuous.environments.single_env import ContinuousEnv
-from envs.continuous.settings import ACTION_NAMES
-from envs.navigation.rendering.fonts import font_for
-from envs.navigation.rendering.frames import INK, PAPER, REFERENCE, WALKED, write_instruction
-from storage.errors import UserError
+from clipnav.envs.continuous.environments.rendering import draw_plan
+from clipnav.envs.continuous.environments.single_env import ContinuousEnv
+from clipnav.envs.continuous.settings import ACTION_NAMES
+from clipnav.envs.navigation.rendering.fonts import font_for
+from clipnav.envs.navigation.rendering.frames import (
+    INK,
+    PAPER,
+    REFERENCE,
+    WALKED,
+    write_instruction,
+)
+from clipnav.storage.errors import UserError
 
 PLAN_SIZE = 420, 420  # height and width in pixels
 _MARGIN, _CAPTION, _TEXT_HEIGHT, _PICTURE = 12, 22, 96, 156  # pixels

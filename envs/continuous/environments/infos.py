@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from envs.base.infos import LazyInfo, batch_info, scattered
-from envs.continuous.coordinates import heading_to_rotation, to_habitat
-from envs.continuous.environments.experts import ExpertWalks
-from envs.continuous.environments.walks import ContinuousWalks
-from envs.continuous.episodes import ContinuousSplit
+from clipnav.envs.base.infos import LazyInfo, batch_info, scattered
+from clipnav.envs.continuous.coordinates import heading_to_rotation, to_habitat
+from clipnav.envs.continuous.environments.experts import ExpertWalks
+from clipnav.envs.continuous.environments.walks import ContinuousWalks
+from clipnav.envs.continuous.episodes import ContinuousSplit
 
 
 def continuous_info(

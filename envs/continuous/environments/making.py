@@ -10,15 +10,15 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from envs.continuous.backends import open_simulator
-from envs.continuous.environments.single_env import ContinuousEnv
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.episodes import ContinuousSplit, load_continuous_split
-from envs.continuous.sensors import ImageEncoder
-from envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
-from envs.continuous.simulator import Simulator
-from envs.registered_ids import CONTINUOUS_IDS, with_dataset_of_id
-from storage.errors import UserError
+from clipnav.envs.continuous.backends import open_simulator
+from clipnav.envs.continuous.environments.single_env import ContinuousEnv
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
+from clipnav.envs.continuous.sensors import ImageEncoder
+from clipnav.envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.registered_ids import CONTINUOUS_IDS, with_dataset_of_id
+from clipnav.storage.errors import UserError
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
 _OF_SPLIT = tuple(inspect.signature(load_continuous_split).parameters)
@@ -39,9 +39,10 @@ def make_continuous_env(
         simulator: Floors and cameras, with the settings of the environment; None for those of the
             backend.
         env_id: Id in Gymnasium's registry, which sets the dataset.
-        arguments: Those of `envs.continuous.episodes.load_continuous_split`; `backend` ("houses" or
-            "habitat") and the other arguments of `envs.continuous.backends.open_simulator`; and the
-            fields of `envs.continuous.settings.ContinuousSettings`, by default those of the
+        arguments: Those of `clipnav.envs.continuous.episodes.load_continuous_split`; `backend`
+            ("houses" or "habitat") and the other arguments of
+            `clipnav.envs.continuous.backends.open_simulator`; and the fields of
+            `clipnav.envs.continuous.settings.ContinuousSettings`, by default those of the
             dataset's task.
 
     Raises:

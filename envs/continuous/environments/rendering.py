@@ -6,13 +6,13 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from envs.continuous.environments.walks import ContinuousWalks
-from envs.continuous.episodes import ContinuousEpisode
-from envs.continuous.settings import ContinuousSettings
-from envs.continuous.simulator import Floor, Simulator
-from envs.continuous.traces import PoseTrace
-from envs.navigation.rendering.fonts import font_for
-from envs.navigation.rendering.frames import (
+from clipnav.envs.continuous.environments.walks import ContinuousWalks
+from clipnav.envs.continuous.episodes import ContinuousEpisode
+from clipnav.envs.continuous.settings import ContinuousSettings
+from clipnav.envs.continuous.simulator import Floor, Simulator
+from clipnav.envs.continuous.traces import PoseTrace
+from clipnav.envs.navigation.rendering.fonts import font_for
+from clipnav.envs.navigation.rendering.frames import (
     FAINT,
     INK,
     PAPER,

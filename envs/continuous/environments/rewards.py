@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.continuous.settings import ContinuousSettings
-from envs.metrics.path_scores import next_dtw_rows
-from envs.navigation.rewards import distance_rewards, ndtw_rewards
+from clipnav.envs.continuous.settings import ContinuousSettings
+from clipnav.envs.metrics.path_scores import next_dtw_rows
+from clipnav.envs.navigation.rewards import distance_rewards, ndtw_rewards
 
 
 def progress_rewards(

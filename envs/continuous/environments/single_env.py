@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 from gymnasium.vector import AutoresetMode
 
-from envs.base.single_env import SingleAgentEnv
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
-from envs.continuous.sensors import ImageEncoder
-from envs.continuous.settings import RENDER_MODES, ContinuousSettings
-from envs.continuous.simulator import Simulator
+from clipnav.envs.base.single_env import SingleAgentEnv
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
+from clipnav.envs.continuous.sensors import ImageEncoder
+from clipnav.envs.continuous.settings import RENDER_MODES, ContinuousSettings
+from clipnav.envs.continuous.simulator import Simulator
 
 
 class ContinuousEnv(SingleAgentEnv):
@@ -47,8 +47,8 @@ class ContinuousEnv(SingleAgentEnv):
 
     ## Arguments
     `gymnasium.make("R2R-CE-CLIP-v0", split="val_unseen")` takes the arguments of
-    `envs.continuous.environments.making.make_continuous_env` and every field of
-    `envs.continuous.settings.ContinuousSettings`.
+    `clipnav.envs.continuous.environments.making.make_continuous_env` and every field of
+    `clipnav.envs.continuous.settings.ContinuousSettings`.
 
     ## Registered Configurations
     `R2R-CE-CLIP-v0` and `RxR-CE-CLIP-v0`.
@@ -70,7 +70,8 @@ class ContinuousEnv(SingleAgentEnv):
         """Build an environment over a loaded split.
 
         Args:
-            split: Episodes and tokenizer, see `envs.continuous.episodes.load_continuous_split`.
+            split: Episodes and tokenizer, see
+                `clipnav.envs.continuous.episodes.load_continuous_split`.
             simulator: Floors and cameras, with the same settings.
             settings: The task; None for that of the split's dataset.
             encoder: Encoder of the sensors "clip" and "clip_panorama".

@@ -6,18 +6,18 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from envs.base.infos import LazyInfo
-from envs.base.vector_env import BatchEnv
-from envs.continuous.environments.experts import ExpertWalks
-from envs.continuous.environments.infos import continuous_info, set_lazy_measures
-from envs.continuous.environments.rewards import RunningDtw, step_rewards
-from envs.continuous.environments.walks import ContinuousWalks
-from envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
-from envs.continuous.measures import Walk
-from envs.continuous.sensors import ImageEncoder, Observation, Sensors
-from envs.continuous.settings import PRESETS, RENDER_MODES, STOP, ContinuousSettings
-from envs.continuous.simulator import Simulator, check_simulator
-from envs.continuous.traces import PoseTrace
+from clipnav.envs.base.infos import LazyInfo
+from clipnav.envs.base.vector_env import BatchEnv
+from clipnav.envs.continuous.environments.experts import ExpertWalks
+from clipnav.envs.continuous.environments.infos import continuous_info, set_lazy_measures
+from clipnav.envs.continuous.environments.rewards import RunningDtw, step_rewards
+from clipnav.envs.continuous.environments.walks import ContinuousWalks
+from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
+from clipnav.envs.continuous.measures import Walk
+from clipnav.envs.continuous.sensors import ImageEncoder, Observation, Sensors
+from clipnav.envs.continuous.settings import PRESETS, RENDER_MODES, STOP, ContinuousSettings
+from clipnav.envs.continuous.simulator import Simulator, check_simulator
+from clipnav.envs.continuous.traces import PoseTrace
 
 
 class ContinuousVectorEnv(BatchEnv):
@@ -65,12 +65,13 @@ class ContinuousVectorEnv(BatchEnv):
     habitat's axes (y up) with a quaternion [x, y, z, w]; `collided`; `steps`; `distance_to_goal`,
     geodesic (metres, NaN where the goal is secret, inf where it is unreachable); `teacher_action`,
     computed when it is read; and, for agents whose episode has just ended, `metrics`, see
-    `envs.continuous.measures.measure_walk`.
+    `clipnav.envs.continuous.measures.measure_walk`.
 
     ## Arguments
     `gymnasium.make_vec("R2R-CE-CLIP-v0", num_envs=8, split="val_unseen")` takes `num_envs`,
-    `autoreset_mode`, the arguments of `envs.continuous.environments.making.make_continuous_env`
-    and every field of `envs.continuous.settings.ContinuousSettings`.
+    `autoreset_mode`, the arguments of
+    `clipnav.envs.continuous.environments.making.make_continuous_env` and every field of
+    `clipnav.envs.continuous.settings.ContinuousSettings`.
 
     ## Registered Configurations
     `R2R-CE-CLIP-v0` and `RxR-CE-CLIP-v0`.
@@ -97,9 +98,10 @@ class ContinuousVectorEnv(BatchEnv):
         """Build an environment over a loaded split.
 
         Args:
-            split: Episodes and tokenizer, see `envs.continuous.episodes.load_continuous_split`.
-            simulator: Floors and cameras, such as `envs.continuous.house_simulator.HouseSimulator`
-                with the same settings.
+            split: Episodes and tokenizer, see
+                `clipnav.envs.continuous.episodes.load_continuous_split`.
+            simulator: Floors and cameras, such as
+                `clipnav.envs.continuous.house_simulator.HouseSimulator` with the same settings.
             num_envs: Number of agents B.
             settings: The task; None for that of the split's dataset.
             autoreset_mode: What happens after the end of an episode, see Gymnasium.
@@ -174,7 +176,7 @@ class ContinuousVectorEnv(BatchEnv):
         if self.render_mode is None:
             return None
         self._check_reset("reset the environment before rendering it")
-        from envs.continuous.environments.rendering import draw_frames
+        from clipnav.envs.continuous.environments.rendering import draw_frames
 
         return draw_frames(
             self.simulator, self.current_episodes(), self.traces(), self._walks, self.settings

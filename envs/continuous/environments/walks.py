@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.continuous.episodes import ContinuousSplit
-from envs.continuous.measures import Walk
-from envs.continuous.settings import (
+from clipnav.envs.continuous.episodes import ContinuousSplit
+from clipnav.envs.continuous.measures import Walk
+from clipnav.envs.continuous.settings import (
     FORWARD,
     LEFT,
     LOOK_DOWN,
@@ -15,9 +15,9 @@ from envs.continuous.settings import (
     STOP,
     ContinuousSettings,
 )
-from envs.continuous.simulator import Simulator
-from envs.continuous.traces import PoseTrace
-from storage.errors import UserError
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.traces import PoseTrace
+from clipnav.storage.errors import UserError
 
 # Metres by which an agent must move before its distance is computed again, as in VLN-CE.
 _MOVED = 1e-4

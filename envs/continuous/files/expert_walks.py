@@ -5,12 +5,12 @@ from functools import partial
 
 import numpy as np
 
-from envs.continuous.episodes import ContinuousEpisode, Point
-from envs.continuous.experts import ReferenceWalk, reference_walks
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import ContinuousSettings
-from storage.processes import run_jobs
-from storage.progress import progress_bar
+from clipnav.envs.continuous.episodes import ContinuousEpisode, Point
+from clipnav.envs.continuous.experts import ReferenceWalk, reference_walks
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import ContinuousSettings
+from clipnav.storage.processes import run_jobs
+from clipnav.storage.progress import progress_bar
 
 PathKey = tuple[str, float, tuple[Point, ...]]
 

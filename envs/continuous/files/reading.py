@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.continuous.coordinates import from_habitat, rotation_to_heading
-from envs.continuous.episodes import ContinuousEpisode, Point
-from envs.continuous.files.records import EpisodeFile, EpisodeRecord, GroundTruth, read_document
-from envs.continuous.settings import ContinuousDataset
-from storage.errors import UserError
-from storage.records import RecordError
+from clipnav.envs.continuous.coordinates import from_habitat, rotation_to_heading
+from clipnav.envs.continuous.episodes import ContinuousEpisode, Point
+from clipnav.envs.continuous.files.records import (
+    EpisodeFile,
+    EpisodeRecord,
+    GroundTruth,
+    read_document,
+)
+from clipnav.envs.continuous.settings import ContinuousDataset
+from clipnav.storage.errors import UserError
+from clipnav.storage.records import RecordError
 
 _REMEDY = (
     "get R2R_VLNCE or RxR_VLNCE from the VLN-CE project, or write the houses' files with "

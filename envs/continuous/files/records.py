@@ -7,11 +7,11 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from envs.episodes.episode import TimedWord
-from storage.errors import UserError
-from storage.gzip_files import DAMAGE as GZIP_DAMAGE
-from storage.gzip_files import ExpansionError, open_maybe_packed
-from storage.records import describe_problem
+from clipnav.envs.episodes.episode import TimedWord
+from clipnav.storage.errors import UserError
+from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
+from clipnav.storage.gzip_files import ExpansionError, open_maybe_packed
+from clipnav.storage.records import describe_problem
 
 Id = int | str
 Vector = Annotated[tuple[float, ...], Meta(min_length=3, max_length=3)]

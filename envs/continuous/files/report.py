@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from envs.continuous.files.scores import (
+from clipnav.envs.continuous.files.scores import (
     ScoredWalks,
     continuous_results,
     load_continuous_ground_truth,
     score_continuous_submission,
 )
-from envs.continuous.files.submissions import submitted_records
-from envs.submissions.comparison import evaluate_files
-from envs.submissions.ground_truth import ScoringRules
-from envs.submissions.report import (
+from clipnav.envs.continuous.files.submissions import submitted_records
+from clipnav.envs.submissions.comparison import evaluate_files
+from clipnav.envs.submissions.ground_truth import ScoringRules
+from clipnav.envs.submissions.report import (
     check_lines,
     file_letter,
     group_table,

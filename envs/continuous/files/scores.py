@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from envs.continuous.episodes import ContinuousEpisode, continuous_episodes
-from envs.continuous.experts import ReferenceWalk
-from envs.continuous.files.expert_walks import PathKey, expert_walks, path_key
-from envs.continuous.files.submissions import (
+from clipnav.envs.continuous.episodes import ContinuousEpisode, continuous_episodes
+from clipnav.envs.continuous.experts import ReferenceWalk
+from clipnav.envs.continuous.files.expert_walks import PathKey, expert_walks, path_key
+from clipnav.envs.continuous.files.submissions import (
     ContinuousCheck,
     SubmittedWalk,
     check_continuous_submission,
 )
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk, summarise_walks
-from envs.continuous.settings import PRESETS, ContinuousDataset, ContinuousSettings
-from envs.episodes import base_language, load_episodes
-from envs.metrics import Interval, Metric, bootstrap_intervals
-from envs.submissions.comparison import results
-from envs.submissions.ground_truth import ScoringRules, counted_ids
-from envs.worlds import is_built_in, named_world, world_files
-from storage.errors import UserError
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk, summarise_walks
+from clipnav.envs.continuous.settings import PRESETS, ContinuousDataset, ContinuousSettings
+from clipnav.envs.episodes import base_language, load_episodes
+from clipnav.envs.metrics import Interval, Metric, bootstrap_intervals
+from clipnav.envs.submissions.comparison import results
+from clipnav.envs.submissions.ground_truth import ScoringRules, counted_ids
+from clipnav.envs.worlds import is_built_in, named_world, world_files
+from clipnav.storage.errors import UserError
 
 Measures = dict[str, float]
 
@@ -54,7 +54,8 @@ class ScoredWalks:
     Attributes:
         checked: Result of the checks of the file.
         episodes: Scored episodes, in the order of the split.
-        measures: Measures of each scored episode, see `envs.continuous.measures.measure_walk`.
+        measures: Measures of each scored episode, see
+            `clipnav.envs.continuous.measures.measure_walk`.
         reported: The reported measures by short name.
     """
 

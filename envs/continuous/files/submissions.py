@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
-from envs.continuous.episodes import ContinuousEpisode
-from envs.continuous.measures import moved_positions
-from envs.continuous.settings import ContinuousDataset
-from envs.continuous.traces import PoseTrace
-from envs.submissions.checks import FileCheck, Finding, check_dataset, read_submission
-from storage import write_text
-from storage.errors import UserError, shortened
-from storage.json_files import read_json
+from clipnav.envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
+from clipnav.envs.continuous.episodes import ContinuousEpisode
+from clipnav.envs.continuous.measures import moved_positions
+from clipnav.envs.continuous.settings import ContinuousDataset
+from clipnav.envs.continuous.traces import PoseTrace
+from clipnav.envs.submissions.checks import FileCheck, Finding, check_dataset, read_submission
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.json_files import read_json
 
 REMEDY = "write the file again in the format of docs/continuous.md"
 _START_TOLERANCE = 1e-3  # metres

@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from envs.continuous.coordinates import heading_to_rotation, rounded_heading, to_habitat
-from envs.continuous.episodes import ContinuousEpisode, continuous_episodes
-from envs.continuous.experts import ReferenceWalk
-from envs.continuous.files.expert_walks import PathKey, expert_walks, path_key
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import (
+from clipnav.envs.continuous.coordinates import heading_to_rotation, rounded_heading, to_habitat
+from clipnav.envs.continuous.episodes import ContinuousEpisode, continuous_episodes
+from clipnav.envs.continuous.experts import ReferenceWalk
+from clipnav.envs.continuous.files.expert_walks import PathKey, expert_walks, path_key
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import (
     FORWARD,
     PRESETS,
     ContinuousDataset,
     ContinuousSettings,
 )
-from envs.episodes import load_episodes
-from envs.tokenizers import split_words
-from envs.worlds import World, world_files
-from storage import atomic_write
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.tokenizers import split_words
+from clipnav.envs.worlds import World, world_files
+from clipnav.storage import atomic_write
 
 R2R_FOLDER, R2R_PREPROCESSED = "R2R_VLNCE_v1-3", "R2R_VLNCE_v1-3_preprocessed"
 RXR_FOLDER = "RxR_VLNCE_v0"

@@ -10,21 +10,21 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from envs.continuous.floor.grid import (
+from clipnav.envs.continuous.floor.grid import (
     CELL,
     SAMPLES_PER_CELL,
     SPACING,
     FloorGrid,
     grid_of_masks,
 )
-from envs.continuous.floor.neighbours import CellGraph, cell_graph
-from envs.continuous.floor.ramps import Ramp
-from envs.houses.graph.clearance import clearance_map
-from envs.panoramas.ray_tracer import RayTracer
-from storage.errors import UserError
+from clipnav.envs.continuous.floor.neighbours import CellGraph, cell_graph
+from clipnav.envs.continuous.floor.ramps import Ramp
+from clipnav.envs.houses.graph.clearance import clearance_map
+from clipnav.envs.panoramas.ray_tracer import RayTracer
+from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
-    from envs.houses.building.house import House
+    from clipnav.envs.houses.building.house import House
 
 Box = tuple[float, float, float, float]
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.continuous.floor.building import Box, grid_of_boxes, grid_of_house, largest_piece
-from envs.continuous.floor.geodesics import Geodesics
-from envs.continuous.floor.grid import TOLERANCE, FloorGrid
-from envs.continuous.floor.movement import move, nearest_border
-from envs.continuous.floor.neighbours import CellGraph, cell_graph
-from envs.continuous.floor.sight import reach
+from clipnav.envs.continuous.floor.building import Box, grid_of_boxes, grid_of_house, largest_piece
+from clipnav.envs.continuous.floor.geodesics import Geodesics
+from clipnav.envs.continuous.floor.grid import TOLERANCE, FloorGrid
+from clipnav.envs.continuous.floor.movement import move, nearest_border
+from clipnav.envs.continuous.floor.neighbours import CellGraph, cell_graph
+from clipnav.envs.continuous.floor.sight import reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from envs.houses.building.house import House
+    from clipnav.envs.houses.building.house import House
 
 RADIUS = 0.1  # metres, of habitat's default agent
 

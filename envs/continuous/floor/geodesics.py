@@ -13,9 +13,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
-from envs.continuous.floor.grid import FloorGrid
-from envs.continuous.floor.neighbours import CellGraph
-from envs.continuous.floor.sight import RAYS, is_straight, reach, reaches, straight_length
+from clipnav.envs.continuous.floor.grid import FloorGrid
+from clipnav.envs.continuous.floor.neighbours import CellGraph
+from clipnav.envs.continuous.floor.sight import RAYS, is_straight, reach, reaches, straight_length
 
 _AROUND = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
 _CAPACITY = 256  # goals whose fields are kept, of 4 bytes per cell each

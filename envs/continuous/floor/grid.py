@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from envs.continuous.floor.ramps import Ramp
+from clipnav.envs.continuous.floor.ramps import Ramp
 
 CELL = 0.05  # metres
 SAMPLES_PER_CELL = 3  # signed distances along each side of a cell, so that corners are sharp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.continuous.floor.grid import TOLERANCE, FloorGrid
+from clipnav.envs.continuous.floor.grid import TOLERANCE, FloorGrid
 
 SAMPLE_SPACING = 0.0125  # metres between the tested points of a movement
 _CORRECTIONS = 6  # at most, towards the border, of an end that is not on the floor

@@ -10,8 +10,8 @@ from math import gcd
 import numpy as np
 from scipy import ndimage, sparse
 
-from envs.continuous.floor.grid import FloorGrid
-from envs.continuous.floor.sight import straight_length
+from clipnav.envs.continuous.floor.grid import FloorGrid
+from clipnav.envs.continuous.floor.sight import straight_length
 
 _LONGEST = 3  # cells of a step along one axis
 # Half of the steps; the others are their opposites.

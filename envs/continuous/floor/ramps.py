@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.plan.elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Stairs
+from clipnav.envs.houses.plan.elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Stairs
 
 RAIL_HALF_WIDTH = 0.04  # metres of the post at the end of the rail between the flights
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.continuous.floor.grid import CELL, TOLERANCE, FloorGrid
+from clipnav.envs.continuous.floor.grid import CELL, TOLERANCE, FloorGrid
 
 RAYS = 2048  # directions in which the reach of a goal is measured
 _SHORTEST_ADVANCE = CELL / 4  # metres between the points of a ray that are tested at least

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from envs.houses.meshes.scene import ObjectInfo, Scene
-from envs.panoramas.ray_tracer import GLASS_TEXTURE
-from storage import atomic_write
-from storage.errors import UserError, shortened
+from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
+from clipnav.envs.panoramas.ray_tracer import GLASS_TEXTURE
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError, shortened
 
 if TYPE_CHECKING:
     import trimesh

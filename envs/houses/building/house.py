@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.building.glb import read_glb, write_glb
-from envs.houses.meshes.scene import ObjectInfo, Scene
-from envs.houses.plan.floor_plan import FloorPlan, Outline, make_floor_plan
-from envs.houses.shell.assembly import assemble
-from storage import cache_dir, write_text
-from storage.errors import UserError, shortened
-from storage.json_files import read_json
-from storage.locks import sole_maker
+from clipnav.envs.houses.building.glb import read_glb, write_glb
+from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
+from clipnav.envs.houses.plan.floor_plan import FloorPlan, Outline, make_floor_plan
+from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.storage import cache_dir, write_text
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.json_files import read_json
+from clipnav.storage.locks import sole_maker
 
 GENERATOR_VERSION = 1  # part of the cache path: increase it when equal seeds give other houses
 
@@ -83,12 +83,12 @@ class House:
 
 def build_house(spec: HouseSpec) -> House:
     """Build a house, a pure function of its specification and `GENERATOR_VERSION`."""
-    from envs.houses.furnishing.clutter import scatter
-    from envs.houses.furnishing.rooms import furnish
-    from envs.houses.lighting.baking import bake
-    from envs.houses.lighting.lights import find_lights
-    from envs.houses.materials.style import make_style
-    from envs.houses.materials.textures import make_textures
+    from clipnav.envs.houses.furnishing.clutter import scatter
+    from clipnav.envs.houses.furnishing.rooms import furnish
+    from clipnav.envs.houses.lighting.baking import bake
+    from clipnav.envs.houses.lighting.lights import find_lights
+    from clipnav.envs.houses.materials.style import make_style
+    from clipnav.envs.houses.materials.textures import make_textures
 
     seeds = [spec.plan_seed, spec.style_seed]
     plan, style = plan_of(spec), make_style(spec.style_seed)

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectivity import CONNECTIVITY_DIR
-from envs.houses.building.house import HouseSpec, house_cache_dir
-from envs.houses.plan.floor_plan import Outline
-from storage.errors import UnknownNameError, UserError
+from clipnav.connectivity import CONNECTIVITY_DIR
+from clipnav.envs.houses.building.house import HouseSpec, house_cache_dir
+from clipnav.envs.houses.plan.floor_plan import Outline
+from clipnav.storage.errors import UnknownNameError, UserError
 
 DATA_DIR = Path(__file__).resolve().parents[1] / "data"
 SPLITS = ("train", "val_seen", "val_unseen", "test")

@@ -7,11 +7,11 @@ from math import pi
 
 import numpy as np
 
-from envs.houses.furnishing.placement import Pose, RoomSpace, footprint, front_box
-from envs.houses.furnishing.room_builder import FRONT_SPACE, PlacedObject
-from envs.houses.furniture import Item, make_item
-from envs.houses.materials.style import Style, pick
-from envs.houses.plan.floor_plan import FloorPlan
+from clipnav.envs.houses.furnishing.placement import Pose, RoomSpace, footprint, front_box
+from clipnav.envs.houses.furnishing.room_builder import FRONT_SPACE, PlacedObject
+from clipnav.envs.houses.furniture import Item, make_item
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
 # Maximum number and categories of small objects by the furniture on which they lie.
 ON_TOP: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -91,7 +91,7 @@ class _Surface:
     """The top of a piece of furniture in its own frame, measured by rays from above."""
 
     def __init__(self, item: Item) -> None:
-        from envs.panoramas.ray_tracer import embree_scene
+        from clipnav.envs.panoramas.ray_tracer import embree_scene
 
         corners = np.concatenate([part.positions[part.faces] for part in item.parts])
         self._embree = embree_scene(corners)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from envs.houses.furnishing.placement import SIDES, WALL_GAP, footprint, front_box
-from envs.houses.furnishing.room_builder import FRONT_SPACE, RoomBuilder
-from envs.houses.furniture import Item
+from clipnav.envs.houses.furnishing.placement import SIDES, WALL_GAP, footprint, front_box
+from clipnav.envs.houses.furnishing.room_builder import FRONT_SPACE, RoomBuilder
+from clipnav.envs.houses.furniture import Item
 
 PROBE_WIDTH = 0.2
 LONGEST_RUN = 4.2

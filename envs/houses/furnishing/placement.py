@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.houses.furnishing.walkable import WalkableFloor
-from envs.houses.plan.elements import STAIRWELL
-from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
+from clipnav.envs.houses.furnishing.walkable import WalkableFloor
+from clipnav.envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
 
 GAP = 0.05  # between neighbours, and between an item and the wall beside it
 WALL_GAP = 0.02  # behind an item, where the skirting is

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.furnishing.placement import Box, Pose, RoomSpace, footprint, front_box
-from envs.houses.furniture import Item, make_item
-from envs.houses.materials.style import Style
-from envs.houses.plan.floor_plan import FloorPlan
+from clipnav.envs.houses.furnishing.placement import Box, Pose, RoomSpace, footprint, front_box
+from clipnav.envs.houses.furniture import Item, make_item
+from clipnav.envs.houses.materials.style import Style
+from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
 # Free floor in metres in front of an item, which its users need.
 FRONT_SPACE: dict[str, float] = {

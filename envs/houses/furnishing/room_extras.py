@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-from envs.houses.furnishing.placement import BARE_WINDOWS, SIDES, Pose
-from envs.houses.furnishing.room_builder import PICTURE_HEIGHT, RoomBuilder
-from envs.houses.furniture import Item
-from envs.houses.plan.floor_plan import WALL_HEIGHT
-from envs.houses.plan.room_layout import HALL_KINDS
+from clipnav.envs.houses.furnishing.placement import BARE_WINDOWS, SIDES, Pose
+from clipnav.envs.houses.furnishing.room_builder import PICTURE_HEIGHT, RoomBuilder
+from clipnav.envs.houses.furniture import Item
+from clipnav.envs.houses.plan.floor_plan import WALL_HEIGHT
+from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 
 
 class Extra(NamedTuple):

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.furnishing.kitchen_set import furnish_kitchen
-from envs.houses.furnishing.placement import Pose, footprint
-from envs.houses.furnishing.room_builder import RoomBuilder
-from envs.houses.furniture import Item
+from clipnav.envs.houses.furnishing.kitchen_set import furnish_kitchen
+from clipnav.envs.houses.furnishing.placement import Pose, footprint
+from clipnav.envs.houses.furnishing.room_builder import RoomBuilder
+from clipnav.envs.houses.furniture import Item
 
 SHELVES_OF_LIBRARY = 3
 FEWEST_SEATS = 4

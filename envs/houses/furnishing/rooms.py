@@ -5,20 +5,20 @@ from math import radians
 
 import numpy as np
 
-from envs.houses.furnishing.placement import Pose
-from envs.houses.furnishing.room_builder import FurnishingState, PlacedObject, RoomBuilder
-from envs.houses.furnishing.room_extras import (
+from clipnav.envs.houses.furnishing.placement import Pose
+from clipnav.envs.houses.furnishing.room_builder import FurnishingState, PlacedObject, RoomBuilder
+from clipnav.envs.houses.furnishing.room_extras import (
     add_extras,
     decorate_walls,
     hang_ceiling_lights,
     hang_curtains,
 )
-from envs.houses.furnishing.room_sets import FURNISHERS
-from envs.houses.furnishing.stairwell_extras import furnish_stairwell
-from envs.houses.furniture import Item, make_item
-from envs.houses.materials.style import Style
-from envs.houses.plan.elements import STAIRWELL
-from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
+from clipnav.envs.houses.furnishing.room_sets import FURNISHERS
+from clipnav.envs.houses.furnishing.stairwell_extras import furnish_stairwell
+from clipnav.envs.houses.furniture import Item, make_item
+from clipnav.envs.houses.materials.style import Style
+from clipnav.envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
 """Furnishing of a stairwell: a lamp above and pictures along the walls."""
 
-from envs.houses.furnishing.placement import SIDES, Pose
-from envs.houses.furnishing.room_builder import PICTURE_HEIGHT, PlacedObject, RoomBuilder
-from envs.houses.plan.elements import STOREY_HEIGHT
-from envs.houses.plan.floor_plan import WALL_HEIGHT
+from clipnav.envs.houses.furnishing.placement import SIDES, Pose
+from clipnav.envs.houses.furnishing.room_builder import PICTURE_HEIGHT, PlacedObject, RoomBuilder
+from clipnav.envs.houses.plan.elements import STOREY_HEIGHT
+from clipnav.envs.houses.plan.floor_plan import WALL_HEIGHT
 
 _PICTURE_CHANCE = 0.75
 

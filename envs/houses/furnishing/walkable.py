@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, Opening
+from clipnav.envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, Opening
 
 CELL = 0.05
 CLEARANCE = 0.2  # half of the narrowest walkable width

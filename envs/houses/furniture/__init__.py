@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.furniture import (
+from clipnav.envs.houses.furniture import (
     bathroom,
     beds,
     doors,
@@ -21,9 +21,9 @@ from envs.houses.furniture import (
     tables,
     wall_and_floor,
 )
-from envs.houses.furniture.item import Item
-from envs.houses.materials.style import Style
-from storage.errors import UserError
+from clipnav.envs.houses.furniture.item import Item
+from clipnav.envs.houses.materials.style import Style
+from clipnav.storage.errors import UserError
 
 __all__ = ["CATEGORIES", "Item", "make_item"]
 

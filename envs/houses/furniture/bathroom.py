@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import (
+from clipnav.envs.houses.furniture.item import (
     CERAMIC,
     CHROME,
     WHITE,
@@ -15,8 +15,8 @@ from envs.houses.furniture.item import (
     knob,
     slab,
 )
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import (
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import (
     Material,
     Part,
     box,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.houses.furniture.item import LINEN, Finish, Item, cabinetry, cloth, feet, finished
-from envs.houses.materials.style import Style
-from envs.houses.meshes.geometry import Material, Part, box, transform
+from clipnav.envs.houses.furniture.item import LINEN, Finish, Item, cabinetry, cloth, feet, finished
+from clipnav.envs.houses.materials.style import Style
+from clipnav.envs.houses.meshes.geometry import Material, Part, box, transform
 
 
 def bed(

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import Item, darker, finished, paint, shade, wood_surface
-from envs.houses.materials.style import Style
-from envs.houses.meshes.geometry import Material, Part, box
+from clipnav.envs.houses.furniture.item import Item, darker, finished, paint, shade, wood_surface
+from clipnav.envs.houses.materials.style import Style
+from clipnav.envs.houses.meshes.geometry import Material, Part, box
 
 LEAF_THICKNESS = 0.04
 

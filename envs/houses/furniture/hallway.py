@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import (
+from clipnav.envs.houses.furniture.item import (
     BLACK,
     STEEL,
     Item,
@@ -13,9 +13,9 @@ from envs.houses.furniture.item import (
     shade,
     timber,
 )
-from envs.houses.materials.colours import Colour
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import (
+from clipnav.envs.houses.materials.colours import Colour
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import (
     Material,
     Part,
     box,

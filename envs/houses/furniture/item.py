@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.materials.colours import RGB, Colour, pick_shade
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import (
+from clipnav.envs.houses.materials.colours import RGB, Colour, pick_shade
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import (
     Material,
     Part,
     bounds,
@@ -36,7 +36,7 @@ class Item:
     of the back; for `mount == "ceiling"` on the ceiling.
 
     Attributes:
-        category: One of `envs.houses.furniture.CATEGORIES`.
+        category: One of `clipnav.envs.houses.furniture.CATEGORIES`.
         parts: Its meshes.
         size: Width, depth and height of its bounding box in metres.
         colour: Plain English name of the dominant colour.

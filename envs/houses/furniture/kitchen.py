@@ -5,7 +5,7 @@ All kitchen units of one house have the same fronts and worktop, so that they fo
 
 import numpy as np
 
-from envs.houses.furniture.item import (
+from clipnav.envs.houses.furniture.item import (
     BLACK,
     CHROME,
     DARK_STEEL,
@@ -19,10 +19,10 @@ from envs.houses.furniture.item import (
     shade,
     slab,
 )
-from envs.houses.furniture.plants import fruit
-from envs.houses.materials.colours import Colour
-from envs.houses.materials.style import Style
-from envs.houses.meshes.geometry import (
+from clipnav.envs.houses.furniture.plants import fruit
+from clipnav.envs.houses.materials.colours import Colour
+from clipnav.envs.houses.materials.style import Style
+from clipnav.envs.houses.meshes.geometry import (
     Material,
     Part,
     box,

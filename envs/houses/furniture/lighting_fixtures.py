@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import Item, finished, paint, shade
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import Material, Part, cylinder, lathe, sphere, tube
+from clipnav.envs.houses.furniture.item import Item, finished, paint, shade
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import Material, Part, cylinder, lathe, sphere, tube
 
 GLOW = Material("lampshade", (1.0, 0.95, 0.85))
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import Item, finished, paint
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import (
+from clipnav.envs.houses.furniture.item import Item, finished, paint
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import (
     Material,
     Part,
     cylinder,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import (
+from clipnav.envs.houses.furniture.item import (
     BLACK,
     CHROME,
     Finish,
@@ -16,8 +16,16 @@ from envs.houses.furniture.item import (
     timber,
     upholstery,
 )
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import Material, Part, box, cylinder, sphere, transform, tube
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import (
+    Material,
+    Part,
+    box,
+    cylinder,
+    sphere,
+    transform,
+    tube,
+)
 
 
 def sofa(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import (
+from clipnav.envs.houses.furniture.item import (
     BLACK,
     BRASS,
     Item,
@@ -12,10 +12,10 @@ from envs.houses.furniture.item import (
     shade,
     timber,
 )
-from envs.houses.furniture.plants import vase
-from envs.houses.materials.colours import Colour
-from envs.houses.materials.style import Style
-from envs.houses.meshes.geometry import (
+from clipnav.envs.houses.furniture.plants import vase
+from clipnav.envs.houses.materials.colours import Colour
+from clipnav.envs.houses.materials.style import Style
+from clipnav.envs.houses.meshes.geometry import (
     Material,
     Part,
     box,

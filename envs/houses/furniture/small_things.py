@@ -2,10 +2,28 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import BLACK, CHROME, WHITE, Item, cloth, finished, paint, shade
-from envs.houses.furniture.plants import bowl_of_fruit
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import Material, Part, box, lathe, quad, sphere, transform, tube
+from clipnav.envs.houses.furniture.item import (
+    BLACK,
+    CHROME,
+    WHITE,
+    Item,
+    cloth,
+    finished,
+    paint,
+    shade,
+)
+from clipnav.envs.houses.furniture.plants import bowl_of_fruit
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import (
+    Material,
+    Part,
+    box,
+    lathe,
+    quad,
+    sphere,
+    transform,
+    tube,
+)
 
 _GLASS = paint((0.36, 0.56, 0.42))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import (
+from clipnav.envs.houses.furniture.item import (
     BLACK,
     Item,
     bar_handle,
@@ -15,11 +15,11 @@ from envs.houses.furniture.item import (
     slab,
     timber,
 )
-from envs.houses.furniture.lighting_fixtures import table_lamp
-from envs.houses.furniture.plants import bowl_of_fruit, vase
-from envs.houses.furniture.showpieces import ornament
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import Material, Part, box, quad, sphere, transform
+from clipnav.envs.houses.furniture.lighting_fixtures import table_lamp
+from clipnav.envs.houses.furniture.plants import bowl_of_fruit, vase
+from clipnav.envs.houses.furniture.showpieces import ornament
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import Material, Part, box, quad, sphere, transform
 
 
 def nightstand(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:

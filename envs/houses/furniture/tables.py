@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import (
+from clipnav.envs.houses.furniture.item import (
     BLACK,
     Finish,
     Item,
@@ -13,10 +13,10 @@ from envs.houses.furniture.item import (
     posts,
     timber,
 )
-from envs.houses.furniture.lighting_fixtures import table_lamp
-from envs.houses.furniture.plants import vase
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import Material, Part, box, cylinder, quad, transform
+from clipnav.envs.houses.furniture.lighting_fixtures import table_lamp
+from clipnav.envs.houses.furniture.plants import vase
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import Material, Part, box, cylinder, quad, transform
 
 
 def dining_table(

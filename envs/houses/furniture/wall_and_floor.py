@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import (
+from clipnav.envs.houses.furniture.item import (
     BLACK,
     BRASS,
     WHITE,
@@ -14,9 +14,9 @@ from envs.houses.furniture.item import (
     shade,
     wood_surface,
 )
-from envs.houses.materials.colours import Colour
-from envs.houses.materials.style import Style, pick
-from envs.houses.meshes.geometry import (
+from clipnav.envs.houses.materials.colours import Colour
+from clipnav.envs.houses.materials.style import Style, pick
+from clipnav.envs.houses.meshes.geometry import (
     Material,
     Part,
     box,
@@ -27,7 +27,7 @@ from envs.houses.meshes.geometry import (
     transform,
     tube,
 )
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
 RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))

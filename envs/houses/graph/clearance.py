@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
-from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan
+from clipnav.envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
+from clipnav.envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan
 
 if TYPE_CHECKING:
-    from envs.houses.building.house import House
-    from envs.panoramas.ray_tracer import RayTracer
+    from clipnav.envs.houses.building.house import House
+    from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 CELL = 0.05  # metres
 STEP_HEIGHT = 0.08  # metres; lower objects are no obstacles (rugs, thresholds)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.graph.clearance import CELL, ClearanceMap
-from envs.houses.plan.elements import EYE_HEIGHT
+from clipnav.envs.houses.graph.clearance import CELL, ClearanceMap
+from clipnav.envs.houses.plan.elements import EYE_HEIGHT
 
 if TYPE_CHECKING:
-    from envs.panoramas.ray_tracer import RayTracer
+    from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 WALKING_CLEARANCE = 0.14  # minimum clearance in metres along an edge
 # Minimum clearance of a walk from cell to cell; a straight line deviates from it by up to one cell.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.houses.graph.clearance import CELL, ClearanceMap
-from envs.houses.graph.ground import PATH_CLEARANCE, WALKING_CLEARANCE, Ground
+from clipnav.envs.houses.graph.clearance import CELL, ClearanceMap
+from clipnav.envs.houses.graph.ground import PATH_CLEARANCE, WALKING_CLEARANCE, Ground
 
 CROWDED = 0.5  # metres; one of two closer viewpoints may be redundant
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.houses.graph.clearance import ClearanceMap
-from envs.houses.graph.ground import PATH_CLEARANCE, GraphRule
-from envs.houses.plan.elements import STAIRWELL
-from envs.houses.plan.floor_plan import FloorPlan
+from clipnav.envs.houses.graph.clearance import ClearanceMap
+from clipnav.envs.houses.graph.ground import PATH_CLEARANCE, GraphRule
+from clipnav.envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
 STANDING_CLEARANCE = 0.25  # metres around a viewpoint
 DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from connectivity import read_scans
-from envs.graphs.nav_graph import NavGraph
-from storage.errors import UserError
+from clipnav.connectivity import read_scans
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.storage.errors import UserError
 
 
 @dataclass(frozen=True)

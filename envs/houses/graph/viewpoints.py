@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs.houses.graph.clearance import clearance_map
-from envs.houses.graph.ground import (
+from clipnav.envs.houses.graph.clearance import clearance_map
+from clipnav.envs.houses.graph.ground import (
     WALKING_CLEARANCE,
     GraphRule,
     Ground,
     see_each_other,
     visibility,
 )
-from envs.houses.graph.repair import join_components, thin
-from envs.houses.graph.standing_points import choose_points
-from envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, Stairs
-from storage.errors import UserError
+from clipnav.envs.houses.graph.repair import join_components, thin
+from clipnav.envs.houses.graph.standing_points import choose_points
+from clipnav.envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, Stairs
+from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
-    from envs.houses.building.house import House
-    from envs.panoramas.ray_tracer import RayTracer
+    from clipnav.envs.houses.building.house import House
+    from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 LONGEST_EDGE = 4.5  # metres
 # Few viewpoints, which are cheap to render and to encode.

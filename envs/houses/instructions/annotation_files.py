@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from storage import atomic_write, write_text
-from storage.records import read_records
+from clipnav.storage import atomic_write, write_text
+from clipnav.storage.records import read_records
 
 ANSWERS = "answers"  # subfolder with the test episodes including their goals
 

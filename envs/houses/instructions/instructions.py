@@ -12,15 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.instructions.decisions import add_guidance, counts_as_entering, room_matches
-from envs.houses.language.r2r_realiser import realise_clauses, sort_clauses
-from envs.houses.plan.elements import STAIRWELL
-from envs.houses.survey.clauses import Clause, Instruction
-from envs.houses.survey.landmarks import NOTICED, Landmark, references
-from envs.houses.survey.routes import Routes, flights
-from envs.houses.survey.visibility import Survey
-from envs.houses.survey.waymarks import choose_waymarks, draw, waymark_options
-from envs.metrics import SUCCESS_THRESHOLD
+from clipnav.envs.houses.instructions.decisions import (
+    add_guidance,
+    counts_as_entering,
+    room_matches,
+)
+from clipnav.envs.houses.language.r2r_realiser import realise_clauses, sort_clauses
+from clipnav.envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.survey.clauses import Clause, Instruction
+from clipnav.envs.houses.survey.landmarks import NOTICED, Landmark, references
+from clipnav.envs.houses.survey.routes import Routes, flights
+from clipnav.envs.houses.survey.visibility import Survey
+from clipnav.envs.houses.survey.waymarks import choose_waymarks, draw, waymark_options
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
 ATTEMPTS = 24
 # Number of landmarks (low, high) on the path that each of its three instructions mentions, in

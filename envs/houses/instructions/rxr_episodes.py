@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.instructions.rxr_paths import choose_paths
-from envs.houses.language.acts import Act
-from envs.houses.language.grammar import Language, parse
-from envs.houses.language.grammars.languages import TAGS, language_of
-from envs.houses.language.plan import Planner, with_statements
-from envs.houses.language.rxr_realiser import realise_acts
-from envs.houses.language.sight import Sight
-from envs.houses.language.speech import time_words
-from envs.houses.language.symbolic_follower import follow
-from envs.houses.survey.clauses import Instruction
-from envs.houses.survey.routes import Routes
-from envs.houses.survey.visibility import Survey
-from envs.metrics import SUCCESS_THRESHOLD
+from clipnav.envs.houses.instructions.rxr_paths import choose_paths
+from clipnav.envs.houses.language.acts import Act
+from clipnav.envs.houses.language.grammar import Language, parse
+from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
+from clipnav.envs.houses.language.plan import Planner, with_statements
+from clipnav.envs.houses.language.rxr_realiser import realise_acts
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.language.speech import time_words
+from clipnav.envs.houses.language.symbolic_follower import follow
+from clipnav.envs.houses.survey.clauses import Instruction
+from clipnav.envs.houses.survey.routes import Routes
+from clipnav.envs.houses.survey.visibility import Survey
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
 FEWEST_WORDS, MOST_WORDS = 60, 110
 PLANS, WORDINGS = 12, 6  # attempts per text, and per plan

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs.houses.survey.routes import Routes
-from envs.houses.survey.visibility import Survey
+from clipnav.envs.houses.survey.routes import Routes
+from clipnav.envs.houses.survey.visibility import Survey
 
 FEWEST_EDGES, MOST_EDGES = 8, 14
 NEAREST_GOAL = 4.0  # metres from the start, so that an agent that does not move fails

@@ -7,12 +7,12 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from envs.houses.language.acts import EDGE_RANGES, Act, Mention
-from envs.houses.language.grammar import DISTANCES, Language
-from envs.houses.language.mentions import mention_options
-from envs.houses.language.sight import Sight
-from envs.houses.language.walking import Walk
-from envs.houses.plan.room_layout import HALL_KINDS
+from clipnav.envs.houses.language.acts import EDGE_RANGES, Act, Mention
+from clipnav.envs.houses.language.grammar import DISTANCES, Language
+from clipnav.envs.houses.language.mentions import mention_options
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.language.walking import Walk
+from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 
 # Weight of each kind of act among those that fit a segment.
 WEIGHTS = {

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from envs.houses.language.acts import Act, Mention
-from envs.houses.survey.landmarks import PLURALS
-from storage.errors import UserError
+from clipnav.envs.houses.language.acts import Act, Mention
+from clipnav.envs.houses.survey.landmarks import PLURALS
+from clipnav.storage.errors import UserError
 
 _SLOT = re.compile(r"\{([A-Z])\.([^}]+)\}")
 _TOKEN = re.compile(r"[^\s.,।]+|[.,।]")

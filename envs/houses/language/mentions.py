@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envs.houses.language.acts import Mention
-from envs.houses.language.grammar import Language
-from envs.houses.language.sight import COLOURLESS, SPOKEN_NOUNS, Sight
-from envs.houses.survey.landmarks import DULL_COLOURS, PLURALS
+from clipnav.envs.houses.language.acts import Mention
+from clipnav.envs.houses.language.grammar import Language
+from clipnav.envs.houses.language.sight import COLOURLESS, SPOKEN_NOUNS, Sight
+from clipnav.envs.houses.survey.landmarks import DULL_COLOURS, PLURALS
 
 MENTIONED_MATERIALS = ("wooden", "leather", "metal", "glass")
 LARGEST_ORDINAL = 3  # people do not say "the fifth chair"

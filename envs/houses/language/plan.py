@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.language.act_options import act_options
-from envs.houses.language.acts import Act, PlannedAct
-from envs.houses.language.grammar import Language
-from envs.houses.language.sight import BEHIND, Sight
-from envs.houses.language.statements import statements, stop_step
-from envs.houses.language.symbolic_follower import fits_turn, walks
-from envs.houses.language.walking import Walk, agrees
-from envs.houses.survey.landmarks import NOTICED
-from envs.houses.survey.waymarks import draw
+from clipnav.envs.houses.language.act_options import act_options
+from clipnav.envs.houses.language.acts import Act, PlannedAct
+from clipnav.envs.houses.language.grammar import Language
+from clipnav.envs.houses.language.sight import BEHIND, Sight
+from clipnav.envs.houses.language.statements import statements, stop_step
+from clipnav.envs.houses.language.symbolic_follower import fits_turn, walks
+from clipnav.envs.houses.language.walking import Walk, agrees
+from clipnav.envs.houses.survey.landmarks import NOTICED
+from clipnav.envs.houses.survey.waymarks import draw
 
 CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the right viewpoint
 HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first

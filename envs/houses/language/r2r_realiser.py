@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from envs.houses.survey.clauses import Clause, Instruction, Span
+from clipnav.envs.houses.survey.clauses import Clause, Instruction, Span
 
 PHRASES: dict[str, tuple[str, ...]] = {
     "leave": ("leave {room}", "exit {room}", "walk out of {room}", "go out of {room}"),

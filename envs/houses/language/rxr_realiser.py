@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.houses.language.acts import STATEMENTS, TURNS, PlannedAct
-from envs.houses.language.grammar import Language
-from envs.houses.survey.clauses import Instruction, Span
-from envs.houses.survey.waymarks import draw
+from clipnav.envs.houses.language.acts import STATEMENTS, TURNS, PlannedAct
+from clipnav.envs.houses.language.grammar import Language
+from clipnav.envs.houses.survey.clauses import Instruction, Span
+from clipnav.envs.houses.survey.waymarks import draw
 
 VARIANTS = 5040  # divisible by every number of synonyms up to 10
 

@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from envs.houses.language.acts import Mention
-from envs.houses.plan.elements import STAIRWELL
-from envs.houses.survey.landmarks import NOTICED, NOUNS
-from envs.houses.survey.visibility import Survey
-from envs.houses.survey.waymarks import passing
+from clipnav.envs.houses.language.acts import Mention
+from clipnav.envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.survey.landmarks import NOTICED, NOUNS
+from clipnav.envs.houses.survey.visibility import Survey
+from clipnav.envs.houses.survey.waymarks import passing
 
 # Noun and weight of each category. Long instructions mention more categories than short ones.
 SPOKEN_NOUNS: dict[str, tuple[str, float]] = {

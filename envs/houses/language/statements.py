@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from envs.houses.language.acts import Act, PlannedAct
-from envs.houses.language.grammar import Language
-from envs.houses.language.mentions import mention_options
-from envs.houses.language.sight import Sight
-from envs.houses.language.walking import Walk
-from envs.houses.survey.waymarks import draw
+from clipnav.envs.houses.language.acts import Act, PlannedAct
+from clipnav.envs.houses.language.grammar import Language
+from clipnav.envs.houses.language.mentions import mention_options
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.language.walking import Walk
+from clipnav.envs.houses.survey.waymarks import draw
 
 
 def statements(

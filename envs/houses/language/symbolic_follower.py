@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.language.acts import EDGE_RANGES, TURNS, Act
-from envs.houses.language.sight import Sight
-from envs.houses.language.walking import Walk, agrees
+from clipnav.envs.houses.language.acts import EDGE_RANGES, TURNS, Act
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.language.walking import Walk, agrees
 
 MAX_STATES = 400  # largest number of interpretations; those with the fewest viewpoints are kept
 

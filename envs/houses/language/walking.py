@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from envs.houses.language.acts import STATEMENTS, Act
-from envs.houses.language.sight import Sight
-from envs.houses.survey.visibility import NEAR
-from envs.houses.survey.waymarks import PASSED_WITHIN
+from clipnav.envs.houses.language.acts import STATEMENTS, Act
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.survey.visibility import NEAR
+from clipnav.envs.houses.survey.waymarks import PASSED_WITHIN
 
 Walk = tuple[int, ...]
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.lighting.lights import Light, glowing_faces
-from envs.houses.lighting.surfels import Surfels
-from envs.houses.materials.colours import to_linear
-from envs.houses.shell.fixture import OUTSIDE
-from envs.panoramas.ray_tracer import GLASS_TEXTURE
+from clipnav.envs.houses.lighting.lights import Light, glowing_faces
+from clipnav.envs.houses.lighting.surfels import Surfels
+from clipnav.envs.houses.materials.colours import to_linear
+from clipnav.envs.houses.shell.fixture import OUTSIDE
+from clipnav.envs.panoramas.ray_tracer import GLASS_TEXTURE
 
 if TYPE_CHECKING:
-    from envs.houses.meshes.scene import Scene
+    from clipnav.envs.houses.meshes.scene import Scene
 
 BAKE_TAG = 41
 
@@ -37,7 +37,7 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64) -> Scene:
     Args:
         scene: Unlit scene. Objects of category "outside" and panes of clear glass neither cast
             shadows nor receive light.
-        lights: Lights; see `envs.houses.lighting.lights.find_lights`.
+        lights: Lights; see `clipnav.envs.houses.lighting.lights.find_lights`.
         seed: Random seed of ray directions.
         rays: Number of rays from each surface point.
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from envs.houses.meshes.scene import ObjectInfo, Scene
-    from envs.houses.plan.elements import Opening
-    from envs.houses.plan.floor_plan import FloorPlan
+    from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
+    from clipnav.envs.houses.plan.elements import Opening
+    from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
 LAMP_RGB = np.array([1.0, 0.90, 0.76])
 FIRE_RGB = np.array([1.0, 0.55, 0.22])
@@ -56,7 +56,7 @@ def find_lights(scene: Scene, plan: FloorPlan, rng: np.random.Generator) -> list
 
 def glowing_faces(scene: Scene) -> np.ndarray:
     """Return a mask (F,) bool of the faces whose texture emits light."""
-    from envs.houses.materials.textures import EMISSIVE_TEXTURES
+    from clipnav.envs.houses.materials.textures import EMISSIVE_TEXTURES
 
     return np.isin(np.array(scene.texture_names), list(EMISSIVE_TEXTURES))[scene.face_texture]
 

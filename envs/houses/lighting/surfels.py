@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.panoramas.ray_tracer import embree_scene, segments_occluded
+from clipnav.envs.panoramas.ray_tracer import embree_scene, segments_occluded
 
 if TYPE_CHECKING:
-    from envs.houses.lighting.lights import Light
-    from envs.houses.meshes.scene import Scene
+    from clipnav.envs.houses.lighting.lights import Light
+    from clipnav.envs.houses.meshes.scene import Scene
 
 SKY_RGB = np.array([0.86, 0.95, 1.08])
 GRASS_RGB = np.array([0.30, 0.36, 0.20])

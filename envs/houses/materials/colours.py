@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 RGB = tuple[float, float, float]
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from envs.houses.materials.colours import RGB
-from envs.houses.materials.pictures import canvas
-from envs.houses.materials.surfaces import Image, blend, noise
+from clipnav.envs.houses.materials.colours import RGB
+from clipnav.envs.houses.materials.pictures import canvas
+from clipnav.envs.houses.materials.surfaces import Image, blend, noise
 
 Motif = Callable[[np.random.Generator, np.ndarray], Image]
 

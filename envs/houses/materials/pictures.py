@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from envs.houses.materials.colours import RGB
-from envs.houses.materials.surfaces import Image, blend, grey, noise
+from clipnav.envs.houses.materials.colours import RGB
+from clipnav.envs.houses.materials.surfaces import Image, blend, grey, noise
 
 
 def canvas(size: int) -> tuple[np.ndarray, np.ndarray]:

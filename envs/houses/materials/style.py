@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs.houses.materials.colours import (
+from clipnav.envs.houses.materials.colours import (
     BRIGHT_NAMES,
     NEUTRAL_NAMES,
     RGB,
@@ -15,7 +15,7 @@ from envs.houses.materials.colours import (
     mute,
     pick_shade,
 )
-from envs.houses.meshes.geometry import Material
+from clipnav.envs.houses.meshes.geometry import Material
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from envs.houses.materials import paintings, pictures, surfaces
-from envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials import paintings, pictures, surfaces
+from clipnav.envs.houses.materials.style import make_style
 
 TEXTURE_TAG = 13
 BOOKS_COUNT = 4

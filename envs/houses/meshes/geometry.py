@@ -8,7 +8,7 @@ pictorial ones, where v increases downwards from the top row of the picture (glT
 import numpy as np
 from numpy.typing import ArrayLike
 
-from envs.houses.meshes.mesh import (
+from clipnav.envs.houses.meshes.mesh import (
     Material,
     Part,
     bounds,

@@ -12,7 +12,7 @@ class Material:
     """Appearance of a surface.
 
     Attributes:
-        texture: Name of a texture of `envs.houses.materials.textures`.
+        texture: Name of a texture of `clipnav.envs.houses.materials.textures`.
         tint: Red, green and blue factors in display space, 0..1, that multiply the texture.
     """
 

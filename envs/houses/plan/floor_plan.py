@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from envs.houses.plan.elements import (
+from clipnav.envs.houses.plan.elements import (
     STAIRWELL,
     STOREY_HEIGHT,
     WALL_HALF_THICKNESS,
@@ -19,9 +19,13 @@ from envs.houses.plan.elements import (
     Room,
     Stairs,
 )
-from envs.houses.plan.room_layout import ROOM_KINDS, Rect, assign_kinds, cut_into_rooms
-from envs.houses.plan.room_links import choose_links
-from envs.houses.plan.wall_openings import has_wall_space, place_outer_openings, place_passages
+from clipnav.envs.houses.plan.room_layout import ROOM_KINDS, Rect, assign_kinds, cut_into_rooms
+from clipnav.envs.houses.plan.room_links import choose_links
+from clipnav.envs.houses.plan.wall_openings import (
+    has_wall_space,
+    place_outer_openings,
+    place_passages,
+)
 
 __all__ = [
     "ROOM_KINDS",
@@ -147,7 +151,7 @@ def make_floor_plan(
             not happen for any seed.
     """
     if (outline, storeys, open_plan, closed_doors) != ("rectangle", 1, False, False):
-        from envs.houses.plan.storey_plans import make_storeys
+        from clipnav.envs.houses.plan.storey_plans import make_storeys
 
         width, depth, rooms, openings, stairs = make_storeys(
             plan_seed, outline, storeys, open_plan, closed_doors

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.plan.room_layout import Rect, random_orientation
-from storage.errors import UserError
+from clipnav.envs.houses.plan.room_layout import Rect, random_orientation
+from clipnav.storage.errors import UserError
 
 WELL_DEPTH = 3.1  # extent of a stairwell along its flights
 RECESS = 0.9  # minimum distance of the wing of a T from both ends

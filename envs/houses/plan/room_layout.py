@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.plan.elements import STAIRWELL
 
 # Minimum area (m2), maximum area (m2) and minimum side (m) between wall centre lines: the required
 # furniture does not fit a smaller room, and a larger room looks empty.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.plan.room_layout import HALL_KINDS, Rect, SharedWall, shared_wall
+from clipnav.envs.houses.plan.room_layout import HALL_KINDS, Rect, SharedWall, shared_wall
 
 # Kinds of rooms that may lead to other rooms.
 PUBLIC_KINDS = frozenset(

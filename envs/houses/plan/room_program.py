@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.plan.room_layout import HALL_KINDS, KindAssigner, Rect, fits
+from clipnav.envs.houses.plan.room_layout import HALL_KINDS, KindAssigner, Rect, fits
 
 # Kind, adjacent kinds, and preferred size: "large", "small" or "any".
 RoomNeed = tuple[str, tuple[str, ...], str]

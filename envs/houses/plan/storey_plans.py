@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from envs.houses.plan.elements import (
+from clipnav.envs.houses.plan.elements import (
     FLIGHT_GAP,
     STAIRWELL,
     WALL_HALF_THICKNESS,
@@ -13,11 +13,18 @@ from envs.houses.plan.elements import (
     Room,
     Stairs,
 )
-from envs.houses.plan.outlines import Shell, draw_shell
-from envs.houses.plan.room_layout import ROOM_SIZES, Rect, SharedWall, fits, shared_wall, split
-from envs.houses.plan.room_links import Links, choose_links
-from envs.houses.plan.room_program import assign_storey
-from envs.houses.plan.wall_openings import (
+from clipnav.envs.houses.plan.outlines import Shell, draw_shell
+from clipnav.envs.houses.plan.room_layout import (
+    ROOM_SIZES,
+    Rect,
+    SharedWall,
+    fits,
+    shared_wall,
+    split,
+)
+from clipnav.envs.houses.plan.room_links import Links, choose_links
+from clipnav.envs.houses.plan.room_program import assign_storey
+from clipnav.envs.houses.plan.wall_openings import (
     ARCH_HEIGHT,
     DOOR_HEIGHT,
     DOOR_WIDTH,

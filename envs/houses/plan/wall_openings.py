@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS, Opening, Room
-from envs.houses.plan.room_layout import Rect, SharedWall
-from envs.houses.plan.room_links import PUBLIC_KINDS, Links
+from clipnav.envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS, Opening, Room
+from clipnav.envs.houses.plan.room_layout import Rect, SharedWall
+from clipnav.envs.houses.plan.room_links import PUBLIC_KINDS, Links
 
 DOOR_WIDTH = 0.9
 DOOR_HEIGHT = 2.08

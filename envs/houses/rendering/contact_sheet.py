@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.plan.elements import EYE_HEIGHT
-from envs.panoramas.cameras import perspective_camera, render
-from envs.panoramas.ray_tracer import RayTracer
-from storage import atomic_write
-from storage.errors import UserError
-from storage.progress import progress_bar
+from clipnav.envs.houses.plan.elements import EYE_HEIGHT
+from clipnav.envs.panoramas.cameras import perspective_camera, render
+from clipnav.envs.panoramas.ray_tracer import RayTracer
+from clipnav.storage import atomic_write
+from clipnav.storage.errors import UserError
+from clipnav.storage.progress import progress_bar
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from envs.houses.building.house import House
-    from envs.houses.plan.elements import Room
+    from clipnav.envs.houses.building.house import House
+    from clipnav.envs.houses.plan.elements import Room
 
 
 TILE = (270, 360)  # height and width in pixels of each plan and room
@@ -68,9 +68,9 @@ def set_sheet(
 
     from PIL import Image
 
-    from connectivity import read_connectivity
-    from envs.houses.rendering.house_panoramas import HousePanoramas
-    from envs.houses.rendering.plan_drawing import draw_plan
+    from clipnav.connectivity import read_connectivity
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+    from clipnav.envs.houses.rendering.plan_drawing import draw_plan
 
     source = HousePanoramas()
     rows = []

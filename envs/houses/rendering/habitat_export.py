@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from envs.houses.building.house import house_cache_dir
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.panoramas.habitat_scenes import write_scene_dataset
+from clipnav.envs.houses.building.house import house_cache_dir
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.panoramas.habitat_scenes import write_scene_dataset
 
 
 def export_houses(scans: Iterable[str]) -> Path:

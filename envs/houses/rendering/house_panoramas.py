@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from connectivity import read_connectivity
-from envs.houses.building.house import (
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.houses.building.house import (
     House,
     HouseSpec,
     ensure_house,
@@ -19,10 +19,10 @@ from envs.houses.building.house import (
     is_saved,
     load_house,
 )
-from envs.houses.building.sets import HOUSE_SETS, set_of
-from envs.panoramas.panorama import Panorama, render_panorama
-from envs.panoramas.ray_tracer import RayTracer
-from storage.errors import UnknownNameError
+from clipnav.envs.houses.building.sets import HOUSE_SETS, set_of
+from clipnav.envs.panoramas.panorama import Panorama, render_panorama
+from clipnav.envs.panoramas.ray_tracer import RayTracer
+from clipnav.storage.errors import UnknownNameError
 
 _LOG = logging.getLogger(__name__)
 _TRACERS_KEPT = 2

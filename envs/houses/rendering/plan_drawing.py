@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
+from clipnav.envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
 
 if TYPE_CHECKING:
-    from envs.houses.building.house import House
-    from envs.houses.plan.elements import Opening, Room
+    from clipnav.envs.houses.building.house import House
+    from clipnav.envs.houses.plan.elements import Opening, Room
 
 _MARGIN = 10  # pixels
 _FONT_SIZES = (10, 9, 8, 7)

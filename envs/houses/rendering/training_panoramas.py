@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.building.house import house_cache_dir, is_saved
-from envs.houses.building.sets import set_of
-from envs.houses.meshes.scene import ObjectInfo
-from storage import atomic_write, write_text
-from storage.errors import UserError, in_one_line
-from storage.json_files import read_json
-from storage.locks import sole_maker
-from storage.processes import run_jobs
-from storage.progress import progress_bar
-from training.interruption import interruption_message
+from clipnav.envs.houses.building.house import house_cache_dir, is_saved
+from clipnav.envs.houses.building.sets import set_of
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.storage import atomic_write, write_text
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.json_files import read_json
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.processes import run_jobs
+from clipnav.storage.progress import progress_bar
+from clipnav.training.interruption import interruption_message
 
 if TYPE_CHECKING:
-    from envs.houses.building.house import House
+    from clipnav.envs.houses.building.house import House
 
 DESCRIPTION = "house.json"  # in the folder of a house, written last
 POSITION_TAG = 51
@@ -109,8 +109,8 @@ def _render_house(job: tuple[str, Path, int, int]) -> None:
 
 
 def _render_into(job: tuple[str, Path, int, int]) -> None:
-    from envs.houses.rendering.house_panoramas import HousePanoramas
-    from envs.panoramas.panorama import render_panorama
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+    from clipnav.envs.panoramas.panorama import render_panorama
 
     scan, folder, extra, width = job
     source = HousePanoramas(width=width)
@@ -140,7 +140,7 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
     Returns:
         (P, 3) metres, and the number of viewpoints among them.
     """
-    from connectivity import read_connectivity
+    from clipnav.connectivity import read_connectivity
 
     scan = house.spec.scan
     records = read_connectivity(scan, set_of(scan).connectivity_dir)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.panoramas.views import views36_nearest
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.panoramas.views import views36_nearest
 
 PANORAMA_WIDTH = 384  # columns of the panoramas that are rendered
 VIEW_SIZE = 64  # pixels of a view in which objects are found

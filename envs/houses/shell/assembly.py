@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.materials.textures import TEXTURE_SCALE
-from envs.houses.meshes.geometry import Part, transform
-from envs.houses.meshes.scene import ObjectInfo, Scene
-from envs.houses.shell.fine_floor import shadow_floor
-from envs.houses.shell.fixture import Fixture
-from envs.houses.shell.structure import build_structure
-from envs.houses.shell.walls import FEW_TRIANGLES, FULL_DETAIL
-from storage.errors import UnknownNameError
+from clipnav.envs.houses.materials.textures import TEXTURE_SCALE
+from clipnav.envs.houses.meshes.geometry import Part, transform
+from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
+from clipnav.envs.houses.shell.fine_floor import shadow_floor
+from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.envs.houses.shell.structure import build_structure
+from clipnav.envs.houses.shell.walls import FEW_TRIANGLES, FULL_DETAIL
+from clipnav.storage.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from envs.houses.furnishing.rooms import PlacedObject
-    from envs.houses.materials.style import Style
-    from envs.houses.plan.floor_plan import FloorPlan
+    from clipnav.envs.houses.furnishing.rooms import PlacedObject
+    from clipnav.envs.houses.materials.style import Style
+    from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
 _COLUMNS = ("positions", "normals", "uvs", "colours", "faces", "face_object", "face_texture")
 

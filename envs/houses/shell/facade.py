@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.meshes.geometry import Material, Part, transform
-from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Room
-from envs.houses.plan.wall_openings import outer_walls
-from envs.houses.shell.fixture import GARDEN_RADIUS, OUTSIDE, Fixture
-from envs.houses.shell.walls import OVERLAP, Detail, Side, wall_face
+from clipnav.envs.houses.meshes.geometry import Material, Part, transform
+from clipnav.envs.houses.meshes.mesh import lattice
+from clipnav.envs.houses.plan.elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Room
+from clipnav.envs.houses.plan.wall_openings import outer_walls
+from clipnav.envs.houses.shell.fixture import GARDEN_RADIUS, OUTSIDE, Fixture
+from clipnav.envs.houses.shell.walls import OVERLAP, Detail, Side, wall_face
 
 if TYPE_CHECKING:
-    from envs.houses.materials.style import Style
-    from envs.houses.plan.floor_plan import FloorPlan
+    from clipnav.envs.houses.materials.style import Style
+    from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
 _FACADE_TAG = 32
 _RENDERS = ((0.93, 0.90, 0.84), (0.90, 0.82, 0.70), (0.84, 0.86, 0.88), (0.95, 0.94, 0.92))

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.meshes.geometry import Material, Part
-from envs.houses.meshes.mesh import join, lattice
-from envs.houses.plan.elements import WALL_HALF_THICKNESS, Room
-from envs.houses.shell.walls import grid_lines
+from clipnav.envs.houses.meshes.geometry import Material, Part
+from clipnav.envs.houses.meshes.mesh import join, lattice
+from clipnav.envs.houses.plan.elements import WALL_HALF_THICKNESS, Room
+from clipnav.envs.houses.shell.walls import grid_lines
 
 if TYPE_CHECKING:
-    from envs.houses.furnishing.placement import Box
-    from envs.houses.furnishing.rooms import PlacedObject
-    from envs.houses.shell.fixture import FloorLayer
+    from clipnav.envs.houses.furnishing.placement import Box
+    from clipnav.envs.houses.furnishing.rooms import PlacedObject
+    from clipnav.envs.houses.shell.fixture import FloorLayer
 
 _COARSE = 0.5
 _CORNER_STEPS = (0.13,)

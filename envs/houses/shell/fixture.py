@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from envs.houses.meshes.geometry import Material, Part
-from envs.houses.plan.elements import Room
+from clipnav.envs.houses.meshes.geometry import Material, Part
+from clipnav.envs.houses.plan.elements import Room
 
 OUTSIDE = "outside"  # category of the garden around the house
 GARDEN_RADIUS = 30.0  # metres

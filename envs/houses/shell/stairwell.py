@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.furniture.item import wood_surface
-from envs.houses.materials.colours import colour_name
-from envs.houses.meshes.geometry import Material, Part, box, tube
-from envs.houses.plan.elements import (
+from clipnav.envs.houses.furniture.item import wood_surface
+from clipnav.envs.houses.materials.colours import colour_name
+from clipnav.envs.houses.meshes.geometry import Material, Part, box, tube
+from clipnav.envs.houses.plan.elements import (
     FLIGHT_GAP,
     RISERS,
     STOREY_HEIGHT,
@@ -19,11 +19,11 @@ from envs.houses.plan.elements import (
     Opening,
     Stairs,
 )
-from envs.houses.shell.fixture import Fixture
-from envs.houses.shell.walls import wall_block
+from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.envs.houses.shell.walls import wall_block
 
 if TYPE_CHECKING:
-    from envs.houses.materials.style import Style
+    from clipnav.envs.houses.materials.style import Style
 
 RAIL_HEIGHT = 0.92  # metres above a tread's edge or a floor
 _STEPS = RISERS // 2 - 1  # treads of a flight, without the landing or the floor above

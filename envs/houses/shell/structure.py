@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.furniture import make_item
-from envs.houses.materials.colours import colour_name
-from envs.houses.meshes.geometry import Material, Part, transform
-from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.elements import (
+from clipnav.envs.houses.furniture import make_item
+from clipnav.envs.houses.materials.colours import colour_name
+from clipnav.envs.houses.meshes.geometry import Material, Part, transform
+from clipnav.envs.houses.meshes.mesh import lattice
+from clipnav.envs.houses.plan.elements import (
     STAIRWELL,
     STOREY_HEIGHT,
     WALL_HALF_THICKNESS,
@@ -20,10 +20,10 @@ from envs.houses.plan.elements import (
     Opening,
     Room,
 )
-from envs.houses.shell.facade import build_facade
-from envs.houses.shell.fixture import GARDEN_RADIUS, OUTSIDE, Fixture, FloorLayer
-from envs.houses.shell.stairwell import build_stairs, railing
-from envs.houses.shell.walls import (
+from clipnav.envs.houses.shell.facade import build_facade
+from clipnav.envs.houses.shell.fixture import GARDEN_RADIUS, OUTSIDE, Fixture, FloorLayer
+from clipnav.envs.houses.shell.stairwell import build_stairs, railing
+from clipnav.envs.houses.shell.walls import (
     FULL_DETAIL,
     OVERLAP,
     Detail,
@@ -35,8 +35,8 @@ from envs.houses.shell.walls import (
 )
 
 if TYPE_CHECKING:
-    from envs.houses.materials.style import Style
-    from envs.houses.plan.floor_plan import FloorPlan
+    from clipnav.envs.houses.materials.style import Style
+    from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
 _FLOOR_CELL = 0.15
 _FRAME = 0.05  # width of window and door frames

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from envs.houses.meshes.geometry import Material, Part, box
-from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
+from clipnav.envs.houses.meshes.geometry import Material, Part, box
+from clipnav.envs.houses.meshes.mesh import lattice
+from clipnav.envs.houses.plan.elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
 
 OVERLAP = 0.01  # metres by which surfaces overlap, so that no ray passes through a joint
 

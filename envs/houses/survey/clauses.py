@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envs.houses.survey.landmarks import Landmark
+from clipnav.envs.houses.survey.landmarks import Landmark
 
 
 @dataclass(frozen=True)

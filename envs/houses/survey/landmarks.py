@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.survey.visibility import HEADING_STEPS, Survey
+from clipnav.envs.houses.survey.visibility import HEADING_STEPS, Survey
 
 DULL_COLOURS = ("brown", "white", "grey", "beige")  # common colours, mentioned less often
 # Noun and weight of each category. Short instructions never mention other categories: they are in

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs.houses.plan.elements import STAIRWELL
-from envs.houses.survey.visibility import Survey
+from clipnav.envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.survey.visibility import Survey
 
 FEWEST_EDGES, MOST_EDGES = 4, 7  # as in R2R
 SHORTEST_PATH = 5.0  # metres, as in R2R

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from envs.houses.building.house import House
-    from envs.houses.meshes.scene import ObjectInfo
-    from envs.panoramas.panorama import Panorama
-    from envs.panoramas.ray_tracer import RayTracer
+    from clipnav.envs.houses.building.house import House
+    from clipnav.envs.houses.meshes.scene import ObjectInfo
+    from clipnav.envs.panoramas.panorama import Panorama
+    from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 HEADING_STEPS = 12
 VIEW_ANGLE = np.radians(60)  # field of view of a square view
@@ -156,7 +156,7 @@ def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
 
 def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]]) -> Survey:
     """Render a panorama at every included viewpoint of a house and measure what is visible."""
-    from envs.panoramas.panorama import render_panorama
+    from clipnav.envs.panoramas.panorama import render_panorama
 
     included = [i for i, record in enumerate(records) if record["included"]]
     poses = np.array([records[i]["pose"] for i in included]).reshape(-1, 4, 4)

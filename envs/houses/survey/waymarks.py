@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs.houses.survey.clauses import Clause
-from envs.houses.survey.landmarks import NOTICED, Landmark, contrast, references
-from envs.houses.survey.visibility import Survey
+from clipnav.envs.houses.survey.clauses import Clause
+from clipnav.envs.houses.survey.landmarks import NOTICED, Landmark, contrast, references
+from clipnav.envs.houses.survey.visibility import Survey
 
 PASSED_WITHIN = 1.7  # largest distance in metres from an edge to a landmark that it passes
 LARGEST_GAIN = 0.15  # fraction of a view; a higher contrast does not increase the weight

@@ -11,8 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.materials.colours import COLOUR_NAMES
-from envs.houses.views.view_facts import DISTANCES, EVERYWHERE, SIDES, Fact, ViewFacts, is_colour
+from clipnav.envs.houses.materials.colours import COLOUR_NAMES
+from clipnav.envs.houses.views.view_facts import (
+    DISTANCES,
+    EVERYWHERE,
+    SIDES,
+    Fact,
+    ViewFacts,
+    is_colour,
+)
 
 # Synonyms; none of them may also name another category or kind of room.
 SYNONYMS: dict[str, tuple[str, ...]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ImageFont, features
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 # Code point ranges of scripts whose letters change with their neighbours: Hebrew to Tibetan and
 # Burmese, and Khmer. Pillow shapes them with libraqm only, which requires the system's libfribidi.

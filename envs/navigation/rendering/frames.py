@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from envs.episodes import Episode
-from envs.graphs.candidates import candidate_table
-from envs.graphs.nav_graph import NavGraph
-from envs.navigation.rendering.fonts import MissingFontError, font_for
-from envs.pictures.panorama_files import Pictures
-from envs.pictures.world_pictures import world_pictures
-from envs.submissions.files import Trajectory
-from envs.worlds import WorldFiles
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.candidates import candidate_table
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.navigation.rendering.fonts import MissingFontError, font_for
+from clipnav.envs.pictures.panorama_files import Pictures
+from clipnav.envs.pictures.world_pictures import world_pictures
+from clipnav.envs.submissions.files import Trajectory
+from clipnav.envs.worlds import WorldFiles
 
 WIDTH, STRIP_HEIGHT, PANEL_HEIGHT = 960, 360, 280
 MAP_WIDTH = 400

@@ -4,10 +4,15 @@ import json
 import numpy as np
 import pytest
 
-from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent, candidate_directions
-from agents.acting.environments import make_env
-from agents.acting.evaluation import evaluate
-from agents.settings.presets import preset
+from clipnav.agents.acting.baselines import (
+    ForwardAgent,
+    RandomAgent,
+    TeacherAgent,
+    candidate_directions,
+)
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.settings.presets import preset
 
 
 class TurnedAgent(ForwardAgent):

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from agents.acting.environments import feature_store, make_evaluation_envs
-from agents.acting.tokenizers import make_tokenizer
-from agents.settings import SpeakerTrainConfig, TrainConfig
+from clipnav.agents.acting.environments import feature_store, make_evaluation_envs
+from clipnav.agents.acting.tokenizers import make_tokenizer
+from clipnav.agents.settings import SpeakerTrainConfig, TrainConfig
 
 
 @pytest.mark.parametrize("kind", [TrainConfig, SpeakerTrainConfig])

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 import clipnav
-from agents.acting.baselines import TeacherAgent
-from agents.acting.environments import make_env
-from agents.acting.evaluation import agent_name, compare, evaluate, table
-from agents.settings import TrainConfig
-from envs.continuous.measures import CONTINUOUS_METRICS
+from clipnav.agents.acting.baselines import TeacherAgent
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.acting.evaluation import agent_name, compare, evaluate, table
+from clipnav.agents.settings import TrainConfig
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
 
 
 @pytest.mark.parametrize("split", ["train", "val_unseen"])

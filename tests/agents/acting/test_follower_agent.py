@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from agents.acting.decisions import ActionSource, Draws, sample
-from agents.acting.environments import make_env, make_follower
-from agents.acting.follower_agent import FollowerAgent, rollout, scan_indices
-from agents.envdrop.critic import Critic
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.agents.acting.decisions import ActionSource, Draws, sample
+from clipnav.agents.acting.environments import make_env, make_follower
+from clipnav.agents.acting.follower_agent import FollowerAgent, rollout, scan_indices
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.envs.navigation.device_features import DeviceFeatures
 
 ALL = np.ones(16, bool)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.environments import make_env, make_follower
-from agents.acting.evaluation import evaluate
-from agents.acting.follower_agent import FollowerAgent
-from agents.acting.path_recording import record_paths
-from agents.acting.reranking import (
+from clipnav.agents.acting.environments import make_env, make_follower
+from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.acting.follower_agent import FollowerAgent
+from clipnav.agents.acting.path_recording import record_paths
+from clipnav.agents.acting.reranking import (
     RankedPath,
     Weighting,
     best_path,
@@ -18,15 +18,19 @@ from agents.acting.reranking import (
     search_walk,
     tune_weighting,
 )
-from agents.acting.search import FoundPath, Position, SearchResult
-from agents.envdrop.speaker import Speaker
-from agents.experiments.runs import evaluate_run, load_run
-from agents.experiments.search_evaluation import best_weighting, evaluate_search, search_split
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_training import FollowerLearner
-from agents.learning.speaker_training import LoadedSpeaker, load_speaker
-from agents.settings import EvaluateConfig, SearchConfig, SpeakerConfig
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.agents.acting.search import FoundPath, Position, SearchResult
+from clipnav.agents.envdrop.speaker import Speaker
+from clipnav.agents.experiments.runs import evaluate_run, load_run
+from clipnav.agents.experiments.search_evaluation import (
+    best_weighting,
+    evaluate_search,
+    search_split,
+)
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_training import FollowerLearner
+from clipnav.agents.learning.speaker_training import LoadedSpeaker, load_speaker
+from clipnav.agents.settings import EvaluateConfig, SearchConfig, SpeakerConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
 
 
 def path(log_prob, *nodes):

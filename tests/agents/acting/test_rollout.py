@@ -5,10 +5,10 @@ import pytest
 from gymnasium.wrappers import TimeLimit
 
 import clipnav
-from agents.acting.evaluation import evaluate_walks
-from agents.acting.rollout import walk
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.navigation.vln_env import VlnEnv
+from clipnav.agents.acting.evaluation import evaluate_walks
+from clipnav.agents.acting.rollout import walk
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import VlnEnv
 
 
 class Recorder:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.environments import make_follower
-from agents.acting.follower_agent import FollowerAgent
-from agents.acting.rollout import walk
-from agents.acting.search import (
+from clipnav.agents.acting.environments import make_follower
+from clipnav.agents.acting.follower_agent import FollowerAgent
+from clipnav.agents.acting.rollout import walk
+from clipnav.agents.acting.search import (
     Position,
     Searcher,
     _PartialPath,
@@ -17,7 +17,7 @@ from agents.acting.search import (
     best_first_search,
     start_positions,
 )
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.device_features import DeviceFeatures
 from tests.agents.crossroads import CHOICES, POSITIONS, Chooser, Nodes, make_world
 
 
@@ -152,7 +152,7 @@ def test_best_first_search_ends_at_the_expansion_limit(world, searcher):
 def test_beam_width_one_equals_the_walk_of_the_follower(
     doors_config, doors_env, visit_features, monkeypatch
 ):
-    monkeypatch.setattr("agents.acting.search._ROWS", 5)  # of the sixteen
+    monkeypatch.setattr("clipnav.agents.acting.search._ROWS", 5)  # of the sixteen
     torch.manual_seed(0)
     settings = dataclasses.replace(doors_config.follower, visit_features=visit_features)
     config = dataclasses.replace(doors_config, follower=settings)

@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from agents.acting.environments import make_env
-from agents.acting.tokenizers import make_tokenizer, run_tokenizer, shared_words
-from agents.settings import TextConfig
-from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, WordTokenizer
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.acting.tokenizers import make_tokenizer, run_tokenizer, shared_words
+from clipnav.agents.settings import TextConfig
+from clipnav.envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, WordTokenizer
 
 SENTENCES = [
     "Walk up to the red door and stop there.",

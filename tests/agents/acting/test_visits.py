@@ -1,6 +1,6 @@
 import numpy as np
 
-from agents.acting.visits import count_visits, pad_histories
+from clipnav.agents.acting.visits import count_visits, pad_histories
 
 
 def test_visits_are_counted_by_candidate():

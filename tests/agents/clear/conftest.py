@@ -9,16 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.clear.objects import OBJECTS_FILE, write_objects
-from agents.clear.pairing import pair_paths
-from agents.clear.settings import (
+from clipnav.agents.clear.objects import OBJECTS_FILE, write_objects
+from clipnav.agents.clear.pairing import pair_paths
+from clipnav.agents.clear.settings import (
     LanguageConfig,
     LanguageEncoderConfig,
     PairPathsConfig,
     VisualConfig,
 )
-from agents.clear.training import train
-from training.optimiser_settings import OptimiserConfig
+from clipnav.agents.clear.training import train
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 
 class Golden(NamedTuple):

@@ -7,15 +7,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from agents.clear.loading import RepresentedViews
-from agents.clear.losses import nt_xent
-from agents.clear.visual_network import VisualRepresentation
-from agents.envdrop.critic import Critic
-from agents.envdrop.encoders import Context
-from agents.envdrop.follower import Follower
-from agents.envdrop.pretrained import PretrainedEncoder, TextModel
-from agents.envdrop.visual import PanoramaView
-from agents.settings import FollowerConfig
+from clipnav.agents.clear.loading import RepresentedViews
+from clipnav.agents.clear.losses import nt_xent
+from clipnav.agents.clear.visual_network import VisualRepresentation
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.envdrop.encoders import Context
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.envdrop.pretrained import PretrainedEncoder, TextModel
+from clipnav.agents.envdrop.visual import PanoramaView
+from clipnav.agents.settings import FollowerConfig
 
 IMITATION_WEIGHT, CONTRASTIVE_WEIGHT, TEMPERATURE = 0.4, 0.2, 0.5
 

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from agents.clear.training import train
+from clipnav.agents.clear.training import train
+from clipnav.training.checkpoints import load_trainer
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.torchrun import SCRIPTS, run_two_ranks
-from training.checkpoints import load_trainer
-from training.optimiser_settings import OptimiserConfig
 
 ADAM = OptimiserConfig(name="adam", learning_rate=1e-3)
 

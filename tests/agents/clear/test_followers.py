@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.environments import make_env, make_follower, reserve_text_states
-from agents.acting.tokenizers import make_tokenizer
-from agents.clear.loading import RepresentedViews
-from agents.command_line import parse_train
-from agents.envdrop.pretrained import PretrainedEncoder
-from agents.experiments.comparison import make_job
-from agents.experiments.runs import load_run
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_training import FollowerLearner, train
-from agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
-from envs.tokenizers import load_tokenizer
-from storage.errors import UserError
+from clipnav.agents.acting.environments import make_env, make_follower, reserve_text_states
+from clipnav.agents.acting.tokenizers import make_tokenizer
+from clipnav.agents.clear.loading import RepresentedViews
+from clipnav.agents.command_line import parse_train
+from clipnav.agents.envdrop.pretrained import PretrainedEncoder
+from clipnav.agents.experiments.comparison import make_job
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_training import FollowerLearner, train
+from clipnav.agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
+from clipnav.envs.tokenizers import load_tokenizer
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import MODEL, TRAINER, VOCABULARY, load_trainer, save_trainer
+from clipnav.training.comparisons import SCORES
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import MODEL, TRAINER, VOCABULARY, load_trainer, save_trainer
-from training.comparisons import SCORES
-from training.optimiser_settings import OptimiserConfig
 
 BOTH = ClearConfig(
     tune_language=True, language_learning_rate=1e-3, tune_visual=True, contrastive_weight=0.2
@@ -194,9 +194,9 @@ def test_views_are_encoded_before_the_decoder(config):
     assert follower.scale is None
     seen = []
     follower.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    from agents.acting.follower_agent import FollowerAgent
-    from agents.acting.rollout import walk
-    from envs.navigation.device_features import DeviceFeatures
+    from clipnav.agents.acting.follower_agent import FollowerAgent
+    from clipnav.agents.acting.rollout import walk
+    from clipnav.envs.navigation.device_features import DeviceFeatures
 
     features = DeviceFeatures(env)
     with torch.no_grad():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from agents.clear.language_data import PairBatches, PartnerInstructions, PathInstructions
-from envs.episodes import Episode, base_language
-from envs.tokenizers import WordTokenizer
+from clipnav.agents.clear.language_data import PairBatches, PartnerInstructions, PathInstructions
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.tokenizers import WordTokenizer
 
 LANGUAGES = ("en-IN", "en-US", "hi-IN", "te-IN")
 

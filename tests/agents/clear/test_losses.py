@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from agents.clear.losses import nt_xent, paired_cross_entropy
-from agents.envdrop.pretrained import TextModel
+from clipnav.agents.clear.losses import nt_xent, paired_cross_entropy
+from clipnav.agents.envdrop.pretrained import TextModel
 
 
 def plain_nt_xent(first, second, temperature, symmetric):

@@ -7,15 +7,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.command_line import parse_agent
-from agents.experiments.runs import load_run
-from agents.history_training.fine_tuning import train_history_agent
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.map_training.building import make_map_transformer
-from agents.map_training.fine_tuning import MapLearner, train_map_agent
-from agents.map_training.pretraining import PretrainingLearner, pretrain
-from agents.map_transformer.panorama import PanoramaInputs
-from agents.settings import (
+from clipnav.agents.command_line import parse_agent
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.history_training.fine_tuning import train_history_agent
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.map_training.building import make_map_transformer
+from clipnav.agents.map_training.fine_tuning import MapLearner, train_map_agent
+from clipnav.agents.map_training.pretraining import PretrainingLearner, pretrain
+from clipnav.agents.map_transformer.panorama import PanoramaInputs
+from clipnav.agents.settings import (
     HistoryTrainConfig,
     HistoryTransformerConfig,
     MapPretrainConfig,
@@ -23,11 +23,11 @@ from agents.settings import (
     MapTransformerConfig,
     RepresentationConfig,
 )
-from agents.transformer.text import PretrainedTextEncoder
-from envs.tokenizers import load_tokenizer
+from clipnav.agents.transformer.text import PretrainedTextEncoder
+from clipnav.envs.tokenizers import load_tokenizer
+from clipnav.training.checkpoints import VOCABULARY
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import VOCABULARY
-from training.optimiser_settings import OptimiserConfig
 
 TUNED = RepresentationConfig(tune_language=True, language_learning_rate=1e-3, tune_visual=True)
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from agents.clear.objects import (
+from clipnav.agents.clear.objects import (
     CLASSES,
     NUM_CLASSES,
     class_of,
@@ -14,13 +14,13 @@ from agents.clear.objects import (
     read_objects,
     write_objects,
 )
-from connectivity import read_connectivity
-from envs.houses.building.sets import set_of
-from envs.houses.furniture import MAKERS
-from envs.houses.rendering import view_objects
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.houses.views.view_facts import UNMENTIONED
-from envs.panoramas.views import views36_nearest
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.houses.building.sets import set_of
+from clipnav.envs.houses.furniture import MAKERS
+from clipnav.envs.houses.rendering import view_objects
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.houses.views.view_facts import UNMENTIONED
+from clipnav.envs.panoramas.views import views36_nearest
 
 
 def test_there_are_27_classes_and_every_category_has_one():

@@ -6,11 +6,16 @@ import json
 import numpy as np
 import pytest
 
-from agents.clear.mining import MinedPair, mine_pairs
-from agents.clear.pair_files import multi_path, read_multi_file, read_pairs, write_multi_file
-from envs.episodes import load_episodes
-from envs.graphs.nav_graph import NavGraph
-from envs.worlds import world_files
+from clipnav.agents.clear.mining import MinedPair, mine_pairs
+from clipnav.agents.clear.pair_files import (
+    multi_path,
+    read_multi_file,
+    read_pairs,
+    write_multi_file,
+)
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.worlds import world_files
 
 REMEDY = "get the data again"
 LANGUAGES = ("en-IN", "en-US", "hi-IN", "te-IN")

@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
-from agents.clear.objects import read_objects
-from agents.clear.pair_files import multi_path, read_multi_file, read_pairs
-from agents.clear.pairing import pair_paths, similar_paths
-from agents.clear.settings import PairPathsConfig
-from envs.worlds import world_files
-from storage.errors import UserError
-from training.settings import CONFIG
+from clipnav.agents.clear.objects import read_objects
+from clipnav.agents.clear.pair_files import multi_path, read_multi_file, read_pairs
+from clipnav.agents.clear.pairing import pair_paths, similar_paths
+from clipnav.agents.clear.settings import PairPathsConfig
+from clipnav.envs.worlds import world_files
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import CONFIG
 
 
 def colours_of(records):
@@ -63,7 +63,7 @@ def test_only_languages_that_the_representation_has_read_are_embedded(
         embedded.extend(data.episodes)
         return similar_paths(network, data, centre)
 
-    monkeypatch.setattr("agents.clear.pairing.similar_paths", spy)
+    monkeypatch.setattr("clipnav.agents.clear.pairing.similar_paths", spy)
     output = tmp_path / "pairs"
     pair_paths(PairPathsConfig(run, output, "matterport", doors, ("val_seen",), threads=1))
     assert {episode.language for episode in embedded} == expected
@@ -106,7 +106,7 @@ def test_objects_and_results_of_other_splits_are_kept(language_run, tmp_path, mo
             classes.setdefault(scan, {})[viewpoint] = np.zeros((36, 27), bool)
         return classes
 
-    monkeypatch.setattr("agents.clear.pairing.house_objects", empty_views)
+    monkeypatch.setattr("clipnav.agents.clear.pairing.house_objects", empty_views)
     config = PairPathsConfig(language_run, tmp_path, splits=("val_seen",), threads=1)
     pair_paths(config)
     pair_paths(dataclasses.replace(config, splits=("val_unseen",)))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agents.clear.retrieval import mean_summary, ranks, results_table, summary
+from clipnav.agents.clear.retrieval import mean_summary, ranks, results_table, summary
 
 
 def test_ranks_follow_cosine_similarity():
@@ -16,7 +16,7 @@ def test_many_queries_are_ranked_in_parts(monkeypatch):
     queries, candidates = rng.standard_normal((7, 4)), rng.standard_normal((9, 4))
     targets = rng.integers(9, size=7)
     whole = ranks(queries, candidates, targets)
-    monkeypatch.setattr("agents.clear.retrieval._ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("clipnav.agents.clear.retrieval._ROWS_AT_ONCE", 3)
     assert ranks(queries, candidates, targets).tolist() == whole.tolist()
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from envs.graphs.nav_graph import NavGraph
-from envs.metrics import score_path
-from envs.navigation.rewards import ndtw_rewards
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import score_path
+from clipnav.envs.navigation.rewards import ndtw_rewards
 
 
 @pytest.fixture

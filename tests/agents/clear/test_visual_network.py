@@ -1,8 +1,8 @@
 import torch
 
-from agents.clear.losses import paired_cross_entropy
-from agents.clear.visual_network import VisualRepresentation, shared_objects
-from agents.envdrop.visual import PanoramaView
+from clipnav.agents.clear.losses import paired_cross_entropy
+from clipnav.agents.clear.visual_network import VisualRepresentation, shared_objects
+from clipnav.agents.envdrop.visual import PanoramaView
 
 
 def test_visual_step_equals_the_released_code(golden, check_close, load_encoder):

@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import torch
 
-from agents.clear.command_line import parse_visual
-from agents.clear.losses import paired_cross_entropy
-from agents.clear.objects import OBJECTS_FILE
-from agents.clear.pair_files import PathPair
-from agents.clear.training import make_trainer, train
-from agents.clear.visual_data import PairedPathBatches, PairedPaths
-from agents.clear.visual_network import VisualRepresentation
-from agents.clear.visual_training import VisualLearner, view_retrieval
-from agents.envdrop.visual import FeatureScale
-from storage.features.memory import store_of_arrays
-from training.checkpoints import RESULTS
+from clipnav.agents.clear.command_line import parse_visual
+from clipnav.agents.clear.losses import paired_cross_entropy
+from clipnav.agents.clear.objects import OBJECTS_FILE
+from clipnav.agents.clear.pair_files import PathPair
+from clipnav.agents.clear.training import make_trainer, train
+from clipnav.agents.clear.visual_data import PairedPathBatches, PairedPaths
+from clipnav.agents.clear.visual_network import VisualRepresentation
+from clipnav.agents.clear.visual_training import VisualLearner, view_retrieval
+from clipnav.agents.envdrop.visual import FeatureScale
+from clipnav.storage.features.memory import store_of_arrays
+from clipnav.training.checkpoints import RESULTS
 
 PATH = "unused"
 

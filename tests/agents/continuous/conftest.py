@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from agents.continuous import tasks
-from agents.continuous.features import FrozenFeatures
-from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
-from encoders.clip import ClipEncoder
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.settings import task_settings
+from clipnav.agents.continuous import tasks
+from clipnav.agents.continuous.features import FrozenFeatures
+from clipnav.agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.settings import task_settings
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.envs.continuous.conftest import BoxSimulator
-from training.optimiser_settings import OptimiserConfig
 
 PICTURE = (8, 8)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.continuous.collecting import Collector, collect_walks
-from agents.continuous.demonstrations import DemonstrationStore
-from agents.continuous.networks import make_network
-from envs.continuous.settings import FORWARD, STOP
+from clipnav.agents.continuous.collecting import Collector, collect_walks
+from clipnav.agents.continuous.demonstrations import DemonstrationStore
+from clipnav.agents.continuous.networks import make_network
+from clipnav.envs.continuous.settings import FORWARD, STOP
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from agents.continuous import tasks
-from agents.continuous.evaluation import evaluate_continuous_run
-from agents.continuous.evaluation_settings import EvaluateContinuousConfig
-from agents.continuous.tasks import load_continuous_run
-from agents.continuous.training import train_continuous
-from envs.continuous.files.submissions import check_continuous_submission
-from training.checkpoints import RESULTS
+from clipnav.agents.continuous import tasks
+from clipnav.agents.continuous.evaluation import evaluate_continuous_run
+from clipnav.agents.continuous.evaluation_settings import EvaluateContinuousConfig
+from clipnav.agents.continuous.tasks import load_continuous_run
+from clipnav.agents.continuous.training import train_continuous
+from clipnav.envs.continuous.files.submissions import check_continuous_submission
+from clipnav.training.checkpoints import RESULTS
 
 pytestmark = pytest.mark.usefixtures("box_world")
 

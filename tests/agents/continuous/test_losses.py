@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.continuous.demonstrations import Demonstration
-from agents.continuous.layers import Output
-from agents.continuous.losses import imitation_loss, make_batch, progress_loss
+from clipnav.agents.continuous.demonstrations import Demonstration
+from clipnav.agents.continuous.layers import Output
+from clipnav.agents.continuous.losses import imitation_loss, make_batch, progress_loss
 
 
 def walk(labels, progress):

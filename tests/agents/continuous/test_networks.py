@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.continuous.layers import Cells, InstructionEncoder, Steps, attend
-from agents.continuous.networks import make_network
-from agents.continuous.presets import PUBLISHED_NETWORK
+from clipnav.agents.continuous.layers import Cells, InstructionEncoder, Steps, attend
+from clipnav.agents.continuous.networks import make_network
+from clipnav.agents.continuous.presets import PUBLISHED_NETWORK
 
 KINDS = ("seq2seq", "cma")
 

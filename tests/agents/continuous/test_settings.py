@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from agents.continuous.command_line import parse_continuous
-from agents.continuous.presets import PUBLISHED_NETWORK, continuous_defaults
-from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
+from clipnav.agents.continuous.command_line import parse_continuous
+from clipnav.agents.continuous.presets import PUBLISHED_NETWORK, continuous_defaults
+from clipnav.agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
 
 
 def test_published_sizes():

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from agents.continuous import tasks
-from agents.continuous.training import continuous_trainer, train_continuous
-from agents.continuous.walking import ForwardWalker, RandomWalker, spread, walk_all
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
-from training.checkpoints import RESULTS
-from training.interruption import Stopped
+from clipnav.agents.continuous import tasks
+from clipnav.agents.continuous.training import continuous_trainer, train_continuous
+from clipnav.agents.continuous.walking import ForwardWalker, RandomWalker, spread, walk_all
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from clipnav.training.checkpoints import RESULTS
+from clipnav.training.interruption import Stopped
 
 pytestmark = pytest.mark.usefixtures("box_world")
 

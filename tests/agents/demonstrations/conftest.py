@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.demonstrations.export import export_demonstrations
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.settings.language_models import PromptConfig
-from connectivity import read_connectivity
+from clipnav.agents.demonstrations.export import export_demonstrations
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.connectivity import read_connectivity
 
 
 def write_skyboxes(data_dir, marked_skybox):

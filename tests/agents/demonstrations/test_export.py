@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from agents.demonstrations import export as exporting
-from agents.demonstrations.export import check_export, export_demonstrations
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_training import FollowerLearner
-from agents.settings.language_models import PromptConfig
-from storage import file_sha256
+from clipnav.agents.demonstrations import export as exporting
+from clipnav.agents.demonstrations.export import check_export, export_demonstrations
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_training import FollowerLearner
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.storage import file_sha256
 from tests.windows_files import windows_files
 
 
@@ -75,7 +75,7 @@ def test_an_export_that_was_killed_at_its_start_is_resumed(small_export, tmp_pat
     program = f"""
 import os, signal
 from pathlib import Path
-from storage import atomic_write
+from clipnav.storage import atomic_write
 with atomic_write(Path({str(staging)!r}) / "export.json"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -219,7 +219,7 @@ def test_the_manifest_has_provenance_and_counts(small_export):
 
 def test_a_trained_agent_acts_and_the_teacher_labels(small_config, pictured_doors, tmp_path):
     """Walks of a policy are recorded with their sources, in every shard."""
-    from agents.demonstrations.recording.settings import DemonstrationConfig
+    from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 
     config = dataclasses.replace(small_config, iterations=1)
     make_agent_trainer(FollowerLearner, config)[0].train()

@@ -4,9 +4,9 @@ import weakref
 import pytest
 import torch
 
-from agents.envdrop.accumulated_keys import KeyGradient, dot, weighted_sum
-from agents.envdrop.attention import SoftDotAttention
-from agents.envdrop.encoders import Context
+from clipnav.agents.envdrop.accumulated_keys import KeyGradient, dot, weighted_sum
+from clipnav.agents.envdrop.attention import SoftDotAttention
+from clipnav.agents.envdrop.encoders import Context
 
 MASK = torch.arange(5) < torch.tensor([5, 3, 4, 1]).unsqueeze(1)
 

@@ -7,7 +7,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
+from clipnav.agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
 
 
 def twins(bias):

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from agents.envdrop.attention import Dropout
-from agents.envdrop.critic import Critic
-from agents.envdrop.encoders import Context, InstructionEncoder, State, initial_history
-from agents.envdrop.follower import Follower
-from agents.envdrop.speaker import PathViews, Speaker
-from agents.envdrop.visual import PanoramaView
-from agents.settings import FollowerConfig, SpeakerConfig
+from clipnav.agents.envdrop.attention import Dropout
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.envdrop.encoders import Context, InstructionEncoder, State, initial_history
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.envdrop.speaker import PathViews, Speaker
+from clipnav.agents.envdrop.visual import PanoramaView
+from clipnav.agents.settings import FollowerConfig, SpeakerConfig
 
 SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, standardise=False)
 TOKENS = torch.tensor([[9, 3, 4, 5, 2], [9, 6, 2, 0, 0]])

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.decisions import ActionSource
-from agents.acting.environments import make_follower
-from agents.acting.follower_agent import FollowerAgent, rollout
-from agents.acting.path_recording import record_paths
-from agents.envdrop.encoders import InstructionEncoder
-from agents.envdrop.follower import Follower
-from agents.envdrop.visual import PanoramaView, VisualNoise
-from agents.learning.speaker_training import SpeakerLoss, make_speaker
-from agents.settings import FollowerConfig
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.agents.acting.decisions import ActionSource
+from clipnav.agents.acting.environments import make_follower
+from clipnav.agents.acting.follower_agent import FollowerAgent, rollout
+from clipnav.agents.acting.path_recording import record_paths
+from clipnav.agents.envdrop.encoders import InstructionEncoder
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.envdrop.visual import PanoramaView, VisualNoise
+from clipnav.agents.learning.speaker_training import SpeakerLoss, make_speaker
+from clipnav.agents.settings import FollowerConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
 
 KINDS = ("environment", "batch", "episode", "step", "element")
 TOKENS = torch.tensor([[9, 3, 4, 5, 2, 0], [9, 6, 2, 0, 0, 0], [9, 7, 8, 2, 0, 0]])

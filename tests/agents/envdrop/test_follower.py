@@ -7,11 +7,11 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from agents.envdrop.attention import AttentionHistory, Dropout, SoftDotAttention, drop
-from agents.envdrop.encoders import InstructionEncoder, State
-from agents.envdrop.follower import CandidateEmbedding, Follower
-from agents.envdrop.visual import FeatureScale, PanoramaView
-from agents.settings import FollowerConfig
+from clipnav.agents.envdrop.attention import AttentionHistory, Dropout, SoftDotAttention, drop
+from clipnav.agents.envdrop.encoders import InstructionEncoder, State
+from clipnav.agents.envdrop.follower import CandidateEmbedding, Follower
+from clipnav.agents.envdrop.visual import FeatureScale, PanoramaView
+from clipnav.agents.settings import FollowerConfig
 
 SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, dropout=0.5)
 TOKENS = torch.tensor([[9, 3, 4, 5, 2, 0], [9, 6, 2, 0, 0, 0], [9, 7, 8, 2, 0, 0]])

@@ -4,16 +4,16 @@ import os
 import pytest
 import torch
 
-from agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
-from agents.envdrop.visual import FeatureScale
-from agents.experiments.runs import load_run
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_training import FollowerLearner, train
-from agents.settings import FollowerConfig, TextConfig
-from envs.tokenizers import PretrainedTokenizer
+from clipnav.agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
+from clipnav.agents.envdrop.visual import FeatureScale
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_training import FollowerLearner, train
+from clipnav.agents.settings import FollowerConfig, TextConfig
+from clipnav.envs.tokenizers import PretrainedTokenizer
+from clipnav.training.checkpoints import MODEL
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import MODEL
-from training.optimiser_settings import OptimiserConfig
 
 SMALL = FollowerConfig(hidden_size=16, dropout=0.0)
 

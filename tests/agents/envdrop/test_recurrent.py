@@ -4,11 +4,11 @@ import sys
 
 import torch
 
-from agents.envdrop.recurrent import BidirectionalLSTM, read_real
+from clipnav.agents.envdrop.recurrent import BidirectionalLSTM, read_real
 
 AUTOCAST = """
 import torch
-from agents.envdrop.recurrent import LSTM
+from clipnav.agents.envdrop.recurrent import LSTM
 lstm = LSTM(5, 6, batch_first=True)
 halves = torch.ones(1, 2, 6, dtype=torch.bfloat16)
 with torch.autocast("cpu", torch.bfloat16):

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.path_recording import record_paths
-from agents.envdrop.speaker import END, PathViews, Speaker
-from agents.envdrop.visual import VisualNoise
-from agents.settings import SpeakerConfig
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.agents.acting.path_recording import record_paths
+from clipnav.agents.envdrop.speaker import END, PathViews, Speaker
+from clipnav.agents.envdrop.visual import VisualNoise
+from clipnav.agents.settings import SpeakerConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
 
 SMALL = SpeakerConfig(embedding_size=6, hidden_size=8, standardise=False)
 WORDS = 12

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from agents.envdrop.visual import VisualNoise
+from clipnav.agents.envdrop.visual import VisualNoise
 
 SCANS = torch.tensor([0, 1, 0, 2] * 16)
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from agents.experiments.comparison import make_job, run_job, train_all
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_training import FollowerLearner
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
-from training.comparisons import SCORES, ComparisonRow
-from training.settings import to_json as settings_text
+from clipnav.agents.experiments.comparison import make_job, run_job, train_all
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_training import FollowerLearner
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training.comparisons import SCORES, ComparisonRow
+from clipnav.training.settings import to_json as settings_text
 
 
 @pytest.fixture

@@ -5,21 +5,21 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.evaluation import Evaluation, evaluate
-from agents.experiments.runs import evaluate_run, load_run, load_walkers, write_submission
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_training import FollowerLearner, train
-from agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig, TrainConfig
-from agents.settings.presets import preset
-from envs.episodes import load_episodes
-from envs.episodes.splits import load_split
-from envs.navigation.settings import EnvSettings
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import WordTokenizer
-from envs.worlds import world_files
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
-from viewer.trace import record
+from clipnav.agents.acting.evaluation import Evaluation, evaluate
+from clipnav.agents.experiments.runs import evaluate_run, load_run, load_walkers, write_submission
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_training import FollowerLearner, train
+from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig, TrainConfig
+from clipnav.agents.settings.presets import preset
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.navigation.settings import EnvSettings
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import WordTokenizer
+from clipnav.envs.worlds import world_files
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
+from clipnav.viewer.trace import record
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_several_splits_and_ablations_of_a_trained_run(doors_config, capsys):
 
 
 def test_missing_data_is_named_before_the_walk(run, monkeypatch):
-    monkeypatch.setattr("agents.experiments.runs.load_run", None)
+    monkeypatch.setattr("clipnav.agents.experiments.runs.load_run", None)
     with pytest.raises(
         FileNotFoundError, match=r"'gone' of r2r; name one of .*: test, train, val_"
     ):
@@ -224,7 +224,7 @@ def test_each_episode_is_walked_once_for_scores_and_traces(run, monkeypatch):
     def record_batch(env, agent, name, instr_ids):
         traces.setdefault(name, []).extend(record(env, agent, instr_ids, name=name))
 
-    monkeypatch.delattr("agents.acting.evaluation.walk")
+    monkeypatch.delattr("clipnav.agents.acting.evaluation.walk")
     assert evaluate_run(config, record_batch) == expected
     _, env, walkers = load_walkers(config, "val_unseen")
     assert list(traces) == list(walkers) == list(expected["val_unseen"])
@@ -272,7 +272,7 @@ def test_submission_of_one_language_is_refused_before_the_walk(small_config, tmp
     path = tmp_path / "new" / "paths.jsonl"
     evaluation = EvaluateConfig(config.output, baselines=False, submission=path)
     with monkeypatch.context() as patch:
-        patch.setattr("agents.experiments.runs.load_run", None)
+        patch.setattr("clipnav.agents.experiments.runs.load_run", None)
         with pytest.raises(ValueError, match=r"has --instruction-language hi; .*--partial"):
             evaluate_run(evaluation)
     assert not path.parent.exists()

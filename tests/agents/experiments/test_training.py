@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from agents.experiments import training
-from agents.settings import ReinforcementConfig
-from agents.settings.map_presets import map_preset
-from agents.settings.presets import frontier_preset
+from clipnav.agents.experiments import training
+from clipnav.agents.settings import ReinforcementConfig
+from clipnav.agents.settings.map_presets import map_preset
+from clipnav.agents.settings.presets import frontier_preset
 
 
 @pytest.mark.parametrize(("iterations", "warns"), [(1_500, True), (1_501, False)])

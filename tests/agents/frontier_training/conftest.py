@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from agents.settings import FrontierTrainConfig
+from clipnav.agents.settings import FrontierTrainConfig
 
 
 @pytest.fixture

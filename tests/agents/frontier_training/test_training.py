@@ -7,24 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.decisions import Draws
-from agents.acting.evaluation import evaluate
-from agents.experiments.runs import load_run
-from agents.frontier_training.loss import SampledDecisions, soft_cross_entropy, target_shares
-from agents.frontier_training.training import (
+from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.frontier_training.loss import (
+    SampledDecisions,
+    soft_cross_entropy,
+    target_shares,
+)
+from clipnav.agents.frontier_training.training import (
     FrontierLearner,
     train_frontier_agent,
 )
-from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.learning.follower_training import FollowerLearner, train
-from agents.maps.experts import NO_TARGET, first_best
-from agents.maps.frontier_agent import Options
-from agents.settings import ReinforcementConfig, read_agent_config
+from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.follower_training import FollowerLearner, train
+from clipnav.agents.maps.experts import NO_TARGET, first_best
+from clipnav.agents.maps.frontier_agent import Options
+from clipnav.agents.settings import ReinforcementConfig, read_agent_config
+from clipnav.training.checkpoints import RESULTS
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import CONFIG, to_json
 from tests.agents.weights import assert_equal_weights, assert_same_first_gradient, weights_of
 from tests.torchrun import SCRIPTS, run_two_ranks
-from training.checkpoints import RESULTS
-from training.optimiser_settings import OptimiserConfig
-from training.settings import CONFIG, to_json
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,13 @@ import dataclasses
 
 import pytest
 
-from agents.settings import HistoryTrainConfig, HistoryTransformerConfig, ReinforcementConfig
+from clipnav.agents.settings import (
+    HistoryTrainConfig,
+    HistoryTransformerConfig,
+    ReinforcementConfig,
+)
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.agents.map_training.conftest import tree_settings, trees
-from training.optimiser_settings import OptimiserConfig
 
 __all__ = ["tree_settings", "trees"]  # fixtures of map agents
 

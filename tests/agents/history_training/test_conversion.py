@@ -8,12 +8,12 @@ from functools import partial
 import pytest
 import torch
 
-from agents.acting.environments import make_env
-from agents.experiments.runs import load_run
-from agents.history_training.fine_tuning import HistoryLearner
-from agents.history_transformer.model import HistoryTransformer
-from agents.settings import HistoryTrainConfig, HistoryTransformerConfig, read_agent_config
-from storage.hugging_face import load_hugging_face_tokenizer
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.history_training.fine_tuning import HistoryLearner
+from clipnav.agents.history_transformer.model import HistoryTransformer
+from clipnav.agents.settings import HistoryTrainConfig, HistoryTransformerConfig, read_agent_config
+from clipnav.storage.hugging_face import load_hugging_face_tokenizer
 
 SIZES = HistoryTransformerConfig(
     hidden_size=24,

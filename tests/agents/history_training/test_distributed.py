@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from agents.history_training.fine_tuning import HistoryLearner
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.settings import ReinforcementConfig
+from clipnav.agents.history_training.fine_tuning import HistoryLearner
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.settings import ReinforcementConfig
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import CONFIG, to_json
 from tests.agents.weights import assert_same_first_gradient
 from tests.torchrun import SCRIPTS, run_two_ranks
-from training.optimiser_settings import OptimiserConfig
-from training.settings import CONFIG, to_json
 
 
 def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(

@@ -7,24 +7,24 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.evaluation import evaluate
-from agents.experiments.runs import load_run
-from agents.history_training.fine_tuning import (
+from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.history_training.fine_tuning import (
     HistoryLearner,
     train_history_agent,
 )
-from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.learning.follower_training import train
-from agents.map_training.fine_tuning import train_map_agent
-from agents.settings import (
+from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.follower_training import train
+from clipnav.agents.map_training.fine_tuning import train_map_agent
+from clipnav.agents.settings import (
     MapTrainConfig,
     MapTransformerConfig,
     ReinforcementConfig,
     read_agent_config,
 )
+from clipnav.training.checkpoints import RESULTS, VOCABULARY, load_trainer
+from clipnav.viewer.trace import record
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import RESULTS, VOCABULARY, load_trainer
-from viewer.trace import record
 
 A2C = ReinforcementConfig(weight=1.0)
 

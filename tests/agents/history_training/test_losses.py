@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.decisions import ActionSource
-from agents.acting.follower_agent import rollout
-from agents.acting.rollout import STOP
-from agents.history_training.fine_tuning import HistoryLearner
-from agents.history_training.losses import KnownSteps
-from agents.history_transformer.agent import HistoryAgent
-from agents.learning.agent_trainer import prepare
-from agents.learning.objectives import imitation_loss
+from clipnav.agents.acting.decisions import ActionSource
+from clipnav.agents.acting.follower_agent import rollout
+from clipnav.agents.acting.rollout import STOP
+from clipnav.agents.history_training.fine_tuning import HistoryLearner
+from clipnav.agents.history_training.losses import KnownSteps
+from clipnav.agents.history_transformer.agent import HistoryAgent
+from clipnav.agents.learning.agent_trainer import prepare
+from clipnav.agents.learning.objectives import imitation_loss
 
 EPISODES = np.array([3, 0, 3, 7, 5])
 

@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from agents.history_transformer.checkpoints import convert_hamt, read_hamt
-from agents.history_transformer.encoders import StepInputs, ViewInputs
-from agents.history_transformer.model import History, HistoryTransformer
-from agents.settings.history_agent import PRESETS, HistoryTransformerConfig
-from agents.transformer.released import load_strictly
-from agents.transformer.text import TextStates
+from clipnav.agents.history_transformer.checkpoints import convert_hamt, read_hamt
+from clipnav.agents.history_transformer.encoders import StepInputs, ViewInputs
+from clipnav.agents.history_transformer.model import History, HistoryTransformer
+from clipnav.agents.settings.history_agent import PRESETS, HistoryTransformerConfig
+from clipnav.agents.transformer.released import load_strictly
+from clipnav.agents.transformer.text import TextStates
 
 OUTPUT = 2e-5  # tolerance of the golden data
 FILES = ["duet_hamt", "duet_hamt_no_lang_ca"]

@@ -4,28 +4,28 @@ import json
 
 import pytest
 
-from agents.language_models.evaluation.evaluating import prepare, run_experiment
-from agents.language_models.models.bodies import BodyMaker
-from agents.language_models.models.budget import Spending
-from agents.language_models.models.cache import ReplyCache
-from agents.language_models.models.replies import Question
-from agents.language_models.models.server import ServerModel
-from agents.language_models.prompts.messages import Message
-from agents.language_models.prompts.pictures import Pictures
-from agents.language_models.strategies.steps import steps_prompt
-from agents.language_models.walks.asking import WalkSettings
-from agents.language_models.walks.continuous import ContinuousWalkMaker
-from agents.settings.language_models import (
+from clipnav.agents.language_models.evaluation.evaluating import prepare, run_experiment
+from clipnav.agents.language_models.models.bodies import BodyMaker
+from clipnav.agents.language_models.models.budget import Spending
+from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.replies import Question
+from clipnav.agents.language_models.models.server import ServerModel
+from clipnav.agents.language_models.prompts.messages import Message
+from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.strategies.steps import steps_prompt
+from clipnav.agents.language_models.walks.asking import WalkSettings
+from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
+from clipnav.agents.settings.language_models import (
     BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,
     SamplingConfig,
     ServerConfig,
 )
-from envs.continuous.episodes import split_of_episodes
-from envs.continuous.settings import task_settings
-from envs.episodes.splits import load_split
-from envs.tokenizers import WordTokenizer
+from clipnav.envs.continuous.episodes import split_of_episodes
+from clipnav.envs.continuous.settings import task_settings
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.tokenizers import WordTokenizer
 from tests.agents.language_models.servers import QUESTION, draw_colour, serving
 from tests.envs.continuous.conftest import BoxSimulator, box_episodes
 
@@ -92,7 +92,7 @@ def evaluate_with(tmp_path, monkeypatch):
 @pytest.fixture
 def ask(serve, tmp_path, monkeypatch):
     """Function that asks a question of a server with these responses, the last one repeated."""
-    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("clipnav.agents.language_models.models.server._FIRST_WAIT", 0.01)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     seen: dict = {}
 

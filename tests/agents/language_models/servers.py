@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from agents.language_models.models.replies import Question
-from agents.language_models.prompts.messages import Message
-from envs.graphs.candidates import candidate_table, start_views
-from envs.pictures.view_pictures import ViewPose
-from viewer.trace.building import candidates
+from clipnav.agents.language_models.models.replies import Question
+from clipnav.agents.language_models.prompts.messages import Message
+from clipnav.envs.graphs.candidates import candidate_table, start_views
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.viewer.trace.building import candidates
 
 
 class Sent(NamedTuple):

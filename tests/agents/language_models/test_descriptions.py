@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from agents.language_models.prompts import descriptions
-from agents.language_models.prompts.descriptions import HouseDescriptions
-from envs.houses.meshes.scene import ObjectInfo
-from envs.pictures.view_pictures import ViewPose
+from clipnav.agents.language_models.prompts import descriptions
+from clipnav.agents.language_models.prompts.descriptions import HouseDescriptions
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.pictures.view_pictures import ViewPose
 
 
 class FakeHouses:

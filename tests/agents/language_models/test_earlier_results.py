@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from agents.language_models.evaluation.subsets import balanced_subset
-from agents.language_models.strategies.plain import plain_prompt
-from agents.settings.language_models import BudgetConfig, PromptConfig, ServerConfig
-from storage.errors import UserError
+from clipnav.agents.language_models.evaluation.subsets import balanced_subset
+from clipnav.agents.language_models.strategies.plain import plain_prompt
+from clipnav.agents.settings.language_models import BudgetConfig, PromptConfig, ServerConfig
+from clipnav.storage.errors import UserError
 from tests.agents.language_models.servers import Sent, user_text
 
 SMALL = {"episodes": 4, "concurrency": 1, "prompt": PromptConfig(pictures="none")}
@@ -63,7 +63,7 @@ def test_files_of_something_else_are_kept(serve, evaluate_with):
 def test_a_less_complete_run_does_not_replace_results(
     houses, serve, evaluate_with, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("clipnav.agents.language_models.models.server._FIRST_WAIT", 0.001)
     last = " ".join(balanced_subset(houses.episodes, 4, 0)[-1].instruction.split())
     broken = Sent(500, {}, b"")
     settings = {**SMALL, "submission": tmp_path / "submitted" / "walks.json"}

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from agents.language_models.evaluation.dry_runs import write_prompts
-from agents.language_models.evaluation.evaluating import prepare
-from agents.language_models.strategies.plain import plain_prompt
-from agents.settings.language_models import (
+from clipnav.agents.language_models.evaluation.dry_runs import write_prompts
+from clipnav.agents.language_models.evaluation.evaluating import prepare
+from clipnav.agents.language_models.strategies.plain import plain_prompt
+from clipnav.agents.settings.language_models import (
     BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from agents.language_models.evaluation import compared_runs as comparing
-from agents.language_models.evaluation.subsets import balanced_subset
-from agents.language_models.walks.running import MOST_FAILURES
-from agents.settings import TrainConfig
-from agents.settings.language_models import EvaluateVlmConfig
+from clipnav.agents.language_models.evaluation import compared_runs as comparing
+from clipnav.agents.language_models.evaluation.subsets import balanced_subset
+from clipnav.agents.language_models.walks.running import MOST_FAILURES
+from clipnav.agents.settings import TrainConfig
+from clipnav.agents.settings.language_models import EvaluateVlmConfig
 from tests.agents.language_models.conftest import read_results
 from tests.agents.language_models.servers import Oracle, Sent, user_text
 
@@ -17,7 +17,7 @@ from tests.agents.language_models.servers import Oracle, Sent, user_text
 def test_failed_episodes_are_neither_scored_nor_submitted_and_the_status_says_so(
     houses, serve, evaluate_with, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("clipnav.agents.language_models.models.server._FIRST_WAIT", 0.001)
     oracle = Oracle(houses)
     episode = balanced_subset(houses.episodes, 12, 0)[0]
     broken = " ".join(episode.instruction.split())
@@ -65,7 +65,7 @@ def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, ser
 
 
 def test_without_any_answer_no_submission_is_written(serve, evaluate_with, tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("clipnav.agents.language_models.models.server._FIRST_WAIT", 0.001)
     with serve(lambda body: Sent(500, {}, b"")) as server:
         submission = tmp_path / "submission.json"
         assert evaluate_with(server.url, episodes=2, submission=submission)[0] == 1
@@ -75,7 +75,7 @@ def test_without_any_answer_no_submission_is_written(serve, evaluate_with, tmp_p
 def test_a_server_that_always_fails_is_given_up_and_answers_are_kept(
     houses, serve, evaluate_with, monkeypatch, capsys
 ):
-    monkeypatch.setattr("agents.language_models.models.server._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("clipnav.agents.language_models.models.server._FIRST_WAIT", 0.001)
     oracle, asked = Oracle(houses), []
 
     def answer(body):

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from agents.language_models.evaluation.evaluating import prepare
-from agents.language_models.strategies import make_strategy
-from agents.language_models.walks.asking import WalkSettings
-from agents.language_models.walks.running import WalkMaker
-from agents.settings.language_models import (
+from clipnav.agents.language_models.evaluation.evaluating import prepare
+from clipnav.agents.language_models.strategies import make_strategy
+from clipnav.agents.language_models.walks.asking import WalkSettings
+from clipnav.agents.language_models.walks.running import WalkMaker
+from clipnav.agents.settings.language_models import (
     BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,

@@ -11,15 +11,15 @@ import threading
 
 import pytest
 
-from agents.language_models.models.bodies import BodyMaker
-from agents.language_models.models.budget import Spending
-from agents.language_models.models.cache import ReplyCache
-from agents.language_models.models.replies import Question, StopRun
-from agents.language_models.models.server import ServerModel
-from agents.language_models.models.transport import Transport
-from agents.language_models.prompts.messages import Message
-from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import BudgetConfig, SamplingConfig, ServerConfig
+from clipnav.agents.language_models.models.bodies import BodyMaker
+from clipnav.agents.language_models.models.budget import Spending
+from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.replies import Question, StopRun
+from clipnav.agents.language_models.models.server import ServerModel
+from clipnav.agents.language_models.models.transport import Transport
+from clipnav.agents.language_models.prompts.messages import Message
+from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.settings.language_models import BudgetConfig, SamplingConfig, ServerConfig
 from tests.agents.language_models.servers import Oracle, Sent
 from tests.conftest import ROOT
 
@@ -145,7 +145,7 @@ def test_no_thread_waits_for_a_server_that_is_closed_while_it_is_probed(listener
 
 
 def test_a_server_that_does_not_answer_is_probed_once(listener, tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.language_models.models.server._PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("clipnav.agents.language_models.models.server._PROBE_SECONDS", 0.1)
     model, threads, errors = ask_from_threads(listener, tmp_path)
     for thread in threads:
         thread.join(20)

@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 import torch
 
-from agents.language_models.evaluation.evaluating import prepare, run_experiment
-from agents.language_models.models.budget import Spending
-from agents.language_models.models.cache import ReplyCache
-from agents.language_models.models.constraining import AnswerConstraint, Vocabulary
-from agents.language_models.models.loading import load_model
-from agents.language_models.models.local import LocalModel
-from agents.language_models.models.replies import BudgetReached, Question
-from agents.language_models.prompts.messages import Message
-from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import (
+from clipnav.agents.language_models.evaluation.evaluating import prepare, run_experiment
+from clipnav.agents.language_models.models.budget import Spending
+from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.constraining import AnswerConstraint, Vocabulary
+from clipnav.agents.language_models.models.loading import load_model
+from clipnav.agents.language_models.models.local import LocalModel
+from clipnav.agents.language_models.models.replies import BudgetReached, Question
+from clipnav.agents.language_models.prompts.messages import Message
+from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.settings.language_models import (
     BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,
     SamplingConfig,
     ServerConfig,
 )
-from agents.vlm_finetuning.learner import VlmLearner
-from agents.vlm_finetuning.settings import FinetuneVlmConfig
-from envs.pictures.view_pictures import ViewPose
-from storage.errors import UserError
+from clipnav.agents.vlm_finetuning.learner import VlmLearner
+from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.errors import UserError
 from tests.agents.language_models.servers import draw_colour
 from tests.agents.language_models.tiny_models import TINY_MODELS, tokenizer, write_llama
 
@@ -307,14 +307,14 @@ def test_a_folder_that_names_code_is_refused_without_a_question(
     path.write_text(json.dumps({**settings, "model_type": "evil", **changes}))
     (tmp_path / "model/evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     monkeypatch.setattr("builtins.input", lambda prompt: "y")
-    monkeypatch.setattr("agents.vlm_finetuning.learner._records", lambda folder: [])
+    monkeypatch.setattr("clipnav.agents.vlm_finetuning.learner._records", lambda folder: [])
     with pytest.raises(UserError, match=rf"{file}: names Python code \(auto_map\), which is not"):
         load(str(tmp_path / "model"))
     assert not (tmp_path / "ran").exists()
 
 
 def test_an_endless_chat_template_ends_the_evaluation_in_one_line(llama, tmp_path, monkeypatch):
-    monkeypatch.setattr("storage.chat_templates._SECONDS", 1.0)
+    monkeypatch.setattr("clipnav.storage.chat_templates._SECONDS", 1.0)
     endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     (llama / "chat_template.jinja").write_text(endless)
     with pytest.raises(UserError, match=r"llama: its chat template fails \(no end within 1 s"):

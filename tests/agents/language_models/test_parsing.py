@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from agents.language_models.prompts.observations import Option
-from agents.language_models.prompts.parsing import parse_answer
+from clipnav.agents.language_models.prompts.observations import Option
+from clipnav.agents.language_models.prompts.parsing import parse_answer
 
 LETTERS = (
     Option("A", 0),

@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from agents.language_models.evaluation.subsets import balanced_subset, subset_digest
-from agents.language_models.prompts.observations import (
+from clipnav.agents.language_models.evaluation.subsets import balanced_subset, subset_digest
+from clipnav.agents.language_models.prompts.observations import (
     direction_words,
     make_options,
     one_line,
     views_around,
 )
-from agents.language_models.prompts.places import Candidate, KnownPlaces
-from agents.language_models.strategies.mapgpt import mapgpt_prompt
-from agents.language_models.strategies.plain import plain_prompt
-from agents.language_models.walks.asking import WalkSettings
-from agents.language_models.walks.running import WalkMaker
-from agents.settings.language_models import PromptConfig
-from envs.episodes import base_language
-from envs.episodes.splits import load_split
-from envs.pictures.view_pictures import ViewPose
+from clipnav.agents.language_models.prompts.places import Candidate, KnownPlaces
+from clipnav.agents.language_models.strategies.mapgpt import mapgpt_prompt
+from clipnav.agents.language_models.strategies.plain import plain_prompt
+from clipnav.agents.language_models.walks.asking import WalkSettings
+from clipnav.agents.language_models.walks.running import WalkMaker
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.episodes import base_language
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.pictures.view_pictures import ViewPose
 
 
 def candidate(viewpoint, degrees=0.0, rise=0.0, action=1):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents.language_models.evaluation.scores import score_agents, score_table, to_json
-from envs.metrics import SUMMARY_METRICS
+from clipnav.agents.language_models.evaluation.scores import score_agents, score_table, to_json
+from clipnav.envs.metrics import SUMMARY_METRICS
 
 
 @pytest.fixture

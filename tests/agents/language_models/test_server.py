@@ -7,9 +7,13 @@ import time
 
 import pytest
 
-from agents.language_models.models.replies import BudgetReached, RequestFailed, ServerRefusal
-from agents.language_models.models.server import ServerModel
-from agents.settings.language_models import BudgetConfig
+from clipnav.agents.language_models.models.replies import (
+    BudgetReached,
+    RequestFailed,
+    ServerRefusal,
+)
+from clipnav.agents.language_models.models.server import ServerModel
+from clipnav.agents.settings.language_models import BudgetConfig
 from tests.agents.language_models.servers import (
     ANSWER,
     GOOD,

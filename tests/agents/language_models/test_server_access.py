@@ -6,21 +6,21 @@ import sys
 
 import pytest
 
-from agents.language_models.models.bodies import BodyMaker
-from agents.language_models.models.budget import Spending
-from agents.language_models.models.cache import ReplyCache
-from agents.language_models.models.replies import Question, ServerRefusal
-from agents.language_models.models.server import ServerModel, read_api_key
-from agents.language_models.prompts.messages import Message
-from agents.language_models.prompts.pictures import Pictures
-from agents.settings.language_models import (
+from clipnav.agents.language_models.models.bodies import BodyMaker
+from clipnav.agents.language_models.models.budget import Spending
+from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.replies import Question, ServerRefusal
+from clipnav.agents.language_models.models.server import ServerModel, read_api_key
+from clipnav.agents.language_models.prompts.messages import Message
+from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.settings.language_models import (
     BudgetConfig,
     EvaluateVlmConfig,
     SamplingConfig,
     ServerConfig,
 )
-from envs.pictures.view_pictures import ViewPose
-from storage.errors import UserError
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.errors import UserError
 from tests.agents.language_models.servers import (
     ANSWER,
     GOOD,

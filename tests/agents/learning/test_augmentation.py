@@ -4,9 +4,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from agents.learning.augmentation import sample_paths
-from envs.episodes import Episode
-from envs.graphs.nav_graph import NavGraph
+from clipnav.agents.learning.augmentation import sample_paths
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_graph import NavGraph
 
 
 def grid(scan, size=5):

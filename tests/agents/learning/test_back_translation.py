@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.environments import make_follower
-from agents.envdrop.speaker import END
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.back_translation import BackTranslator, held_out_episodes
-from agents.learning.follower_loss import EpisodeBatch
-from agents.learning.follower_training import _BACK_TRANSLATION, FollowerLearner
-from agents.settings import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
-from envs.tokenizers import WordTokenizer, load_tokenizer
+from clipnav.agents.acting.environments import make_follower
+from clipnav.agents.envdrop.speaker import END
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.back_translation import BackTranslator, held_out_episodes
+from clipnav.agents.learning.follower_loss import EpisodeBatch
+from clipnav.agents.learning.follower_training import _BACK_TRANSLATION, FollowerLearner
+from clipnav.agents.settings import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
+from clipnav.envs.tokenizers import WordTokenizer, load_tokenizer
+from clipnav.training.checkpoints import VOCABULARY, load_trainer
+from clipnav.training.settings import CONFIG, read_config, to_json
+from clipnav.training.streams import Stream
 from tests.agents.weights import assert_equal_weights
-from training.checkpoints import VOCABULARY, load_trainer
-from training.settings import CONFIG, read_config, to_json
-from training.streams import Stream
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import json
 import pytest
 import torch
 
-from agents.learning.follower_training import train
-from agents.settings import BackTranslationConfig, ReinforcementConfig
+from clipnav.agents.learning.follower_training import train
+from clipnav.agents.settings import BackTranslationConfig, ReinforcementConfig
+from clipnav.training import distributed
+from clipnav.training.checkpoints import RESULTS
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.agents.weights import assert_same_first_gradient
 from tests.torchrun import SCRIPTS, torchrun
-from training import distributed
-from training.checkpoints import RESULTS
-from training.optimiser_settings import OptimiserConfig
 
 
 def flags_of_two_ranks(config, output, speaker_run):

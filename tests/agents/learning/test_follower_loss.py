@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.decisions import ActionSource, Decisions, Draws
-from agents.acting.environments import make_env, make_follower
-from agents.acting.follower_agent import FollowerAgent, rollout
-from agents.envdrop.critic import Critic
-from agents.learning.follower_loss import (
+from clipnav.agents.acting.decisions import ActionSource, Decisions, Draws
+from clipnav.agents.acting.environments import make_env, make_follower
+from clipnav.agents.acting.follower_agent import FollowerAgent, rollout
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.learning.follower_loss import (
     EpisodeBatch,
     FollowerLoss,
     actor_critic_loss,
     teacher_forced_rows,
 )
-from agents.learning.objectives import imitation_loss
-from agents.settings import ReinforcementConfig
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.agents.learning.objectives import imitation_loss
+from clipnav.agents.settings import ReinforcementConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
 
 
 @pytest.fixture

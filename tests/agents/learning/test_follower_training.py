@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from agents.envdrop.visual import FeatureScale
-from agents.experiments.runs import load_walkers
-from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.learning.follower_training import FollowerLearner, train
-from agents.settings import EvaluateConfig, ReinforcementConfig
-from storage.features.opening import open_store
+from clipnav.agents.envdrop.visual import FeatureScale
+from clipnav.agents.experiments.runs import load_walkers
+from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.follower_training import FollowerLearner, train
+from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig
+from clipnav.storage.features.opening import open_store
+from clipnav.training.checkpoints import METRICS, MODEL, RESULTS, load_trainer
+from clipnav.training.log import RunLog, read_log
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.run_folder import run_folder
+from clipnav.training.trainer import DivergedError
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import METRICS, MODEL, RESULTS, load_trainer
-from training.log import RunLog, read_log
-from training.optimiser_settings import OptimiserConfig
-from training.run_folder import run_folder
-from training.trainer import DivergedError
 
 
 def make_trainer(config):

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.decisions import Decisions
-from agents.learning.objectives import (
+from clipnav.agents.acting.decisions import Decisions
+from clipnav.agents.learning.objectives import (
     actor_critic_terms,
     agreement,
     discounted_returns,
     imitation_loss,
     reinforcement_loss,
 )
-from agents.settings import ReinforcementConfig
+from clipnav.agents.settings import ReinforcementConfig
 
 SCORES = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, -torch.inf], [0.5, 0.5, -torch.inf]])
 

@@ -2,19 +2,19 @@ import dataclasses
 
 import pytest
 
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_training import FollowerLearner, train
-from agents.learning.speaker_training import train_speaker
-from agents.settings import (
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_training import FollowerLearner, train
+from clipnav.agents.learning.speaker_training import train_speaker
+from clipnav.agents.settings import (
     BackTranslationConfig,
     ReinforcementConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
     TextConfig,
 )
-from envs.tokenizers import SubwordTokenizer
-from training.log import read_log
-from training.optimiser_settings import OptimiserConfig
+from clipnav.envs.tokenizers import SubwordTokenizer
+from clipnav.training.log import read_log
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 SUBWORDS = TextConfig(tokens="subwords", vocabulary_size=200)
 

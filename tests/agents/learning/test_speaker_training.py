@@ -5,23 +5,23 @@ import shutil
 import pytest
 import torch
 
-from agents.acting.environments import make_env
-from agents.envdrop.speaker import END
-from agents.envdrop.visual import FeatureScale
-from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.learning.speaker_training import (
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.envdrop.speaker import END
+from clipnav.agents.envdrop.visual import FeatureScale
+from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.speaker_training import (
     SpeakerLearner,
     by_path,
     language_ids,
     load_speaker,
     train_speaker,
 )
-from agents.settings import SpeakerTrainConfig
-from storage.errors import UserError
+from clipnav.agents.settings import SpeakerTrainConfig
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import MODEL, RESULTS
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import CONFIG, read_config, to_json
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import MODEL, RESULTS
-from training.optimiser_settings import OptimiserConfig
-from training.settings import CONFIG, read_config, to_json
 
 
 def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from agents.settings import MapTrainConfig, MapTransformerConfig
-from storage.features.store import FeatureStore
-from training.optimiser_settings import OptimiserConfig
+from clipnav.agents.settings import MapTrainConfig, MapTransformerConfig
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 COLOURS = ("red", "green", "blue", "white")
 NETWORK = MapTransformerConfig(

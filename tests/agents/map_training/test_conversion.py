@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.environments import make_env
-from agents.experiments.runs import load_run
-from agents.map_training.building import map_features
-from agents.map_training.fine_tuning import MapLearner
-from agents.map_transformer.model import MapTransformer
-from agents.settings import MapTrainConfig, MapTransformerConfig, read_agent_config
-from storage.hugging_face import load_hugging_face_tokenizer
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.map_training.building import map_features
+from clipnav.agents.map_training.fine_tuning import MapLearner
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.settings import MapTrainConfig, MapTransformerConfig, read_agent_config
+from clipnav.storage.hugging_face import load_hugging_face_tokenizer
 
 SIZES = MapTransformerConfig(
     hidden_size=24,

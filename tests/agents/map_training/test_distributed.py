@@ -5,14 +5,14 @@ import json
 
 import pytest
 
-from agents.command_line import parse_pretraining
-from agents.map_training.fine_tuning import train_map_agent
-from agents.map_training.pretraining import pretrain
+from clipnav.agents.command_line import parse_pretraining
+from clipnav.agents.map_training.fine_tuning import train_map_agent
+from clipnav.agents.map_training.pretraining import pretrain
+from clipnav.training.checkpoints import RESULTS, load_trainer
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import CONFIG, to_json
 from tests.agents.weights import assert_same_first_gradient
 from tests.torchrun import SCRIPTS, run_two_ranks
-from training.checkpoints import RESULTS, load_trainer
-from training.optimiser_settings import OptimiserConfig
-from training.settings import CONFIG, to_json
 
 
 def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(

@@ -6,21 +6,21 @@ import json
 import pytest
 import torch
 
-from agents.acting.evaluation import evaluate_walks
-from agents.acting.rollout import walk
-from agents.experiments.runs import load_run
-from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.learning.follower_training import train
-from agents.learning.two_minibatches import episode_groups
-from agents.map_training.fine_tuning import (
+from clipnav.agents.acting.evaluation import evaluate_walks
+from clipnav.agents.acting.rollout import walk
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.follower_training import train
+from clipnav.agents.learning.two_minibatches import episode_groups
+from clipnav.agents.map_training.fine_tuning import (
     MapLearner,
     train_map_agent,
 )
-from agents.settings import MapTransformerConfig, read_agent_config
-from agents.transformer.features import FeatureInput
-from agents.transformer.text import RecurrentTextEncoder
+from clipnav.agents.settings import MapTransformerConfig, read_agent_config
+from clipnav.agents.transformer.features import FeatureInput
+from clipnav.agents.transformer.text import RecurrentTextEncoder
+from clipnav.training.checkpoints import RESULTS, load_trainer
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.checkpoints import RESULTS, load_trainer
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.decisions import Draws
-from agents.learning.two_minibatches import Minibatches
-from agents.map_training.fine_tuning import MapLearner
-from agents.map_training.losses import MapLoss, decision_loss, path_batch
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.memory import WorldFeatures
-from agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, path_targets
-from agents.maps.geometry import MapGeometry
-from agents.settings import MapTrainConfig
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.references import ReferencePaths
+from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.learning.two_minibatches import Minibatches
+from clipnav.agents.map_training.fine_tuning import MapLearner
+from clipnav.agents.map_training.losses import MapLoss, decision_loss, path_batch
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, path_targets
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.settings import MapTrainConfig
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.references import ReferencePaths
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_reinforcement_sees_what_follows_a_missed_stop_but_dagger_does_not(learn
         seen.append(targets)
         return decision_loss(scores, targets)
 
-    monkeypatch.setattr("agents.map_training.losses.decision_loss", record)
+    monkeypatch.setattr("clipnav.agents.map_training.losses.decision_loss", record)
     paths, goals, _ = sampled_paths(learner)
     passing = [goal in path[:-1] for path, goal in zip(paths, goals, strict=True)]
     assert any(passing)

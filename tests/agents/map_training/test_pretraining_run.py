@@ -5,20 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from agents.experiments.runs import load_run
-from agents.learning.agent_trainer import make_agent_trainer, prepare
-from agents.map_training.fine_tuning import train_map_agent
-from agents.map_training.losses import PathBatch
-from agents.map_training.masking import NOT_MASKED, choose, mask_id, mask_words
-from agents.map_training.pretraining import PretrainingLearner, pretrain
-from agents.map_training.sources import GeneratedPaths, SplitPaths
-from agents.settings import MapPretrainConfig
-from agents.transformer.features import FeatureInput
-from envs.tokenizers import WordTokenizer
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.map_training.fine_tuning import train_map_agent
+from clipnav.agents.map_training.losses import PathBatch
+from clipnav.agents.map_training.masking import NOT_MASKED, choose, mask_id, mask_words
+from clipnav.agents.map_training.pretraining import PretrainingLearner, pretrain
+from clipnav.agents.map_training.sources import GeneratedPaths, SplitPaths
+from clipnav.agents.settings import MapPretrainConfig
+from clipnav.agents.transformer.features import FeatureInput
+from clipnav.envs.tokenizers import WordTokenizer
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
+from clipnav.training.optimisers import decay_groups
 from tests.agents.weights import assert_equal_weights, weights_of
-from training.optimisers import decay_groups
 
 
 @pytest.fixture

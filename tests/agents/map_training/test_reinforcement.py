@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from agents.envdrop.critic import Critic
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.reinforcement import walk_loss
-from agents.map_training.fine_tuning import MapLearner
-from agents.map_training.losses import sampled_choices
-from agents.settings import MapTrainConfig, ReinforcementConfig
+from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.reinforcement import walk_loss
+from clipnav.agents.map_training.fine_tuning import MapLearner
+from clipnav.agents.map_training.losses import sampled_choices
+from clipnav.agents.settings import MapTrainConfig, ReinforcementConfig
 from tests.agents.weights import assert_equal_weights, weights_of
 
 A2C = ReinforcementConfig(weight=1.0, discount=0.5, value=0.5, entropy=0.01)

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from agents.map_training.fine_tuning import MapLearner
-from viewer.trace import read_traces, record
+from clipnav.agents.map_training.fine_tuning import MapLearner
+from clipnav.viewer.trace import read_traces, record
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from agents.frontier_training.training import train_frontier_agent
-from agents.learning.follower_training import train
-from agents.map_training.fine_tuning import train_map_agent
-from agents.settings import FrontierTrainConfig, MapTrainConfig, TrainConfig
+from clipnav.agents.frontier_training.training import train_frontier_agent
+from clipnav.agents.learning.follower_training import train
+from clipnav.agents.map_training.fine_tuning import train_map_agent
+from clipnav.agents.settings import FrontierTrainConfig, MapTrainConfig, TrainConfig
 
 
 def test_the_map_agent_learns_to_turn_back(tree_settings, map_config, tmp_path):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents.experiments.runs import evaluate_run, load_run, load_walkers
-from agents.learning.agent_trainer import make_agent_trainer
-from agents.learning.follower_training import train
-from agents.map_training.fine_tuning import MapLearner, train_map_agent
-from agents.settings import EvaluateConfig, TextConfig, read_agent_config
-from storage.errors import UserError
-from training.checkpoints import load_trainer
+from clipnav.agents.experiments.runs import evaluate_run, load_run, load_walkers
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.follower_training import train
+from clipnav.agents.map_training.fine_tuning import MapLearner, train_map_agent
+from clipnav.agents.settings import EvaluateConfig, TextConfig, read_agent_config
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import load_trainer
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,18 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from agents.map_transformer.agent import MapAgent, greedy
-from agents.map_transformer.checkpoints import convert_duet
-from agents.map_transformer.memory import WorldFeatures
-from agents.map_transformer.model import MapTransformer
-from agents.maps.experts import STOP_TOKEN, Expert
-from agents.settings.map_transformer import MapTransformerConfig
-from agents.transformer.released import load_strictly
-from envs.episodes import Episode
-from envs.episodes.splits import LoadedSplit
-from envs.navigation.settings import EnvSettings
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers.words import WordTokenizer
+from clipnav.agents.map_transformer.agent import MapAgent, greedy
+from clipnav.agents.map_transformer.checkpoints import convert_duet
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.maps.experts import STOP_TOKEN, Expert
+from clipnav.agents.settings.map_transformer import MapTransformerConfig
+from clipnav.agents.transformer.released import load_strictly
+from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.navigation.settings import EnvSettings
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers.words import WordTokenizer
 
 # Names of DUET's scorer, and ours.
 METRICS = {

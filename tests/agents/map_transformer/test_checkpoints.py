@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from agents.map_transformer.checkpoints import convert_duet, network_weights, read_duet
-from agents.transformer.released import load_strictly
+from clipnav.agents.map_transformer.checkpoints import convert_duet, network_weights, read_duet
+from clipnav.agents.transformer.released import load_strictly
 
 
 @pytest.fixture

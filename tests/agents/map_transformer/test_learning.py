@@ -4,15 +4,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from agents.acting.environments import make_env
-from agents.acting.evaluation import evaluate_walks
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.memory import WorldFeatures
-from agents.map_transformer.model import MapTransformer
-from agents.maps.experts import Expert
-from agents.maps.geometry import MapGeometry
-from agents.settings.map_transformer import MapTransformerConfig
-from envs.navigation.device_features import world_features
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.acting.evaluation import evaluate_walks
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.maps.experts import Expert
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.settings.map_transformer import MapTransformerConfig
+from clipnav.envs.navigation.device_features import world_features
 
 CONFIG = MapTransformerConfig(
     hidden_size=32,

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from agents.map_transformer.checkpoints import convert_duet
-from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
-from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.paths import known_paths
-from agents.map_transformer.states import map_state
-from agents.maps.known_maps import KnownMaps
-from agents.settings.map_transformer import MapTransformerConfig
-from agents.transformer.released import load_strictly
-from envs.graphs.candidates import start_views
-from envs.navigation.reference_walks import path_views
-from storage.features.view_grid import NUM_HEADINGS, STEP
+from clipnav.agents.map_transformer.checkpoints import convert_duet
+from clipnav.agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.map_transformer.paths import known_paths
+from clipnav.agents.map_transformer.states import map_state
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.settings.map_transformer import MapTransformerConfig
+from clipnav.agents.transformer.released import load_strictly
+from clipnav.envs.graphs.candidates import start_views
+from clipnav.envs.navigation.reference_walks import path_views
+from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
 
 OUTPUT, GRADIENT = 2e-5, 1e-3  # tolerances of the golden data
 LEAST_GRADIENT = 5e-3  # of a tensor; float32 rounds golden gradients that a softmax cancels

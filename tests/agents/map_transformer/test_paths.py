@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.memory import WorldFeatures
-from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.paths import known_paths
-from agents.maps.geometry import MapGeometry
-from agents.settings.map_transformer import MapTransformerConfig
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.reference_walks import along_edges, path_views
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.map_transformer.paths import known_paths
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.settings.map_transformer import MapTransformerConfig
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.reference_walks import along_edges, path_views
 
 SIZES = (16, 2, 32, 1, 1, 2, 16, 12)
 

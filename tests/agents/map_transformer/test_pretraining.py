@@ -7,14 +7,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from agents.map_transformer.checkpoints import _PRETRAINING_ONLY, convert_duet, network_weights
-from agents.map_transformer.memory import PanoramaMemory
-from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
-from agents.map_transformer.panorama import PanoramaInputs
-from agents.map_transformer.pretraining import PretrainingModel, action_losses
-from agents.map_transformer.states import NodeSources, fusion_matrix
-from agents.settings.map_transformer import MapTransformerConfig, pretraining_config
-from agents.transformer.released import load_strictly
+from clipnav.agents.map_transformer.checkpoints import (
+    _PRETRAINING_ONLY,
+    convert_duet,
+    network_weights,
+)
+from clipnav.agents.map_transformer.memory import PanoramaMemory
+from clipnav.agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
+from clipnav.agents.map_transformer.panorama import PanoramaInputs
+from clipnav.agents.map_transformer.pretraining import PretrainingModel, action_losses
+from clipnav.agents.map_transformer.states import NodeSources, fusion_matrix
+from clipnav.agents.settings.map_transformer import MapTransformerConfig, pretraining_config
+from clipnav.agents.transformer.released import load_strictly
 
 OUTPUT, NORM = 2e-5, 1e-3
 LEAST = 5e-3  # norm; float32 rounds smaller ones, such as those of biases that a softmax cancels

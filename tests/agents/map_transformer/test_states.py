@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
-from agents.map_transformer.states import fusion_matrix, map_state, stack_states, view_directions
-from agents.maps.experts import path_targets
-from agents.maps.geometry import MapGeometry
-from agents.maps.known_maps import KnownMaps
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
+from clipnav.agents.map_transformer.states import (
+    fusion_matrix,
+    map_state,
+    stack_states,
+    view_directions,
+)
+from clipnav.agents.maps.experts import path_targets
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.pretraining import PretrainingModel
-from agents.settings.map_transformer import MapTransformerConfig
-from envs.tokenizers import PretrainedTokenizer
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.map_transformer.pretraining import PretrainingModel
+from clipnav.agents.settings.map_transformer import MapTransformerConfig
+from clipnav.envs.tokenizers import PretrainedTokenizer
 
 SMALL = {
     "hidden_size": 16,

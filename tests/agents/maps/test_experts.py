@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from agents.maps.experts import STOP_TOKEN, Expert, first_best
-from agents.maps.geometry import MapGeometry
-from agents.maps.known_maps import KnownMaps
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
+from clipnav.agents.maps.experts import STOP_TOKEN, Expert, first_best
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
 
 
 @pytest.fixture(scope="module")

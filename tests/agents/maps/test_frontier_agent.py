@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.action_scores import ActionScorer
-from agents.acting.environments import make_env, make_follower
-from agents.acting.evaluation import evaluate
-from agents.acting.rollout import walk
-from agents.acting.search import Searcher, start_positions
-from agents.maps.frontier_agent import FrontierAgent, FrontierScoring
-from agents.maps.geometry import MapGeometry
-from envs.navigation.device_features import DeviceFeatures
+from clipnav.agents.acting.action_scores import ActionScorer
+from clipnav.agents.acting.environments import make_env, make_follower
+from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.acting.rollout import walk
+from clipnav.agents.acting.search import Searcher, start_positions
+from clipnav.agents.maps.frontier_agent import FrontierAgent, FrontierScoring
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.envs.navigation.device_features import DeviceFeatures
 from tests.agents.crossroads import CHOICES, Chooser, Nodes, make_world
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from agents.maps.experts import STOP_TOKEN, Expert
-from agents.maps.geometry import MapGeometry
-from agents.maps.known_maps import KnownMaps
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
-from storage.features.view_grid import NUM_HEADINGS, STEP
+from clipnav.agents.maps.experts import STOP_TOKEN, Expert
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import parse_speaker, parse_train
-from agents.settings import EvaluateConfig, SearchConfig, TrainConfig
-from training.settings import CONFIG, to_json
+from clipnav.agents.command_line import parse_speaker, parse_train
+from clipnav.agents.settings import EvaluateConfig, SearchConfig, TrainConfig
+from clipnav.training.settings import CONFIG, to_json
 
 SPEAKER = "--back-translation.speaker runs/s"
 MODEL = "--text.tokens pretrained --text.model bert"

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from agents.command_line import parse_agent
-from agents.settings import HistoryTrainConfig, agent_kind, read_agent_config
-from agents.settings.history_agent import history_preset
-from training.settings import CONFIG, to_json
+from clipnav.agents.command_line import parse_agent
+from clipnav.agents.settings import HistoryTrainConfig, agent_kind, read_agent_config
+from clipnav.agents.settings.history_agent import history_preset
+from clipnav.training.settings import CONFIG, to_json
 
 # Published settings: value by value.
 PUBLISHED = {

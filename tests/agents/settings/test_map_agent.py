@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import parse_agent, parse_pretraining
-from agents.settings import (
+from clipnav.agents.command_line import parse_agent, parse_pretraining
+from clipnav.agents.settings import (
     MapPretrainConfig,
     MapTrainConfig,
     MapTransformerConfig,
@@ -16,8 +16,8 @@ from agents.settings import (
     agent_kind,
     read_agent_config,
 )
-from agents.settings.map_presets import map_preset, pretraining_preset
-from training.settings import CONFIG, to_json
+from clipnav.agents.settings.map_presets import map_preset, pretraining_preset
+from clipnav.training.settings import CONFIG, to_json
 
 # Published settings: value by value.
 PUBLISHED = {

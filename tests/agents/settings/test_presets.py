@@ -2,11 +2,11 @@ import dataclasses
 
 import pytest
 
-from agents.acting.tokenizers import make_tokenizer
-from agents.settings import ClearConfig
-from agents.settings.presets import RECIPES, frontier_preset, preset, speaker_preset
-from envs.episodes import load_episodes
-from envs.worlds import MAX_EPISODE_STEPS, world_files
+from clipnav.agents.acting.tokenizers import make_tokenizer
+from clipnav.agents.settings import ClearConfig
+from clipnav.agents.settings.presets import RECIPES, frontier_preset, preset, speaker_preset
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.worlds import MAX_EPISODE_STEPS, world_files
 
 AGENTS = {
     # recipe: data set, weight of imitation, updates, tokens, updates between evaluations

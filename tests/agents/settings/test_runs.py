@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from agents.command_line import parse_speaker, parse_train
-from agents.settings import (
+from clipnav.agents.command_line import parse_speaker, parse_train
+from clipnav.agents.settings import (
     EvaluateConfig,
     FollowerConfig,
     ReinforcementConfig,
@@ -17,12 +17,12 @@ from agents.settings import (
     TextConfig,
     TrainConfig,
 )
-from agents.settings.presets import preset, speaker_preset
-from agents.settings.reading import AgentName
-from storage.errors import UserError
-from training.checkpoints import TRAINER
-from training.optimiser_settings import OptimiserConfig
-from training.settings import CONFIG, differences, read_config, to_json
+from clipnav.agents.settings.presets import preset, speaker_preset
+from clipnav.agents.settings.reading import AgentName
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import TRAINER
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import CONFIG, differences, read_config, to_json
 
 
 def test_dataset_and_world_change_other_defaults():

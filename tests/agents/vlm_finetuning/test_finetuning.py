@@ -7,27 +7,27 @@ import shutil
 import pytest
 import torch
 
-from agents.demonstrations.export import export_demonstrations
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.language_models.models.budget import Spending
-from agents.language_models.models.cache import ReplyCache
-from agents.language_models.models.loading import load_model
-from agents.language_models.models.local import LocalModel
-from agents.language_models.prompts.parsing import parse_answer
-from agents.language_models.prompts.pictures import Pictures
-from agents.language_models.strategies import make_strategy
-from agents.language_models.walks.running import WalkMaker
-from agents.language_models.walks.walking import WalkSettings
-from agents.settings.language_models import BudgetConfig, PromptConfig, SamplingConfig
-from agents.vlm_finetuning.finetuning import finetune_vlm, write_merged
-from agents.vlm_finetuning.learner import vlm_trainer
-from agents.vlm_finetuning.records import model_inputs, read_records
-from agents.vlm_finetuning.settings import FinetuneVlmConfig, parse_finetuning
-from envs.episodes.splits import load_split
-from envs.pictures.world_pictures import shared_pictures
+from clipnav.agents.demonstrations.export import export_demonstrations
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.language_models.models.budget import Spending
+from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.loading import load_model
+from clipnav.agents.language_models.models.local import LocalModel
+from clipnav.agents.language_models.prompts.parsing import parse_answer
+from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.strategies import make_strategy
+from clipnav.agents.language_models.walks.running import WalkMaker
+from clipnav.agents.language_models.walks.walking import WalkSettings
+from clipnav.agents.settings.language_models import BudgetConfig, PromptConfig, SamplingConfig
+from clipnav.agents.vlm_finetuning.finetuning import finetune_vlm, write_merged
+from clipnav.agents.vlm_finetuning.learner import vlm_trainer
+from clipnav.agents.vlm_finetuning.records import model_inputs, read_records
+from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig, parse_finetuning
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.pictures.world_pictures import shared_pictures
+from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.agents.demonstrations.conftest import write_skyboxes
 from tests.agents.language_models.tiny_models import TINY_MODELS
-from training.optimiser_settings import OptimiserConfig
 
 pytest.importorskip("peft")
 

@@ -6,35 +6,35 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.environments import make_env, make_follower
-from agents.acting.evaluation import evaluate
-from agents.acting.follower_agent import FollowerAgent
-from agents.acting.rollout import walk
-from agents.envdrop.encoders import InstructionEncoder
-from agents.envdrop.follower import Follower
-from agents.settings import FollowerConfig, HistoryTrainConfig, TrainConfig
-from agents.waypoints import evaluation
-from agents.waypoints.env import (
+from clipnav.agents.acting.environments import make_env, make_follower
+from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.acting.follower_agent import FollowerAgent
+from clipnav.agents.acting.rollout import walk
+from clipnav.agents.envdrop.encoders import InstructionEncoder
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.settings import FollowerConfig, HistoryTrainConfig, TrainConfig
+from clipnav.agents.waypoints import evaluation
+from clipnav.agents.waypoints.env import (
     MOST_DECISIONS,
     MOST_PLACES,
     WaypointEnv,
     camera_settings,
     places_around,
 )
-from agents.waypoints.evaluation import (
+from clipnav.agents.waypoints.evaluation import (
     check_run,
     continuous_split,
     graph_walks,
     open_encoder,
     waypoint_walks,
 )
-from agents.waypoints.settings import WaypointConfig
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.settings import task_settings
-from envs.episodes import load_episodes
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.observations import angle_feature
-from envs.worlds import world_files
+from clipnav.agents.waypoints.settings import WaypointConfig
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.settings import task_settings
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.observations import angle_feature
+from clipnav.envs.worlds import world_files
 from tests.envs.continuous.conftest import BoxSimulator
 
 ANGLE = 4
@@ -223,7 +223,7 @@ def test_features_of_another_encoder_are_refused(monkeypatch, tmp_path):
     class Other:
         weights_sha256 = "0" * 64
 
-    monkeypatch.setattr("encoders.clip.ClipEncoder.load", lambda *_, **__: Other())
+    monkeypatch.setattr("clipnav.encoders.clip.ClipEncoder.load", lambda *_, **__: Other())
     config = WaypointConfig(run=tmp_path, encoder="other")
     with pytest.raises(ValueError, match=r"--encoder other: .* features of another encoder"):
         open_encoder(config, TrainConfig())

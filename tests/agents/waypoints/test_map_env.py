@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from agents.map_training.building import map_features
-from agents.map_transformer.agent import MapAgent
-from agents.map_transformer.memory import WorldFeatures
-from agents.map_transformer.model import MapTransformer
-from agents.maps.known_maps import START
-from agents.settings import MapTrainConfig
-from agents.settings.map_transformer import MapTransformerConfig
-from agents.waypoints import evaluation
-from agents.waypoints.env import MOST_PLACES, camera_settings
-from agents.waypoints.evaluation import evaluate_waypoints, map_agent_among_places
-from agents.waypoints.map_env import MapWaypointEnv
-from agents.waypoints.place_maps import SAME_PLACE, PlaceMaps
-from agents.waypoints.settings import WaypointConfig
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.settings import task_settings
+from clipnav.agents.map_training.building import map_features
+from clipnav.agents.map_transformer.agent import MapAgent
+from clipnav.agents.map_transformer.memory import WorldFeatures
+from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.maps.known_maps import START
+from clipnav.agents.settings import MapTrainConfig
+from clipnav.agents.settings.map_transformer import MapTransformerConfig
+from clipnav.agents.waypoints import evaluation
+from clipnav.agents.waypoints.env import MOST_PLACES, camera_settings
+from clipnav.agents.waypoints.evaluation import evaluate_waypoints, map_agent_among_places
+from clipnav.agents.waypoints.map_env import MapWaypointEnv
+from clipnav.agents.waypoints.place_maps import SAME_PLACE, PlaceMaps
+from clipnav.agents.waypoints.settings import WaypointConfig
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.settings import task_settings
 from tests.agents.waypoints.test_env import PoseEncoder
 from tests.envs.continuous.conftest import BoxSimulator
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from clipnav.experiments import running
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 from tests.clipnav.experiments.conftest import declared
 
 

@@ -15,7 +15,7 @@ import pytest
 from clipnav.experiments import running
 from clipnav.experiments.declarations import read_experiments
 from clipnav.experiments.steps import resumed
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 from tests.conftest import ROOT
 
 BLOCKING = """

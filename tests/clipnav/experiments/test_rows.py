@@ -5,7 +5,7 @@ import pytest
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import Difference, Uncertain
 from clipnav.experiments.rows import read_rows
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 def rows_of(folder, columns, rows, seeds=(0,), base=""):

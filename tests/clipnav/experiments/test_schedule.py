@@ -4,7 +4,7 @@ import pytest
 
 from clipnav.experiments.schedule import Schedule
 from clipnav.experiments.steps import Step
-from storage.locks import OutputInUseError, lock_path
+from clipnav.storage.locks import OutputInUseError, lock_path
 
 
 @pytest.fixture

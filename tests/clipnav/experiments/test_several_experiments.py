@@ -8,7 +8,7 @@ import time
 import pytest
 
 from clipnav.experiments import running
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 from tests.clipnav.experiments.conftest import declared
 
 

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from agents.clear.command_line import parse_language, parse_visual
-from agents.command_line import parse_agent, parse_pretraining, parse_speaker
-from agents.continuous.command_line import parse_continuous
+from clipnav.agents.clear.command_line import parse_language, parse_visual
+from clipnav.agents.command_line import parse_agent, parse_pretraining, parse_speaker
+from clipnav.agents.continuous.command_line import parse_continuous
 from clipnav.commands.agents import compare_agents, compare_encoders
 from clipnav.commands.tasks import compare_vqa_encoders
 from clipnav.experiments.declarations import read_experiments
 from clipnav.experiments.steps import output_folder, steps_of
+from clipnav.training.settings import to_json
+from clipnav.vl_tasks import command_line as vl_tasks
 from tests.conftest import ROOT
-from training.settings import to_json
-from vl_tasks import command_line as vl_tasks
 
 EXPERIMENTS = read_experiments(ROOT / "docs" / "results")
 TRAININGS: dict[str, Callable[[list[str]], Any]] = {
@@ -61,7 +61,7 @@ def rows_of(monkeypatch):
         monkeypatch.setattr(command, "run_comparison", train)
     monkeypatch.setattr(compare_encoders, "check_training", lambda *_: None)
     monkeypatch.setattr(compare_encoders, "make_stores", lambda _: {"": Path("features")})
-    monkeypatch.setattr("vl_tasks.grids.encoders.check_encoder", lambda _: None)
+    monkeypatch.setattr("clipnav.vl_tasks.grids.encoders.check_encoder", lambda _: None)
     original = compare_vqa_encoders.contestants
     monkeypatch.setattr(compare_vqa_encoders, "contestants", make_rows(original))
 

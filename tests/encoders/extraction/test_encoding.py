@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders.clip import ClipEncoder
-from encoders.extraction.encoding import encode_viewpoints_with
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
-from storage.features.view_grid import NUM_VIEWS
-from storage.locks import OutputInUseError
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.extraction.encoding import encode_viewpoints_with
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.locks import OutputInUseError
 
 KEYS = ["house_00_a", "house_00_b", "house_01_c"]
 

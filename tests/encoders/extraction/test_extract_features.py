@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from encoders.clip import ClipEncoder
-from encoders.extraction import command
-from encoders.extraction.arguments import ExtractArguments
-from encoders.extraction.view_sources import ViewSource
-from encoders.extraction.world_views import chosen_scans, load_views, scan_dir
-from envs.houses.building.sets import STANDARD
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.panoramas.panorama import Panorama
-from envs.worlds import world_files
-from storage.features.opening import open_store
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.extraction import command
+from clipnav.encoders.extraction.arguments import ExtractArguments
+from clipnav.encoders.extraction.view_sources import ViewSource
+from clipnav.encoders.extraction.world_views import chosen_scans, load_views, scan_dir
+from clipnav.envs.houses.building.sets import STANDARD
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.panoramas.panorama import Panorama
+from clipnav.envs.worlds import world_files
+from clipnav.storage.features.opening import open_store
 
 ROOT = Path(__file__).resolve().parents[3]
 VIEWPOINTS = [f"attic_a{i}" for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 10)]  # a9 is excluded
@@ -63,7 +63,7 @@ def encoder(tiny_resnet: Path) -> ClipEncoder:
 
 
 def source_views(skyboxes: Path, tiny_world: Path, viewpoint: str, size) -> np.ndarray:
-    from envs.panoramas.matterport_panoramas import MatterportPanoramas
+    from clipnav.envs.panoramas.matterport_panoramas import MatterportPanoramas
 
     graphs = tiny_world / "matterport" / "connectivity"
     return MatterportPanoramas(skyboxes, graphs).views36("attic", viewpoint, size)
@@ -292,7 +292,7 @@ def test_missing_habitat_is_reported_before_houses_are_built(
 ):
     monkeypatch.delenv("CLIPNAV_HABITAT_PYTHON", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas.house", None)
+    monkeypatch.setattr("clipnav.envs.houses.rendering.house_panoramas.HousePanoramas.house", None)
     with pytest.raises(ModuleNotFoundError, match="conda install -n habitat habitat-sim"):
         scan_dir(ExtractArguments(tmp_path, world="habitat"), ["house_00"])
 

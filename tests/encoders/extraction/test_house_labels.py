@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectivity import read_connectivity
-from encoders.extraction import command
-from encoders.extraction.arguments import HOUSE_LABELS, ExtractArguments
-from encoders.extraction.house_labels import WIDTH, HouseLabels, fact_features
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.houses.views.view_facts import ViewFacts, view_facts
-from envs.panoramas.views import views36_nearest
-from storage.features.opening import open_store
+from clipnav.connectivity import read_connectivity
+from clipnav.encoders.extraction import command
+from clipnav.encoders.extraction.arguments import HOUSE_LABELS, ExtractArguments
+from clipnav.encoders.extraction.house_labels import WIDTH, HouseLabels, fact_features
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.houses.views.view_facts import ViewFacts, view_facts
+from clipnav.envs.panoramas.views import views36_nearest
+from clipnav.storage.features.opening import open_store
 
 
 def facts(*holds: tuple[str, ...]) -> ViewFacts:

@@ -3,7 +3,7 @@ from threading import Event, Lock
 
 import pytest
 
-from encoders.extraction.prefetch import prefetched
+from clipnav.encoders.extraction.prefetch import prefetched
 
 
 def test_results_are_in_the_order_of_the_items():

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders.extraction.arguments import ExtractArguments
-from encoders.extraction.command import main
-from encoders.extraction.ray_engine import ray_rows
-from storage.errors import UserError
+from clipnav.encoders.extraction.arguments import ExtractArguments
+from clipnav.encoders.extraction.command import main
+from clipnav.encoders.extraction.ray_engine import ray_rows
+from clipnav.storage.errors import UserError
 
 KEYS = [f"lab_v{i}" for i in range(19)]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders.clip import ClipEncoder
-from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
-from storage.features.opening import open_store
-from storage.features.shards import Shard, is_finished, merge_shards
-from storage.features.store import FeatureStore
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.shards import Shard, is_finished, merge_shards
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 KEYS = [f"lab_v{i}" for i in range(7)]
 ROOT = Path(__file__).resolve().parents[3]

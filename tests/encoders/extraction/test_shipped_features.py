@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectivity import CONNECTIVITY_DIR
-from encoders.clip import ClipEncoder
-from encoders.weights.origins import HOUSE_CLIP_DIR
-from envs.houses.building.sets import MINI
-from envs.houses.house_set import UNSEEN_SCANS
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
+from clipnav.connectivity import CONNECTIVITY_DIR
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.weights.origins import HOUSE_CLIP_DIR
+from clipnav.envs.houses.building.sets import MINI
+from clipnav.envs.houses.house_set import UNSEEN_SCANS
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
 
 STORE = MINI.data_dir / "house_clip_features.safetensors"
 SCAN = UNSEEN_SCANS[0]
@@ -44,8 +44,8 @@ def test_a_rebuilt_house_has_the_shipped_features(
     store: FeatureStore, encoder: ClipEncoder, tmp_path: Path
 ):
     """Build a house from its seeds, render it and encode it."""
-    from envs.houses.rendering.house_panoramas import HousePanoramas
-    from envs.panoramas import views36
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+    from clipnav.envs.panoramas import views36
 
     panoramas = HousePanoramas(cache_dir=tmp_path, connectivity_dir=CONNECTIVITY_DIR)
     viewpoints = [key.rsplit("_", 1)[1] for key in store.keys if key.startswith(SCAN)]

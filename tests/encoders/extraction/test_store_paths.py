@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders.extraction.arguments import ExtractArguments
-from encoders.extraction.command import is_missing, main, store_paths
-from storage.features.partial_store import partial_path
-from storage.features.store import FeatureStore
+from clipnav.encoders.extraction.arguments import ExtractArguments
+from clipnav.encoders.extraction.command import is_missing, main, store_paths
+from clipnav.storage.features.partial_store import partial_path
+from clipnav.storage.features.store import FeatureStore
 
 
 def test_stores_of_folders_with_a_prefix_have_names_that_windows_admits(tmp_path: Path):

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders.extraction import command
-from encoders.extraction.arguments import ExtractArguments
-from encoders.extraction.view_sources import ViewSource
-from envs.panoramas.panorama import Panorama
-from envs.panoramas.view_geometry import cut_views
-from envs.panoramas.views import views36
+from clipnav.encoders.extraction import command
+from clipnav.encoders.extraction.arguments import ExtractArguments
+from clipnav.encoders.extraction.view_sources import ViewSource
+from clipnav.envs.panoramas.panorama import Panorama
+from clipnav.envs.panoramas.view_geometry import cut_views
+from clipnav.envs.panoramas.views import views36
 
 
 class Houses:
@@ -30,7 +30,7 @@ class Houses:
 
 @pytest.mark.parametrize("geometry", ["square", "clip_vil"])
 def test_views_of_houses_are_cut_from_their_panoramas(monkeypatch: pytest.MonkeyPatch, geometry):
-    monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas", Houses)
+    monkeypatch.setattr("clipnav.envs.houses.rendering.house_panoramas.HousePanoramas", Houses)
     source = ViewSource("houses", geometry, (16, 16), width=64)
     rgb = Houses(None, 64).panorama("house_00", "v1").rgb
     expected = cut_views(lambda size, vfov: views36(rgb, size, vfov), geometry, (16, 16))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import clipnav
-from encoders.extraction.world_features import WorldViews
+from clipnav.encoders.extraction.world_features import WorldViews
 
 
 @pytest.fixture

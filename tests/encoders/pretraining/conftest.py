@@ -4,9 +4,9 @@ import pytest
 import torch
 from open_clip.model import CLIP, set_model_preprocess_cfg
 
-from encoders.pretraining.learner import PretrainingLearner
-from encoders.pretraining.settings import PretrainConfig, default_optimiser
-from training.trainer import Trainer
+from clipnav.encoders.pretraining.learner import PretrainingLearner
+from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
+from clipnav.training.trainer import Trainer
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import pytest
 
-from encoders.pretraining.command_line import parse_pretraining
-from encoders.pretraining.settings import PretrainConfig
-from training.settings import CONFIG, to_json
+from clipnav.encoders.pretraining.command_line import parse_pretraining
+from clipnav.encoders.pretraining.settings import PretrainConfig
+from clipnav.training.settings import CONFIG, to_json
 
 
 @pytest.fixture

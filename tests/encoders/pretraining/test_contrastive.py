@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from encoders.clip import ClipEncoder
-from encoders.pretraining.contrastive import (
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.pretraining.contrastive import (
     CaptionBatch,
     Contrastive,
     export_local_dir,
     multi_positive_loss,
     scale_pooled_features,
 )
-from encoders.pretraining.learner import PretrainingLearner
-from encoders.pretraining.settings import PretrainConfig, default_optimiser
-from encoders.weights.loading import load_model
-from training.trainer import DivergedError, Trainer
+from clipnav.encoders.pretraining.learner import PretrainingLearner
+from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
+from clipnav.encoders.weights.loading import load_model
+from clipnav.training.trainer import DivergedError, Trainer
 
 COLOURS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.2, 0.9)}
 TEXTS = [f"a {colour} picture" for colour in COLOURS]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.pretraining.labelled_views import LabelledViews
-from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
-from envs.houses.meshes.scene import ObjectInfo
-from envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.encoders.pretraining.labelled_views import LabelledViews
+from clipnav.encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.houses.rendering.training_panoramas import HousePictures
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from encoders.pretraining.contrastive import Contrastive
-from encoders.pretraining.learner import PretrainingLearner, weight_groups
-from encoders.pretraining.settings import PretrainConfig, default_optimiser
-from training.checkpoints import model_metadata
-from training.trainer import Trainer
+from clipnav.encoders.pretraining.contrastive import Contrastive
+from clipnav.encoders.pretraining.learner import PretrainingLearner, weight_groups
+from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
+from clipnav.training.checkpoints import model_metadata
+from clipnav.training.trainer import Trainer
 
 
 class Line(nn.Module):

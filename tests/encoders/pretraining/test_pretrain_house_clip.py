@@ -8,17 +8,17 @@ import open_clip
 import pytest
 from safetensors.torch import load_file
 
-from encoders.clip import ClipEncoder
-from encoders.pretraining import command
-from encoders.pretraining.command_line import parse_pretraining
-from encoders.pretraining.house_model import CONTEXT_LENGTH
-from encoders.pretraining.settings import PretrainConfig, default_optimiser
-from envs.houses import house_set
-from envs.houses.building.sets import GALLERY
-from envs.houses.meshes.scene import ObjectInfo
-from envs.houses.rendering import training_panoramas
-from envs.houses.rendering.training_panoramas import HousePictures
-from storage.locks import OutputInUseError
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.pretraining import command
+from clipnav.encoders.pretraining.command_line import parse_pretraining
+from clipnav.encoders.pretraining.house_model import CONTEXT_LENGTH
+from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
+from clipnav.envs.houses import house_set
+from clipnav.envs.houses.building.sets import GALLERY
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.houses.rendering import training_panoramas
+from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.storage.locks import OutputInUseError
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_a_tower_of_few_views_with_one_label_each_is_exported_and_scored(rendere
 
 
 def network_features(network, views) -> np.ndarray:
-    from encoders.pretraining.learner import image_features
+    from clipnav.encoders.pretraining.learner import image_features
 
     return image_features(network.visual, views).detach().numpy()
 
@@ -200,7 +200,7 @@ def test_more_houses_than_the_set_has_are_refused(tmp_path):
 
 
 def test_captions_fit_the_context():
-    from envs.houses.views.captions import SYNONYMS
+    from clipnav.envs.houses.views.captions import SYNONYMS
 
     tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=77)
     longest = sorted((name for names in SYNONYMS.values() for name in names), key=len)[-2:]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.pretraining.contrastive import scale_pooled_features
-from encoders.pretraining.supervised import NO_LABEL, LabelledBatch, Supervised, labels_loss
+from clipnav.encoders.pretraining.contrastive import scale_pooled_features
+from clipnav.encoders.pretraining.supervised import NO_LABEL, LabelledBatch, Supervised, labels_loss
 
 COLOURS = np.array([(0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9)], np.float32)
 

@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.pretraining.view_labels import (
+from clipnav.encoders.pretraining.view_labels import (
     LabelNames,
     label_scores,
     labelled_batch,
     single_label_batch,
     single_label_scores,
 )
-from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
-from envs.houses.meshes.scene import ObjectInfo
-from envs.houses.rendering.training_panoramas import HousePictures
-from envs.houses.views.view_facts import ViewFacts
+from clipnav.encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.envs.houses.views.view_facts import ViewFacts
 
 NAMES = LabelNames(("bedroom", "kitchen"), ("bed", "sofa", "stove"))
 BEDROOM, KITCHEN = ("room", "bedroom"), ("room", "kitchen")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from encoders.pretraining.contrastive import CaptionBatch
-from encoders.pretraining.view_sampler import (
+from clipnav.encoders.pretraining.contrastive import CaptionBatch
+from clipnav.encoders.pretraining.view_sampler import (
     SamplerConfig,
     ViewSampler,
     extraction_views,
@@ -11,10 +11,10 @@ from encoders.pretraining.view_sampler import (
     truth,
     view_directions,
 )
-from envs.houses.meshes.scene import ObjectInfo
-from envs.houses.rendering.training_panoramas import HousePictures
-from envs.houses.views.view_facts import ViewFacts
-from envs.panoramas import views36, views36_nearest
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.envs.houses.views.view_facts import ViewFacts
+from clipnav.envs.panoramas import views36, views36_nearest
 
 WALL, SOFA, BED = range(3)
 COLOURS = np.array([[200, 200, 200], [220, 30, 30], [40, 60, 210]], np.uint8)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from encoders.pretraining.zero_shot import average_precision, zero_shot_scores
-from envs.houses.views.view_facts import ViewFacts
+from clipnav.encoders.pretraining.zero_shot import average_precision, zero_shot_scores
+from clipnav.envs.houses.views.view_facts import ViewFacts
 
 WORDS = ["kitchen", "bedroom", "sofa", "couch", "bed", "red", "blue"]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from open_clip.model import CLIP
 
-from encoders.clip import ClipEncoder
-from encoders.towers.tower import image_tower
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.towers.tower import image_tower
 
 # Name: side in pixels and embedding width.
 MODELS = {

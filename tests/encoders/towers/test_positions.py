@@ -1,6 +1,6 @@
 import torch
 
-from encoders.towers.positions import Positions
+from clipnav.encoders.towers.positions import Positions
 
 
 def test_the_native_grid_has_the_table_itself():

@@ -13,8 +13,8 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch.nn import functional as F
 
-from encoders.towers.tower import image_tower
-from encoders.weights.loading import load_model
+from clipnav.encoders.towers.tower import image_tower
+from clipnav.encoders.weights.loading import load_model
 
 VIT: dict[str, Any] = {
     "image_size": 64,

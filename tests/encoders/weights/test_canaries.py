@@ -16,12 +16,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
-from agents.settings import FollowerConfig
-from encoders.clip import ClipEncoder
-from encoders.weights.openai_weights import read_openai_weights
-from encoders.weights.transformers_weights import read_transformers_clip
-from envs.tokenizers import PretrainedTokenizer, load_tokenizer
+from clipnav.agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
+from clipnav.agents.settings import FollowerConfig
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.weights.openai_weights import read_openai_weights
+from clipnav.encoders.weights.transformers_weights import read_transformers_clip
+from clipnav.envs.tokenizers import PretrainedTokenizer, load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.torch.jit:DeprecationWarning", "error:Detected pickle protocol:UserWarning"
@@ -113,7 +113,7 @@ def test_weight_files_run_no_code(
     check(lambda: run_command("convert-openai-clip", *arguments), canary, file_name)
     assert not output.exists()
     # Files that open_clip downloads are read in the same way.
-    monkeypatch.setattr("encoders.weights.origins.is_reachable", lambda address: True)
+    monkeypatch.setattr("clipnav.encoders.weights.origins.is_reachable", lambda address: True)
     monkeypatch.setattr(open_clip.pretrained, "download_pretrained", lambda _: str(path))
     check(lambda: ClipEncoder.load("RN50", "openai", device="cpu"), canary, file_name)
 

@@ -18,12 +18,15 @@ import pytest
 import torch
 from open_clip.model import CLIP
 
-from encoders.clip import ClipEncoder
-from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE
-from encoders.weights.openai_weights import read_openai_weights, write_clip
-from encoders.weights.transformers_weights import read_transformers_clip, write_transformers_clip
-from storage.errors import UserError
-from storage.hugging_face import load_hugging_face_tokenizer, load_text_model
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE
+from clipnav.encoders.weights.openai_weights import read_openai_weights, write_clip
+from clipnav.encoders.weights.transformers_weights import (
+    read_transformers_clip,
+    write_transformers_clip,
+)
+from clipnav.storage.errors import UserError
+from clipnav.storage.hugging_face import load_hugging_face_tokenizer, load_text_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 COUNT = int(os.environ.get("CLIPNAV_FUZZ", "3"))

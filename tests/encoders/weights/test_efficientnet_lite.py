@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from encoders.clip import ClipEncoder
-from encoders.weights.efficientnet_lite import NAME, timm_name, weights_file
-from encoders.weights.loading import load_model
-from encoders.weights.weight_files import read_weights
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.weights.efficientnet_lite import NAME, timm_name, weights_file
+from clipnav.encoders.weights.loading import load_model
+from clipnav.encoders.weights.weight_files import read_weights
 
 # Kernel and stride of the blocks in order (TensorFlow's efficientnet_lite_builder.py).
 KERNELS = [3] * 3 + [5] * 2 + [3] * 3 + [5] * 7 + [3]
@@ -107,6 +107,8 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
 
 def test_a_missing_weight_is_refused(monkeypatch, weights):
     few = {name: w for name, w in weights.items() if name != "_bn0.bias"}
-    monkeypatch.setattr("encoders.weights.weight_files.read_weights", lambda path: (few, False))
+    monkeypatch.setattr(
+        "clipnav.encoders.weights.weight_files.read_weights", lambda path: (few, False)
+    )
     with pytest.raises(ValueError, match=r"visual\.trunk\.bn1\.bias is missing"):
         load_model(NAME)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from encoders.clip import ClipEncoder
-from encoders.weights import model_building
-from encoders.weights.loading import load_model, weights_sha256
-from encoders.weights.model_config import check_model_config, check_preprocess_config
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.weights import model_building
+from clipnav.encoders.weights.loading import load_model, weights_sha256
+from clipnav.encoders.weights.model_config import check_model_config, check_preprocess_config
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_tags_set_activation_and_preprocessing(
     tag = {"hf_hub": "owner/model/", "quick_gelu": quick, "mean": (0.1, 0.2, 0.3)}
     file = tiny_transformer / "open_clip_model.safetensors"
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
-    monkeypatch.setattr("encoders.weights.origins.is_reachable", lambda address: True)
+    monkeypatch.setattr("clipnav.encoders.weights.origins.is_reachable", lambda address: True)
     monkeypatch.setattr(open_clip.pretrained, "download_pretrained", lambda tag: str(file))
     model, _, name = load_model(named, "some_tag")
     assert name == "tiny-named/some_tag"

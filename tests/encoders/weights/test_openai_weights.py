@@ -10,16 +10,20 @@ import pytest
 import torch
 from open_clip.model import CLIP
 
-from encoders.clip import ClipEncoder
-from encoders.weights.local_dir import CONFIG_FILE
-from encoders.weights.model_building import build_model
-from encoders.weights.openai_weights import openai_model_config, read_openai_weights, write_clip
-from encoders.weights.transformers_weights import (
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.weights.local_dir import CONFIG_FILE
+from clipnav.encoders.weights.model_building import build_model
+from clipnav.encoders.weights.openai_weights import (
+    openai_model_config,
+    read_openai_weights,
+    write_clip,
+)
+from clipnav.encoders.weights.transformers_weights import (
     from_transformers,
     read_transformers_clip,
     write_transformers_clip,
 )
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
 VISION = {

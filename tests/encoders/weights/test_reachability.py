@@ -1,8 +1,8 @@
 import pytest
 
-from encoders.weights import origins
-from encoders.weights.loading import load_model
-from encoders.weights.reachability import any_is_downloaded, is_downloaded
+from clipnav.encoders.weights import origins
+from clipnav.encoders.weights.loading import load_model
+from clipnav.encoders.weights.reachability import any_is_downloaded, is_downloaded
 
 TAG = {"hf_hub": "timm/resnet50x4_clip.openai/", "url": "https://x.org/models/RN50x4.pt"}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from encoders.weights.torchscript import is_torchscript, read_torchscript
+from clipnav.encoders.weights.torchscript import is_torchscript, read_torchscript
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 

@@ -11,10 +11,10 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from encoders.clip import ClipEncoder
-from encoders.preparation import Preparation
-from encoders.weights.transformers_preprocessing import image_processor, read_preprocessing
-from storage.errors import UserError
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.preparation import Preparation
+from clipnav.encoders.weights.transformers_preprocessing import image_processor, read_preprocessing
+from clipnav.storage.errors import UserError
 
 SIZE = 64
 SQUARE = {"height": SIZE, "width": SIZE}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from envs.navigation.vector_env import VlnVectorEnv
-from storage.errors import UserError
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.errors import UserError
 
 
 def ids_of_resets(env, count=8):

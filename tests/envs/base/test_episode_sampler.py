@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.base.episode_sampler import EpisodeSampler
-from storage.errors import UserError
+from clipnav.envs.base.episode_sampler import EpisodeSampler
+from clipnav.storage.errors import UserError
 
 IDS = [f"{i}_0" for i in range(10)]
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from envs.base.infos import LazyInfo, masked, scattered
+from clipnav.envs.base.infos import LazyInfo, masked, scattered
 
 
 @pytest.fixture

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.episodes import ContinuousEpisode, split_of_episodes
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.settings import task_settings
-from envs.episodes.splits import load_split
-from envs.houses.building.house import House, HouseSpec, plan_of
-from envs.houses.materials.style import make_style
-from envs.houses.materials.textures import make_textures
-from envs.houses.shell.assembly import assemble
-from envs.tokenizers import WordTokenizer
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.episodes import ContinuousEpisode, split_of_episodes
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.settings import task_settings
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.houses.building.house import House, HouseSpec, plan_of
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials.textures import make_textures
+from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.envs.tokenizers import WordTokenizer
 
 
 @pytest.fixture(scope="session", autouse=True)

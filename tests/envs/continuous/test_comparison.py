@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.continuous.comparison import compare_simulators
-from envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.comparison import compare_simulators
+from clipnav.envs.continuous.floor import ContinuousFloor
 
 
 class Plain:

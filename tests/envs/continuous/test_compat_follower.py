@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from envs.continuous.compat_follower import CompatFollower
-from envs.continuous.coordinates import from_habitat
-from envs.continuous.experts import reference_walks
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE, STOP
+from clipnav.envs.continuous.compat_follower import CompatFollower
+from clipnav.envs.continuous.coordinates import from_habitat
+from clipnav.envs.continuous.experts import reference_walks
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE, STOP
 
 AHEAD = np.array([0.0, 0.0, -1.0])  # habitat's axes
 

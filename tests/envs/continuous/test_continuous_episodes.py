@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.continuous.coordinates import heading_to_rotation, rounded_heading, to_habitat
-from envs.continuous.episodes import load_continuous_split
+from clipnav.envs.continuous.coordinates import heading_to_rotation, rounded_heading, to_habitat
+from clipnav.envs.continuous.episodes import load_continuous_split
 
 
 @pytest.fixture(scope="module")

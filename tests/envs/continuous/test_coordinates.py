@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.continuous.coordinates import (
+from clipnav.envs.continuous.coordinates import (
     from_habitat,
     heading_to_rotation,
     heading_to_yaw,

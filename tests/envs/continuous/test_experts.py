@@ -3,21 +3,29 @@
 import numpy as np
 import pytest
 
-from connectivity import read_connectivity
-from envs.continuous.coordinates import from_habitat
-from envs.continuous.experts import (
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.continuous.coordinates import from_habitat
+from clipnav.envs.continuous.experts import (
     THRASHING,
     GreedyFollower,
     Teacher,
     best_turns,
     reference_walks,
 )
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE, STOP, ContinuousSettings
-from envs.episodes.loading import load_episodes
-from envs.houses.building.sets import set_of
-from envs.worlds import world_files
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import (
+    FORWARD,
+    LEFT,
+    R2R_CE,
+    RIGHT,
+    RXR_CE,
+    STOP,
+    ContinuousSettings,
+)
+from clipnav.envs.episodes.loading import load_episodes
+from clipnav.envs.houses.building.sets import set_of
+from clipnav.envs.worlds import world_files
 
 
 def walk_length(positions):

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-import envs  # noqa: F401  (registers the environments)
-from envs.continuous.environments.making import make_continuous_env, make_continuous_vector_env
-from envs.continuous.habitat_simulator import HabitatSimulator, folder_files, mesh_file
-from envs.continuous.settings import R2R_CE, RXR_CE, task_settings
-from envs.habitat.client import HabitatServer, shared_server
-from envs.panoramas.cameras import direction
+import clipnav.envs  # noqa: F401  (registers the environments)
+from clipnav.envs.continuous.environments.making import (
+    make_continuous_env,
+    make_continuous_vector_env,
+)
+from clipnav.envs.continuous.habitat_simulator import HabitatSimulator, folder_files, mesh_file
+from clipnav.envs.continuous.settings import R2R_CE, RXR_CE, task_settings
+from clipnav.envs.habitat.client import HabitatServer, shared_server
+from clipnav.envs.panoramas.cameras import direction
 from tests.envs.marked_panoramas import centre
 
 SMALL = {"rgb_size": (24, 32), "depth_size": (16, 16)}

@@ -4,13 +4,13 @@ import pickle
 import numpy as np
 import pytest
 
-from envs.continuous.coordinates import from_habitat
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.sensors import camera_rays, depth_reading
-from envs.continuous.settings import R2R_CE, RXR_CE, task_settings
-from envs.houses.meshes.scene import Scene
-from envs.panoramas.cameras import perspective_camera
-from envs.panoramas.ray_tracer import RayTracer
+from clipnav.envs.continuous.coordinates import from_habitat
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.sensors import camera_rays, depth_reading
+from clipnav.envs.continuous.settings import R2R_CE, RXR_CE, task_settings
+from clipnav.envs.houses.meshes.scene import Scene
+from clipnav.envs.panoramas.cameras import perspective_camera
+from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 
 def box_tracer(low, high):
@@ -35,7 +35,7 @@ def box_tracer(low, high):
 
 
 def draw(monkeypatch, tracer, settings, position, heading, tilt=0.0, sensors=("rgb", "depth")):
-    monkeypatch.setattr("envs.continuous.house_simulator._tracer", lambda scan: tracer)
+    monkeypatch.setattr("clipnav.envs.continuous.house_simulator._tracer", lambda scan: tracer)
     simulator = HouseSimulator(settings)
     pose = np.array([position], float), np.array([heading]), np.array([tilt])
     return simulator.draw(["box"], *pose, sensors)
@@ -68,7 +68,7 @@ def test_rays_equal_those_of_the_camera_formula():
     look = perspective_camera(size, heading, tilt, vfov)
     x, y = np.arange(8) + 0.5, np.arange(6) + 0.5
     expected = look(x[None, :], y[:, None]).reshape(-1, 3)
-    from envs.panoramas.cameras import camera_turn
+    from clipnav.envs.panoramas.cameras import camera_turn
 
     rays = camera_rays(size, 79.0) @ camera_turn(heading, tilt).T
     np.testing.assert_allclose(rays, expected, atol=1e-6)

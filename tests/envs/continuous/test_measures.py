@@ -6,14 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from envs.continuous.measures import (
+from clipnav.envs.continuous.measures import (
     CONTINUOUS_METRICS,
     Walk,
     measure_walk,
     moved_positions,
     summarise_walks,
 )
-from envs.metrics.path_scores import warping_distance
+from clipnav.envs.metrics.path_scores import warping_distance
 
 SAME = (
     *("success", "spl", "oracle_success", "path_length", "steps_taken"),

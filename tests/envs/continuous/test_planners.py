@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.planners import waypoint_actions
-from envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE, STOP, ContinuousSettings
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.planners import waypoint_actions
+from clipnav.envs.continuous.settings import (
+    FORWARD,
+    LEFT,
+    R2R_CE,
+    RIGHT,
+    RXR_CE,
+    STOP,
+    ContinuousSettings,
+)
 
 
 def carry_out(floor, settings, position, heading, actions):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.continuous.sensors import depth_reading
-from envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT
+from clipnav.envs.continuous.sensors import depth_reading
+from clipnav.envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT
 
 
 def rotated(vector, rotation):

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from envs.continuous.settings import (
+from clipnav.envs.continuous.settings import (
     ACTION_NAMES,
     PRESETS,
     R2R_CE,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from envs.continuous.environments.single_env import ContinuousEnv
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.habitat_simulator import HabitatSimulator
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import R2R_CE, RXR_CE, task_settings
-from envs.continuous.simulator import check_simulator
+from clipnav.envs.continuous.environments.single_env import ContinuousEnv
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.habitat_simulator import HabitatSimulator
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import R2R_CE, RXR_CE, task_settings
+from clipnav.envs.continuous.simulator import check_simulator
 
 SIMULATORS = {
     "houses": HouseSimulator,

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from envs.episodes import load_demonstrations, load_episodes
+from clipnav.envs.episodes import load_demonstrations, load_episodes
 
 
 @pytest.fixture

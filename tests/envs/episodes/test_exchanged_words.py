@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from envs.episodes import Episode, TimedWord, base_language, load_episodes
-from envs.episodes.exchanged_words import exchange_words
-from envs.worlds import world_files
+from clipnav.envs.episodes import Episode, TimedWord, base_language, load_episodes
+from clipnav.envs.episodes.exchanged_words import exchange_words
+from clipnav.envs.worlds import world_files
 
 
 def episodes_of(paths, language="en"):

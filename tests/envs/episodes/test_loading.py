@@ -6,10 +6,10 @@ import re
 import gymnasium as gym
 import pytest
 
-import envs  # noqa: F401  (registers the environments)
-from envs.episodes import TimedWord, base_language, load_episodes
-from envs.graphs.nav_graph import NavGraph
-from envs.worlds import world_files
+import clipnav.envs  # noqa: F401  (registers the environments)
+from clipnav.envs.episodes import TimedWord, base_language, load_episodes
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.worlds import world_files
 
 
 def test_r2r_gives_one_episode_per_instruction(files):

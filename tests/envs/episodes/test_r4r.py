@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from envs.episodes import load_episodes
-from envs.episodes.r4r import join_paths, write_r4r
-from envs.episodes.splits import load_split
-from envs.graphs.nav_graph import NavGraph
-from envs.navigation.settings import EnvSettings
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.worlds import world_files
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.episodes.r4r import join_paths, write_r4r
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.navigation.settings import EnvSettings
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.worlds import world_files
 
 
 def test_paths_are_joined_where_one_ends_near_the_start_of_the_next(files):

@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from envs.graphs.candidates import candidate_table, start_views
-from envs.graphs.nav_graph import NavGraph
-from envs.mattersim.angles import snapped
+from clipnav.envs.graphs.candidates import candidate_table, start_views
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.mattersim.angles import snapped
 
 
 def golden(shared, name):

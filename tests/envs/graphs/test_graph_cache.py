@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from envs.graphs import nav_graph
-from envs.graphs.graph_cache import read_tables, table_path, write_tables
-from envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs import nav_graph
+from clipnav.envs.graphs.graph_cache import read_tables, table_path, write_tables
+from clipnav.envs.graphs.nav_graph import NavGraph
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import networkx
 import numpy as np
 import pytest
 
-from envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_graph import NavGraph
 
 
 @pytest.fixture

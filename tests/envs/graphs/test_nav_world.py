@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from envs.graphs.candidates import candidate_table
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
+from clipnav.envs.graphs.candidates import candidate_table
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
 from tests.conftest import connectivity_records
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from envs.habitat.client import HabitatServer
+from clipnav.envs.habitat.client import HabitatServer
 
 
 @pytest.fixture

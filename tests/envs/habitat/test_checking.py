@@ -1,6 +1,6 @@
 import sys
 
-from envs.habitat.checking import check_habitat
+from clipnav.envs.habitat.checking import check_habitat
 
 
 def test_everything_works_with_the_fake(habitat_python):

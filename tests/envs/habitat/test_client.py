@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.habitat import client
-from envs.habitat.client import HabitatProcessError, HabitatRequestError, HabitatServer
+from clipnav.envs.habitat import client
+from clipnav.envs.habitat.client import HabitatProcessError, HabitatRequestError, HabitatServer
 from tests.launching import variables
 
 STUB = """
@@ -205,7 +205,7 @@ def test_copies_start_processes_of_their_own(server, scene):
 FORKED = """
 import os, sys
 from pathlib import Path
-from envs.habitat.client import HabitatServer
+from clipnav.envs.habitat.client import HabitatServer
 from tests.envs.habitat.test_client import draw
 python, scene = map(Path, sys.argv[1:])
 with HabitatServer(python, gpu_device_id=-1) as server:
@@ -257,7 +257,7 @@ def temporary(monkeypatch):
 WORKER = """
 import multiprocessing, sys
 from pathlib import Path
-from envs.habitat.client import HabitatServer
+from clipnav.envs.habitat.client import HabitatServer
 from tests.envs.habitat.test_client import draw
 python, scene = map(Path, sys.argv[1:])
 server = HabitatServer(python, gpu_device_id=-1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.habitat.interpreter import VARIABLE, habitat_python
+from clipnav.envs.habitat.interpreter import VARIABLE, habitat_python
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from envs.habitat import client
-from envs.habitat.server import ALIGNMENT, METHODS, Habitat, layout
-from envs.panoramas.cameras import perspective_camera
+from clipnav.envs.habitat import client
+from clipnav.envs.habitat.server import ALIGNMENT, METHODS, Habitat, layout
+from clipnav.envs.panoramas.cameras import perspective_camera
 from tests.envs.marked_panoramas import seen
 
 CAMERAS = [

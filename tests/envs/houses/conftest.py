@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from envs.houses.language.sight import Sight
-from envs.houses.meshes.scene import ObjectInfo
-from envs.houses.survey.routes import Routes
-from envs.houses.survey.visibility import HEADING_STEPS, Survey
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.houses.survey.routes import Routes
+from clipnav.envs.houses.survey.visibility import HEADING_STEPS, Survey
 
 # A hallway of six viewpoints along y; a bedroom, a kitchen and a second bedroom to its east. At its
 # end, stairs (12) lead to a landing (13, 14) with a library beside it.

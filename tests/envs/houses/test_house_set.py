@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from connectivity import read_connectivity, read_scans
-from envs.graphs.nav_graph import NavGraph
-from envs.houses import house_set
-from envs.houses.building import house
-from envs.houses.building.house import HouseSpec
-from envs.houses.building.sets import DATA_DIR, GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
-from envs.houses.furnishing import rooms
-from envs.houses.graph import viewpoints
-from envs.houses.house_set import (
+from clipnav.connectivity import read_connectivity, read_scans
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses import house_set
+from clipnav.envs.houses.building import house
+from clipnav.envs.houses.building.house import HouseSpec
+from clipnav.envs.houses.building.sets import DATA_DIR, GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
+from clipnav.envs.houses.furnishing import rooms
+from clipnav.envs.houses.graph import viewpoints
+from clipnav.envs.houses.house_set import (
     GOALS_PER_START,
     TRAIN_SCANS,
     UNSEEN_SCANS,
@@ -25,13 +25,13 @@ from envs.houses.house_set import (
     expand_scans,
     navigate,
 )
-from envs.houses.instructions.annotation_files import read_annotations
-from envs.houses.lighting import baking
-from envs.houses.materials import textures
-from envs.panoramas import ray_tracer
-from envs.worlds import world_files
-from storage import file_sha256
-from storage.errors import UserError
+from clipnav.envs.houses.instructions.annotation_files import read_annotations
+from clipnav.envs.houses.lighting import baking
+from clipnav.envs.houses.materials import textures
+from clipnav.envs.panoramas import ray_tracer
+from clipnav.envs.worlds import world_files
+from clipnav.storage import file_sha256
+from clipnav.storage.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -5,26 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from connectivity import read_connectivity
-from envs.graphs.nav_graph import NavGraph
-from envs.houses import instruction_checks
-from envs.houses.building.house import build_house, house_cache_dir, is_saved, load_house
-from envs.houses.building.sets import DATA_DIR, MINI, STANDARD
-from envs.houses.instruction_checks import (
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses import instruction_checks
+from clipnav.envs.houses.building.house import build_house, house_cache_dir, is_saved, load_house
+from clipnav.envs.houses.building.sets import DATA_DIR, MINI, STANDARD
+from clipnav.envs.houses.instruction_checks import (
     best_paths,
     check_r2r,
     check_rxr,
     check_set,
     survey_cached_house,
 )
-from envs.houses.instructions.annotation_files import guide_path, r2r_path, read_annotations
-from envs.houses.instructions.rxr_episodes import rxr_records
-from envs.houses.language.acts import Act, Mention
-from envs.houses.language.grammar import parse
-from envs.houses.language.grammars.short_english import short_english
-from envs.houses.survey.visibility import Survey, survey_house
-from envs.panoramas.ray_tracer import RayTracer
-from storage.errors import UserError
+from clipnav.envs.houses.instructions.annotation_files import guide_path, r2r_path, read_annotations
+from clipnav.envs.houses.instructions.rxr_episodes import rxr_records
+from clipnav.envs.houses.language.acts import Act, Mention
+from clipnav.envs.houses.language.grammar import parse
+from clipnav.envs.houses.language.grammars.short_english import short_english
+from clipnav.envs.houses.survey.visibility import Survey, survey_house
+from clipnav.envs.panoramas.ray_tracer import RayTracer
+from clipnav.storage.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_seeds_choose_the_walks_without_lookahead(survey, routes, graph, monkeyp
     records = rxr_records(survey, routes, {"train": 4}, 0, np.random.default_rng(1))["train"]
     # The texts of this small house leave nothing to chance.
     monkeypatch.setattr(
-        "envs.houses.instruction_checks.follow_without_lookahead",
+        "clipnav.envs.houses.instruction_checks.follow_without_lookahead",
         lambda *given: [int(given[-1].integers(len(survey.viewpoints)))],
     )
     first, again, other = (check_rxr(survey, graph, records, seed) for seed in (3, 3, 4))

@@ -6,20 +6,27 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from envs.houses.building.house import House, HouseSpec, is_saved, load_house, plan_of, save_house
-from envs.houses.furnishing.clutter import ON_TOP, scatter
-from envs.houses.furnishing.placement import Box
-from envs.houses.furnishing.rooms import furnish
-from envs.houses.graph.viewpoints import DENSE, place_viewpoints
-from envs.houses.materials.pictures import PICTURES
-from envs.houses.materials.style import make_style
-from envs.houses.materials.textures import SURFACES, make_textures
-from envs.houses.meshes.geometry import Material
-from envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
-from envs.houses.shell.assembly import assemble
-from envs.houses.shell.facade import build_facade
-from envs.houses.shell.fine_floor import lay_floor
-from envs.panoramas.ray_tracer import RayTracer
+from clipnav.envs.houses.building.house import (
+    House,
+    HouseSpec,
+    is_saved,
+    load_house,
+    plan_of,
+    save_house,
+)
+from clipnav.envs.houses.furnishing.clutter import ON_TOP, scatter
+from clipnav.envs.houses.furnishing.placement import Box
+from clipnav.envs.houses.furnishing.rooms import furnish
+from clipnav.envs.houses.graph.viewpoints import DENSE, place_viewpoints
+from clipnav.envs.houses.materials.pictures import PICTURES
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials.textures import SURFACES, make_textures
+from clipnav.envs.houses.meshes.geometry import Material
+from clipnav.envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
+from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.envs.houses.shell.facade import build_facade
+from clipnav.envs.houses.shell.fine_floor import lay_floor
+from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 SPEC = HouseSpec(
     "large_house",

@@ -4,10 +4,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from envs.houses import house_set
-from envs.houses.building import house
-from envs.houses.building.sets import MINI
-from envs.houses.house_set import build_set
+from clipnav.envs.houses import house_set
+from clipnav.envs.houses.building import house
+from clipnav.envs.houses.building.sets import MINI
+from clipnav.envs.houses.house_set import build_set
 
 SCANS = ["house_00", "house_01"]
 

@@ -6,15 +6,15 @@ from dataclasses import asdict
 
 import numpy as np
 
-from connectivity import read_connectivity
-from envs.houses.building.house import House, HouseSpec, plan_of
-from envs.houses.building.sets import MINI
-from envs.houses.furnishing.rooms import furnish
-from envs.houses.graph.viewpoints import place_viewpoints
-from envs.houses.materials.style import make_style
-from envs.houses.materials.textures import make_textures
-from envs.houses.shell.assembly import assemble
-from envs.panoramas.ray_tracer import RayTracer
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.houses.building.house import House, HouseSpec, plan_of
+from clipnav.envs.houses.building.sets import MINI
+from clipnav.envs.houses.furnishing.rooms import furnish
+from clipnav.envs.houses.graph.viewpoints import place_viewpoints
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials.textures import make_textures
+from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 PLANS = "6ad505ab57529e123d48136c2fc79c01836451481ea4ff1d08d2e4f4bb0c9b38"
 SCAN = "house_00"

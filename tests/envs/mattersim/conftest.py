@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-import envs.mattersim
-from envs.mattersim import v01
+import clipnav.envs.mattersim
+from clipnav.envs.mattersim import v01
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def simulator(tiny_graphs):
     """Function that builds simulators of version 0.2, with discretised angles by default."""
 
     def make(batch_size=1, discretized=True, graphs=tiny_graphs):
-        made = envs.mattersim.Simulator()
+        made = clipnav.envs.mattersim.Simulator()
         made.setNavGraphPath(graphs)
         made.setRenderingEnabled(False)
         made.setDiscretizedViewingAngles(discretized)

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-import envs.mattersim
-from envs.graphs.candidates import candidate_table
-from envs.graphs.nav_graph import NavGraph
+import clipnav.envs.mattersim
+from clipnav.envs.graphs.candidates import candidate_table
+from clipnav.envs.graphs.nav_graph import NavGraph
 
 VFOV = 60
 
@@ -20,7 +20,7 @@ VFOV = 60
 @pytest.fixture(params=["0.1", "0.2"])
 def version(request, monkeypatch):
     monkeypatch.setitem(sys.modules, "MatterSim", None)  # restored after the test
-    envs.mattersim.install(version=request.param)
+    clipnav.envs.mattersim.install(version=request.param)
     return request.param
 
 
@@ -176,7 +176,7 @@ def teacher_action(state, following):
 @pytest.mark.parametrize("shape", [OldBatch, NewBatch, OneBatch])
 def test_the_teacher_of_the_baseline_reaches_all_goals(monkeypatch, tiny_graphs, shape):
     monkeypatch.setitem(sys.modules, "MatterSim", None)
-    envs.mattersim.install(version="0.1" if shape is OldBatch else "0.2")
+    clipnav.envs.mattersim.install(version="0.1" if shape is OldBatch else "0.2")
     graphs = {scan: NavGraph.load(scan, tiny_graphs) for scan in ("attic", "barn")}
     goals = {"attic": "a8", "barn": "b3"}
     starts = [("attic", f"a{i}") for i in range(9)] + [("barn", f"b{i}") for i in range(6)]

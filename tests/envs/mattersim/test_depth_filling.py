@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from envs.mattersim import cbf
+from clipnav.envs.mattersim import cbf
 
 
 def images(height, width, holes, seed=0):

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-import envs.mattersim
-from envs.mattersim import v01
+import clipnav.envs.mattersim
+from clipnav.envs.mattersim import v01
 
 TRACES = [
     "trace_envdrop_discrete",
@@ -75,7 +75,7 @@ def read_trace(shared, name):
 @pytest.mark.parametrize("name", TRACES)
 def test_version_02_equals_the_real_simulator(shared, real_graphs, name):
     trace = read_trace(shared, name)
-    simulator = configured(envs.mattersim.Simulator(), trace["config"], real_graphs)
+    simulator = configured(clipnav.envs.mattersim.Simulator(), trace["config"], real_graphs)
     simulator.initialize()
     (state,) = simulator.getState()
     rows = []
@@ -108,7 +108,7 @@ def test_version_01_equals_the_real_simulator(shared, real_graphs, name):
 def test_a_batch_equals_episodes_of_the_real_simulator(shared, real_graphs, name):
     trace = read_trace(shared, name)
     episodes = trace["episodes"][:50]
-    simulator = configured(envs.mattersim.Simulator(), trace["config"], real_graphs)
+    simulator = configured(clipnav.envs.mattersim.Simulator(), trace["config"], real_graphs)
     simulator.setBatchSize(len(episodes))
     simulator.initialize()
     starts = [episode["start"] for episode in episodes]
@@ -126,7 +126,7 @@ def test_a_batch_equals_episodes_of_the_real_simulator(shared, real_graphs, name
 def test_random_episodes_equal_the_real_simulator(shared, real_graphs):
     runs = json.loads((shared / "golden" / "random_episode.json").read_text())["runs"]
     for run in runs:
-        simulator = envs.mattersim.Simulator()
+        simulator = clipnav.envs.mattersim.Simulator()
         simulator.setNavGraphPath(real_graphs)
         simulator.setRenderingEnabled(False)
         simulator.setDiscretizedViewingAngles(run["discretized"])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.mattersim import Mat
-from envs.mattersim.rendering import Renderer
+from clipnav.envs.mattersim import Mat
+from clipnav.envs.mattersim.rendering import Renderer
 
 
 @pytest.fixture(scope="module")

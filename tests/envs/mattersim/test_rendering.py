@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.mattersim.rendering import Renderer
+from clipnav.envs.mattersim.rendering import Renderer
 
 SIZE = 256
 

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import envs.mattersim
-from connectivity import read_connectivity
-from envs.graphs.nav_graph import NavGraph
-from envs.mattersim.viewpoints import Building
+import clipnav.envs.mattersim
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.mattersim.viewpoints import Building
 
 angles = st.floats(-20.0, 20.0)
 
@@ -175,7 +175,7 @@ def test_walks_of_a_batch_equal_a_second_derivation(
     tiny_graphs, data, camera, discretized, restricted, size
 ):
     limits = data.draw(st.tuples(st.floats(-1.5, -0.01), st.floats(0.01, 1.5)))
-    simulator = envs.mattersim.Simulator()
+    simulator = clipnav.envs.mattersim.Simulator()
     simulator.setNavGraphPath(tiny_graphs)
     simulator.setRenderingEnabled(False)
     simulator.setDiscretizedViewingAngles(discretized)

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from envs.mattersim import SimState, ViewPoint
+from clipnav.envs.mattersim import SimState, ViewPoint
 
 START = ["attic"], ["a4"], [0.0], [0.0]
 

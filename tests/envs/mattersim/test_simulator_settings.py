@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-import envs.mattersim
+import clipnav.envs.mattersim
 
 START = ["attic"], ["a4"], [0.0], [0.0]
 
@@ -158,18 +158,18 @@ def test_timing_info_contains_frames_and_times(simulator):
 def test_without_rendering_no_rendering_module_is_imported(tiny_graphs):
     program = f"""
 import sys
-import envs.mattersim
-sim = envs.mattersim.Simulator()
+import clipnav.envs.mattersim
+sim = clipnav.envs.mattersim.Simulator()
 sim.setNavGraphPath({tiny_graphs!r})
 sim.setRenderingEnabled(False)
 sim.newEpisode(["attic"], ["a4"], [0], [0])
 assert not sim.getState()[0].rgb.any()
 assert not sim.getState()[0].depth.any()
-assert not {{"envs.mattersim.rendering", "torch", "PIL"}} & set(sys.modules)
+assert not {{"clipnav.envs.mattersim.rendering", "torch", "PIL"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_unknown_versions_are_refused():
     with pytest.raises(ValueError, match=r"no version '0\.3', only 0\.2 and 0\.1"):
-        envs.mattersim.install("0.3")
+        clipnav.envs.mattersim.install("0.3")

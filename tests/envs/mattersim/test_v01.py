@@ -3,7 +3,7 @@ import pickle
 
 import pytest
 
-from envs.mattersim import v01
+from clipnav.envs.mattersim import v01
 
 
 def facts(state):

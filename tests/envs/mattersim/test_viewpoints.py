@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 
-from envs.graphs.nav_graph import NavGraph
-from envs.mattersim.viewpoints import Building
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.mattersim.viewpoints import Building
 
 
 def test_a_neighbour_straight_above_is_navigable_only_without_restriction():

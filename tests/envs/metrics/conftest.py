@@ -2,7 +2,7 @@
 
 import pytest
 
-from envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_graph import NavGraph
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import sacrebleu
 from sacrebleu.metrics import BLEU
 
-from envs.metrics.bleu import coco_bleu, corpus_bleu
+from clipnav.envs.metrics.bleu import coco_bleu, corpus_bleu
 
 CAT = "the cat sat on the mat".split()
 

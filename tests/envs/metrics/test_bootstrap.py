@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from envs.metrics import (
+from clipnav.envs.metrics import (
     bootstrap_interval,
     bootstrap_intervals,
     paired_difference,

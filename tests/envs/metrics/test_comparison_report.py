@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from envs.metrics import bootstrap_interval, seed_difference
-from envs.metrics.comparison_report import (
+from clipnav.envs.metrics import bootstrap_interval, seed_difference
+from clipnav.envs.metrics.comparison_report import (
     make_report,
     markdown_table,
     seed_intervals,

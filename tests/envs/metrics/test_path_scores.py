@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from envs.episodes import load_episodes
-from envs.graphs.nav_graph import NavGraph
-from envs.metrics import score_path, score_paths, summarise
-from envs.worlds import world_files
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import score_path, score_paths, summarise
+from clipnav.envs.worlds import world_files
 from tests.conftest import connectivity_records
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from envs.metrics import paired_difference, seed_difference, seed_interval
+from clipnav.envs.metrics import paired_difference, seed_difference, seed_interval
 
 
 def test_the_interval_is_that_of_student():

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.graphs.nav_graph import NavGraph
-from envs.metrics import score_path, score_paths
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import score_path, score_paths
 
 CONNECTED = {"attic": [f"a{i}" for i in range(9)], "barn": [f"b{i}" for i in range(6)]}
 

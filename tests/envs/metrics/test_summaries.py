@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from envs.metrics import score_path, score_paths, summarise, summarise_groups
+from clipnav.envs.metrics import score_path, score_paths, summarise, summarise_groups
 
 
 def test_summaries_are_means_per_group(attic):

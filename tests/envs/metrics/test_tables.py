@@ -1,4 +1,4 @@
-from envs.metrics import aligned
+from clipnav.envs.metrics import aligned
 
 
 def test_texts_go_to_the_left_and_figures_to_the_right():

@@ -2,7 +2,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import envs  # noqa: F401  (registers the environments)
+import clipnav.envs  # noqa: F401  (registers the environments)
 
 
 @pytest.fixture

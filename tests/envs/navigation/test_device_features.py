@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.navigation.device_features import DeviceFeatures
-from envs.navigation.making import make_vln_vector_env
-from envs.navigation.observations import angle_feature
-from storage.features.opening import open_store
-from storage.features.shards import Shard
-from storage.features.store import FeatureStore
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.observations import angle_feature
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.shards import Shard
+from clipnav.storage.features.store import FeatureStore
 
 
 @pytest.fixture(scope="module")

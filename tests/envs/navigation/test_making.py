@@ -10,15 +10,15 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
-import envs
-from envs.continuous.settings import ContinuousSettings
-from envs.episodes.splits import load_split
-from envs.navigation.making import make_vln_vector_env
-from envs.navigation.settings import EnvSettings
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.navigation.vln_env import VlnEnv
-from storage.errors import UserError
-from storage.features.opening import open_store
+import clipnav.envs
+from clipnav.envs.continuous.settings import ContinuousSettings
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.settings import EnvSettings
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import VlnEnv
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.opening import open_store
 
 
 def test_make_vec_equals_an_environment_over_the_loaded_split(tiny_arguments):
@@ -157,10 +157,10 @@ def test_a_package_in_the_id_registers_the_environments(tiny_arguments):
 
 def test_ids_can_be_registered_again():
     before = dict(gym.registry)
-    envs.register_ids()
+    clipnav.envs.register_ids()
     assert gym.registry == before
     del gym.registry["R2R-CLIP-v0"]
-    envs.register_ids()
+    clipnav.envs.register_ids()
     assert gym.registry == before
 
 

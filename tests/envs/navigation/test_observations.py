@@ -4,11 +4,11 @@ import json
 import numpy as np
 import pytest
 
-from envs.graphs.candidates import candidate_table
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.observations import FeatureObserver, angle_feature, panorama_angles
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
+from clipnav.envs.graphs.candidates import candidate_table
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.observations import FeatureObserver, angle_feature, panorama_angles
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
 
 
 @pytest.fixture(scope="module")

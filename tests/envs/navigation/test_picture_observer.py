@@ -9,12 +9,12 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
 from PIL import Image
 
-import envs  # noqa: F401  (registers the environments)
-from envs.navigation.making import make_vln_env, make_vln_vector_env
-from envs.navigation.settings import PICTURES, EnvSettings
-from envs.panoramas.cameras import direction
-from envs.pictures.panorama_files import NoPictureError
-from storage.features.view_grid import VIEW_HEADINGS, view_direction
+import clipnav.envs  # noqa: F401  (registers the environments)
+from clipnav.envs.navigation.making import make_vln_env, make_vln_vector_env
+from clipnav.envs.navigation.settings import PICTURES, EnvSettings
+from clipnav.envs.panoramas.cameras import direction
+from clipnav.envs.pictures.panorama_files import NoPictureError
+from clipnav.storage.features.view_grid import VIEW_HEADINGS, view_direction
 from tests.envs.marked_panoramas import MarkedPanoramas, centre
 
 SIZE = 32

@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from envs.episodes import Episode
-from envs.graphs.nav_world import NavWorld
-from envs.navigation.reference_teacher import ReferenceTeacher
-from envs.navigation.references import ReferencePaths
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.reference_teacher import ReferenceTeacher
+from clipnav.envs.navigation.references import ReferencePaths
 
 
 @pytest.fixture(scope="module")

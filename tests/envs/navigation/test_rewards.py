@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.metrics import score_path
-from envs.navigation.rewards import distance_rewards, ndtw_rewards
+from clipnav.envs.metrics import score_path
+from clipnav.envs.navigation.rewards import distance_rewards, ndtw_rewards
 
 BEFORE = np.array([5.0, 5.0, 5.0, 0.4, 2.9, 3.0, np.nan])
 AFTER = np.array([4.0, 6.0, 5.0, 2.0, 2.9, 3.0, np.nan])

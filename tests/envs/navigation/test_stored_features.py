@@ -3,11 +3,11 @@ import pickle
 import numpy as np
 import pytest
 
-from envs.navigation.stored_features import WideningReader, stored_tensors
-from storage.features.opening import open_store
-from storage.features.sharded_views import ShardedViews
-from storage.features.shards import Shard
-from storage.features.store import FeatureStore
+from clipnav.envs.navigation.stored_features import WideningReader, stored_tensors
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.sharded_views import ShardedViews
+from clipnav.storage.features.shards import Shard
+from clipnav.storage.features.store import FeatureStore
 
 
 def make_store(path, views):

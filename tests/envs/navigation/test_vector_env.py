@@ -8,9 +8,9 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
-import envs  # noqa: F401  (registers the environments)
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.tokenizers import WordTokenizer
+import clipnav.envs  # noqa: F401  (registers the environments)
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import WordTokenizer
 from tests.forking import IN_PROCESSES
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-import envs  # noqa: F401  (registers the environments)
-from envs.metrics import score_path
-from envs.navigation.making import make_vln_env
+import clipnav.envs  # noqa: F401  (registers the environments)
+from clipnav.envs.metrics import score_path
+from clipnav.envs.navigation.making import make_vln_env
 
 IDS = ["R2R-CLIP-v0", "RxR-CLIP-v0"]
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.episodes import Episode
-from envs.graphs.nav_graph import NavGraph
-from envs.graphs.nav_world import NavWorld
-from envs.metrics import score_path
-from envs.navigation.walks import Walks
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.metrics import score_path
+from clipnav.envs.navigation.walks import Walks
 
 
 def random_graph(rng, scan, size):

@@ -3,8 +3,8 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
-from envs.graphs.candidates import candidate_table
-from envs.metrics import score_path
+from clipnav.envs.graphs.candidates import candidate_table
+from clipnav.envs.metrics import score_path
 
 
 def test_moves_follow_edges_and_face_the_candidate(make_env, random_actions):

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.habitat.client import HabitatServer
-from envs.habitat.interpreter import VARIABLE
-from envs.habitat.server import Habitat
-from envs.panoramas.cameras import equirectangular_camera, perspective_camera
-from envs.panoramas.habitat_panoramas import HabitatPanoramas
-from envs.panoramas.habitat_scenes import write_scene_dataset
-from storage.features.view_grid import view_direction
+from clipnav.envs.habitat.client import HabitatServer
+from clipnav.envs.habitat.interpreter import VARIABLE
+from clipnav.envs.habitat.server import Habitat
+from clipnav.envs.panoramas.cameras import equirectangular_camera, perspective_camera
+from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas
+from clipnav.envs.panoramas.habitat_scenes import write_scene_dataset
+from clipnav.storage.features.view_grid import view_direction
 
 TOLERANCE = np.cos(0.03)
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.mattersim.rendering import Renderer
-from envs.panoramas.cameras import direction, equirectangular_camera, perspective_camera
-from envs.panoramas.matterport_panoramas import MatterportPanoramas
-from envs.panoramas.skyboxes import METRES_PER_DEPTH_UNIT, skybox_dir
-from envs.panoramas.views import views36
-from storage.features.view_grid import view_direction
+from clipnav.envs.mattersim.rendering import Renderer
+from clipnav.envs.panoramas.cameras import direction, equirectangular_camera, perspective_camera
+from clipnav.envs.panoramas.matterport_panoramas import MatterportPanoramas
+from clipnav.envs.panoramas.skyboxes import METRES_PER_DEPTH_UNIT, skybox_dir
+from clipnav.envs.panoramas.views import views36
+from clipnav.storage.features.view_grid import view_direction
 
 # A pose as in Matterport3D: the y axis points down, and the camera is rotated and tilted.
 HEADING, TILT = 2.1, 0.05

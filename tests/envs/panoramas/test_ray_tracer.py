@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from envs.houses.meshes.geometry import Material, box, quad
-from envs.houses.meshes.scene import Scene
-from envs.houses.shell.assembly import scene_of_fixtures
-from envs.houses.shell.fixture import Fixture
-from envs.panoramas.cameras import direction
-from envs.panoramas.panorama import render_panorama
-from envs.panoramas.ray_tracer import _GLASS_SHARE, SKY_RGB, RayTracer
-from envs.panoramas.texture_atlas import TextureAtlas
+from clipnav.envs.houses.meshes.geometry import Material, box, quad
+from clipnav.envs.houses.meshes.scene import Scene
+from clipnav.envs.houses.shell.assembly import scene_of_fixtures
+from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.envs.panoramas.cameras import direction
+from clipnav.envs.panoramas.panorama import render_panorama
+from clipnav.envs.panoramas.ray_tracer import _GLASS_SHARE, SKY_RGB, RayTracer
+from clipnav.envs.panoramas.texture_atlas import TextureAtlas
 
 PLAIN = np.full((4, 4, 3), 255, np.uint8)
 QUARTERS = np.zeros((64, 64, 3), np.uint8)

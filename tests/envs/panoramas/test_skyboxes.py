@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.panoramas.skyboxes import (
+from clipnav.envs.panoramas.skyboxes import (
     DamagedSkyboxError,
     read_depth,
     read_skybox,

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 from torchvision import transforms
 
-from envs.panoramas.cameras import camera_turn, perspective_camera
-from envs.panoramas.cube_maps import cube_strip, draw, rays
-from envs.panoramas.view_geometry import centre_cropped, cut_views, geometry_metadata
-from storage.features.view_grid import NUM_VIEWS, view_direction
+from clipnav.envs.panoramas.cameras import camera_turn, perspective_camera
+from clipnav.envs.panoramas.cube_maps import cube_strip, draw, rays
+from clipnav.envs.panoramas.view_geometry import centre_cropped, cut_views, geometry_metadata
+from clipnav.storage.features.view_grid import NUM_VIEWS, view_direction
 
 SIZE = (56, 56)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from envs.panoramas.cameras import direction, perspective_camera
-from envs.panoramas.views import (
+from clipnav.envs.panoramas.cameras import direction, perspective_camera
+from clipnav.envs.panoramas.views import (
     perspective,
     rows_seen,
     view_direction,

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from envs.houses.building.house import HouseSpec, plan_of
-from envs.houses.materials.style import make_style
-from envs.houses.materials.textures import make_textures
-from envs.houses.shell.assembly import assemble
-from envs.panoramas import render_panorama
-from envs.panoramas.cameras import direction, perspective_camera, render
-from envs.panoramas.ray_tracer import RayTracer
-from envs.pictures.panorama_files import DrawnPictures
-from envs.pictures.view_pictures import ViewPictures, ViewPose
+from clipnav.envs.houses.building.house import HouseSpec, plan_of
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials.textures import make_textures
+from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.envs.panoramas import render_panorama
+from clipnav.envs.panoramas.cameras import direction, perspective_camera, render
+from clipnav.envs.panoramas.ray_tracer import RayTracer
+from clipnav.envs.pictures.panorama_files import DrawnPictures
+from clipnav.envs.pictures.view_pictures import ViewPictures, ViewPose
 
 SIZE, VFOV = (120, 160), np.pi / 3
 POSES = [ViewPose("shell", "v", heading, tilt) for heading, tilt in ((0.4, -0.3), (2.5, 0.0))]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from envs.panoramas.cameras import direction, perspective_camera
-from envs.panoramas.views import views36
-from envs.pictures.panorama_files import MILLIMETRES, NOTHING, NoPictureError
-from envs.pictures.view_pictures import ViewPictures, ViewPose, panorama_width
+from clipnav.envs.panoramas.cameras import direction, perspective_camera
+from clipnav.envs.panoramas.views import views36
+from clipnav.envs.pictures.panorama_files import MILLIMETRES, NOTHING, NoPictureError
+from clipnav.envs.pictures.view_pictures import ViewPictures, ViewPose, panorama_width
 from tests.conftest import ROOT
 from tests.envs.marked_panoramas import MarkedPanoramas, directions, seen
 
@@ -142,7 +142,7 @@ def test_a_copy_from_a_pickle_draws_the_same():
 
 FORKED = """
 import os, torch
-from envs.pictures.view_pictures import ViewPictures, ViewPose
+from clipnav.envs.pictures.view_pictures import ViewPictures, ViewPose
 from tests.envs.marked_panoramas import MarkedPanoramas
 torch.set_num_threads(4)
 pictures = ViewPictures(MarkedPanoramas(), 224)

@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.graphs.nav_graph import NavGraph
-from envs.habitat.interpreter import VARIABLE
-from envs.houses.building.house import house_cache_dir
-from envs.panoramas import Panorama
-from envs.panoramas.cameras import direction
-from envs.pictures import world_pictures as sources
-from envs.pictures.panorama_files import (
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.habitat.interpreter import VARIABLE
+from clipnav.envs.houses.building.house import house_cache_dir
+from clipnav.envs.panoramas import Panorama
+from clipnav.envs.panoramas.cameras import direction
+from clipnav.envs.pictures import world_pictures as sources
+from clipnav.envs.pictures.panorama_files import (
     NOTHING,
     QUALITY,
     UNKNOWN,
     DrawnPictures,
     NoPictureError,
 )
-from envs.pictures.view_pictures import ViewPose
-from envs.pictures.world_pictures import world_pictures
-from envs.worlds import world_files
-from storage.pictures import encode_jpeg
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.envs.pictures.world_pictures import world_pictures
+from clipnav.envs.worlds import world_files
+from clipnav.storage.pictures import encode_jpeg
 from tests.envs.marked_panoramas import centre
 
 
@@ -179,14 +179,16 @@ def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):
         (house_cache_dir() / f"{scan}.glb").write_bytes(b"built")
         return built
 
-    monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas.tracer", tracer)
+    monkeypatch.setattr(
+        "clipnav.envs.houses.rendering.house_panoramas.HousePanoramas.tracer", tracer
+    )
     seen = []
 
     def render(tracer, position, width):
         seen.append((tracer, position.tolist(), width))
         return grey_panorama(width)
 
-    monkeypatch.setattr("envs.panoramas.render_panorama", render)
+    monkeypatch.setattr("clipnav.envs.panoramas.render_panorama", render)
     house = sources.house_pictures()
     viewpoint = "c0d7ca4a4d3c4ae08fd97e4ce6b6ba0c"
     with pytest.raises(NoPictureError, match="no viewpoint"):

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.episodes import load_episodes
-from envs.episodes.paths import without_turns
-from envs.graphs.nav_graph import NavGraph
-from envs.submissions.checks import check_submission
-from envs.worlds import world_files
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.episodes.paths import without_turns
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.submissions.checks import check_submission
+from clipnav.envs.worlds import world_files
 
 FILE = Path("walks.json")
 

@@ -4,9 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from envs.episodes import load_episodes
-from envs.graphs.nav_graph import NavGraph
-from envs.submissions.files import write_r2r_submission, write_rxr_submission
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import json
 import numpy as np
 import pytest
 
-from envs.metrics import bootstrap_interval, paired_difference, score_path
-from envs.submissions.comparison import differences
-from envs.submissions.files import write_r2r_submission, write_rxr_submission
-from envs.submissions.ground_truth import ScoringRules, load_ground_truth
-from envs.submissions.report import evaluate_submissions, report
-from envs.submissions.scores import score_submission, submission_results
-from envs.worlds import world_files
+from clipnav.envs.metrics import bootstrap_interval, paired_difference, score_path
+from clipnav.envs.submissions.comparison import differences
+from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
+from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
+from clipnav.envs.submissions.report import evaluate_submissions, report
+from clipnav.envs.submissions.scores import score_submission, submission_results
+from clipnav.envs.worlds import world_files
 
 
 @pytest.fixture

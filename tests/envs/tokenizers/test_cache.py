@@ -3,8 +3,14 @@ import warnings
 import numpy as np
 import pytest
 
-from envs.tokenizers import SubwordTokenizer, WordTokenizer, cache, cached_tokens, cached_vocabulary
-from storage.processes import run_jobs
+from clipnav.envs.tokenizers import (
+    SubwordTokenizer,
+    WordTokenizer,
+    cache,
+    cached_tokens,
+    cached_vocabulary,
+)
+from clipnav.storage.processes import run_jobs
 
 TEXTS = ["Turn left, then stop.", "Walk past the red chair.", "Wait by the lamp"] * 5
 

@@ -2,15 +2,15 @@ import gymnasium
 import numpy as np
 import pytest
 
-import envs  # noqa: F401
-from envs.tokenizers import (
+import clipnav.envs  # noqa: F401
+from clipnav.envs.tokenizers import (
     PretrainedTokenizer,
     SubwordTokenizer,
     WordTokenizer,
     load_run_tokenizer,
     load_tokenizer,
 )
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 SENTENCES = ["Walk past the red sofa, then stop near the bed.", "दरवाज़े के पास रुकें।"]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from envs.tokenizers import PretrainedTokenizer
+from clipnav.envs.tokenizers import PretrainedTokenizer
 
 
 def test_id_zero_is_padding(tiny_bert):

@@ -1,6 +1,6 @@
 import pytest
 
-from envs.tokenizers import SubwordTokenizer
+from clipnav.envs.tokenizers import SubwordTokenizer
 
 SENTENCES = [
     "Walk up to the red door and stop there.",

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from envs.episodes import load_episodes
-from envs.tokenizers import WordTokenizer, load_tokenizer, split_words
-from envs.worlds import world_files
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.tokenizers import WordTokenizer, load_tokenizer, split_words
+from clipnav.envs.worlds import world_files
 
 SENTENCES = ["Turn left, then stop.", "Stop!! Turn... left", "turn turn Stop"]
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from storage.downloads.download import ATTEMPTS, DownloadError, fetch
+from clipnav.storage.downloads.download import ATTEMPTS, DownloadError, fetch
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -147,7 +147,7 @@ def test_two_callers_download_a_file_once(site, get, tmp_path, monkeypatch):
         second_waits.set()
         return str(os.getpid()), socket.gethostname()
 
-    monkeypatch.setattr("storage.locks._read_holder", read_holder)
+    monkeypatch.setattr("clipnav.storage.locks._read_holder", read_holder)
 
     def when_the_second_waits(handler, content, tag, start):
         assert second_waits.wait(60)
@@ -173,8 +173,8 @@ def test_an_interrupt_keeps_received_bytes(site, get, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("storage.downloads.download.tqdm.update", interrupt)
-        patched.setattr("storage.downloads.download._CHUNK", 4_000)
+        patched.setattr("clipnav.storage.downloads.download.tqdm.update", interrupt)
+        patched.setattr("clipnav.storage.downloads.download._CHUNK", 4_000)
         with pytest.raises(KeyboardInterrupt):
             get()
     assert (tmp_path / "in" / "data.bin.partial").read_bytes() == CONTENT[:4_000]

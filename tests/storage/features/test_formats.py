@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from storage.errors import UserError
-from storage.features.formats import write_features
-from storage.features.opening import cached_store, open_store, read_features
-from storage.features.shards import Shard
-from storage.features.store import FeatureStore
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.formats import write_features
+from clipnav.storage.features.opening import cached_store, open_store, read_features
+from clipnav.storage.features.shards import Shard
+from clipnav.storage.features.store import FeatureStore
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = ["house_00_a", "house_00_b", "zQmF_0f3d"]
@@ -241,7 +241,7 @@ def test_a_store_has_one_width(run_command, tmp_path: Path, capsys):
 def test_environments_read_other_formats(tiny_world: Path, tmp_path: Path, suffix: str):
     import gymnasium
 
-    import envs  # noqa: F401
+    import clipnav.envs  # noqa: F401
 
     store = open_store(tiny_world / "features.safetensors")
     path = tmp_path / f"features.{suffix}"

@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from storage.features import hdf5_rows
-from storage.features.hdf5_rows import Hdf5Rows
-from storage.features.opening import read_features
+from clipnav.storage.features import hdf5_rows
+from clipnav.storage.features.hdf5_rows import Hdf5Rows
+from clipnav.storage.features.opening import read_features
 
 ROW = np.random.default_rng(0).standard_normal((36, 8)).astype(np.float32)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.errors import UserError
-from storage.features.formats import write_features
-from storage.features.opening import read_features
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.formats import write_features
+from clipnav.storage.features.opening import read_features
 
 KEYS = ["house_00_a", "house_00_b"]
 

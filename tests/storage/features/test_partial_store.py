@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage import UnwritableError
-from storage.features.opening import open_store
-from storage.features.partial_store import PartialStore
-from storage.features.store import FeatureStore
-from storage.features.store_file import SKIPPED
-from storage.features.view_grid import NUM_VIEWS
+from clipnav.storage import UnwritableError
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.partial_store import PartialStore
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store_file import SKIPPED
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 KEYS = ["lab_a", "lab_b", "lab_c"]
 ROW = np.random.default_rng(0).standard_normal((NUM_VIEWS, 4)).astype(np.float32)

@@ -8,10 +8,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from storage.features.opening import open_store
-from storage.features.store import FeatureStore
-from storage.features.store_file import feature_key
-from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
+from clipnav.storage.features.opening import open_store
+from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store_file import feature_key
+from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
 
 KEYS = ["house_00_a", "house_00_b", "house_01_a"]
 

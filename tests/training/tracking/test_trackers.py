@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from clipnav.training.tracking import check_trackers, start_trackers
 from tests.training.sums import make_trainer
-from training.tracking import check_trackers, start_trackers
 
 
 @pytest.fixture

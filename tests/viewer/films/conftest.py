@@ -1,13 +1,13 @@
 import pytest
 
-from envs.pictures.panorama_files import DrawnPictures
-from envs.worlds import world_files
-from viewer.films.frames import Frames
-from viewer.films.layout import arranged
-from viewer.films.panoramas import Panoramas
-from viewer.films.timeline import Walk
-from viewer.scene.scenes import scene
-from viewer.site.library import Library
+from clipnav.envs.pictures.panorama_files import DrawnPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.films.frames import Frames
+from clipnav.viewer.films.layout import arranged
+from clipnav.viewer.films.panoramas import Panoramas
+from clipnav.viewer.films.timeline import Walk
+from clipnav.viewer.scene.scenes import scene
+from clipnav.viewer.site.library import Library
 
 
 @pytest.fixture

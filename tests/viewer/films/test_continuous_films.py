@@ -4,14 +4,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from envs.pictures.panorama_files import DrawnPictures
-from envs.worlds import world_files
-from viewer.films import FilmSettings, film_walks
-from viewer.films.side_panels import listed_motions
-from viewer.films.timeline import Walk, phases
-from viewer.scene.free_pictures import FreePictures
-from viewer.site.library import Library
-from viewer.trace.positions import position_of
+from clipnav.envs.pictures.panorama_files import DrawnPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.films import FilmSettings, film_walks
+from clipnav.viewer.films.side_panels import listed_motions
+from clipnav.viewer.films.timeline import Walk, phases
+from clipnav.viewer.scene.free_pictures import FreePictures
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.trace.positions import position_of
 
 
 @pytest.fixture

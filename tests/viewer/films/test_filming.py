@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.pictures.panorama_files import NoPictures
-from viewer.films import FilmSettings, film_walks
-from viewer.films.canvas import AGENTS
-from viewer.films.layout import arranged
-from viewer.films.outcome_card import COLOURS
-from viewer.films.timeline import Walk, phases
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.viewer.films import FilmSettings, film_walks
+from clipnav.viewer.films.canvas import AGENTS
+from clipnav.viewer.films.layout import arranged
+from clipnav.viewer.films.outcome_card import COLOURS
+from clipnav.viewer.films.timeline import Walk, phases
 
 SMALL = FilmSettings((480, 360))
 
@@ -87,7 +87,7 @@ def test_gifs_are_of_a_sensible_size(film, traces):
 def test_a_font_that_is_missing_is_named_and_nothing_is_written(
     library, traces, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("envs.navigation.rendering.fonts._system_fonts", lambda: ())
+    monkeypatch.setattr("clipnav.envs.navigation.rendering.fonts._system_fonts", lambda: ())
     words = ("दरवाज़े ", "के ", "पास ", "रुकें।")
     changed = msgspec.structs.replace(
         traces[0],

@@ -2,15 +2,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from envs.pictures.panorama_files import NoPictures
-from viewer.films.canvas import AGENTS, ATTENTION, WAY, Canvas
-from viewer.films.layout import arranged
-from viewer.films.outcome_card import COLOURS
-from viewer.films.side_panels import ChoicesPanel, FiguresPanel
-from viewer.films.style import Style
-from viewer.films.timeline import FilmState, Phase, Walk
-from viewer.films.words_panel import WordsPanel
-from viewer.trace import outcome
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.viewer.films.canvas import AGENTS, ATTENTION, WAY, Canvas
+from clipnav.viewer.films.layout import arranged
+from clipnav.viewer.films.outcome_card import COLOURS
+from clipnav.viewer.films.side_panels import ChoicesPanel, FiguresPanel
+from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.timeline import FilmState, Phase, Walk
+from clipnav.viewer.films.words_panel import WordsPanel
+from clipnav.viewer.trace import outcome
 
 LOOKED = 0.9  # share of a look after which all figures are shown
 
@@ -202,7 +202,7 @@ def test_the_caption_and_the_card_have_the_numbers_of_the_page(frames_of, traces
 def test_walks_with_a_secret_goal_and_without_reasons_are_filmed(
     frames_of, secret_env, wanderer, traces
 ):
-    from viewer.trace import record
+    from clipnav.viewer.trace import record
 
     (secret,) = record(secret_env, wanderer, ["300_0"], name="w")
     frames = frames_of([secret])

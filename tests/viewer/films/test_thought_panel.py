@@ -2,10 +2,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from envs.navigation.rendering import fonts
-from viewer.films.thought_panel import drawable
-from viewer.films.timeline import phases
-from viewer.trace.language_models import ModelAnswer, ModelDecision
+from clipnav.envs.navigation.rendering import fonts
+from clipnav.viewer.films.thought_panel import drawable
+from clipnav.viewer.films.timeline import phases
+from clipnav.viewer.trace.language_models import ModelAnswer, ModelDecision
 
 
 def thinking(trace, *thoughts):

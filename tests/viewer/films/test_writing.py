@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viewer.films.writing import Gif, Mp4, check_kind
+from clipnav.viewer.films.writing import Gif, Mp4, check_kind
 
 RNG = np.random.default_rng(0)
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from envs.metrics import Interval
-from viewer.outputs import plots
-from viewer.outputs.figure_style import series_style
+from clipnav.envs.metrics import Interval
+from clipnav.viewer.outputs import plots
+from clipnav.viewer.outputs.figure_style import series_style
 
 LONG = "a follower with a very long name that takes more than one line of a legend"
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.container import BarContainer
 
-from envs.metrics import Interval
-from viewer.outputs import plots
+from clipnav.envs.metrics import Interval
+from clipnav.viewer.outputs import plots
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_trace_without_the_measures_of_the_figures_is_named(traces):
 
 
 def test_without_goals_there_is_nothing_to_measure(secret_env, wanderer):
-    from viewer.trace import record
+    from clipnav.viewer.trace import record
 
     secret = record(secret_env, wanderer, ["300_0"], name="w")
     with pytest.raises(ValueError, match="no trace has a known goal"):

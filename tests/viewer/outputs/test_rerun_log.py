@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.pictures.panorama_files import WIDTHS, DrawnPictures, NoPictures
-from envs.worlds import world_files
-from viewer.outputs.rerun_log import log_trace
-from viewer.site.library import Library
+from clipnav.envs.pictures.panorama_files import WIDTHS, DrawnPictures, NoPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.outputs.rerun_log import log_trace
+from clipnav.viewer.site.library import Library
 
 
 @pytest.fixture

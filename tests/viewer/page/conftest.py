@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from envs.pictures.panorama_files import DrawnPictures, NoPictures
-from envs.worlds import world_files
-from viewer.site.export import export_page
-from viewer.site.library import Library
-from viewer.site.manual_walks import ManualWalks
-from viewer.site.routes import Routes
-from viewer.site.server import ViewerServer
-from viewer.trace import record
+from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.site.export import export_page
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.manual_walks import ManualWalks
+from clipnav.viewer.site.routes import Routes
+from clipnav.viewer.site.server import ViewerServer
+from clipnav.viewer.trace import record
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # No GPU here: WebGL is drawn by SwiftShader, which newer versions want to be asked for.

@@ -2,13 +2,13 @@
 
 import pytest
 
-from envs.pictures.panorama_files import DrawnPictures
-from envs.worlds import world_files
-from viewer.scene.free_pictures import FreePictures
-from viewer.site.continuous_walks import ContinuousDriver
-from viewer.site.export import export_page
-from viewer.site.library import Library
-from viewer.site.manual_walks import CONTINUOUS_AGENT
+from clipnav.envs.pictures.panorama_files import DrawnPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.scene.free_pictures import FreePictures
+from clipnav.viewer.site.continuous_walks import ContinuousDriver
+from clipnav.viewer.site.export import export_page
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.manual_walks import CONTINUOUS_AGENT
 
 KEY = "val_unseen/32000_0"
 

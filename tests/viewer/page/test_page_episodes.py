@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from envs.pictures.panorama_files import NoPictures
-from viewer.trace.words import word_pieces
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.viewer.trace.words import word_pieces
 
 WIDTH = re.compile(r"width=(\d+)")
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from envs.pictures.panorama_files import NoPictures
+from clipnav.envs.pictures.panorama_files import NoPictures
 
 
 def test_a_typed_instruction_is_followed(page, url, traces, opened):

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from envs.pictures.panorama_files import DrawnPictures, NoPictures
-from viewer.trace.format import read_traces, write_trace
-from viewer.trace.language_models import ModelAnswer, ModelDecision, PromptPart
+from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
+from clipnav.viewer.trace.format import read_traces, write_trace
+from clipnav.viewer.trace.language_models import ModelAnswer, ModelDecision, PromptPart
 
 
 def with_model(trace):

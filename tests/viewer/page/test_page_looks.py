@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from envs.pictures.panorama_files import NoPictures
-from viewer.scene.scenes import scene
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.viewer.scene.scenes import scene
 
 # Texts with their colours, and the colours of all that may lie behind them, from the inside out.
 TEXTS = """() => {
@@ -130,7 +130,7 @@ def test_the_focus_stays_with_the_storeys(page, exported, monkeypatch):
             place[3] = int(place[0] > 2)
         return {**shown, "storeys": 2}
 
-    monkeypatch.setattr("viewer.site.export.scene", two_storeys)
+    monkeypatch.setattr("clipnav.viewer.site.export.scene", two_storeys)
     page.goto(exported("No skyboxes here."))
     for storey in "101":
         page.locator("#storeys button", has_text=storey).press("Enter")

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from envs.pictures.panorama_files import NoPictures
-from viewer.trace import KnownMap, KnownNode
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.viewer.trace import KnownMap, KnownNode
 
 
 def with_maps(trace):

@@ -5,7 +5,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from envs.pictures.panorama_files import DrawnPictures
+from clipnav.envs.pictures.panorama_files import DrawnPictures
 
 LONG = 'follower with a very long name, <b>beam search</b> & "quotes" of run/number/0123456789'
 

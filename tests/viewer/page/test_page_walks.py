@@ -2,9 +2,9 @@
 
 import pytest
 
-from envs.metrics import score_path
-from envs.pictures.panorama_files import DrawnPictures
-from viewer.trace import outcome
+from clipnav.envs.metrics import score_path
+from clipnav.envs.pictures.panorama_files import DrawnPictures
+from clipnav.viewer.trace import outcome
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@ from shutil import copy
 import numpy as np
 import pytest
 
-from envs.graphs.nav_graph import NavGraph
-from envs.houses.building.house import plan_of
-from envs.houses.building.sets import MINI, STANDARD
-from viewer.scene.scenes import scene
-from viewer.scene.storeys import storeys
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses.building.house import plan_of
+from clipnav.envs.houses.building.sets import MINI, STANDARD
+from clipnav.viewer.scene.scenes import scene
+from clipnav.viewer.scene.storeys import storeys
 
 
 def test_a_house_is_shown_with_its_plan():

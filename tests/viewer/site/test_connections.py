@@ -7,13 +7,13 @@ from contextlib import suppress
 
 import pytest
 
-from envs.pictures.panorama_files import NoPictures
-from envs.worlds import world_files
-from viewer.site import server as server_module
-from viewer.site.library import Library
-from viewer.site.manual_walks import ManualWalks
-from viewer.site.routes import STATIC, Answer, Routes
-from viewer.site.server import ViewerServer
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.site import server as server_module
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.manual_walks import ManualWalks
+from clipnav.viewer.site.routes import STATIC, Answer, Routes
+from clipnav.viewer.site.server import ViewerServer
 
 REQUEST = b"GET /static/elements.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

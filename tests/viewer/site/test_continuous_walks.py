@@ -2,11 +2,11 @@
 
 import pytest
 
-from envs.worlds import world_files
-from viewer.site.continuous_walks import ContinuousDriver
-from viewer.site.library import Library
-from viewer.site.manual_walks import CONTINUOUS_AGENT, ManualWalks
-from viewer.trace import read_traces
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.site.continuous_walks import ContinuousDriver
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.manual_walks import CONTINUOUS_AGENT, ManualWalks
+from clipnav.viewer.trace import read_traces
 
 KEY = "val_unseen/32000_0"
 

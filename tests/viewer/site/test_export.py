@@ -4,12 +4,12 @@ import re
 import msgspec
 import pytest
 
-from envs.pictures.panorama_files import DrawnPictures, NoPictures
-from envs.worlds import world_files
-from viewer.site.export import export_outcomes, export_page, representative_walks
-from viewer.site.library import Library
-from viewer.site.routes import STATIC
-from viewer.trace import outcome, trace_json
+from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.site.export import export_outcomes, export_page, representative_walks
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.routes import STATIC
+from clipnav.viewer.trace import outcome, trace_json
 
 
 @pytest.fixture

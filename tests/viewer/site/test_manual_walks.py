@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from envs.pictures.panorama_files import NoPictures
-from envs.worlds import world_files
-from viewer.site.library import Library, episode_of
-from viewer.site.manual_walks import ManualWalks
-from viewer.site.routes import RequestError, Routes
-from viewer.trace import read_traces, trace_of_path
-from viewer.trace.building import Setting
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.envs.worlds import world_files
+from clipnav.viewer.site.library import Library, episode_of
+from clipnav.viewer.site.manual_walks import ManualWalks
+from clipnav.viewer.site.routes import RequestError, Routes
+from clipnav.viewer.trace import read_traces, trace_of_path
+from clipnav.viewer.trace.building import Setting
 
 KEY = "train/100_0"
 
@@ -161,7 +161,7 @@ def test_splits_of_r4r_share_ids_but_no_files(library, tmp_path, traces):
 
 
 def test_walks_that_left_the_memory_are_read_from_disk(library, tmp_path, monkeypatch):
-    monkeypatch.setattr("viewer.site.manual_walks._IN_MEMORY", 1)
+    monkeypatch.setattr("clipnav.viewer.site.manual_walks._IN_MEMORY", 1)
     manual_walks = ManualWalks(library, tmp_path)
     keys = (KEY, "train/101_0")
     for key in keys:

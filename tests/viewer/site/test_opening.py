@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from viewer.site.opening import kind_of, label_agents
-from viewer.trace import write_trace
+from clipnav.viewer.site.opening import kind_of, label_agents
+from clipnav.viewer.trace import write_trace
 
 
 def test_tells_what_was_named(traces, tmp_path):

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from envs.pictures.panorama_files import DrawnPictures, NoPictures
-from envs.worlds import world_files
-from storage.errors import UnknownNameError
-from viewer.site.library import Library
-from viewer.site.manual_walks import ManualWalks
-from viewer.site.routes import STATIC, RequestError, Routes, language_of
-from viewer.site.server import ViewerServer
-from viewer.trace import KnownMap, KnownNode
+from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
+from clipnav.envs.worlds import world_files
+from clipnav.storage.errors import UnknownNameError
+from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.manual_walks import ManualWalks
+from clipnav.viewer.site.routes import STATIC, RequestError, Routes, language_of
+from clipnav.viewer.site.server import ViewerServer
+from clipnav.viewer.trace import KnownMap, KnownNode
 
 KEY = "train/100_0"
 

@@ -4,10 +4,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from envs.continuous.settings import FORWARD
-from viewer.trace import outcome, read_traces, write_trace
-from viewer.trace.format import problems
-from viewer.trace.positions import position_name, position_of
+from clipnav.envs.continuous.settings import FORWARD
+from clipnav.viewer.trace import outcome, read_traces, write_trace
+from clipnav.viewer.trace.format import problems
+from clipnav.viewer.trace.positions import position_name, position_of
 
 
 @pytest.mark.parametrize("position", [(1.25, -3.5, 1.25), (0, -0.0001, 99999), (-12.3456, 7, 0.5)])

@@ -4,14 +4,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from envs.metrics import score_path
-from envs.metrics.summaries import SUMMARY_METRICS
-from envs.navigation.making import make_vln_vector_env
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.navigation.vln_env import VlnEnv
-from envs.submissions.ground_truth import ScoringRules, load_ground_truth
-from storage import temporary_path
-from viewer.trace import (
+from clipnav.envs.metrics import score_path
+from clipnav.envs.metrics.summaries import SUMMARY_METRICS
+from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import VlnEnv
+from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
+from clipnav.storage import temporary_path
+from clipnav.viewer.trace import (
     outcome,
     read_traces,
     record,
@@ -21,7 +21,7 @@ from viewer.trace import (
     traces_of_submission,
     write_trace,
 )
-from viewer.trace.building import Setting
+from clipnav.viewer.trace.building import Setting
 
 MINE = Setting("agent", "matterport", "r2r", "train")
 

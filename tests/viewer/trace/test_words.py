@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.tokenizers import SubwordTokenizer, WordTokenizer, split_words
-from viewer.trace.words import unknown_words, word_attention, word_pieces
+from clipnav.envs.tokenizers import SubwordTokenizer, WordTokenizer, split_words
+from clipnav.viewer.trace.words import unknown_words, word_attention, word_pieces
 
 TEXTS = {
     "en": "Walk past the  red sofa, then stop (near the door)... ",

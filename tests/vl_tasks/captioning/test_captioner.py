@@ -3,19 +3,19 @@ import itertools
 import pytest
 import torch
 
-from vl_tasks.captioning.captioner import Captioner, sinusoids
-from vl_tasks.captioning.decoding import (
+from clipnav.vl_tasks.captioning.captioner import Captioner, sinusoids
+from clipnav.vl_tasks.captioning.decoding import (
     beam_search,
     caption_log_probabilities,
     sample,
     write_greedily,
 )
-from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.grids.grids import Grids
-from vl_tasks.networks.attention import UnbiasedNorm
-from vl_tasks.settings.captions import CaptionConfig
-from vl_tasks.settings.network_sizes import CaptionerConfig
-from vl_tasks.settings.presets import CAPTION_PRESETS
+from clipnav.vl_tasks.captioning.networks import CaptionNetwork
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.networks.attention import UnbiasedNorm
+from clipnav.vl_tasks.settings.captions import CaptionConfig
+from clipnav.vl_tasks.settings.network_sizes import CaptionerConfig
+from clipnav.vl_tasks.settings.presets import CAPTION_PRESETS
 
 SIZES = CaptionerConfig(hidden_size=16, feed_forward_size=24, layers=2, heads=4)
 WORDS = 7

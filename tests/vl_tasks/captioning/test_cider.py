@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pycocoevalcap.cider.cider_scorer import CiderScorer, precook
 
-from vl_tasks.captioning.cider import CiderD, caption_lengths
-from vl_tasks.data.captions import CaptionedImage, caption_vocabulary, encode_captions
+from clipnav.vl_tasks.captioning.cider import CiderD, caption_lengths
+from clipnav.vl_tasks.data.captions import CaptionedImage, caption_vocabulary, encode_captions
 
 
 @pytest.fixture(scope="module")

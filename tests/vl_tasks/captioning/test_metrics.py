@@ -3,7 +3,7 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
-from vl_tasks.captioning.metrics import (
+from clipnav.vl_tasks.captioning.metrics import (
     cider_d,
     evaluate_captions,
     rouge_l,

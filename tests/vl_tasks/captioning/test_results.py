@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vl_tasks.captioning.results import (
+from clipnav.vl_tasks.captioning.results import (
     read_any_references,
     read_references,
     read_results,

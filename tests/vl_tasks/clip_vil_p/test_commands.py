@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from training.checkpoints import load_trainer
-from vl_tasks.clip_vil_p.building import load_run
-from vl_tasks.clip_vil_p.data.answers import convert_answer
-from vl_tasks.clip_vil_p.fine_tuning import FineTuning
-from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
-from vl_tasks.settings.pretraining_presets import CLIP_VIL_P_VQA
+from clipnav.training.checkpoints import load_trainer
+from clipnav.vl_tasks.clip_vil_p.building import load_run
+from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning
+from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
+from clipnav.vl_tasks.settings.pretraining_presets import CLIP_VIL_P_VQA
 
 SIZES = ("--text.vocabulary-size", "120", "--text.hidden-size", "32", "--text.layers", "1",
          "--text.heads", "2", "--text.feed-forward-size", "48",

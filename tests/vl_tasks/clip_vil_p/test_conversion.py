@@ -6,10 +6,10 @@ import json
 import pytest
 import torch
 
-from storage.outputs import CONFIG
+from clipnav.storage.outputs import CONFIG
+from clipnav.vl_tasks.clip_vil_p.building import load_run
+from clipnav.vl_tasks.clip_vil_p.networks.original_names import _RENAMED
 from tests.vl_tasks.clip_vil_p.test_pretraining import make_trainer
-from vl_tasks.clip_vil_p.building import load_run
-from vl_tasks.clip_vil_p.networks.original_names import _RENAMED
 
 # Names here and in the original, from which the test makes a checkpoint.
 ORIGINAL = {

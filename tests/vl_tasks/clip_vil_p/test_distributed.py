@@ -6,23 +6,23 @@ import json
 import pytest
 import torch
 
+from clipnav.training.checkpoints import load_trainer
+from clipnav.training.log import read_log
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.vl_tasks.clip_vil_p.pretraining import pretrain
+from clipnav.vl_tasks.settings.clip_vil_p import FineTuningConfig
+from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.vqa.learning import train_vqa
 from tests.conftest import ROOT
 from tests.torchrun import run_two_ranks
-from training.checkpoints import load_trainer
-from training.log import read_log
-from training.optimiser_settings import OptimiserConfig
-from vl_tasks.clip_vil_p.pretraining import pretrain
-from vl_tasks.settings.clip_vil_p import FineTuningConfig
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.vqa.learning import train_vqa
 
 PROGRAM = """
 import pathlib, sys
 sys.path.insert(0, {root!r})
 from tests.vl_tasks.clip_vil_p.conftest import tiny_config
 from tests.vl_tasks.clip_vil_p.test_distributed import still, tuned
-from vl_tasks.clip_vil_p.pretraining import pretrain
-from vl_tasks.vqa.learning import train_vqa
+from clipnav.vl_tasks.clip_vil_p.pretraining import pretrain
+from clipnav.vl_tasks.vqa.learning import train_vqa
 folders = [pathlib.Path(argument) for argument in sys.argv[2:]]
 if sys.argv[1] == "finetune":
     train_vqa(tuned(*folders, 4))

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from vl_tasks.clip_vil_p.data.pair_files import open_pairs
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 
 
 def test_karpathy_captions_are_pairs(shapes):

@@ -5,14 +5,14 @@ import torch
 from open_clip import get_model_config
 from transformers import BertConfig, BertModel
 
-from encoders.weights.model_building import _build
-from vl_tasks.clip_vil_p import optimisers
-from vl_tasks.clip_vil_p.data.batch import Pictures
-from vl_tasks.clip_vil_p.networks.heads import AnswerHead
-from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
-from vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding, draw_cells
-from vl_tasks.clip_vil_p.networks.trunk import PointwiseConvolution, Trunk
-from vl_tasks.clip_vil_p.optimisers import autocast
+from clipnav.encoders.weights.model_building import _build
+from clipnav.vl_tasks.clip_vil_p import optimisers
+from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
+from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding, draw_cells
+from clipnav.vl_tasks.clip_vil_p.networks.trunk import PointwiseConvolution, Trunk
+from clipnav.vl_tasks.clip_vil_p.optimisers import autocast
 
 ANSWERS = 9500
 VIT = {

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from storage import cache_dir
+from clipnav.storage import cache_dir
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from tests.vl_tasks.clip_vil_p.conftest import lxmert_record
-from vl_tasks.clip_vil_p.data.pair_files import open_pairs
 
 
 def test_an_index_is_built_once_and_again_after_a_change(pair_folder, tmp_path):

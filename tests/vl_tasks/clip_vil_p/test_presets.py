@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from tests.vl_tasks.test_presets import check
-from vl_tasks.settings.pretraining_presets import (
+from clipnav.vl_tasks.settings.pretraining_presets import (
     CLIP_VIL_P_ENTAILMENT,
     CLIP_VIL_P_GQA,
     CLIP_VIL_P_VQA,
     PRETRAIN_PRESETS,
 )
+from tests.vl_tasks.test_presets import check
 
 PAIRS = 9_180_000
 STAGES = {

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from clipnav.training.checkpoints import RESULTS, load_trainer
+from clipnav.training.log import read_log
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.streams import Stream, rank_iteration_seed
+from clipnav.training.trainer import Trainer
+from clipnav.vl_tasks.clip_vil_p.building import load_run
+from clipnav.vl_tasks.clip_vil_p.data.batch import Batch
+from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser
+from clipnav.vl_tasks.clip_vil_p.pretraining import PretrainingLearner, pretrain
+from clipnav.vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
 from tests.vl_tasks.clip_vil_p.conftest import write_pair_folder
-from training.checkpoints import RESULTS, load_trainer
-from training.log import read_log
-from training.optimiser_settings import OptimiserConfig
-from training.streams import Stream, rank_iteration_seed
-from training.trainer import Trainer
-from vl_tasks.clip_vil_p.building import load_run
-from vl_tasks.clip_vil_p.data.batch import Batch
-from vl_tasks.clip_vil_p.optimisers import JointOptimiser
-from vl_tasks.clip_vil_p.pretraining import PretrainingLearner, pretrain
-from vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
 
 
 def make_trainer(config, learner=None):
@@ -80,7 +80,8 @@ def test_held_out_sentences_are_not_exchanged_in_training(tiny, pair_folder, tmp
     learner = PretrainingLearner(config)
     makers = []
     monkeypatch.setattr(
-        "vl_tasks.clip_vil_p.pretraining.load_batches", lambda maker, *_: makers.append(maker)
+        "clipnav.vl_tasks.clip_vil_p.pretraining.load_batches",
+        lambda maker, *_: makers.append(maker),
     )
     with pytest.raises(TypeError):
         learner.backward(0)

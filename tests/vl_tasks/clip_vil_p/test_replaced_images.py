@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vl_tasks.clip_vil_p.data.framing import Framing
-from vl_tasks.clip_vil_p.data.loading import load_batches
-from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
-from vl_tasks.clip_vil_p.data.pair_files import open_pairs
-from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
+from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 
 FRAMING = Framing(64, 96)
 

@@ -2,15 +2,15 @@ import json
 
 import pytest
 
-from vl_tasks.data.captions import (
+from clipnav.vl_tasks.data.captions import (
     CaptionedImage,
     caption_images,
     caption_vocabulary,
     encode_captions,
     read_captions,
 )
-from vl_tasks.data_folders import image_folders
-from vl_tasks.settings.captions import CaptionConfig
+from clipnav.vl_tasks.data_folders import image_folders
+from clipnav.vl_tasks.settings.captions import CaptionConfig
 
 
 def _image(cocoid, split="train", texts=("A red sofa.",)):

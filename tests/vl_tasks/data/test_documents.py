@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from vl_tasks.data.documents import AnnotationError, read_document, read_table
+from clipnav.vl_tasks.data.documents import AnnotationError, read_document, read_table
 
 
 class _Row(msgspec.Struct):

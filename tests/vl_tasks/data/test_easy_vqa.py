@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vl_tasks.data.easy_vqa import convert_easy_vqa
-from vl_tasks.data.images import read_image
-from vl_tasks.data.questions import question_images, read_questions
+from clipnav.vl_tasks.data.easy_vqa import convert_easy_vqa
+from clipnav.vl_tasks.data.images import read_image
+from clipnav.vl_tasks.data.questions import question_images, read_questions
 
 ROWS = [
     ["what is the blue shape?", "rectangle", 0],

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from vl_tasks.data.images import coco_name, find_named, find_numbered, image_tree, read_image
+from clipnav.vl_tasks.data.images import (
+    coco_name,
+    find_named,
+    find_numbered,
+    image_tree,
+    read_image,
+)
 
 
 def _image(path):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vl_tasks.data.pairs import (
+from clipnav.vl_tasks.data.pairs import (
     LABELS,
     UNLABELLED,
     Hypothesis,

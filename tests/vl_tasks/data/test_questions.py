@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vl_tasks.data.questions import Question, read_questions
+from clipnav.vl_tasks.data.questions import Question, read_questions
 
 
 def _question(question_id, image_id=1, text="Is there a sofa?"):

@@ -5,10 +5,10 @@ import lz4.frame
 import msgspec
 import pytest
 
-from vl_tasks.data.pairs import LABELS, Hypothesis, read_hypotheses
-from vl_tasks.entailment.learning import EntailmentLearner
-from vl_tasks.settings.configs import EntailmentConfig
-from vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.data.pairs import LABELS, Hypothesis, read_hypotheses
+from clipnav.vl_tasks.entailment.learning import EntailmentLearner
+from clipnav.vl_tasks.settings.configs import EntailmentConfig
+from clipnav.vl_tasks.settings.grids import GridConfig
 
 RECORD = {
     "sentence1": "Two women embracing.",

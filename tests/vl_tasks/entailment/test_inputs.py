@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.clip import ClipEncoder
-from vl_tasks.data.images import read_image
-from vl_tasks.data.pairs import Hypothesis
-from vl_tasks.entailment.inputs import TowerInputs
-from vl_tasks.settings.configs import EntailmentConfig
-from vl_tasks.settings.grids import GridConfig
-from vl_tasks.text.sentences import build_vocabulary
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.vl_tasks.data.images import read_image
+from clipnav.vl_tasks.data.pairs import Hypothesis
+from clipnav.vl_tasks.entailment.inputs import TowerInputs
+from clipnav.vl_tasks.settings.configs import EntailmentConfig
+from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.text.sentences import build_vocabulary
 
 WORDS = build_vocabulary(["it is red"])
 GRIDS = GridConfig(precision="fp32", fit="stretch", image_size=(64, 96))

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vl_tasks.gqa.learning import GqaLearner, class_loss
-from vl_tasks.settings.gqa import GQA_PRESETS
-from vl_tasks.settings.network_sizes import McanConfig
-from vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.gqa.learning import GqaLearner, class_loss
+from clipnav.vl_tasks.settings.gqa import GQA_PRESETS
+from clipnav.vl_tasks.settings.network_sizes import McanConfig
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
@@ -89,7 +89,7 @@ def test_answers_outside_the_vocabulary_are_not_learnt(config, tmp_path):
 
 
 def test_held_out_images_are_not_used_for_training(config, monkeypatch):
-    monkeypatch.setattr("vl_tasks.subsets.is_held_out", lambda image: image.endswith("7"))
+    monkeypatch.setattr("clipnav.vl_tasks.subsets.is_held_out", lambda image: image.endswith("7"))
     splits = {"select_by": "held-out", "evaluation_splits": ("held-out",)}
     learner = GqaLearner(dataclasses.replace(config, **splits))
     held_out = learner.splits["held-out"].questions
@@ -99,7 +99,7 @@ def test_held_out_images_are_not_used_for_training(config, monkeypatch):
 
 
 def test_held_out_questions_of_two_files_have_different_ids(config, monkeypatch, tmp_path):
-    monkeypatch.setattr("vl_tasks.subsets.is_held_out", lambda image: image.endswith("7"))
+    monkeypatch.setattr("clipnav.vl_tasks.subsets.is_held_out", lambda image: image.endswith("7"))
     for path in Path(config.data).glob("*.json"):
         shutil.copy(path, tmp_path)
     shutil.copy(

@@ -4,14 +4,14 @@ import json
 import msgspec
 import pytest
 
-from vl_tasks.gqa.questions import (
+from clipnav.vl_tasks.gqa.questions import (
     Choices,
     GqaQuestion,
     read_gqa_choices,
     read_gqa_questions,
 )
-from vl_tasks.gqa.scores import Share, score_gqa
-from vl_tasks.gqa.submissions import read_gqa_predictions
+from clipnav.vl_tasks.gqa.scores import Share, score_gqa
+from clipnav.vl_tasks.gqa.submissions import read_gqa_predictions
 
 GROUPS = {
     "by_structural_type": "accuracyPerStructuralType",

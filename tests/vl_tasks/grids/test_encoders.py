@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from vl_tasks.grids import encoders
-from vl_tasks.grids.encoders import check_encoder
-from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, VQA_PRESETS
+from clipnav.vl_tasks.grids import encoders
+from clipnav.vl_tasks.grids.encoders import check_encoder
+from clipnav.vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, VQA_PRESETS
 
 
 @pytest.fixture

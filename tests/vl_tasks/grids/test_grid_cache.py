@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from vl_tasks.grids import grid_cache
-from vl_tasks.grids.grid_cache import FORMAT, GridCache
+from clipnav.vl_tasks.grids import grid_cache
+from clipnav.vl_tasks.grids.grid_cache import FORMAT, GridCache
 
 
 def grids(count, height, width, seed=0):

@@ -1,6 +1,6 @@
 import torch
 
-from vl_tasks.grids.grids import GridScale
+from clipnav.vl_tasks.grids.grids import GridScale
 
 
 def test_scale_is_fitted_to_unmasked_cells(padded_grids):

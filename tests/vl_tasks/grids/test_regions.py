@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from storage.errors import UserError
-from vl_tasks.grids.regions import RegionSource, find_regions, read_regions
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.grids.regions import RegionSource, find_regions, read_regions
 
 
 def write_regions(path, count, width=6, seed=0):

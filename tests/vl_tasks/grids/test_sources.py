@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from encoders.clip import MaskedGrid
-from encoders.weights import loading
-from vl_tasks.grids import sources as features
-from vl_tasks.grids.encoders import load_encoder
-from vl_tasks.grids.sources import BlindSource, GridSource, open_source
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.settings.grids import GridConfig
+from clipnav.encoders.clip import MaskedGrid
+from clipnav.encoders.weights import loading
+from clipnav.vl_tasks.grids import sources as features
+from clipnav.vl_tasks.grids.encoders import load_encoder
+from clipnav.vl_tasks.grids.sources import BlindSource, GridSource, open_source
+from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.settings.grids import GridConfig
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 VISION = {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.images import HouseImage, Thing
+from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
 
 NAMES = ("sofa", "chair", "floor lamp", "armchair", "rug", "bed")
 COLOURS = ("red", "green", "blue", "white", "brown")

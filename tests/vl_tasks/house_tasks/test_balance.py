@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vl_tasks.house_tasks.balance import balanced, chance
+from clipnav.vl_tasks.house_tasks.balance import balanced, chance
 
 PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), max_size=60)
 

@@ -1,8 +1,8 @@
 import pytest
 
-from vl_tasks.house_tasks.gqa_choices import AnswerChoices, scene_graph
-from vl_tasks.house_tasks.gqa_questions import Scene
-from vl_tasks.house_tasks.images import HouseImage, Thing
+from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices, scene_graph
+from clipnav.vl_tasks.house_tasks.gqa_questions import Scene
+from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
 
 
 def _scene(number, room, *things):

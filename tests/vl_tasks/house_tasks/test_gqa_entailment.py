@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.gqa_entailment import entailed_keys, equivalent_keys
-from vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
+from clipnav.vl_tasks.house_tasks.gqa_entailment import entailed_keys, equivalent_keys
+from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
-from vl_tasks.house_tasks.gqa_wording import full_answer, gqa_text, program
-from vl_tasks.house_tasks.images import HouseImage, Thing
-from vl_tasks.house_tasks.questions import HouseQuestion
+from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
+from clipnav.vl_tasks.house_tasks.gqa_wording import full_answer, gqa_text, program
+from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
 
 
 @pytest.fixture(scope="module")

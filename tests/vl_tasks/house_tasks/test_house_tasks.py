@@ -12,23 +12,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.houses import house_set
-from envs.houses.building.sets import ANNEX, MINI
-from envs.houses.meshes.geometry import Material, box
-from envs.houses.plan.floor_plan import FloorPlan, Room
-from envs.houses.rendering import training_panoramas
-from envs.houses.rendering.house_panoramas import HousePanoramas
-from envs.houses.shell.assembly import scene_of_fixtures
-from envs.houses.shell.fixture import Fixture
-from vl_tasks.clip_vil_p.data.pair_files import open_pairs
-from vl_tasks.data.captions import caption_images, read_captions
-from vl_tasks.data.images import find_named, read_image
-from vl_tasks.data.pairs import hypothesis_images, read_hypotheses
-from vl_tasks.data.questions import question_images, read_questions
-from vl_tasks.data_folders import split_file
-from vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
-from vl_tasks.gqa.scores import SUMMARY, score_gqa
-from vl_tasks.house_tasks import (
+from clipnav.envs.houses import house_set
+from clipnav.envs.houses.building.sets import ANNEX, MINI
+from clipnav.envs.houses.meshes.geometry import Material, box
+from clipnav.envs.houses.plan.floor_plan import FloorPlan, Room
+from clipnav.envs.houses.rendering import training_panoramas
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.houses.shell.assembly import scene_of_fixtures
+from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
+from clipnav.vl_tasks.data.captions import caption_images, read_captions
+from clipnav.vl_tasks.data.images import find_named, read_image
+from clipnav.vl_tasks.data.pairs import hypothesis_images, read_hypotheses
+from clipnav.vl_tasks.data.questions import question_images, read_questions
+from clipnav.vl_tasks.data_folders import split_file
+from clipnav.vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
+from clipnav.vl_tasks.gqa.scores import SUMMARY, score_gqa
+from clipnav.vl_tasks.house_tasks import (
     SPLITS,
     HouseTaskFiles,
     HouseTasksConfig,
@@ -36,7 +36,7 @@ from vl_tasks.house_tasks import (
     generation,
     make_house_tasks,
 )
-from vl_tasks.house_tasks.questions import answers_of
+from clipnav.vl_tasks.house_tasks.questions import answers_of
 
 CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, image_size=48, houses=2)
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.7, 0.2), "blue": (0.1, 0.2, 0.8)}
@@ -120,12 +120,12 @@ def test_generation_does_not_depend_on_the_order_of_sets():
     """Compare two processes, whose string hashes and so orders of sets differ."""
     program = (
         "import numpy as np\n"
-        "from vl_tasks.house_tasks.gqa_choices import AnswerChoices\n"
-        "from vl_tasks.house_tasks.gqa_files import gqa_records\n"
-        "from vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions\n"
-        "from vl_tasks.house_tasks.hypotheses import generate_hypotheses\n"
-        "from vl_tasks.house_tasks.images import HouseImage, Thing\n"
-        "from vl_tasks.house_tasks.questions import generate_questions\n"
+        "from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices\n"
+        "from clipnav.vl_tasks.house_tasks.gqa_files import gqa_records\n"
+        "from clipnav.vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions\n"
+        "from clipnav.vl_tasks.house_tasks.hypotheses import generate_hypotheses\n"
+        "from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing\n"
+        "from clipnav.vl_tasks.house_tasks.questions import generate_questions\n"
         "rng = np.random.default_rng(0)\n"
         "names, colours = ['sofa', 'chair', 'bed', 'rug'], ['red', 'blue', 'green', 'white']\n"
         "things = [tuple(Thing(n, str(rng.choice(colours)), 0.1, rng.uniform(-1, 1),\n"
@@ -297,7 +297,7 @@ def test_texts_of_an_earlier_call_do_not_remain_in_other_languages(tmp_path, mon
             own.questions(split).write_text("{}")
             own.pairs(split).write_text("[]")
         (own.folder / "notes.txt").write_text("of the user")
-    monkeypatch.setattr("vl_tasks.house_tasks.generation._write_all", lambda *_: None)
+    monkeypatch.setattr("clipnav.vl_tasks.house_tasks.generation._write_all", lambda *_: None)
     make_house_tasks(tmp_path, replace(CONFIG, languages=("en", "hi")))
     assert [path.name for path in files.in_language("fr").folder.iterdir()] == ["notes.txt"]
     assert files.in_language("hi").pairs("train").is_file()

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.hypotheses import generate_hypotheses
+from clipnav.vl_tasks.house_tasks.hypotheses import generate_hypotheses
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from envs.houses.building.sets import ANNEX, MINI
-from vl_tasks.house_tasks import HouseTasksConfig
-from vl_tasks.house_tasks.generation import plan_images
+from clipnav.envs.houses.building.sets import ANNEX, MINI
+from clipnav.vl_tasks.house_tasks import HouseTasksConfig
+from clipnav.vl_tasks.house_tasks.generation import plan_images
 
 
 def test_plans_distribute_images_evenly_over_houses():

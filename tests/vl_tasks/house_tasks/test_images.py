@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from envs.houses.meshes.scene import ObjectInfo
-from vl_tasks.house_tasks.gqa_questions import Scene
-from vl_tasks.house_tasks.hypotheses import _is_neutral
-from vl_tasks.house_tasks.images import HouseImage, Thing, visible_things
-from vl_tasks.house_tasks.questions import COUNTED, _count, _existence
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.vl_tasks.house_tasks.gqa_questions import Scene
+from clipnav.vl_tasks.house_tasks.hypotheses import _is_neutral
+from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing, visible_things
+from clipnav.vl_tasks.house_tasks.questions import COUNTED, _count, _existence
 
 OBJECTS = [
     ObjectInfo(k, name, colour, "", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -9,27 +9,27 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from envs.houses.materials.colours import COLOUR_NAMES
-from envs.houses.survey.landmarks import NOUNS
-from envs.houses.views.captions import SYNONYMS
-from vl_tasks.data.questions import read_questions
-from vl_tasks.house_tasks import language_files
-from vl_tasks.house_tasks.captions import largest_things
-from vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
-from vl_tasks.house_tasks.files import HouseTaskFiles, write_house_questions
-from vl_tasks.house_tasks.language_files import write_language
-from vl_tasks.house_tasks.languages.german import german
-from vl_tasks.house_tasks.languages.indian import hindi, telugu
-from vl_tasks.house_tasks.languages.lexicons import LANGUAGES, lexicon_of
-from vl_tasks.house_tasks.languages.romance import french, spanish
-from vl_tasks.house_tasks.languages.wording import (
+from clipnav.envs.houses.materials.colours import COLOUR_NAMES
+from clipnav.envs.houses.survey.landmarks import NOUNS
+from clipnav.envs.houses.views.captions import SYNONYMS
+from clipnav.vl_tasks.data.questions import read_questions
+from clipnav.vl_tasks.house_tasks import language_files
+from clipnav.vl_tasks.house_tasks.captions import largest_things
+from clipnav.vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
+from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles, write_house_questions
+from clipnav.vl_tasks.house_tasks.language_files import write_language
+from clipnav.vl_tasks.house_tasks.languages.german import german
+from clipnav.vl_tasks.house_tasks.languages.indian import hindi, telugu
+from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES, lexicon_of
+from clipnav.vl_tasks.house_tasks.languages.romance import french, spanish
+from clipnav.vl_tasks.house_tasks.languages.wording import (
     PlannedQuestion,
     PlannedThing,
     word_caption,
     word_questions,
 )
-from vl_tasks.house_tasks.questions import generate_questions
-from vl_tasks.house_tasks.wording import thing_name
+from clipnav.vl_tasks.house_tasks.questions import generate_questions
+from clipnav.vl_tasks.house_tasks.wording import thing_name
 
 OTHERS = LANGUAGES[1:]
 FURTHER = ("ceiling light", "curtain", "door", "kitchen cabinet", "range hood", "towel rail",

@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.questions import answers_of, generate_questions
-from vl_tasks.vqa.answers import normalised
+from clipnav.vl_tasks.house_tasks.questions import answers_of, generate_questions
+from clipnav.vl_tasks.vqa.answers import normalised
 
 
 @pytest.fixture(scope="module")

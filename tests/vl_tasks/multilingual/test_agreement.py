@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from clipnav.vl_tasks.clip_vil_p.fine_tuning_learner import FineTuningLearner
+from clipnav.vl_tasks.command_line import parse_vqa
+from clipnav.vl_tasks.multilingual.learning import MultilingualLearner, group_means
 from tests.vl_tasks.multilingual.conftest import NEW, SMALL
-from vl_tasks.clip_vil_p.fine_tuning_learner import FineTuningLearner
-from vl_tasks.command_line import parse_vqa
-from vl_tasks.multilingual.learning import MultilingualLearner, group_means
 
 FLAGS = (
     "--model", "multilingual", "--preset", "houses", "--min-count", 1, *SMALL, *NEW,

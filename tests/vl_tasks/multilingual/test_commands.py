@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from clipnav.vl_tasks.command_line import parse_vqa
+from clipnav.vl_tasks.multilingual.learning import MultilingualLearner
 from tests.vl_tasks.multilingual.conftest import NEW, SIZES, SMALL
-from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from vl_tasks.command_line import parse_vqa
-from vl_tasks.multilingual.learning import MultilingualLearner
 
 MODEL = ("--model", "multilingual", "--preset", "houses", "--min-count", 1, *SMALL)
 SPLITS = ("--select-by", "val", "--evaluation-splits", "val")

@@ -7,12 +7,12 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-from encoders.weights.model_building import _build
-from vl_tasks.clip_vil_p.data.batch import NONE, Batch, Pictures
-from vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork
-from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
-from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
-from vl_tasks.clip_vil_p.networks.trunk import Trunk
+from clipnav.encoders.weights.model_building import _build
+from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch, Pictures
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork
+from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0.0}
 CLIP = "embeddings/clip_vision_module/vision_model/"

@@ -5,16 +5,16 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, LinearHead
+from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
+from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 from tests.vl_tasks.clip_vil_p.test_networks import RESNET, VIT, pictures, tower
-from vl_tasks.clip_vil_p.data.batch import NONE, Batch
-from vl_tasks.clip_vil_p.data.framing import Framing
-from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
-from vl_tasks.clip_vil_p.data.pair_files import open_pairs
-from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from vl_tasks.clip_vil_p.networks.heads import AnswerHead, LinearHead
-from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
-from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
-from vl_tasks.clip_vil_p.networks.trunk import Trunk
 
 
 def stream(positions, channels=12, pools_means=False):

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from vl_tasks.command_line import parse_pretraining, parse_vqa
-from vl_tasks.house_tasks.languages.lexicons import LANGUAGES
-from vl_tasks.settings.multilingual_presets import MULTILINGUAL_PRETRAINING, MULTILINGUAL_VQA
+from clipnav.vl_tasks.command_line import parse_pretraining, parse_vqa
+from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES
+from clipnav.vl_tasks.settings.multilingual_presets import (
+    MULTILINGUAL_PRETRAINING,
+    MULTILINGUAL_VQA,
+)
 
 
 def test_the_published_pre_training_has_five_epochs_of_ten_million_captions():

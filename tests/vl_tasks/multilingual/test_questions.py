@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from vl_tasks.multilingual.learning import MultilingualLearner
-from vl_tasks.multilingual.questions import by_language, read_language_questions
-from vl_tasks.multilingual.scores import score_languages
-from vl_tasks.multilingual.tsv_files import read_tsv
-from vl_tasks.settings.multilingual_presets import MULTILINGUAL_VQA
-from vl_tasks.subsets import is_held_out
-from vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.multilingual.learning import MultilingualLearner
+from clipnav.vl_tasks.multilingual.questions import by_language, read_language_questions
+from clipnav.vl_tasks.multilingual.scores import score_languages
+from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
+from clipnav.vl_tasks.settings.multilingual_presets import MULTILINGUAL_VQA
+from clipnav.vl_tasks.subsets import is_held_out
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
 
 HEADER = "image_file\tquestion\tanswer_label\tquestion_type\tlang\n"
 ROWS = (

@@ -2,10 +2,10 @@ import math
 
 import torch
 
-from vl_tasks.grids.grids import Grids
-from vl_tasks.networks.mcan import Mcan
-from vl_tasks.networks.positions import GridPositions, waves
-from vl_tasks.settings.network_sizes import McanConfig
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.networks.mcan import Mcan
+from clipnav.vl_tasks.networks.positions import GridPositions, waves
+from clipnav.vl_tasks.settings.network_sizes import McanConfig
 
 
 def grids(shape: tuple[int, int], real: tuple[int, int], channels: int = 2) -> Grids:

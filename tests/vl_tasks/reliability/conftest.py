@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from clipnav.cli import main
-from vl_tasks.data.questions import Question
-from vl_tasks.reliability.outputs import Outputs
-from vl_tasks.reliability.parts import divide_images
-from vl_tasks.reliability.splits import QuestionSplit
-from vl_tasks.reliability.task import Part, SelectionTask
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.settings.reliability import SELECTOR_PRESETS, SelectorSizes
-from vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.reliability.outputs import Outputs
+from clipnav.vl_tasks.reliability.parts import divide_images
+from clipnav.vl_tasks.reliability.splits import QuestionSplit
+from clipnav.vl_tasks.reliability.task import Part, SelectionTask
+from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.settings.reliability import SELECTOR_PRESETS, SelectorSizes
+from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
 
 SIZES = SelectorSizes(image=8, question=8, fused=8, scores=8, hidden=(16, 16), dropout=0.0)
 SMALL = {"batch_size": 32, "evaluate_every": 50, "sizes": SIZES, "threads": 1}

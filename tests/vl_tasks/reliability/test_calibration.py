@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from training.optimisers import make_optimiser
-from vl_tasks.reliability.calibration import VectorScaling
-from vl_tasks.reliability.confidence import expected_calibration_error, max_prob
-from vl_tasks.settings.reliability import CALIBRATION_OPTIMISER, SELECTOR_PRESETS, SelectorSizes
-from vl_tasks.vqa.learning import answer_loss
+from clipnav.training.optimisers import make_optimiser
+from clipnav.vl_tasks.reliability.calibration import VectorScaling
+from clipnav.vl_tasks.reliability.confidence import expected_calibration_error, max_prob
+from clipnav.vl_tasks.settings.reliability import (
+    CALIBRATION_OPTIMISER,
+    SELECTOR_PRESETS,
+    SelectorSizes,
+)
+from clipnav.vl_tasks.vqa.learning import answer_loss
 
 
 def test_a_fixed_run_is_that_of_the_original(golden_system):

@@ -7,11 +7,11 @@ import shutil
 import pytest
 
 from clipnav.commands.tasks.evaluate_reliability import _variant_of
-from training.checkpoints import MODEL, RESULTS
-from vl_tasks.data.questions import read_questions
-from vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE, read_description
-from vl_tasks.reliability.parts import questions_of_parts, read_parts
-from vl_tasks.settings.configs import VqaConfig
+from clipnav.training.checkpoints import MODEL, RESULTS
+from clipnav.vl_tasks.data.questions import read_questions
+from clipnav.vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE, read_description
+from clipnav.vl_tasks.reliability.parts import questions_of_parts, read_parts
+from clipnav.vl_tasks.settings.configs import VqaConfig
 
 SMALL = (
     "--split train --batch-size 8 --iterations 20 --evaluate-every 10 --threads 1 "
@@ -290,7 +290,7 @@ def test_a_selector_of_another_model_is_refused(run_command, blind_run, selector
 
 
 def test_a_run_without_english_questions_is_refused(run_command, tmp_path):
-    from training.settings import to_json
+    from clipnav.training.settings import to_json
 
     settings = VqaConfig(model="multilingual", languages=("fr", "de"))
     (tmp_path / "config.json").write_text(to_json(settings))

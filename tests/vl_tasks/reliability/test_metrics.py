@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from vl_tasks.reliability.scores.metrics import (
+from clipnav.vl_tasks.reliability.scores.metrics import (
     Answers,
     BestEffective,
     Coverage,

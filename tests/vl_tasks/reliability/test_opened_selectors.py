@@ -24,7 +24,7 @@ def test_thresholds_of_earlier_weights_are_refused(
     shutil.copytree(selector, folder)
     arguments = ("answer", "no.jpg", "what shape is it?", "--run", blind_run, "--selector", folder)
     with monkeypatch.context() as patched:
-        patched.setattr("vl_tasks.reliability.training._finish", _interrupt)
+        patched.setattr("clipnav.vl_tasks.reliability.training._finish", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             run_command("train-selector", "--resume", folder, "--epochs", 4)
     with pytest.raises(ValueError, match=f"those of earlier weights.* --resume {folder}"):
@@ -51,7 +51,7 @@ def test_missing_data_of_shifted_questions_is_named(run_command, selector, tmp_p
 
 
 def test_built_in_data_can_shift_questions(run_command, selector, shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr("vl_tasks.data_folders._houses", lambda languages: shapes)
+    monkeypatch.setattr("clipnav.vl_tasks.data_folders._houses", lambda languages: shapes)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "house").mkdir()  # is not the built-in data
     flags = ("--shift.data", "house", "--shift.split", "val", "--shift.share", 1)

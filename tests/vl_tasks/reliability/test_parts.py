@@ -6,14 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vl_tasks.data.questions import Question
-from vl_tasks.reliability.parts import (
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.reliability.parts import (
     divide_images,
     questions_of_parts,
     read_parts,
     write_parts,
 )
-from vl_tasks.reliability.published_parts import read_published_ids
+from clipnav.vl_tasks.reliability.published_parts import read_published_ids
 
 QUESTIONS = [Question(k, k // 3, "?") for k in range(300)]
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from vl_tasks.data.questions import Question
-from vl_tasks.reliability.scores.answers import ScoredAnswers, mixture, score_answers
-from vl_tasks.reliability.scores.intervals import reliability_intervals
-from vl_tasks.reliability.scores.metrics import Answers
-from vl_tasks.reliability.scores.report import (
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.reliability.scores.answers import ScoredAnswers, mixture, score_answers
+from clipnav.vl_tasks.reliability.scores.intervals import reliability_intervals
+from clipnav.vl_tasks.reliability.scores.metrics import Answers
+from clipnav.vl_tasks.reliability.scores.report import (
     ModelAnswers,
     curve_points,
     effective_rows,

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from vl_tasks.reliability.confidence import known_probabilities
-from vl_tasks.reliability.selector import Selector, selector_loss
-from vl_tasks.settings.reliability import SelectorSizes
+from clipnav.vl_tasks.reliability.confidence import known_probabilities
+from clipnav.vl_tasks.reliability.selector import Selector, selector_loss
+from clipnav.vl_tasks.settings.reliability import SelectorSizes
 
 # Names of the original modules.
 NAMES = {"image": "image_embed", "question": "text_embed", "fused": "qi_embed", "scores": "s_embed"}

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from training.streams import Stream, iteration_seed
-from training.trainer import Trainer
-from vl_tasks.reliability.learning import SelectionLearner
-from vl_tasks.reliability.methods import build_estimator
-from vl_tasks.reliability.scores.metrics import coverage_at, ties_averaged_auc
-from vl_tasks.reliability.task import split_name
-from vl_tasks.reliability.training import _thresholds
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.settings.reliability import SelectorConfig
+from clipnav.training.streams import Stream, iteration_seed
+from clipnav.training.trainer import Trainer
+from clipnav.vl_tasks.reliability.learning import SelectionLearner
+from clipnav.vl_tasks.reliability.methods import build_estimator
+from clipnav.vl_tasks.reliability.scores.metrics import coverage_at, ties_averaged_auc
+from clipnav.vl_tasks.reliability.task import split_name
+from clipnav.vl_tasks.reliability.training import _thresholds
+from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.settings.reliability import SelectorConfig
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_every_loss_lowers_the_risk(misleading_task, loss):
 
 
 def test_calibration_lowers_the_calibration_error(misleading_task):
-    from vl_tasks.reliability.confidence import expected_calibration_error
+    from clipnav.vl_tasks.reliability.confidence import expected_calibration_error
 
     task = misleading_task("calibration", epochs=None, iterations=600)
     optimiser = dataclasses.replace(task.config.optimiser, learning_rate=3e-2)

@@ -7,18 +7,18 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from storage.locks import sole_maker
+from clipnav.storage.locks import sole_maker
+from clipnav.training.settings import read_config
+from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead
+from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.reliability import outputs as outputs_module
+from clipnav.vl_tasks.reliability.outputs import compute_outputs, outputs_of
+from clipnav.vl_tasks.reliability.vectors import join_stream
+from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
+from clipnav.vl_tasks.vqa.networks import VqaNetwork
 from tests.windows_files import windows_files
-from training.settings import read_config
-from vl_tasks.clip_vil_p.networks.heads import AnswerHead
-from vl_tasks.clip_vil_p.networks.stream import SingleStream
-from vl_tasks.data.questions import Question
-from vl_tasks.reliability import outputs as outputs_module
-from vl_tasks.reliability.outputs import compute_outputs, outputs_of
-from vl_tasks.reliability.vectors import join_stream
-from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
-from vl_tasks.vqa.networks import VqaNetwork
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=2, heads=4, pooling_size=8, fused_size=32

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from training.settings import CONFIG, to_json
-from vl_tasks.command_line import parse_captions, parse_entailment, parse_gqa, parse_vqa
-from vl_tasks.settings.presets import VQA_PRESETS
+from clipnav.training.settings import CONFIG, to_json
+from clipnav.vl_tasks.command_line import parse_captions, parse_entailment, parse_gqa, parse_vqa
+from clipnav.vl_tasks.settings.presets import VQA_PRESETS
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from vl_tasks.text.glove import read_glove
-from vl_tasks.text.vocabulary import Vocabulary
+from clipnav.vl_tasks.text.glove import read_glove
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 WORDS = Vocabulary(["sofa", "red", ". . ."])
 

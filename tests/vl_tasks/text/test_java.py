@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from vl_tasks.text import java
+from clipnav.vl_tasks.text import java
 
 # Replacement for METEOR: the statistics of a caption are its number of words, its score a tenth.
 METEOR = """

@@ -1,7 +1,7 @@
 import pytest
 
-from vl_tasks.text.java import java_ready
-from vl_tasks.text.ptb import JAVA_NAME, PYTHON_NAME, python_words, tokenize
+from clipnav.vl_tasks.text.java import java_ready
+from clipnav.vl_tasks.text.ptb import JAVA_NAME, PYTHON_NAME, python_words, tokenize
 
 CAPTIONS = [
     "A man's dog isn't here, he said: \"hello\" (really)!",

@@ -1,7 +1,7 @@
 import pytest
 
-from vl_tasks.text.sentences import Sentences, build_vocabulary
-from vl_tasks.text.vocabulary import UNKNOWN
+from clipnav.vl_tasks.text.sentences import Sentences, build_vocabulary
+from clipnav.vl_tasks.text.vocabulary import UNKNOWN
 
 TEXT = "The dog's T-shirt."
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vl_tasks.text.vocabulary import Vocabulary
+from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 
 @pytest.fixture

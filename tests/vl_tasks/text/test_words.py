@@ -1,6 +1,6 @@
 import pytest
 
-from vl_tasks.text.words import tokenize_sentence
+from clipnav.vl_tasks.text.words import tokenize_sentence
 
 # Results of openvqa's `proc_ques` and mmf's `tokenize` by their published rules.
 CASES = [

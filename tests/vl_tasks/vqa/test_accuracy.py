@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vl_tasks.data.questions import Question
-from vl_tasks.vqa.accuracy import (
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.vqa.accuracy import (
     VARIANTS,
     agreement,
     compared,
     score_predictions,
     vqa_accuracy,
 )
-from vl_tasks.vqa.normalising import normalise
+from clipnav.vl_tasks.vqa.normalising import normalise
 
 CURLED = "\N{RIGHT SINGLE QUOTATION MARK}"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.errors import UserError
-from training.comparisons import SCORES, ComparisonRow
-from training.settings import CONFIG, to_json
-from vl_tasks.command_line import vqa_splits
-from vl_tasks.house_tasks import HouseTaskFiles
-from vl_tasks.vqa.comparison import make_job, run_job, train_all
+from clipnav.storage.errors import UserError
+from clipnav.training.comparisons import SCORES, ComparisonRow
+from clipnav.training.settings import CONFIG, to_json
+from clipnav.vl_tasks.command_line import vqa_splits
+from clipnav.vl_tasks.house_tasks import HouseTaskFiles
+from clipnav.vl_tasks.vqa.comparison import make_job, run_job, train_all
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,8 @@ def test_an_interrupted_run_is_resumed_bit_identically(training, regions, tmp_pa
     # A run that was stopped after half of its iterations.
     run = tmp_path / "row-0"
     half = make_job(run, arguments)
-    from vl_tasks.training import make_task_trainer, prepare
-    from vl_tasks.vqa.learning import VqaLearner
+    from clipnav.vl_tasks.training import make_task_trainer, prepare
+    from clipnav.vl_tasks.vqa.learning import VqaLearner
 
     prepare(half.config)
     trainer = make_task_trainer(half.config, VqaLearner(half.config))

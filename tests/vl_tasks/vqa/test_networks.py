@@ -3,14 +3,14 @@ from typing import get_args
 import pytest
 import torch
 
-from vl_tasks.grids.grids import Grids
-from vl_tasks.networks.attention import UnbiasedNorm
-from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import Reasoner, VqaConfig
-from vl_tasks.settings.network_sizes import SIZES_OF_MODEL, McanConfig, PythiaConfig
-from vl_tasks.settings.presets import VQA_PRESETS
-from vl_tasks.vqa.movie_mcan import MovieMcan, padded_square
-from vl_tasks.vqa.networks import VqaNetwork
+from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.networks.attention import UnbiasedNorm
+from clipnav.vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
+from clipnav.vl_tasks.settings.configs import Reasoner, VqaConfig
+from clipnav.vl_tasks.settings.network_sizes import SIZES_OF_MODEL, McanConfig, PythiaConfig
+from clipnav.vl_tasks.settings.presets import VQA_PRESETS
+from clipnav.vl_tasks.vqa.movie_mcan import MovieMcan, padded_square
+from clipnav.vl_tasks.vqa.networks import VqaNetwork
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=2, heads=4, pooling_size=8, fused_size=32

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from vl_tasks.data.questions import Question
-from vl_tasks.vqa.submissions import (
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.vqa.submissions import (
     read_submission,
     read_sure_submission,
     write_submission,

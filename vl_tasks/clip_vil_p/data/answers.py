@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from storage import write_text
-from storage.errors import UserError, shortened
-from storage.json_files import read_json
-from vl_tasks.clip_vil_p.data.pair_index import PairIndex
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.json_files import read_json
+from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 
 ANSWERS = "answers.json"  # within the folder of a run
 _REMEDY = "give LXMERT's all_ans.json, or a JSON list of answers"

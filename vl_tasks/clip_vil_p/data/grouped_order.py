@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from storage.errors import UserError
-from training.streams import Stream
+from clipnav.storage.errors import UserError
+from clipnav.training.streams import Stream
 
 _LOG = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from storage.errors import UserError
-from storage.processes import blocked_interrupts
+from clipnav.storage.errors import UserError
+from clipnav.storage.processes import blocked_interrupts
 
 Key = TypeVar("Key", contravariant=True)
 Loaded = TypeVar("Loaded", covariant=True)

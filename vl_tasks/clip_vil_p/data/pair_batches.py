@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from storage.errors import UserError
-from training.streams import Stream
-from vl_tasks.clip_vil_p.data.batch import NONE, Batch
-from vl_tasks.clip_vil_p.data.framing import Framing
-from vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
-from vl_tasks.clip_vil_p.data.pictures import read_pictures
-from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from clipnav.storage.errors import UserError
+from clipnav.training.streams import Stream
+from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
+from clipnav.vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
+from clipnav.vl_tasks.clip_vil_p.data.pictures import read_pictures
+from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 
 _MASKED, _TO_MASK, _TO_RANDOM = 0.15, 0.8, 0.1
 _ATTEMPTS = 100  # to draw a sentence of another image

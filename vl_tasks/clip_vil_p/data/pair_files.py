@@ -14,19 +14,19 @@ from pathlib import Path
 
 import msgspec
 
-from storage import cache_dir
-from storage.errors import UserError
-from storage.locks import sole_maker
-from storage.record_stream import stream_records
-from storage.records import RecordError
-from vl_tasks.clip_vil_p.data.answers import convert_answer
-from vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
-from vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
-from vl_tasks.data.captions import caption_images, read_captions
-from vl_tasks.data.images import holds_attributes, image_files, image_stem
-from vl_tasks.data_folders import IMAGES, language_folder
-from vl_tasks.house_tasks.languages.lexicons import ENGLISH
-from vl_tasks.subsets import evenly_spaced
+from clipnav.storage import cache_dir
+from clipnav.storage.errors import UserError
+from clipnav.storage.locks import sole_maker
+from clipnav.storage.record_stream import stream_records
+from clipnav.storage.records import RecordError
+from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
+from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
+from clipnav.vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
+from clipnav.vl_tasks.data.captions import caption_images, read_captions
+from clipnav.vl_tasks.data.images import holds_attributes, image_files, image_stem
+from clipnav.vl_tasks.data_folders import IMAGES, language_folder
+from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
+from clipnav.vl_tasks.subsets import evenly_spaced
 
 REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
 _SAMPLE = 200  # images to search for before an index is used

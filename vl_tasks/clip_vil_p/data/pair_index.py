@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from storage.errors import UserError
-from storage.json_files import read_json_object
-from vl_tasks.clip_vil_p.data.framing import Framing
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 
 META = "index.json"
 _REMEDY = "delete its folder; it is built again"

@@ -1,4 +1,4 @@
-"""Building of the index of pairs; see `vl_tasks.clip_vil_p.data.pair_index`."""
+"""Building of the index of pairs; see `clipnav.vl_tasks.clip_vil_p.data.pair_index`."""
 
 import json
 from array import array
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from storage import UnwritableError, unwritable_reason, write_text
-from storage.errors import UserError
-from vl_tasks.clip_vil_p.data.pair_index import ARRAYS, META
-from vl_tasks.clip_vil_p.data.pictures import image_size
+from clipnav.storage import UnwritableError, unwritable_reason, write_text
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.clip_vil_p.data.pair_index import ARRAYS, META
+from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size
 
 _FLUSHED = 1 << 16  # pairs in memory while an index is built
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from storage.errors import UserError
-from storage.pictures import PictureError, picture_header
-from vl_tasks.clip_vil_p.data.batch import Pictures
-from vl_tasks.clip_vil_p.data.framing import Framing
-from vl_tasks.data.images import read_image
+from clipnav.storage.errors import UserError
+from clipnav.storage.pictures import PictureError, picture_header
+from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
+from clipnav.vl_tasks.data.images import read_image
 
 
 class DamagedPictureError(UserError):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from storage import write_text
-from storage.errors import UserError, in_one_line
-from storage.hugging_face import load_hugging_face_tokenizer
-from storage.json_files import read_bytes
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.hugging_face import load_hugging_face_tokenizer
+from clipnav.storage.json_files import read_bytes
 
 TOKENIZER = "tokenizer.json"  # within the folder of a run
 _PAD, _UNKNOWN, _CLS, _SEP, _MASK = MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

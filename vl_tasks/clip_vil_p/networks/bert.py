@@ -7,12 +7,12 @@ and transformers takes as long to import as all the rest.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage import write_text
-from storage.errors import UserError, in_one_line
-from storage.hugging_face import load_text_model
-from storage.json_files import read_json_object
-from vl_tasks.clip_vil_p.networks.heads import deviation
-from vl_tasks.settings.clip_vil_p import TextConfig
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.hugging_face import load_text_model
+from clipnav.storage.json_files import read_json_object
+from clipnav.vl_tasks.clip_vil_p.networks.heads import deviation
+from clipnav.vl_tasks.settings.clip_vil_p import TextConfig
 
 if TYPE_CHECKING:
     from transformers import BertConfig, BertModel

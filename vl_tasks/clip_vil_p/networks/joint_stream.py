@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding
+from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding
 
 if TYPE_CHECKING:
     from transformers import BertModel

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vl_tasks.clip_vil_p.data.batch import NONE, OBJECTIVES, Batch, Pictures
-from vl_tasks.clip_vil_p.networks.heads import (
+from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, OBJECTIVES, Batch, Pictures
+from clipnav.vl_tasks.clip_vil_p.networks.heads import (
     AnswerHead,
     LinearHead,
     MaskedWordHead,
     MatchingHead,
 )
-from vl_tasks.clip_vil_p.networks.joint_stream import JointStream
-from vl_tasks.clip_vil_p.networks.stream import SingleStream, States
-from vl_tasks.clip_vil_p.networks.trunk import Trunk
+from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
+from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream, States
+from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 
 
 class Scores(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 _RENAMED = (
     (r"^bert\.encoder\.layer\.", "stream.bert.encoder.layer."),

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.towers.resnet_tower import ResNetTower
-from encoders.towers.tower import image_tower
-from encoders.towers.vit_tower import ViTTower
-from storage.errors import UserError
-from vl_tasks.clip_vil_p.data.batch import Pictures
+from clipnav.encoders.towers.resnet_tower import ResNetTower
+from clipnav.encoders.towers.tower import image_tower
+from clipnav.encoders.towers.vit_tower import ViTTower
+from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
 
 
 class Trunk(nn.Module):

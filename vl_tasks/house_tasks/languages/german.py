@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vl_tasks.house_tasks.languages.lexicons import Entry
+from clipnav.vl_tasks.house_tasks.languages.lexicons import Entry
 
 _DEFINITE = {"m": "der", "f": "die", "n": "das"}
 _INDEFINITE = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vl_tasks.house_tasks.languages.lexicons import Entry
+from clipnav.vl_tasks.house_tasks.languages.lexicons import Entry
 
 # Words that agree with a Hindi noun, masculine and feminine.
 _AGREEING = {

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from envs.houses.language.grammars.lexicon import load_lexicon
-from storage.errors import UserError
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.storage.errors import UserError
 
 ENGLISH = "en"
 LANGUAGES_FOLDER = "languages"  # within a data folder: further languages by their code

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from vl_tasks.house_tasks.languages.lexicons import Entry
+from clipnav.vl_tasks.house_tasks.languages.lexicons import Entry
 
 _VOWELS = "aeiouyàâéèêëîïôùûh"
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs.houses.views.captions import pick
-from vl_tasks.house_tasks.languages.german import german
-from vl_tasks.house_tasks.languages.indian import hindi, telugu
-from vl_tasks.house_tasks.languages.lexicons import Entry, lexicon_of
-from vl_tasks.house_tasks.languages.romance import french, spanish
+from clipnav.envs.houses.views.captions import pick
+from clipnav.vl_tasks.house_tasks.languages.german import german
+from clipnav.vl_tasks.house_tasks.languages.indian import hindi, telugu
+from clipnav.vl_tasks.house_tasks.languages.lexicons import Entry, lexicon_of
+from clipnav.vl_tasks.house_tasks.languages.romance import french, spanish
 
 _FIELD = re.compile(r"\{(\w+)\.(\w+)\}")
 _FORMS: dict[str, Callable[[Entry, Any, str], str]] = {

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.errors import UserError
-from training.streams import Stream
-from vl_tasks.data.questions import Question
-from vl_tasks.reliability.scores.metrics import Answers
-from vl_tasks.vqa.accuracy import vqa_accuracy
-from vl_tasks.vqa.normalising import Variant
-from vl_tasks.vqa.submissions import read_sure_submission
+from clipnav.storage.errors import UserError
+from clipnav.training.streams import Stream
+from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.reliability.scores.metrics import Answers
+from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
+from clipnav.vl_tasks.vqa.normalising import Variant
+from clipnav.vl_tasks.vqa.submissions import read_sure_submission
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from training.streams import Stream
-from vl_tasks.reliability.scores.answers import ScoredAnswers
+from clipnav.training.streams import Stream
+from clipnav.vl_tasks.reliability.scores.answers import ScoredAnswers
 
 Ends = tuple[float, float]
 _TAIL = (1 - 0.95) / 2

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 RISKS = (0.01, 0.05, 0.1, 0.2)
 COSTS = (1, 10, 100)

@@ -1,8 +1,8 @@
 """Scores as reliable_vqa computes them during training (`modules/metrics.py`, d9586af).
 
-They differ from its evaluation script, which `vl_tasks.reliability.scores.metrics` follows: the
-risk must be below the tolerated one; answers are given above a threshold, not at it; questions
-with equal confidence keep their order; nothing is rounded. Shares are 0..1.
+They differ from its evaluation script, which `clipnav.vl_tasks.reliability.scores.metrics`
+follows: the risk must be below the tolerated one; answers are given above a threshold, not at it;
+questions with equal confidence keep their order; nothing is rounded. Shares are 0..1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vl_tasks.reliability.scores.metrics import COSTS, RISKS, Answers, curve_area
+from clipnav.vl_tasks.reliability.scores.metrics import COSTS, RISKS, Answers, curve_area
 
 
 @dataclass(frozen=True)

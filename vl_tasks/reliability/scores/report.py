@@ -6,10 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from vl_tasks.reliability.scores import mmf_metrics
-from vl_tasks.reliability.scores.answers import ScoredAnswers
-from vl_tasks.reliability.scores.intervals import reliability_intervals
-from vl_tasks.reliability.scores.metrics import COSTS, RISKS, coverage_at, reliability, risk_curve
+from clipnav.vl_tasks.reliability.scores import mmf_metrics
+from clipnav.vl_tasks.reliability.scores.answers import ScoredAnswers
+from clipnav.vl_tasks.reliability.scores.intervals import reliability_intervals
+from clipnav.vl_tasks.reliability.scores.metrics import (
+    COSTS,
+    RISKS,
+    coverage_at,
+    reliability,
+    risk_curve,
+)
 
 # Values by name; those with an interval are {"value", "low", "high"}.
 Report = dict[str, Any]

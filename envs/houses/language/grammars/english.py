@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from envs.houses.language.acts import Mention
-from envs.houses.language.grammar import Connectives, Language
-from envs.houses.language.grammars.lexicon import load_lexicon
-from envs.houses.language.grammars.lexicon_language import lexicon_language, noun_phrases
+from clipnav.envs.houses.language.acts import Mention
+from clipnav.envs.houses.language.grammar import Connectives, Language
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.grammars.lexicon_language import lexicon_language, noun_phrases
 
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "turn": ("turn {S.way}", "take a {S.way}", "turn to your {S.way}"),

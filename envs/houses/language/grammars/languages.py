@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from envs.houses.language.grammar import Language
-from envs.houses.language.grammars.english import english
-from envs.houses.language.grammars.hindi import hindi
-from envs.houses.language.grammars.telugu import telugu
-from storage.errors import UserError
+from clipnav.envs.houses.language.grammar import Language
+from clipnav.envs.houses.language.grammars.english import english
+from clipnav.envs.houses.language.grammars.hindi import hindi
+from clipnav.envs.houses.language.grammars.telugu import telugu
+from clipnav.storage.errors import UserError
 
 TAGS = ("en-US", "en-IN", "hi-IN", "te-IN")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from envs.houses.language.grammar import Connectives, Language, Verb
-from envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.grammar import Connectives, Language, Verb
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 
 
 def lexicon_language(

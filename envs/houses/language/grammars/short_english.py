@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from envs.houses.language.acts import Mention
-from envs.houses.language.grammar import Connectives, Language
-from envs.houses.language.grammars.lexicon import load_lexicon
-from envs.houses.language.r2r_realiser import HALLWAY_NAMES, PHRASES
-from envs.houses.survey.landmarks import NOUNS, PLURALS
+from clipnav.envs.houses.language.acts import Mention
+from clipnav.envs.houses.language.grammar import Connectives, Language
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.r2r_realiser import HALLWAY_NAMES, PHRASES
+from clipnav.envs.houses.survey.landmarks import NOUNS, PLURALS
 
 # Optional endings of a phrase, and phrases without their verb: "turn left into the kitchen",
 # "pass the sofa and the red chairs".

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from envs.houses.language.acts import Mention
-from envs.houses.language.grammar import Connectives, Language
-from envs.houses.language.grammars.lexicon import load_lexicon
-from envs.houses.language.grammars.lexicon_language import lexicon_language, noun_phrases
+from clipnav.envs.houses.language.acts import Mention
+from clipnav.envs.houses.language.grammar import Connectives, Language
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.grammars.lexicon_language import lexicon_language, noun_phrases
 
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "turn": ("{S.to} {V.turn}", "మీ {S.to} {V.turn}"),

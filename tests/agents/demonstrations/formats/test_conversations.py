@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.demonstrations.export import check_export
-from agents.demonstrations.formats.conversations import read
-from agents.settings.language_models import PromptConfig
-from envs.episodes import load_episodes
-from envs.graphs.nav_graph import NavGraph
-from envs.worlds import world_files
+from clipnav.agents.demonstrations.export import check_export
+from clipnav.agents.demonstrations.formats.conversations import read
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.worlds import world_files
 
 
 @pytest.mark.parametrize("name", ["llava", "messages"])

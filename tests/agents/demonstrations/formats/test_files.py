@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.demonstrations.formats.files import inside
+from clipnav.agents.demonstrations.formats.files import inside
 
 
 @pytest.mark.parametrize(

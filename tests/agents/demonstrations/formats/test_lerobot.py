@@ -11,24 +11,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.demonstrations.export import check_export
-from agents.demonstrations.formats import (
+from clipnav.agents.demonstrations.export import check_export
+from clipnav.agents.demonstrations.formats import (
     lerobot,
     lerobot_features,
     lerobot_reader,
     lerobot_statistics,
 )
-from agents.demonstrations.formats.lerobot_features import ACTION, RGB, STATE
-from agents.demonstrations.formats.lerobot_reader import LeRobotReader
-from agents.demonstrations.manifest import count_walks
-from agents.demonstrations.recording.pictures import write_jpeg
-from agents.demonstrations.recording.records import RecordedWalk, Step
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.settings.language_models import PromptConfig
-from envs.continuous.settings import FORWARD, STOP
-from envs.episodes import load_episodes
-from envs.worlds import world_files
-from storage.pictures import load_picture
+from clipnav.agents.demonstrations.formats.lerobot_features import ACTION, RGB, STATE
+from clipnav.agents.demonstrations.formats.lerobot_reader import LeRobotReader
+from clipnav.agents.demonstrations.manifest import count_walks
+from clipnav.agents.demonstrations.recording.pictures import write_jpeg
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.continuous.settings import FORWARD, STOP
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.worlds import world_files
+from clipnav.storage.pictures import load_picture
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("av")
@@ -108,7 +108,7 @@ def test_large_exports_have_several_files(exported, monkeypatch):
 
 
 def test_large_videos_are_divided(exported, monkeypatch):
-    monkeypatch.setattr("agents.demonstrations.formats.lerobot_video.VIDEO_FILE_MB", 0)
+    monkeypatch.setattr("clipnav.agents.demonstrations.formats.lerobot_video.VIDEO_FILE_MB", 0)
     folder = exported(format="lerobot", media="video")
     assert len(list((folder / "videos").rglob("*.mp4"))) > 2
     check_export(folder)

@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from agents.demonstrations.export import check_export, export_demonstrations
-from agents.demonstrations.formats import navila, streamvln, uni_navid
-from agents.demonstrations.formats.lerobot_reader import LeRobotReader
-from agents.demonstrations.formats.primitive_actions import Run, runs
-from agents.demonstrations.recording.continuous_walks import (
+from clipnav.agents.demonstrations.export import check_export, export_demonstrations
+from clipnav.agents.demonstrations.formats import navila, streamvln, uni_navid
+from clipnav.agents.demonstrations.formats.lerobot_reader import LeRobotReader
+from clipnav.agents.demonstrations.formats.primitive_actions import Run, runs
+from clipnav.agents.demonstrations.recording.continuous_walks import (
     ContinuousWalkMaker,
     continuous_settings,
 )
-from agents.demonstrations.recording.pictures import write_jpeg
-from agents.demonstrations.recording.records import RecordedWalk, Step
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.settings.language_models import PromptConfig
-from envs.continuous.environments.making import make_continuous_vector_env
-from envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
-from envs.episodes import load_episodes
-from envs.worlds import world_files
-from training.streams import Stream
+from clipnav.agents.demonstrations.recording.pictures import write_jpeg
+from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.continuous.environments.making import make_continuous_vector_env
+from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.worlds import world_files
+from clipnav.training.streams import Stream
 
 pytest.importorskip("av")
 pytest.importorskip("pyarrow")

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
-from agents.continuous.training import ContinuousLearner
-from agents.demonstrations.export import check_export, export_demonstrations
-from agents.demonstrations.formats import streamvln
-from agents.demonstrations.recording.continuous_policies import (
+from clipnav.agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
+from clipnav.agents.continuous.training import ContinuousLearner
+from clipnav.agents.demonstrations.export import check_export, export_demonstrations
+from clipnav.agents.demonstrations.formats import streamvln
+from clipnav.agents.demonstrations.recording.continuous_policies import (
     check_continuous_policy,
     continuous_policy_walks,
 )
-from agents.demonstrations.recording.records import Step
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.settings.language_models import PromptConfig
-from envs.continuous.environments.making import make_continuous_vector_env
-from envs.continuous.environments.vector_env import ContinuousVectorEnv
-from envs.continuous.settings import LEFT, STOP
-from training.settings import to_json
+from clipnav.agents.demonstrations.recording.records import Step
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.continuous.environments.making import make_continuous_vector_env
+from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
+from clipnav.envs.continuous.settings import LEFT, STOP
+from clipnav.training.settings import to_json
 
 
 class Turner:

@@ -5,16 +5,16 @@ import json
 import msgspec
 import pytest
 
-from agents.demonstrations.formats.conversations import read
-from agents.demonstrations.recording.decisions import labelled_decisions
-from agents.demonstrations.recording.graph_walks import GraphSteps, teacher_walks
-from agents.demonstrations.recording.records import Candidate, RecordedWalk, Step
-from agents.language_models.strategies import make_strategy
-from agents.language_models.walks.running import WalkMaker
-from agents.language_models.walks.walking import WalkSettings
-from agents.settings.language_models import PromptConfig
-from envs.episodes.splits import load_split
-from envs.graphs.nav_world import NavWorld
+from clipnav.agents.demonstrations.formats.conversations import read
+from clipnav.agents.demonstrations.recording.decisions import labelled_decisions
+from clipnav.agents.demonstrations.recording.graph_walks import GraphSteps, teacher_walks
+from clipnav.agents.demonstrations.recording.records import Candidate, RecordedWalk, Step
+from clipnav.agents.language_models.strategies import make_strategy
+from clipnav.agents.language_models.walks.running import WalkMaker
+from clipnav.agents.language_models.walks.walking import WalkSettings
+from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.graphs.nav_world import NavWorld
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,26 @@ import dataclasses
 import numpy as np
 import pytest
 
-from agents.acting.baselines import RandomAgent
-from agents.acting.environments import make_env
-from agents.acting.rollout import walk
-from agents.demonstrations.recording.graph_walks import GraphSteps, policy_walks, teacher_walks
-from agents.demonstrations.recording.policies import policy_settings
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.settings import FrontierTrainConfig, HistoryTrainConfig, MapTrainConfig, TrainConfig
-from envs.episodes import load_episodes
-from envs.graphs.nav_world import NavWorld
-from envs.worlds import world_files
-from training.settings import to_json
+from clipnav.agents.acting.baselines import RandomAgent
+from clipnav.agents.acting.environments import make_env
+from clipnav.agents.acting.rollout import walk
+from clipnav.agents.demonstrations.recording.graph_walks import (
+    GraphSteps,
+    policy_walks,
+    teacher_walks,
+)
+from clipnav.agents.demonstrations.recording.policies import policy_settings
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.settings import (
+    FrontierTrainConfig,
+    HistoryTrainConfig,
+    MapTrainConfig,
+    TrainConfig,
+)
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.worlds import world_files
+from clipnav.training.settings import to_json
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.demonstrations.recording.settings import DemonstrationConfig
-from agents.settings.language_models import PromptConfig
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.settings.language_models import PromptConfig
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-import envs
-from envs.continuous.environments.making import make_continuous_env
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.measures import measure_walk
-from envs.continuous.settings import PRESETS, RIGHT
+import clipnav.envs
+from clipnav.envs.continuous.environments.making import make_continuous_env
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.measures import measure_walk
+from clipnav.envs.continuous.settings import PRESETS, RIGHT
 from tests.forking import IN_PROCESSES
 
 IDS = ["R2R-CE-CLIP-v0", "RxR-CE-CLIP-v0"]
@@ -38,7 +38,9 @@ def test_ids_have_the_sizes_of_the_task(env_id):
     assert observation["depth"].shape == (*preset.depth_size, 1)
     assert env.observation_space.contains(observation)
     assert env.action_space.n == preset.num_actions
-    assert env.spec.max_episode_steps == envs.MAX_CONTINUOUS_STEPS == preset.max_episode_steps
+    assert (
+        env.spec.max_episode_steps == clipnav.envs.MAX_CONTINUOUS_STEPS == preset.max_episode_steps
+    )
 
 
 @pytest.mark.parametrize("env_id", IDS)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from envs.continuous.environments.rewards import RunningDtw, progress_rewards, step_rewards
-from envs.continuous.measures import Walk, measure_walk
-from envs.continuous.settings import task_settings
+from clipnav.envs.continuous.environments.rewards import RunningDtw, progress_rewards, step_rewards
+from clipnav.envs.continuous.measures import Walk, measure_walk
+from clipnav.envs.continuous.settings import task_settings
 
 BEFORE = np.array([5.0, 5.0, 2.0, np.inf, np.nan])
 AFTER = np.array([4.75, 5.25, 2.0, np.inf, 1.0])

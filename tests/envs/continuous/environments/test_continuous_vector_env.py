@@ -7,9 +7,9 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
-import envs  # noqa: F401  (registers the environments)
-from envs.continuous.measures import measure_walk
-from envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
+import clipnav.envs  # noqa: F401  (registers the environments)
+from clipnav.envs.continuous.measures import measure_walk
+from clipnav.envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
 
 INFO = {
     *("instr_id", "episode_id", "instruction", "scan", "position", "heading", "tilt"),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from envs.continuous.environments import experts
-from envs.continuous.environments.experts import ExpertWalks
-from envs.continuous.settings import FORWARD, LEFT, task_settings
+from clipnav.envs.continuous.environments import experts
+from clipnav.envs.continuous.environments.experts import ExpertWalks
+from clipnav.envs.continuous.settings import FORWARD, LEFT, task_settings
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.continuous.environments.film_strip import PLAN_SIZE, draw_episode
-from envs.continuous.environments.making import make_continuous_env
-from envs.navigation.rendering.frames import PAPER
+from clipnav.envs.continuous.environments.film_strip import PLAN_SIZE, draw_episode
+from clipnav.envs.continuous.environments.making import make_continuous_env
+from clipnav.envs.navigation.rendering.frames import PAPER
 
 
 @pytest.fixture(scope="module")

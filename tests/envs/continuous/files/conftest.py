@@ -5,8 +5,8 @@ from functools import cache
 
 import pytest
 
-from envs.continuous.files import writing
-from storage.gzip_files import open_maybe_packed
+from clipnav.envs.continuous.files import writing
+from clipnav.storage.gzip_files import open_maybe_packed
 
 FEW = {"r2r": 9, "rxr": 4}
 

@@ -4,22 +4,22 @@ import json
 import numpy as np
 import pytest
 
-from envs.continuous.coordinates import to_habitat
-from envs.continuous.episodes import load_continuous_split
-from envs.continuous.files import report, scores
-from envs.continuous.files.expert_walks import expert_walks, path_key
-from envs.continuous.files.scores import (
+from clipnav.envs.continuous.coordinates import to_habitat
+from clipnav.envs.continuous.episodes import load_continuous_split
+from clipnav.envs.continuous.files import report, scores
+from clipnav.envs.continuous.files.expert_walks import expert_walks, path_key
+from clipnav.envs.continuous.files.scores import (
     load_continuous_ground_truth,
     score_continuous_submission,
 )
-from envs.continuous.files.submissions import (
+from clipnav.envs.continuous.files.submissions import (
     check_continuous_submission,
     write_r2r_ce_submission,
     write_rxr_ce_submission,
 )
-from envs.continuous.settings import R2R_CE
-from envs.continuous.traces import PoseTrace
-from envs.submissions.ground_truth import ScoringRules
+from clipnav.envs.continuous.settings import R2R_CE
+from clipnav.envs.continuous.traces import PoseTrace
+from clipnav.envs.submissions.ground_truth import ScoringRules
 
 FEW = 6  # episodes, of two paths
 

@@ -6,14 +6,14 @@ import attr
 import numpy as np
 import pytest
 
-from envs.continuous.coordinates import heading_to_rotation, rounded_heading
-from envs.continuous.environments.single_env import ContinuousEnv
-from envs.continuous.episodes import load_continuous_split, split_of_episodes
-from envs.continuous.files.reading import read_ground_truth, read_vlnce_episodes
-from envs.continuous.files.writing import instruction_words
-from envs.continuous.house_simulator import HouseSimulator
-from envs.continuous.settings import R2R_CE, task_settings
-from envs.tokenizers import WordTokenizer, split_words
+from clipnav.envs.continuous.coordinates import heading_to_rotation, rounded_heading
+from clipnav.envs.continuous.environments.single_env import ContinuousEnv
+from clipnav.envs.continuous.episodes import load_continuous_split, split_of_episodes
+from clipnav.envs.continuous.files.reading import read_ground_truth, read_vlnce_episodes
+from clipnav.envs.continuous.files.writing import instruction_words
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import R2R_CE, task_settings
+from clipnav.envs.tokenizers import WordTokenizer, split_words
 
 
 # Stubs of habitat-lab 0.1.7 (`habitat/core/dataset.py`, `habitat/tasks/nav/nav.py`) and of VLN-CE
@@ -177,7 +177,7 @@ def test_headings_can_be_rounded_as_in_v1_3(exported, read_packed):
 
 
 def test_equal_exports_are_equal_to_the_byte(exported, tmp_path):
-    from envs.continuous.files.writing import write_packed
+    from clipnav.envs.continuous.files.writing import write_packed
 
     original = exported("r2r").files[0]
     copy = tmp_path / "a" / "copy.json.gz"
@@ -302,7 +302,7 @@ def test_an_environment_runs_on_the_episodes_of_a_file(exported):
 def test_files_of_the_test_split_have_no_goals_and_no_ground_truth(monkeypatch, tmp_path):
     import dataclasses
 
-    from envs.continuous.files import writing
+    from clipnav.envs.continuous.files import writing
 
     whole = writing._episodes
 
@@ -318,7 +318,7 @@ def test_files_of_the_test_split_have_no_goals_and_no_ground_truth(monkeypatch, 
 
 
 def test_a_file_in_place_of_the_folder_is_reported_before_walks_are_made(tmp_path, monkeypatch):
-    from envs.continuous.files import writing
+    from clipnav.envs.continuous.files import writing
 
     monkeypatch.setattr(writing, "expert_walks", None)
     (tmp_path / "file").write_text("")
@@ -327,7 +327,7 @@ def test_a_file_in_place_of_the_folder_is_reported_before_walks_are_made(tmp_pat
 
 
 def test_the_command_writes_files_and_reports_them(monkeypatch, tmp_path, run_command):
-    from envs.continuous.files import writing
+    from clipnav.envs.continuous.files import writing
 
     whole = writing._episodes
     monkeypatch.setattr(writing, "_episodes", lambda *arguments: whole(*arguments)[:3])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.floor.building import grid_of_boxes, largest_piece
-from envs.continuous.floor.neighbours import cell_graph
-from envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.building import grid_of_boxes, largest_piece
+from clipnav.envs.continuous.floor.neighbours import cell_graph
+from clipnav.envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS
 
 
 def test_border_and_clearance_of_a_room(room):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from envs.continuous.coordinates import from_habitat
-from envs.continuous.floor import ContinuousFloor
-from envs.continuous.floor.neighbours import STEPS
+from clipnav.envs.continuous.coordinates import from_habitat
+from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.neighbours import STEPS
 
 
 def length(path):

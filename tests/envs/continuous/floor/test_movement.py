@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from envs.continuous.coordinates import from_habitat
-from envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.coordinates import from_habitat
+from clipnav.envs.continuous.floor import ContinuousFloor
 
 STEP = 0.25
 

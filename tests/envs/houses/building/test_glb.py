@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from envs.houses.building.glb import read_glb, write_glb
-from envs.houses.meshes.geometry import Material, box, quad
-from envs.houses.meshes.scene import Scene
-from envs.houses.shell.assembly import scene_of_fixtures
-from envs.houses.shell.fixture import Fixture
-from storage.errors import UserError
+from clipnav.envs.houses.building.glb import read_glb, write_glb
+from clipnav.envs.houses.meshes.geometry import Material, box, quad
+from clipnav.envs.houses.meshes.scene import Scene
+from clipnav.envs.houses.shell.assembly import scene_of_fixtures
+from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.storage.errors import UserError
 
 RNG = np.random.default_rng(0)
 TEXTURES = {

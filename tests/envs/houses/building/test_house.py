@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.houses.building import house as house_module
-from envs.houses.building.house import (
+from clipnav.envs.houses.building import house as house_module
+from clipnav.envs.houses.building.house import (
     House,
     HouseSpec,
     build_house,
@@ -20,14 +20,14 @@ from envs.houses.building.house import (
     plan_of,
     save_house,
 )
-from envs.houses.furnishing.rooms import furnish
-from envs.houses.materials.style import make_style
-from envs.houses.materials.textures import make_textures
-from envs.houses.rendering import house_panoramas
-from envs.houses.rendering.contact_sheet import set_sheet
-from envs.houses.shell.assembly import assemble
-from envs.panoramas import render_panorama
-from envs.panoramas.ray_tracer import RayTracer
+from clipnav.envs.houses.furnishing.rooms import furnish
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials.textures import make_textures
+from clipnav.envs.houses.rendering import house_panoramas
+from clipnav.envs.houses.rendering.contact_sheet import set_sheet
+from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.envs.panoramas import render_panorama
+from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 SPEC = HouseSpec("test_house", plan_seed=5001, style_seed=6001)
 VIEWPOINT = "0123456789abcdef0123456789abcdef"

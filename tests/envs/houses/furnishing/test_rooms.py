@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from envs.houses.furnishing.rooms import PlacedObject, furnish
-from envs.houses.materials.style import make_style
-from envs.houses.plan.floor_plan import WALL_HEIGHT, FloorPlan, Room, make_floor_plan
+from clipnav.envs.houses.furnishing.rooms import PlacedObject, furnish
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.plan.floor_plan import WALL_HEIGHT, FloorPlan, Room, make_floor_plan
 
 SEEDS = range(6)
 CELL = 0.04

@@ -3,11 +3,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from envs.houses.furniture import CATEGORIES, make_item
-from envs.houses.materials.colours import COLOUR_NAMES, colour_name
-from envs.houses.materials.style import make_style
-from envs.houses.materials.textures import TEXTURE_SCALE, make_textures
-from envs.houses.meshes.geometry import bounds
+from clipnav.envs.houses.furniture import CATEGORIES, make_item
+from clipnav.envs.houses.materials.colours import COLOUR_NAMES, colour_name
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials.textures import TEXTURE_SCALE, make_textures
+from clipnav.envs.houses.meshes.geometry import bounds
 
 STYLE_SEEDS = (0, 1)
 

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from envs.graphs.nav_graph import NavGraph
-from envs.houses.graph.statistics import graph_statistics, statistics_table
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses.graph.statistics import graph_statistics, statistics_table
 
 
 def records(points, edges):

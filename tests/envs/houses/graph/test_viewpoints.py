@@ -3,15 +3,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from connectivity import read_connectivity
-from envs.houses.building.house import HouseSpec
-from envs.houses.graph.clearance import ClearanceMap, clearance_map
-from envs.houses.graph.viewpoints import LONGEST_EDGE, place_viewpoints
-from envs.houses.meshes.geometry import Material, box
-from envs.houses.plan.floor_plan import FloorPlan, Opening, Room
-from envs.houses.shell.assembly import scene_of_fixtures
-from envs.houses.shell.fixture import Fixture
-from envs.panoramas.ray_tracer import RayTracer
+from clipnav.connectivity import read_connectivity
+from clipnav.envs.houses.building.house import HouseSpec
+from clipnav.envs.houses.graph.clearance import ClearanceMap, clearance_map
+from clipnav.envs.houses.graph.viewpoints import LONGEST_EDGE, place_viewpoints
+from clipnav.envs.houses.meshes.geometry import Material, box
+from clipnav.envs.houses.plan.floor_plan import FloorPlan, Opening, Room
+from clipnav.envs.houses.shell.assembly import scene_of_fixtures
+from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 PLAIN = Material("plain")
 TEXTURES = {"plain": np.full((4, 4, 3), 200, np.uint8)}

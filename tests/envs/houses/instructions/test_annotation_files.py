@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from envs.houses.instructions.annotation_files import (
+from clipnav.envs.houses.instructions.annotation_files import (
     guide_path,
     merge_guide,
     merge_r2r,
     r2r_path,
     read_annotations,
 )
-from storage.errors import UserError
+from clipnav.storage.errors import UserError
 
 
 def record(scan, number):

@@ -3,10 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.houses.instructions.decisions import add_guidance, counts_as_entering, rival_neighbours
-from envs.houses.survey.clauses import Clause
-from envs.houses.survey.landmarks import Landmark
-from envs.houses.survey.waymarks import waymark_options
+from clipnav.envs.houses.instructions.decisions import (
+    add_guidance,
+    counts_as_entering,
+    rival_neighbours,
+)
+from clipnav.envs.houses.survey.clauses import Clause
+from clipnav.envs.houses.survey.landmarks import Landmark
+from clipnav.envs.houses.survey.waymarks import waymark_options
 
 # In the house of conftest.py, the hallway runs north (0 to 5). At 2, a door to the east leads to
 # the kitchen (8, 9); at 5, another door leads to a bedroom (10, 11).

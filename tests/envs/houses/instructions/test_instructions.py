@@ -4,19 +4,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.houses.instructions.instructions import (
+from clipnav.envs.houses.instructions.instructions import (
     is_unambiguous,
     plan_clauses,
     room_visits,
     write_instructions,
 )
-from envs.houses.language.r2r_realiser import realise_clauses
-from envs.houses.meshes.scene import ObjectInfo
-from envs.houses.survey.clauses import Clause
-from envs.houses.survey.landmarks import Landmark, contrast, references
-from envs.houses.survey.routes import Routes, choose_episodes, flights
-from envs.houses.survey.visibility import HEADING_STEPS, Survey
-from envs.houses.survey.waymarks import waymark_options
+from clipnav.envs.houses.language.r2r_realiser import realise_clauses
+from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.houses.survey.clauses import Clause
+from clipnav.envs.houses.survey.landmarks import Landmark, contrast, references
+from clipnav.envs.houses.survey.routes import Routes, choose_episodes, flights
+from clipnav.envs.houses.survey.visibility import HEADING_STEPS, Survey
+from clipnav.envs.houses.survey.waymarks import waymark_options
 
 # A hallway of four viewpoints along y; a bedroom, a kitchen and a second bedroom are to its east.
 PLAN = """

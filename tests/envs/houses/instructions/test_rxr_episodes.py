@@ -5,19 +5,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from envs.episodes import load_episodes
-from envs.graphs.nav_graph import NavGraph
-from envs.houses.building.sets import DATA_DIR, MINI
-from envs.houses.instructions.annotation_files import guide_path, read_annotations
-from envs.houses.instructions.rxr_episodes import (
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses.building.sets import DATA_DIR, MINI
+from clipnav.envs.houses.instructions.annotation_files import guide_path, read_annotations
+from clipnav.envs.houses.instructions.rxr_episodes import (
     FEWEST_WORDS,
     MOST_WORDS,
     rxr_records,
 )
-from envs.houses.language.grammar import parse
-from envs.houses.language.grammars.languages import language_of
-from envs.tokenizers import split_words
-from envs.worlds import world_files
+from clipnav.envs.houses.language.grammar import parse
+from clipnav.envs.houses.language.grammars.languages import language_of
+from clipnav.envs.tokenizers import split_words
+from clipnav.envs.worlds import world_files
 
 FIELDS = [
     "split",

@@ -4,8 +4,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from envs.houses.instructions.rxr_paths import candidate_paths, choose_paths
-from envs.houses.survey.routes import Routes
+from clipnav.envs.houses.instructions.rxr_paths import candidate_paths, choose_paths
+from clipnav.envs.houses.survey.routes import Routes
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS, Act, Mention
-from envs.houses.language.grammar import DISTANCES, ORDINALS, parse, pattern_fields, tokens_of
-from envs.houses.language.grammars.languages import TAGS, language_of
-from envs.houses.survey.landmarks import PLURALS
+from clipnav.envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS, Act, Mention
+from clipnav.envs.houses.language.grammar import (
+    DISTANCES,
+    ORDINALS,
+    parse,
+    pattern_fields,
+    tokens_of,
+)
+from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
+from clipnav.envs.houses.survey.landmarks import PLURALS
 
 VARIANTS = range(12)
 

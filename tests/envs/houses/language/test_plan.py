@@ -3,13 +3,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS
-from envs.houses.language.grammars.languages import TAGS, language_of
-from envs.houses.language.mentions import mention_options
-from envs.houses.language.plan import Planner, with_statements
-from envs.houses.language.rxr_realiser import realise_acts, sentences
-from envs.houses.language.symbolic_follower import follow_without_lookahead
-from envs.houses.language.walking import agrees
+from clipnav.envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS
+from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
+from clipnav.envs.houses.language.mentions import mention_options
+from clipnav.envs.houses.language.plan import Planner, with_statements
+from clipnav.envs.houses.language.rxr_realiser import realise_acts, sentences
+from clipnav.envs.houses.language.symbolic_follower import follow_without_lookahead
+from clipnav.envs.houses.language.walking import agrees
 
 PATHS = [
     (7, 6, 0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16),  # from the bedroom up to the library

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import Act, Mention
-from envs.houses.language.sight import SPOKEN_NOUNS
-from envs.houses.language.walking import agrees
+from clipnav.envs.houses.language.acts import Act, Mention
+from clipnav.envs.houses.language.sight import SPOKEN_NOUNS
+from clipnav.envs.houses.language.walking import agrees
 
 NORTH, EAST, SOUTH, WEST = 0.0, np.pi / 2, np.pi, -np.pi / 2
 COAT_RACK, BENCH, STATUE, RED_PICTURE, BLUE_PICTURE = 6, 7, 8, 9, 10

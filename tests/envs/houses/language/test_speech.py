@@ -3,8 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from envs.houses.language.speech import time_words
-from envs.houses.survey.clauses import Span
+from clipnav.envs.houses.language.speech import time_words
+from clipnav.envs.houses.survey.clauses import Span
 
 TEXTS = {
     "en-US": "Walk past the red sofa and turn left. Stop next to the big grey wardrobe.",

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import Act, Mention
-from envs.houses.language.grammar import parse
-from envs.houses.language.grammars.languages import TAGS, language_of
-from envs.houses.language.plan import Planner, with_statements
-from envs.houses.language.rxr_realiser import realise_acts
-from envs.houses.language.sight import Sight
-from envs.houses.language.symbolic_follower import follow, follow_without_lookahead, walks
-from envs.houses.survey.visibility import Survey
+from clipnav.envs.houses.language.acts import Act, Mention
+from clipnav.envs.houses.language.grammar import parse
+from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
+from clipnav.envs.houses.language.plan import Planner, with_statements
+from clipnav.envs.houses.language.rxr_realiser import realise_acts
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.language.symbolic_follower import follow, follow_without_lookahead, walks
+from clipnav.envs.houses.survey.visibility import Survey
 
 # Five viewpoints in a hallway that forks at its end, and no objects.
 FORK = np.array([[0.0, 0.0], [0.0, 2.0], [0.0, 4.0], [-2.0, 4.0], [2.0, 4.0]])

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from envs.houses.lighting.baking import bake
-from envs.houses.lighting.lights import Light
-from envs.houses.lighting.surfels import Surfels
-from envs.houses.meshes.geometry import Material, box, quad
-from envs.houses.meshes.scene import Scene
-from envs.houses.shell.assembly import scene_of_fixtures
-from envs.houses.shell.fixture import Fixture
+from clipnav.envs.houses.lighting.baking import bake
+from clipnav.envs.houses.lighting.lights import Light
+from clipnav.envs.houses.lighting.surfels import Surfels
+from clipnav.envs.houses.meshes.geometry import Material, box, quad
+from clipnav.envs.houses.meshes.scene import Scene
+from clipnav.envs.houses.shell.assembly import scene_of_fixtures
+from clipnav.envs.houses.shell.fixture import Fixture
 
 WHITE = np.full((4, 4, 3), 255, np.uint8)
 TEXTURES = {"plain": WHITE, "outside": WHITE, "lampshade": WHITE}

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from envs.houses.materials.colours import SHADES, colour_name, pick_shade
-from envs.houses.materials.style import make_style
-from envs.houses.materials.textures import EMISSIVE_TEXTURES, TEXTURE_SCALE, make_textures
+from clipnav.envs.houses.materials.colours import SHADES, colour_name, pick_shade
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials.textures import EMISSIVE_TEXTURES, TEXTURE_SCALE, make_textures
 
 TINTED = ("fabric", "leather", "plain", "carpet", "metal", "plaster")
 

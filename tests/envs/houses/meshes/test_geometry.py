@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.houses.meshes import geometry
-from envs.houses.meshes.geometry import Material
+from clipnav.envs.houses.meshes import geometry
+from clipnav.envs.houses.meshes.geometry import Material
 
 WOOD = Material("wood", (0.5, 0.3, 0.2))
 

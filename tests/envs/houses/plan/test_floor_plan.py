@@ -5,8 +5,8 @@ from itertools import pairwise
 import networkx as nx
 import pytest
 
-from envs.houses.plan.floor_plan import ROOM_KINDS, FloorPlan, make_floor_plan
-from envs.houses.plan.wall_openings import PUBLIC_KINDS
+from clipnav.envs.houses.plan.floor_plan import ROOM_KINDS, FloorPlan, make_floor_plan
+from clipnav.envs.houses.plan.wall_openings import PUBLIC_KINDS
 
 SEEDS = range(200)
 

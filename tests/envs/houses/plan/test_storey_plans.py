@@ -8,10 +8,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
-from envs.houses.plan.floor_plan import FloorPlan, make_floor_plan
-from envs.houses.plan.room_layout import HALL_KINDS, ROOM_KINDS
-from envs.houses.plan.wall_openings import outer_walls
+from clipnav.envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
+from clipnav.envs.houses.plan.floor_plan import FloorPlan, make_floor_plan
+from clipnav.envs.houses.plan.room_layout import HALL_KINDS, ROOM_KINDS
+from clipnav.envs.houses.plan.wall_openings import outer_walls
 
 SHAPES = [(outline, storeys) for outline in ("rectangle", "l", "t") for storeys in (1, 2)]
 SEEDS = (1, 2)

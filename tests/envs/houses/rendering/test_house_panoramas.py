@@ -1,8 +1,8 @@
 import pytest
 
-from envs.graphs.nav_graph import NavGraph
-from envs.houses.rendering import house_panoramas
-from envs.pictures.world_pictures import house_pictures
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses.rendering import house_panoramas
+from clipnav.envs.pictures.world_pictures import house_pictures
 
 
 class Stopped(Exception):

@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from envs.houses.plan.floor_plan import make_floor_plan
-from envs.houses.rendering.plan_drawing import draw_plan
+from clipnav.envs.houses.plan.floor_plan import make_floor_plan
+from clipnav.envs.houses.rendering.plan_drawing import draw_plan
 
 
 def bare_house(outline: str, storeys: int) -> SimpleNamespace:

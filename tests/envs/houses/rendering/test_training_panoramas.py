@@ -5,17 +5,17 @@ import os
 import numpy as np
 import pytest
 
-from connectivity import CONNECTIVITY_DIR
-from envs.houses.building import house as house_module
-from envs.houses.building.house import House, HouseSpec, house_cache_dir
-from envs.houses.building.sets import MINI
-from envs.houses.meshes.geometry import Material, box
-from envs.houses.plan.floor_plan import FloorPlan, Room
-from envs.houses.rendering import training_panoramas
-from envs.houses.rendering.training_panoramas import DESCRIPTION, render_houses
-from envs.houses.shell.assembly import scene_of_fixtures
-from envs.houses.shell.fixture import Fixture
-from storage.errors import UserError
+from clipnav.connectivity import CONNECTIVITY_DIR
+from clipnav.envs.houses.building import house as house_module
+from clipnav.envs.houses.building.house import House, HouseSpec, house_cache_dir
+from clipnav.envs.houses.building.sets import MINI
+from clipnav.envs.houses.meshes.geometry import Material, box
+from clipnav.envs.houses.plan.floor_plan import FloorPlan, Room
+from clipnav.envs.houses.rendering import training_panoramas
+from clipnav.envs.houses.rendering.training_panoramas import DESCRIPTION, render_houses
+from clipnav.envs.houses.shell.assembly import scene_of_fixtures
+from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.storage.errors import UserError
 
 SCAN = "house_00"
 

@@ -4,8 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.houses.survey.visibility import HEADING_STEPS, seen_distances, survey_house, view_areas
-from envs.panoramas.panorama import Panorama
+from clipnav.envs.houses.survey.visibility import (
+    HEADING_STEPS,
+    seen_distances,
+    survey_house,
+    view_areas,
+)
+from clipnav.envs.panoramas.panorama import Panorama
 
 HEIGHT = 180
 
@@ -62,7 +67,7 @@ def test_view_areas_peak_at_the_step_that_faces_the_object(step):
 def test_a_survey_assigns_rooms_by_storey(monkeypatch):
     nothing = SimpleNamespace(object_id=np.full((8, 16), -1), depth=np.ones((8, 16)))
     # The package has a function of the same name as this module.
-    module = import_module("envs.panoramas.panorama")
+    module = import_module("clipnav.envs.panoramas.panorama")
     monkeypatch.setattr(module, "render_panorama", lambda *_: nothing)
     rooms = (SimpleNamespace(kind="hallway"), SimpleNamespace(kind="landing"))
     plan = SimpleNamespace(rooms=rooms, room_at=lambda x, y, z: int(z > 3))

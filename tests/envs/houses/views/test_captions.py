@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from envs.houses.views.captions import (
+from clipnav.envs.houses.views.captions import (
     SYNONYMS,
     Caption,
     contradict,
@@ -12,7 +12,7 @@ from envs.houses.views.captions import (
     sample_caption,
     thing_prompts,
 )
-from envs.houses.views.view_facts import ViewFacts, things_in_view, view_facts
+from clipnav.envs.houses.views.view_facts import ViewFacts, things_in_view, view_facts
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 import pytest
 from PIL import features
 
-from envs.navigation.rendering import fonts
-from envs.navigation.rendering.fonts import MissingFontError, font_for
+from clipnav.envs.navigation.rendering import fonts
+from clipnav.envs.navigation.rendering.fonts import MissingFontError, font_for
 
 HINDI, TELUGU = "दरवाज़े के पास रुकें।", "తలుపు దగ్గర ఆగండి."
 

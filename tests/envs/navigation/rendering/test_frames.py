@@ -5,16 +5,21 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-import envs  # noqa: F401  (registers the environments)
-from envs.episodes import load_episodes
-from envs.graphs.candidates import candidate_table
-from envs.graphs.nav_graph import NavGraph
-from envs.navigation.rendering import frames
-from envs.navigation.rendering.fonts import MissingFontError, font_for
-from envs.navigation.rendering.frames import PAPER, STRIP_HEIGHT, draw_frame, write_instruction
-from envs.navigation.vector_env import VlnVectorEnv
-from envs.pictures.panorama_files import NoPictures
-from envs.worlds import world_files
+import clipnav.envs  # noqa: F401  (registers the environments)
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.graphs.candidates import candidate_table
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.navigation.rendering import frames
+from clipnav.envs.navigation.rendering.fonts import MissingFontError, font_for
+from clipnav.envs.navigation.rendering.frames import (
+    PAPER,
+    STRIP_HEIGHT,
+    draw_frame,
+    write_instruction,
+)
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.pictures.panorama_files import NoPictures
+from clipnav.envs.worlds import world_files
 
 
 @pytest.fixture
@@ -124,7 +129,7 @@ def test_built_in_worlds_render_their_panoramas(monkeypatch, world):
             texts.append((scan, viewpoint))
             return compass(scan, viewpoint)
 
-    monkeypatch.setattr("envs.pictures.world_pictures.house_pictures", lambda: Compass(""))
+    monkeypatch.setattr("clipnav.envs.pictures.world_pictures.house_pictures", lambda: Compass(""))
     # Neither reads pictures that other tests have left, nor leaves these to them.
     monkeypatch.setattr(frames, "_pictures", frames._pictures.__wrapped__)
     env = gym.make_vec("R2R-CLIP-v0", 1, render_mode="rgb_array")
@@ -148,7 +153,7 @@ def test_the_frame_reports_a_missing_font(scene, monkeypatch):
             raise MissingFontError("no font on this machine has such letters; install one")
         return font_for(text, size)
 
-    monkeypatch.setattr("envs.navigation.rendering.frames.font_for", font)
+    monkeypatch.setattr("clipnav.envs.navigation.rendering.frames.font_for", font)
     frame = draw_frame(graph, hindi, [("a0", 0.0, 0.0)], None)
     assert texts[-1].startswith("The instruction cannot be drawn: no font on this machine")
     explained = dataclasses.replace(episode, instruction=texts[-1])

@@ -1,8 +1,8 @@
 import pytest
 
-from envs.houses.language.acts import Act, Mention
-from envs.houses.language.grammars.english import english
-from envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.acts import Act, Mention
+from clipnav.envs.houses.language.grammars.english import english
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 
 
 def _render(tag, act, pattern, variant=0):
@@ -64,8 +64,8 @@ def test_english_varieties_differ_in_words_and_units(act, pattern, american, ind
 
 
 def test_distances_in_feet_are_distinct_and_accurate():
-    from envs.houses.language.grammar import DISTANCES
-    from envs.houses.language.grammars.english import _FEET
+    from clipnav.envs.houses.language.grammar import DISTANCES
+    from clipnav.envs.houses.language.grammars.english import _FEET
 
     numbers = {"six": 6, "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30}
     numbers["twenty-five"] = 25

@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import Act, Mention, PlannedAct
-from envs.houses.language.grammars.hindi import hindi
-from envs.houses.language.rxr_realiser import realise_acts
+from clipnav.envs.houses.language.acts import Act, Mention, PlannedAct
+from clipnav.envs.houses.language.grammars.hindi import hindi
+from clipnav.envs.houses.language.rxr_realiser import realise_acts
 
 
 def _render(act, pattern, variant=0, is_final=True):
@@ -83,7 +83,7 @@ def test_agreement_follows_the_chosen_synonym():
 
 
 def test_noun_forms_fit_their_gender():
-    from envs.houses.language.grammars.lexicon import load_lexicon
+    from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 
     for synonyms in load_lexicon("hindi")["nouns"].values():
         for noun in synonyms:

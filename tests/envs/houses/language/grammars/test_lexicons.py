@@ -3,12 +3,12 @@ import unicodedata
 
 import pytest
 
-from envs.houses.furniture import MAKERS
-from envs.houses.language.grammars.languages import TAGS, language_of
-from envs.houses.language.grammars.lexicon import load_lexicon
-from envs.houses.language.sight import SPOKEN_NOUNS
-from envs.houses.materials.colours import COLOUR_NAMES
-from envs.houses.plan.room_layout import ROOM_SIZES
+from clipnav.envs.houses.furniture import MAKERS
+from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.sight import SPOKEN_NOUNS
+from clipnav.envs.houses.materials.colours import COLOUR_NAMES
+from clipnav.envs.houses.plan.room_layout import ROOM_SIZES
 
 LEXICONS = ("english", "hindi", "telugu")
 MATERIALS = ("wooden", "leather", "fabric", "metal", "glass", "ceramic")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import Act, Mention, PlannedAct
-from envs.houses.language.grammars.lexicon import load_lexicon
-from envs.houses.language.grammars.telugu import telugu
-from envs.houses.language.rxr_realiser import realise_acts
+from clipnav.envs.houses.language.acts import Act, Mention, PlannedAct
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.grammars.telugu import telugu
+from clipnav.envs.houses.language.rxr_realiser import realise_acts
 
 
 def _render(act, pattern, variant=0, is_final=True):
