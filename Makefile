@@ -5,10 +5,18 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 LOWEST := .venv-lowest
+# Folders that are installed within the package clipnav.
+FOLDERS := agents connectivity encoders envs storage training viewer vl_tasks
 
-.PHONY: install demo results test run-tests test-lowest docs lint style types format clean
+.PHONY: install names demo results test run-tests test-lowest docs lint style types format clean
 
-install: $(INSTALLED)
+install: $(INSTALLED) names
+
+# Links in the places where the packages are installed, for tools that read sources: the type checker,
+# editors and the documentation site.
+names:
+	@mkdir -p .names/clipnav
+	@ln -sfn $(addprefix ../../,$(wildcard clipnav/*) $(FOLDERS)) .names/clipnav/
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

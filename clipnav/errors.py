@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeGuard
 
+from clipnav.storage.errors import UserError
+
 # Remedies for errors of the operating system, whose own text names none.
 _REMEDIES: dict[type[OSError], str] = {
     FileNotFoundError: "no such file or folder; check its name",
@@ -171,9 +173,6 @@ def _is_expected(error: BaseException) -> TypeGuard[Exception]:
 
     Before Python 3.13, pathlib reports circular symbolic links by a RuntimeError.
     """
-    # Not at the top: clipnav first checks that no other package has the name `storage`.
-    from clipnav.storage.errors import UserError
-
     if type(error) is RuntimeError:
         return str(error).startswith("Symlink loop from ")
     return isinstance(error, UserError | OSError | ModuleNotFoundError | FloatingPointError)

@@ -1,7 +1,7 @@
 """Vision-and-language navigation environments; importing this package registers them.
 
 Gymnasium 1.0 and later load no plugins, so an id is known only after this import, or with the
-package in the id: `gymnasium.make("envs:R2R-CLIP-v0")`.
+package in the id: `gymnasium.make("clipnav:R2R-CLIP-v0")`.
 
 `gymnasium.make` builds an environment with one agent (`clipnav.envs.navigation.vln_env.VlnEnv`)
 for the ids `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, and `gymnasium.make_vec` an environment
@@ -11,9 +11,13 @@ with a batch of agents (`clipnav.envs.navigation.vector_env.VlnVectorEnv`). `R2R
 """
 
 import gymnasium
+import lazy_loader
 
 from clipnav.envs.registered_ids import CONTINUOUS_IDS, GRAPH_IDS
 from clipnav.envs.worlds import MAX_EPISODE_STEPS
+
+# MatterSim is imported on first access.
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["mattersim"])
 
 MAX_CONTINUOUS_STEPS = 500  # VLN-CE's limit
 

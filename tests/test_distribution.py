@@ -47,13 +47,14 @@ def tracked() -> list[str]:
 
 
 def packaged() -> set[str]:
-    """Files that belong to a package: all in folders with an `__init__.py`."""
-    return {
+    """Files of the wheel: all in folders with an `__init__.py`, within the package clipnav."""
+    files = {
         name
         for name in tracked()
         if not name.startswith(UNPACKAGED)
         and (ROOT / Path(name).parts[0] / "__init__.py").is_file()
     }
+    return {name if name.startswith("clipnav/") else f"clipnav/{name}" for name in files}
 
 
 def test_the_wheel_contains_all_files_of_the_packages(distributions):
@@ -104,8 +105,8 @@ def run(installed, tmp_path):
 
 
 def test_the_installed_package_is_that_of_the_wheel(run, installed):
-    location = run("python", "-c", "import clipnav, envs; print(clipnav.__file__, envs.__file__)")
-    assert location.count(str(installed.parent)) == 2
+    program = "import clipnav.agents; print(clipnav.__file__, clipnav.agents.__file__)"
+    assert run("python", "-c", program).count(str(installed.parent)) == 2
 
 
 def test_the_installed_environment_runs(run):

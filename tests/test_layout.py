@@ -1,7 +1,6 @@
 """The layout of the repository: imports without circles."""
 
 import ast
-import tomllib
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
@@ -11,10 +10,8 @@ import pytest
 from tests.ordering import LONGEST
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PACKAGES = [
-    pattern.rstrip("*") for pattern in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
-]
+# Folders that are installed within `clipnav`.
+FOLDERS = sorted(p.parent.name for p in ROOT.glob("*/__init__.py") if p.parent.name != "clipnav")
 
 
 def sources(folders: Iterable[str]) -> list[Path]:
@@ -23,6 +20,8 @@ def sources(folders: Iterable[str]) -> list[Path]:
 
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] in FOLDERS:
+        parts = ("clipnav", *parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -45,7 +44,7 @@ def imported_modules(tree: ast.Module, modules: Container[str]) -> Iterable[str]
 @pytest.fixture(scope="module")
 def imports() -> dict[str, set[str]]:
     """Modules of the packages that each module imports."""
-    paths = {module_name(path): path for path in sources(PACKAGES)}
+    paths = {module_name(path): path for path in sources(["clipnav", *FOLDERS])}
     trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in paths.items()}
     return {
         name: {other for other in imported_modules(tree, paths) if other in paths} - {name}
@@ -74,7 +73,9 @@ def test_no_import_circle_between_files(imports):
 
 
 def test_no_import_circle_between_folders(imports):
-    packages = {module_name(path) for path in sources(PACKAGES) if path.name == "__init__.py"}
+    packages = {
+        module_name(path) for path in sources(["clipnav", *FOLDERS]) if path.name == "__init__.py"
+    }
 
     def folder(module: str) -> str:
         return module if module in packages else module.rpartition(".")[0]

@@ -1,5 +1,6 @@
-"""`import clipnav`: the ids, the public names, and packages that shadow ours."""
+"""`import clipnav`: the ids and the public names."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,6 @@ from pathlib import Path
 import pytest
 
 import clipnav
-from clipnav.shadowing import PACKAGES, ShadowedPackageError, check_packages
-from tests.conftest import ROOT
 
 
 def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -39,44 +38,19 @@ def test_public_names_exist_and_are_documented(name):
     assert getattr(clipnav, name).__doc__
 
 
-def test_all_lists_the_public_names():
-    assert sorted(clipnav._MODULES) == sorted(clipnav.__all__)
-    with pytest.raises(AttributeError, match="has no attribute 'Policy'"):
+def test_other_names_are_refused():
+    with pytest.raises(AttributeError, match="Policy"):
         _ = clipnav.Policy
 
 
-def test_all_packages_of_the_distribution_are_checked():
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert packages - {"clipnav", "tests", "benchmarks"} == set(PACKAGES)
-    check_packages()
-
-
-@pytest.mark.parametrize("name", ["envs", "agents"])
-def test_a_folder_that_hides_a_package_is_named(tmp_path, name):
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "__init__.py").touch()
-    done = run("import clipnav", tmp_path)
-    assert done.returncode == 1
-    message = done.stderr.splitlines()[-1]
-    assert f"ShadowedPackageError: {tmp_path / name} hides clipnav's package '{name}'" in message
-    done = run(f"import {name}, clipnav", tmp_path)
-    assert f"{tmp_path / name} was imported before clipnav's package" in done.stderr
-
-
-def test_a_module_that_hides_a_package_is_named(tmp_path, monkeypatch):
-    (tmp_path / "viewer.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "viewer", raising=False)
-    with pytest.raises(ShadowedPackageError, match=r"viewer\.py hides clipnav's package 'viewer'"):
-        check_packages()
-
-
-def test_the_command_line_names_the_package_in_one_line(tmp_path):
-    (tmp_path / "storage.py").touch()
-    words = [sys.executable, "-m", "clipnav", "--help"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"{tmp_path / 'storage.py'} hides" in done.stderr
+def test_the_stub_lists_the_public_names():
+    stub = ast.parse(Path(clipnav.__file__).with_suffix(".pyi").read_text("utf-8"))
+    (listed,) = (
+        node.value
+        for node in stub.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+    )
+    assert ast.literal_eval(listed) == sorted(clipnav.__all__)
 
 
 def test_splits_are_described_in_a_line():

@@ -145,5 +145,5 @@ def test_only_announcements_of_the_environments_are_shown(monkeypatch, capsys):
     show_announcements()
     logging.info("Parsing tokenizer identifier")  # as open_clip does
     logging.getLogger("clipnav.envs.houses").info("building house_00 ...")
-    logging.getLogger("envs").setLevel(logging.NOTSET)
+    logging.getLogger("clipnav.envs").setLevel(logging.NOTSET)
     assert capsys.readouterr().err == "building house_00 ...\n"

@@ -33,7 +33,7 @@ def show_announcements() -> None:
     """Print what the environments announce, such as a house that is built, and any warning."""
     logging.basicConfig(format="%(message)s")
     # Not the root logger: open_clip and others report each of their steps to it.
-    logging.getLogger("envs").setLevel(logging.INFO)
+    logging.getLogger("clipnav.envs").setLevel(logging.INFO)
 
 
 def serve(config: VisualiseConfig) -> None:
