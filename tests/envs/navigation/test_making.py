@@ -147,7 +147,10 @@ def test_features_in_memory_must_cover_the_world(tiny_arguments):
 
 
 def test_a_package_in_the_id_registers_the_environments(tiny_arguments):
-    code = f"import gymnasium; print(gymnasium.make('clipnav:R2R-CLIP-v0', **{tiny_arguments}).spec.id)"
+    code = (
+        "import gymnasium\n"
+        f"print(gymnasium.make('clipnav:R2R-CLIP-v0', **{tiny_arguments}).spec.id)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "R2R-CLIP-v0\n"
     assert out.stderr == ""
