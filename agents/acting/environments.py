@@ -12,7 +12,7 @@ from clipnav.agents.envdrop.encoders import InstructionEncoder
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
 from clipnav.agents.envdrop.visual import FeatureScale
-from clipnav.agents.settings import MinibatchesConfig, RecurrentAgentConfig, RunConfig
+from clipnav.agents.settings import RecurrentAgentConfig, RunConfig
 from clipnav.envs.episodes.goals import check_goals
 from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
@@ -40,9 +40,6 @@ def make_env(
         tokenizer: Tokenizer; by default words of the training split.
         num_envs: Number of episodes in a batch; the batch size of the settings by default.
     """
-    reward = "distance"  # speakers and pre-training have no rewards
-    if isinstance(config, RecurrentAgentConfig | MinibatchesConfig):
-        reward = config.reward
     return make_vln_vector_env(
         num_envs or config.batch_size,
         dataset=config.dataset,
@@ -60,7 +57,7 @@ def make_env(
         observe="indices",
         copy=False,
         teacher=config.teacher,
-        reward=reward,
+        reward=getattr(config, "reward", "distance"),  # speakers have no rewards
         exchanged_words=config.exchanged_words,
     )
 

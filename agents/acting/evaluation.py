@@ -14,10 +14,9 @@ from clipnav.agents.acting.rollout import Agent, walk
 from clipnav.agents.settings import (
     AgentConfig,
     InstructionAblation,
-    RecurrentAgentConfig,
-    TransformerAgentConfig,
 )
 from clipnav.agents.settings.evaluation import BASELINES
+from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.chosen_episodes import check_batch
 from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.metrics import (
@@ -44,12 +43,6 @@ _METRICS = {
     name: SUMMARY_METRICS[name] for name in ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
 }
 _DECIMALS = {"m": 2, "%": 1, "": 1}
-_NAMES = {
-    "follower": "follower",
-    "frontier": "frontier agent",
-    "map": "map agent",
-    "hamt": "HAMT",
-}
 _ABLATIONS: dict[InstructionAblation, list[str]] = {
     "none": [],
     "empty": ["empty instructions"],
@@ -243,9 +236,7 @@ def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
 
 def agent_name(config: AgentConfig) -> str:
     """Return the name of an agent in tables, with its ablations."""
-    name = "follower"
-    if isinstance(config, TransformerAgentConfig | RecurrentAgentConfig):
-        name = _NAMES[config.agent]
+    name = agent_spec(config.agent).label
     ablations = [] if config.vision else ["no vision"]
     ablations += _ABLATIONS[config.instruction_ablation]
     return f"{name} ({', '.join(ablations)})" if ablations else name

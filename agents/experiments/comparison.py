@@ -10,9 +10,9 @@ from clipnav.agents.acting.environments import feature_metadata, make_env
 from clipnav.agents.acting.evaluation import baselines, evaluate
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.clear.loading import representation_metadata
-from clipnav.agents.command_line import parse_agent
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train_any
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.envs.episodes.goals import check_goals
 from clipnav.envs.episodes.loading import load_episodes
 from clipnav.envs.metrics import SUMMARY_METRICS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from clipnav.agents.acting.environments import feature_metadata, make_env, reserve_text_states
+from clipnav.agents.acting.environments import feature_metadata
 from clipnav.agents.acting.evaluation import (
     Evaluation,
     NamedWalk,
@@ -28,38 +28,21 @@ from clipnav.agents.experiments.search_evaluation import (
     frontier_agent,
     search_split,
 )
-from clipnav.agents.frontier_training.training import trained_frontier_agent
-from clipnav.agents.history_training.building import load_history_agent
-from clipnav.agents.history_transformer.agent import HistoryAgent
-from clipnav.agents.learning.follower_network import FollowerNetwork, make_follower_network
 from clipnav.agents.learning.speaker_training import load_speaker
-from clipnav.agents.map_training.building import load_map_agent
-from clipnav.agents.map_transformer.agent import MapAgent
-from clipnav.agents.maps.frontier_agent import FrontierAgent
 from clipnav.agents.settings import (
     AgentConfig,
-    AnyTrainConfig,
     EvaluateConfig,
-    FrontierTrainConfig,
-    HistoryTrainConfig,
-    RecurrentAgentConfig,
     SpeakerTrainConfig,
-    TrainConfig,
     read_agent_config,
 )
+from clipnav.agents.specs import agent_spec
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.goals import check_goals
-from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
-from clipnav.envs.tokenizers import load_run_tokenizer
 from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UserError, counted
-from clipnav.training.checkpoints import VOCABULARY, load_model
-from clipnav.training.devices import check_device
 from clipnav.training.settings import read_config
-
-RunAgent = FollowerAgent | FrontierAgent | MapAgent | HistoryAgent
 
 _LOG = logging.getLogger(__name__)
 
@@ -111,13 +94,13 @@ def _tuned(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
     search = config.search
     if search.tune is None:
         return config
-    assert isinstance(settings, TrainConfig)
     if search.tune in config.splits:
         _LOG.warning(
             "%s tunes the search and is evaluated, so the scores of the search there are too high",
             search.tune,
         )
-    env, agent = load_follower(config.run, search.tune, settings)
+    env, agent = load_run(config.run, search.tune, settings)
+    assert isinstance(agent, FollowerAgent)
     check_goals(env.episodes, f"--search.tune {search.tune}")
     if search.method == "frontier":
         best, success = best_frontier(env, agent, search)
@@ -156,7 +139,7 @@ def _check_search(config: EvaluateConfig, settings: AgentConfig) -> None:
     Raises:
         UserError: It cannot, or a speaker would read the instructions that an ablation hides.
     """
-    if config.search.method != "none" and not isinstance(settings, TrainConfig):
+    if config.search.method != "none" and "search" not in agent_spec(settings.agent).abilities:
         raise UserError(
             f"--search.method {config.search.method}: {config.run} is a run of another agent "
             f"({agent_name(settings)}), but only followers can search; evaluate it without a search"
@@ -187,13 +170,12 @@ def _evaluate_split(config: EvaluateConfig, split: str, record_batch: NamedWalk 
 
 
 def searches(
-    config: EvaluateConfig, settings: AnyTrainConfig, env: VlnVectorEnv, agent: Agent, split: str
+    config: EvaluateConfig, settings: AgentConfig, env: VlnVectorEnv, agent: Agent, split: str
 ) -> dict[str, Evaluation]:
     """Search a split before walking and return the evaluations of the chosen paths, by name.
 
     The first has the chosen paths by themselves, the second the walk of the search before them.
     """
-    assert isinstance(settings, TrainConfig)
     assert isinstance(agent, FollowerAgent)
     search = config.search
     speaker = None
@@ -207,8 +189,8 @@ def searches(
 
 
 def load_run(
-    run: str | Path, split: str, settings: AnyTrainConfig | None = None
-) -> tuple[VlnVectorEnv, RunAgent]:
+    run: str | Path, split: str, settings: AgentConfig | None = None
+) -> tuple[VlnVectorEnv, Agent]:
     """Build the environment of a split and load the agent of a run, which acts greedily.
 
     The agent acts in this environment, or in another one with the same viewpoints.
@@ -229,52 +211,15 @@ def load_run(
         OSError: The hidden states of a frozen instruction encoder do not fit on the disk.
     """
     run = Path(run)
-    env, agent = _load_run(run, split, settings or read_agent_config(run))
+    settings = settings or read_agent_config(run)
+    env, agent = agent_spec(settings.agent).part("load")(run, split, settings)
     agent.loaded_for = env
     return env, agent
 
 
-def _load_run(run: Path, split: str, settings: AnyTrainConfig) -> tuple[VlnVectorEnv, RunAgent]:
-    if isinstance(settings, TrainConfig):
-        return load_follower(run, split, settings)
-    if isinstance(settings, FrontierTrainConfig):
-        env, network = _load_network(run, split, settings)
-        return env, trained_frontier_agent(settings, network.follower, env)
-    if isinstance(settings, HistoryTrainConfig):
-        return load_history_agent(run, split, settings)
-    return load_map_agent(run, split, settings)
-
-
-def load_follower(
-    run: Path, split: str, settings: TrainConfig
-) -> tuple[VlnVectorEnv, FollowerAgent]:
-    """Build the environment of a split and load the follower of a run; see `load_run`."""
-    env, network = _load_network(run, split, settings)
-    features = DeviceFeatures(env, settings.device)
-    agent = FollowerAgent(network.follower, features, settings.reads_instructions)
-    agent.critic = network.critic
-    return env, agent
-
-
-def _load_network(
-    run: Path, split: str, settings: RecurrentAgentConfig
-) -> tuple[VlnVectorEnv, FollowerNetwork]:
-    """Build the environment of a split and load the network of a run; see `load_run`."""
-    check_device(settings.device)
-    metadata = feature_metadata(settings)
-    env = make_env(
-        settings, split, load_run_tokenizer(run / VOCABULARY), settings.evaluation_batch_size
-    )
-    network = make_follower_network(settings, env, with_critic=settings.has_critic)
-    load_model(run, network, metadata)
-    network.eval()
-    reserve_text_states(network.follower.encoder, [env])
-    return env, network
-
-
 def load_walkers(
     config: EvaluateConfig, split: str
-) -> tuple[AnyTrainConfig, VlnVectorEnv, dict[str, Agent]]:
+) -> tuple[AgentConfig, VlnVectorEnv, dict[str, Agent]]:
     """Return the settings of a run, the environment of a split, and the agents by name.
 
     The agent of the run is the first one; its search while walking follows if there is one, and

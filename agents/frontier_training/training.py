@@ -1,5 +1,7 @@
 """Training of a frontier agent by imitation (DAgger) and reinforcement."""
 
+from pathlib import Path
+
 from clipnav.agents.acting.action_scores import ActionScorer
 from clipnav.agents.acting.decisions import Draws
 from clipnav.agents.acting.evaluation import Results
@@ -7,7 +9,7 @@ from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.frontier_training.loss import FrontierLoss, trained_scoring
 from clipnav.agents.learning.agent_learner import train_and_compare
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
-from clipnav.agents.learning.follower_network import make_follower_network
+from clipnav.agents.learning.follower_network import load_network, make_follower_network
 from clipnav.agents.learning.recurrent_learner import RecurrentLearner
 from clipnav.agents.maps.frontier_agent import FrontierAgent
 from clipnav.agents.maps.geometry import MapGeometry
@@ -89,3 +91,11 @@ def trained_frontier_agent(
 def train_frontier_agent(config: FrontierTrainConfig) -> Results:
     """Train a frontier agent, compare it with the baselines, print a table, write results.json."""
     return train_and_compare(*make_agent_trainer(FrontierLearner, config))
+
+
+def load_frontier_agent(
+    run: Path, split: str, config: FrontierTrainConfig
+) -> tuple[VlnVectorEnv, FrontierAgent]:
+    """Build the environment of a split and load the agent of a run; see `clipnav.load_run`."""
+    env, network = load_network(run, split, config)
+    return env, trained_frontier_agent(config, network.follower, env)

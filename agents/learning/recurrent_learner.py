@@ -17,6 +17,7 @@ from clipnav.agents.acting.tokenizers import run_tokenizer, shared_words
 from clipnav.agents.learning.agent_learner import WalkingLearner
 from clipnav.agents.learning.follower_network import FollowerNetwork, make_follower_network
 from clipnav.agents.settings import RecurrentAgentConfig, read_agent_config
+from clipnav.agents.specs import agent_spec
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.tokenizers import load_run_tokenizer
 from clipnav.storage.errors import UserError
@@ -83,13 +84,14 @@ class RecurrentLearner(WalkingLearner):
         """
         source = load_run_tokenizer(run / VOCABULARY, "--start-from")
         settings = read_agent_config(run)
-        if not isinstance(settings, RecurrentAgentConfig):
+        if "follower-weights" not in agent_spec(settings.agent).abilities:
             raise UserError(
                 f"--start-from {run}: its agent is {settings.agent}; choose a run of --agent "
                 "follower or frontier"
             )
         target = self.env.tokenizer
         pairs = shared_words(source, target)
+        assert isinstance(settings, RecurrentAgentConfig)
         with_critic = settings.has_critic
         other = make_follower_network(self.config, self.env, source, with_critic=with_critic)
         load_model(run, other, self.data_metadata)

@@ -24,6 +24,7 @@ from clipnav.agents.settings import (
     agent_of,
     read_agent_config,
 )
+from clipnav.agents.specs import agent_spec
 from clipnav.agents.transformer.features import FeatureInput
 from clipnav.agents.transformer.network import TransformerNetwork
 from clipnav.agents.transformer.text import (
@@ -125,7 +126,7 @@ def start_from(
     target = env.tokenizer
     pairs = shared_words(source, target)
     agent = agent_of(run)
-    if agent in ("follower", "frontier"):
+    if "follower-weights" in agent_spec(agent).abilities:
         weights = _follower_words(run, config, model, env, source)
     elif agent != config.agent:
         raise UserError(

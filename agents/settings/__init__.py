@@ -21,7 +21,7 @@ from clipnav.agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from clipnav.agents.settings.reading import AnyTrainConfig, agent_kind, agent_of, read_agent_config
+from clipnav.agents.settings.reading import agent_kind, agent_of, read_agent_config
 from clipnav.agents.settings.runs import (
     AgentConfig,
     InstructionAblation,
@@ -37,7 +37,6 @@ from clipnav.agents.settings.transformer_agents import MinibatchesConfig, Transf
 
 __all__ = [
     "AgentConfig",
-    "AnyTrainConfig",
     "BackTranslationConfig",
     "ClearConfig",
     "EvaluateConfig",

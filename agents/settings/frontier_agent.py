@@ -18,7 +18,7 @@ class FrontierTrainConfig(RecurrentAgentConfig):
     all of them.
     """
 
-    agent: Literal["frontier"] = "frontier"
+    agent: str = "frontier"
     """Agent to train: a follower that chooses among all viewpoints that it has seen."""
     teacher: Literal["reference"] = "reference"
     """Path of the teacher: the annotated reference path."""
@@ -53,3 +53,19 @@ class FrontierTrainConfig(RecurrentAgentConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         return f"frontier-{super().run_name}"
+
+    @property
+    def only_clones(self) -> bool:
+        """Whether the expert chooses all decisions; reinforcement samples all of them."""
+        return not self.has_critic and self.cloning_iterations >= self.iterations
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if self.reinforcement.weight:
+            names = ("sampled_steps", "cloning_iterations")
+            unused |= dict.fromkeys(names, "with reinforcement, which samples every decision")
+        if not self.imitation_weight:
+            names = ("expert", "target_temperature")
+            unused |= dict.fromkeys(names, "with --imitation-weight 0")
+        return unused

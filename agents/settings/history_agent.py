@@ -4,6 +4,7 @@ A published preset has the hyper-parameters of `finetune_src/scripts/run_r2r.sh`
 `run_r4r.sh`. A comment marks each setting that has no published value.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +66,7 @@ class HistoryTrainConfig(MinibatchesConfig):
     actions for reinforcement (A2C), which the teacher can label as well (DAgger).
     """
 
-    agent: Literal["hamt"] = "hamt"
+    agent: str = "hamt"
     """Agent to train: HAMT, which attends to the instruction, to all its past steps and to the
     views around it."""
     preset: HistoryRecipe | None = None
@@ -95,6 +96,15 @@ class HistoryTrainConfig(MinibatchesConfig):
     def step_limit(self) -> int:
         """Maximum number of actions in an episode."""
         return self.max_episode_steps or MAX_EPISODE_STEPS[self.dataset]
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if not self.sampled_weight:
+            unused["teacher"] = "with --sampled-weight 0"
+        if self.start_from is None:
+            unused["freeze_encoders"] = "without --start-from"
+        return unused
 
 
 def _pretrained(model: str) -> TextConfig:
@@ -199,3 +209,10 @@ def history_preset(
     else:
         values = {**_HOUSES, **_DATASETS[dataset], "dataset": dataset}
     return HistoryTrainConfig(world=world, preset=recipe, **values)
+
+
+def history_defaults(
+    dataset: Dataset, world: World, recipe: HistoryRecipe | None, flag: Callable[[str], str | None]
+) -> HistoryTrainConfig:
+    """Return the settings of HAMT without flags, see `AgentSpec.defaults`."""
+    return history_preset(dataset, world, recipe)

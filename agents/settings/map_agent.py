@@ -15,7 +15,7 @@ from clipnav.training.settings import check_counts, check_numbers
 class MapAgentConfig(TransformerAgentConfig):
     """Settings of the fine-tuning and of the pre-training of a map agent."""
 
-    agent: Literal["map"] = "map"
+    agent: str = "map"
     """Agent to train: the map agent, which builds a map and may go to any node of it."""
     preset: MapRecipe | None = None
     """Hyper-parameters, dataset included, as defaults of the other flags."""
@@ -41,6 +41,12 @@ class MapAgentConfig(TransformerAgentConfig):
                 f"{self.network.max_steps}, the size of the table of steps"
             )
 
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        unused["angle_feature_size"] = "with --agent map, which computes its own directions"
+        return unused
+
 
 @dataclass(frozen=True)
 class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
@@ -64,6 +70,13 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
                 f"--sampled-steps {self.sampled_steps:g}: reinforcement requires walks of the "
                 "agent alone; set it to 1, or --reinforcement.weight to 0"
             )
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if not self.sampled_weight:
+            unused |= dict.fromkeys(("expert", "sampled_steps"), "with --sampled-weight 0")
+        return unused
 
 
 @dataclass(frozen=True)
@@ -114,3 +127,16 @@ class MapPretrainConfig(MapAgentConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         return f"pretrained-{super().run_name}"
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        names = ("text.learning_rate", "clear.language_learning_rate")
+        unused |= dict.fromkeys(names, "in pre-training, where all weights have the same one")
+        if self.speaker is None:
+            unused |= dict.fromkeys(("paths", "generated_share"), "without --speaker")
+        else:
+            del unused["angle_feature_size"]  # of the speaker
+        if not self.masked_words and not self.masked_views:
+            unused["mask_rate"] = "with --masked-words 0 and --masked-views 0"
+        return unused

@@ -5,6 +5,7 @@ A published preset has the hyper-parameters of DUET's `map_nav_src/scripts/run_r
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from clipnav.agents.settings.map_agent import MapPretrainConfig, MapTrainConfig
@@ -163,3 +164,10 @@ def _values(dataset: Dataset, world: World, recipe: MapRecipe | None) -> dict[st
     if dataset != "r2r":
         values["network"] = dataclasses.replace(values["network"], revisits=True)
     return values | _DATASETS[dataset]
+
+
+def map_defaults(
+    dataset: Dataset, world: World, recipe: MapRecipe | None, flag: Callable[[str], str | None]
+) -> MapTrainConfig:
+    """Return the settings of a map agent without flags, see `AgentSpec.defaults`."""
+    return map_preset(dataset, world, recipe)

@@ -7,6 +7,8 @@ marks each setting that no script has.
 """
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from clipnav.agents.settings import (
@@ -23,6 +25,8 @@ from clipnav.agents.settings import (
     SpeakerTrainConfig,
     TextConfig,
     TrainConfig,
+    agent_of,
+    read_agent_config,
 )
 from clipnav.envs.worlds import Dataset, World
 from clipnav.storage.errors import UserError
@@ -271,6 +275,40 @@ def frontier_preset(
     if not continued:
         values["cloning_iterations"] = follower.iterations // 15
     return FrontierTrainConfig(clear=clear, **values)
+
+
+def follower_defaults(
+    dataset: Dataset, world: World, recipe: Recipe | None, flag: Callable[[str], str | None]
+) -> TrainConfig:
+    """Return the settings of a follower without flags, see `AgentSpec.defaults`.
+
+    They depend on back-translation, and on whether the run starts from one on the same data.
+
+    Raises:
+        FileNotFoundError: --start-from does not name a run.
+        UserError: The recipe has no back-translation.
+    """
+    translated = flag("back-translation.speaker") is not None
+    return preset(dataset, world, recipe, translated, _continues(flag, dataset, world))
+
+
+def frontier_defaults(
+    dataset: Dataset, world: World, recipe: Recipe | None, flag: Callable[[str], str | None]
+) -> FrontierTrainConfig:
+    """Return the settings of a frontier agent without flags; see `follower_defaults`."""
+    start = flag("start-from")
+    reinforced = start is not None and agent_of(Path(start)) == "frontier"
+    continued = _continues(flag, dataset, world)
+    return frontier_preset(dataset, world, recipe, continued, reinforced)
+
+
+def _continues(flag: Callable[[str], str | None], dataset: Dataset, world: World) -> bool:
+    """Return whether --start-from names a run on the same data."""
+    start = flag("start-from")
+    if start is None:
+        return False
+    config = read_agent_config(Path(start))
+    return (config.dataset, config.world) == (dataset, world)
 
 
 def speaker_preset(

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
-
-import tyro
+from typing import ClassVar, Literal
 
 from clipnav.agents.settings.losses import (
     BackTranslationConfig,
@@ -18,10 +16,16 @@ from clipnav.agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from clipnav.envs.worlds import Dataset, World
+from clipnav.envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.training.settings import check_counts, check_numbers, check_positive, check_selection
+from clipnav.training.settings import (
+    check_counts,
+    check_numbers,
+    check_positive,
+    check_selection,
+    idle_training_settings,
+)
 from clipnav.training.tracking import TrackerName
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
@@ -126,6 +130,41 @@ class RunConfig:
         """Seed of the exchange of instructions between paths; None without an exchange."""
         return None
 
+    def unused_options(self) -> dict[str, str]:
+        """Return the dotted names of settings that others make ineffective, with the reasons.
+
+        A preset may contain such settings; a command line may not add them. Settings whose defaults
+        no preset changes are checked in `__post_init__` instead. --features is accepted with
+        --no-vision, so that runs with and without vision can share their flags.
+        """
+        unused = idle_training_settings(self)
+        if self.text.tokens != "subwords":
+            unused["text.vocabulary_size"] = (
+                f"with --text.tokens {self.text.tokens}, only with subwords"
+            )
+        if self.text.model is None:
+            unused["text.tune"] = "without --text.model"
+        if self.text.model is None or not self.text.tune:
+            unused["text.learning_rate"] = "without --text.tune"
+        if is_built_in(self.world):
+            unused["data_dir"] = f"with --world {self.world}"
+        if self.dataset != "rxr":
+            unused["instruction_language"] = (
+                f"with --dataset {self.dataset}, whose instructions are in English"
+            )
+        return unused
+
+    def _unused_features(
+        self, network: FollowerConfig | SpeakerConfig, part: str
+    ) -> dict[str, str]:
+        """Return the unused settings of visual features of a network, the field `part`."""
+        if not self.vision:
+            names = ("standardise", "feature_dropout", "feature_dropout_kind")
+            return {f"{part}.{name}": "with --no-vision" for name in names}
+        if not network.feature_dropout:
+            return {f"{part}.feature_dropout_kind": f"with --{part}.feature-dropout 0"}
+        return {}
+
 
 @dataclass(frozen=True)
 class AgentConfig(RunConfig):
@@ -134,6 +173,11 @@ class AgentConfig(RunConfig):
     COMMAND: ClassVar = "clipnav train-agent"
     """Command that makes such runs."""
 
+    agent: str = "follower"
+    """Agent to train: follower, the recurrent agent; frontier, the same network that chooses among
+    all viewpoints it has seen; map, the map agent (DUET); hamt; an agent of an installed package;
+    or package.module:SPEC, a row of the table of agents. --agent NAME --help lists the flags of an
+    agent."""
     instruction_ablation: InstructionAblation = "none"
     """Ablation of the instructions in training and evaluation: empty instructions, or instructions
     shuffled between the paths of a split (within a language, by --seed)."""
@@ -172,13 +216,34 @@ class AgentConfig(RunConfig):
         """Seed of the exchange of instructions between paths; None without an exchange."""
         return self.seed if self.instruction_ablation == "shuffled" else None
 
+    @property
+    def only_clones(self) -> bool:
+        """Whether the agent could act on its own decisions in training, but never will."""
+        return False
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if not self.reads_instructions:
+            unused["max_instruction_length"] = "with --instruction-ablation empty"
+        if self.language_representation is None:
+            names = ("tune_language", "language_learning_rate")
+            unused |= {f"clear.{name}": "without --language-representation" for name in names}
+        else:
+            unused["text"] = "with --language-representation"
+            if not self.clear.tune_language:
+                unused["clear.language_learning_rate"] = "without --clear.tune-language"
+        if not self.vision:
+            unused["visual_representation"] = "with --no-vision"
+        if self.visual_representation is None or not self.vision:
+            unused["clear.tune_visual"] = "without --visual-representation"
+        return unused
+
 
 @dataclass(frozen=True)
 class RecurrentAgentConfig(AgentConfig):
     """Settings of every training of an agent whose network is a follower."""
 
-    agent: Literal["follower", "frontier"] = "follower"
-    """Agent to train."""
     sampled_steps: float = 0.0
     """Probability of a sampled action at each step of a teacher-forced episode (DAgger, Ross et al.
     2011)."""
@@ -220,18 +285,26 @@ class RecurrentAgentConfig(AgentConfig):
         """Whether the run has something to learn from."""
         return bool(self.imitation_weight or self.reinforcement.weight)
 
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options() | self._unused_features(self.follower, "follower")
+        if self.language_representation is not None:
+            unused["follower.embedding_size"] = "with --language-representation"
+        elif self.text.tokens == "pretrained":
+            unused["follower.embedding_size"] = "with --text.tokens pretrained"
+        else:
+            unused["follower.read_states"] = "without --text.model and --language-representation"
+        if self.visual_representation is not None and self.vision:
+            unused["follower.standardise"] = "with --visual-representation, which has its own"
+        if not self.reinforcement.weight:
+            unused["reward"] = "with --reinforcement.weight 0"
+        return unused
+
 
 @dataclass(frozen=True)
 class TrainConfig(RecurrentAgentConfig):
     """Settings of a follower's training."""
 
-    # --help lists all agents, although each has a dataclass of its own.
-    agent: Annotated[Literal["follower"], tyro.conf.arg(metavar="{follower,frontier,map,hamt}")] = (
-        "follower"
-    )
-    """Agent to train: the recurrent follower; frontier, the same network that chooses among all
-    viewpoints it has seen; map, the map agent; or hamt. The flags of another agent are listed by
-    --agent NAME --help."""
     batch_size: int = 64
     """Number of episodes in a minibatch; imitation and reinforcement have one minibatch each. Each
     process of torchrun has its own minibatches."""
@@ -258,6 +331,41 @@ class TrainConfig(RecurrentAgentConfig):
     def has_loss(self) -> bool:
         """Whether the run has something to learn from."""
         return super().has_loss or self.back_translation.speaker is not None
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if not self.imitation_weight and self.back_translation.speaker is None:
+            names = ("feedback", "sampled_steps", "teacher")
+            unused |= dict.fromkeys(names, "with --imitation-weight 0")
+        elif self.feedback == "sample":
+            unused["sampled_steps"] = "with --feedback sample, which samples every action"
+        unused |= self._unused_back_translation()
+        if self.visual_representation is None or not self.vision:
+            unused["clear.encode_stop"] = "without --visual-representation"
+        if not self.imitation_weight:
+            unused["clear.contrastive_weight"] = "with --imitation-weight 0"
+        if self.instruction_ablation != "none":
+            unused["clear.contrastive_weight"] = (
+                f"with --instruction-ablation {self.instruction_ablation}"
+            )
+        if not self.clear.contrastive_weight:
+            unused["clear.temperature"] = "with --clear.contrastive-weight 0"
+        limit = self.max_episode_steps or MAX_EPISODE_STEPS[self.dataset]
+        if self.max_training_steps is not None and self.max_training_steps >= limit:
+            unused["max_training_steps"] = f"because all episodes end after {limit} steps"
+        return unused
+
+    def _unused_back_translation(self) -> dict[str, str]:
+        if self.back_translation.speaker is None:
+            names = ("imitation_weight", "paths", "dropout")
+            without = "without --back-translation.speaker"
+            return {f"back_translation.{name}": without for name in names}
+        if not self.vision:
+            return {"back_translation.dropout": "with --no-vision"}
+        if not self.follower.feature_dropout:
+            return {"back_translation.dropout": "with --follower.feature-dropout 0"}
+        return {}
 
 
 @dataclass(frozen=True)
@@ -294,3 +402,7 @@ class SpeakerTrainConfig(RunConfig):
     def longest_decoded(self) -> int:
         """Maximum number of tokens of a generated instruction."""
         return self.max_decoded_length or self.max_instruction_length
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        return super().unused_options() | self._unused_features(self.speaker, "speaker")

@@ -15,8 +15,6 @@ from clipnav.training.settings import check_counts, check_dropout, check_numbers
 class TransformerAgentConfig(AgentConfig):
     """Settings of every training of an agent whose network is a transformer."""
 
-    agent: Literal["map", "hamt"] = "map"
-    """Agent to train."""
     network: TransformerConfig = field(default_factory=TransformerConfig)
     start_from: Path | None = None
     """Run whose network provides the initial weights."""
@@ -42,6 +40,29 @@ class TransformerAgentConfig(AgentConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         return f"{self.agent}-{super().run_name}"
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused, network = super().unused_options(), self.network
+        if network.text_model is None:
+            unused["network.text_model_layers"] = "without --network.text-model"
+        sizes = ["network.text_layers", "network.max_text_length"]
+        if self.language_representation is not None:
+            names = ["network.text_model", "network.text_model_layers", "network.text_encoder"]
+            unused |= dict.fromkeys([*names, *sizes], "with --language-representation")
+        elif network.text_model is not None:
+            names = [*sizes, "network.text_encoder"]
+            unused |= dict.fromkeys(names, "with --network.text-model, which has its own")
+        elif network.text_encoder == "lstm":
+            unused |= dict.fromkeys(sizes, "with --network.text-encoder lstm")
+        if not self.vision:
+            names = ("standardise", "feature_dropout", "feature_dropout_kind")
+            unused |= {f"network.{name}": "with --no-vision" for name in names}
+        elif not network.feature_dropout:
+            unused["network.feature_dropout_kind"] = "with --network.feature-dropout 0"
+        if self.visual_representation is not None and self.vision:
+            unused["network.standardise"] = "with --visual-representation, which has its own"
+        return unused
 
 
 @dataclass(frozen=True)
@@ -97,3 +118,18 @@ class MinibatchesConfig(TransformerAgentConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         return super().run_name + ("" if self.start_from is None else "-continued")
+
+    @property
+    def only_clones(self) -> bool:
+        """Whether both minibatches of all iterations only clone."""
+        return self.walks and self.cloning_iterations >= self.iterations
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if not self.walks:
+            unused["cloning_iterations"] = "with --sampled-weight 0, which only clones anyway"
+        if not self.reinforcement.weight:
+            names = ("reward", "critic_dropout")
+            unused |= dict.fromkeys(names, "with --reinforcement.weight 0")
+        return unused

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,19 +12,16 @@ from clipnav.agents.acting.evaluation import Results, evaluate_splits, table
 from clipnav.agents.acting.follower_agent import FollowerAgent
 from clipnav.agents.acting.rollout import Agent, walk
 from clipnav.agents.continuous.walking import spread
-from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.map_transformer.agent import MapAgent
 from clipnav.agents.map_transformer.memory import WorldFeatures
 from clipnav.agents.settings import (
-    AnyTrainConfig,
-    FrontierTrainConfig,
-    HistoryTrainConfig,
+    AgentConfig,
     MapTrainConfig,
-    TrainConfig,
     read_agent_config,
 )
-from clipnav.agents.waypoints.env import WaypointEnv, camera_settings
+from clipnav.agents.specs import agent_spec
+from clipnav.agents.waypoints.env import ViewEncoder, WaypointEnv, camera_settings
 from clipnav.agents.waypoints.map_env import MapWaypointEnv
 from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.encoders.clip import ClipEncoder
@@ -31,7 +29,7 @@ from clipnav.encoders.named_encoder import NamedEncoder
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
-from clipnav.envs.continuous.settings import task_settings
+from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.goals import check_goals
 from clipnav.envs.metrics import summarise
@@ -40,7 +38,11 @@ from clipnav.envs.worlds import is_built_in, world_files
 from clipnav.storage.errors import UserError
 from clipnav.storage.progress import progress_bar
 
-Settings = TrainConfig | MapTrainConfig
+# Episodes, simulator, task, encoder, batch size and width of the angle features: the arguments of
+# `WaypointEnv`.
+World = tuple[ContinuousSplit, HouseSimulator, ContinuousSettings, ViewEncoder | None, int, int]
+# Lets an agent walk a batch of episodes, by their ids.
+Lead = Callable[[list[str]], object]
 
 
 def evaluate_waypoints(config: WaypointConfig) -> Results:
@@ -72,13 +74,13 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
     return results
 
 
-def check_run(config: WaypointConfig, settings: AnyTrainConfig) -> Settings:
+def check_run(config: WaypointConfig, settings: AgentConfig) -> AgentConfig:
     """Return the settings of a run whose agent can walk among places.
 
     Raises:
         UserError: The agent cannot, or the task has no continuous version.
     """
-    if isinstance(settings, HistoryTrainConfig | FrontierTrainConfig):
+    if agent_spec(settings.agent).waypoints is None:
         raise UserError(
             f"{config.run}: a run of --agent {settings.agent}, which does not walk among places; "
             "name a run of a follower or a map agent"
@@ -93,7 +95,7 @@ def check_run(config: WaypointConfig, settings: AnyTrainConfig) -> Settings:
     return settings
 
 
-def open_encoder(config: WaypointConfig, settings: Settings) -> ClipEncoder | None:
+def open_encoder(config: WaypointConfig, settings: AgentConfig) -> ClipEncoder | None:
     """Open the encoder of a run's features, None for a blind agent.
 
     Raises:
@@ -113,7 +115,7 @@ def open_encoder(config: WaypointConfig, settings: Settings) -> ClipEncoder | No
 
 
 def _evaluate_split(
-    config: WaypointConfig, settings: Settings, encoder: ClipEncoder | None, split: str
+    config: WaypointConfig, settings: AgentConfig, encoder: ClipEncoder | None, split: str
 ) -> dict[str, dict[str, float]]:
     graph_env, agent = load_run(config.run, split, settings)
     changes = {} if config.sliding is None else {"sliding": config.sliding}
@@ -124,19 +126,11 @@ def _evaluate_split(
     world = loaded, simulator, task, encoder, config.batch_size, settings.angle_feature_size
     ids = [loaded.episodes[k].instr_id for k in spread(len(loaded.episodes), config.episodes)]
     graph = graph_walks(graph_env, agent, ids)
-    reads = settings.reads_instructions
-    if isinstance(agent, FollowerAgent):
-        waypoints = waypoint_walks(WaypointEnv(*world), agent.follower, ids, reads, split)
-    else:
-        assert isinstance(agent, MapAgent)
-        env = MapWaypointEnv(*world, agent.max_decisions)
-        best = isinstance(settings, MapTrainConfig) and settings.stops_at_best
-        map_agent = map_agent_among_places(agent, env, best, reads)
-        waypoints = _walks(env, ids, lambda part: map_agent.walk(env, part), split)  # type: ignore
-    return {"graph": graph, "waypoints": waypoints}
+    env, lead = agent_spec(settings.agent).part("waypoints")(agent, world, settings)
+    return {"graph": graph, "waypoints": waypoint_walks(env, lead, ids, split)}
 
 
-def continuous_split(settings: Settings, split: str, graph_env: VlnVectorEnv) -> ContinuousSplit:
+def continuous_split(settings: AgentConfig, split: str, graph_env: VlnVectorEnv) -> ContinuousSplit:
     """Load the continuous episodes of a split, with the instructions of the graph's environment.
 
     Those are the ones that the agent reads: --instruction-ablation shuffled exchanges them.
@@ -167,25 +161,28 @@ def graph_walks(env: VlnVectorEnv, agent: Agent, ids: Sequence[str]) -> dict[str
     return {**summary, "episodes": float(len(ids))}
 
 
-def waypoint_walks(
-    env: WaypointEnv,
-    follower: Follower,
-    ids: Sequence[str],
-    reads_instructions: bool = True,
-    name: str = "",
-) -> dict[str, float]:
-    """Return the mean measures of a follower's greedy walks among places.
+def follower_among_waypoints(
+    agent: FollowerAgent, world: World, settings: AgentConfig
+) -> tuple[WaypointEnv, Lead]:
+    """Return an environment of places, and a function that lets a follower walk there.
 
     Args:
-        env: Environment of the episodes.
-        follower: The network, in evaluation mode.
-        ids: Episodes.
-        reads_instructions: Whether it reads whole instructions, or empty ones.
-        name: Label of the progress bar.
+        agent: Agent of a run on graphs.
+        world: Arguments of `WaypointEnv`.
+        settings: Settings of the run.
     """
-    features: object = env
-    agent = FollowerAgent(follower, features, reads_instructions)  # type: ignore
-    return _walks(env, ids, lambda part: walk(env, agent, part), name)  # type: ignore
+    env: Any = WaypointEnv(*world)
+    follower = FollowerAgent(agent.follower, env, settings.reads_instructions)
+    return env, lambda ids: walk(env, follower, ids)
+
+
+def map_agent_among_waypoints(
+    agent: MapAgent, world: World, settings: MapTrainConfig
+) -> tuple[WaypointEnv, Lead]:
+    """Return an environment of places, and a function that lets a map agent walk there."""
+    env: Any = MapWaypointEnv(*world, agent.max_decisions)
+    walker = map_agent_among_places(agent, env, settings.stops_at_best, settings.reads_instructions)
+    return env, lambda ids: walker.walk(env, ids)
 
 
 def map_agent_among_places(
@@ -202,10 +199,17 @@ def map_agent_among_places(
     )
 
 
-def _walks(
-    env: WaypointEnv, ids: Sequence[str], lead: Callable[[list[str]], object], name: str
+def waypoint_walks(
+    env: WaypointEnv, lead: Lead, ids: Sequence[str], name: str = ""
 ) -> dict[str, float]:
-    """Return the mean measures of the walks of episodes, in which `lead` leads a batch."""
+    """Return the mean measures of walks among places.
+
+    Args:
+        env: Environment of the episodes.
+        lead: Lets the agent walk a batch of them.
+        ids: Episodes.
+        name: Label of the progress bar.
+    """
     results: list[dict[str, float]] = []
     with torch.inference_mode(), progress_bar(total=len(ids), desc=name, unit="episodes") as bar:
         for start in range(0, len(ids), env.num_envs):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 import clipnav.agents.clear.command_line
-import clipnav.agents.command_line
 import clipnav.agents.continuous.command_line
+import clipnav.agents.settings.command_line
 import clipnav.agents.vlm_finetuning.settings
 import clipnav.encoders.pretraining.command_line
 from clipnav.cli import COMMANDS, help_text, main, summary
@@ -136,7 +136,7 @@ def test_both_modules_are_the_command(module):
 @pytest.mark.parametrize(
     ("name", "module"),
     {
-        "train-agent": clipnav.agents.command_line,
+        "train-agent": clipnav.agents.settings.command_line,
         "train-continuous-agent": clipnav.agents.continuous.command_line,
         "train-language-representation": clipnav.agents.clear.command_line,
         "train-visual-representation": clipnav.agents.clear.command_line,

@@ -5,13 +5,14 @@ import dataclasses
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.settings import AnyTrainConfig, TrainConfig, read_agent_config
+from clipnav.agents.settings import AgentConfig, read_agent_config
+from clipnav.agents.specs import agent_spec
 from clipnav.envs.episodes import base_language
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.errors import UserError
 
 
-def policy_settings(config: DemonstrationConfig) -> AnyTrainConfig:
+def policy_settings(config: DemonstrationConfig) -> AgentConfig:
     """Return the settings of the policy's run, changed to those of an export.
 
     Raises:
@@ -33,7 +34,8 @@ def policy_settings(config: DemonstrationConfig) -> AnyTrainConfig:
             f"the export has {wanted or 'all languages'}; add --instruction-language {language}, "
             "or name another run"
         )
-    if not isinstance(saved, TrainConfig) and config.teacher_probability:
+    single_steps = "single-steps" in agent_spec(saved.agent).abilities
+    if config.teacher_probability and not single_steps:
         raise UserError(
             f"--teacher-probability {config.teacher_probability}: {config.policy} is a run of "
             f"--agent {saved.agent}, which plans routes or remembers its actions, so that the "

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from clipnav.agents.settings import AnyTrainConfig, read_agent_config
+from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.agents.settings.evaluation import BASELINES
 from clipnav.agents.settings.language_models import EvaluateVlmConfig
 from clipnav.storage.errors import UserError, short_names
 from clipnav.training.checkpoints import model_metadata
 
-ComparedRun = tuple[Path, AnyTrainConfig]  # folder and settings
+ComparedRun = tuple[Path, AgentConfig]  # folder and settings
 
 
 def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:

@@ -113,8 +113,8 @@ def contestants(
     arguments: CompareArguments, stores: dict[str, Path], common: Sequence[str]
 ) -> "list[ComparisonRow]":
     """Return the rows to train: each encoder, then the ablations of the first one."""
-    from clipnav.agents.command_line import parse_agent
     from clipnav.agents.experiments.comparison import ABLATIONS
+    from clipnav.agents.settings.command_line import parse_agent
 
     rows = [(name, ["--features", str(path)]) for name, path in stores.items()]
     first, features = rows[0]

@@ -11,7 +11,7 @@ world and --preset determine the defaults of the other flags.
 
 from collections.abc import Sequence
 
-from clipnav.agents.command_line import parse_pretraining
+from clipnav.agents.settings.command_line import parse_pretraining
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ the defaults of the other flags.
 
 from collections.abc import Sequence
 
-from clipnav.agents.command_line import parse_agent
+from clipnav.agents.settings.command_line import parse_agent
 
 
 def main(arguments: Sequence[str]) -> None:

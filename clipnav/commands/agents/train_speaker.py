@@ -9,7 +9,7 @@ BLEU on the split --select-by selects the best weights.
 
 from collections.abc import Sequence
 
-from clipnav.agents.command_line import parse_speaker
+from clipnav.agents.settings.command_line import parse_speaker
 
 
 def main(arguments: Sequence[str]) -> None:

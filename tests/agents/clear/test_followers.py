@@ -11,13 +11,13 @@ import torch
 from clipnav.agents.acting.environments import make_env, make_follower, reserve_text_states
 from clipnav.agents.acting.tokenizers import make_tokenizer
 from clipnav.agents.clear.loading import RepresentedViews
-from clipnav.agents.command_line import parse_train
 from clipnav.agents.envdrop.pretrained import PretrainedEncoder
 from clipnav.agents.experiments.comparison import make_job
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.learning.follower_training import FollowerLearner, train
 from clipnav.agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
+from clipnav.agents.settings.command_line import parse_train
 from clipnav.envs.tokenizers import load_tokenizer
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import MODEL, TRAINER, VOCABULARY, load_trainer, save_trainer

@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from clipnav.agents.command_line import parse_agent
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.history_training.fine_tuning import train_history_agent
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
@@ -23,6 +22,7 @@ from clipnav.agents.settings import (
     MapTransformerConfig,
     RepresentationConfig,
 )
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.agents.transformer.text import PretrainedTextEncoder
 from clipnav.envs.tokenizers import load_tokenizer
 from clipnav.training.checkpoints import VOCABULARY

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from clipnav.agents.acting.decisions import Draws
-from clipnav.agents.command_line import parse_agent
 from clipnav.agents.frontier_training.loss import SampledDecisions
 from clipnav.agents.frontier_training.training import FrontierLearner, train_frontier_agent
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.maps.frontier_agent import Options
 from clipnav.agents.maps.route_walker import RouteWalker
 from clipnav.agents.settings import FrontierTrainConfig, ReinforcementConfig
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import CONFIG, to_json
 from tests.agents.weights import assert_equal_weights, weights_of

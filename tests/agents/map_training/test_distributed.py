@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from clipnav.agents.command_line import parse_pretraining
 from clipnav.agents.map_training.fine_tuning import train_map_agent
 from clipnav.agents.map_training.pretraining import pretrain
+from clipnav.agents.settings.command_line import parse_pretraining
 from clipnav.training.checkpoints import RESULTS, load_trainer
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import CONFIG, to_json

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.agents.command_line import parse_speaker, parse_train
 from clipnav.agents.settings import EvaluateConfig, SearchConfig, TrainConfig
+from clipnav.agents.settings.command_line import parse_speaker, parse_train
 from clipnav.training.settings import CONFIG, to_json
 
 SPEAKER = "--back-translation.speaker runs/s"

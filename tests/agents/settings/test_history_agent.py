@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from clipnav.agents.command_line import parse_agent
 from clipnav.agents.settings import HistoryTrainConfig, agent_kind, read_agent_config
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.agents.settings.history_agent import history_preset
 from clipnav.training.settings import CONFIG, to_json
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.agents.command_line import parse_agent, parse_pretraining
 from clipnav.agents.settings import (
     MapPretrainConfig,
     MapTrainConfig,
@@ -16,6 +15,7 @@ from clipnav.agents.settings import (
     agent_kind,
     read_agent_config,
 )
+from clipnav.agents.settings.command_line import parse_agent, parse_pretraining
 from clipnav.agents.settings.map_presets import map_preset, pretraining_preset
 from clipnav.training.settings import CONFIG, to_json
 

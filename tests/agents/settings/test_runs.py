@@ -6,7 +6,6 @@ from typing import get_args
 
 import pytest
 
-from clipnav.agents.command_line import parse_speaker, parse_train
 from clipnav.agents.settings import (
     EvaluateConfig,
     FollowerConfig,
@@ -17,6 +16,7 @@ from clipnav.agents.settings import (
     TextConfig,
     TrainConfig,
 )
+from clipnav.agents.settings.command_line import parse_speaker, parse_train
 from clipnav.agents.settings.presets import preset, speaker_preset
 from clipnav.agents.settings.reading import AgentName
 from clipnav.storage.errors import UserError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.agents.command_line import parse_train
 from clipnav.agents.experiments.comparison import METRICS
+from clipnav.agents.settings.command_line import parse_train
 from clipnav.agents.settings.presets import preset
 from clipnav.experiments.declarations import Column, Experiment, read_experiments
 from clipnav.experiments.steps import Step, predecessors, read_output, resumed, steps_of

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from clipnav.agents.clear.command_line import parse_language, parse_visual
-from clipnav.agents.command_line import parse_agent, parse_pretraining, parse_speaker
 from clipnav.agents.continuous.command_line import parse_continuous
+from clipnav.agents.settings.command_line import parse_agent, parse_pretraining, parse_speaker
 from clipnav.commands.agents import compare_agents, compare_encoders
 from clipnav.commands.tasks import compare_vqa_encoders
 from clipnav.experiments.declarations import read_experiments

@@ -1,0 +1,114 @@
+"""Command lines of the agents: settings whose defaults depend on other settings."""
+
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from clipnav.agents.settings import (
+    AgentConfig,
+    MapPretrainConfig,
+    RunConfig,
+    SpeakerTrainConfig,
+    agent_of,
+)
+from clipnav.agents.settings.map_presets import pretraining_preset
+from clipnav.agents.settings.presets import speaker_preset
+from clipnav.agents.settings.reading import agent_kind
+from clipnav.agents.specs import agent_spec
+from clipnav.envs.worlds import Dataset, World
+from clipnav.storage.errors import UserError
+from clipnav.training.resuming import early_choice, early_value, parse_run
+
+Config = TypeVar("Config", bound=RunConfig)
+
+# Settings that may change when a run is resumed; any other change would make it another run.
+_MAY_CHANGE = frozenset(
+    "resume iterations minutes evaluate_every evaluation_batch_size data_dir features "
+    "threads device track".split()
+)
+
+
+def parse_agent(arguments: Sequence[str], description: str | None = None) -> AgentConfig:
+    """Return the settings of an agent's training from its command line; see `_parse`.
+
+    The agent is that of the run to resume, that of the file --config, or --agent.
+
+    Raises:
+        UserError: --agent is not the name of an agent, or not that of the run to resume; and as in
+            `_parse`.
+    """
+    given = early_value(arguments, "agent")
+    spec = agent_spec(given or "follower")
+    source = early_value(arguments, "resume") or early_value(arguments, "config")
+    if source is not None:
+        if given is not None and spec.name != agent_of(Path(source)):
+            raise UserError(
+                f"--agent {given}: {source} is a run of the agent {agent_of(Path(source))}; omit "
+                "--agent"
+            )
+        agent_kind(Path(source))  # is installed
+        spec = agent_spec(agent_of(Path(source)))
+    flag = partial(early_value, arguments)
+    defaults = partial(_agent_defaults, spec.part("defaults"), flag)
+    config = _parse(spec.part("settings"), defaults, arguments, description)
+    return replace(config, agent=spec.name)
+
+
+def _agent_defaults(
+    make: Callable[..., Config],
+    flag: Callable[[str], str | None],
+    dataset: Dataset,
+    world: World,
+    recipe: Any,
+) -> Config:
+    return make(dataset, world, recipe, flag)
+
+
+def parse_pretraining(
+    arguments: Sequence[str], description: str | None = None
+) -> MapPretrainConfig:
+    """Return the settings of a map agent's pre-training from its command line; see `_parse`."""
+    return _parse(MapPretrainConfig, pretraining_preset, arguments, description)
+
+
+def parse_speaker(arguments: Sequence[str], description: str | None = None) -> SpeakerTrainConfig:
+    """Return the settings of a speaker's training from its command line; see `_parse`."""
+    return _parse(SpeakerTrainConfig, speaker_preset, arguments, description)
+
+
+def _parse(
+    kind: type[Config],
+    defaults: Callable[[Dataset, World, Any], Config],
+    arguments: Sequence[str],
+    description: str | None,
+) -> Config:
+    """Parse the command line of a training run.
+
+    --dataset, --world and --preset are parsed first, because they determine the defaults of the
+    other flags. --config takes all defaults from a file, --resume from the run that it names.
+
+    Args:
+        kind: Class of the settings.
+        defaults: Returns the default settings for a dataset, a world and a preset.
+        arguments: Arguments of the command line.
+        description: First paragraph of --help.
+
+    Raises:
+        FileNotFoundError: --resume does not name a run.
+        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
+    """
+    dataset = early_choice(arguments, "dataset", Dataset, "r2r")
+    world = early_choice(arguments, "world", World, "houses")
+    presets, _none = get_args(typing.get_type_hints(kind)["preset"])
+    recipe = early_choice(arguments, "preset", presets)
+    return parse_run(
+        kind,
+        arguments,
+        description,
+        defaults=lambda: defaults(dataset, world, recipe),
+        idle=kind.unused_options,
+        may_change=_MAY_CHANGE,
+    )

@@ -1,0 +1,150 @@
+"""The table of agents: one row each, to which installed packages add their own.
+
+Rows name their parts as "module:name", so that nothing is imported before it is used. A package
+adds a row by an entry point of the group `clipnav.agents`; `--agent package.module:SPEC` of
+training and `register_agent` take one directly.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pkgutil import resolve_name
+from typing import Any, Literal
+
+from clipnav.storage.errors import UnknownNameError, UserError
+
+GROUP = "clipnav.agents"
+# "search": searches before it walks and while it walks. "single-steps": in a recorded walk, the
+# teacher can replace single steps. "follower-weights": its run contains a follower's network.
+Ability = Literal["search", "single-steps", "follower-weights"]
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """A row of the table of agents.
+
+    Attributes:
+        name: Name for --agent, which the settings of its runs contain.
+        label: Name in tables.
+        settings: Class of its settings, a subclass of `AgentConfig`.
+        defaults: Function that returns the settings without flags. Its arguments are dataset,
+            world, preset, and a function from the name of any other flag to its text or None.
+        train: Function that trains an agent with the given settings and returns the results.
+        load: Function of a run's folder, a split and settings that returns the environment of the
+            split and the agent of the run, see `clipnav.load_run`.
+        waypoints: Function of an agent, a world and settings that returns an environment of
+            waypoints in continuous space and a function that lets the agent walk there, as
+            `clipnav.agents.waypoints.evaluation.follower_among_waypoints`; None if it cannot.
+        abilities: What the agent can do that not all agents can.
+    """
+
+    name: str
+    label: str
+    settings: str
+    defaults: str
+    train: str
+    load: str
+    waypoints: str | None = None
+    abilities: frozenset[Ability] = frozenset()
+
+    def part(self, name: str) -> Any:
+        """Import and return a part of the row, by the name of its attribute."""
+        return resolve_name(getattr(self, name))
+
+
+_agents = {
+    spec.name: spec
+    for spec in (
+        AgentSpec(
+            name="follower",
+            label="follower",
+            settings="clipnav.agents.settings:TrainConfig",
+            defaults="clipnav.agents.settings.presets:follower_defaults",
+            train="clipnav.agents.learning.follower_training:train",
+            load="clipnav.agents.learning.follower_network:load_follower",
+            waypoints="clipnav.agents.waypoints.evaluation:follower_among_waypoints",
+            abilities=frozenset({"search", "single-steps", "follower-weights"}),
+        ),
+        AgentSpec(
+            name="frontier",
+            label="frontier agent",
+            settings="clipnav.agents.settings:FrontierTrainConfig",
+            defaults="clipnav.agents.settings.presets:frontier_defaults",
+            train="clipnav.agents.frontier_training.training:train_frontier_agent",
+            load="clipnav.agents.frontier_training.training:load_frontier_agent",
+            abilities=frozenset({"follower-weights"}),
+        ),
+        AgentSpec(
+            name="map",
+            label="map agent",
+            settings="clipnav.agents.settings:MapTrainConfig",
+            defaults="clipnav.agents.settings.map_presets:map_defaults",
+            train="clipnav.agents.map_training.fine_tuning:train_map_agent",
+            load="clipnav.agents.map_training.building:load_map_agent",
+            waypoints="clipnav.agents.waypoints.evaluation:map_agent_among_waypoints",
+        ),
+        AgentSpec(
+            name="hamt",
+            label="HAMT",
+            settings="clipnav.agents.settings:HistoryTrainConfig",
+            defaults="clipnav.agents.settings.history_agent:history_defaults",
+            train="clipnav.agents.history_training.fine_tuning:train_history_agent",
+            load="clipnav.agents.history_training.building:load_history_agent",
+        ),
+    )
+}
+
+
+def register_agent(spec: AgentSpec) -> None:
+    """Add a row to the table in this process, or replace a row that was added.
+
+    Raises:
+        UserError: An agent of clipnav has the name.
+    """
+    known = _agents.get(spec.name)
+    if known is not None and known != spec and known.settings.startswith("clipnav."):
+        raise UserError(f"the agent {spec.name!r} exists already; give the row another name")
+    _agents[spec.name] = spec
+
+
+def agent_spec(name: str) -> AgentSpec:
+    """Return the row of an agent.
+
+    Args:
+        name: Name of an agent, or a row as "package.module:SPEC", which is registered.
+
+    Raises:
+        UnknownNameError: There is no such agent.
+        UserError: The entry point or the name is not that of a row.
+    """
+    if name in _agents:
+        return _agents[name]
+    if ":" in name:
+        return _registered(_resolved(name), name)
+    found = entry_points(group=GROUP, name=name)
+    if not found:
+        raise UnknownNameError(
+            f"{name}: no such agent; choose one of {', '.join(agent_names())}, or install the "
+            f"package that adds it (an entry point of {GROUP})"
+        )
+    (entry,) = found
+    return _registered(entry.load(), f"the entry point {name} of {GROUP}")
+
+
+def agent_names() -> list[str]:
+    """Return the names of all agents, those of installed packages last."""
+    added = (entry.name for entry in entry_points(group=GROUP))
+    return list(dict.fromkeys([*_agents, *added]))
+
+
+def _resolved(name: str) -> object:
+    try:
+        return resolve_name(name)
+    except AttributeError as error:
+        raise UserError(f"{name}: {error}; name a row as package.module:SPEC") from error
+
+
+def _registered(row: object, source: str) -> AgentSpec:
+    if not isinstance(row, AgentSpec):
+        raise UserError(f"{source}: is a {type(row).__name__}, not an AgentSpec; correct the name")
+    register_agent(row)
+    return row
