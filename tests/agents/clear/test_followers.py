@@ -17,7 +17,7 @@ from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.learning.follower_training import FollowerLearner, train
 from clipnav.agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
-from clipnav.agents.settings.command_line import parse_train
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.envs.tokenizers import load_tokenizer
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import MODEL, TRAINER, VOCABULARY, load_trainer, save_trainer
@@ -235,14 +235,14 @@ def test_views_are_encoded_before_the_decoder(config):
 )
 def test_settings_without_effect_are_refused(flags, message):
     with pytest.raises(ValueError, match=message):
-        parse_train(["--dataset", "rxr", *flags])
+        parse_agent(["--dataset", "rxr", *flags])
 
 
 def test_the_preset_accepts_both_representations(tmp_path):
     runs = ["--language-representation", "a", "--visual-representation", "b"]
-    config = parse_train(["--preset", "clear", *runs])
+    config = parse_agent(["--preset", "clear", *runs])
     assert isinstance(config, TrainConfig)
     assert config.clear.tune_language
     assert config.clear.tune_visual
     assert config.run_name == "rxr-houses-language-visual"
-    assert parse_train(["--preset", "clear"]).language_representation is None
+    assert parse_agent(["--preset", "clear"]).language_representation is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clipnav.agents.settings import EvaluateConfig, SearchConfig, TrainConfig
-from clipnav.agents.settings.command_line import parse_speaker, parse_train
+from clipnav.agents.settings.command_line import parse_agent, parse_speaker
 from clipnav.training.settings import CONFIG, to_json
 
 SPEAKER = "--back-translation.speaker runs/s"
@@ -89,9 +89,9 @@ def complaint(capsys):
 
 @pytest.mark.parametrize(("flag", "beside", "reason"), WITHOUT_EFFECT)
 def test_settings_of_followers_without_effect_are_refused(flag, beside, reason, complaint):
-    message = complaint(parse_train, [*flag.split(), *beside.split()])
+    message = complaint(parse_agent, [*flag.split(), *beside.split()])
     assert re.search(refusal(flag, reason), message)
-    parse_train(beside.split())
+    parse_agent(beside.split())
 
 
 @pytest.mark.parametrize(("flag", "beside", "reason"), WITHOUT_EFFECT_ON_SPEAKERS)
@@ -120,15 +120,15 @@ def test_settings_of_speakers_without_effect_are_refused(flag, beside, reason, c
     ],
 )
 def test_settings_with_effect_are_accepted(words):
-    parse_train(words.split())
+    parse_agent(words.split())
 
 
 def test_settings_without_effect_on_a_resumed_run_are_refused(tmp_path):
-    (tmp_path / CONFIG).write_text(to_json(parse_train(["--minutes", "3"])))
+    (tmp_path / CONFIG).write_text(to_json(parse_agent(["--minutes", "3"])))
     resume = ["--resume", str(tmp_path)]
-    assert parse_train([*resume, "--minutes", "5"]).minutes == 5
+    assert parse_agent([*resume, "--minutes", "5"]).minutes == 5
     with pytest.raises(ValueError, match=r"^--iterations 9 has no effect with --minutes 3"):
-        parse_train([*resume, "--iterations", "9"])
+        parse_agent([*resume, "--iterations", "9"])
 
 
 def test_training_without_any_loss_is_refused():

@@ -243,5 +243,5 @@ def test_tokenizer_and_text_encoder_have_the_same_model():
 
 
 def test_an_unknown_agent_is_refused_with_the_names_of_all():
-    with pytest.raises(ValueError, match=r"--agent mapp: .*follower, frontier, map, hamt"):
+    with pytest.raises(ValueError, match=r"mapp: no such agent; .*follower, frontier, map, hamt"):
         parse_agent(["--agent", "mapp"])

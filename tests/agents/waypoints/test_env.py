@@ -187,7 +187,9 @@ def test_a_follower_walks(make_waypoint_env, split_of_boxes, visits):
     follower = Follower(encoder, 3, ANGLE, config).eval()
 
     ids = [episode.instr_id for episode in split_of_boxes.episodes]
-    summary = waypoint_walks(make_waypoint_env(3), follower, ids)
+    env = make_waypoint_env(3)
+    agent = FollowerAgent(follower, env)
+    summary = waypoint_walks(env, lambda part: walk(env, agent, part), ids)
     assert summary["episodes"] == 4
     assert 0 <= summary["nDTW"] <= 1
 

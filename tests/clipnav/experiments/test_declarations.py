@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clipnav.agents.experiments.comparison import METRICS
-from clipnav.agents.settings.command_line import parse_train
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.agents.settings.presets import preset
 from clipnav.experiments.declarations import Column, Experiment, read_experiments
 from clipnav.experiments.steps import Step, predecessors, read_output, resumed, steps_of
@@ -183,7 +183,7 @@ def test_flags_of_the_other_steps_exist(run_command, capsys):
 def test_the_demo_experiment_has_the_settings_of_the_demo():
     first, second, _ = steps_of(EXPERIMENTS["demo"], FOLDER)
     expected = replace(preset("r2r", "houses"), threads=2, output=FOLDER / "imitation")
-    assert parse_train(first[1:]) == expected
+    assert parse_agent(first[1:]) == expected
     assert second[1:] == [
         *("--threads", "2", "--start-from", "folder/imitation", "--output", "folder/rewards")
     ]
