@@ -8,7 +8,7 @@ from measuring import rate
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from clipnav.agents.envdrop.recurrent import BidirectionalLSTM
+from clipnav.agents.layers.recurrent import BidirectionalLSTM
 
 _SIZE = 1024  # rows and columns of the matrices whose product is measured
 

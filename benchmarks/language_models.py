@@ -89,12 +89,12 @@ def _measure(config: LanguageModelsConfig, url: str, folder: Path, pictures: str
     from clipnav.agents.language_models.models.budget import Spending
     from clipnav.agents.language_models.models.cache import ReplyCache
     from clipnav.agents.language_models.models.server import ServerModel
-    from clipnav.agents.language_models.walks.running import walk_concurrently
-    from clipnav.agents.settings.language_models import (
+    from clipnav.agents.language_models.settings import (
         EvaluateVlmConfig,
         PromptConfig,
         ServerConfig,
     )
+    from clipnav.agents.language_models.walks.running import walk_concurrently
 
     prompt = PromptConfig(pictures="none")
     if pictures == "candidates":

@@ -17,21 +17,15 @@ from measuring import BenchmarkConfig, Figure, rate, report
 from torch import Tensor
 
 from clipnav.agents.acting.decisions import Draws
-from clipnav.agents.learning.two_minibatches import Minibatches
-from clipnav.agents.map_training.fine_tuning import MapLearner
-from clipnav.agents.map_training.losses import decision_loss
-from clipnav.agents.map_transformer.agent import MapAgent
-from clipnav.agents.map_transformer.model import (
-    EncodedText,
-    MapTransformer,
-    NodeInputs,
-    Scores,
-    ViewInputs,
-)
-from clipnav.agents.map_transformer.states import MapState
+from clipnav.agents.duet.agent import MapAgent
+from clipnav.agents.duet.learner import MapLearner
+from clipnav.agents.duet.losses import decision_loss
+from clipnav.agents.duet.model import EncodedText, MapTransformer, NodeInputs, Scores, ViewInputs
+from clipnav.agents.duet.presets import map_preset
+from clipnav.agents.duet.states import MapState
 from clipnav.agents.maps.experts import path_targets
 from clipnav.agents.maps.known_maps import KnownMaps
-from clipnav.agents.settings.map_presets import map_preset
+from clipnav.agents.transformer.two_minibatches import Minibatches
 
 UNIT = "decisions per CPU second"
 _CLIP = 5.0

@@ -18,8 +18,8 @@ from plain_envdrop import Attention, Choice, PlainAgent, teacher_forced
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clipnav.agents.envdrop.encoders import PAD
 from clipnav.agents.envdrop.speaker import END, UNKNOWN
+from clipnav.agents.layers.encoders import PAD
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 State = tuple[Tensor, Tensor]

@@ -38,18 +38,14 @@ from training_runs import (
     with_setting,
 )
 
-from clipnav.agents.envdrop.encoders import PAD
+from clipnav.agents.envdrop.augmentation import sample_paths
+from clipnav.agents.envdrop.back_translation import held_out_episodes, sampled_environment
+from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
 from clipnav.agents.envdrop.speaker import END
-from clipnav.agents.learning.augmentation import sample_paths
-from clipnav.agents.learning.back_translation import held_out_episodes, sampled_environment
-from clipnav.agents.learning.follower_training import FollowerLearner
-from clipnav.agents.learning.speaker_training import SpeakerLearner
-from clipnav.agents.settings import (
-    BackTranslationConfig,
-    SpeakerConfig,
-    SpeakerTrainConfig,
-    TrainConfig,
-)
+from clipnav.agents.envdrop.speaker_training import SpeakerLearner
+from clipnav.agents.layers.encoders import PAD
+from clipnav.agents.settings import BackTranslationConfig, SpeakerConfig
 from clipnav.training.settings import CONFIG, to_json
 
 LONGEST = 30  # tokens of a generated instruction

@@ -39,10 +39,10 @@ from training_runs import (
 )
 
 from clipnav.agents.acting.evaluation import by_length
-from clipnav.agents.acting.follower_agent import FollowerAgent
 from clipnav.agents.acting.rollout import Observation, walk
-from clipnav.agents.learning.follower_training import FollowerLearner
-from clipnav.agents.settings import TrainConfig
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
+from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 # CPU seconds of a decoder call of 64 in EnvDrop's evaluation. The scripted trajectories of 64

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from clipnav.agents.learning.follower_training import FollowerLearner
-from clipnav.agents.learning.speaker_training import SpeakerLearner
-from clipnav.agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig, TrainConfig
+from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.settings import TrainConfig
+from clipnav.agents.envdrop.speaker_training import SpeakerLearner
+from clipnav.agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.vector_env import VlnVectorEnv

@@ -57,7 +57,7 @@ from .agents.acting.rollout import Agent, RolloutResult, walk
 from .agents.experiments.runs import load_run
 from .agents.language_models.evaluation.evaluating import evaluate_vlm
 from .agents.language_models.prompts.messages import Message
-from .agents.settings.language_models import EvaluateVlmConfig, PromptConfig
+from .agents.language_models.settings import EvaluateVlmConfig, PromptConfig
 from .encoders.clip import ClipEncoder
 from .encoders.explanations import explain, text_score
 from .encoders.extraction.world_features import WorldViews

@@ -9,11 +9,11 @@ FOLDER = Path(__file__).resolve().parent
 LONGEST = (
     "kills/test_kills.py",
     "clipnav/test_demo.py",
-    "agents/map_training/test_turning_back.py",
+    "agents/duet/test_turning_back.py",
     "viewer/page/test_page_episodes.py",
     "viewer/page/test_page_motion.py",
     "test_distribution.py",
-    "agents/history_training/test_fine_tuning.py",
+    "agents/hamt/test_fine_tuning.py",
     "viewer/page/test_page_walks.py",
     "vl_tasks/test_commands.py",
     "vl_tasks/clip_vil_p/test_pretraining.py",

@@ -10,9 +10,9 @@ from transformers import BertModel  # noqa: F401
 
 from clipnav import cli  # noqa: F401
 from clipnav.agents.clear import language_training, visual_training  # noqa: F401
+from clipnav.agents.duet import learner as fine_tuning  # noqa: F401
+from clipnav.agents.envdrop import follower_training, speaker_training  # noqa: F401
 from clipnav.agents.experiments import runs  # noqa: F401
-from clipnav.agents.learning import follower_training, speaker_training  # noqa: F401
-from clipnav.agents.map_training import fine_tuning, pretraining  # noqa: F401
 from clipnav.encoders import clip  # noqa: F401
 from clipnav.envs.houses.building import house  # noqa: F401
 from clipnav.envs.panoramas import ray_tracer  # noqa: F401

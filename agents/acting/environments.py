@@ -7,12 +7,8 @@ import torch
 from gymnasium.vector import AutoresetMode
 from torch import Tensor, nn
 
-from clipnav.agents.clear.loading import load_text_model, load_view_encoder
-from clipnav.agents.envdrop.encoders import InstructionEncoder
-from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.pretrained import PretrainedEncoder, StateReader, hugging_face_model
-from clipnav.agents.envdrop.visual import FeatureScale
-from clipnav.agents.settings import RecurrentAgentConfig, RunConfig
+from clipnav.agents.layers.visual import FeatureScale
+from clipnav.agents.settings import RunConfig
 from clipnav.envs.episodes.goals import check_goals
 from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
@@ -86,36 +82,6 @@ def make_evaluation_envs(config: RunConfig, tokenizer: Tokenizer) -> dict[str, V
     return envs
 
 
-def make_follower(
-    config: RecurrentAgentConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
-) -> Follower:
-    """Build an untrained follower for an environment.
-
-    Args:
-        config: Settings of the run.
-        env: Environment, which determines the width of the features.
-        tokenizer: Tokenizer; that of the environment by default.
-    """
-    visual = 0 if env.feature_store is None else env.feature_store.width
-    angle = config.angle_feature_size
-    views = None
-    if config.visual_representation is not None and env.feature_store is not None:
-        store = env.feature_store
-        views = load_view_encoder(config.visual_representation, store, config.clear)
-    transformer = StateReader if config.follower.read_states else PretrainedEncoder
-    if config.language_representation is not None:
-        run, longest = config.language_representation, config.max_instruction_length
-        model = load_text_model(run, longest)
-        encoder = transformer(model, config.follower, config.clear.tune_language)
-    elif config.text.tokens == "pretrained":
-        assert config.text.model is not None
-        model = hugging_face_model(config.text.model)
-        encoder = transformer(model, config.follower, config.text.tune)
-    else:
-        encoder = InstructionEncoder(len(tokenizer or env.tokenizer), config.follower)
-    return Follower(encoder, visual, angle, config.follower, views).to(config.device)
-
-
 def reserve_text_states(encoder: nn.Module, envs: Iterable[VlnVectorEnv]) -> None:
     """Store the hidden states of a frozen text encoder for the instructions of environments.
 
@@ -129,18 +95,6 @@ def reserve_text_states(encoder: nn.Module, envs: Iterable[VlnVectorEnv]) -> Non
     frozen = getattr(encoder, "frozen", None)
     if frozen is not None:
         frozen.reserve(env.split.tokens for env in envs)
-
-
-def fit_states(encoder: nn.Module, env: VlnVectorEnv) -> None:
-    """Set the scale of a `StateReader` from the instructions of an environment; others have none.
-
-    Args:
-        encoder: Text encoder of a follower.
-        env: Environment of the training split.
-    """
-    if isinstance(encoder, StateReader):
-        tokens = env.split.tokens  # (N, L)
-        encoder.fit(torch.from_numpy(tokens[:: max(1, len(tokens) // _STATISTICS)]))
 
 
 def fit_scale(scale: FeatureScale | None, env: VlnVectorEnv) -> None:

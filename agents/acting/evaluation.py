@@ -11,10 +11,7 @@ import torch
 
 from clipnav.agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from clipnav.agents.acting.rollout import Agent, walk
-from clipnav.agents.settings import (
-    AgentConfig,
-    InstructionAblation,
-)
+from clipnav.agents.settings import AgentConfig, InstructionAblation
 from clipnav.agents.settings.evaluation import BASELINES
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.chosen_episodes import check_batch

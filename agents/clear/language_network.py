@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from clipnav.agents.clear.settings import LanguageConfig, LanguageEncoderConfig, Pooling
-from clipnav.agents.envdrop.encoders import PAD, without_padding
-from clipnav.agents.envdrop.pretrained import TextModel, hugging_face_model
+from clipnav.agents.layers.encoders import PAD, without_padding
+from clipnav.agents.layers.pretrained import TextModel, hugging_face_model
 from clipnav.envs.tokenizers import Tokenizer
 from clipnav.storage.errors import UserError
 

@@ -12,8 +12,8 @@ from clipnav.agents.clear.language_network import (
 )
 from clipnav.agents.clear.settings import LanguageConfig, VisualConfig
 from clipnav.agents.clear.visual_network import VisualRepresentation, make_visual_network
-from clipnav.agents.envdrop.pretrained import TextModel
-from clipnav.agents.envdrop.visual import PanoramaView, ViewEncoder
+from clipnav.agents.layers.pretrained import TextModel
+from clipnav.agents.layers.visual import PanoramaView, ViewEncoder
 from clipnav.agents.settings import AgentConfig, ClearConfig, RepresentationConfig
 from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
 from clipnav.storage import file_sha256

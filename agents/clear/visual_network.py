@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from clipnav.agents.clear.settings import VisualConfig
-from clipnav.agents.envdrop.attention import Dropout
-from clipnav.agents.envdrop.visual import FeatureScale, PanoramaView
+from clipnav.agents.layers.attention import Dropout
+from clipnav.agents.layers.visual import FeatureScale, PanoramaView
 
 INPUT_DROPOUT, HIDDEN_DROPOUT = 0.3, 0.5  # of the released code
 

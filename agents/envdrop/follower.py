@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clipnav.agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
-from clipnav.agents.envdrop.attention import (
+from clipnav.agents.layers.accumulated_linear import LSTMCell, RecurrentLinear
+from clipnav.agents.layers.attention import (
     AttendedState,
     AttentionHistory,
     Dropout,
     SoftDotAttention,
 )
-from clipnav.agents.envdrop.encoders import Context, InstructionEncoder, State
-from clipnav.agents.envdrop.pretrained import PretrainedEncoder, StateReader
-from clipnav.agents.envdrop.visual import FeatureScale, PanoramaView, ViewEncoder, VisualNoise
+from clipnav.agents.layers.encoders import Context, InstructionEncoder, State
+from clipnav.agents.layers.pretrained import PretrainedEncoder, StateReader
+from clipnav.agents.layers.visual import FeatureScale, PanoramaView, ViewEncoder, VisualNoise
 from clipnav.agents.settings import FeatureDropout, FollowerConfig
 
 _STRIDE = 2.2  # mean distance of neighbours in metres, in Matterport3D and in the houses

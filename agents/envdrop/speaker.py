@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clipnav.agents.envdrop.attention import AttendedState, Dropout
-from clipnav.agents.envdrop.encoders import PAD, Context, without_padding
-from clipnav.agents.envdrop.recurrent import LSTM, BidirectionalLSTM, read_real
-from clipnav.agents.envdrop.visual import FeatureScale, VisualNoise
+from clipnav.agents.layers.attention import AttendedState, Dropout
+from clipnav.agents.layers.encoders import PAD, Context, without_padding
+from clipnav.agents.layers.recurrent import LSTM, BidirectionalLSTM, read_real
+from clipnav.agents.layers.visual import FeatureScale, VisualNoise
 from clipnav.agents.settings import SpeakerConfig
 
 # Ids in every vocabulary; the last id of a vocabulary is the start token.

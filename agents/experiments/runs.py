@@ -18,9 +18,11 @@ from clipnav.agents.acting.evaluation import (
     evaluate_splits,
     table,
 )
-from clipnav.agents.acting.follower_agent import FollowerAgent
-from clipnav.agents.acting.reranking import Weighting
 from clipnav.agents.acting.rollout import Agent
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
+from clipnav.agents.envdrop.reranking import Weighting
+from clipnav.agents.envdrop.settings import SpeakerTrainConfig
+from clipnav.agents.envdrop.speaker_training import load_speaker
 from clipnav.agents.experiments.search_evaluation import (
     best_frontier,
     best_weighting,
@@ -28,13 +30,7 @@ from clipnav.agents.experiments.search_evaluation import (
     frontier_agent,
     search_split,
 )
-from clipnav.agents.learning.speaker_training import load_speaker
-from clipnav.agents.settings import (
-    AgentConfig,
-    EvaluateConfig,
-    SpeakerTrainConfig,
-    read_agent_config,
-)
+from clipnav.agents.settings import AgentConfig, EvaluateConfig, read_agent_config
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.goals import check_goals

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from clipnav.agents.acting.action_scores import ActionScorer
 from clipnav.agents.acting.evaluation import Evaluation, Pose, by_length, evaluate, score_walks
-from clipnav.agents.acting.follower_agent import FollowerAgent
-from clipnav.agents.acting.instructions import readable
-from clipnav.agents.acting.reranking import (
+from clipnav.agents.envdrop.action_scores import ActionScorer
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
+from clipnav.agents.envdrop.reranking import (
     RankedPath,
     Weighting,
     best_path,
@@ -19,7 +18,7 @@ from clipnav.agents.acting.reranking import (
     search_walk,
     tune_weighting,
 )
-from clipnav.agents.acting.search import (
+from clipnav.agents.envdrop.search import (
     Position,
     Searcher,
     SearchResult,
@@ -27,8 +26,9 @@ from clipnav.agents.acting.search import (
     best_first_search,
     start_positions,
 )
-from clipnav.agents.learning.speaker_training import LoadedSpeaker
-from clipnav.agents.maps.frontier_agent import FrontierAgent, FrontierScoring
+from clipnav.agents.envdrop.speaker_training import LoadedSpeaker
+from clipnav.agents.frontier.agent import FrontierAgent, FrontierScoring
+from clipnav.agents.layers.instructions import readable
 from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.agents.settings import SearchConfig
 from clipnav.envs.base.chosen_episodes import start_episodes

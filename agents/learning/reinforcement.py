@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from clipnav.agents.acting.decisions import Decisions
-from clipnav.agents.envdrop.critic import Critic
+from clipnav.agents.layers.critic import Critic
 from clipnav.agents.learning.objectives import (
     actor_critic_terms,
     discounted_returns,

@@ -3,16 +3,14 @@
 Nothing here imports torch, so that `--help` answers at once.
 """
 
-from clipnav.agents.settings.evaluation import EvaluateConfig
-from clipnav.agents.settings.frontier_agent import FrontierTrainConfig
-from clipnav.agents.settings.history_agent import (
-    HistoryRecipe,
-    HistoryTrainConfig,
-    HistoryTransformerConfig,
+from clipnav.agents.settings.evaluation import (
+    EvaluateConfig,
 )
-from clipnav.agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
-from clipnav.agents.settings.map_agent import MapAgentConfig, MapPretrainConfig, MapTrainConfig
-from clipnav.agents.settings.map_transformer import MapRecipe, MapTransformerConfig
+from clipnav.agents.settings.losses import (
+    BackTranslationConfig,
+    Feedback,
+    ReinforcementConfig,
+)
 from clipnav.agents.settings.networks import (
     ClearConfig,
     FeatureDropout,
@@ -21,19 +19,19 @@ from clipnav.agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from clipnav.agents.settings.reading import agent_kind, agent_of, read_agent_config
+from clipnav.agents.settings.reading import (
+    agent_kind,
+    agent_of,
+    read_agent_config,
+)
 from clipnav.agents.settings.runs import (
     AgentConfig,
     InstructionAblation,
-    Recipe,
-    RecurrentAgentConfig,
     RunConfig,
-    SpeakerTrainConfig,
-    TrainConfig,
 )
-from clipnav.agents.settings.search import SearchConfig
-from clipnav.agents.settings.transformer import TransformerConfig
-from clipnav.agents.settings.transformer_agents import MinibatchesConfig, TransformerAgentConfig
+from clipnav.agents.settings.search import (
+    SearchConfig,
+)
 
 __all__ = [
     "AgentConfig",
@@ -43,29 +41,13 @@ __all__ = [
     "FeatureDropout",
     "Feedback",
     "FollowerConfig",
-    "FrontierTrainConfig",
-    "HistoryRecipe",
-    "HistoryTrainConfig",
-    "HistoryTransformerConfig",
     "InstructionAblation",
-    "MapAgentConfig",
-    "MapPretrainConfig",
-    "MapRecipe",
-    "MapTrainConfig",
-    "MapTransformerConfig",
-    "MinibatchesConfig",
-    "Recipe",
-    "RecurrentAgentConfig",
     "ReinforcementConfig",
     "RepresentationConfig",
     "RunConfig",
     "SearchConfig",
     "SpeakerConfig",
-    "SpeakerTrainConfig",
     "TextConfig",
-    "TrainConfig",
-    "TransformerAgentConfig",
-    "TransformerConfig",
     "agent_kind",
     "agent_of",
     "read_agent_config",

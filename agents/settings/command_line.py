@@ -7,15 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from clipnav.agents.settings import (
-    AgentConfig,
-    MapPretrainConfig,
-    RunConfig,
-    SpeakerTrainConfig,
-    agent_of,
-)
-from clipnav.agents.settings.map_presets import pretraining_preset
-from clipnav.agents.settings.presets import speaker_preset
+from clipnav.agents.settings import AgentConfig, RunConfig, agent_of
 from clipnav.agents.settings.reading import agent_kind
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.worlds import Dataset, World
@@ -32,13 +24,13 @@ _MAY_CHANGE = frozenset(
 
 
 def parse_agent(arguments: Sequence[str], description: str | None = None) -> AgentConfig:
-    """Return the settings of an agent's training from its command line; see `_parse`.
+    """Return the settings of an agent's training from its command line; see `parse_training`.
 
     The agent is that of the run to resume, that of the file --config, or --agent.
 
     Raises:
         UserError: --agent is not the name of an agent, or not that of the run to resume; and as in
-            `_parse`.
+            `parse_training`.
     """
     given = early_value(arguments, "agent")
     spec = agent_spec(given or "follower")
@@ -53,7 +45,7 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
         spec = agent_spec(agent_of(Path(source)))
     flag = partial(early_value, arguments)
     defaults = partial(_agent_defaults, spec.part("defaults"), flag)
-    config = _parse(spec.part("settings"), defaults, arguments, description)
+    config = parse_training(spec.part("settings"), defaults, arguments, description)
     return replace(config, agent=spec.name)
 
 
@@ -67,19 +59,7 @@ def _agent_defaults(
     return make(dataset, world, recipe, flag)
 
 
-def parse_pretraining(
-    arguments: Sequence[str], description: str | None = None
-) -> MapPretrainConfig:
-    """Return the settings of a map agent's pre-training from its command line; see `_parse`."""
-    return _parse(MapPretrainConfig, pretraining_preset, arguments, description)
-
-
-def parse_speaker(arguments: Sequence[str], description: str | None = None) -> SpeakerTrainConfig:
-    """Return the settings of a speaker's training from its command line; see `_parse`."""
-    return _parse(SpeakerTrainConfig, speaker_preset, arguments, description)
-
-
-def _parse(
+def parse_training(
     kind: type[Config],
     defaults: Callable[[Dataset, World, Any], Config],
     arguments: Sequence[str],
@@ -102,8 +82,9 @@ def _parse(
     """
     dataset = early_choice(arguments, "dataset", Dataset, "r2r")
     world = early_choice(arguments, "world", World, "houses")
-    presets, _none = get_args(typing.get_type_hints(kind)["preset"])
-    recipe = early_choice(arguments, "preset", presets)
+    names, _none = get_args(typing.get_type_hints(kind)["preset"])
+    given = early_value(arguments, "preset")
+    recipe = given if names is str else early_choice(arguments, "preset", names)
     return parse_run(
         kind,
         arguments,

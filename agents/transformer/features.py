@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.envdrop.attention import Dropout, drop
-from clipnav.agents.envdrop.visual import ViewEncoder
-from clipnav.agents.settings.transformer import TransformerConfig
+from clipnav.agents.layers.attention import Dropout, drop
+from clipnav.agents.layers.visual import ViewEncoder
+from clipnav.agents.transformer.network_settings import TransformerConfig
 
 _LEAST_DEVIATION = 1e-6
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clipnav.agents.envdrop.attention import Dropout, drop
-from clipnav.agents.settings.transformer import TransformerConfig
+from clipnav.agents.layers.attention import Dropout, drop
+from clipnav.agents.transformer.network_settings import TransformerConfig
 
 EPS = 1e-12  # of layer normalisation in BERT
 _MASKED = -1e4  # BERT's additive mask of padding

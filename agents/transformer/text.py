@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clipnav.agents.envdrop.attention import Dropout
-from clipnav.agents.envdrop.encoders import PAD
-from clipnav.agents.envdrop.pretrained import FrozenStates, TextModel, hugging_face_model
-from clipnav.agents.envdrop.recurrent import BidirectionalLSTM
-from clipnav.agents.settings.transformer import TransformerConfig
+from clipnav.agents.layers.attention import Dropout
+from clipnav.agents.layers.encoders import PAD
+from clipnav.agents.layers.pretrained import FrozenStates, TextModel, hugging_face_model
+from clipnav.agents.layers.recurrent import BidirectionalLSTM
 from clipnav.agents.transformer.layers import EPS, SelfAttentionLayer, padding_bias
+from clipnav.agents.transformer.network_settings import TransformerConfig
 from clipnav.storage.errors import UserError
 
 

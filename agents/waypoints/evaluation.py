@@ -9,17 +9,14 @@ import torch
 
 from clipnav.agents.acting.environments import feature_store
 from clipnav.agents.acting.evaluation import Results, evaluate_splits, table
-from clipnav.agents.acting.follower_agent import FollowerAgent
 from clipnav.agents.acting.rollout import Agent, walk
 from clipnav.agents.continuous.walking import spread
+from clipnav.agents.duet.agent import MapAgent
+from clipnav.agents.duet.memory import WorldFeatures
+from clipnav.agents.duet.settings import MapTrainConfig
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.map_transformer.agent import MapAgent
-from clipnav.agents.map_transformer.memory import WorldFeatures
-from clipnav.agents.settings import (
-    AgentConfig,
-    MapTrainConfig,
-    read_agent_config,
-)
+from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.agents.specs import agent_spec
 from clipnav.agents.waypoints.env import ViewEncoder, WaypointEnv, camera_settings
 from clipnav.agents.waypoints.map_env import MapWaypointEnv

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.learning.speaker_training import train_speaker
+from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
+from clipnav.agents.envdrop.speaker_training import train_speaker
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.settings import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
+from clipnav.agents.settings import FollowerConfig, SpeakerConfig
 from clipnav.envs.continuous.episodes import split_of_episodes
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
-from clipnav.agents.envdrop.encoders import Context, State
 from clipnav.agents.envdrop.follower import Decision
+from clipnav.agents.layers.encoders import Context, State
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.device_features import DeviceView

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from clipnav.agents.acting.path_recording import record_paths
+from clipnav.agents.envdrop.path_recording import record_paths
 from clipnav.agents.envdrop.speaker import END, Speaker
 from clipnav.agents.settings import SpeakerConfig
 from clipnav.envs.navigation.device_features import DeviceFeatures

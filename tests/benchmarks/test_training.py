@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clipnav.agents.envdrop.recurrent import BidirectionalLSTM
+from clipnav.agents.layers.recurrent import BidirectionalLSTM
 from tests.benchmarks.loading import load
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.agents.learning.follower_training import FollowerLearner
-from clipnav.agents.settings import TrainConfig, presets
+from clipnav.agents.envdrop import presets
+from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.commands.agents import demo
 from clipnav.commands.agents.demo import _console_command
 from clipnav.training.settings import CONFIG, read_config, to_json

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from clipnav.agents.settings import TrainConfig
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.training.settings import to_json
 from clipnav.viewer.trace.format import read_traces
 from tests.agents.language_models.servers import Sent, serving, user_text

@@ -2,8 +2,8 @@
 
 import pytest
 
-from clipnav.agents.history_training import conversion
-from clipnav.agents.settings.history_agent import history_preset
+from clipnav.agents.hamt import conversion
+from clipnav.agents.hamt.settings import history_preset
 from tests.clipnav.agent_runs import train_resume_evaluate_and_submit
 
 SIZES = ("hidden-size", 16), ("heads", 2), ("feed-forward-size", 32), ("text-layers", 1)

@@ -35,7 +35,7 @@ def vocabulary_of_tasks(folder: Path) -> Sample:
 
 
 def config(folder: Path) -> Sample:
-    from clipnav.agents.settings import TrainConfig
+    from clipnav.agents.envdrop.settings import TrainConfig
     from clipnav.training.settings import CONFIG, read_config, to_json
 
     path = folder / CONFIG

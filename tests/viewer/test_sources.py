@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
-from clipnav.agents.settings import TrainConfig
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.commands.viewer.continuous_content import ContinuousContent
 from clipnav.commands.viewer.viewer_content import load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig

@@ -17,8 +17,8 @@ from clipnav.agents.language_models.prompts.observations import (
     views_around,
 )
 from clipnav.agents.language_models.prompts.places import Candidate, KnownPlaces
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies import make_strategy
-from clipnav.agents.settings.language_models import PromptConfig
 from clipnav.envs.pictures.view_pictures import ViewPose
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from clipnav.agents.settings.language_models import Environment, PromptConfig
+from clipnav.agents.language_models.settings import Environment, PromptConfig
 from clipnav.envs.worlds import Dataset, World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_effects, check_numbers

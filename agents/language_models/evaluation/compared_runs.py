@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.agents.settings.evaluation import BASELINES
-from clipnav.agents.settings.language_models import EvaluateVlmConfig
 from clipnav.storage.errors import UserError, short_names
 from clipnav.training.checkpoints import model_metadata
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from clipnav.agents.continuous.walking import ExpertWalker, ForwardWalker, RandomWalker, walk_all
 from clipnav.agents.language_models.evaluation.scores import EpisodeScores
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.strategies.steps import steps_prompt
 from clipnav.agents.language_models.walks.asking import Strategy, WalkSettings
 from clipnav.agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
 from clipnav.agents.language_models.walks.running import Finished
-from clipnav.agents.settings.language_models import EvaluateVlmConfig
 from clipnav.envs.continuous.episodes import continuous_episodes, split_of_episodes
 from clipnav.envs.continuous.files.submissions import write_ce_submission
 from clipnav.envs.continuous.house_simulator import HouseSimulator

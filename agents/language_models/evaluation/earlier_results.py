@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
 from clipnav.training.settings import differences

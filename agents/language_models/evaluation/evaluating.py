@@ -20,6 +20,7 @@ from clipnav.agents.language_models.models.cache import ReplyCache
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.prompts.pictures import Draw, Pictures
 from clipnav.agents.language_models.prompts.sources import drawing, view_descriptions
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.strategies.navgpt import Describe
 from clipnav.agents.language_models.walks.asking import Strategy, WalkSettings
@@ -31,7 +32,6 @@ from clipnav.agents.language_models.walks.running import (
     walk_concurrently,
     walk_in_batches,
 )
-from clipnav.agents.settings.language_models import EvaluateVlmConfig
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
 from clipnav.storage import cache_dir, write_text
 from clipnav.storage.errors import counted

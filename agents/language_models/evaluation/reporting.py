@@ -21,10 +21,10 @@ from clipnav.agents.language_models.evaluation.scores import (
 )
 from clipnav.agents.language_models.models.budget import Spending, price
 from clipnav.agents.language_models.models.replies import Usage
+from clipnav.agents.language_models.settings import BudgetConfig, EvaluateVlmConfig
 from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
 from clipnav.agents.language_models.walks.running import Finished, WalkMaker
 from clipnav.agents.language_models.walks.walking import EpisodeWalk
-from clipnav.agents.settings.language_models import BudgetConfig, EvaluateVlmConfig
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
 from clipnav.envs.episodes.splits import LoadedSplit
 from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission

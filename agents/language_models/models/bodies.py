@@ -7,7 +7,7 @@ from typing import Any
 from clipnav.agents.language_models.models.replies import Question
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures
-from clipnav.agents.settings.language_models import AnswerFormat, SamplingConfig
+from clipnav.agents.language_models.settings import AnswerFormat, SamplingConfig
 
 FORMATS: tuple[AnswerFormat, ...] = ("schema", "object", "text")
 Body = dict[str, Any]

@@ -3,7 +3,7 @@
 from threading import Lock
 
 from clipnav.agents.language_models.models.replies import BudgetReached, Usage
-from clipnav.agents.settings.language_models import BudgetConfig
+from clipnav.agents.language_models.settings import BudgetConfig
 
 _PRICE_UNIT = 1e6  # tokens
 

@@ -14,7 +14,7 @@ from clipnav.agents.language_models.models.loading import LoadedModel
 from clipnav.agents.language_models.models.replies import BudgetReached, Question, Reply, Usage
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures
-from clipnav.agents.settings.language_models import AnswerFormat, SamplingConfig
+from clipnav.agents.language_models.settings import AnswerFormat, SamplingConfig
 from clipnav.storage.errors import UserError
 
 

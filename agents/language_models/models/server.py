@@ -30,7 +30,7 @@ from clipnav.agents.language_models.models.replies import (
 )
 from clipnav.agents.language_models.models.responses import Rejected, read_response
 from clipnav.agents.language_models.models.transport import Transport
-from clipnav.agents.settings.language_models import AnswerFormat, ServerConfig
+from clipnav.agents.language_models.settings import AnswerFormat, ServerConfig
 from clipnav.storage.errors import UserError
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 8.0, 0.25  # seconds; share of the wait

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clipnav.agents.language_models.prompts.places import Candidate, KnownPlaces
-from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.errors import UserError
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from clipnav.agents.language_models.prompts.pictures import Draw
-from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.envs.pictures.world_pictures import shared_pictures
 from clipnav.envs.worlds import is_built_in, world_files

@@ -7,7 +7,7 @@ import numpy as np
 
 from clipnav.agents.language_models.prompts.observations import Option
 from clipnav.agents.language_models.prompts.pictures import Photo
-from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
 from clipnav.storage.errors import UserError
 

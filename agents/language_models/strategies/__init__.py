@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from clipnav.agents.language_models.prompts.messages import Prompt
 from clipnav.agents.language_models.prompts.observations import Observation
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies.mapgpt import mapgpt_prompt
 from clipnav.agents.language_models.strategies.navgpt import Describe, NavGptPrompt
 from clipnav.agents.language_models.strategies.plain import plain_prompt
-from clipnav.agents.settings.language_models import PromptConfig
 from clipnav.storage.errors import UserError
 
 

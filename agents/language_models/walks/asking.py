@@ -10,7 +10,7 @@ from clipnav.agents.language_models.models.replies import Question, Reply
 from clipnav.agents.language_models.prompts.messages import Message, Prompt
 from clipnav.agents.language_models.prompts.observations import Option
 from clipnav.agents.language_models.prompts.parsing import Kind, ParsedAnswer, parse_answer
-from clipnav.agents.settings.language_models import OnInvalid, PromptConfig
+from clipnav.agents.language_models.settings import OnInvalid, PromptConfig
 from clipnav.training.streams import Stream
 
 Strategy = Callable[[Any], Prompt]

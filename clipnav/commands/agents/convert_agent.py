@@ -48,10 +48,10 @@ def main(arguments: Sequence[str]) -> None:
     # Imported here so that --help answers without loading torch.
     from dataclasses import replace
 
-    from clipnav.agents.history_training.conversion import convert_hamt_run
-    from clipnav.agents.map_training.conversion import convert_duet_run
-    from clipnav.agents.settings.history_agent import history_preset
-    from clipnav.agents.settings.map_presets import map_preset
+    from clipnav.agents.duet.conversion import convert_duet_run
+    from clipnav.agents.duet.presets import map_preset
+    from clipnav.agents.hamt.conversion import convert_hamt_run
+    from clipnav.agents.hamt.settings import history_preset
     from clipnav.training.settings import check_counts
 
     check_counts(config, ("heads",))

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipnav.agents.settings import EvaluateConfig, SearchConfig, TrainConfig
+from clipnav.agents.envdrop.settings import TrainConfig
+from clipnav.agents.settings import EvaluateConfig, SearchConfig
 from clipnav.parsing import parse
 from clipnav.training.settings import CONFIG, differences, read_config
 
 if TYPE_CHECKING:
-    from clipnav.agents.learning.follower_training import FollowerLearner
+    from clipnav.agents.envdrop.follower_training import FollowerLearner
     from clipnav.training.trainer import Trainer
 
 _IMITATION = "imitation"  # folder of the first of the two runs
@@ -43,11 +44,11 @@ class DemoConfig:
 def run_demo(config: DemoConfig) -> None:
     """Train, evaluate and write the pages."""
     # Imported here so that --help answers without loading torch.
+    from clipnav.agents.envdrop.follower_training import FollowerLearner
+    from clipnav.agents.envdrop.presets import preset
     from clipnav.agents.experiments.runs import evaluate_run
     from clipnav.agents.learning.agent_learner import train_and_compare
     from clipnav.agents.learning.agent_trainer import make_agent_trainer
-    from clipnav.agents.learning.follower_training import FollowerLearner
-    from clipnav.agents.settings.presets import preset
     from clipnav.training.checkpoints import TRAINER
 
     chosen = {"seed": config.seed, "threads": config.threads}

@@ -12,7 +12,7 @@ a request twice. The exit status is 1 if episodes failed or a limit of the budge
 
 from collections.abc import Sequence
 
-from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.parsing import parse
 
 

@@ -11,13 +11,13 @@ world and --preset determine the defaults of the other flags.
 
 from collections.abc import Sequence
 
-from clipnav.agents.settings.command_line import parse_pretraining
+from clipnav.agents.duet.presets import parse_pretraining
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_pretraining(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from clipnav.agents.map_training.pretraining import pretrain
+    from clipnav.agents.duet.pretraining_learner import pretrain
 
     pretrain(config)

@@ -9,13 +9,13 @@ BLEU on the split --select-by selects the best weights.
 
 from collections.abc import Sequence
 
-from clipnav.agents.settings.command_line import parse_speaker
+from clipnav.agents.envdrop.presets import parse_speaker
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_speaker(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from clipnav.agents.learning.speaker_training import train_speaker
+    from clipnav.agents.envdrop.speaker_training import train_speaker
 
     train_speaker(config)

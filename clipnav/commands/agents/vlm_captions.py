@@ -8,7 +8,7 @@ from threading import Lock
 
 from clipnav.agents.language_models.prompts.pictures import QUALITY, Draw
 from clipnav.agents.language_models.prompts.sources import world_drawing
-from clipnav.agents.settings.language_models import EvaluateVlmConfig
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.pictures import encode_jpeg
 

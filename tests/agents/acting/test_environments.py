@@ -4,7 +4,7 @@ import pytest
 
 from clipnav.agents.acting.environments import feature_store, make_evaluation_envs
 from clipnav.agents.acting.tokenizers import make_tokenizer
-from clipnav.agents.settings import SpeakerTrainConfig, TrainConfig
+from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
 
 
 @pytest.mark.parametrize("kind", [TrainConfig, SpeakerTrainConfig])

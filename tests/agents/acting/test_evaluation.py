@@ -5,7 +5,7 @@ import clipnav
 from clipnav.agents.acting.baselines import TeacherAgent
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.acting.evaluation import agent_name, compare, evaluate, table
-from clipnav.agents.settings import TrainConfig
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
 
 

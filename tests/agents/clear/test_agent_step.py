@@ -10,11 +10,11 @@ from torch.nn import functional
 from clipnav.agents.clear.loading import RepresentedViews
 from clipnav.agents.clear.losses import nt_xent
 from clipnav.agents.clear.visual_network import VisualRepresentation
-from clipnav.agents.envdrop.critic import Critic
-from clipnav.agents.envdrop.encoders import Context
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.pretrained import PretrainedEncoder, TextModel
-from clipnav.agents.envdrop.visual import PanoramaView
+from clipnav.agents.layers.critic import Critic
+from clipnav.agents.layers.encoders import Context
+from clipnav.agents.layers.pretrained import PretrainedEncoder, TextModel
+from clipnav.agents.layers.visual import PanoramaView
 from clipnav.agents.settings import FollowerConfig
 
 IMITATION_WEIGHT, CONTRASTIVE_WEIGHT, TEMPERATURE = 0.4, 0.2, 0.5

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.environments import make_env, make_follower, reserve_text_states
+from clipnav.agents.acting.environments import make_env, reserve_text_states
 from clipnav.agents.acting.tokenizers import make_tokenizer
 from clipnav.agents.clear.loading import RepresentedViews
-from clipnav.agents.envdrop.pretrained import PretrainedEncoder
+from clipnav.agents.envdrop.follower_network import make_follower
+from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.experiments.comparison import make_job
 from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.layers.pretrained import PretrainedEncoder
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
-from clipnav.agents.learning.follower_training import FollowerLearner, train
-from clipnav.agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
+from clipnav.agents.settings import ClearConfig, ReinforcementConfig
 from clipnav.agents.settings.command_line import parse_agent
 from clipnav.envs.tokenizers import load_tokenizer
 from clipnav.storage.errors import UserError
@@ -194,8 +196,8 @@ def test_views_are_encoded_before_the_decoder(config):
     assert follower.scale is None
     seen = []
     follower.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    from clipnav.agents.acting.follower_agent import FollowerAgent
     from clipnav.agents.acting.rollout import walk
+    from clipnav.agents.envdrop.follower_agent import FollowerAgent
     from clipnav.envs.navigation.device_features import DeviceFeatures
 
     features = DeviceFeatures(env)

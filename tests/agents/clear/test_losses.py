@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from clipnav.agents.clear.losses import nt_xent, paired_cross_entropy
-from clipnav.agents.envdrop.pretrained import TextModel
+from clipnav.agents.layers.pretrained import TextModel
 
 
 def plain_nt_xent(first, second, temperature, symmetric):

@@ -7,21 +7,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from clipnav.agents.duet.building import make_map_transformer
+from clipnav.agents.duet.learner import MapLearner, train_map_agent
+from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.duet.panorama import PanoramaInputs
+from clipnav.agents.duet.pretraining_learner import PretrainingLearner, pretrain
+from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig
 from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.history_training.fine_tuning import train_history_agent
+from clipnav.agents.hamt.learner import train_history_agent
+from clipnav.agents.hamt.settings import HistoryTrainConfig, HistoryTransformerConfig
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
-from clipnav.agents.map_training.building import make_map_transformer
-from clipnav.agents.map_training.fine_tuning import MapLearner, train_map_agent
-from clipnav.agents.map_training.pretraining import PretrainingLearner, pretrain
-from clipnav.agents.map_transformer.panorama import PanoramaInputs
-from clipnav.agents.settings import (
-    HistoryTrainConfig,
-    HistoryTransformerConfig,
-    MapPretrainConfig,
-    MapTrainConfig,
-    MapTransformerConfig,
-    RepresentationConfig,
-)
+from clipnav.agents.settings import RepresentationConfig
 from clipnav.agents.settings.command_line import parse_agent
 from clipnav.agents.transformer.text import PretrainedTextEncoder
 from clipnav.envs.tokenizers import load_tokenizer

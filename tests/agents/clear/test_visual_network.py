@@ -2,7 +2,7 @@ import torch
 
 from clipnav.agents.clear.losses import paired_cross_entropy
 from clipnav.agents.clear.visual_network import VisualRepresentation, shared_objects
-from clipnav.agents.envdrop.visual import PanoramaView
+from clipnav.agents.layers.visual import PanoramaView
 
 
 def test_visual_step_equals_the_released_code(golden, check_close, load_encoder):

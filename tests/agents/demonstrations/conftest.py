@@ -8,7 +8,7 @@ from PIL import Image
 
 from clipnav.agents.demonstrations.export import export_demonstrations
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.connectivity import read_connectivity
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from clipnav.agents.demonstrations import export as exporting
 from clipnav.agents.demonstrations.export import check_export, export_demonstrations
+from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
-from clipnav.agents.learning.follower_training import FollowerLearner
-from clipnav.agents.settings.language_models import PromptConfig
 from clipnav.storage import file_sha256
 from tests.windows_files import windows_files
 

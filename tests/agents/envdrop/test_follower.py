@@ -7,10 +7,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from clipnav.agents.envdrop.attention import AttentionHistory, Dropout, SoftDotAttention, drop
-from clipnav.agents.envdrop.encoders import InstructionEncoder, State
 from clipnav.agents.envdrop.follower import CandidateEmbedding, Follower
-from clipnav.agents.envdrop.visual import FeatureScale, PanoramaView
+from clipnav.agents.layers.attention import AttentionHistory, Dropout, SoftDotAttention, drop
+from clipnav.agents.layers.encoders import InstructionEncoder, State
+from clipnav.agents.layers.visual import FeatureScale, PanoramaView
 from clipnav.agents.settings import FollowerConfig
 
 SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, dropout=0.5)

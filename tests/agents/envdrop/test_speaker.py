@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.path_recording import record_paths
+from clipnav.agents.envdrop.path_recording import record_paths
 from clipnav.agents.envdrop.speaker import END, PathViews, Speaker
-from clipnav.agents.envdrop.visual import VisualNoise
+from clipnav.agents.layers.visual import VisualNoise
 from clipnav.agents.settings import SpeakerConfig
 from clipnav.envs.navigation.device_features import DeviceFeatures
 

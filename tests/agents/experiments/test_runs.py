@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from clipnav.agents.acting.evaluation import Evaluation, evaluate
+from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.envdrop.presets import preset
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.experiments.runs import evaluate_run, load_run, load_walkers, write_submission
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
-from clipnav.agents.learning.follower_training import FollowerLearner, train
-from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig, TrainConfig
-from clipnav.agents.settings.presets import preset
+from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.navigation.settings import EnvSettings

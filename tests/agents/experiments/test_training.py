@@ -2,12 +2,12 @@ import dataclasses
 
 import pytest
 
+from clipnav.agents.duet import learner as fine_tuning
+from clipnav.agents.duet.presets import map_preset
 from clipnav.agents.experiments import training
-from clipnav.agents.frontier_training import training as frontier_training
-from clipnav.agents.map_training import fine_tuning
+from clipnav.agents.frontier import learner as frontier_training
+from clipnav.agents.frontier.presets import frontier_preset
 from clipnav.agents.settings import ReinforcementConfig
-from clipnav.agents.settings.map_presets import map_preset
-from clipnav.agents.settings.presets import frontier_preset
 
 
 @pytest.mark.parametrize(("iterations", "warns"), [(1_500, True), (1_501, False)])

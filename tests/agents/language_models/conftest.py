@@ -12,16 +12,16 @@ from clipnav.agents.language_models.models.replies import Question
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures
-from clipnav.agents.language_models.strategies.steps import steps_prompt
-from clipnav.agents.language_models.walks.asking import WalkSettings
-from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
-from clipnav.agents.settings.language_models import (
+from clipnav.agents.language_models.settings import (
     BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,
     SamplingConfig,
     ServerConfig,
 )
+from clipnav.agents.language_models.strategies.steps import steps_prompt
+from clipnav.agents.language_models.walks.asking import WalkSettings
+from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
 from clipnav.envs.continuous.episodes import split_of_episodes
 from clipnav.envs.continuous.settings import task_settings
 from clipnav.envs.episodes.splits import load_split

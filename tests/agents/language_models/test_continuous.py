@@ -14,7 +14,7 @@ from clipnav.agents.language_models.evaluation.evaluating import Experiment, pre
 from clipnav.agents.language_models.models.replies import Reply
 from clipnav.agents.language_models.prompts.pictures import Pictures
 from clipnav.agents.language_models.prompts.steps import make_motions, step_options
-from clipnav.agents.settings.language_models import EvaluateVlmConfig, PromptConfig
+from clipnav.agents.language_models.settings import EvaluateVlmConfig, PromptConfig
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, RXR_CE, task_settings
 from tests.agents.language_models.servers import user_parts, user_text
 

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.language_models.evaluation import compared_runs as comparing
 from clipnav.agents.language_models.evaluation.subsets import balanced_subset
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.walks.running import MOST_FAILURES
-from clipnav.agents.settings import TrainConfig
-from clipnav.agents.settings.language_models import EvaluateVlmConfig
 from tests.agents.language_models.conftest import read_results
 from tests.agents.language_models.servers import Oracle, Sent, user_text
 

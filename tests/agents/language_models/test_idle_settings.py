@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 
 from clipnav.agents.language_models.evaluation.evaluating import prepare
-from clipnav.agents.language_models.strategies import make_strategy
-from clipnav.agents.language_models.walks.asking import WalkSettings
-from clipnav.agents.language_models.walks.running import WalkMaker
-from clipnav.agents.settings.language_models import (
+from clipnav.agents.language_models.settings import (
     BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,
     SamplingConfig,
     ServerConfig,
 )
+from clipnav.agents.language_models.strategies import make_strategy
+from clipnav.agents.language_models.walks.asking import WalkSettings
+from clipnav.agents.language_models.walks.running import WalkMaker
 from tests.agents.language_models.servers import draw_colour
 
 CHANGES = {

@@ -19,7 +19,7 @@ from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.models.transport import Transport
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures
-from clipnav.agents.settings.language_models import BudgetConfig, SamplingConfig, ServerConfig
+from clipnav.agents.language_models.settings import BudgetConfig, SamplingConfig, ServerConfig
 from tests.agents.language_models.servers import Oracle, Sent
 from tests.conftest import ROOT
 

@@ -18,7 +18,7 @@ from clipnav.agents.language_models.models.local import LocalModel
 from clipnav.agents.language_models.models.replies import BudgetReached, Question
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures
-from clipnav.agents.settings.language_models import (
+from clipnav.agents.language_models.settings import (
     BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,

@@ -14,11 +14,11 @@ from clipnav.agents.language_models.prompts.observations import (
     views_around,
 )
 from clipnav.agents.language_models.prompts.places import Candidate, KnownPlaces
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies.mapgpt import mapgpt_prompt
 from clipnav.agents.language_models.strategies.plain import plain_prompt
 from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import WalkMaker
-from clipnav.agents.settings.language_models import PromptConfig
 from clipnav.envs.episodes import base_language
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.pictures.view_pictures import ViewPose

@@ -13,7 +13,7 @@ from clipnav.agents.language_models.models.replies import (
     ServerRefusal,
 )
 from clipnav.agents.language_models.models.server import ServerModel
-from clipnav.agents.settings.language_models import BudgetConfig
+from clipnav.agents.language_models.settings import BudgetConfig
 from tests.agents.language_models.servers import (
     ANSWER,
     GOOD,

@@ -13,7 +13,7 @@ from clipnav.agents.language_models.models.replies import Question, ServerRefusa
 from clipnav.agents.language_models.models.server import ServerModel, read_api_key
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures
-from clipnav.agents.settings.language_models import (
+from clipnav.agents.language_models.settings import (
     BudgetConfig,
     EvaluateVlmConfig,
     SamplingConfig,

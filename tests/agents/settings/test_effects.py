@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.agents.settings import EvaluateConfig, SearchConfig, TrainConfig
-from clipnav.agents.settings.command_line import parse_agent, parse_speaker
+from clipnav.agents.envdrop.presets import parse_speaker
+from clipnav.agents.envdrop.settings import TrainConfig
+from clipnav.agents.settings import EvaluateConfig, SearchConfig
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.training.settings import CONFIG, to_json
 
 SPEAKER = "--back-translation.speaker runs/s"

@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 
 from clipnav.agents.acting.tokenizers import make_tokenizer
+from clipnav.agents.envdrop.presets import RECIPES, preset, speaker_preset
+from clipnav.agents.frontier.presets import frontier_preset
 from clipnav.agents.settings import ClearConfig
-from clipnav.agents.settings.presets import RECIPES, frontier_preset, preset, speaker_preset
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.worlds import MAX_EPISODE_STEPS, world_files
 

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from clipnav.agents.envdrop.presets import parse_speaker, preset, speaker_preset
+from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
 from clipnav.agents.settings import (
     EvaluateConfig,
     FollowerConfig,
     ReinforcementConfig,
     SearchConfig,
     SpeakerConfig,
-    SpeakerTrainConfig,
     TextConfig,
-    TrainConfig,
 )
-from clipnav.agents.settings.command_line import parse_agent, parse_speaker
-from clipnav.agents.settings.presets import preset, speaker_preset
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.agents.specs import agent_names
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import TRAINER

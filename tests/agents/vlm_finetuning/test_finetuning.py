@@ -15,10 +15,10 @@ from clipnav.agents.language_models.models.loading import load_model
 from clipnav.agents.language_models.models.local import LocalModel
 from clipnav.agents.language_models.prompts.parsing import parse_answer
 from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.settings import BudgetConfig, PromptConfig, SamplingConfig
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.walks.running import WalkMaker
 from clipnav.agents.language_models.walks.walking import WalkSettings
-from clipnav.agents.settings.language_models import BudgetConfig, PromptConfig, SamplingConfig
 from clipnav.agents.vlm_finetuning.finetuning import finetune_vlm, write_merged
 from clipnav.agents.vlm_finetuning.learner import vlm_trainer
 from clipnav.agents.vlm_finetuning.records import model_inputs, read_records

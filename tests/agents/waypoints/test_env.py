@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.environments import make_env, make_follower
+from clipnav.agents.acting.environments import make_env
 from clipnav.agents.acting.evaluation import evaluate
-from clipnav.agents.acting.follower_agent import FollowerAgent
 from clipnav.agents.acting.rollout import walk
-from clipnav.agents.envdrop.encoders import InstructionEncoder
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.settings import FollowerConfig, HistoryTrainConfig, TrainConfig
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
+from clipnav.agents.envdrop.follower_network import make_follower
+from clipnav.agents.envdrop.settings import TrainConfig
+from clipnav.agents.hamt.settings import HistoryTrainConfig
+from clipnav.agents.layers.encoders import InstructionEncoder
+from clipnav.agents.settings import FollowerConfig
 from clipnav.agents.waypoints import evaluation
 from clipnav.agents.waypoints.env import (
     MOST_DECISIONS,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.map_training.building import map_features
-from clipnav.agents.map_transformer.agent import MapAgent
-from clipnav.agents.map_transformer.memory import WorldFeatures
-from clipnav.agents.map_transformer.model import MapTransformer
+from clipnav.agents.duet.agent import MapAgent
+from clipnav.agents.duet.building import map_features
+from clipnav.agents.duet.memory import WorldFeatures
+from clipnav.agents.duet.model import MapTransformer
+from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.maps.known_maps import START
-from clipnav.agents.settings import MapTrainConfig
-from clipnav.agents.settings.map_transformer import MapTransformerConfig
 from clipnav.agents.waypoints import evaluation
 from clipnav.agents.waypoints.env import MOST_PLACES, camera_settings
 from clipnav.agents.waypoints.evaluation import evaluate_waypoints, map_agent_among_places

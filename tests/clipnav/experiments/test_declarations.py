@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from clipnav.agents.envdrop.presets import preset
 from clipnav.agents.experiments.comparison import METRICS
 from clipnav.agents.settings.command_line import parse_agent
-from clipnav.agents.settings.presets import preset
 from clipnav.experiments.declarations import Column, Experiment, read_experiments
 from clipnav.experiments.steps import Step, predecessors, read_output, resumed, steps_of
 from tests.conftest import ROOT

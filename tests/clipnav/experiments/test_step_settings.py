@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from clipnav.agents.clear.command_line import parse_language, parse_visual
 from clipnav.agents.continuous.command_line import parse_continuous
-from clipnav.agents.settings.command_line import parse_agent, parse_pretraining, parse_speaker
+from clipnav.agents.duet.presets import parse_pretraining
+from clipnav.agents.envdrop.presets import parse_speaker
+from clipnav.agents.settings.command_line import parse_agent
 from clipnav.commands.agents import compare_agents, compare_encoders
 from clipnav.commands.tasks import compare_vqa_encoders
 from clipnav.experiments.declarations import read_experiments

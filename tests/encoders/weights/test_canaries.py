@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from clipnav.agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
+from clipnav.agents.layers.pretrained import PretrainedEncoder, hugging_face_model
 from clipnav.agents.settings import FollowerConfig
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.weights.openai_weights import read_openai_weights

@@ -9,7 +9,7 @@ from PIL import Image
 
 from clipnav.agents.demonstrations.export import check_export
 from clipnav.agents.demonstrations.formats.conversations import read
-from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.worlds import world_files

@@ -24,7 +24,7 @@ from clipnav.agents.demonstrations.manifest import count_walks
 from clipnav.agents.demonstrations.recording.pictures import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.settings import FORWARD, STOP
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.worlds import world_files

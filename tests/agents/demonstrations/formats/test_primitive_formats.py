@@ -18,7 +18,7 @@ from clipnav.agents.demonstrations.recording.continuous_walks import (
 from clipnav.agents.demonstrations.recording.pictures import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.environments.making import make_continuous_vector_env
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from clipnav.envs.episodes import load_episodes

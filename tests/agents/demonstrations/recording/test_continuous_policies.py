@@ -16,7 +16,7 @@ from clipnav.agents.demonstrations.recording.continuous_policies import (
 )
 from clipnav.agents.demonstrations.recording.records import Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.environments.making import make_continuous_vector_env
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.settings import LEFT, STOP

@@ -15,12 +15,10 @@ from clipnav.agents.demonstrations.recording.graph_walks import (
 )
 from clipnav.agents.demonstrations.recording.policies import policy_settings
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.agents.settings import (
-    FrontierTrainConfig,
-    HistoryTrainConfig,
-    MapTrainConfig,
-    TrainConfig,
-)
+from clipnav.agents.duet.settings import MapTrainConfig
+from clipnav.agents.envdrop.settings import TrainConfig
+from clipnav.agents.frontier.settings import FrontierTrainConfig
+from clipnav.agents.hamt.settings import HistoryTrainConfig
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.worlds import world_files

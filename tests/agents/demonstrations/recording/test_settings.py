@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.agents.settings.language_models import PromptConfig
+from clipnav.agents.language_models.settings import PromptConfig
 
 
 @pytest.mark.parametrize(

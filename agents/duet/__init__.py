@@ -1,0 +1,1 @@
+"""DUET: an agent with a map and a transformer over it."""

@@ -1,0 +1,218 @@
+"""MapAgent: walks to any node of its map, or stops at the best viewpoint it has visited.
+
+An episode is a sequence of decisions. Each decision is a node of the map, which may be several hops
+away, or [stop]. When the episode ends, the agent walks to the visited viewpoint whose probability
+of [stop] was highest when it was there (DUET `r2r/agent.py: GMapNavAgent.rollout`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipnav.agents.acting.rollout import Observation
+from clipnav.agents.duet.explaining import describe_decision
+from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
+from clipnav.agents.duet.model import EncodedText, MapTransformer, Scores
+from clipnav.agents.duet.states import MapState, map_state
+from clipnav.agents.layers.instructions import cropped, readable
+from clipnav.agents.maps.experts import STOP_TOKEN, Expert
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.route_walker import Choice, RouteWalker
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.errors import UserError
+
+
+class Decision(NamedTuple):
+    """Decisions of the R episodes that had not ended.
+
+    Attributes:
+        rows: (R,) episodes.
+        state: What the network has read.
+        scores: Scores of the map tokens.
+        chosen: (R,) map tokens; 0 is [stop].
+        ends: (R,) bool, whether the episode ends with this decision.
+        labels: (R,) map tokens of the expert; None without an expert.
+    """
+
+    rows: np.ndarray
+    state: MapState
+    scores: Scores
+    chosen: np.ndarray
+    ends: np.ndarray
+    labels: np.ndarray | None
+
+
+# Chooses map tokens (R,) for R episodes: (maps, state, scores, labels) -> tokens. The labels are
+# those of the expert, as in `Decision`.
+Policy = Callable[[KnownMaps, MapState, Scores, np.ndarray | None], np.ndarray]
+
+
+@dataclass
+class MapWalk:
+    """A batch of walks.
+
+    Attributes:
+        decisions: Decisions in order.
+        rewards: (R,) rewards of each decision, in the order of its rows; the walk to the last
+            viewpoint is part of the last decision.
+        truncated: (C,) episodes that reached the hop limit of the environment.
+    """
+
+    decisions: list[Decision] = field(default_factory=list)
+    rewards: list[np.ndarray] = field(default_factory=list)
+    truncated: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def greedy(
+    maps: KnownMaps, state: MapState, scores: Scores, labels: np.ndarray | None
+) -> np.ndarray:
+    """Choose the map tokens with the highest scores."""
+    return scores.decision.detach().argmax(1).cpu().numpy()
+
+
+class MapAgent(RouteWalker):
+    """A map transformer that walks in a vector environment.
+
+    Args:
+        model: The network; in training mode it applies dropout.
+        features: Visual features of the world.
+        max_decisions: Maximum number of decisions of an episode (DUET: 15 for R2R).
+        policy: Chooses the map tokens; the highest scores by default.
+        stops_at_best: Walk to the visited viewpoint with the highest probability of [stop] at the
+            end; otherwise the episode ends where the agent is.
+        expert: Expert of the batch that labels every state; the policy gets the labels.
+        ends_with_expert: End an episode where the expert would stop, whatever the policy chooses.
+        reads_instructions: Whether it reads whole instructions, or empty ones.
+    """
+
+    def __init__(
+        self,
+        model: MapTransformer,
+        features: WorldFeatures,
+        max_decisions: int = 15,
+        policy: Policy = greedy,
+        stops_at_best: bool = True,
+        expert: Expert | None = None,
+        ends_with_expert: bool = False,
+        reads_instructions: bool = True,
+    ) -> None:
+        if not 1 <= max_decisions < model.config.max_steps:
+            raise UserError(
+                f"max_decisions {max_decisions}: must be in 1..{model.config.max_steps - 1}, the "
+                "size of the table of steps"
+            )
+        super().__init__(features.geometry.world, expert)
+        self.model = model
+        self.features = features
+        self.max_decisions = max_decisions
+        self._policy = policy
+        self._stops_at_best = stops_at_best
+        self._ends_with_expert = ends_with_expert
+        self._reads_instructions = reads_instructions
+        self._device = next(model.parameters()).device
+        self._text: EncodedText
+        self._memory: PanoramaMemory
+        self._dropout: Tensor | None = None
+        self._panoramas = np.zeros((0, 0), np.int64)
+        self._stop_probabilities = np.zeros((0, 0))
+        self._decided = np.zeros(0, np.int64)
+        self._decision: Decision
+
+    def walk(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> MapWalk:
+        """Walk episodes to their end and record the decisions for a loss; see `stretches`.
+
+        Raises:
+            TypeError, UserError: The environment or the number of episodes does not fit, or the
+                policy chose an impossible map token.
+        """
+        result = MapWalk()
+        for stretch in self.stretches(env, instr_ids):
+            result.decisions.append(self._decision)
+            result.rewards.append(stretch.rewards)
+            result.truncated = np.append(result.truncated, stretch.truncated)
+        return result
+
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Encode the instructions of the first N rows of a batch and start empty maps."""
+        tokens = readable(observation["instruction"][live], self._reads_instructions)
+        self._text = self.model.read(cropped(tokens).to(self._device))
+        self._dropout = self.model.panorama.episode_dropout(len(live))
+        self.start_maps(KnownMaps(self.features.geometry, len(live)))
+        self._memory = PanoramaMemory()
+        longest = int(self.features.geometry.world.locals.max()) + 2
+        self._panoramas = np.full((len(live), longest), -1)
+        self._stop_probabilities = np.full((len(live), longest), -1.0)
+        self._decided = np.zeros(len(live), np.int64)
+
+    def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
+        """Choose the next nodes of R agents, see `RouteWalker.choose`."""
+        self._decision = self.decide(observation, rows)
+        return Choice(self._targets(self._decision), self._decision.ends)
+
+    def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
+        """Describe the last decision, see `RouteWalker.describe`."""
+        return describe_decision(self._maps, self._decision.state, self._decision.scores, choice)
+
+    def decide(self, observation: Observation, rows: np.ndarray) -> Decision:
+        """Add the current viewpoints of R episodes to their maps and choose map tokens.
+
+        Args:
+            observation: Observation with `viewpoint` and `view` of all rows.
+            rows: (R,) episodes that have not ended, in ascending order.
+        """
+        self._decided[rows] += 1
+        nodes, views = observation["viewpoint"][rows], observation["view"][rows]
+        self._maps.visit(rows, nodes)
+        here = self._maps.current[rows]
+        every = self._sent(rows)
+        dropout = None if self._dropout is None else self._dropout[every]
+        index = encode_panoramas(self.model, self.features, self._memory, nodes, views, dropout)
+        self._panoramas[rows, here] = index
+        revisits = self.model.config.revisits
+        state = map_state(self._maps, self._panoramas, rows, views, revisits)
+        text = self._text if len(rows) == len(self._moves) else self._text.rows(every)
+        scores = self.model.score(text, *self._memory.inputs(state, index))
+        logits = scores.decision.detach()
+        self._stop_probabilities[rows, here] = _stop_probabilities(logits)
+        labels = None
+        if self._expert is not None:
+            labels = self._expert.targets(self._maps, rows, state.tokens)
+        chosen = self._chosen(state, scores, labels)
+        ends = (chosen == STOP_TOKEN) | (self._decided[rows] == self.max_decisions)
+        if labels is not None and self._ends_with_expert:
+            ends |= labels == STOP_TOKEN
+        return Decision(rows, state, scores, chosen, ends, labels)
+
+    def _chosen(self, state: MapState, scores: Scores, labels: np.ndarray | None) -> np.ndarray:
+        """Return the map tokens (R,) of the policy; [stop] where no node can be chosen."""
+        allowed = state.tokens.mask & ~state.forbidden
+        chosen = np.asarray(self._policy(self._maps, state, scores, labels))
+        chosen = np.where(allowed[:, 1:].any(1), chosen, STOP_TOKEN)
+        wrong = np.flatnonzero(~allowed[np.arange(len(chosen)), chosen])
+        if wrong.size:
+            raise ValueError(
+                f"episode {state.rows[wrong[0]]}: the policy chose map token {chosen[wrong[0]]}, "
+                "which is padding or cannot be visited; choose among the finite scores"
+            )
+        return chosen
+
+    def _targets(self, decision: Decision) -> np.ndarray:
+        """Return the (R,) slots that the agents go to; episodes end at the best viewpoint."""
+        rows = decision.rows
+        targets = decision.state.tokens.slots[np.arange(len(rows)), decision.chosen]
+        last = self._maps.current[rows]
+        if self._stops_at_best:
+            last = self._stop_probabilities[rows].argmax(1)
+        return np.where(decision.ends, last, targets)
+
+    def _sent(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+
+def _stop_probabilities(logits: Tensor) -> np.ndarray:
+    """Return the (R,) probabilities of [stop]."""
+    return torch.softmax(logits.float(), 1)[:, STOP_TOKEN].cpu().numpy()

@@ -1,0 +1,291 @@
+"""MapTransformer: scores of map nodes from two branches (DUET `models/vilmodel.py`)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.duet.panorama import PanoramaEncoder
+from clipnav.agents.layers.visual import ViewEncoder
+from clipnav.agents.transformer.layers import (
+    EPS,
+    CrossModalLayer,
+    KeysValues,
+    ScoreHead,
+    padding_bias,
+)
+from clipnav.agents.transformer.network import TransformerNetwork
+from clipnav.agents.transformer.text import (
+    PretrainedTextEncoder,
+    TextStates,
+    make_text_encoder,
+    text_architecture,
+)
+
+_NODE_POSITION, _VIEW_POSITION = 7, 14
+
+
+class EncodedText(NamedTuple):
+    """Instructions with the keys and values that the cross-modal layers need at every step.
+
+    Attributes:
+        states: Encoded text.
+        bias: (E, 1, 1, L) attention bias of the padding.
+        global_layers: Keys and values for each layer of the global branch.
+        local_layers: Keys and values for each layer of the local branch.
+    """
+
+    states: TextStates
+    bias: Tensor
+    global_layers: list[KeysValues]
+    local_layers: list[KeysValues]
+
+    def rows(self, index: Tensor) -> "EncodedText":
+        """Return the rows of an index (R,), such as the episodes that have not ended."""
+        return EncodedText(
+            TextStates(self.states.states[index], self.states.mask[index]),
+            self.bias[index],
+            [layer.rows(index) for layer in self.global_layers],
+            [layer.rows(index) for layer in self.local_layers],
+        )
+
+
+class NodeInputs(NamedTuple):
+    """Map tokens of R states, [stop] first.
+
+    Attributes:
+        features: (R, N, d) features of the nodes; zero for [stop].
+        steps: (R, N) int64 steps of the last visits, see `MapTokens`.
+        positions: (R, N, 7) position features.
+        distances: (R, N, N) map distances in metres.
+        mask: (R, N) bool, False on padding.
+        forbidden: (R, N) bool, true for nodes that cannot be chosen.
+    """
+
+    features: Tensor
+    steps: Tensor
+    positions: Tensor
+    distances: Tensor
+    mask: Tensor
+    forbidden: Tensor
+
+
+class ViewInputs(NamedTuple):
+    """Panorama tokens of the current viewpoints of R states, without [stop].
+
+    Attributes:
+        tokens: (R, V, d) panorama tokens, candidates first.
+        positions: (R, V + 1, 14) position features of the start and of each candidate.
+        mask: (R, V) bool, False on padding.
+        candidates: (R, C) bool, true for the candidates among the first C tokens.
+        fusion: (R, N, C + 1) 0/1 matrix from local to fused scores, see `fusion_matrix`.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    mask: Tensor
+    candidates: Tensor
+    fusion: Tensor
+
+
+class Scores(NamedTuple):
+    """Scores of R states, minus infinity where an action is impossible.
+
+    Attributes:
+        decision: (R, N) logits of the policy over the map tokens.
+        global_scores: (R, N) scores of the global branch, scaled by the gate.
+        local_scores: (R, C + 1) scores of the local branch for [stop] and the candidates, scaled.
+        gate: (R,) weight of the global branch.
+        hidden: (R, 2 d) encoded [stop] tokens of the global and of the local branch.
+    """
+
+    decision: Tensor
+    global_scores: Tensor
+    local_scores: Tensor
+    gate: Tensor
+    hidden: Tensor
+
+
+class GlobalBranch(nn.Module):
+    """Coarse branch: map nodes that attend to the text and, aware of distances, to each other."""
+
+    def __init__(self, config: MapTransformerConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.position = nn.Linear(_NODE_POSITION, width)
+        self.position_norm = nn.LayerNorm(width, EPS)
+        self.steps = nn.Embedding(config.max_steps, width)
+        # Weight and bias of the distance in the attention scores. The softmax cancels the bias,
+        # which only exists to load and save the published weights.
+        self.distance = nn.Linear(1, 1)
+        self.layers = nn.ModuleList(CrossModalLayer(config) for _ in range(config.cross_layers))
+
+    def embed(self, nodes: NodeInputs) -> Tensor:
+        """Return the input tokens (R, N, d)."""
+        return (
+            nodes.features
+            + self.steps(nodes.steps)
+            + self.position_norm(self.position(nodes.positions))
+        )
+
+    def forward(self, nodes: NodeInputs, text: EncodedText) -> Tensor:
+        """Encode map tokens; returns (R, N, d)."""
+        x = self.embed(nodes)
+        bias = padding_bias(nodes.mask) + self.distance(nodes.distances[..., None])[..., 0][:, None]
+        for layer, context in zip(self.layers, text.global_layers, strict=True):
+            x = layer(x, context, text.bias, bias)
+        return x
+
+
+class LocalBranch(nn.Module):
+    """Fine branch: [stop] and the panorama tokens that attend to the text and to each other."""
+
+    def __init__(self, config: MapTransformerConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.position = nn.Linear(_VIEW_POSITION, width)
+        self.position_norm = nn.LayerNorm(width, EPS)
+        self.layers = nn.ModuleList(CrossModalLayer(config) for _ in range(config.cross_layers))
+
+    def embed(self, views: ViewInputs) -> Tensor:
+        """Return the input tokens (R, V + 1, d), [stop] first."""
+        tokens = functional.pad(views.tokens, (0, 0, 1, 0))
+        return tokens + self.position_norm(self.position(views.positions))
+
+    def forward(self, views: ViewInputs, text: EncodedText, first: int | None = None) -> Tensor:
+        """Encode panorama tokens.
+
+        Args:
+            views: Panorama tokens.
+            text: Encoded text.
+            first: Number of leading tokens, [stop] included, to return; None for all. The last
+                layer computes only these.
+        """
+        x = self.embed(views)
+        bias = padding_bias(functional.pad(views.mask, (1, 0), value=True))
+        last = len(self.layers) - 1
+        for number, (layer, context) in enumerate(zip(self.layers, text.local_layers, strict=True)):
+            x = layer(x, context, text.bias, bias, first if number == last else None)
+        return x
+
+
+class MapTransformer(TransformerNetwork):
+    """Text encoder, panorama encoder, both branches, and the heads that score actions.
+
+    Args:
+        config: Sizes of the network.
+        vocabulary_size: Number of token ids; ignored with `config.text_model`.
+        feature_size: Width D of the visual features.
+        text: Text encoder that replaces that of the settings.
+        views: Network that encodes the visual features first; None without.
+    """
+
+    def __init__(
+        self,
+        config: MapTransformerConfig,
+        vocabulary_size: int,
+        feature_size: int,
+        text: PretrainedTextEncoder | None = None,
+        views: ViewEncoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        width = config.hidden_size
+        self.text = make_text_encoder(config, vocabulary_size) if text is None else text
+        self.panorama = PanoramaEncoder(config, feature_size, views)
+        self.global_branch = GlobalBranch(config)
+        self.local_branch = LocalBranch(config)
+        self.global_head = ScoreHead(width, width)
+        self.local_head = ScoreHead(width, width)
+        self.gate = ScoreHead(2 * width, width)
+        self._initialise_parts(views)
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Sizes and options that must match for weights to be loaded, by name."""
+        views = self.panorama.views
+        return {
+            **text_architecture(self.config, self.text),
+            **({} if views is None else views.architecture),
+            "visual features": str(self.panorama.feature_size),
+            "width": f"{self.config.hidden_size} in {self.config.heads} heads",
+            "feed-forward width": str(self.config.feed_forward_size),
+            "panorama layers": str(self.config.panorama_layers),
+            "cross-modal layers": str(self.config.cross_layers),
+            "standardised features": "yes" if self.panorama.standardises else "no",
+            "fusion": self.config.fusion,
+            "local candidates only": "yes" if self.config.local_candidates_only else "no",
+        }
+
+    def read(self, tokens: Tensor) -> EncodedText:
+        """Encode instructions (E, L), padded with 0 at the end, once per episode."""
+        return self.keys_and_values(self.text(tokens))
+
+    def keys_and_values(self, text: TextStates) -> EncodedText:
+        """Compute the keys and values of encoded instructions for both branches."""
+        states, mask = text
+        return EncodedText(
+            text,
+            padding_bias(mask),
+            [layer.cross.keys_values(states) for layer in self._layers(self.global_branch)],
+            [layer.cross.keys_values(states) for layer in self._layers(self.local_branch)],
+        )
+
+    def score(self, text: EncodedText, nodes: NodeInputs, views: ViewInputs) -> Scores:
+        """Score the actions of R states.
+
+        Args:
+            text: Text of E episodes, where R is E * S: S consecutive states of each episode.
+            nodes: Map tokens.
+            views: Panorama tokens.
+        """
+        first = 1 + views.candidates.shape[1]
+        if self.config.local_candidates_only:
+            views = views._replace(
+                tokens=views.tokens[:, : first - 1],
+                positions=views.positions[:, :first],
+                mask=views.candidates,
+            )
+        coarse = self.global_branch(nodes, text)
+        fine = self.local_branch(views, text, first)
+        return self.fuse(coarse, fine, nodes, views)
+
+    def fuse(self, coarse: Tensor, fine: Tensor, nodes: NodeInputs, views: ViewInputs) -> Scores:
+        """Score the encoded tokens of both branches.
+
+        Args:
+            coarse: (R, N, d) tokens of the global branch.
+            fine: (R, C + 1, d) tokens of the local branch: [stop] and the candidates.
+            nodes: Inputs of the global branch.
+            views: Inputs of the local branch.
+        """
+        hidden = torch.cat([coarse[:, 0], fine[:, 0]], 1)
+        gate = self._gate(hidden)  # (R, 1)
+        global_scores = gate * self.global_head(coarse)[..., 0]
+        local_scores = (1 - gate) * self.local_head(fine)[..., 0]
+        spread = torch.bmm(views.fusion.to(local_scores.dtype), local_scores[..., None])[..., 0]
+        impossible = nodes.forbidden | ~nodes.mask
+        no_candidate = ~functional.pad(views.candidates, (1, 0), value=True)
+        total = {"global": global_scores, "local": spread}.get(
+            self.config.fusion, global_scores + spread
+        )
+        decision = total.masked_fill(impossible, -torch.inf)
+        return Scores(
+            decision,
+            global_scores.masked_fill(impossible, -torch.inf),
+            local_scores.masked_fill(no_candidate, -torch.inf),
+            gate[:, 0],
+            hidden,
+        )
+
+    def _gate(self, hidden: Tensor) -> Tensor:
+        """Return the weights (R, 1) of the global branch, given both [stop] tokens (R, 2 d)."""
+        if self.config.fusion == "dynamic":
+            return torch.sigmoid(self.gate(hidden))
+        return hidden.new_full((len(hidden), 1), 0.5)
+
+    @staticmethod
+    def _layers(branch: GlobalBranch | LocalBranch) -> list[CrossModalLayer]:
+        return [layer for layer in branch.layers if isinstance(layer, CrossModalLayer)]

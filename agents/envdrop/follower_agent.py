@@ -1,0 +1,195 @@
+"""The follower as an agent: greedy walks, and walks that record decisions for training."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipnav.agents.acting.decisions import ActionSource, DecisionRecord, Decisions
+from clipnav.agents.acting.rollout import STOP, Agent, Observation, walk
+from clipnav.agents.envdrop.follower import Decision, Follower
+from clipnav.agents.envdrop.visits import add_visits
+from clipnav.agents.layers.critic import Critic
+from clipnav.agents.layers.encoders import Context, State
+from clipnav.agents.layers.instructions import readable
+from clipnav.agents.layers.visual import PanoramaView, VisualNoise
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+
+
+class FollowerAgent:
+    """A follower that walks in a vector environment.
+
+    Args:
+        follower: The network; in training mode it applies dropout.
+        features: Features of the environment.
+        reads_instructions: Whether it reads whole instructions, or empty ones.
+        action_source: Source of the actions in training, where decisions are recorded; without it,
+            the agent walks greedily.
+        tokens: (B, L) instructions; those of the environment by default.
+        noise: Feature dropout; newly drawn by default.
+        partners: (B, L) other instructions of the same paths, for `Decisions.contrast`.
+
+    Attributes:
+        critic: Critic for `explain`; None by default.
+        loaded_for: Environment of a loaded agent, see `check_loaded_for`.
+        record: Decisions in training; None without an action source.
+    """
+
+    loaded_for: VlnVectorEnv | None = None
+
+    def __init__(
+        self,
+        follower: Follower,
+        features: DeviceFeatures,
+        reads_instructions: bool = True,
+        action_source: ActionSource | None = None,
+        tokens: np.ndarray | None = None,
+        noise: VisualNoise | None = None,
+        partners: np.ndarray | None = None,
+    ) -> None:
+        self.follower = follower
+        self.features = features
+        self.reads_instructions = reads_instructions
+        self._tokens, self._partners = tokens, partners
+        self._noise = noise
+        self._device = next(follower.parameters()).device
+        self._rows = np.arange(0)
+        self._histories = np.zeros((0, 0), np.int64)  # (N, T) earlier nodes, for visit features
+        self._context: Context
+        self._paired: Context | None = None
+        self._state: State
+        self.record = None if action_source is None else DecisionRecord(action_source)
+        self._last: Decision | None = None
+        self.critic: Critic | None = None
+
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Encode the instructions."""
+        tokens = observation["instruction"] if self._tokens is None else self._tokens
+        tokens = readable(tokens[live], self.reads_instructions)
+        context, self._state = self.follower.encoder(self._tensor(tokens))
+        self._context = context.collected()
+        if self._partners is not None:
+            partners = self.follower.encoder(self._tensor(self._partners[live]))[0]
+            self._paired = partners.collected()
+        if self._noise is None:
+            self._noise = self.follower.noise(self._tensor(scan_indices(info["scan"][live])))
+        self._rows = live
+        self._histories = np.zeros((len(live), 0), np.int64)
+
+    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
+        """Run one step of the network for the live rows and return their actions (N,)."""
+        decision = self.decide(observation, live)
+        self._state = decision.state
+        if self.follower.visit_features:
+            self._histories = np.column_stack([self._histories, observation["viewpoint"][live]])
+        if self.record is None:
+            self._last = decision
+            return decision.scores.argmax(1).cpu().numpy()
+        teacher = np.asarray(info["teacher_action"])[live]
+        scores, hidden, contrast = decision.scores, decision.hidden, decision.contrast
+        return self.record.choose(live, scores, hidden, teacher, contrast)
+
+    def explain(self) -> dict[str, np.ndarray | None]:
+        """Return probabilities, value and attention of the last step of a greedy walk.
+
+        Returns:
+            For the N rows that were live: `probabilities` (N, K) of the actions, 0 where
+            impossible; `stop` (N,), the probability of stop; `value` (N,) of the critic, None
+            without a critic; `word_attention` (N, L) over the tokens; `view_attention` (N, 36).
+
+        Raises:
+            RuntimeError: The agent has not acted yet, or records decisions for training.
+        """
+        last = self._last
+        if last is None:
+            raise RuntimeError("only an agent that has acted greedily can explain its last step")
+        with torch.no_grad():
+            probabilities = torch.softmax(last.scores, 1).cpu().numpy()
+            value = None if self.critic is None else self.critic(last.hidden).cpu().numpy()
+        return {
+            "probabilities": probabilities,
+            "stop": probabilities[:, STOP],
+            "value": value,
+            "word_attention": last.word_weights.detach().cpu().numpy(),
+            "view_attention": last.view_weights.detach().cpu().numpy(),
+        }
+
+    def decide(self, observation: Observation, live: np.ndarray) -> Decision:
+        """Score the candidates of the live rows; the agent keeps its present state."""
+        self._keep_rows(live)
+        possible = observation["action_mask"][live]
+        # Cut columns that are impossible for all rows, because few viewpoints have many neighbours.
+        width = int(np.flatnonzero(possible.any(0))[-1]) + 1
+        nodes, views = observation["viewpoint"][live], observation["view"][live]
+        view = PanoramaView(*self.features.gather(nodes, views, width))
+        if self.follower.visit_features:
+            histories = np.column_stack([self._histories, nodes])
+            view = add_visits(view, histories, self.features.targets)
+        state, noise = self._state, self._noise
+        return self.follower.decide(view, self._context, state, noise, self._paired)
+
+    def _keep_rows(self, live: np.ndarray) -> None:
+        if len(live) == len(self._rows):
+            return
+        kept = np.isin(self._rows, live)
+        self._histories = self._histories[kept]
+        index = self._tensor(np.flatnonzero(kept))
+        self._context, self._state = self._context.rows(index), self._state.rows(index)
+        if self._paired is not None:
+            self._paired = self._paired.rows(index)
+        if self._noise is not None:
+            self._noise = self._noise.rows(index)
+        self._rows = live
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+class Scored(Protocol):
+    """Scores of the actions of N agents."""
+
+    @property
+    def hidden(self) -> Tensor:
+        """(N, H) input of the critic."""
+        ...
+
+
+class RecordingAgent(Agent, Protocol):
+    """Agent that records its decisions."""
+
+    record: DecisionRecord | None
+
+    def decide(self, observation: Observation, live: np.ndarray) -> Scored:
+        """Score the actions of the live rows."""
+        ...
+
+
+def rollout(
+    env: VlnVectorEnv,
+    agent: RecordingAgent,
+    instr_ids: Sequence[str],
+    max_steps: int | None = None,
+    look_ahead: bool = False,
+) -> Decisions:
+    """Walk a batch of episodes and return the decisions.
+
+    Args:
+        env: Environment without autoreset.
+        agent: New agent with an action source.
+        instr_ids: Episodes of the batch.
+        max_steps: Maximum number of actions; that of the environment by default.
+        look_ahead: Compute the critic's input after the last step of truncated episodes.
+    """
+    result = walk(env, agent, instr_ids, max_steps)
+    assert agent.record is not None
+    return agent.record.decisions(
+        result, look_ahead, lambda observation, rows: agent.decide(observation, rows).hidden
+    )
+
+
+def scan_indices(scans: np.ndarray) -> np.ndarray:
+    """Return an index (B,) for each building of a batch, from 0, given the names (B,)."""
+    return np.unique(scans.astype(str), return_inverse=True)[1]

@@ -1,0 +1,290 @@
+"""Search for probable paths: beam search, and best-first search over viewpoints.
+
+A search expands many viewpoints before it chooses a path. A real agent would have to walk to them;
+`clipnav.agents.envdrop.reranking.search_walk` returns that walk. Searches are deterministic:
+networks are in evaluation mode, and of equally probable paths the one that was found first is kept.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.agents.envdrop.action_scores import ActionScorer
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.layers.encoders import State
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.device_features import DeviceFeatures
+
+_ROWS = 256  # decoder rows in a batch
+
+
+class Position(NamedTuple):
+    """Position of an agent.
+
+    Attributes:
+        node: Node of the world.
+        view: View 0..35 that the agent faces.
+    """
+
+    node: int
+    view: int
+
+
+def start_positions(observation: Observation) -> list[Position]:
+    """Return the positions of all rows of an observation."""
+    pairs = zip(observation["viewpoint"].tolist(), observation["view"].tolist(), strict=True)
+    return [Position(node, view) for node, view in pairs]
+
+
+@dataclass(frozen=True)
+class FoundPath:
+    """A complete path.
+
+    Attributes:
+        positions: Positions from start to end.
+        actions: Action at each position; the last is stop.
+        log_prob: Sum of the follower's log-probabilities of the actions.
+    """
+
+    positions: tuple[Position, ...]
+    actions: tuple[int, ...]
+    log_prob: float
+
+
+@dataclass
+class SearchResult:
+    """Result of a search for one instruction.
+
+    Attributes:
+        paths: Complete paths, the most probable first.
+        expanded: Last nodes of the paths that were expanded or, best-first, found complete.
+    """
+
+    paths: list[FoundPath] = field(default_factory=list)
+    expanded: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _PartialPath:
+    """A path without stop.
+
+    Attributes:
+        row: Index of its instruction.
+        positions: Positions from the start.
+        actions: Actions taken, one less than positions.
+        log_prob: Sum of the log-probabilities of the actions.
+        state: Decoder state before the expansion of the last position.
+    """
+
+    row: int
+    positions: tuple[Position, ...]
+    actions: tuple[int, ...]
+    log_prob: float
+    state: State
+
+    def stopped(self, log_prob: float) -> FoundPath:
+        """Return the path completed by a stop of this log-probability."""
+        return FoundPath(self.positions, (*self.actions, STOP), self.log_prob + log_prob)
+
+    def extended(self, log_prob: float, action: int, position: Position) -> "_PartialPath":
+        """Return the path after a move; `log_prob` is that of the whole new path."""
+        return replace(
+            self,
+            positions=(*self.positions, position),
+            actions=(*self.actions, action),
+            log_prob=log_prob,
+        )
+
+
+class Searcher:
+    """Expansion of paths by a follower, without walking.
+
+    Args:
+        follower: Follower in evaluation mode.
+        features: Features of the world.
+        world: World to search in.
+        tokens: (B, L) token ids of the instructions.
+        starts: B start positions.
+
+    Attributes:
+        starts: Partial paths at the start positions.
+    """
+
+    def __init__(
+        self,
+        follower: Follower,
+        features: DeviceFeatures,
+        world: NavWorld,
+        tokens: np.ndarray,
+        starts: Sequence[Position],
+    ) -> None:
+        self._world = world
+        self._scorer = ActionScorer(follower, features, world)
+        self._device = next(follower.parameters()).device
+        ids = torch.from_numpy(np.ascontiguousarray(tokens)).to(self._device)
+        self._context, first = follower.encoder(ids)
+        self.starts = [
+            _PartialPath(row, (start,), (), 0.0, state)
+            for row, (start, state) in enumerate(zip(starts, first.split(), strict=True))
+        ]
+
+    def expand(self, partials: Sequence[_PartialPath]) -> list[tuple[_PartialPath, np.ndarray]]:
+        """Return each path with its next state, and the log-probabilities (K,) of its actions."""
+        expanded: list[tuple[_PartialPath, np.ndarray]] = []
+        for start in range(0, len(partials), _ROWS):
+            expanded += self._expand(partials[start : start + _ROWS])
+        return expanded
+
+    def moves(
+        self, partial: _PartialPath, log_probs: np.ndarray
+    ) -> list[tuple[float, int, Position]]:
+        """Return each possible move: log-probability of the path after it, action and position."""
+        node = partial.positions[-1].node
+        targets, views = self._world.targets[node], self._world.views[node]
+        return [
+            (
+                partial.log_prob + float(log_probs[action]),
+                action,
+                Position(int(targets[action]), int(views[action])),
+            )
+            for action in (np.flatnonzero(self._world.mask[node, 1:]) + 1).tolist()
+        ]
+
+    def _expand(self, partials: Sequence[_PartialPath]) -> list[tuple[_PartialPath, np.ndarray]]:
+        rows = torch.tensor([partial.row for partial in partials], device=self._device)
+        decision = self._scorer.decide(
+            np.array([partial.positions[-1].node for partial in partials]),
+            np.array([partial.positions[-1].view for partial in partials]),
+            [[position.node for position in partial.positions] for partial in partials],
+            self._context.rows(rows),
+            State.joined([partial.state for partial in partials]),
+        )
+        # float64, so that sums over a path do not depend on the order of a batch.
+        log_probs = torch.log_softmax(decision.scores.double(), 1).cpu().numpy()
+        return [
+            (replace(partial, state=next_state), row_log_probs)
+            for partial, next_state, row_log_probs in zip(
+                partials, decision.state.split(), log_probs, strict=True
+            )
+        ]
+
+
+def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[SearchResult]:
+    """Run a beam search for each instruction.
+
+    A complete path keeps its slot in the beam. The search ends when all paths of the beam are
+    complete, or after `max_steps` actions, where the other paths stop with probability 1.
+
+    Args:
+        searcher: Searcher with the instructions.
+        width: Beam width.
+        max_steps: Maximum number of actions in a path.
+    """
+    results = [SearchResult() for _ in searcher.starts]
+    beams = [[start] for start in searcher.starts]
+    for _ in range(max_steps):
+        partials = [partial for beam in beams for partial in beam]
+        if not partials:
+            break
+        beams = [[] for _ in beams]
+        options: list[list[tuple[float, _PartialPath | FoundPath]]] = [[] for _ in beams]
+        for partial, log_probs in searcher.expand(partials):
+            results[partial.row].expanded.append(partial.positions[-1].node)
+            stop = partial.stopped(float(log_probs[STOP]))
+            options[partial.row].append((stop.log_prob, stop))
+            for log_prob, action, position in searcher.moves(partial, log_probs):
+                extended = partial.extended(log_prob, action, position)
+                options[partial.row].append((log_prob, extended))
+        for row, result in enumerate(results):
+            free = width - len(result.paths)
+            for _, option in sorted(options[row], key=lambda item: -item[0])[:free]:
+                if isinstance(option, FoundPath):
+                    result.paths.append(option)
+                else:
+                    beams[row].append(option)
+    for beam in beams:
+        for partial in beam:
+            results[partial.row].paths.append(partial.stopped(0.0))
+    return [_sorted(result) for result in results]
+
+
+def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> list[SearchResult]:
+    """Run a best-first search for each instruction: expand the most probable path so far.
+
+    EnvDrop's `r2r_src/agent.py: _dijkstra`, without its errors. A move is expanded once, on the
+    most probable path that ends with it, and a viewpoint is the end of one complete path. The
+    search ends with `count` complete paths, or after `max_expansions` expansions and stops.
+
+    Args:
+        searcher: Searcher with the instructions.
+        count: Number of complete paths for each instruction.
+        max_expansions: Maximum number of moves and stops to look at for each instruction.
+    """
+    results = [SearchResult() for _ in searcher.starts]
+    frontiers: list[list[tuple[float, int, _PartialPath | FoundPath]]] = [
+        [(0.0, 0, start)] for start in searcher.starts
+    ]
+    counters = [1] * len(frontiers)  # break ties in favour of the path that was found first
+    done: list[set[tuple[int, int]]] = [set() for _ in frontiers]
+    while True:
+        searches = zip(results, frontiers, done, strict=True)
+        following = [_next_path(*search, count, max_expansions) for search in searches]
+        chosen = [partial for partial in following if partial is not None]
+        if not chosen:
+            return [_sorted(result) for result in results]
+        for partial, log_probs in searcher.expand(chosen):
+            row = partial.row
+            extended = [
+                partial.extended(log_prob, action, position)
+                for log_prob, action, position in searcher.moves(partial, log_probs)
+            ]
+            for item in (partial.stopped(float(log_probs[STOP])), *extended):
+                heapq.heappush(frontiers[row], (-item.log_prob, counters[row], item))
+                counters[row] += 1
+
+
+def _next_path(
+    result: SearchResult,
+    frontier: list[tuple[float, int, _PartialPath | FoundPath]],
+    done: set[tuple[int, int]],
+    count: int,
+    max_expansions: int,
+) -> _PartialPath | None:
+    """Remove and return the next path to expand from a frontier; None at the end of the search.
+
+    Complete paths that precede it are moved from the frontier to the result.
+    """
+    while frontier and len(result.paths) < count:
+        _, _, item = heapq.heappop(frontier)
+        move = _last_move(item)
+        if move in done:
+            continue
+        if len(result.expanded) == max_expansions:
+            # The most probable path counts as complete if there is none.
+            if not result.paths:
+                result.paths.append(item if isinstance(item, FoundPath) else item.stopped(0.0))
+            break
+        done.add(move)
+        result.expanded.append(item.positions[-1].node)
+        if not isinstance(item, FoundPath):
+            return item
+        result.paths.append(item)
+    frontier.clear()
+    return None
+
+
+def _last_move(path: _PartialPath | FoundPath) -> tuple[int, int]:
+    """Return the node before the last action and the action; -1 twice before the first one."""
+    if not path.actions:
+        return -1, -1
+    before = -1 if path.actions[-1] == STOP else -2
+    return path.positions[before].node, path.actions[-1]
+
+
+def _sorted(result: SearchResult) -> SearchResult:
+    return SearchResult(sorted(result.paths, key=lambda path: -path.log_prob), result.expanded)

@@ -1,0 +1,45 @@
+"""Number of earlier visits of each candidate's viewpoint."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipnav.agents.layers.visual import PanoramaView
+
+_NO_NODE = -1  # padding before the start of a walk; no candidate leads there
+
+
+def pad_histories(histories: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the nodes (N, T) of walks of unequal length, padded at the front."""
+    longest = max(len(history) for history in histories)
+    return np.array([[_NO_NODE] * (longest - len(history)) + [*history] for history in histories])
+
+
+def count_visits(histories: np.ndarray, targets: np.ndarray) -> Tensor:
+    """Count the visits of each candidate.
+
+    Args:
+        histories: (N, T) nodes of each walk up to the current node, padded at the front.
+        targets: (N, K) nodes of the candidates.
+
+    Returns:
+        (N, K) float32 number of visits of each candidate's node. For stop, candidate 0: number of
+        earlier visits of the current node.
+    """
+    counts = (histories[:, :, None] == targets[:, None]).sum(1)
+    counts[:, 0] = (histories[:, :-1] == histories[:, -1:]).sum(1)
+    return torch.from_numpy(counts.astype(np.float32))
+
+
+def add_visits(view: PanoramaView, histories: np.ndarray, targets: np.ndarray) -> PanoramaView:
+    """Return a view with visit counts.
+
+    Args:
+        view: Visual input of N agents.
+        histories: As in `count_visits`.
+        targets: (V, candidates) nodes of the candidates of all nodes of the world.
+    """
+    counts = count_visits(histories, targets[histories[:, -1], : view.mask.shape[1]])
+    return view._replace(visits=counts.to(view.mask.device))

@@ -1,0 +1,1 @@
+"""Frontier agents: followers that choose among all viewpoints that they have seen."""

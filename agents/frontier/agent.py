@@ -1,0 +1,232 @@
+"""FrontierAgent: a follower that may turn back to any viewpoint that it has seen.
+
+A greedy follower judges the candidates around it only. This one judges every viewpoint that it has
+seen by the score of the way there, less the walk to it, as in the search of Ke et al. 2019
+("Tactical Rewind", FAST). Unlike `clipnav.agents.envdrop.search`, it walks where it searches, so
+that its trajectory is a single run.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.agents.envdrop.action_scores import ActionScorer
+from clipnav.agents.envdrop.follower import Decision
+from clipnav.agents.envdrop.follower_agent import scan_indices
+from clipnav.agents.layers.encoders import Context, State
+from clipnav.agents.layers.instructions import readable
+from clipnav.agents.layers.visual import VisualNoise
+from clipnav.agents.maps.describing import action_probabilities, known_map
+from clipnav.agents.maps.experts import Expert, first_best
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import START, KnownMaps
+from clipnav.agents.maps.route_walker import Choice, RouteWalker
+
+
+@dataclass(frozen=True)
+class FrontierScoring:
+    """How scores of actions make up those of ways.
+
+    Attributes:
+        metre_cost: Cost of a metre of the walk to a node.
+        sharpness: Factor of the logits.
+        normalised: Whether a way has the sum of the log-probabilities of its actions; otherwise it
+            has the sum of their logits. At a viewpoint that is a mistake all logits can be low,
+            whereas its probabilities add up to 1, so an agent that is trained has the latter.
+    """
+
+    metre_cost: float
+    sharpness: float = 1.0
+    normalised: bool = True
+
+    def gains(self, logits: Tensor) -> Tensor:
+        """Return the (R, K) float64 scores of actions, given their logits.
+
+        float64, so that sums over a path do not depend on the order of a batch.
+        """
+        logits = self.sharpness * logits.double()
+        return torch.log_softmax(logits, 1) if self.normalised else logits
+
+
+class Options(NamedTuple):
+    """The nodes that R agents know, as choices.
+
+    Attributes:
+        scores: (R, S) scores by slot, minus infinity for nodes that cannot be chosen.
+        visited: (R, S) bool, nodes to stop at; the others are to be visited.
+        costs: (R, S) costs of the targets of the expert, see `Expert.frontier_costs`, infinite for
+            nodes that cannot be chosen; None without an expert.
+        labels: (R,) slots that the expert chooses, `NO_TARGET` if all costs are infinite; None
+            without an expert.
+        hidden: (R, H) hidden states of the LSTM where the agents are, the input of a critic; None
+            if the options are not those of an agent.
+    """
+
+    scores: Tensor
+    visited: np.ndarray
+    costs: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    hidden: Tensor | None = None
+
+
+# Chooses the slots (R,) of episodes (R,).
+FrontierPolicy = Callable[[np.ndarray, Options], np.ndarray]
+
+
+def best_nodes(rows: np.ndarray, options: Options) -> np.ndarray:
+    """Choose the nodes with the highest scores."""
+    return options.scores.argmax(1).cpu().numpy()
+
+
+class FrontierAgent(RouteWalker):
+    """A follower that chooses among all nodes of its map: visited ones to stop at, others to visit.
+
+    The score of a node is that of the best way to it from the start, over visited nodes and
+    including stop at a visited one, less the cost of the walk from here. The follower's state at a
+    node is that after its best way, whatever the agent has walked since.
+
+    Args:
+        scorer: The follower, and the environment's world and features.
+        geometry: Tables of the world.
+        max_steps: Number of actions after which the environment ends an episode.
+        scoring: Scores of ways and walks.
+        policy: Chooses the nodes; the highest scores by default.
+        expert: Expert of the batch that labels every choice; None without.
+        reads_instructions: Whether it reads whole instructions, or empty ones.
+    """
+
+    def __init__(
+        self,
+        scorer: ActionScorer,
+        geometry: MapGeometry,
+        max_steps: int,
+        scoring: FrontierScoring,
+        policy: FrontierPolicy = best_nodes,
+        expert: Expert | None = None,
+        reads_instructions: bool = True,
+    ) -> None:
+        super().__init__(geometry.world, expert)
+        self.follower = scorer.follower
+        self._scorer, self._geometry = scorer, geometry
+        self._max_steps, self._scoring, self._policy = max_steps, scoring, policy
+        self._reads_instructions = reads_instructions
+        self._device = next(scorer.follower.parameters()).device
+        self._context: Context
+        self._noise: VisualNoise | None = None
+        self._states: State  # of all decisions, whose rows are numbered throughout
+        self._ways: Tensor  # scores of all ways, numbered throughout
+        self._steps_left = np.zeros(0, np.int64)
+        # (B, S) by slot: number of the best way, its last visited slot, the row of the state there,
+        # and the view that an agent on this way faces; -1 for no way.
+        self._numbers = self._previous = np.zeros((0, 0), np.int64)
+        self._origins = self._views = np.zeros((0, 0), np.int64)
+        self._decision: Decision
+        self.options: Options
+
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Encode the instructions of the first N rows of a batch and start empty maps."""
+        tokens = readable(observation["instruction"][live], self._reads_instructions)
+        self._context, self._states = self.follower.encoder(self._sent(tokens))
+        scans = self._world.scan_names[observation["viewpoint"][live]]
+        self._noise = self.follower.noise(self._sent(scan_indices(scans)))
+        self._ways = torch.zeros(len(live), dtype=torch.float64, device=self._device)
+        self.start_maps(KnownMaps(self._geometry, len(live)))
+        self._steps_left = np.full(len(live), self._max_steps)
+        shape = len(live), int(self._world.locals.max()) + 1
+        self._numbers, self._previous = np.full(shape, -1), np.full(shape, -1)
+        self._origins, self._views = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self._numbers[:, START] = self._origins[:, START] = np.arange(len(live))
+        self._views[:, START] = observation["view"][live]
+
+    def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
+        """Read the viewpoints that R agents have reached, and choose their next nodes.
+
+        `options` has the scores of all nodes until the next call.
+        """
+        self._maps.visit(rows, observation["viewpoint"][rows])
+        self._read(rows)
+        here, width = self._maps.current[rows], int(self._maps.counts[rows].max())
+        hops = self._maps.hops[rows, here, :width]
+        numbers = self._numbers[rows, :width]
+        metres = self._maps.distances[rows, here, :width]
+        # The stop at the end of the walk is an action as well.
+        possible = (numbers >= 0) & (hops < self._steps_left[rows][:, None])
+        costs = self._scoring.metre_cost * np.where(possible, metres, 0.0)
+        scores = self._ways[self._sent(numbers)] - self._sent(costs)
+        scores = scores.masked_fill(self._sent(~possible), -torch.inf)
+        visited = self._maps.visit_steps[rows, :width] > 0
+        self.options = Options(scores, visited, hidden=self._decision.hidden)
+        if self._expert is not None:
+            expert_costs = self._expert.frontier_costs(self._maps, rows)
+            expert_costs = np.where(possible, expert_costs, np.inf)
+            labels = first_best(expert_costs)
+            self.options = self.options._replace(costs=expert_costs, labels=labels)
+        targets = self._policy(rows, self.options)
+        self._steps_left[rows] -= hops[np.arange(len(rows)), targets]
+        return Choice(targets, visited[np.arange(len(rows)), targets])
+
+    def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
+        """Describe the last choice: also `word_attention` and `view_attention` of the follower.
+
+        The probability of a node is its share of all nodes' exponentiated scores.
+        """
+        rows, count = self._chose, self.options.scores.shape[1]
+        chances = torch.softmax(self.options.scores, 1).cpu().numpy()
+        slots = np.broadcast_to(np.arange(count), chances.shape)
+        probabilities = action_probabilities(self._maps, rows, slots, chances)
+        probabilities[:, STOP] = chances[np.arange(len(rows)), self._maps.current[rows]]
+        described = zip(rows.tolist(), chances, *choice, strict=True)
+        return {
+            "probabilities": probabilities,
+            "known_map": [known_map(self._maps, *each) for each in described],
+            "word_attention": self._decision.word_weights.cpu().numpy(),
+            "view_attention": self._decision.view_weights.cpu().numpy(),
+        }
+
+    def _read(self, rows: np.ndarray) -> None:
+        """Score the actions at the current nodes, as if each had been reached on its best way."""
+        maps = self._maps
+        here = maps.current[rows]
+        nodes, views = maps.nodes[rows, here], self._views[rows, here]
+        states = self._states.rows(self._sent(self._origins[rows, here]))
+        context, noise = self._context, self._noise
+        if len(rows) < len(self._moves):
+            index = self._sent(rows)
+            context, noise = context.rows(index), None if noise is None else noise.rows(index)
+        ways = [self._way(row, slot) for row, slot in zip(rows, here, strict=True)]
+        self._decision = self._scorer.decide(nodes, views, ways, context, states, noise)
+        gains = self._scoring.gains(self._decision.scores)
+        before = self._ways[self._sent(self._numbers[rows, here])]
+        first, first_state = len(self._ways), len(self._states.cell)
+        self._ways = torch.cat([self._ways, (before[:, None] + gains).flatten()])
+        self._states = State.joined([self._states, self._decision.state])
+
+        numbers = first + np.arange(gains.numel()).reshape(gains.shape)  # (R, K)
+        slots = maps.candidate_slots(rows)  # (R, C)
+        row, rank = np.nonzero(slots >= 0)
+        episode, slot = rows[row], slots[row, rank]
+        scores = np.append(self._ways.detach().cpu().numpy(), -np.inf)  # of number -1
+        found, known = scores[numbers[row, rank + 1]], scores[self._numbers[episode, slot]]
+        better = (found > known) & (maps.visit_steps[episode, slot] == 0)
+        row, rank, episode, slot = (part[better] for part in (row, rank, episode, slot))
+        self._numbers[episode, slot] = numbers[row, rank + 1]
+        self._previous[episode, slot] = here[row]
+        self._origins[episode, slot] = first_state + row
+        self._views[episode, slot] = self._world.views[nodes[row], rank + 1]
+        self._numbers[rows, here] = numbers[:, STOP]
+
+    def _way(self, row: int, slot: int) -> list[int]:
+        """Return the nodes of the best way to a slot."""
+        way = []
+        while slot >= 0:
+            way.append(int(self._maps.nodes[row, slot]))
+            slot = self._previous[row, slot]
+        return way[::-1]
+
+    def _sent(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

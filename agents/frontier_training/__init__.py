@@ -1,1 +1,0 @@
-"""Training of frontier agents: imitation (DAgger) and reinforcement."""

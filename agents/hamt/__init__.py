@@ -1,0 +1,1 @@
+"""HAMT: an agent with a transformer over its history."""

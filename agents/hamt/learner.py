@@ -1,0 +1,76 @@
+"""Training of HAMT by imitation and reinforcement."""
+
+from clipnav.agents.acting.evaluation import Results
+from clipnav.agents.hamt.agent import HistoryAgent
+from clipnav.agents.hamt.building import greedy_agent, make_history_transformer
+from clipnav.agents.hamt.losses import HistoryLoss
+from clipnav.agents.hamt.model import HistoryTransformer
+from clipnav.agents.hamt.observations import HistoryFeatures
+from clipnav.agents.hamt.settings import HistoryTrainConfig
+from clipnav.agents.learning.agent_learner import train_and_compare
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.settings import agent_of
+from clipnav.agents.transformer.two_minibatches import MinibatchesLearner
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.storage.errors import UserError
+from clipnav.training import distributed
+
+
+class HistoryLearner(MinibatchesLearner):
+    """A HAMT agent, and the episodes to learn from."""
+
+    config: HistoryTrainConfig
+    model: HistoryTransformer
+    network: HistoryLoss
+    make_network = staticmethod(make_history_transformer)
+
+    def __init__(self, config: HistoryTrainConfig) -> None:
+        """Build everything from the settings of a run.
+
+        Raises:
+            FileNotFoundError, UserError: As in `MinibatchesLearner`; or encoders are to be frozen
+                that the run to start from does not have, or not with all words.
+        """
+        super().__init__(config)
+        # The gradient of the critic is not clipped, as in HAMT and EnvDrop.
+        self.clipped = [self.model]
+
+    def _initialise(self) -> int:
+        missing = super()._initialise()
+        config, start = self.config, self.config.start_from
+        if not config.freeze_encoders or start is None:
+            return missing
+        if agent_of(start) != config.agent:
+            raise UserError(
+                f"--freeze-encoders: {start} is a run of a follower, which has no history encoder, "
+                "so that random weights would stay; start from a run of --agent hamt, or give "
+                "--no-freeze-encoders"
+            )
+        if missing:
+            raise UserError(
+                f"--freeze-encoders: {missing} of {len(self.env.tokenizer)} words have no "
+                f"embedding in {start}, so that random ones would stay; start from a run with the "
+                "same vocabulary, or give --no-freeze-encoders"
+            )
+        return missing
+
+    def make_features(self, env: VlnVectorEnv) -> HistoryFeatures:
+        """Return the features of an environment."""
+        return HistoryFeatures(env, self.config.device)
+
+    def make_loss(self) -> HistoryLoss:
+        """Return the network with its loss; the encoders may be frozen."""
+        if self.config.freeze_encoders and self.config.start_from is not None:
+            self.model.text.requires_grad_(False)
+            self.model.history.requires_grad_(False)
+        return HistoryLoss(self.model, self.config)
+
+    def agent(self, split: str) -> HistoryAgent:
+        """Return the greedy agent on a split."""
+        return greedy_agent(self.config, self.model, self.evaluation_envs[split])
+
+
+@distributed.destroys_process_group
+def train_history_agent(config: HistoryTrainConfig) -> Results:
+    """Train HAMT, compare it with the baselines, print a table, write RUN/results.json."""
+    return train_and_compare(*make_agent_trainer(HistoryLearner, config))

@@ -1,0 +1,141 @@
+"""Visual input of the follower, its standardisation and its feature dropout.
+
+Letters in shapes: B episodes, N views, K candidates, D visual and A angle width of a view,
+F = D + A.
+"""
+
+from copy import copy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from clipnav.agents.layers.attention import drop
+from clipnav.agents.settings import FeatureDropout
+
+
+class PanoramaView(NamedTuple):
+    """Visual input of B agents.
+
+    Attributes:
+        panorama: (B, 36, D + A) features of the views.
+        candidates: (B, K, D + A) features of the candidates; row 0, stop, is zero.
+        mask: (B, K) bool, true where an action is possible.
+        angle: (B, A) angle features of the agent's heading and elevation.
+        distances: (B, K) distances to the candidates in metres, 0 for stop.
+        visits: (B, K) float counts of `clipnav.agents.envdrop.visits`; only with visit features.
+    """
+
+    panorama: Tensor
+    candidates: Tensor
+    mask: Tensor
+    angle: Tensor
+    distances: Tensor
+    visits: Tensor | None = None
+
+
+class FeatureScale(nn.Module):
+    """Standardisation of features to mean 0 and standard deviation 1; angles are unchanged.
+
+    The mean of CLIP features is larger than their variation, and their scale differs between
+    models. Dot-product attention learns several times faster on standardised features. So it is
+    with the hidden states of transformers.
+    """
+
+    def __init__(self, visual: int, angle: int) -> None:
+        super().__init__()
+        self._visual = visual
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("scale", torch.ones(visual + angle))
+        self.register_buffer("shift", torch.zeros(visual + angle))
+
+    def fit(self, mean: Tensor, spread: Tensor) -> None:
+        """Set the mean (D,) and standard deviation (D,) of the features in training."""
+        spread = spread.clamp_min(1e-6)
+        self.scale[: self._visual] = 1 / spread
+        self.shift[: self._visual] = -mean / spread
+
+    def forward(self, view: PanoramaView) -> PanoramaView:
+        """Return the view with standardised features; stop stays zero."""
+        candidates = self.features(view.candidates)  # (B, K, F)
+        candidates[:, 0] = 0.0
+        return view._replace(panorama=self.features(view.panorama), candidates=candidates)
+
+    def features(self, views: Tensor) -> Tensor:
+        """Return views (..., F) with standardised features."""
+        return torch.addcmul(self.shift, views, self.scale)
+
+
+class ViewEncoder(nn.Module):
+    """Interface of networks that encode the visual features of views before the follower."""
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Identity that must match for weights to be loaded."""
+        raise NotImplementedError
+
+    def forward(self, view: PanoramaView) -> PanoramaView:
+        """Return the view with encoded visual features of the same width."""
+        raise NotImplementedError
+
+    def features(self, features: Tensor) -> Tensor:
+        """Return encoded visual features (..., D) of the same width."""
+        raise NotImplementedError
+
+
+class VisualNoise:
+    """Dropout of visual features in one batch of episodes.
+
+    A mask m that all views share need not be applied to the views f: (f * m) . q = f . (m * q), and
+    the weighted sum of f * m is m times the weighted sum of f. It is the `gate` of an attention. A
+    mask that all episodes in one building share is the environment dropout of the EnvDrop paper.
+
+    Args:
+        rate: Dropout rate.
+        kind: Scope of a mask, see `FollowerConfig`.
+        visual: D, width of the visual features of a view.
+        width: F, width of a view.
+        scans: (B,) index of the building of each episode.
+    """
+
+    def __init__(
+        self, rate: float, kind: FeatureDropout, visual: int, width: int, scans: Tensor
+    ) -> None:
+        self._rate = rate if visual else 0.0
+        self._kind = kind
+        self._visual, self._width = visual, width
+        self._episode: Tensor | None = None
+        if self._rate and kind in ("environment", "batch", "episode"):
+            masks = self._draw(1 if kind == "batch" else len(scans), scans.device)
+            if kind == "batch":
+                scans = torch.zeros_like(scans)
+            self._episode = masks if kind == "episode" else masks[scans]
+
+    def rows(self, index: Tensor) -> "VisualNoise":
+        """Return the same dropout for the episodes at `index` (N,), which may repeat."""
+        chosen = copy(self)
+        if self._episode is not None:
+            chosen._episode = self._episode.index_select(0, index)
+        return chosen
+
+    def gate(self, views: Tensor) -> Tensor | None:
+        """Return the multiplier (B, F) of views (B, N, F), or None.
+
+        Call it once per step: with one mask per step, every call draws a new one.
+        """
+        if self._rate and self._kind == "step":
+            return self._draw(len(views), views.device)
+        return self._episode
+
+    def drop(self, views: Tensor) -> Tensor:
+        """Return views (B, N, F) with single numbers dropped, if `kind` is "element"."""
+        if not self._rate or self._kind != "element":
+            return views
+        visual, angle = views.split([self._visual, self._width - self._visual], 2)
+        return torch.cat([drop(visual, self._rate), angle], 2)
+
+    def _draw(self, count: int, device: torch.device) -> Tensor:
+        ones = torch.ones(count, self._visual, device=device)
+        angle = torch.ones(count, self._width - self._visual, device=device)
+        return torch.cat([drop(ones, self._rate), angle], 1)

@@ -1,1 +1,0 @@
-"""Training of map agents: behaviour cloning, DAgger and pre-training."""

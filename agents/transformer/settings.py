@@ -1,0 +1,135 @@
+"""Settings that map agents and HAMT share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from clipnav.agents.settings.losses import ReinforcementConfig
+from clipnav.agents.settings.runs import AgentConfig
+from clipnav.agents.transformer.network_settings import TransformerConfig
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import check_counts, check_dropout, check_numbers
+
+
+@dataclass(frozen=True)
+class TransformerAgentConfig(AgentConfig):
+    """Settings of every training of an agent whose network is a transformer."""
+
+    network: TransformerConfig = field(default_factory=TransformerConfig)
+    start_from: Path | None = None
+    """Run whose network provides the initial weights."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.text.model != self.network.text_model:
+            raise UserError(
+                f"--text.model {self.text.model} and --network.text-model "
+                f"{self.network.text_model}: the tokenizer and the text encoder require the same "
+                "model; give it to both, or None"
+            )
+        longest = self.network.max_text_length
+        own_text = self.text.model is None and self.language_representation is None
+        has_table = own_text and self.network.text_encoder == "transformer"
+        if has_table and self.max_instruction_length > longest:
+            raise UserError(
+                f"--max-instruction-length {self.max_instruction_length}: at most "
+                f"--network.max-text-length, {longest}"
+            )
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        return f"{self.agent}-{super().run_name}"
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused, network = super().unused_options(), self.network
+        if network.text_model is None:
+            unused["network.text_model_layers"] = "without --network.text-model"
+        sizes = ["network.text_layers", "network.max_text_length"]
+        if self.language_representation is not None:
+            names = ["network.text_model", "network.text_model_layers", "network.text_encoder"]
+            unused |= dict.fromkeys([*names, *sizes], "with --language-representation")
+        elif network.text_model is not None:
+            names = [*sizes, "network.text_encoder"]
+            unused |= dict.fromkeys(names, "with --network.text-model, which has its own")
+        elif network.text_encoder == "lstm":
+            unused |= dict.fromkeys(sizes, "with --network.text-encoder lstm")
+        if not self.vision:
+            names = ("standardise", "feature_dropout", "feature_dropout_kind")
+            unused |= {f"network.{name}": "with --no-vision" for name in names}
+        elif not network.feature_dropout:
+            unused["network.feature_dropout_kind"] = "with --network.feature-dropout 0"
+        if self.visual_representation is not None and self.vision:
+            unused["network.standardise"] = "with --visual-representation, which has its own"
+        return unused
+
+
+@dataclass(frozen=True)
+class MinibatchesConfig(TransformerAgentConfig):
+    """Settings of a training whose iterations have two minibatches.
+
+    One is for teacher forcing on reference paths; in the other, the agent samples its decisions.
+    """
+
+    batch_size: int = 64
+    """Number of episodes in a minibatch; teacher forcing and sampled walks have one minibatch
+    each. Each process of torchrun has its own minibatches."""
+    instructions_per_path: int = 1
+    """Number of instructions of the same path that a minibatch contains together; they share the
+    encoded panoramas of the path and its feature dropout."""
+    teacher_weight: float = 0.2
+    """Weight of the loss of teacher forcing."""
+    sampled_weight: float = 1.0
+    """Weight of the imitation loss of sampled walks (DAgger)."""
+    cloning_iterations: int = 0
+    """Number of iterations at the start that only clone, with both minibatches."""
+    reward: Literal["distance", "ndtw"] = "distance"
+    """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
+    the reference path."""
+    reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
+    critic_dropout: float | None = None
+    """Dropout rate of the critic of reinforcement (HAMT: 0.5); None for --network.dropout."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, ("teacher_weight", "sampled_weight"))
+        check_counts(self, ("cloning_iterations",), least=0)
+        check_counts(self, ("instructions_per_path",))
+        if self.critic_dropout is not None:
+            check_dropout(self, ("critic_dropout",))
+        if self.instructions_per_path > self.batch_size:
+            raise UserError(
+                f"--instructions-per-path {self.instructions_per_path}: at most --batch-size "
+                f"{self.batch_size}"
+            )
+        if not self.teacher_weight and not self.walks:
+            raise UserError(
+                "--teacher-weight 0, --sampled-weight 0 and --reinforcement.weight 0: the run has "
+                "no loss; set one of them above 0"
+            )
+
+    @property
+    def walks(self) -> bool:
+        """Whether a minibatch is walked with sampled decisions."""
+        return bool(self.sampled_weight or self.reinforcement.weight)
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        return super().run_name + ("" if self.start_from is None else "-continued")
+
+    @property
+    def only_clones(self) -> bool:
+        """Whether both minibatches of all iterations only clone."""
+        return self.walks and self.cloning_iterations >= self.iterations
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if not self.walks:
+            unused["cloning_iterations"] = "with --sampled-weight 0, which only clones anyway"
+        if not self.reinforcement.weight:
+            names = ("reward", "critic_dropout")
+            unused |= dict.fromkeys(names, "with --reinforcement.weight 0")
+        return unused

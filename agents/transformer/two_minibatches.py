@@ -1,0 +1,237 @@
+"""Training in iterations of two minibatches: teacher forcing, and walks with sampled decisions."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.acting.environments import (
+    feature_metadata,
+    make_env,
+    make_evaluation_envs,
+    reserve_text_states,
+)
+from clipnav.agents.acting.tokenizers import run_tokenizer
+from clipnav.agents.layers.critic import Critic
+from clipnav.agents.layers.instructions import cropped, readable
+from clipnav.agents.learning.agent_learner import WalkingLearner
+from clipnav.agents.learning.agent_trainer import mixed_precision
+from clipnav.agents.transformer.building import fit_features, start_from
+from clipnav.agents.transformer.network import TransformerNetwork
+from clipnav.agents.transformer.settings import MinibatchesConfig
+from clipnav.agents.transformer.text import PretrainedTextEncoder
+from clipnav.envs.episodes import Episode
+from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.training import distributed
+from clipnav.training.batches import BucketedBatchOrder
+from clipnav.training.learners import Selection
+from clipnav.training.optimisers import make_optimiser
+from clipnav.training.streams import Stream
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Minibatches:
+    """Episodes of one iteration, as indices into those of the environment.
+
+    Attributes:
+        cloned: (B,) episodes with teacher forcing.
+        sampled: (B',) episodes to walk with sampled decisions; may be empty.
+        draws: Random numbers of the decisions.
+        weight: Weight of teacher forcing; the settings have those of sampled walks.
+    """
+
+    cloned: np.ndarray
+    sampled: np.ndarray
+    draws: Draws
+    weight: float
+
+
+class MinibatchesLoss(nn.Module):
+    """A network and the loss of its training.
+
+    A call computes the loss of both minibatches of an iteration; a single call per iteration allows
+    the use of DistributedDataParallel.
+
+    Args:
+        model: Network to train.
+        config: Settings of the run.
+
+    Attributes:
+        critic: Critic of reinforcement; None without it.
+    """
+
+    def __init__(self, model: TransformerNetwork, config: MinibatchesConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.critic = None
+        self._config = config
+        if config.reinforcement.weight:
+            rate = config.critic_dropout
+            rate = config.network.dropout if rate is None else rate
+            self.critic = Critic(self.critic_width, rate).to(config.device)
+
+    @property
+    @abstractmethod
+    def critic_width(self) -> int:
+        """Width of the critic's input."""
+
+    @abstractmethod
+    def clone(
+        self, env: VlnVectorEnv, features: Any, references: ReferencePaths, episodes: np.ndarray
+    ) -> tuple[Tensor, Figures]:
+        """Return the loss of teacher forcing per episode, and the figures to log."""
+
+    @abstractmethod
+    def sample(
+        self, env: VlnVectorEnv, features: Any, references: ReferencePaths, batch: Minibatches
+    ) -> tuple[Tensor, Figures]:
+        """Walk episodes with sampled decisions; return the weighted losses and figures to log."""
+
+    def forward(
+        self, env: VlnVectorEnv, features: Any, references: ReferencePaths, batch: Minibatches
+    ) -> tuple[Tensor, Figures]:
+        """Return the loss of a batch and the figures to log.
+
+        Args:
+            env: Environment of the training split, with a row for each sampled episode.
+            features: Features of its world.
+            references: Reference paths of its episodes.
+            batch: Episodes.
+        """
+        losses, figures = [], Figures()
+        with mixed_precision(self.model, self._config):
+            if batch.cloned.size:
+                loss, cloning = self.clone(env, features, references, batch.cloned)
+                losses.append(batch.weight * loss)
+                figures |= cloning
+            if batch.sampled.size:
+                loss, sampled = self.sample(env, features, references, batch)
+                losses.append(loss)
+                figures |= sampled
+        total = torch.stack(losses).sum()
+        return total, {"loss": total.item(), **figures}
+
+    def instructions(self, env: VlnVectorEnv, episodes: np.ndarray) -> Tensor:
+        """Return the tokens (B, L) of episodes that the agent reads."""
+        return cropped(readable(env.split.tokens[episodes], self._config.reads_instructions))
+
+
+class MinibatchesLearner(WalkingLearner):
+    """An agent, and the episodes to learn from."""
+
+    config: MinibatchesConfig
+    network: MinibatchesLoss
+
+    def __init__(self, config: MinibatchesConfig) -> None:
+        """Build everything from the settings of a run.
+
+        Raises:
+            FileNotFoundError, UserError: As in `start_from` and in the making of the environments.
+        """
+        self.config = config
+        self.selection = Selection(config.select_by, config.select_metric)
+        self.data_metadata = feature_metadata(config)
+        self.env = make_env(config, "train", run_tokenizer(config))
+        self.features = self.make_features(self.env)
+        self.references = ReferencePaths.of(self.env.nav_world, self.env.episodes)
+        self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
+        self.model = self.saved = self.make_network(config, self.env)
+        reserve_text_states(self.model.text, [self.env, *self.evaluation_envs.values()])
+        if config.resume is None:  # otherwise the trainer restores all of it
+            self._initialise()
+        self.network = self.make_loss()
+        self.clipped: list[nn.Module] = [self.network]
+        tuned = None
+        if isinstance(self.model.text, PretrainedTextEncoder) and self.model.text.frozen is None:
+            tuned = self.model.text
+        rate = config.language_learning_rate
+        self.optimiser = make_optimiser(self.network, config.optimiser, tuned, rate)
+        # Cloning leaves the critic out, and an ablation of the network parts of it.
+        self._loss = distributed.wrap_ddp(self.network, find_unused=True)
+        self._groups = episode_groups(self.env.episodes, config.instructions_per_path)
+        groups = max(1, config.batch_size // config.instructions_per_path)
+        lengths = [len(self.env.episodes[group[0]].instruction) for group in self._groups]
+        self._order = BucketedBatchOrder(
+            [str(index) for index in range(len(self._groups))],
+            lengths,
+            2 * groups * distributed.world_size(),
+            config.bucket,
+            config.seed,
+            2 * distributed.world_size(),
+        )
+
+    def _initialise(self) -> int:
+        """Fit the scale of the features of a new run, and copy the weights that it starts from.
+
+        Returns:
+            The number of words that have no embedding in the run to start from.
+        """
+        config = self.config
+        fit_features(self.model, self.env)
+        if config.start_from is None:
+            return 0
+        shared = start_from(config.start_from, config, self.model, self.env, self.make_network)
+        words = len(self.env.tokenizer)
+        if distributed.rank() == 0:
+            print(f"{shared} of {words} words have an embedding in {config.start_from}")
+        return words - shared
+
+    @staticmethod
+    @abstractmethod
+    def make_network(
+        config: Any, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+    ) -> TransformerNetwork:
+        """Build an untrained network, see `MakeNetwork`."""
+
+    @abstractmethod
+    def make_features(self, env: VlnVectorEnv) -> Any:
+        """Return the features of the world of an environment, for the loss."""
+
+    @abstractmethod
+    def make_loss(self) -> MinibatchesLoss:
+        """Return the network with its loss."""
+
+    def backward(self, iteration: int) -> dict[str, float]:
+        """Add the gradient of two minibatches and return the figures to log."""
+        batch = self.batch(iteration)
+        loss, figures = self._loss(self.env, self.features, self.references, batch)
+        loss.backward()
+        return figures
+
+    def batch(self, iteration: int) -> Minibatches:
+        """Return the episodes of an iteration (from 0) that belong to this rank."""
+        config, rank, world_size = self.config, distributed.rank(), distributed.world_size()
+        pairs = np.array(self._order.batch(iteration)).astype(int).reshape(-1, 2)
+        halves = [
+            np.concatenate([self._groups[group] for group in half])
+            for half in pairs[rank::world_size].T
+        ]
+        rng = Stream.MAP_DECISIONS.rng(config.seed, iteration)
+        draws = Draws(rng, len(halves[1]), rank, world_size)
+        weight = config.teacher_weight
+        if iteration < config.cloning_iterations or not config.walks:
+            weight = (weight + config.sampled_weight) or 1.0
+            return Minibatches(np.concatenate(halves), halves[1][:0], draws, weight)
+        cloned = halves[0] if weight else halves[0][:0]
+        return Minibatches(cloned, halves[1], draws, weight)
+
+
+def episode_groups(episodes: Sequence[Episode], size: int) -> list[np.ndarray]:
+    """Group the indices of episodes with the same path, at most `size` in a group."""
+    paths: dict[tuple[str, tuple[str, ...], float], list[int]] = {}
+    for index, episode in enumerate(episodes):
+        paths.setdefault((episode.scan, episode.path, episode.heading), []).append(index)
+    return [
+        np.array(indices[start : start + size])
+        for indices in paths.values()
+        for start in range(0, len(indices), size)
+    ]

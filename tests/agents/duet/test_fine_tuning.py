@@ -1,0 +1,161 @@
+"""Training of map agents in the world of the doors."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from clipnav.agents.acting.evaluation import evaluate_walks
+from clipnav.agents.acting.rollout import walk
+from clipnav.agents.duet.learner import MapLearner, train_map_agent
+from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.envdrop.follower_training import train
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.settings import read_agent_config
+from clipnav.agents.transformer.features import FeatureInput
+from clipnav.agents.transformer.text import RecurrentTextEncoder
+from clipnav.agents.transformer.two_minibatches import episode_groups
+from clipnav.training.checkpoints import RESULTS, load_trainer
+from tests.agents.weights import assert_equal_weights, weights_of
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sampled_weight": 0.0},
+        {"cloning_iterations": 80},
+        {"cloning_iterations": 80, "teacher_weight": 0.0, "expert": "ndtw"},
+    ],
+    ids=["cloning", "both", "dagger"],
+)
+def test_a_map_agent_learns_a_trivial_world(map_config, changes):
+    config = dataclasses.replace(map_config, **changes)
+    results = train_map_agent(config)
+    for split in ("val_seen", "val_unseen"):
+        assert results[split]["map agent"]["SR"] == 1.0
+        assert results[split]["map agent"]["SPL"] == 1.0
+        assert results[split]["random"]["SR"] < 0.7
+    report = json.loads((config.output / RESULTS).read_text())
+    assert report["results"] == results
+
+
+def test_a_loaded_run_walks_as_evaluated(map_config):
+    config = dataclasses.replace(map_config, iterations=20)
+    results = train_map_agent(config)
+    assert read_agent_config(config.output) == dataclasses.replace(config, resume=None)
+    env, agent = load_run(config.output, "val_unseen")
+    with torch.inference_mode():
+        evaluation = evaluate_walks(env, lambda ids: agent.walk(env, ids))
+    assert evaluation.summary() == results["val_unseen"]["map agent"]
+
+
+def test_steps_and_whole_decisions_lead_to_the_same_trajectories(map_config, tree_settings):
+    torch.manual_seed(0)
+    config = dataclasses.replace(map_config, **tree_settings, max_decisions=7)
+    learner = MapLearner(config)
+    learner.network.eval()
+    learner.model.local_head.outer.weight.data *= 100.0  # an untrained network stops at once
+    env, agent = learner.evaluation_envs["val_unseen"], learner.agent("val_unseen")
+    ids = [episode.instr_id for episode in env.episodes]
+    with torch.inference_mode():
+        agent.walk(env, ids)
+        together = env.trajectories()
+        walk(env, agent, ids)
+    assert env.trajectories()[: len(ids)] == together[: len(ids)]
+    assert max(len(path) for path in together) > 6
+
+
+def test_resume_is_bit_identical(short_config, tmp_path, monkeypatch):
+    parts = dataclasses.replace(short_config, output=tmp_path / "parts", iterations=3)
+    constant = dataclasses.replace(short_config.optimiser, schedule="constant")
+    whole = dataclasses.replace(short_config, output=tmp_path / "constant", optimiser=constant)
+    make_agent_trainer(MapLearner, whole)[0].train()
+    make_agent_trainer(MapLearner, dataclasses.replace(parts, optimiser=constant))[0].train()
+    resumed = dataclasses.replace(whole, output=None, resume=tmp_path / "parts")
+    # The trainer restores the scale, so it is not fitted again.
+    monkeypatch.setattr(FeatureInput, "fit", None)
+    make_agent_trainer(MapLearner, resumed)[0].train()
+    assert load_trainer(tmp_path / "parts")["iteration"] == 6
+    assert_equal_weights(weights_of(tmp_path / "constant"), weights_of(tmp_path / "parts"))
+
+
+def test_the_seed_determines_the_weights(short_config, tmp_path):
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        config = dataclasses.replace(short_config, output=tmp_path / name, seed=seed)
+        make_agent_trainer(MapLearner, config)[0].train()
+        runs.append(weights_of(tmp_path / name))
+    assert_equal_weights(runs[0], runs[1])
+    assert not torch.equal(runs[0]["model.text.words.weight"], runs[2]["model.text.words.weight"])
+
+
+def test_minibatches_hold_the_instructions_of_whole_paths(short_config):
+    prepare(short_config)
+    learner = MapLearner(short_config)
+    first, later = learner.batch(0), learner.batch(2)
+    assert first.sampled.size == 0
+    assert (first.weight, later.weight) == (1.2, 0.2)
+    for part in (first.cloned, later.cloned, later.sampled):
+        paths = [learner.env.episodes[episode].path for episode in part]
+        assert all(paths.count(path) == 3 for path in paths)
+    assert not set(later.cloned) & set(later.sampled)
+
+
+def test_groups_contain_each_episode_once(short_config):
+    episodes = MapLearner(short_config).env.episodes
+    groups = episode_groups(episodes, 2)
+    assert sorted(index for group in groups for index in group) == list(range(len(episodes)))
+    assert {len(group) for group in groups} == {1, 2}
+
+
+def test_a_run_to_start_from_must_exist(short_config, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"--start-from {tmp_path / 'moved'} "):
+        MapLearner(dataclasses.replace(short_config, start_from=tmp_path / "moved"))
+
+
+def test_a_run_continues_from_the_network_of_another(short_config, tmp_path):
+    first = dataclasses.replace(short_config, output=tmp_path / "first")
+    trainer, learner = make_agent_trainer(MapLearner, first)
+    trainer.train()
+    learner.load_model(tmp_path / "first")
+    saved = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    config = dataclasses.replace(short_config, start_from=tmp_path / "first")
+    assert_equal_weights(saved, MapLearner(config).model.state_dict())
+    wider = dataclasses.replace(config.network, hidden_size=64)
+    with pytest.raises(ValueError, match="width"):
+        MapLearner(dataclasses.replace(config, network=wider))
+
+
+def test_a_run_starts_with_the_word_encoder_of_a_follower(map_config, doors_config, tmp_path):
+    sizes = {"embedding_size": 32, "hidden_size": 64}
+    follower = dataclasses.replace(
+        doors_config,
+        iterations=2,
+        output=tmp_path / "follower",
+        follower=dataclasses.replace(doors_config.follower, **sizes),
+    )
+    train(follower)
+    encoder = load_run(follower.output, "val_unseen")[1].follower.encoder
+    network = dataclasses.replace(map_config.network, text_encoder="lstm", max_text_length=512)
+    config = dataclasses.replace(map_config, network=network, start_from=follower.output)
+    prepare(config)
+    text = MapLearner(config).model.text
+    assert torch.equal(text.words.weight[1:], encoder.embedding.weight[1:])
+    assert torch.equal(text.read.forwards.weight_hh_l0, encoder.read.forwards.weight_hh_l0)
+    with pytest.raises(ValueError, match=r"--network.text-encoder lstm"):
+        MapLearner(dataclasses.replace(config, network=map_config.network))
+    wider = dataclasses.replace(network, hidden_size=64)
+    with pytest.raises(ValueError, match="32 and 64"):
+        MapLearner(dataclasses.replace(config, network=wider))
+
+
+def test_padding_does_not_change_the_text_of_a_recurrent_encoder():
+    config = MapTransformerConfig(hidden_size=8, heads=2, text_encoder="lstm", dropout=0.0)
+    encoder = RecurrentTextEncoder(config, 9)
+    tokens = torch.tensor([[1, 4, 5, 6, 2], [1, 7, 2, 0, 0]])
+    together = encoder(tokens)
+    alone = encoder(tokens[1:, :3])
+    torch.testing.assert_close(together.states[1, :3], alone.states[0])
+    assert together.mask.tolist()[1] == [True, True, True, False, False]

@@ -1,0 +1,281 @@
+"""The network against rollouts, gradients and losses of DUET's own code at a tiny size."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from clipnav.agents.duet.checkpoints import convert_duet
+from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
+from clipnav.agents.duet.model import MapTransformer
+from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.duet.paths import known_paths
+from clipnav.agents.duet.states import map_state
+from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.transformer.released import load_strictly
+from clipnav.envs.graphs.candidates import start_views
+from clipnav.envs.navigation.reference_walks import path_views
+from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
+
+OUTPUT, GRADIENT = 2e-5, 1e-3  # tolerances of the golden data
+LEAST_GRADIENT = 5e-3  # of a tensor; float32 rounds golden gradients that a softmax cancels
+ROLLOUTS = ["duet_teacher", "duet_argmax", "duet_sample"]
+
+
+def config_of(golden):
+    return MapTransformerConfig(
+        hidden_size=golden["hidden_size"],
+        heads=golden["num_attention_heads"],
+        feed_forward_size=golden["intermediate_size"],
+        text_layers=golden["num_l_layers"],
+        panorama_layers=golden["num_pano_layers"],
+        cross_layers=golden["num_x_layers"],
+        max_text_length=golden["max_position_embeddings"],
+        max_steps=golden["max_action_steps"],
+    )
+
+
+@pytest.fixture(scope="module")
+def model(golden):
+    config = golden("duet_teacher.json")["config"]
+    network = MapTransformer(config_of(config), config["vocab_size"], config["image_feat_size"])
+    load_strictly(network, convert_duet(golden("duet_weights.safetensors")), "duet_weights")
+    return network.eval()
+
+
+def view_of(obs):
+    band = round(obs["elevation"] / STEP) + 1
+    return NUM_HEADINGS * band + round(obs["heading"] / STEP) % NUM_HEADINGS
+
+
+class Rollout:
+    """A golden rollout, walked again with our maps."""
+
+    def __init__(self, name, golden, geometry_of):
+        self.json, self.tensors = golden(f"{name}.json"), golden(f"{name}.safetensors")
+        self.scans = [item["scan"] for item in self.json["items"]]
+        self.geometry = geometry_of(*sorted(set(self.scans)))
+        world = self.geometry.world
+        names = [n for n in self.tensors if n.startswith("features.")]
+        size = self.tensors[names[0]].shape[1]
+        features = torch.zeros(len(world), 36, size)
+        for node, viewpoint in enumerate(world.viewpoint_ids):
+            if f"features.{viewpoint}" in self.tensors:
+                features[node] = self.tensors[f"features.{viewpoint}"]
+        self.features = WorldFeatures(self.geometry, features)
+        self.maps = KnownMaps(self.geometry, len(self.scans))
+        self.panoramas = np.full((len(self.scans), len(world)), -1)
+        self.memory = PanoramaMemory()
+
+    def live(self, number):
+        """Return the rows that have not ended before a step."""
+        return np.flatnonzero(~np.array(self.json["steps"][number]["ended"]))
+
+    def places(self, number):
+        rows = self.live(number)
+        obs = [self.json["steps"][number]["obs"][row] for row in rows]
+        world = self.geometry.world
+        nodes = [
+            world.node(self.scans[row], o["viewpoint"]) for row, o in zip(rows, obs, strict=True)
+        ]
+        return rows, np.array(nodes), np.array([view_of(o) for o in obs])
+
+    def state(self, number, model):
+        """Encode the panoramas of a step and return its rows and state."""
+        rows, nodes, views = self.places(number)
+        self.maps.visit(rows, nodes)
+        index = encode_panoramas(model, self.features, self.memory, nodes, views)
+        self.panoramas[rows, self.maps.current[rows]] = index
+        return rows, map_state(self.maps, self.panoramas, rows, views)
+
+    def steps(self):
+        return [number for number in range(len(self.json["steps"])) if len(self.live(number))]
+
+    def tensor(self, step, name, rows):
+        return self.tensors[f"step{step}.{name}"][rows]
+
+    def targets(self, step, rows):
+        return torch.tensor([self.json["steps"][step]["imitation"][row] for row in rows])
+
+
+@pytest.fixture(params=ROLLOUTS)
+def rollout(request, golden, geometry_of):
+    return Rollout(request.param, golden, geometry_of)
+
+
+def close(ours, golden, mask=None, tolerance=OUTPUT):
+    """Check that finite numbers agree and the same ones are infinite; return the difference."""
+    ours, golden = ours.detach(), golden[..., : ours.shape[-1]] if mask is None else golden
+    if mask is not None:
+        ours, golden = ours[mask], golden[mask]
+    assert torch.equal(torch.isfinite(ours), torch.isfinite(golden))
+    finite = torch.isfinite(golden)
+    worst = float((ours[finite] - golden[finite]).abs().max()) if finite.any() else 0.0
+    assert worst <= tolerance
+    return worst
+
+
+def test_texts_equal_the_original(rollout, model):
+    tokens = rollout.tensors["language.txt_ids"]
+    mask = rollout.tensors["language.txt_masks"]
+    text = model.text(tokens)
+    assert torch.equal(text.mask, mask)
+    print(f"text: {close(text.states, rollout.tensors['language.out.txt_embeds'], mask):.1e}")
+
+
+def test_inputs_of_every_step_equal_the_original(rollout, model):
+    with torch.no_grad():
+        for step in rollout.steps():
+            rows, state = rollout.state(step, model)
+            json = rollout.json["steps"][step]
+            inputs = rollout.features.gather(state.viewpoints, state.views)
+            width = inputs.mask.shape[1]
+            assert torch.equal(inputs.mask.sum(1), rollout.tensor(step, "panorama.view_lens", rows))
+            for ours, name in (
+                (inputs.features, "view_img_fts"),
+                (inputs.directions, "loc_fts"),
+                (inputs.types, "nav_types"),
+            ):
+                close(ours, rollout.tensor(step, f"panorama.{name}", rows)[:, :width], inputs.mask)
+            real = rollout.tensor(step, "panorama.out.pano_masks", rows)
+            assert torch.equal(inputs.mask, real[:, :width])
+            assert not real[:, width:].any()
+            tokens, _ = model.panorama(inputs)
+            encoded = rollout.tensor(step, "panorama.out.pano_embeds", rows)[:, :width]
+            close(tokens, encoded, inputs.mask)
+
+            nodes, views = rollout.memory.inputs(
+                state, rollout.panoramas[rows, rollout.maps.current[rows]]
+            )
+            world, size = rollout.geometry.world, state.tokens.slots.shape[1]
+            for number, row in enumerate(rows):
+                slots = state.tokens.slots[number, state.tokens.mask[number]]
+                ids = [
+                    None if s < 0 else world.viewpoint_ids[rollout.maps.nodes[row, s]]
+                    for s in slots
+                ]
+                assert ids == json["gmap_vpids"][row]
+
+            def golden(name, rows=rows, step=step):
+                return rollout.tensor(step, f"navigation.{name}", rows)
+
+            real = nodes.mask
+            assert torch.equal(real, golden("gmap_masks")[:, :size])
+            assert torch.equal(nodes.forbidden, golden("gmap_visited_masks")[:, :size])
+            assert torch.equal(nodes.steps[real], golden("gmap_step_ids")[:, :size][real])
+            close(nodes.features, golden("gmap_img_embeds")[:, :size], real)
+            close(nodes.positions, golden("gmap_pos_fts")[:, :size], real)
+            pairs = real[:, :, None] & real[:, None]
+            close(nodes.distances, golden("gmap_pair_dists")[:, :size, :size], pairs)
+            view_mask = functional.pad(views.mask, (1, 0), value=True)
+            wide = view_mask[:, : golden("vp_masks").shape[1]]
+            assert torch.equal(wide, golden("vp_masks")[:, : wide.shape[1]])
+            close(
+                views.positions[:, : wide.shape[1]],
+                golden("vp_pos_fts")[:, : wide.shape[1]],
+                wide,
+            )
+
+
+def test_scores_of_every_step_equal_the_original(rollout, model):
+    worst = {}
+    with torch.no_grad():
+        text = model.read(rollout.tensors["language.txt_ids"])
+        for step in rollout.steps():
+            rows, state = rollout.state(step, model)
+            nodes, views = rollout.memory.inputs(
+                state, rollout.panoramas[rows, rollout.maps.current[rows]]
+            )
+            scores = model.score(text.rows(torch.from_numpy(rows)), nodes, views)
+            for name, ours in (
+                ("fused_logits", scores.decision),
+                ("global_logits", scores.global_scores),
+                ("local_logits", scores.local_scores),
+            ):
+                theirs = rollout.tensor(step, f"navigation.out.{name}", rows)
+                worst[name] = max(worst.get(name, 0.0), close(ours, theirs))
+    print({name: f"{value:.1e}" for name, value in worst.items()})
+
+
+def test_encoded_tokens_of_both_branches_equal_the_original(rollout, model):
+    with torch.no_grad():
+        text = model.read(rollout.tensors["language.txt_ids"])
+        rows, state = rollout.state(0, model)
+        nodes, views = rollout.memory.inputs(
+            state, rollout.panoramas[rows, rollout.maps.current[rows]]
+        )
+        coarse = model.global_branch(nodes, text)
+        fine = model.local_branch(views, text)
+        close(coarse, rollout.tensor(0, "navigation.out.gmap_embeds", rows), nodes.mask)
+        mask = functional.pad(views.mask, (1, 0), value=True)
+        close(fine, rollout.tensor(0, "navigation.out.vp_embeds", rows), mask)
+
+
+def step_by_step_loss(rollout, model):
+    text = model.read(rollout.tensors["language.txt_ids"])
+    loss = torch.zeros(())
+    for step in rollout.steps():
+        rows, state = rollout.state(step, model)
+        inputs = rollout.memory.inputs(state, rollout.panoramas[rows, rollout.maps.current[rows]])
+        scores = model.score(text.rows(torch.from_numpy(rows)), *inputs)
+        targets = rollout.targets(step, rows)
+        loss = loss + functional.cross_entropy(scores.decision, targets, reduction="sum")
+    return loss / len(rollout.scans)
+
+
+def whole_path_loss(rollout, model):
+    """Return the loss of all decisions in one forward pass, from the paths alone."""
+    world, items = rollout.geometry.world, rollout.json["items"]
+    longest = max(len(item["path"]) for item in items)
+    nodes = np.full((len(items), longest), -1)
+    for row, item in enumerate(items):
+        path = [world.node(item["scan"], viewpoint) for viewpoint in item["path"]]
+        nodes[row, : len(path)] = path
+    views = path_views(world, nodes, start_views(np.array([item["heading"] for item in items])))
+    paths = known_paths(rollout.geometry, nodes, views)
+    inputs = paths.encode(model, rollout.features)
+    text = model.read(rollout.tensors["language.txt_ids"]).rows(torch.from_numpy(paths.state.rows))
+    scores = model.score(text, *inputs)
+    # The recorded rollout has a limit of decisions, which a longer path exceeds.
+    targets = np.where(paths.steps < rollout.json["max_action_len"], paths.targets, -100)
+    total = functional.cross_entropy(scores.decision, torch.from_numpy(targets), reduction="sum")
+    return total / len(items)
+
+
+@pytest.fixture
+def precise_model(model, monkeypatch):
+    """The network in float64; rounding in float32 makes errors up to the tolerance of gradients."""
+
+    def as_double(part, inputs):
+        return tuple(x.double() if is_float(x) else x for x in inputs)
+
+    def is_float(x):
+        return torch.is_tensor(x) and x.is_floating_point()
+
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    network = copy.deepcopy(model).double()
+    for part in network.modules():
+        part.register_forward_pre_hook(as_double)
+    torch.set_default_dtype(torch.float64)
+    yield network
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("loss_of", [step_by_step_loss, whole_path_loss])
+def test_teacher_loss_and_gradients_equal_the_original(loss_of, precise_model, golden, geometry_of):
+    rollout = Rollout("duet_teacher", golden, geometry_of)
+    loss = loss_of(rollout, precise_model)
+    loss.backward()
+    assert loss.item() == pytest.approx(rollout.json["loss"], abs=OUTPUT)
+    expected = convert_duet(golden("duet_teacher_gradients.safetensors"))
+    worst = 0.0
+    for name, parameter in precise_model.named_parameters():
+        gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
+        theirs = expected.pop(name, torch.zeros_like(parameter))
+        largest = max(float(theirs.abs().max()), LEAST_GRADIENT)
+        worst = max(worst, float((gradient - theirs).abs().max()) / largest)
+    assert not expected
+    print(f"loss: {abs(loss.item() - rollout.json['loss']):.1e}, gradients: {worst:.1e}")
+    assert worst < GRADIENT

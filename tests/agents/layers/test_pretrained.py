@@ -1,0 +1,171 @@
+import dataclasses
+import os
+
+import pytest
+import torch
+
+from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.layers.pretrained import PretrainedEncoder, StateReader, hugging_face_model
+from clipnav.agents.layers.visual import FeatureScale
+from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.settings import FollowerConfig, TextConfig
+from clipnav.envs.tokenizers import PretrainedTokenizer
+from clipnav.training.checkpoints import MODEL
+from clipnav.training.optimiser_settings import OptimiserConfig
+from tests.agents.weights import assert_equal_weights, weights_of
+
+SMALL = FollowerConfig(hidden_size=16, dropout=0.0)
+
+
+@pytest.fixture
+def tokens(tiny_bert):
+    tokenizer = PretrainedTokenizer(str(tiny_bert))
+    sentences = ["Go to the red door.", "The blue one."]
+    return torch.stack([torch.from_numpy(tokenizer.encode(text, 12)) for text in sentences])
+
+
+def encoder(tiny_bert, tune):
+    torch.manual_seed(0)
+    return PretrainedEncoder(hugging_face_model(str(tiny_bert)), SMALL, tune).eval()
+
+
+def test_frozen_and_tuned_models_encode_equally(tiny_bert, tokens):
+    frozen, tuned = encoder(tiny_bert, False), encoder(tiny_bert, True)
+    context, state = frozen(tokens)
+    assert context.words.shape == (2, 8, 16)
+    assert context.mask.sum(1).tolist() == [8, 6]
+    own, first = tuned(tokens)
+    real = context.mask.unsqueeze(2)
+    torch.testing.assert_close(context.words * real, own.words * real, atol=2e-2, rtol=0)
+    torch.testing.assert_close(state.attended, first.attended, atol=2e-2, rtol=0)
+
+
+def test_frozen_states_need_no_function_that_windows_lacks(tiny_bert, tokens, monkeypatch):
+    monkeypatch.delattr(os, "pread")
+    monkeypatch.delattr(os, "pwrite")
+    frozen = encoder(tiny_bert, False)
+    frozen.frozen.reserve([tokens.numpy()])
+    context, _ = frozen(tokens)
+    again, _ = frozen(tokens.flip(0))
+    assert torch.equal(context.words, again.words.flip(0))
+
+
+def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
+    frozen = encoder(tiny_bert, False)
+    frozen.frozen.reserve([tokens.numpy()])
+    calls = []
+    model = frozen.text.network
+    model.register_forward_hook(lambda *_: calls.append(1))
+    context, _ = frozen(tokens)
+    again, _ = frozen(tokens.flip(0))
+    assert len(calls) == 2
+    assert torch.equal(context.words[0], again.words[1])
+    alone, _ = encoder(tiny_bert, False)(tokens[1:])
+    assert torch.equal(alone.words[0], context.words[1, :6])
+
+
+def test_frozen_states_of_other_instructions_are_not_stored(tiny_bert, tokens):
+    frozen, stored = encoder(tiny_bert, False), encoder(tiny_bert, False)
+    stored.frozen.reserve([tokens.numpy()])
+    calls = []
+    frozen.text.network.register_forward_hook(lambda *_: calls.append(1))
+    for _ in range(2):
+        assert torch.equal(frozen(tokens)[0].words, stored(tokens)[0].words)
+    assert len(calls) == 4
+
+
+def test_frozen_states_have_the_same_precision_in_a_training_and_before_it(tiny_bert, tokens):
+    before = encoder(tiny_bert, False).states(tokens.long())
+    with torch.autocast("cpu", torch.bfloat16):
+        within = encoder(tiny_bert, False).states(tokens.long())
+    assert torch.equal(within, before)
+
+
+def test_only_a_tuned_model_has_gradients(tiny_bert, tokens):
+    for tune in (False, True):
+        names = [name for name, _ in encoder(tiny_bert, tune).named_parameters()]
+        assert any(name.startswith("tuned.") for name in names) == tune
+        assert "words.weight" in names
+    tuned = encoder(tiny_bert, True)
+    context, state = tuned(tokens)
+    (context.words.sum() + state.attended.sum()).backward()
+    assert tuned.tuned.embeddings.word_embeddings.weight.grad.abs().sum() > 0
+    for name, parameter in tuned.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+@pytest.fixture
+def reader(tiny_bert):
+    torch.manual_seed(0)
+    return StateReader(hugging_face_model(str(tiny_bert)), SMALL).eval()
+
+
+def test_a_reader_standardises_the_states_of_all_words(reader, tokens):
+    before = reader.states(tokens.long())[tokens != 0]
+    assert (before.mean(0).abs() / before.std(0)).max() > 0.5
+    reader.fit(tokens)
+    words = reader.scale.features(reader.states(tokens.long()))[tokens != 0]
+    assert words.shape == (14, before.shape[1])
+    torch.testing.assert_close(words.mean(0), torch.zeros(before.shape[1]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(words.std(0), torch.ones(before.shape[1]))
+
+
+def test_padding_does_not_change_what_a_reader_encodes(reader, tokens):
+    reader.fit(tokens)
+    context, state = reader(tokens)
+    assert context.words.shape == (2, 8, 16)
+    assert context.mask.sum(1).tolist() == [8, 6]
+    alone, first = reader(tokens[1:])
+    torch.testing.assert_close(alone.words[0], context.words[1, :6])
+    torch.testing.assert_close(first.attended[0], state.attended[1])
+    assert not context.words[1, 6:].any()
+
+
+def test_fitting_leaves_a_tuned_model_in_training(tiny_bert, tokens):
+    reader = StateReader(hugging_face_model(str(tiny_bert)), SMALL, tune=True).train()
+    reader.fit(tokens)
+    first = reader.scale.shift.clone()
+    reader.fit(tokens)
+    assert torch.equal(reader.scale.shift, first)  # computed without dropout
+    assert reader.tuned.training
+    context, _ = reader(tokens)
+    context.words.sum().backward()
+    assert reader.tuned.embeddings.word_embeddings.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("reads", [False, True])
+@pytest.mark.parametrize("tune", [False, True])
+def test_follower_on_a_model_learns_and_resumes(
+    doors_config, tiny_bert, tmp_path, monkeypatch, tune, reads
+):
+    rate = {"learning_rate": 1e-3} if tune else {}
+    text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune, **rate)
+    config = dataclasses.replace(
+        doors_config,
+        text=text,
+        follower=dataclasses.replace(doors_config.follower, read_states=reads),
+        iterations=6,
+        batch_size=8,
+        evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
+    )
+    train(dataclasses.replace(config, output=tmp_path / "whole"))
+    first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
+    make_agent_trainer(FollowerLearner, first)[0].train()
+    # The trainer restores the scales, so they are not fitted again.
+    monkeypatch.setattr(FeatureScale, "fit", None)
+    trainer, learner = make_agent_trainer(
+        FollowerLearner, dataclasses.replace(config, resume=tmp_path / "parts")
+    )
+    trainer.train()
+    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
+    rates = [group["lr"] for group in learner.optimiser.param_groups]
+    assert rates == pytest.approx([1e-2, 1e-3] if tune else [1e-2])
+    assert (tmp_path / "parts" / MODEL).is_file()
+    env, agent = load_run(tmp_path / "parts", "val_unseen")
+    assert isinstance(env.tokenizer, PretrainedTokenizer)
+    assert isinstance(agent.follower.encoder, StateReader if reads else PretrainedEncoder)
+    if reads:
+        assert not torch.equal(agent.follower.encoder.scale.shift, torch.zeros(32))
