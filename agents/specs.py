@@ -57,7 +57,7 @@ _agents = {
         AgentSpec(
             name="follower",
             label="follower",
-            settings="clipnav.agents.settings:TrainConfig",
+            settings="clipnav.agents.envdrop.settings:TrainConfig",
             defaults="clipnav.agents.envdrop.presets:follower_defaults",
             train="clipnav.agents.envdrop.follower_training:train",
             load="clipnav.agents.envdrop.follower_network:load_follower",
@@ -67,7 +67,7 @@ _agents = {
         AgentSpec(
             name="frontier",
             label="frontier agent",
-            settings="clipnav.agents.settings:FrontierTrainConfig",
+            settings="clipnav.agents.frontier.settings:FrontierTrainConfig",
             defaults="clipnav.agents.frontier.presets:frontier_defaults",
             train="clipnav.agents.frontier.learner:train_frontier_agent",
             load="clipnav.agents.frontier.learner:load_frontier_agent",
@@ -76,7 +76,7 @@ _agents = {
         AgentSpec(
             name="map",
             label="map agent",
-            settings="clipnav.agents.settings:MapTrainConfig",
+            settings="clipnav.agents.duet.settings:MapTrainConfig",
             defaults="clipnav.agents.duet.presets:map_defaults",
             train="clipnav.agents.duet.learner:train_map_agent",
             load="clipnav.agents.duet.building:load_map_agent",
@@ -85,7 +85,7 @@ _agents = {
         AgentSpec(
             name="hamt",
             label="HAMT",
-            settings="clipnav.agents.settings:HistoryTrainConfig",
+            settings="clipnav.agents.hamt.settings:HistoryTrainConfig",
             defaults="clipnav.agents.hamt.settings:history_defaults",
             train="clipnav.agents.hamt.learner:train_history_agent",
             load="clipnav.agents.hamt.building:load_history_agent",

@@ -1,26 +1,5 @@
 """Default settings of map agents by dataset and world, and published settings.
 
-import typing
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar, get_args
-from clipnav.agents.settings import (
-    AgentConfig,
-    MapPretrainConfig,
-    RunConfig,
-    SpeakerTrainConfig,
-    agent_of,
-)
-from clipnav.agents.duet.presets import pretraining_preset
-from clipnav.agents.envdrop.presets import speaker_preset
-from clipnav.agents.settings.reading import agent_kind
-from clipnav.agents.specs import agent_spec
-from clipnav.envs.worlds import Dataset, World
-from clipnav.storage.errors import UserError
-from clipnav.training.resuming import early_choice, early_value, parse_run
-
 A published preset has the hyper-parameters of DUET's `map_nav_src/scripts/run_r2r.sh` and
 `run_r4r.sh`, or of BEVBert's RxR agent. A comment marks each setting that has no published value.
 """

@@ -1,26 +1,5 @@
 """Default settings by dataset and world, and published settings (recipes).
 
-import typing
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar, get_args
-from clipnav.agents.settings import (
-    AgentConfig,
-    MapPretrainConfig,
-    RunConfig,
-    SpeakerTrainConfig,
-    agent_of,
-)
-from clipnav.agents.duet.presets import pretraining_preset
-from clipnav.agents.envdrop.presets import speaker_preset
-from clipnav.agents.settings.reading import agent_kind
-from clipnav.agents.specs import agent_spec
-from clipnav.envs.worlds import Dataset, World
-from clipnav.storage.errors import UserError
-from clipnav.training.resuming import early_choice, early_value, parse_run
-
 A recipe has the hyper-parameters of the released scripts: EnvDrop's `agent.bash`, `speaker.bash`
 and `bt_envdrop.bash`, which CLIP-ViL runs on CLIP features (`agent_clip_vit.bash`, ...), and
 CLIP-ViL's `agent_rxr_clip_vit_{en,hi,te}.bash`; and of CLEAR's agent (docs/clear.md). A comment
