@@ -40,6 +40,17 @@ def max_prob(logits: Tensor, unknown: int | None) -> Predictions:
     return Predictions(classes, confidence)
 
 
+def bin_edges(bins: int) -> np.ndarray:
+    """Return the float32 edges (bins + 1,) of `torch.linspace` on current processors.
+
+    reliable_vqa uses these. Confidences at the edges are common, so the last bit matters, in which
+    torch's edges differ on processors without fused multiply-add, and numpy's everywhere.
+    """
+    step, index = float(np.float32(1 / bins)), np.arange(bins + 1)
+    edges = np.where(index < (bins + 1) // 2, index * step, 1 - (bins - index) * step)
+    return edges.astype(np.float32)
+
+
 def expected_calibration_error(
     accuracy: np.ndarray, confidence: np.ndarray, bins: int = BINS
 ) -> float:
@@ -53,10 +64,7 @@ def expected_calibration_error(
         confidence: (N,) 0..1.
         bins: Number of bins.
     """
-    # As there, because confidences at the edges of bins are common; numpy's edges differ in the
-    # last bit.
-    edges = torch.linspace(0, 1, bins + 1).numpy()
-    number = np.searchsorted(edges, np.asarray(confidence, np.float32), side="left")
+    number = np.searchsorted(bin_edges(bins), np.asarray(confidence, np.float32), side="left")
     inside = number > 0
     size = bins + 2
     gap = np.bincount(number[inside], confidence[inside] - accuracy[inside], size)

@@ -41,6 +41,11 @@ def test_frozen_and_tuned_models_encode_equally(tiny_bert, tokens):
     torch.testing.assert_close(state.attended, first.attended, atol=2e-2, rtol=0)
 
 
+def assert_close_states(one, other):
+    """Compare states that were computed apart and stored in float16; bfloat16 differs by more."""
+    torch.testing.assert_close(one, other, rtol=0, atol=2e-3)
+
+
 def test_frozen_states_need_no_function_that_windows_lacks(tiny_bert, tokens, monkeypatch):
     monkeypatch.delattr(os, "pread")
     monkeypatch.delattr(os, "pwrite")
@@ -62,7 +67,7 @@ def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
     assert len(calls) == 2
     assert torch.equal(context.words[0], again.words[1])
     alone, _ = encoder(tiny_bert, False)(tokens[1:])
-    assert torch.equal(alone.words[0], context.words[1, :6])
+    assert_close_states(alone.words[0], context.words[1, :6])
 
 
 def test_frozen_states_of_other_instructions_are_not_stored(tiny_bert, tokens):
@@ -71,7 +76,7 @@ def test_frozen_states_of_other_instructions_are_not_stored(tiny_bert, tokens):
     calls = []
     frozen.text.network.register_forward_hook(lambda *_: calls.append(1))
     for _ in range(2):
-        assert torch.equal(frozen(tokens)[0].words, stored(tokens)[0].words)
+        assert_close_states(frozen(tokens)[0].words, stored(tokens)[0].words)
     assert len(calls) == 4
 
 
@@ -79,7 +84,7 @@ def test_frozen_states_have_the_same_precision_in_a_training_and_before_it(tiny_
     before = encoder(tiny_bert, False).states(tokens.long())
     with torch.autocast("cpu", torch.bfloat16):
         within = encoder(tiny_bert, False).states(tokens.long())
-    assert torch.equal(within, before)
+    assert_close_states(within, before)
 
 
 def test_only_a_tuned_model_has_gradients(tiny_bert, tokens):

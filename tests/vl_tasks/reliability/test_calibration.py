@@ -6,7 +6,7 @@ import torch
 
 from clipnav.training.optimisers import make_optimiser
 from clipnav.vl_tasks.reliability.calibration import VectorScaling
-from clipnav.vl_tasks.reliability.confidence import expected_calibration_error, max_prob
+from clipnav.vl_tasks.reliability.confidence import bin_edges, expected_calibration_error, max_prob
 from clipnav.vl_tasks.settings.reliability import (
     CALIBRATION_OPTIMISER,
     SELECTOR_PRESETS,
@@ -71,7 +71,8 @@ def test_calibration_error_is_that_of_the_original(golden_system):
 
 @pytest.mark.parametrize("bins", [10, 15, 20, 25])
 def test_bins_have_the_edges_of_the_original(bins):
-    edges = [edge.item() for edge in torch.linspace(0, 1, bins + 1)]
+    edges = bin_edges(bins).tolist()
+    np.testing.assert_allclose(edges, torch.linspace(0, 1, bins + 1), rtol=0, atol=1e-7)
     rng = np.random.default_rng(bins)
     cases = [(np.array([1.0, 0.0]), np.array([0.6, 0.2]))]  # at edges of 15 bins
     for _ in range(40):
@@ -86,6 +87,11 @@ def test_bins_have_the_edges_of_the_original(bins):
                 expected += gap * inside.mean()
         found = expected_calibration_error(accuracy, confidence, bins)
         assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_edges_are_those_of_processors_with_fused_multiply_add():
+    assert bin_edges(15)[[3, 6, 12]].tolist() == np.float32([0.2 + 2e-8, 0.4 + 3e-8, 0.8]).tolist()
+    assert bin_edges(20)[11] == np.float32(0.55)
 
 
 def test_calibration_error_by_hand():
