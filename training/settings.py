@@ -65,10 +65,15 @@ def read_settings(path: Path, kind: type[Config]) -> Config:
             raise UserError(
                 f"{path}: is from a run of {shortened(command)}; name a run of {_command(kind)}"
             )
-    return _build(kind, values, str(path))
+    return build_settings(kind, values, str(path))
 
 
-def _build(kind: Any, values: Any, source: str) -> Any:
+def build_settings(kind: Any, values: Any, source: str) -> Any:
+    """Return settings from their JSON values.
+
+    Raises:
+        UserError: Settings are missing, unknown or of another type; the message names `source`.
+    """
     if not isinstance(values, dict):
         raise UserError(f"{source}: {shortened(values)} is not a group of settings; {_REMEDY}")
     hints = get_type_hints(kind)
@@ -101,7 +106,7 @@ def _path(kind: type, value: Any) -> Any:
 def _value(kind: Any, value: Any, source: str) -> Any:
     """Convert a JSON value to the type of a setting."""
     if dataclasses.is_dataclass(kind):
-        return _build(kind, value, source)
+        return build_settings(kind, value, source)
     if get_origin(kind) is Literal and value not in get_args(kind):
         raise UserError(
             f"{source} is {value!r}, none of {', '.join(map(str, get_args(kind)))}; another "

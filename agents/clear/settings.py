@@ -8,6 +8,7 @@ from clipnav.envs.worlds import Dataset, World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.presets import read_presets
 from clipnav.training.settings import (
     check_counts,
     check_dropout,
@@ -23,6 +24,7 @@ from clipnav.training.tracking import TrackerName
 ClearRecipe = Literal["clear"]
 PairRule = Literal["any", "same-language", "other-language"]
 Pooling = Literal["mean", "first"]
+_FILE = Path(__file__).with_name("presets.toml")
 
 
 @dataclass(frozen=True)
@@ -247,64 +249,11 @@ def language_defaults(world: World, recipe: ClearRecipe | None = None) -> Langua
         world: Set of buildings.
         recipe: Published settings.
     """
-    if recipe is not None:
-        return LanguageConfig(
-            world=world,
-            preset=recipe,
-            iterations=100_000,
-            batch_size=8,
-            temperature=0.5,
-            # The released code divides the weighted loss by the batch size.
-            contrastive_weight=0.2 / 8,
-            symmetric=False,
-            centre=False,
-            max_instruction_length=160,
-            select_by="val_unseen",
-            select_metric="log_prob",
-            encoder=LanguageEncoderConfig(
-                "pretrained", model="bert-base-multilingual-cased", pooling="first"
-            ),
-            optimiser=OptimiserConfig(
-                name="adamw",
-                learning_rate=4e-5,
-                epsilon=1e-6,
-                weight_decay=0.01,
-                schedule="linear",
-                warmup=20_000,
-                clip="norm",
-                clip_at=40.0,
-            ),
-        )
-    optimiser = OptimiserConfig(
-        name="adamw",
-        learning_rate=1e-3,
-        weight_decay=0.01,
-        schedule="cosine",
-        warmup=100,
-        clip="norm",
-        clip_at=5.0,
-    )
-    return LanguageConfig(world=world, temperature=0.1, optimiser=optimiser)
+    start = LanguageConfig(world=world, preset=recipe)
+    return read_presets(start, _FILE, "language" if recipe is None else "clear-language")
 
 
 def visual_defaults(world: World, recipe: ClearRecipe | None = None) -> VisualConfig:
     """Return the default settings of a visual representation; arguments as `language_defaults`."""
-    if recipe is not None:
-        return VisualConfig(
-            world=world,
-            preset=recipe,
-            iterations=50_000,
-            batch_size=32,
-            temperature=0.5,
-            contrastive_weight=0.2,
-            object_constraint=True,
-            standardise=False,
-            select_by="val_unseen",
-            optimiser=OptimiserConfig(
-                name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0
-            ),
-        )
-    optimiser = OptimiserConfig(
-        name="adam", learning_rate=1e-3, schedule="cosine", warmup=50, clip="norm", clip_at=5.0
-    )
-    return VisualConfig(world=world, optimiser=optimiser)
+    start = VisualConfig(world=world, preset=recipe)
+    return read_presets(start, _FILE, "visual" if recipe is None else "clear-visual")

@@ -1,23 +1,17 @@
-"""Default settings of frontier agents by dataset and world."""
+"""Default settings of frontier agents: those of followers, and those of `presets.toml`."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from clipnav.agents.envdrop.presets import continues, preset
-from clipnav.agents.envdrop.settings import (
-    Recipe,
-    RecurrentAgentConfig,
-)
+from clipnav.agents.envdrop.presets import continues, recurrent_preset
+from clipnav.agents.envdrop.settings import Recipe
 from clipnav.agents.frontier.settings import FrontierTrainConfig
-from clipnav.agents.settings import (
-    RepresentationConfig,
-    agent_of,
-)
+from clipnav.agents.settings import agent_of
 from clipnav.envs.worlds import Dataset, World
+from clipnav.training.presets import read_presets
 
-_FRONTIER_PATHS: dict[str, Any] = {"expert": "ndtw", "max_decisions": 20}
+_FILE = Path(__file__).with_name("presets.toml")
 
 
 def frontier_preset(
@@ -37,25 +31,12 @@ def frontier_preset(
         reinforced: Whether it starts from a frontier agent. In the houses, reinforcement then
             improves an agent on the same data.
     """
-    follower = preset(dataset, world, recipe, continued=continued)
-    names = {item.name for item in dataclasses.fields(RecurrentAgentConfig)}
-    own = {"agent", "teacher", "sampled_steps", "clear"}
-    if world == "matterport" or not (continued and reinforced):
-        own |= {"imitation_weight", "reinforcement"}
-    values: dict[str, Any] = {name: getattr(follower, name) for name in names - own}
-    clear = RepresentationConfig(
-        **{
-            item.name: getattr(follower.clear, item.name)
-            for item in dataclasses.fields(RepresentationConfig)
-        }
-    )
-    values["follower"] = dataclasses.replace(follower.follower, candidate_mlp=True)
-    values |= {} if follower.dataset == "r2r" else _FRONTIER_PATHS
-    if world != "matterport":
-        values["target_temperature"] = 1.0 if follower.dataset == "r2r" else 0.1
+    start = FrontierTrainConfig(dataset=dataset, world=world, preset=recipe)
+    reinforced = reinforced and continued and world != "matterport"
+    config = recurrent_preset(start, "frontier", continued, reinforced)
     if not continued:
-        values["cloning_iterations"] = follower.iterations // 15
-    return FrontierTrainConfig(clear=clear, **values)
+        config = dataclasses.replace(config, cloning_iterations=config.iterations // 15)
+    return read_presets(config, _FILE, "defaults")
 
 
 def frontier_defaults(

@@ -1,23 +1,18 @@
-"""Settings of the network and of the training of HAMT, with the published ones as presets.
-
-A published preset has the hyper-parameters of `finetune_src/scripts/run_r2r.sh`, `run_rxr.sh` or
-`run_r4r.sh`. A comment marks each setting that has no published value.
-"""
+"""Settings of the network and of the training of HAMT; `presets.toml` has the published ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from clipnav.agents.settings.losses import ReinforcementConfig
-from clipnav.agents.settings.networks import TextConfig
 from clipnav.agents.transformer.network_settings import TransformerConfig
 from clipnav.agents.transformer.settings import MinibatchesConfig
 from clipnav.envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
 from clipnav.storage.errors import UserError
-from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.presets import read_presets
 
 HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-r4r", "hamt-houses"]
+_FILE = Path(__file__).with_name("presets.toml")
 
 
 @dataclass(frozen=True)
@@ -27,35 +22,6 @@ class HistoryTransformerConfig(TransformerConfig):
     language_attention: bool = True
     """Let the words attend to history and views in every cross-modal layer (HAMT for R2R); without
     it, the text of an episode is encoded once for all its steps (HAMT for RxR: --no_lang_ca)."""
-
-
-_BERT, _XLM_R = "bert-base-uncased", "xlm-roberta-base"
-
-PRESETS: dict[HistoryRecipe, HistoryTransformerConfig] = {
-    # HAMT `finetune_src/scripts/run_r2r.sh`: the first layers of BERT.
-    "hamt-r2r": HistoryTransformerConfig(text_model=_BERT, text_model_layers=9),
-    # `run_rxr.sh`: its --featdropout is unknown to the parser, so that the default of 0.3 is used.
-    "hamt-rxr": HistoryTransformerConfig(
-        text_model=_XLM_R, text_model_layers=9, feature_dropout=0.3, language_attention=False
-    ),
-    # `run_r4r.sh`: the same defaults of the parser.
-    "hamt-r4r": HistoryTransformerConfig(
-        text_model=_BERT, text_model_layers=9, feature_dropout=0.3
-    ),
-    # Sizes that a CPU trains.
-    "hamt-houses": HistoryTransformerConfig(
-        hidden_size=128,
-        heads=4,
-        feed_forward_size=512,
-        text_layers=2,
-        panorama_layers=1,
-        cross_layers=2,
-        feature_dropout=0.3,
-        feature_dropout_kind="episode",
-        standardise=True,
-    ),
-}
-"""Settings by name."""
 
 
 @dataclass(frozen=True)
@@ -107,87 +73,6 @@ class HistoryTrainConfig(MinibatchesConfig):
         return unused
 
 
-def _pretrained(model: str) -> TextConfig:
-    return TextConfig(tokens="pretrained", model=model, tune=True, learning_rate=1e-5)
-
-
-# AdamW with PyTorch's default weight decay, because --decay of the scripts is not passed on. The
-# original alternates minibatches of the training split and of PREVALENT's generated instructions.
-_R2R: dict[str, Any] = {
-    "dataset": "r2r",
-    "batch_size": 8,
-    "bucket": 1,
-    "iterations": 300_000,
-    "evaluate_every": 2_000,
-    "optimiser": OptimiserConfig(
-        name="adamw", learning_rate=1e-5, weight_decay=0.01, clip="norm", clip_at=40.0
-    ),
-    "max_episode_steps": 15,
-    "max_instruction_length": 60,
-    "teacher_weight": 0.2,
-    "sampled_weight": 0.0,
-    "reward": "ndtw",
-    "reinforcement": ReinforcementConfig(weight=1.0, discount=0.9, value=0.5, entropy=0.01),
-    "critic_dropout": 0.5,  # `model_HAMT.py: Critic`, --dropout of the scripts
-    "freeze_encoders": True,
-    "text": _pretrained("bert-base-uncased"),
-    # The original selects by SR + SPL.
-    "select_by": "val_unseen",
-    "select_metric": "SPL",
-    "seed": 0,
-}
-_PUBLISHED: dict[HistoryRecipe, dict[str, Any]] = {
-    "hamt-r2r": _R2R,
-    "hamt-rxr": {
-        **_R2R,
-        "dataset": "rxr",
-        "iterations": 200_000,
-        "max_episode_steps": 20,
-        "max_instruction_length": 250,
-        "text": _pretrained("xlm-roberta-base"),
-    },
-    # The parser ignores the names of most flags of `run_r4r.sh`, so that its defaults are used. The
-    # other values are those for R2R.
-    "hamt-r4r": {**_R2R, "dataset": "r4r", "max_instruction_length": 80},
-}
-_RECIPES: dict[Dataset, HistoryRecipe] = {"r2r": "hamt-r2r", "rxr": "hamt-rxr", "r4r": "hamt-r4r"}
-# The built-in houses on a CPU: a network of a hundredth of the size, with a learning rate that is
-# fifty times as high.
-_HOUSES: dict[str, Any] = {
-    "batch_size": 12,
-    "bucket": 8,
-    "iterations": 6_000,
-    "evaluate_every": 500,
-    "instructions_per_path": 3,
-    "cloning_iterations": 1_500,
-    "max_instruction_length": 80,
-    "optimiser": OptimiserConfig(
-        name="adamw",
-        learning_rate=5e-4,
-        weight_decay=0.01,
-        schedule="cosine",
-        warmup=100,
-        clip="norm",
-        clip_at=5.0,
-    ),
-    # Labels of the shortest path teach the agent to recover; reinforcement can follow.
-    "teacher": "shortest",
-    "sampled_weight": 1.0,
-    "network": PRESETS["hamt-houses"],
-}
-# RxR and R4R compare whole paths.
-_PATHS: dict[str, Any] = {
-    "teacher": "reference",
-    "select_metric": "nDTW",
-    "max_instruction_length": 160,
-}
-_DATASETS: dict[Dataset, dict[str, Any]] = {
-    "r2r": {},
-    "rxr": {**_PATHS, "text": TextConfig(tokens="subwords")},
-    "r4r": _PATHS,
-}
-
-
 def history_preset(
     dataset: Dataset, world: World, recipe: HistoryRecipe | None = None
 ) -> HistoryTrainConfig:
@@ -201,14 +86,10 @@ def history_preset(
         world: Set of buildings.
         recipe: Named settings.
     """
-    if recipe is None and not is_built_in(world):
-        published = _RECIPES[dataset]
-        values = {**_PUBLISHED[published], "network": PRESETS[published]}
-    elif recipe in _PUBLISHED:
-        values = {**_PUBLISHED[recipe], "network": PRESETS[recipe]}
-    else:
-        values = {**_HOUSES, **_DATASETS[dataset], "dataset": dataset}
-    return HistoryTrainConfig(world=world, preset=recipe, **values)
+    start = HistoryTrainConfig(dataset=dataset, world=world, preset=recipe)
+    if recipe == "hamt-houses" or (recipe is None and is_built_in(world)):
+        return read_presets(start, _FILE, "houses")
+    return read_presets(start, _FILE, "presets", preset=recipe or f"hamt-{dataset}")
 
 
 def history_defaults(

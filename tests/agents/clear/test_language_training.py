@@ -130,26 +130,6 @@ def test_weights_of_another_size_are_refused(config):
     assert make_language_network(config, learner.tokenizer).architecture["encoder sizes"]
 
 
-def test_the_preset_has_the_published_values():
-    config = parse_language(["--preset", "clear", "--world", "matterport", "--data-dir", "data"])
-    assert (config.iterations, config.batch_size, config.temperature) == (100_000, 8, 0.5)
-    assert config.contrastive_weight == 0.2 / 8
-    assert not config.symmetric
-    assert not config.centre
-    assert config.encoder.pooling == "first"
-    assert (config.partner, config.languages, config.max_instruction_length) == ("any", (), 160)
-    assert config.encoder.model == "bert-base-multilingual-cased"
-    optimiser = config.optimiser
-    assert (optimiser.name, optimiser.learning_rate, optimiser.weight_decay) == (
-        "adamw",
-        4e-5,
-        0.01,
-    )
-    assert (optimiser.schedule, optimiser.warmup) == ("linear", 20_000)
-    assert (optimiser.clip, optimiser.clip_at) == ("norm", 40.0)
-    assert (config.select_by, config.select_metric) == ("val_unseen", "log_prob")
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -8,7 +8,7 @@ import torch
 
 from clipnav.agents.continuous.layers import Cells, InstructionEncoder, Steps, attend
 from clipnav.agents.continuous.networks import make_network
-from clipnav.agents.continuous.presets import PUBLISHED_NETWORK
+from clipnav.agents.continuous.presets import continuous_defaults
 
 KINDS = ("seq2seq", "cma")
 
@@ -38,7 +38,7 @@ def network(request, tiny_network):
 # channels (depth). Word embeddings and depth network are frozen there and not counted.
 @pytest.mark.parametrize(("kind", "weights"), [("seq2seq", 2_457_477), ("cma", 6_153_381)])
 def test_published_numbers_of_weights(kind, weights):
-    config = replace(PUBLISHED_NETWORK, kind=kind, progress_monitor=True)
+    config = continuous_defaults(recipe=f"{kind}-pm").network
     network = make_network(config, 50, (16, 2048), 4)
     frozen = [*network.depth.parameters(), network.text.embedding.weight]
     count = sum(weight.numel() for weight in network.parameters())

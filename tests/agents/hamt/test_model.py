@@ -8,7 +8,7 @@ import torch
 from clipnav.agents.hamt.checkpoints import convert_hamt, read_hamt
 from clipnav.agents.hamt.encoders import StepInputs, ViewInputs
 from clipnav.agents.hamt.model import History, HistoryTransformer
-from clipnav.agents.hamt.settings import PRESETS, HistoryTransformerConfig
+from clipnav.agents.hamt.settings import HistoryTransformerConfig, history_preset
 from clipnav.agents.transformer.released import load_strictly
 from clipnav.agents.transformer.text import TextStates
 
@@ -159,7 +159,10 @@ def test_files_of_the_training_programs_are_read(recorded, tmp_path):
 )
 def test_published_sizes_have_the_published_number_of_weights(recipe, words, positions, published):
     config = dataclasses.replace(
-        PRESETS[recipe], text_model=None, text_model_layers=None, max_text_length=positions
+        history_preset("r2r", "matterport", recipe).network,
+        text_model=None,
+        text_model_layers=None,
+        max_text_length=positions,
     )
     width = 768 if recipe == "hamt-r2r" else 512
     with torch.device("meta"):
