@@ -13,12 +13,10 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 
 from clipnav.storage.errors import UserError, shortened
-from clipnav.storage.features.hdf5_rows import Hdf5Rows
+from clipnav.storage.features.isolated_files import LMDB_METADATA, IsolatedFile
 from clipnav.storage.features.view_grid import NUM_VIEWS
 from clipnav.storage.json_files import parse_json
-from clipnav.storage.lmdb_files import LmdbFile
 
-LMDB_METADATA = b"__metadata__"
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")
 _LONGEST_LINE = 1 << 26  # bytes; 36 views of 340,000 values
 _REMEDY = "download the file again, or create it again"
@@ -79,8 +77,8 @@ def read_hdf5(path: Path) -> FeatureRows:
     Raises:
         UserError: The file is damaged or not an HDF5 file.
     """
-    rows = Hdf5Rows(path)
-    return FeatureRows(rows.keys, iter(rows), _metadata(path, rows.metadata))
+    file = IsolatedFile(path, "HDF5", _REMEDY)
+    return FeatureRows(file.keys, iter(file), _metadata(path, file.metadata))
 
 
 def read_lmdb(path: Path) -> FeatureRows:
@@ -89,28 +87,27 @@ def read_lmdb(path: Path) -> FeatureRows:
     Raises:
         UserError: The file is damaged or not an LMDB file.
     """
+    file = IsolatedFile(path, "LMDB", _REMEDY)
     try:
-        file = LmdbFile(path)
-    except UserError as error:
-        raise UserError(f"{error}; {_REMEDY}") from error
-    names = [key for key in file.keys() if not key.startswith(b"__")]
-    try:
-        keys = [name.decode() for name in names]
-        recorded = file.get(LMDB_METADATA)
-        metadata = _metadata(path, recorded)
+        metadata = _metadata(path, file.metadata)
         dtype = metadata.pop("dtype", None)
         if dtype is not None and not (isinstance(dtype, str) and _DTYPE.fullmatch(dtype)):
             raise UserError(
-                f"{path}: record {LMDB_METADATA.decode()} has dtype {shortened(dtype)}, but a "
+                f"{path}: record {LMDB_METADATA} has dtype {shortened(dtype)}, but a "
                 "floating-point type is expected; create the file again"
             )
-    except UnicodeDecodeError as error:
-        file.close()
-        raise UserError(f"{path}: a key is not valid UTF-8; {_REMEDY}") from error
-    except ValueError:
+        keys = [key for key in file.keys if not key.startswith("__")]
+        if any("\ud800" <= letter <= "\udfff" for key in keys for letter in key):
+            raise UserError(f"{path}: a key is not valid UTF-8; {_REMEDY}")
+    except UserError:
         file.close()
         raise
-    return FeatureRows(keys, _lmdb_rows(path, file, keys, dtype), metadata)
+    rows = (
+        _lmdb_array(path, key, value.tobytes(), dtype)
+        for key, value in zip(file.keys, file, strict=True)
+        if not key.startswith("__")
+    )
+    return FeatureRows(keys, rows, metadata)
 
 
 def _metadata(path: Path, recorded: str | bytes | None) -> dict[str, Any]:
@@ -148,12 +145,6 @@ def _tsv_rows(path: Path) -> Iterator[np.ndarray]:
             yield row
 
 
-def _lmdb_rows(path: Path, file: LmdbFile, keys: list[str], dtype: str | None) -> Iterator[Any]:
-    with file:
-        for key in keys:
-            yield _lmdb_array(path, key, file.get(key.encode()) or b"", dtype)
-
-
 def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.ndarray:
     """Decode an array of msgpack-numpy, or raw numbers if their type is known."""
     import msgspec
@@ -183,6 +174,6 @@ def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.nda
     ) as error:
         raise UserError(
             f"{path}: the value of {shortened(key)} is not a msgpack-numpy array; if the values "
-            f"are raw numbers, add a record {LMDB_METADATA.decode()} with their type, such as "
+            f"are raw numbers, add a record {LMDB_METADATA} with their type, such as "
             '{"dtype": "<f2"}'
         ) from error

@@ -21,13 +21,13 @@ from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.extras import import_extra
 from clipnav.storage.features.foreign_formats import (
-    LMDB_METADATA,
     FeatureRows,
     read_hdf5,
     read_lmdb,
     read_tsv,
 )
 from clipnav.storage.features.hdf5_writing import write_hdf5
+from clipnav.storage.features.isolated_files import LMDB_METADATA
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.store_file import FORMAT_FIELDS
 from clipnav.storage.features.view_grid import NUM_VIEWS
@@ -184,7 +184,7 @@ def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -
         environment.begin(write=True) as transaction,
     ):
         recorded = {**metadata, "dtype": "<f2"}
-        transaction.put(LMDB_METADATA, json.dumps(recorded).encode())
+        transaction.put(LMDB_METADATA.encode(), json.dumps(recorded).encode())
         for key, row in items:
             with np.errstate(over="ignore"):
                 half = np.asarray(row).astype("<f2")

@@ -10,10 +10,10 @@ from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.foreign_formats import FeatureRows
 from clipnav.storage.features.formats import read_foreign_features
+from clipnav.storage.features.isolated_files import LMDB_DATA
 from clipnav.storage.features.shards import shard_paths
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.store_file import OTHER_FORMATS
-from clipnav.storage.lmdb_files import LMDB_DATA
 from clipnav.storage.locks import sole_maker
 from clipnav.storage.progress import progress_bar
 

@@ -33,7 +33,13 @@ MODULES = (
 )
 READERS = {reader.__name__: reader for module in MODULES for reader in module.READERS}
 # Readers that start a process for each file.
-SLOW = ("features_hdf5", "features_hdf5_packed")
+SLOW = (
+    "features_hdf5",
+    "features_hdf5_packed",
+    "features_lmdb",
+    "features_lmdb_packed",
+    "uniter_texts",
+)
 
 # Bytes that a reader may map in addition to the imports.
 MEMORY = 1 << 30
@@ -62,9 +68,9 @@ def main(folder):
     import torch
     import trimesh  # noqa: F401
 
-    import clipnav.storage.features.hdf5_rows
+    import clipnav.storage.features.isolated_files
 
-    clipnav.storage.features.hdf5_rows._PATIENCE = 4.0
+    clipnav.storage.features.isolated_files._PATIENCE = 4.0
     torch.set_num_threads(1)
     responses = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # output of readers must not mix with responses

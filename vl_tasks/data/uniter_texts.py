@@ -12,7 +12,7 @@ import msgspec
 
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.extras import import_extra
-from clipnav.storage.lmdb_files import LmdbFile
+from clipnav.storage.features.isolated_files import IsolatedFile
 from clipnav.storage.records import RecordError
 
 # utils/misc.py of UNITER (`VE_ENT2IDX`), which differs from the order of LAVIS.
@@ -67,26 +67,17 @@ def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
     """
     lz4 = import_extra("lz4.frame", "formats", f"the text database {path}")
     decode = msgspec.msgpack.Decoder(_Text).decode
-    with _opened(path, remedy) as file:
-        for number, key in enumerate(file.keys()):
-            name = key.decode(errors="replace")
-            try:
-                text = decode(_unpack(lz4, file.get(key) or b""))
-                label = _label(text)
-            except (ValueError, RecursionError) as error:
-                problem = str(error).replace("`", "")
-                raise RecordError(path, number, problem, remedy, f"id {name}") from None
-            image = next(
-                (x for x in (text.id, text.older_id, text.image_id) if x is not None), None
-            )
-            yield UniterText(name, image, text.sentence1, text.sentence2, label)
-
-
-def _opened(path: Path, remedy: str) -> LmdbFile:
-    try:
-        return LmdbFile(path)
-    except UserError as error:
-        raise UserError(f"{error}; {remedy}") from error
+    file = IsolatedFile(path, "LMDB", remedy)
+    for number, (key, value) in enumerate(zip(file.keys, file, strict=True)):
+        name = key.encode("utf-8", "surrogateescape").decode(errors="replace")
+        try:
+            text = decode(_unpack(lz4, value.tobytes()))
+            label = _label(text)
+        except (ValueError, RecursionError) as error:
+            problem = str(error).replace("`", "")
+            raise RecordError(path, number, problem, remedy, f"id {name}") from None
+        image = next((x for x in (text.id, text.older_id, text.image_id) if x is not None), None)
+        yield UniterText(name, image, text.sentence1, text.sentence2, label)
 
 
 def _unpack(lz4: Any, raw: bytes) -> bytes:

@@ -88,7 +88,7 @@ def test_an_empty_or_foreign_folder_is_named(database, tmp_path):
     damaged = tmp_path / "ve_test.db"
     damaged.write_bytes(bytes(5000))
     with pytest.raises(
-        ValueError, match=r"ve_test\.db: not an LMDB file.*; download the file again"
+        ValueError, match=r"ve_test\.db: damaged or not an LMDB file.*; download the file again"
     ):
         read_hypotheses(damaged)
     empty = tmp_path / "empty.db"
