@@ -7,9 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from clipnav.storage.downloads.archives import unpack_zip
-from clipnav.storage.downloads.checksums import Checksums
-from clipnav.storage.downloads.download import DownloadError, fetch
+from clipnav.storage.archives import unpack_zip
+from clipnav.storage.downloads import Checksums, DownloadError, fetch
 from clipnav.storage.errors import UserError, counted
 from clipnav.storage.locks import sole_maker
 

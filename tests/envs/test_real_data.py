@@ -12,7 +12,7 @@ import requests
 
 from clipnav.envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
 from clipnav.envs.worlds import world_files
-from clipnav.storage.downloads.archives import unpack_zip
+from clipnav.storage.archives import unpack_zip
 from clipnav.storage.locks import lock_path
 
 DEAD = "http://127.0.0.1:9/data"  # the discard port, on which no server listens
@@ -134,7 +134,7 @@ def test_an_unreachable_host_is_contacted_once(published, tmp_path, monkeypatch)
         requested.append(url)
         raise requests.ConnectionError("no network")
 
-    monkeypatch.setattr("clipnav.storage.downloads.responses.requests.get", get)
+    monkeypatch.setattr("clipnav.storage.downloads.requests.get", get)
     assert len(download(["dead"], tmp_path / "data", bar=False)) == 2
     assert requested == [f"{DEAD}/a"]
 

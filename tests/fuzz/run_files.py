@@ -77,18 +77,19 @@ def model(folder: Path) -> Sample:
 
 
 def checksums(folder: Path) -> Sample:
-    from clipnav.storage.downloads.checksums import Checksums
+    from clipnav.storage.downloads import Checksums
 
     seen = Checksums(folder)
     for name in "abc":
-        seen.record(name, name * 64, f"https://example.org/{name}")
+        (folder / name).write_text(name)
+        seen.check(name, None, f"https://example.org/{name}")
     return seen.path, lambda: Checksums(folder)
 
 
 def archive(folder: Path) -> Sample:
     import zipfile
 
-    from clipnav.storage.downloads.archives import unpack_zip
+    from clipnav.storage.archives import unpack_zip
 
     path = folder / "data.zip"
     with zipfile.ZipFile(path, "w") as content:

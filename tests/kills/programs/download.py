@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from clipnav.errors import friendly_errors
-from clipnav.storage.downloads.download import fetch
+from clipnav.storage.downloads import fetch
 
 if __name__ == "__main__":
     with friendly_errors():

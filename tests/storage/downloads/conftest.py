@@ -17,7 +17,6 @@ class Site:
         cut: By name, the number of bytes after which each response is truncated.
         ranges: Whether the server supports ranges.
         types: Content-Type by name.
-        shift: Added to the start of ranges in responses, to simulate a wrong range.
         faults: Functions of a handler, content, ETag and start; each responds to one request
             instead of the server, in order.
         always: Such a function for all further requests; None for correct responses.
@@ -32,7 +31,6 @@ class Site:
         self.cut = {}
         self.ranges = True
         self.types = {}
-        self.shift = 0
         self.faults = []
         self.always = None
         self.over = threading.Event()
@@ -64,8 +62,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_file(self, content, tag, start):
         headers = {"Content-Length": len(content) - start}
         if start:
-            at = start + self.site.shift
-            headers["Content-Range"] = f"bytes {at}-{len(content) - 1}/{len(content)}"
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         name = self.path.lstrip("/")
         headers["Content-Type"] = self.site.types.get(name, "application/octet-stream")
         end = start + self.site.cut.get(name, len(content))

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from clipnav.storage.downloads.checksums import Checksums
+from clipnav.storage.downloads import Checksums
 
 
 def sha256(text):

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from clipnav.storage.downloads.download import ATTEMPTS, DownloadError, fetch
+from clipnav.storage.downloads import ATTEMPTS, DownloadError, fetch
 from tests.storage.downloads.faults import (
     CONTENT,
     FINAL,
@@ -27,7 +27,7 @@ from tests.storage.downloads.faults import (
 def get(site, tmp_path, monkeypatch):
     """Return a function that downloads a file without waits between attempts."""
     site.files["data.bin"], site.tags["data.bin"] = CONTENT, TAG
-    monkeypatch.setattr("clipnav.storage.downloads.responses._TIMEOUT", 0.2)
+    monkeypatch.setattr("clipnav.storage.downloads._TIMEOUT", 0.2)
 
     def get(sha256=None):
         return fetch(f"{site.url}/data.bin", tmp_path / "data.bin", sha256, bar=False, pause=0)
@@ -140,7 +140,7 @@ def test_versions_without_an_etag_are_compared_by_date(site, get, tmp_path):
 
 def test_waits_double_and_respect_retry_after(site, tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr("clipnav.storage.downloads.download.time.sleep", waits.append)
+    monkeypatch.setattr("clipnav.storage.downloads.time.sleep", waits.append)
     site.files["data.bin"] = CONTENT
     site.faults = [status(503), status(503), status(429, Retry_After="7"), status(500)]
     fetch(f"{site.url}/data.bin", tmp_path / "data.bin", bar=False)
@@ -155,7 +155,7 @@ def test_a_long_requested_wait_is_an_error(site, get):
 
 
 def test_progress_allows_more_attempts(site, tmp_path, monkeypatch):
-    monkeypatch.setattr("clipnav.storage.downloads.download._CHUNK", 1000)
+    monkeypatch.setattr("clipnav.storage.downloads._CHUNK", 1000)
     site.files["data.bin"], site.tags["data.bin"] = CONTENT, TAG
     site.cut["data.bin"] = 1000
     fetch(f"{site.url}/data.bin", tmp_path / "data.bin", bar=False, pause=0)

@@ -135,9 +135,7 @@ def test_a_truncated_lmdb_file_is_refused(write_lmdb, size):
     raw = path.read_bytes()
     for keep in (0, 5000, 8 * 4096, len(raw) // 8192 * 4096, len(raw) - 100):
         path.write_bytes(raw[:keep])
-        with pytest.raises(
-            ValueError, match=r"texts\.lmdb: .*(damaged|trunc).*; write it again"
-        ):
+        with pytest.raises(ValueError, match=r"texts\.lmdb: .*(damaged|trunc).*; write it again"):
             read_lmdb(path)
 
 

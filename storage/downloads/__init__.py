@@ -1,1 +1,0 @@
-"""Downloads: files over HTTP, their checksums, and zip archives."""
