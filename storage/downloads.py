@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import requests
 from requests import Response
@@ -300,6 +300,11 @@ def _append(
             progress.update(len(chunk))
 
 
+class _Entry(TypedDict):
+    sha256: str
+    url: str
+
+
 class Checksums:
     """SHA-256 of the files below a folder, stored in its `checksums.json`.
 
@@ -350,13 +355,6 @@ class Checksums:
                 write_text(self.path, json.dumps(self._entries, indent=1, sort_keys=True) + "\n")
         return digest
 
-    def _read(self) -> dict[str, dict[str, str]]:
-        if not self.path.is_file():
-            return {}
-        try:
-            return {
-                name: {key: str(entry[key]) for key in ("sha256", "url")}
-                for name, entry in read_json(self.path, _MANIFEST_REMEDY).items()
-            }
-        except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(f"{self.path}: not a list of checksums; {_MANIFEST_REMEDY}") from error
+    def _read(self) -> dict[str, _Entry]:
+        present = self.path.is_file()
+        return read_json(self.path, _MANIFEST_REMEDY, dict[str, _Entry]) if present else {}

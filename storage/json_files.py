@@ -14,8 +14,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
 
 MOST_BYTES = 1 << 28
 MOST_DEPTH = 64
@@ -23,20 +26,25 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an escape, such as \ud83d in \u
 _MOST_DIGITS = 20  # of a 64-bit integer with its sign
 
 
-def read_json(path: str | Path, remedy: str, allow_nan: bool = False) -> Any:
+def read_json(path: str | Path, remedy: str, kind: Any = Any, allow_nan: bool = False) -> Any:
     """Read a file that is one JSON document.
 
     Args:
         path: The file.
         remedy: How to get a correct file, for error messages.
+        kind: Type of the document, for `msgspec`; fields that it does not name are skipped.
         allow_nan: As in `parse_json`.
 
     Raises:
         OSError: The file cannot be opened.
-        UserError: The file is larger than `MOST_BYTES` or not strict JSON; the message names
-            file, problem and remedy.
+        UserError: The file is larger than `MOST_BYTES`, not strict JSON, or of another type; the
+            message names file, field, problem and remedy.
     """
-    return parse_json(read_bytes(path, remedy), str(path), remedy, allow_nan)
+    document = parse_json(read_bytes(path, remedy), str(path), remedy, allow_nan)
+    try:
+        return document if kind is Any else msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error
 
 
 def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
@@ -54,6 +62,23 @@ def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{path}: not a JSON object; {remedy}")
     return document
+
+
+def describe_problem(error: BaseException) -> str:
+    """Describe the problem of a document, with the field that msgspec names (`$.path[1]`)."""
+    if isinstance(error, GZIP_DAMAGE):
+        return f"the compressed data is damaged ({error})"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if not isinstance(error, msgspec.ValidationError):
+        return f"not valid JSON ({error})"
+    problem, _, path = str(error).partition(" - at `$")
+    parent = path.rstrip("`").lstrip(".")
+    if problem.startswith("Object missing required field"):
+        field = problem.split("`")[1]
+        return f"field '{f'{parent}.{field}' if parent else field}' is missing"
+    problem = problem[0].lower() + problem[1:].replace("`", "")
+    return f"field '{parent}': {problem}" if parent else problem
 
 
 def write_json(path: str | Path, document: Any) -> None:

@@ -6,21 +6,25 @@ stricter and returns plain Python values.
 """
 
 import json
-import re
+from collections.abc import Iterator
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from types import GenericAlias
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
 from clipnav.storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
+from clipnav.storage.json_files import describe_problem
 
 Record = TypeVar("Record")
 
-_SPACE = re.compile("[ \t\r\n]*")
+_CHUNK = 1 << 20
+_MOST_RECORD = 1 << 26  # bytes, of a record of `stream_records`
+_WHITE_SPACE = " \t\r\n"
 _ID_FIELDS = (
     "instruction_id",
     "demonstration_id",
@@ -92,39 +96,31 @@ def _read_array(raw: bytes, kind: type[Record], path: Path, remedy: str) -> list
         # list[kind] would be an annotation with a variable for type checkers.
         return msgspec.json.decode(raw, type=GenericAlias(list, kind))
     except _DAMAGE:
-        number, piece, problem = _locate(raw, msgspec.json.Decoder(kind))
-        raise RecordError(path, number, problem, remedy, _record_id(piece)) from None
+        return list(_read_elements(BytesIO(raw), kind, path, remedy))  # names the invalid record
 
 
-def _locate(raw: bytes, decoder: msgspec.json.Decoder) -> tuple[int, bytes, str]:
-    """Return number, bytes and problem of the first invalid record of an invalid array."""
-    # Latin-1 has one character per byte, so offsets in the text are offsets in the bytes.
-    text = raw.decode("latin-1")
-    scan = json.JSONDecoder(strict=False).raw_decode
-    number, offset = 0, _after_space(text, text.index("[") + 1)
-    if text[offset : offset + 1] == "]":
-        return number, b"", "text follows the end of the list"
-    while True:
-        try:
-            end = scan(text, offset)[1]
-        except (ValueError, RecursionError):
-            end = len(text)
-        piece = raw[offset:end]
-        try:
-            decoder.decode(piece)
-        except _DAMAGE as error:
-            return number, piece, _describe(error, piece)
-        offset = _after_space(text, end)
-        if text[offset : offset + 1] == "]":
-            return number, b"", "text follows the end of the list"
-        if text[offset : offset + 1] != ",":
-            return number, piece, "a comma or the end of the list is missing after it"
-        number, offset = number + 1, _after_space(text, offset + 1)
+def stream_records(path: Path, kind: type[Record], remedy: str) -> Iterator[Record]:
+    """Yield the records of a file that is one JSON array, for files that do not fit into memory.
+
+    Only one record and a chunk of the file are in memory. Arguments and errors are those of
+    `read_records`.
+    """
+    with open_maybe_packed(path) as file:
+        yield from _read_elements(file, kind, path, remedy)
 
 
-def _after_space(text: str, offset: int) -> int:
-    match = _SPACE.match(text, offset)
-    return match.end() if match else offset
+def _read_elements(file: BinaryIO, kind: type[Record], path: Path, remedy: str) -> Iterator[Record]:
+    decode = msgspec.json.Decoder(kind).decode
+    number, piece = 0, b""
+    try:
+        for number, piece in enumerate(_Scanner(file).elements()):  # noqa: B007  (see below)
+            yield decode(piece)
+    except (RecordError, ExpansionError):
+        raise
+    except _DAMAGE as error:
+        identity = None if isinstance(error, GZIP_DAMAGE) else _record_id(piece)
+        problem = str(error) if isinstance(error, UserError) else _describe(error, piece)
+        raise RecordError(path, number, problem, remedy, identity) from error
 
 
 def _describe(error: BaseException, piece: bytes) -> str:
@@ -138,23 +134,6 @@ def _describe(error: BaseException, piece: bytes) -> str:
     return describe_problem(error)
 
 
-def describe_problem(error: BaseException) -> str:
-    """Describe the problem of a record, with the field that msgspec names (`$.path[1]`)."""
-    if isinstance(error, GZIP_DAMAGE):
-        return f"the compressed data is damaged ({error})"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    if not isinstance(error, msgspec.ValidationError):
-        return f"not valid JSON ({error})"
-    problem, _, path = str(error).partition(" - at `$")
-    parent = path.rstrip("`").lstrip(".")
-    if problem.startswith("Object missing required field"):
-        field = problem.split("`")[1]
-        return f"field '{f'{parent}.{field}' if parent else field}' is missing"
-    problem = problem[0].lower() + problem[1:].replace("`", "")
-    return f"field '{parent}': {problem}" if parent else problem
-
-
 def _record_id(piece: bytes) -> str | None:
     """Return field and id of a record that may be invalid, such as "path_id 101"."""
     try:
@@ -164,3 +143,66 @@ def _record_id(piece: bytes) -> str | None:
     fields = _ID_FIELDS if isinstance(record, dict) else ()
     ids = (f"{field} {shortened(record[field])}" for field in fields if field in record)
     return next(ids, None)
+
+
+class _Scanner:
+    """Reads a JSON array from a file in chunks; only the text that is not yet scanned is kept."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._text, self._start = "", 0
+        self._scan = json.JSONDecoder(strict=False).raw_decode
+
+    def elements(self) -> Iterator[bytes]:
+        """Yield the text of each element."""
+        if self._next() != "[":
+            raise UserError("the file is not a JSON array")
+        self._start += 1
+        following = self._next()
+        while following != "]":
+            end = self._end()
+            piece = self._text[self._start : end].encode("latin-1")
+            self._start = end
+            following = self._next()
+            yield piece
+            if following not in (",", "]"):
+                raise UserError("a comma or the end of the list is missing after it")
+            if following == ",":
+                self._start += 1
+                self._next()
+        self._start += 1
+        if self._next():
+            raise UserError("text follows the end of the list")
+
+    def _next(self) -> str:
+        """Skip white space; return the next character, "" at the end of the file."""
+        while True:
+            while self._start < len(self._text) and self._text[self._start] in _WHITE_SPACE:
+                self._start += 1
+            if self._start < len(self._text):
+                return self._text[self._start]
+            if not self._read(_CHUNK):
+                return ""
+
+    def _end(self) -> int:
+        """Return the end of the JSON value at the start of the text, or of a damaged file."""
+        size = _CHUNK
+        while True:
+            try:
+                end = self._scan(self._text, self._start)[1]
+                # A number at the end of the text may continue in the next chunk.
+                if end < len(self._text) or not self._read(size):
+                    return end
+            except (ValueError, RecursionError) as error:
+                if len(self._text) - self._start > _MOST_RECORD:
+                    raise UserError(f"it is longer than {_MOST_RECORD:,} bytes") from error
+                if not self._read(size):
+                    return len(self._text)
+                size *= 2  # each attempt scans the element from its start
+
+    def _read(self, size: int) -> bool:
+        """Append a chunk of the file to the text; return whether there is one."""
+        # Latin-1 has one character per byte, so every chunk can be decoded by itself.
+        more = self._file.read(size).decode("latin-1")
+        self._text, self._start = self._text[self._start :] + more, 0
+        return bool(more)

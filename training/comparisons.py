@@ -177,21 +177,4 @@ def _folders(names: Sequence[str]) -> Mapping[str, str]:
 
 
 def _read_scores(run: Path) -> Scores:
-    path = run / SCORES
-    remedy = "delete it to score the run again"
-    scores = read_json(path, remedy, allow_nan=True)
-    if not _are_scores(scores):
-        raise UserError(f"{path}: not the scores of a run; {remedy}")
-    return scores
-
-
-def _are_scores(scores: Any) -> bool:
-    """Return whether a value from JSON is a `Scores`."""
-    return isinstance(scores, dict) and all(
-        isinstance(items, dict)
-        and all(
-            isinstance(metrics, dict) and all(isinstance(v, int | float) for v in metrics.values())
-            for metrics in items.values()
-        )
-        for items in scores.values()
-    )
+    return read_json(run / SCORES, "delete it to score the run again", Scores, allow_nan=True)

@@ -17,8 +17,7 @@ from clipnav.envs.episodes import Episode
 from clipnav.envs.worlds import is_built_in
 from clipnav.storage import file_sha256, write_text
 from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import read_json
-from clipnav.storage.records import describe_problem
+from clipnav.storage.json_files import describe_problem, read_json
 from clipnav.training.checkpoints import MODEL
 from clipnav.training.settings import CONFIG, differences
 

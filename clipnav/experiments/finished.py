@@ -61,10 +61,7 @@ def finished_steps(folder: Path) -> list[FinishedStep]:
     if not path.is_file():
         return []
     remedy = f"remove {folder} to run the experiment from the start"
-    try:
-        return msgspec.convert(read_json(path, remedy), list[FinishedStep])
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {error}; {remedy}") from error
+    return read_json(path, remedy, list[FinishedStep])
 
 
 def write_finished(step: Step, commits: Sequence[str], seconds: float) -> None:

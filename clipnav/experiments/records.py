@@ -81,10 +81,7 @@ def read_record(folder: Path, name: str) -> Record | None:
     path = record_path(folder, name)
     if not path.is_file():
         return None
-    try:
-        return msgspec.convert(read_json(path, _REMEDY), Record)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {error}; {_REMEDY}") from error
+    return read_json(path, _REMEDY, Record)
 
 
 def write_record(folder: Path, record: Record) -> None:

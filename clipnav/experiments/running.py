@@ -166,7 +166,7 @@ def _started(folder: Path) -> dict[str, list[str]]:
     """Return the commits at which each step was started."""
     path = folder / STARTED
     remedy = f"remove {folder} to run the experiment from the start"
-    return read_json(path, remedy) if path.is_file() else {}
+    return read_json(path, remedy, dict[str, list[str]]) if path.is_file() else {}
 
 
 def _check_run_folder(step: Step) -> None:

@@ -4,9 +4,7 @@ import json
 import msgspec
 import pytest
 
-from clipnav.storage import record_stream
-from clipnav.storage.record_stream import stream_records
-from clipnav.storage.records import RecordError
+from clipnav.storage.records import RecordError, _Scanner, stream_records
 
 
 class Sentence(msgspec.Struct):
@@ -20,7 +18,7 @@ RECORDS = [{"image": 'é, [x] "y" }' * k, "number": k / 7, "more": [k]} for k in
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
 @pytest.mark.parametrize("pack", [False, True], ids=["plain", "gzip"])
 def test_records_are_read_across_chunks(tmp_path, monkeypatch, chunk, pack):
-    monkeypatch.setattr(record_stream, "_CHUNK", chunk)
+    monkeypatch.setattr("clipnav.storage.records._CHUNK", chunk)
     path = tmp_path / "records.json"
     raw = json.dumps(RECORDS, ensure_ascii=False, indent=chunk % 3 or None).encode()
     path.write_bytes(gzip.compress(raw) if pack else raw)
@@ -31,7 +29,7 @@ def test_records_are_read_across_chunks(tmp_path, monkeypatch, chunk, pack):
 
 
 def test_numbers_that_a_chunk_divides_are_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_stream, "_CHUNK", 3)
+    monkeypatch.setattr("clipnav.storage.records._CHUNK", 3)
     path = tmp_path / "numbers.json"
     path.write_text("[123456, 7, 89]")
     assert list(stream_records(path, int, "")) == [123456, 7, 89]
@@ -41,7 +39,7 @@ def test_only_a_part_of_the_file_is_in_memory(tmp_path):
     path = tmp_path / "records.json"
     path.write_text(json.dumps([{"image": "x" * 1000, "number": k} for k in range(4000)]))
     with path.open("rb") as file:
-        scanner = record_stream._Scanner(file)
+        scanner = _Scanner(file)
         longest = max(len(scanner._text) for _ in scanner.elements())
     assert longest < path.stat().st_size / 2
 
@@ -49,12 +47,12 @@ def test_only_a_part_of_the_file_is_in_memory(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "record 0: the file is not a JSON array|record 0: .*not a JSON array"),
-        ('[{"image": "a", "number": 1}', "record 1: .*comma or the end of the list is missing"),
+        ("", "record 0: the file is not a JSON array"),
+        ('[{"image": "a", "number": 1}', "record 0: a comma or the end of the list is missing"),
         ('[{"image": "a", "number": 1},]', "record 1: not valid JSON"),
         ('[{"image": "a", "number": "b"}]', "record 0: field 'number'"),
         ('[{"image": "a"}]', "record 0: field 'number' is missing"),
-        ('[{"image": "a", "number": 1}] x', "record 1: .*text follows the end of the list"),
+        ('[{"image": "a", "number": 1}] x', "record 0: text follows the end of the list"),
         ('[{"image": "a", "num', "record 0: not valid JSON"),
     ],
 )
@@ -70,8 +68,8 @@ def test_damage_is_named_with_its_record(tmp_path, text, problem):
 
 
 def test_a_record_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_stream, "_MOST_RECORD", 1000)
-    monkeypatch.setattr(record_stream, "_CHUNK", 100)
+    monkeypatch.setattr("clipnav.storage.records._MOST_RECORD", 1000)
+    monkeypatch.setattr("clipnav.storage.records._CHUNK", 100)
     path = tmp_path / "long.json"
     path.write_text('[{"image": "' + "a" * 5000)
     with pytest.raises(RecordError, match="longer than 1,000 bytes"):

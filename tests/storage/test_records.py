@@ -72,7 +72,7 @@ def test_the_byte_order_mark_of_windows_editors_is_skipped(read, text):
         ),
         ('[{"path_id": 1}, {"path_id"', "record 1: not valid JSON"),
         ('[{"path_id": 1},]', "record 1: not valid JSON"),
-        ('[{"path_id": 1}] []', "record 0: text follows the end"),
+        ('[{"path_id": 1}] []', r"record 0 \(path_id 1\): text follows the end"),
         (
             '[{"path_id": 1}, {"path_id": 2, "text": "\\ud800"}]',
             r"record 1 \(path_id 2\): not valid JSON",

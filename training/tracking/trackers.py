@@ -107,10 +107,7 @@ def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
 def _ids(run: Path) -> dict[str, str]:
     """Return the ids of a run by tracker."""
     path = run / _IDS
-    ids = read_json(path, _REMEDY) if path.exists() else {}
-    if not isinstance(ids, dict) or not all(isinstance(each, str) for each in ids.values()):
-        raise UserError(f"{path}: does not contain the id of a run; {_REMEDY}")
-    return ids
+    return read_json(path, _REMEDY, dict[str, str]) if path.exists() else {}
 
 
 def _id(run: Path, tracker: TrackerName) -> str:

@@ -121,10 +121,7 @@ def read_description(folder: Path) -> Description:
             f"{path}: no such file; train a selector with clipnav train-selector, or name another "
             "folder"
         )
-    try:
-        return msgspec.convert(read_json(path, _REMEDY), Description)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {error}; {_REMEDY}") from error
+    return read_json(path, _REMEDY, Description)
 
 
 def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") -> OpenedSelector:

@@ -51,7 +51,8 @@ def read_question_config(run: Path) -> VqaConfig | GqaConfig:
     """
     path = run / CONFIG
     if path.is_file():
-        values = read_json(path, f"name a run of {VqaConfig.COMMAND} or {GqaConfig.COMMAND}", True)
+        remedy = f"name a run of {VqaConfig.COMMAND} or {GqaConfig.COMMAND}"
+        values = read_json(path, remedy, allow_nan=True)
         if isinstance(values, dict) and "consistency" in values:  # of no other training
             return read_config(run, GqaConfig)
     return read_config(run, VqaConfig)

@@ -68,11 +68,7 @@ def check_earlier_results(
     remedy = f"name another folder with --output, or delete {path.parent}"
     if not path.is_file():
         return 0, False
-    document = read_json(path, remedy)
-    try:
-        results = msgspec.convert(document, _Results)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path}: contains no results of clipnav evaluate-vlm; {remedy}") from error
+    results = read_json(path, remedy, _Results)
     found = differences(results.settings, settings, _CONNECTION)
     if not found and results.subset_sha256 != subset_sha256:
         found = ["the episodes, whose annotation file has changed"]

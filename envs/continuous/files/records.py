@@ -11,7 +11,7 @@ from clipnav.envs.episodes.episode import TimedWord
 from clipnav.storage.errors import UserError
 from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
 from clipnav.storage.gzip_files import ExpansionError, open_maybe_packed
-from clipnav.storage.records import describe_problem
+from clipnav.storage.json_files import describe_problem
 
 Id = int | str
 Vector = Annotated[tuple[float, ...], Meta(min_length=3, max_length=3)]

@@ -229,10 +229,7 @@ def submitted_records(path: Path, dataset: ContinuousDataset) -> list[tuple[str,
     """
     if dataset == "rxr":
         return [(f"record {k}", record) for k, record in enumerate(read_submission(path))]
-    document = read_json(path, REMEDY)
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: not a JSON object from episode_id to poses; {REMEDY}")
-    return list(document.items())
+    return list(read_json(path, REMEDY, dict[str, Any]).items())
 
 
 def _read_record(dataset: ContinuousDataset, name: str, record: Any) -> tuple[str, SubmittedWalk]:

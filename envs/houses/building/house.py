@@ -187,9 +187,7 @@ def _paths(scan: str, directory: Path) -> tuple[Path, Path]:
 
 
 def _read_side_file(path: Path) -> dict[str, Any]:
-    record = read_json(path, _REMEDY)
-    if not isinstance(record, dict):
-        raise UserError(f"{path}: damaged, not a JSON object; {_REMEDY}")
+    record = read_json(path, _REMEDY, dict[str, Any])
     missing = {"generator_version", "spec", "plan", "objects"} - set(record)
     if missing:
         raise UserError(f"{path}: {', '.join(sorted(missing))} missing; {_REMEDY}")

@@ -51,7 +51,7 @@ def test_files_of_something_else_are_kept(serve, evaluate_with):
         whole = json.loads(path.read_text())
         for text, message in (
             (json.dumps(whole | {"subset_sha256": "0"}), "whose annotation file has changed"),
-            ('{"results": {}}', r"results\.json: contains no results of clipnav evaluate-vlm"),
+            ('{"results": {}}', r"results\.json: field '.*' is missing; name another"),
             ("[", r"results\.json: .*name another folder with --output, or delete"),
         ):
             path.write_text(text)

@@ -54,5 +54,5 @@ def test_two_processes_keep_the_checksums_of_each_other(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": {}}', '{"a": "b"}', "\xff"])
 def test_a_damaged_manifest_is_refused(tmp_path, text):
     (tmp_path / "checksums.json").write_text(text, encoding="latin-1")
-    with pytest.raises(ValueError, match=r"checksums\.json: not .*; delete it"):
+    with pytest.raises(ValueError, match=r"checksums\.json: .*; delete it"):
         Checksums(tmp_path)

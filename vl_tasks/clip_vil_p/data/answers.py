@@ -97,9 +97,7 @@ class AnswerClasses:
             FileNotFoundError: The file does not exist.
             UserError: The file is damaged.
         """
-        answers: Any = read_json(run / ANSWERS, _TRAIN_AGAIN)
-        if not isinstance(answers, list) or not all(isinstance(x, str) for x in answers):
-            raise UserError(f"{run / ANSWERS}: not a list of answers; {_TRAIN_AGAIN}")
+        answers = read_json(run / ANSWERS, _TRAIN_AGAIN, list[str])
         return cls(_without_duplicates(answers, run / ANSWERS, _TRAIN_AGAIN))
 
     def save(self, run: Path) -> None:

@@ -17,8 +17,7 @@ import msgspec
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.locks import sole_maker
-from clipnav.storage.record_stream import stream_records
-from clipnav.storage.records import RecordError
+from clipnav.storage.records import RecordError, stream_records
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
 from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
 from clipnav.vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index

@@ -222,7 +222,7 @@ def test_the_command_compares_files_with_intervals(few, episodes, expert, tmp_pa
 @pytest.mark.parametrize(
     ("dataset", "text", "message"),
     [
-        ("r2r-ce", "[]", "a.json: not a JSON object from episode_id to poses"),
+        ("r2r-ce", "[]", "a.json: expected object, got array"),
         ("rxr-ce", "{", "a.json: record 0: not valid JSON"),
     ],
 )
