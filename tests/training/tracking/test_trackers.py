@@ -93,7 +93,7 @@ def test_a_missing_package_is_named_before_the_run_is_made(tmp_path, monkeypatch
 def test_damaged_ids_are_refused(offline):
     pytest.importorskip("wandb", reason="requires the extra 'wandb'")
     (offline / "trackers.json").write_text('{"wandb": 7}')
-    with pytest.raises(ValueError, match=r"trackers\.json: field '.*': expected str, got int; remove"):
+    with pytest.raises(ValueError, match=r"trackers\.json: .*expected str, got int; "):
         start_trackers(["wandb"], offline, 1, {})
 
 
