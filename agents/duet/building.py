@@ -9,7 +9,7 @@ from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.settings import MapAgentConfig, MapTrainConfig
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.transformer.building import load_network, make_encoders
+from clipnav.agents.transformer.building import load_transformer, make_encoders
 from clipnav.envs.navigation.device_features import world_features
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import Tokenizer
@@ -53,7 +53,6 @@ def greedy_agent(config: MapAgentConfig, model: MapTransformer, env: VlnVectorEn
 
 
 def load_map_agent(run: Path, split: str, config: MapTrainConfig) -> tuple[VlnVectorEnv, MapAgent]:
-    """Build the environment of a split and load the map agent of a run; see `load_network`."""
-    env, model = load_network(run, split, config, make_map_transformer)
-    assert isinstance(model, MapTransformer)
+    """Build the environment of a split and load the map agent of a run; see `load_transformer`."""
+    env, model = load_transformer(run, split, config, make_map_transformer)
     return env, greedy_agent(config, model, env)

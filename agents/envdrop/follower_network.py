@@ -1,11 +1,12 @@
 """The network that runs of followers and of frontier agents train and save."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from clipnav.agents.acting.environments import feature_metadata, make_env, reserve_text_states
+from clipnav.agents.acting.environments import reserve_text_states
 from clipnav.agents.clear.loading import load_text_model, load_view_encoder
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
@@ -13,11 +14,10 @@ from clipnav.agents.envdrop.settings import RecurrentAgentConfig, TrainConfig
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.encoders import InstructionEncoder
 from clipnav.agents.layers.pretrained import PretrainedEncoder, StateReader, hugging_face_model
+from clipnav.agents.learning.agent_learner import load_network
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
-from clipnav.training.checkpoints import VOCABULARY, load_model
-from clipnav.training.devices import check_device
+from clipnav.envs.tokenizers import Tokenizer
 
 _STATISTICS = 1_000  # instructions for the scale of hidden states
 
@@ -55,18 +55,12 @@ def make_follower_network(
     return FollowerNetwork(follower, critic)
 
 
-def load_network(
+def load_follower_network(
     run: Path, split: str, settings: RecurrentAgentConfig
 ) -> tuple[VlnVectorEnv, FollowerNetwork]:
-    """Build the environment of a split and load the network of a run; see `clipnav.load_run`."""
-    check_device(settings.device)
-    metadata = feature_metadata(settings)
-    env = make_env(
-        settings, split, load_run_tokenizer(run / VOCABULARY), settings.evaluation_batch_size
-    )
-    network = make_follower_network(settings, env, with_critic=settings.has_critic)
-    load_model(run, network, metadata)
-    network.eval()
+    """Build the environment of a split and load the network of a run; see `load_network`."""
+    make = partial(make_follower_network, with_critic=settings.has_critic)
+    env, network = load_network(run, split, settings, make)
     reserve_text_states(network.follower.encoder, [env])
     return env, network
 
@@ -75,7 +69,7 @@ def load_follower(
     run: Path, split: str, settings: TrainConfig
 ) -> tuple[VlnVectorEnv, FollowerAgent]:
     """Build the environment of a split and load the follower of a run; see `clipnav.load_run`."""
-    env, network = load_network(run, split, settings)
+    env, network = load_follower_network(run, split, settings)
     features = DeviceFeatures(env, settings.device)
     agent = FollowerAgent(network.follower, features, settings.reads_instructions)
     agent.critic = network.critic

@@ -14,6 +14,7 @@ from clipnav.agents.learning.agent_learner import train_and_compare
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
 from clipnav.training import distributed
 from clipnav.training.streams import Stream
 
@@ -41,10 +42,13 @@ class FollowerLearner(RecurrentLearner):
         if config.clear.contrastive_weight and config.instruction_ablation == "none":
             self._partners = PartnerInstructions(self.env.episodes, self.env.split.tokens)
 
-    def make_network(self) -> FollowerLoss:
+    @staticmethod
+    def make_network(
+        config: TrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+    ) -> FollowerLoss:
         """Build the untrained follower and, with reinforcement, its critic, with their loss."""
-        parts = make_follower_network(self.config, self.env, with_critic=self.config.has_critic)
-        return FollowerLoss(parts.follower, parts.critic, self.config)
+        parts = make_follower_network(config, env, tokenizer, with_critic=config.has_critic)
+        return FollowerLoss(parts.follower, parts.critic, config)
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Walk a batch, add its gradient and return the figures to log."""

@@ -6,7 +6,7 @@ from clipnav.agents.acting.decisions import Draws
 from clipnav.agents.acting.evaluation import Results
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.follower_network import load_network, make_follower_network
+from clipnav.agents.envdrop.follower_network import load_follower_network, make_follower_network
 from clipnav.agents.envdrop.recurrent_learner import RecurrentLearner
 from clipnav.agents.frontier.agent import FrontierAgent
 from clipnav.agents.frontier.loss import FrontierLoss, trained_scoring
@@ -17,6 +17,7 @@ from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
 from clipnav.training import distributed
 from clipnav.training.streams import Stream
 
@@ -39,10 +40,13 @@ class FrontierLearner(RecurrentLearner):
             split: MapGeometry.of(env.nav_world) for split, env in self.evaluation_envs.items()
         }
 
-    def make_network(self) -> FrontierLoss:
+    @staticmethod
+    def make_network(
+        config: FrontierTrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+    ) -> FrontierLoss:
         """Build the untrained follower and, with reinforcement, its critic, with their loss."""
-        parts = make_follower_network(self.config, self.env, with_critic=self.config.has_critic)
-        return FrontierLoss(parts.follower, parts.critic, self.config)
+        parts = make_follower_network(config, env, tokenizer, with_critic=config.has_critic)
+        return FrontierLoss(parts.follower, parts.critic, config)
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Walk a batch, add its gradient and return the figures to log."""
@@ -97,5 +101,5 @@ def load_frontier_agent(
     run: Path, split: str, config: FrontierTrainConfig
 ) -> tuple[VlnVectorEnv, FrontierAgent]:
     """Build the environment of a split and load the agent of a run; see `clipnav.load_run`."""
-    env, network = load_network(run, split, config)
+    env, network = load_follower_network(run, split, config)
     return env, trained_frontier_agent(config, network.follower, env)

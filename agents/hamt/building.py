@@ -6,7 +6,7 @@ from clipnav.agents.hamt.agent import HistoryAgent
 from clipnav.agents.hamt.model import HistoryTransformer
 from clipnav.agents.hamt.observations import HistoryFeatures
 from clipnav.agents.hamt.settings import HistoryTrainConfig
-from clipnav.agents.transformer.building import load_network, make_encoders
+from clipnav.agents.transformer.building import load_transformer, make_encoders
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import Tokenizer
 
@@ -41,7 +41,6 @@ def greedy_agent(
 def load_history_agent(
     run: Path, split: str, config: HistoryTrainConfig
 ) -> tuple[VlnVectorEnv, HistoryAgent]:
-    """Build the environment of a split and load the agent of a run; see `load_network`."""
-    env, model = load_network(run, split, config, make_history_transformer)
-    assert isinstance(model, HistoryTransformer)
+    """Build the environment of a split and load the agent of a run; see `load_transformer`."""
+    env, model = load_transformer(run, split, config, make_history_transformer)
     return env, greedy_agent(config, model, env)

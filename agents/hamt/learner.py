@@ -1,5 +1,7 @@
 """Training of HAMT by imitation and reinforcement."""
 
+from torch import nn
+
 from clipnav.agents.acting.evaluation import Results
 from clipnav.agents.hamt.agent import HistoryAgent
 from clipnav.agents.hamt.building import greedy_agent, make_history_transformer
@@ -24,16 +26,10 @@ class HistoryLearner(MinibatchesLearner):
     network: HistoryLoss
     make_network = staticmethod(make_history_transformer)
 
-    def __init__(self, config: HistoryTrainConfig) -> None:
-        """Build everything from the settings of a run.
-
-        Raises:
-            FileNotFoundError, UserError: As in `MinibatchesLearner`; or encoders are to be frozen
-                that the run to start from does not have, or not with all words.
-        """
-        super().__init__(config)
-        # The gradient of the critic is not clipped, as in HAMT and EnvDrop.
-        self.clipped = [self.model]
+    @property
+    def clipped(self) -> list[nn.Module]:
+        """Modules whose gradients are clipped: not the critic, as in HAMT and EnvDrop."""
+        return [self.model]
 
     def _initialise(self) -> int:
         missing = super()._initialise()

@@ -1,11 +1,14 @@
 """What the learners of agents and speakers share: the files of a run, and walks on the splits."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import nn
 
+from clipnav.agents.acting.environments import feature_metadata, make_env, make_evaluation_envs
 from clipnav.agents.acting.evaluation import (
     Results,
     agent_name,
@@ -15,11 +18,17 @@ from clipnav.agents.acting.evaluation import (
     table,
 )
 from clipnav.agents.acting.rollout import Agent
+from clipnav.agents.acting.tokenizers import run_tokenizer
 from clipnav.agents.settings import AgentConfig
+from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
 from clipnav.training import distributed
+from clipnav.training.batches import BucketedBatchOrder
 from clipnav.training.checkpoints import VOCABULARY, Network, load_model, save_model
-from clipnav.training.learners import Summary
+from clipnav.training.devices import check_device
+from clipnav.training.learners import Selection, Summary
+from clipnav.training.optimisers import make_optimiser
 from clipnav.training.trainer import Trainer
 
 
@@ -94,6 +103,119 @@ class WalkingLearner(AgentLearner):
             agents = {agent_name(self.config): self.agent(split)}
             results |= compare(env, agents, self.config.seed, split)
         return results
+
+
+class EpisodeLearner(WalkingLearner):
+    """A learner from the episodes of the training split, with defaults for all but the network.
+
+    A new agent needs `make_network`, whose network computes the loss of a batch when it is called,
+    and `agent`.
+
+    Attributes:
+        features: Features of the world of the training split, see `make_features`.
+    """
+
+    features: Any
+    skips_weights = False  # whether the loss of an iteration can leave weights out
+
+    def __init__(self, config: Any, rows: int | None = None, group: int = 1) -> None:
+        """Build everything from the settings of a run.
+
+        Args:
+            config: Settings, an `AgentConfig`.
+            rows: Episodes in a batch of one rank; `config.batch_size` by default.
+            group: Rows that must stay on the same rank.
+
+        Raises:
+            FileNotFoundError, UserError: Data is missing or damaged.
+        """
+        self.config = config
+        self.selection = Selection(config.select_by, config.select_metric)
+        self.data_metadata = feature_metadata(config)
+        self.env = make_env(config, "train", run_tokenizer(config), rows)
+        self.features = self.make_features(self.env)
+        self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
+        self.saved = self.make_network(config, self.env)
+        self.network = self.prepare(self.saved)
+        self.optimiser = self.make_optimiser()
+        self._loss = distributed.wrap_ddp(self.network, find_unused=self.skips_weights)
+        self._order = self.make_order(rows or config.batch_size, group)
+
+    @staticmethod
+    @abstractmethod
+    def make_network(config: Any, env: VlnVectorEnv, tokenizer: Tokenizer | None = None) -> Any:
+        """Build the untrained network, whose weights are saved.
+
+        Args:
+            config: Settings of the run.
+            env: Environment, which determines the width of the features.
+            tokenizer: Tokenizer; that of the environment by default.
+        """
+
+    @property
+    def clipped(self) -> Sequence[nn.Module]:
+        """Modules whose gradients are clipped separately."""
+        return [self.network]
+
+    def make_features(self, env: VlnVectorEnv) -> Any:
+        """Return the features of the world of an environment."""
+        return DeviceFeatures(env, self.config.device)
+
+    def prepare(self, network: Any) -> nn.Module:
+        """Initialise the network of a new run; return it with its loss, all that is trained."""
+        return network
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """Return the optimiser of all weights."""
+        return make_optimiser(self.network, self.config.optimiser)
+
+    def make_order(self, rows: int, group: int) -> BucketedBatchOrder:
+        """Return the order of the episodes."""
+        return BucketedBatchOrder(
+            [episode.instr_id for episode in self.env.episodes],
+            [len(episode.instruction) for episode in self.env.episodes],
+            rows * distributed.world_size(),
+            self.config.bucket,
+            self.config.seed,
+            group * distributed.world_size(),
+        )
+
+    def backward(self, iteration: int) -> dict[str, float]:
+        """Add the gradient of an iteration (from 0) and return the figures to log.
+
+        The network is called with the environment, the features of its world, the ids of this
+        rank's episodes and the iteration; it returns the loss and figures with its value, `loss`.
+        """
+        names = self._order.batch(iteration)[distributed.rank() :: distributed.world_size()]
+        loss, figures = self._loss(self.env, self.features, names, iteration)
+        loss.backward()
+        return figures
+
+
+def load_network(
+    run: Path, split: str, config: Any, make: Callable[[Any, VlnVectorEnv], Any]
+) -> tuple[VlnVectorEnv, Any]:
+    """Build the environment of a split and load the network of a run, for evaluation.
+
+    Args:
+        run: Folder of a run of clipnav train-agent.
+        split: "train", "val_seen", ...
+        config: Settings, an `AgentConfig`.
+        make: Builds the untrained network.
+
+    Raises:
+        FileNotFoundError: The folder does not contain a run, or data is missing.
+        UserError: Files are damaged, the weights do not match the settings or the data, or torch
+            cannot compute on the device.
+    """
+    check_device(config.device)
+    metadata = feature_metadata(config)
+    env = make_env(
+        config, split, load_run_tokenizer(run / VOCABULARY), config.evaluation_batch_size
+    )
+    network = make(config, env)
+    load_model(run, network, metadata)
+    return env, network.eval()
 
 
 def train_and_compare(trainer: Trainer, learner: WalkingLearner) -> Results:

@@ -10,7 +10,6 @@ from torch import Tensor
 from clipnav.agents.acting.environments import (
     feature_metadata,
     feature_statistics,
-    make_env,
     reserve_text_states,
 )
 from clipnav.agents.acting.tokenizers import shared_words
@@ -19,6 +18,7 @@ from clipnav.agents.envdrop.follower_network import make_follower_network
 from clipnav.agents.envdrop.settings import RecurrentAgentConfig
 from clipnav.agents.layers.encoders import InstructionEncoder
 from clipnav.agents.layers.visual import ViewEncoder
+from clipnav.agents.learning.agent_learner import load_network
 from clipnav.agents.settings import agent_of, read_agent_config
 from clipnav.agents.specs import agent_spec
 from clipnav.agents.transformer.features import FeatureInput
@@ -33,7 +33,6 @@ from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import VOCABULARY, load_model
-from clipnav.training.devices import check_device
 
 _WORDS = "text.words.weight"
 
@@ -69,31 +68,13 @@ def fit_features(model: TransformerNetwork, env: VlnVectorEnv) -> None:
             part.fit(*feature_statistics(env.feature_store, env))
 
 
-def load_network(
+def load_transformer(
     run: Path, split: str, config: TransformerAgentConfig, make: MakeNetwork
-) -> tuple[VlnVectorEnv, TransformerNetwork]:
-    """Build the environment of a split and load the network of a run, for evaluation.
-
-    Args:
-        run: Folder of a run of clipnav train-agent.
-        split: "train", "val_seen", ...
-        config: Settings.
-        make: Builds the network.
-
-    Raises:
-        FileNotFoundError: The folder does not contain a run, or data is missing.
-        UserError: Files are damaged, the weights do not match the settings or the data, or torch
-            cannot compute on the device.
-    """
-    check_device(config.device)
-    metadata = feature_metadata(config)
-    env = make_env(
-        config, split, load_run_tokenizer(run / VOCABULARY), config.evaluation_batch_size
-    )
-    model = make(config, env, None)
-    load_model(run, model, metadata)
+) -> tuple[VlnVectorEnv, Any]:
+    """Build the environment of a split and load the network of a run; see `load_network`."""
+    env, model = load_network(run, split, config, lambda config, env: make(config, env, None))
     reserve_text_states(model.text, [env])
-    return env, model.eval()
+    return env, model
 
 
 def start_from(

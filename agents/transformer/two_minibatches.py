@@ -11,15 +11,11 @@ from torch import Tensor, nn
 
 from clipnav.agents.acting.decisions import Draws
 from clipnav.agents.acting.environments import (
-    feature_metadata,
-    make_env,
-    make_evaluation_envs,
     reserve_text_states,
 )
-from clipnav.agents.acting.tokenizers import run_tokenizer
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.instructions import cropped, readable
-from clipnav.agents.learning.agent_learner import WalkingLearner
+from clipnav.agents.learning.agent_learner import EpisodeLearner
 from clipnav.agents.learning.agent_trainer import mixed_precision
 from clipnav.agents.transformer.building import fit_features, start_from
 from clipnav.agents.transformer.network import TransformerNetwork
@@ -28,10 +24,8 @@ from clipnav.agents.transformer.text import PretrainedTextEncoder
 from clipnav.envs.episodes import Episode
 from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.tokenizers import Tokenizer
 from clipnav.training import distributed
 from clipnav.training.batches import BucketedBatchOrder
-from clipnav.training.learners import Selection
 from clipnav.training.optimisers import make_optimiser
 from clipnav.training.streams import Stream
 
@@ -125,44 +119,37 @@ class MinibatchesLoss(nn.Module):
         return cropped(readable(env.split.tokens[episodes], self._config.reads_instructions))
 
 
-class MinibatchesLearner(WalkingLearner):
+class MinibatchesLearner(EpisodeLearner):
     """An agent, and the episodes to learn from."""
 
     config: MinibatchesConfig
     network: MinibatchesLoss
+    # Cloning leaves the critic out, and an ablation of the network parts of it.
+    skips_weights = True
 
-    def __init__(self, config: MinibatchesConfig) -> None:
-        """Build everything from the settings of a run.
-
-        Raises:
-            FileNotFoundError, UserError: As in `start_from` and in the making of the environments.
-        """
-        self.config = config
-        self.selection = Selection(config.select_by, config.select_metric)
-        self.data_metadata = feature_metadata(config)
-        self.env = make_env(config, "train", run_tokenizer(config))
-        self.features = self.make_features(self.env)
+    def prepare(self, network: TransformerNetwork) -> MinibatchesLoss:
+        """Initialise the network of a new run; return it with its loss."""
+        self.model = network
         self.references = ReferencePaths.of(self.env.nav_world, self.env.episodes)
-        self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
-        self.model = self.saved = self.make_network(config, self.env)
-        reserve_text_states(self.model.text, [self.env, *self.evaluation_envs.values()])
-        if config.resume is None:  # otherwise the trainer restores all of it
+        reserve_text_states(network.text, [self.env, *self.evaluation_envs.values()])
+        if self.config.resume is None:  # otherwise the trainer restores all of it
             self._initialise()
-        self.network = self.make_loss()
-        self.clipped: list[nn.Module] = [self.network]
-        tuned = None
-        if isinstance(self.model.text, PretrainedTextEncoder) and self.model.text.frozen is None:
-            tuned = self.model.text
-        rate = config.language_learning_rate
-        self.optimiser = make_optimiser(self.network, config.optimiser, tuned, rate)
-        # Cloning leaves the critic out, and an ablation of the network parts of it.
-        self._loss = distributed.wrap_ddp(self.network, find_unused=True)
+        return self.make_loss()
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """Return the optimiser, with a rate of its own for a tuned text model."""
+        text, rate = self.model.text, self.config.language_learning_rate
+        is_tuned = isinstance(text, PretrainedTextEncoder) and text.frozen is None
+        return make_optimiser(self.network, self.config.optimiser, text if is_tuned else None, rate)
+
+    def make_order(self, rows: int, group: int) -> BucketedBatchOrder:
+        """Return the order of the groups of instructions of a path."""
+        config = self.config
         self._groups = episode_groups(self.env.episodes, config.instructions_per_path)
-        groups = max(1, config.batch_size // config.instructions_per_path)
-        lengths = [len(self.env.episodes[group[0]].instruction) for group in self._groups]
-        self._order = BucketedBatchOrder(
+        groups = max(1, rows // config.instructions_per_path)
+        return BucketedBatchOrder(
             [str(index) for index in range(len(self._groups))],
-            lengths,
+            [len(self.env.episodes[group[0]].instruction) for group in self._groups],
             2 * groups * distributed.world_size(),
             config.bucket,
             config.seed,
@@ -184,17 +171,6 @@ class MinibatchesLearner(WalkingLearner):
         if distributed.rank() == 0:
             print(f"{shared} of {words} words have an embedding in {config.start_from}")
         return words - shared
-
-    @staticmethod
-    @abstractmethod
-    def make_network(
-        config: Any, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
-    ) -> TransformerNetwork:
-        """Build an untrained network, see `MakeNetwork`."""
-
-    @abstractmethod
-    def make_features(self, env: VlnVectorEnv) -> Any:
-        """Return the features of the world of an environment, for the loss."""
 
     @abstractmethod
     def make_loss(self) -> MinibatchesLoss:
