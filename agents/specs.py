@@ -28,7 +28,8 @@ class AgentSpec:
         settings: Class of its settings, a subclass of `AgentConfig`.
         defaults: Function that returns the settings without flags. Its arguments are dataset,
             world, preset, and a function from the name of any other flag to its text or None.
-        train: Function that trains an agent with the given settings and returns the results.
+        learner: Class that trains it, whose argument are the settings; usually a subclass of
+            `EpisodeLearner`.
         load: Function of a run's folder, a split and settings that returns the environment of the
             split and the agent of the run, see `clipnav.load_run`.
         waypoints: Function of an agent, a world and settings that returns an environment of
@@ -41,7 +42,7 @@ class AgentSpec:
     label: str
     settings: str
     defaults: str
-    train: str
+    learner: str
     load: str
     waypoints: str | None = None
     abilities: frozenset[Ability] = frozenset()
@@ -59,7 +60,7 @@ _agents = {
             label="follower",
             settings="clipnav.agents.envdrop.settings:TrainConfig",
             defaults="clipnav.agents.envdrop.presets:follower_defaults",
-            train="clipnav.agents.envdrop.follower_training:train",
+            learner="clipnav.agents.envdrop.learner:FollowerLearner",
             load="clipnav.agents.envdrop.follower_network:load_follower",
             waypoints="clipnav.agents.waypoints.evaluation:follower_among_waypoints",
             abilities=frozenset({"search", "single-steps", "follower-weights"}),
@@ -69,7 +70,7 @@ _agents = {
             label="frontier agent",
             settings="clipnav.agents.frontier.settings:FrontierTrainConfig",
             defaults="clipnav.agents.frontier.presets:frontier_defaults",
-            train="clipnav.agents.frontier.learner:train_frontier_agent",
+            learner="clipnav.agents.frontier.learner:FrontierLearner",
             load="clipnav.agents.frontier.learner:load_frontier_agent",
             abilities=frozenset({"follower-weights"}),
         ),
@@ -78,7 +79,7 @@ _agents = {
             label="map agent",
             settings="clipnav.agents.duet.settings:MapTrainConfig",
             defaults="clipnav.agents.duet.presets:map_defaults",
-            train="clipnav.agents.duet.learner:train_map_agent",
+            learner="clipnav.agents.duet.learner:MapLearner",
             load="clipnav.agents.duet.building:load_map_agent",
             waypoints="clipnav.agents.waypoints.evaluation:map_agent_among_waypoints",
         ),
@@ -87,7 +88,7 @@ _agents = {
             label="HAMT",
             settings="clipnav.agents.hamt.settings:HistoryTrainConfig",
             defaults="clipnav.agents.hamt.settings:history_defaults",
-            train="clipnav.agents.hamt.learner:train_history_agent",
+            learner="clipnav.agents.hamt.learner:HistoryLearner",
             load="clipnav.agents.hamt.building:load_history_agent",
         ),
     )

@@ -40,7 +40,7 @@ from training_runs import (
 
 from clipnav.agents.envdrop.augmentation import sample_paths
 from clipnav.agents.envdrop.back_translation import held_out_episodes, sampled_environment
-from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
 from clipnav.agents.envdrop.speaker import END
 from clipnav.agents.envdrop.speaker_training import SpeakerLearner

@@ -41,7 +41,7 @@ from training_runs import (
 from clipnav.agents.acting.evaluation import by_length
 from clipnav.agents.acting.rollout import Observation, walk
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
-from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 

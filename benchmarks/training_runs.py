@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.envdrop.speaker_training import SpeakerLearner
 from clipnav.agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig

@@ -1,11 +1,14 @@
 __all__ = [
     "Agent",
+    "AgentConfig",
+    "AgentSpec",
     "ClipEncoder",
     "ContinuousEnv",
     "ContinuousSettings",
     "ContinuousVectorEnv",
     "EnvSettings",
     "Episode",
+    "EpisodeLearner",
     "EvaluateVlmConfig",
     "Evaluation",
     "FeatureStore",
@@ -25,6 +28,7 @@ __all__ = [
     "evaluate_vlm",
     "explain",
     "load_continuous_split",
+    "load_network",
     "load_run",
     "load_split",
     "load_tokenizer",
@@ -35,12 +39,14 @@ __all__ = [
     "open_store",
     "read_traces",
     "record",
+    "register_agent",
     "score_captions",
     "score_path",
     "score_paths",
     "score_submission",
     "summarise",
     "text_score",
+    "train",
     "vqa_accuracy",
     "walk",
     "world_files",
@@ -55,9 +61,13 @@ import gymnasium
 from .agents.acting.evaluation import Evaluation, evaluate
 from .agents.acting.rollout import Agent, RolloutResult, walk
 from .agents.experiments.runs import load_run
+from .agents.experiments.training import train
 from .agents.language_models.evaluation.evaluating import evaluate_vlm
 from .agents.language_models.prompts.messages import Message
 from .agents.language_models.settings import EvaluateVlmConfig, PromptConfig
+from .agents.learning.agent_learner import EpisodeLearner, load_network
+from .agents.settings.runs import AgentConfig
+from .agents.specs import AgentSpec, register_agent
 from .encoders.clip import ClipEncoder
 from .encoders.explanations import explain, text_score
 from .encoders.extraction.world_features import WorldViews

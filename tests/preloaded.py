@@ -11,7 +11,7 @@ from transformers import BertModel  # noqa: F401
 from clipnav import cli  # noqa: F401
 from clipnav.agents.clear import language_training, visual_training  # noqa: F401
 from clipnav.agents.duet import learner as fine_tuning  # noqa: F401
-from clipnav.agents.envdrop import follower_training, speaker_training  # noqa: F401
+from clipnav.agents.envdrop import learner, speaker_training  # noqa: F401
 from clipnav.agents.experiments import runs  # noqa: F401
 from clipnav.encoders import clip  # noqa: F401
 from clipnav.envs.houses.building import house  # noqa: F401

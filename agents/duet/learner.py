@@ -1,17 +1,13 @@
 """Training of a map agent by behaviour cloning and DAgger."""
 
-from clipnav.agents.acting.evaluation import Results
 from clipnav.agents.duet.agent import MapAgent
 from clipnav.agents.duet.building import greedy_agent, make_map_transformer, map_features
 from clipnav.agents.duet.losses import MapLoss
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.settings import MapTrainConfig
-from clipnav.agents.learning.agent_learner import train_and_compare
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.transformer.two_minibatches import MinibatchesLearner
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.training import distributed
 
 
 class MapLearner(MinibatchesLearner):
@@ -33,9 +29,3 @@ class MapLearner(MinibatchesLearner):
     def agent(self, split: str) -> MapAgent:
         """Return the greedy agent on a split."""
         return greedy_agent(self.config, self.model, self.evaluation_envs[split])
-
-
-@distributed.destroys_process_group
-def train_map_agent(config: MapTrainConfig) -> Results:
-    """Train a map agent, compare it with the baselines, print a table, write RUN/results.json."""
-    return train_and_compare(*make_agent_trainer(MapLearner, config))

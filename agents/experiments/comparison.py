@@ -11,7 +11,7 @@ from clipnav.agents.acting.evaluation import baselines, evaluate
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.clear.loading import representation_metadata
 from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.experiments.training import train_any
+from clipnav.agents.experiments.training import train
 from clipnav.agents.settings.command_line import parse_agent
 from clipnav.envs.episodes.goals import check_goals
 from clipnav.envs.episodes.loading import load_episodes
@@ -98,7 +98,7 @@ def run_job(job: Job) -> None:
         ChildProcessError: The training failed or was interrupted.
     """
     with logged(job.run):
-        train_any(job.config)
+        train(job.config)
         scores = {}
         for split in job.config.evaluation_splits:
             env, agent = load_run(job.run, split, job.config)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from clipnav.agents.acting.decisions import Draws
-from clipnav.agents.acting.evaluation import Results
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_network import load_follower_network, make_follower_network
@@ -11,8 +10,6 @@ from clipnav.agents.envdrop.recurrent_learner import RecurrentLearner
 from clipnav.agents.frontier.agent import FrontierAgent
 from clipnav.agents.frontier.loss import FrontierLoss, trained_scoring
 from clipnav.agents.frontier.settings import FrontierTrainConfig
-from clipnav.agents.learning.agent_learner import train_and_compare
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.references import ReferencePaths
@@ -89,12 +86,6 @@ def trained_frontier_agent(
         trained_scoring(config),
         reads_instructions=config.reads_instructions,
     )
-
-
-@distributed.destroys_process_group
-def train_frontier_agent(config: FrontierTrainConfig) -> Results:
-    """Train a frontier agent, compare it with the baselines, print a table, write results.json."""
-    return train_and_compare(*make_agent_trainer(FrontierLearner, config))
 
 
 def load_frontier_agent(

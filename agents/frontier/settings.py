@@ -50,11 +50,6 @@ class FrontierTrainConfig(RecurrentAgentConfig):
             )
 
     @property
-    def run_name(self) -> str:
-        """Name of the run's default folder."""
-        return f"frontier-{super().run_name}"
-
-    @property
     def only_clones(self) -> bool:
         """Whether the expert chooses all decisions; reinforcement samples all of them."""
         return not self.has_critic and self.cloning_iterations >= self.iterations

@@ -2,20 +2,16 @@
 
 from torch import nn
 
-from clipnav.agents.acting.evaluation import Results
 from clipnav.agents.hamt.agent import HistoryAgent
 from clipnav.agents.hamt.building import greedy_agent, make_history_transformer
 from clipnav.agents.hamt.losses import HistoryLoss
 from clipnav.agents.hamt.model import HistoryTransformer
 from clipnav.agents.hamt.observations import HistoryFeatures
 from clipnav.agents.hamt.settings import HistoryTrainConfig
-from clipnav.agents.learning.agent_learner import train_and_compare
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.settings import agent_of
 from clipnav.agents.transformer.two_minibatches import MinibatchesLearner
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.errors import UserError
-from clipnav.training import distributed
 
 
 class HistoryLearner(MinibatchesLearner):
@@ -64,9 +60,3 @@ class HistoryLearner(MinibatchesLearner):
     def agent(self, split: str) -> HistoryAgent:
         """Return the greedy agent on a split."""
         return greedy_agent(self.config, self.model, self.evaluation_envs[split])
-
-
-@distributed.destroys_process_group
-def train_history_agent(config: HistoryTrainConfig) -> Results:
-    """Train HAMT, compare it with the baselines, print a table, write RUN/results.json."""
-    return train_and_compare(*make_agent_trainer(HistoryLearner, config))

@@ -185,7 +185,7 @@ class AgentConfig(RunConfig):
     @property
     def run_name(self) -> str:
         """Name of the run's default folder."""
-        name = super().run_name
+        name = ("" if self.agent == "follower" else f"{self.agent}-") + super().run_name
         if self.instruction_ablation != "none":
             name += f"-{self.instruction_ablation}-instructions"
         name += "" if self.language_representation is None else "-language"

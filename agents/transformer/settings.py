@@ -36,11 +36,6 @@ class TransformerAgentConfig(AgentConfig):
                 f"--network.max-text-length, {longest}"
             )
 
-    @property
-    def run_name(self) -> str:
-        """Name of the run's default folder."""
-        return f"{self.agent}-{super().run_name}"
-
     def unused_options(self) -> dict[str, str]:
         """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
         unused, network = super().unused_options(), self.network

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clipnav.agents.envdrop import presets
-from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.commands.agents import demo
 from clipnav.commands.agents.demo import _console_command

@@ -19,7 +19,7 @@ from clipnav.parsing import parse
 from clipnav.training.settings import CONFIG, differences, read_config
 
 if TYPE_CHECKING:
-    from clipnav.agents.envdrop.follower_training import FollowerLearner
+    from clipnav.agents.envdrop.learner import FollowerLearner
     from clipnav.training.trainer import Trainer
 
 _IMITATION = "imitation"  # folder of the first of the two runs
@@ -44,7 +44,7 @@ class DemoConfig:
 def run_demo(config: DemoConfig) -> None:
     """Train, evaluate and write the pages."""
     # Imported here so that --help answers without loading torch.
-    from clipnav.agents.envdrop.follower_training import FollowerLearner
+    from clipnav.agents.envdrop.learner import FollowerLearner
     from clipnav.agents.envdrop.presets import preset
     from clipnav.agents.experiments.runs import evaluate_run
     from clipnav.agents.learning.agent_learner import train_and_compare

@@ -24,6 +24,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
     config = parse_agent(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from clipnav.agents.experiments.training import train_any
+    from clipnav.agents.experiments.training import train
 
-    train_any(config)
+    train(config)

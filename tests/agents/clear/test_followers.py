@@ -12,10 +12,11 @@ from clipnav.agents.acting.environments import make_env, reserve_text_states
 from clipnav.agents.acting.tokenizers import make_tokenizer
 from clipnav.agents.clear.loading import RepresentedViews
 from clipnav.agents.envdrop.follower_network import make_follower
-from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.experiments.comparison import make_job
 from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.experiments.training import train
 from clipnav.agents.layers.pretrained import PretrainedEncoder
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.settings import ClearConfig, ReinforcementConfig

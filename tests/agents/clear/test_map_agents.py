@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from clipnav.agents.duet.building import make_map_transformer
-from clipnav.agents.duet.learner import MapLearner, train_map_agent
+from clipnav.agents.duet.learner import MapLearner
 from clipnav.agents.duet.network_settings import MapTransformerConfig
 from clipnav.agents.duet.panorama import PanoramaInputs
 from clipnav.agents.duet.pretraining_learner import PretrainingLearner, pretrain
 from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig
 from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.hamt.learner import train_history_agent
+from clipnav.agents.experiments.training import train
 from clipnav.agents.hamt.settings import HistoryTrainConfig, HistoryTransformerConfig
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.settings import RepresentationConfig
@@ -62,7 +62,7 @@ def config(shared):
 @pytest.mark.parametrize("clear", [RepresentationConfig(), TUNED], ids=["frozen", "tuned"])
 def test_a_map_agent_with_both_representations_trains_and_resumes(config, clear, tmp_path):
     config = dataclasses.replace(config, clear=clear)
-    train_map_agent(dataclasses.replace(config, output=tmp_path / "whole"))
+    train(dataclasses.replace(config, output=tmp_path / "whole"))
     first = dataclasses.replace(config, output=tmp_path / "parts", iterations=2)
     make_agent_trainer(MapLearner, first)[0].train()
     trainer, learner = make_agent_trainer(
@@ -82,7 +82,7 @@ def test_hamt_reads_both_representations(shared, tmp_path):
     changes = {"network": HistoryTransformerConfig(**sizes), "max_episode_steps": 6}
     settings = {name: value for name, value in shared.items() if name != "max_decisions"}
     config = HistoryTrainConfig(**{**settings, **changes}, clear=TUNED, output=tmp_path / "run")
-    train_history_agent(config)
+    train(config)
     env, agent = load_run(config.output, "val_unseen")
     assert env.tokenizer == load_tokenizer(config.language_representation / VOCABULARY)
     assert isinstance(agent.model.text, PretrainedTextEncoder)
@@ -149,7 +149,7 @@ def test_pretraining_starts_a_map_agent(shared, config, tmp_path):
 
 
 def test_weights_of_another_representation_are_refused(config, visual_run, tmp_path):
-    train_map_agent(dataclasses.replace(config, output=tmp_path / "agent"))
+    train(dataclasses.replace(config, output=tmp_path / "agent"))
     other = tmp_path / "other"
     shutil.copytree(visual_run, other)
     weights = (other / "model.safetensors").read_bytes()

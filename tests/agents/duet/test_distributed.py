@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from clipnav.agents.duet.learner import train_map_agent
 from clipnav.agents.duet.presets import parse_pretraining
 from clipnav.agents.duet.pretraining_learner import pretrain
+from clipnav.agents.experiments.training import train
 from clipnav.training.checkpoints import RESULTS, load_trainer
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import CONFIG, to_json
@@ -28,7 +28,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
         output=tmp_path / "one",
     )
-    alone = train_map_agent(config)
+    alone = train(config)
     half = dataclasses.replace(config, batch_size=4, output=None)
     (tmp_path / CONFIG).write_text(to_json(half))
     both = tmp_path / "two"

@@ -8,10 +8,10 @@ import torch
 
 from clipnav.agents.acting.evaluation import evaluate_walks
 from clipnav.agents.acting.rollout import walk
-from clipnav.agents.duet.learner import MapLearner, train_map_agent
+from clipnav.agents.duet.learner import MapLearner
 from clipnav.agents.duet.network_settings import MapTransformerConfig
-from clipnav.agents.envdrop.follower_training import train
 from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.settings import read_agent_config
 from clipnav.agents.transformer.features import FeatureInput
@@ -32,7 +32,7 @@ from tests.agents.weights import assert_equal_weights, weights_of
 )
 def test_a_map_agent_learns_a_trivial_world(map_config, changes):
     config = dataclasses.replace(map_config, **changes)
-    results = train_map_agent(config)
+    results = train(config)
     for split in ("val_seen", "val_unseen"):
         assert results[split]["map agent"]["SR"] == 1.0
         assert results[split]["map agent"]["SPL"] == 1.0
@@ -43,7 +43,7 @@ def test_a_map_agent_learns_a_trivial_world(map_config, changes):
 
 def test_a_loaded_run_walks_as_evaluated(map_config):
     config = dataclasses.replace(map_config, iterations=20)
-    results = train_map_agent(config)
+    results = train(config)
     assert read_agent_config(config.output) == dataclasses.replace(config, resume=None)
     env, agent = load_run(config.output, "val_unseen")
     with torch.inference_mode():

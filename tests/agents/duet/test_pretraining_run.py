@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clipnav.agents.duet.learner import train_map_agent
 from clipnav.agents.duet.losses import PathBatch
 from clipnav.agents.duet.masking import NOT_MASKED, choose, mask_id, mask_words
 from clipnav.agents.duet.pretraining_learner import PretrainingLearner, pretrain
 from clipnav.agents.duet.settings import MapPretrainConfig
 from clipnav.agents.duet.sources import GeneratedPaths, SplitPaths
 from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.transformer.features import FeatureInput
 from clipnav.envs.tokenizers import WordTokenizer
@@ -67,7 +67,7 @@ def test_pretraining_learns_the_world_and_fine_tuning_starts_from_it(
     config = dataclasses.replace(
         config, optimiser=dataclasses.replace(config.optimiser, learning_rate=1e-6, warmup=0)
     )
-    tuned = train_map_agent(config)
+    tuned = train(config)
     assert tuned["val_unseen"]["map agent"]["SR"] > 0.9
     _, agent = load_run(config.output, "val_unseen")
     assert agent.model.config == config.network

@@ -4,11 +4,9 @@ import dataclasses
 
 import pytest
 
-from clipnav.agents.duet.learner import train_map_agent
 from clipnav.agents.duet.settings import MapTrainConfig
-from clipnav.agents.envdrop.follower_training import train
 from clipnav.agents.envdrop.settings import TrainConfig
-from clipnav.agents.frontier.learner import train_frontier_agent
+from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.settings import FrontierTrainConfig
 
 
@@ -22,7 +20,7 @@ def test_the_map_agent_learns_to_turn_back(tree_settings, map_config, tmp_path):
         optimiser=map_config.optimiser,
         teacher_weight=0.2,
     )
-    results = train_map_agent(config)
+    results = train(config)
     assert results["val_unseen"]["map agent"]["SR"] == 1.0
 
 
@@ -34,7 +32,7 @@ def test_the_frontier_agent_learns_to_turn_back(tree_settings, doors_config, tmp
         follower=dataclasses.replace(doors_config.follower, candidate_mlp=True),
         optimiser=dataclasses.replace(doors_config.optimiser, learning_rate=5e-3),
     )
-    results = train_frontier_agent(config)
+    results = train(config)
     assert results["val_unseen"]["frontier agent"]["SR"] == 1.0
 
 

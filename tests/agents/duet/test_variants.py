@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.duet.learner import MapLearner, train_map_agent
-from clipnav.agents.envdrop.follower_training import train
+from clipnav.agents.duet.learner import MapLearner
 from clipnav.agents.experiments.runs import evaluate_run, load_run, load_walkers
+from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.settings import EvaluateConfig, TextConfig, read_agent_config
 from clipnav.storage.errors import UserError
@@ -25,7 +25,7 @@ from clipnav.training.checkpoints import load_trainer
 )
 def test_ablated_agents_have_names_and_can_be_loaded(short_config, missing, changes):
     config = dataclasses.replace(short_config, iterations=3, **changes)
-    results = train_map_agent(config)
+    results = train(config)
     name = f"map agent ({missing})"
     assert next(iter(results["val_unseen"])) == name
     _, env, walkers = load_walkers(EvaluateConfig(config.output), "val_unseen")
@@ -37,7 +37,7 @@ def test_ablated_agents_have_names_and_can_be_loaded(short_config, missing, chan
 
 def test_an_evaluation_can_end_episodes_without_the_walk_back(map_config, tree_settings):
     config = dataclasses.replace(map_config, **tree_settings, max_decisions=7, iterations=20)
-    results = train_map_agent(config)
+    results = train(config)
     evaluation = EvaluateConfig(config.output, baselines=False)
     assert _scores(evaluation) == results["val_unseen"]["map agent"]
     without = dataclasses.replace(evaluation, stops_at_best=False)
@@ -61,7 +61,7 @@ def test_an_agent_without_instructions_cannot_tell_the_doors_apart(map_config):
     config = dataclasses.replace(
         map_config, instruction_ablation="empty", sampled_weight=0.0, iterations=60
     )
-    results = train_map_agent(config)
+    results = train(config)
     assert results["val_unseen"]["map agent (empty instructions)"]["SR"] < 0.7
 
 
@@ -74,7 +74,7 @@ def test_several_languages_are_evaluated_separately(short_config):
         text=TextConfig(tokens="subwords", vocabulary_size=200),
         network=dataclasses.replace(short_config.network, revisits=True),
     )
-    results = train_map_agent(config)
+    results = train(config)
     assert set(results) == {"val_unseen", *(f"val_unseen/{name}" for name in ("en", "hi", "te"))}
 
 

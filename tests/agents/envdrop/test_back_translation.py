@@ -8,7 +8,7 @@ import torch
 from clipnav.agents.envdrop.back_translation import BackTranslator, held_out_episodes
 from clipnav.agents.envdrop.follower_loss import EpisodeBatch
 from clipnav.agents.envdrop.follower_network import make_follower
-from clipnav.agents.envdrop.follower_training import _BACK_TRANSLATION, FollowerLearner
+from clipnav.agents.envdrop.learner import _BACK_TRANSLATION, FollowerLearner
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig
 from clipnav.agents.envdrop.speaker import END
 from clipnav.agents.learning.agent_trainer import make_agent_trainer

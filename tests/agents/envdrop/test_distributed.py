@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from clipnav.agents.envdrop.follower_training import train
+from clipnav.agents.experiments.training import train
 from clipnav.agents.settings import BackTranslationConfig, ReinforcementConfig
 from clipnav.training import distributed
 from clipnav.training.checkpoints import RESULTS

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.runs import load_walkers
+from clipnav.agents.experiments.training import train
 from clipnav.agents.layers.visual import FeatureScale
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig

@@ -2,9 +2,10 @@ import dataclasses
 
 import pytest
 
-from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig
 from clipnav.agents.envdrop.speaker_training import train_speaker
+from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.settings import (
     BackTranslationConfig,

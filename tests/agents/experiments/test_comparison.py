@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from clipnav.agents.envdrop.follower_training import FollowerLearner
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.comparison import make_job, run_job, train_all
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.storage.features.opening import open_store

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from clipnav.agents.acting.evaluation import Evaluation, evaluate
-from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.presets import preset
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.experiments.runs import evaluate_run, load_run, load_walkers, write_submission
+from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig
 from clipnav.envs.episodes import load_episodes

@@ -2,40 +2,41 @@ import dataclasses
 
 import pytest
 
-from clipnav.agents.duet import learner as fine_tuning
 from clipnav.agents.duet.presets import map_preset
 from clipnav.agents.experiments import training
-from clipnav.agents.frontier import learner as frontier_training
 from clipnav.agents.frontier.presets import frontier_preset
 from clipnav.agents.settings import ReinforcementConfig
 
 
 @pytest.mark.parametrize(("iterations", "warns"), [(1_500, True), (1_501, False)])
 def test_a_run_that_only_clones_warns(iterations, warns, monkeypatch, caplog):
-    monkeypatch.setattr(fine_tuning, "train_map_agent", lambda config: {})
+    monkeypatch.setattr(training, "make_agent_trainer", lambda *_: ())
+    monkeypatch.setattr(training, "train_and_compare", lambda: {})
     config = dataclasses.replace(map_preset("r2r", "houses"), iterations=iterations)
-    training.train_any(config)
+    training.train(config)
     expected = "all --iterations 1500 are among --cloning-iterations"
     assert (expected in caplog.text) is warns
     caplog.clear()
-    training.train_any(dataclasses.replace(config, sampled_weight=0.0))
+    training.train(dataclasses.replace(config, sampled_weight=0.0))
     assert not caplog.text
 
 
 def test_a_run_of_unknown_length_does_not_warn_of_cloning(monkeypatch, caplog):
-    monkeypatch.setattr(fine_tuning, "train_map_agent", lambda config: {})
+    monkeypatch.setattr(training, "make_agent_trainer", lambda *_: ())
+    monkeypatch.setattr(training, "train_and_compare", lambda: {})
     config = dataclasses.replace(map_preset("r2r", "houses"), iterations=1_500, minutes=30.0)
-    training.train_any(config)
+    training.train(config)
     assert not caplog.text
 
 
 @pytest.mark.parametrize(("weight", "warns"), [(0.0, True), (1.0, False)])
 def test_a_frontier_agent_with_reinforcement_does_not_clone(weight, warns, monkeypatch, caplog):
-    monkeypatch.setattr(frontier_training, "train_frontier_agent", lambda config: {})
+    monkeypatch.setattr(training, "make_agent_trainer", lambda *_: ())
+    monkeypatch.setattr(training, "train_and_compare", lambda: {})
     config = dataclasses.replace(
         frontier_preset("r2r", "houses"),
         iterations=100,
         reinforcement=ReinforcementConfig(weight=weight),
     )
-    training.train_any(config)
+    training.train(config)
     assert ("the agent never acts on its own decisions" in caplog.text) is warns

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.agent import Options
-from clipnav.agents.frontier.learner import FrontierLearner, train_frontier_agent
+from clipnav.agents.frontier.learner import FrontierLearner
 from clipnav.agents.frontier.loss import SampledDecisions
 from clipnav.agents.frontier.settings import FrontierTrainConfig
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
@@ -86,7 +87,7 @@ def test_sampled_stops_are_walked_with_reinforcement():
 
 def test_the_critic_of_an_earlier_run_is_trained_further(reinforced, tmp_path):
     first = dataclasses.replace(reinforced, iterations=2)
-    train_frontier_agent(first)
+    train(first)
     second = dataclasses.replace(first, output=tmp_path / "second", start_from=first.output)
     prepare(second)
     assert_equal_weights(FrontierLearner(second).network.state_dict(), weights_of(first.output))

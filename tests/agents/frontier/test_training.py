@@ -9,10 +9,11 @@ import torch
 
 from clipnav.agents.acting.decisions import Draws
 from clipnav.agents.acting.evaluation import evaluate
-from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.agent import Options
-from clipnav.agents.frontier.learner import FrontierLearner, train_frontier_agent
+from clipnav.agents.frontier.learner import FrontierLearner
 from clipnav.agents.frontier.loss import SampledDecisions, soft_cross_entropy, target_shares
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.maps.experts import NO_TARGET, first_best
@@ -36,7 +37,7 @@ from tests.torchrun import SCRIPTS, run_two_ranks
 )
 def test_a_frontier_agent_learns_a_trivial_world(frontier_config, changes):
     config = dataclasses.replace(frontier_config, **changes)
-    results = train_frontier_agent(config)
+    results = train(config)
     for split in ("val_seen", "val_unseen"):
         assert results[split]["frontier agent"]["SR"] == 1.0
         assert results[split]["frontier agent"]["SPL"] == 1.0
@@ -141,7 +142,7 @@ def test_a_frontier_agent_starts_from_a_follower_and_a_follower_from_it(
             if name.startswith("follower.")
         },
     )
-    train_frontier_agent(second)
+    train(second)
     third = dataclasses.replace(doors_config, output=tmp_path / "third", start_from=second.output)
     third = dataclasses.replace(third, reinforcement=weight)
     back = make_agent_trainer(FollowerLearner, third)[1]
@@ -163,7 +164,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
         follower=dataclasses.replace(frontier_config.follower, dropout=0.0),
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
     )
-    alone = train_frontier_agent(config)
+    alone = train(config)
     half = dataclasses.replace(config, batch_size=4, output=None)
     (tmp_path / CONFIG).write_text(to_json(half))
     both = tmp_path / "two"

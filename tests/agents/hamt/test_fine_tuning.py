@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from clipnav.agents.acting.evaluation import evaluate
-from clipnav.agents.duet.learner import train_map_agent
 from clipnav.agents.duet.network_settings import MapTransformerConfig
 from clipnav.agents.duet.settings import MapTrainConfig
-from clipnav.agents.envdrop.follower_training import train
 from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.hamt.learner import HistoryLearner, train_history_agent
+from clipnav.agents.experiments.training import train
+from clipnav.agents.hamt.learner import HistoryLearner
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.settings import ReinforcementConfig, read_agent_config
 from clipnav.training.checkpoints import RESULTS, VOCABULARY, load_trainer
@@ -33,7 +32,7 @@ A2C = ReinforcementConfig(weight=1.0)
 )
 def test_hamt_learns_a_trivial_world(history_config, changes):
     config = dataclasses.replace(history_config, iterations=200, teacher_weight=1.0, **changes)
-    results = train_history_agent(config)
+    results = train(config)
     for split in ("val_seen", "val_unseen"):
         assert results[split]["HAMT"]["SR"] == 1.0
         assert results[split]["HAMT"]["SPL"] == 1.0
@@ -51,7 +50,7 @@ def test_rewards_increase_with_reinforcement_alone(history_config):
 
 def test_a_loaded_run_walks_as_evaluated(history_config):
     config = dataclasses.replace(history_config, iterations=20)
-    results = train_history_agent(config)
+    results = train(config)
     assert read_agent_config(config.output) == dataclasses.replace(config, resume=None)
     env, agent = load_run(config.output, "val_unseen")
     assert evaluate(env, agent).summary() == results["val_unseen"]["HAMT"]
@@ -126,7 +125,7 @@ def test_a_run_does_not_start_from_another_agent(history_config, tmp_path):
         network=MapTransformerConfig(**sizes),
         output=tmp_path / "map",
     )
-    train_map_agent(other)
+    train(other)
     prepare(config)
     with pytest.raises(ValueError, match="its agent is map"):
         HistoryLearner(dataclasses.replace(config, start_from=tmp_path / "map"))
@@ -154,7 +153,7 @@ def test_a_run_starts_with_the_word_encoder_of_a_follower(history_config, doors_
 
 def test_traces_contain_the_probabilities_of_all_candidates(history_config, tmp_path):
     config = dataclasses.replace(history_config, iterations=20)
-    train_history_agent(config)
+    train(config)
     env, agent = load_run(config.output, "val_unseen")
     ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
@@ -176,6 +175,6 @@ def test_traces_contain_the_probabilities_of_all_candidates(history_config, tmp_
 )
 def test_ablated_agents_have_names_and_can_be_loaded(short_config, missing, changes):
     config = dataclasses.replace(short_config, iterations=3, **changes)
-    results = train_history_agent(config)
+    results = train(config)
     assert next(iter(results["val_unseen"])) == f"HAMT ({missing})"
     load_run(config.output, "val_unseen")

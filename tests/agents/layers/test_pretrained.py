@@ -4,8 +4,9 @@ import os
 import pytest
 import torch
 
-from clipnav.agents.envdrop.follower_training import FollowerLearner, train
+from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.experiments.training import train
 from clipnav.agents.layers.pretrained import PretrainedEncoder, StateReader, hugging_face_model
 from clipnav.agents.layers.visual import FeatureScale
 from clipnav.agents.learning.agent_trainer import make_agent_trainer

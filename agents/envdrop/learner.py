@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from clipnav.agents.acting.evaluation import Results
 from clipnav.agents.clear.language_data import PartnerInstructions
 from clipnav.agents.envdrop.back_translation import BackTranslator, held_out_episodes
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
@@ -10,8 +9,6 @@ from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss
 from clipnav.agents.envdrop.follower_network import make_follower_network
 from clipnav.agents.envdrop.recurrent_learner import RecurrentLearner
 from clipnav.agents.envdrop.settings import TrainConfig
-from clipnav.agents.learning.agent_learner import train_and_compare
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import Tokenizer
@@ -88,9 +85,3 @@ class FollowerLearner(RecurrentLearner):
         """Return the rows of a batch that belong to this rank; groups are dealt out in turn."""
         groups = np.array(instr_ids, dtype=object).reshape(-1, self.network.group)
         return groups[distributed.rank() :: distributed.world_size()].ravel().tolist()
-
-
-@distributed.destroys_process_group
-def train(config: TrainConfig) -> Results:
-    """Train a follower, compare it with the baselines, print a table, write RUN/results.json."""
-    return train_and_compare(*make_agent_trainer(FollowerLearner, config))
