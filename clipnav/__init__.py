@@ -6,11 +6,9 @@ first access. Everything else in the packages of clipnav may change between vers
 """
 
 import lazy_loader
-from gymnasium import make, make_vec
 
 from clipnav import envs  # registers the ids  # noqa: F401
 from clipnav.errors import end_commands_on_signals
 
 end_commands_on_signals()
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ += ["make", "make_vec"]

@@ -56,8 +56,6 @@ __all__ = [
     "write_rxr_submission",
 ]
 
-import gymnasium
-
 from .agents.acting.evaluation import Evaluation, evaluate
 from .agents.acting.rollout import Agent, RolloutResult, walk
 from .agents.experiments.runs import load_run
@@ -71,7 +69,7 @@ from .agents.specs import AgentSpec, register_agent
 from .encoders.clip import ClipEncoder
 from .encoders.explanations import explain, text_score
 from .encoders.extraction.world_features import WorldViews
-from .envs import mattersim
+from .envs import make, make_vec, mattersim
 from .envs.continuous.environments.single_env import ContinuousEnv
 from .envs.continuous.environments.vector_env import ContinuousVectorEnv
 from .envs.continuous.episodes import load_continuous_split
@@ -97,6 +95,3 @@ from .viewer.trace import Trace, read_traces, record
 from .vl_tasks.captioning.metrics import score_captions
 from .vl_tasks.vqa.accuracy import vqa_accuracy
 from .vl_tasks.vqa.answering import answer_questions
-
-make = gymnasium.make
-make_vec = gymnasium.make_vec

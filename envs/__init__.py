@@ -12,6 +12,7 @@ with a batch of agents (`clipnav.envs.navigation.vector_env.VlnVectorEnv`). `R2R
 
 import gymnasium
 import lazy_loader
+from gymnasium import make, make_vec  # noqa: F401
 
 from clipnav.envs.registered_ids import CONTINUOUS_IDS, GRAPH_IDS
 from clipnav.envs.worlds import MAX_EPISODE_STEPS
