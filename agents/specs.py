@@ -6,13 +6,11 @@ training and `register_agent` take one directly.
 """
 
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Any, Literal
 
-from clipnav.storage.errors import UnknownNameError, UserError
+from clipnav.storage.spec_table import SpecTable
 
-GROUP = "clipnav.agents"
 # "search": searches before it walks and while it walks. "single-steps": in a recorded walk, the
 # teacher can replace single steps. "follower-weights": its run contains a follower's network.
 Ability = Literal["search", "single-steps", "follower-weights"]
@@ -52,9 +50,10 @@ class AgentSpec:
         return resolve_name(getattr(self, name))
 
 
-_agents = {
-    spec.name: spec
-    for spec in (
+_TABLE = SpecTable(
+    "agent",
+    "clipnav.agents",
+    (
         AgentSpec(
             name="follower",
             label="follower",
@@ -91,8 +90,8 @@ _agents = {
             learner="clipnav.agents.hamt.learner:HistoryLearner",
             load="clipnav.agents.hamt.building:load_history_agent",
         ),
-    )
-}
+    ),
+)
 
 
 def register_agent(spec: AgentSpec) -> None:
@@ -101,10 +100,7 @@ def register_agent(spec: AgentSpec) -> None:
     Raises:
         UserError: An agent of clipnav has the name.
     """
-    known = _agents.get(spec.name)
-    if known is not None and known != spec and known.settings.startswith("clipnav."):
-        raise UserError(f"the agent {spec.name!r} exists already; give the row another name")
-    _agents[spec.name] = spec
+    _TABLE.add(spec)
 
 
 def agent_spec(name: str) -> AgentSpec:
@@ -117,35 +113,9 @@ def agent_spec(name: str) -> AgentSpec:
         UnknownNameError: There is no such agent.
         UserError: The entry point or the name is not that of a row.
     """
-    if name in _agents:
-        return _agents[name]
-    if ":" in name:
-        return _registered(_resolved(name), name)
-    found = entry_points(group=GROUP, name=name)
-    if not found:
-        raise UnknownNameError(
-            f"{name}: no such agent; choose one of {', '.join(agent_names())}, or install the "
-            f"package that adds it (an entry point of {GROUP})"
-        )
-    (entry,) = found
-    return _registered(entry.load(), f"the entry point {name} of {GROUP}")
+    return _TABLE.load(name) if ":" in name else _TABLE.row(name)
 
 
 def agent_names() -> list[str]:
     """Return the names of all agents, those of installed packages last."""
-    added = (entry.name for entry in entry_points(group=GROUP))
-    return list(dict.fromkeys([*_agents, *added]))
-
-
-def _resolved(name: str) -> object:
-    try:
-        return resolve_name(name)
-    except AttributeError as error:
-        raise UserError(f"{name}: {error}; name a row as package.module:SPEC") from error
-
-
-def _registered(row: object, source: str) -> AgentSpec:
-    if not isinstance(row, AgentSpec):
-        raise UserError(f"{source}: is a {type(row).__name__}, not an AgentSpec; correct the name")
-    register_agent(row)
-    return row
+    return _TABLE.names()
