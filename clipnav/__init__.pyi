@@ -6,6 +6,7 @@ __all__ = [
     "ContinuousEnv",
     "ContinuousSettings",
     "ContinuousVectorEnv",
+    "DatasetSpec",
     "EnvSettings",
     "Episode",
     "EpisodeLearner",
@@ -40,6 +41,7 @@ __all__ = [
     "read_traces",
     "record",
     "register_agent",
+    "register_dataset",
     "score_captions",
     "score_path",
     "score_paths",
@@ -50,10 +52,8 @@ __all__ = [
     "vqa_accuracy",
     "walk",
     "world_files",
-    "write_r2r_ce_submission",
-    "write_r2r_submission",
-    "write_rxr_ce_submission",
-    "write_rxr_submission",
+    "write_ce_submission",
+    "write_submission",
 ]
 
 from .agents.acting.evaluation import Evaluation, evaluate
@@ -73,9 +73,10 @@ from .envs import make, make_vec, mattersim
 from .envs.continuous.environments.single_env import ContinuousEnv
 from .envs.continuous.environments.vector_env import ContinuousVectorEnv
 from .envs.continuous.episodes import load_continuous_split
-from .envs.continuous.files.submissions import write_r2r_ce_submission, write_rxr_ce_submission
+from .envs.continuous.files.submissions import write_ce_submission
 from .envs.continuous.measures import measure_walk
 from .envs.continuous.settings import ContinuousSettings
+from .envs.datasets import DatasetSpec, register_dataset
 from .envs.episodes.episode import Episode
 from .envs.episodes.splits import load_split
 from .envs.graphs.nav_graph import NavGraph
@@ -83,7 +84,7 @@ from .envs.metrics import score_path, score_paths, summarise
 from .envs.navigation.settings import EnvSettings
 from .envs.navigation.vector_env import VlnVectorEnv
 from .envs.navigation.vln_env import VlnEnv
-from .envs.submissions.files import write_r2r_submission, write_rxr_submission
+from .envs.submissions.files import write_submission
 from .envs.submissions.ground_truth import ScoringRules
 from .envs.submissions.scores import score_submission
 from .envs.tokenizers import load_tokenizer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from clipnav.connectivity import CONNECTIVITY_DIR
 from clipnav.envs.arguments import check_choice
+from clipnav.envs.datasets import dataset_spec
 from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from clipnav.storage.features.store import FeatureStore
 
 World = Literal["houses", "houses-standard", "matterport"]
-Dataset = Literal["r2r", "rxr", "r4r"]
-# Number of actions before truncation. R2R paths have up to 7 viewpoints, RxR paths up to three
-# times as many, and R4R joins two paths of R2R.
-MAX_EPISODE_STEPS: dict[Dataset, int] = {"r2r": 20, "rxr": 35, "r4r": 35}
 
 _HOUSE_FEATURES = "house_clip_features.safetensors"
 _HOUSES_DATA = Path(__file__).resolve().parent / "houses" / "data"
@@ -32,7 +29,7 @@ class WorldFiles:
         connectivity_dir: Folder of the `<scan>_connectivity.json` files.
         features: Feature store that comes with the world, or None.
         annotations_dir: Folder of the annotation files; the world "matterport" keeps them in the
-            subfolders `r2r`, `rxr` and `r4r`.
+            subfolders of their datasets, such as `r2r`.
     """
 
     world: World
@@ -40,25 +37,23 @@ class WorldFiles:
     features: Path | None
     annotations_dir: Path
 
-    def annotations(self, dataset: Dataset, split: str) -> Path:
+    def annotations(self, dataset: str, split: str) -> Path:
         """Return the annotation file of a split; for RxR the guide file, possibly compressed.
 
         The built-in houses have annotations in the style of R2R and RxR; their R4R is generated
         from R2R, whose file is returned.
 
         Raises:
-            UserError: There is no such dataset.
+            UserError: There is no such dataset, or none of it in the built-in houses.
             FileNotFoundError: The file does not exist; the message names the command that makes it.
         """
-        check_choice("dataset", dataset, Dataset)
-        folder = "" if self.is_built_in else f"{dataset}/"
-        if dataset == "rxr":
-            # The test splits are published without goals, under names with "public".
-            stems = (f"{folder}rxr_{{}}_guide", f"{folder}rxr_{{}}_public_guide")
-            names = [f"{stem}.jsonl{packed}" for stem in stems for packed in ("", ".gz")]
-        else:
-            prefix = "R2R" if self.is_built_in else dataset.upper()
-            names = [f"{folder}{prefix}_{{}}.json"]
+        spec = dataset_spec(dataset)
+        names = spec.house_annotations if self.is_built_in else spec.annotations
+        if not names:
+            raise UserError(
+                f"dataset {dataset!r} has no annotations of the built-in houses; use world "
+                "'matterport' (--world matterport)"
+            )
         return self._first(names, split, f"no annotations of split '{split}' of {dataset}")
 
     def followers(self, split: str) -> Path:
@@ -72,7 +67,7 @@ class WorldFiles:
                 f"world '{self.world}': the built-in houses have no follower demonstrations; use "
                 "world 'matterport' (--world matterport)"
             )
-        names = ["rxr/rxr_{}_follower.jsonl", "rxr/rxr_{}_follower.jsonl.gz"]
+        names = ("rxr/rxr_{}_follower.jsonl", "rxr/rxr_{}_follower.jsonl.gz")
         return self._first(names, split, f"no follower annotations of split '{split}' of rxr")
 
     def pose_trace(self, split: str, number: int, person: Literal["guide", "follower"]) -> Path:
@@ -142,26 +137,33 @@ class WorldFiles:
             )
         return path
 
-    def _first(self, names: list[str], split: str, complaint: str) -> Path:
+    def _first(self, names: Sequence[str], split: str, complaint: str) -> Path:
         paths = [self.annotations_dir / name.format(split) for name in names]
         for path in paths:
             if path.is_file():
                 return path
-        from clipnav.envs.real_data import group_of
-
-        remedy = [self._remedy(group_of(names, split))]
+        remedy = [self._remedy_of(paths[0], names, split)]
         if others := self._splits(names):
             # The built-in houses are made with all their splits; making them again adds none.
             known = f"name one of the splits that exist: {', '.join(others)}"
             remedy = [known] if self.is_built_in else [known, *remedy]
         raise FileNotFoundError(f"{paths[0]}: {complaint}; {', or '.join(remedy)}")
 
-    def _splits(self, names: list[str]) -> list[str]:
+    def _remedy_of(self, path: Path, names: Sequence[str], split: str) -> str:
+        """Return the remedy for a missing file; those of added datasets are the user's own."""
+        from clipnav.envs.real_data import group_of
+
+        group = group_of(names, split)
+        own = group is None if not self.is_built_in else path.parent != self.annotations_dir
+        return "put the file there" if own else self._remedy(group)
+
+    def _splits(self, names: Sequence[str]) -> list[str]:
         """Return the splits that have a file with one of these name patterns."""
         splits: set[str] = set()
         for name in names:
             head, tail = Path(name).name.split("{}")
-            for path in self.annotations_dir.glob(name.format("*")):
+            pattern = self.annotations_dir / name.format("*")
+            for path in pattern.parent.glob(pattern.name):
                 splits.add(path.name.removeprefix(head).removesuffix(tail))
         # The pattern without "public" also matches rxr_test_standard_public_guide.
         return sorted(split for split in splits if not split.endswith("_public"))
@@ -189,10 +191,11 @@ class WorldFiles:
             "pass the folder that contains it (--data-dir)"
         )
 
-    @property
-    def record_remedy(self) -> str:
-        """Remedy for a wrong record: the files of the world "matterport" may be the user's own."""
-        return self.remedy if self.is_built_in else f"correct the record, or {self.remedy}"
+    def record_remedy(self, path: Path) -> str:
+        """Return the remedy for a wrong record of a file, which may be the user's own."""
+        if not self.is_built_in:
+            return f"correct the record, or {self.remedy}"
+        return self.remedy if path.parent == self.annotations_dir else "correct the record"
 
 
 def is_built_in(world: World) -> bool:

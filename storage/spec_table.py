@@ -61,6 +61,10 @@ class SpecTable(Generic[Row]):
         (entry,) = found
         return self._checked(entry.load(), f"the entry point {name} of {self.group}")
 
+    def known(self, name: str) -> Row | None:
+        """Return a row if that imports no package."""
+        return self._rows.get(name)
+
     def load(self, name: str) -> Row:
         """Import, add and return a row named "package.module:SPEC", which no file may choose.
 

@@ -23,6 +23,7 @@ from clipnav.agents.clear.objects import (
 )
 from clipnav.agents.clear.pair_files import multi_path, write_multi_file
 from clipnav.agents.clear.settings import LanguageConfig, PairPathsConfig
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import world_files
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
@@ -50,9 +51,8 @@ def pair_paths(config: PairPathsConfig) -> None:
     sources = {split: files.annotations("rxr", split) for split in config.splits}
     network, tokenizer, settings = load_language(config.language_representation, config.device)
     settings = _for_rxr(settings)
-    if settings.languages:
-        read = ", ".join(settings.languages)
-        print(f"Languages of the instructions, which the representation has read: {read}")
+    read = ", ".join(settings.languages)
+    print(f"Languages of the instructions, which the representation has read: {read}")
     config.output.mkdir(parents=True, exist_ok=True)
     pairs_of: dict[str, dict[PathKey, MinedPair]] = {}
     with sole_writer(config.output):
@@ -90,9 +90,8 @@ def pair_paths(config: PairPathsConfig) -> None:
 
 def _for_rxr(settings: LanguageConfig) -> LanguageConfig:
     """Return the settings of a representation with those languages of RxR that it has read."""
-    if settings.dataset == "rxr":
-        return settings
-    return dataclasses.replace(settings, dataset="rxr", languages=("en",))
+    languages = settings.languages or dataset_spec(settings.dataset).languages
+    return dataclasses.replace(settings, dataset="rxr", languages=languages)
 
 
 def _earlier_results(path: Path) -> dict[str, dict[str, float]]:

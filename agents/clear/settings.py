@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.optimiser_settings import OptimiserConfig
@@ -136,7 +137,7 @@ class LanguageConfig(RepresentationTrainConfig):
     COMMAND: ClassVar = "clipnav train-language-representation"
     """Command that makes such runs."""
 
-    dataset: Dataset = "rxr"
+    dataset: str = "rxr"
     """Dataset of instructions."""
     languages: tuple[str, ...] = ()
     """Languages of the instructions (rxr: en, hi, te); all languages by default."""
@@ -158,6 +159,7 @@ class LanguageConfig(RepresentationTrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        dataset_spec(self.dataset)
         check_counts(self, ("max_instruction_length",), least=2)
 
     @property
@@ -237,8 +239,8 @@ def idle_settings(config: RepresentationTrainConfig) -> dict[str, str]:
     idle = idle_training_settings(config)
     if is_built_in(config.world):
         idle["data_dir"] = f"with --world {config.world}"
-    if isinstance(config, LanguageConfig) and config.dataset != "rxr":
-        idle["languages"] = f"with --dataset {config.dataset}, whose instructions are in English"
+    if isinstance(config, LanguageConfig) and len(dataset_spec(config.dataset).languages) == 1:
+        idle["languages"] = f"with --dataset {config.dataset}, which has one language"
     return idle
 
 

@@ -1,7 +1,6 @@
 """Command line of the training of continuous agents."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from clipnav.agents.continuous.presets import continuous_defaults
 from clipnav.agents.continuous.settings import (
@@ -10,7 +9,7 @@ from clipnav.agents.continuous.settings import (
     idle_settings,
 )
 from clipnav.envs.worlds import World
-from clipnav.training.resuming import early_choice, parse_run
+from clipnav.training.resuming import early_choice, early_value, parse_run
 
 # Settings that may change when a run is resumed; any other change would make it another run.
 _MAY_CHANGE = frozenset(
@@ -34,7 +33,7 @@ def parse_continuous(
         FileNotFoundError: --resume does not name a run.
         UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-    dataset = early_choice(arguments, "dataset", Literal["r2r", "rxr"], "r2r")
+    dataset = early_value(arguments, "dataset") or "r2r"
     world = early_choice(arguments, "world", World, "houses")
     recipe = early_choice(arguments, "preset", ContinuousRecipe)
     return parse_run(

@@ -52,7 +52,7 @@ def _evaluate(
     measured, traces = _walk_split(task, agent, split, size, episodes)
     if config.submission is not None:
         write_ce_submission(
-            config.submission, task.config.dataset, traces, task.split(split).episodes
+            config.submission, traces, task.split(split).episodes, task.config.dataset
         )
         print(f"{counted(len(traces), 'walk')}: {config.submission}")
     has_goals = any(episode.has_goal for episode in task.split(split).episodes)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from clipnav.envs.datasets import continuous_version
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
@@ -77,7 +78,7 @@ class ContinuousTrainConfig:
     COMMAND: ClassVar = "clipnav train-continuous-agent"
     """Command that makes such runs."""
 
-    dataset: Literal["r2r", "rxr"] = "r2r"
+    dataset: str = "r2r"
     """Task: R2R-CE or RxR-CE."""
     world: World = "houses"
     """Set of built-in houses."""
@@ -159,6 +160,7 @@ class ContinuousTrainConfig:
             raise UserError(
                 f"--world {self.world}: has no floors to walk on; use houses or houses-standard"
             )
+        continuous_version(self.dataset)
         counts = "rounds episodes_per_round batch_size collect_batch_size iterations".split()
         counts += (
             "evaluate_every evaluation_episodes results_episodes evaluation_batch_size".split()

@@ -10,7 +10,7 @@ from typing import TypeVar
 from clipnav.agents.duet.network_settings import MapRecipe
 from clipnav.agents.duet.settings import MapAgentConfig, MapPretrainConfig, MapTrainConfig
 from clipnav.agents.settings.command_line import parse_training
-from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.training.presets import read_presets
 
 Config = TypeVar("Config", bound=MapAgentConfig)
@@ -18,7 +18,7 @@ Config = TypeVar("Config", bound=MapAgentConfig)
 _FILE = Path(__file__).with_name("presets.toml")
 
 
-def map_preset(dataset: Dataset, world: World, recipe: MapRecipe | None = None) -> MapTrainConfig:
+def map_preset(dataset: str, world: World, recipe: MapRecipe | None = None) -> MapTrainConfig:
     """Return the default settings of a map agent.
 
     Without a recipe they are those of DUET for Matterport3D, with a text encoder that requires no
@@ -34,7 +34,7 @@ def map_preset(dataset: Dataset, world: World, recipe: MapRecipe | None = None) 
 
 
 def pretraining_preset(
-    dataset: Dataset, world: World, recipe: MapRecipe | None = None
+    dataset: str, world: World, recipe: MapRecipe | None = None
 ) -> MapPretrainConfig:
     """Return the default settings of a pre-training; the arguments are those of `map_preset`.
 
@@ -52,7 +52,7 @@ def _preset(start: Config, training: str) -> Config:
 
 
 def map_defaults(
-    dataset: Dataset, world: World, recipe: MapRecipe | None, flag: Callable[[str], str | None]
+    dataset: str, world: World, recipe: MapRecipe | None, flag: Callable[[str], str | None]
 ) -> MapTrainConfig:
     """Return the settings of a map agent without flags, see `AgentSpec.defaults`."""
     return map_preset(dataset, world, recipe)

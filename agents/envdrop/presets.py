@@ -14,7 +14,7 @@ from clipnav.agents.envdrop.settings import (
 )
 from clipnav.agents.settings import RunConfig, read_agent_config
 from clipnav.agents.settings.command_line import parse_training
-from clipnav.envs.worlds import Dataset, World
+from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.presets import read_presets
 
@@ -24,7 +24,7 @@ _FILE = Path(__file__).with_name("presets.toml")
 
 
 def preset(
-    dataset: Dataset,
+    dataset: str,
     world: World,
     recipe: Recipe | None = None,
     translated: bool = False,
@@ -74,7 +74,7 @@ def recurrent_preset(
 
 
 def follower_defaults(
-    dataset: Dataset, world: World, recipe: Recipe | None, flag: Callable[[str], str | None]
+    dataset: str, world: World, recipe: Recipe | None, flag: Callable[[str], str | None]
 ) -> TrainConfig:
     """Return the settings of a follower without flags, see `AgentSpec.defaults`.
 
@@ -88,18 +88,16 @@ def follower_defaults(
     return preset(dataset, world, recipe, translated, continues(flag, dataset, world))
 
 
-def continues(flag: Callable[[str], str | None], dataset: Dataset, world: World) -> bool:
+def continues(flag: Callable[[str], str | None], dataset: str, world: World) -> bool:
     """Return whether --start-from names a run on the same data."""
     start = flag("start-from")
     if start is None:
         return False
     config = read_agent_config(Path(start))
-    return (config.dataset, config.world) == (dataset, world)
+    return (config.dataset, config.world) == (flag("dataset") or dataset, world)
 
 
-def speaker_preset(
-    dataset: Dataset, world: World, recipe: Recipe | None = None
-) -> SpeakerTrainConfig:
+def speaker_preset(dataset: str, world: World, recipe: Recipe | None = None) -> SpeakerTrainConfig:
     """Return the default settings of a speaker; arguments are those of `preset`.
 
     Raises:

@@ -11,7 +11,7 @@ from clipnav.agents.settings.networks import (
     SpeakerConfig,
 )
 from clipnav.agents.settings.runs import AgentConfig, RunConfig
-from clipnav.envs.worlds import MAX_EPISODE_STEPS
+from clipnav.envs.datasets import dataset_spec
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import (
     check_counts,
@@ -134,7 +134,7 @@ class TrainConfig(RecurrentAgentConfig):
             )
         if not self.clear.contrastive_weight:
             unused["clear.temperature"] = "with --clear.contrastive-weight 0"
-        limit = self.max_episode_steps or MAX_EPISODE_STEPS[self.dataset]
+        limit = self.max_episode_steps or dataset_spec(self.dataset).max_episode_steps
         if self.max_training_steps is not None and self.max_training_steps >= limit:
             unused["max_training_steps"] = f"because all episodes end after {limit} steps"
         return unused

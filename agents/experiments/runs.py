@@ -32,10 +32,11 @@ from clipnav.agents.experiments.search_evaluation import (
 )
 from clipnav.agents.settings import AgentConfig, EvaluateConfig, read_agent_config
 from clipnav.agents.specs import agent_spec
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.goals import check_goals
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
+from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UserError, counted
 from clipnav.training.settings import read_config
@@ -75,7 +76,8 @@ def _prepared(config: EvaluateConfig) -> EvaluateConfig:
     settings = config.settings(read_agent_config(config.run))
     if config.submission is not None:
         # Problems of the submission are reported before the evaluation, which takes minutes.
-        if settings.dataset == "rxr" and settings.instruction_language and not config.partial:
+        several = len(dataset_spec(settings.dataset).languages) > 1
+        if several and settings.instruction_language and not config.partial:
             raise UserError(
                 f"--submission {config.submission}: the test server requires all languages, but "
                 f"{config.run} has --instruction-language {settings.instruction_language}; "
@@ -155,7 +157,12 @@ def _evaluate_split(config: EvaluateConfig, split: str, record_batch: NamedWalk 
         evaluations |= searches(config, settings, env, walkers[agent_name(settings)], split)
     *_, submitted = evaluations.values()
     if config.submission is not None:
-        write_submission(config.submission, submitted, settings, split, config.partial)
+        files = world_files(settings.world, settings.data_dir)
+        episodes = load_episodes(settings.dataset, split, files)
+        write_submission(
+            *(config.submission, submitted.trajectories, episodes, files, settings.dataset),
+            partial=config.partial,
+        )
         print(f"{counted(len(submitted.trajectories), 'instruction')}: {config.submission}")
     if config.baselines and (submitted.scores or record_batch is not None):
         evaluations |= evaluate_all(env, baselines(env, settings.seed), split, record_batch)
@@ -233,32 +240,3 @@ def load_walkers(
         search = _tuned(config, settings).search
         agents[f"{agent_name(settings)}, frontier"] = frontier_agent(env, agent, search)
     return settings, env, agents | (baselines(env, settings.seed) if config.baselines else {})
-
-
-def write_submission(
-    path: Path,
-    evaluation: Evaluation,
-    settings: AgentConfig,
-    split: str,
-    partial: bool = False,
-) -> None:
-    """Write trajectories in the format of the dataset's test server.
-
-    R2R and R4R: JSON for EvalAI. RxR: JSON Lines.
-
-    Args:
-        path: File to write.
-        evaluation: Evaluation with the trajectories.
-        settings: Settings of the run.
-        split: Split of the evaluation.
-        partial: Allow missing instructions and languages.
-
-    Raises:
-        UserError: An instruction of the split has no trajectory.
-    """
-    files = world_files(settings.world, settings.data_dir)
-    episodes = load_episodes(settings.dataset, split, files)
-    if settings.dataset == "rxr":
-        write_rxr_submission(path, evaluation.trajectories, episodes, files, partial)
-    else:
-        write_r2r_submission(path, evaluation.trajectories, episodes, files, partial)

@@ -8,14 +8,14 @@ from clipnav.agents.envdrop.presets import continues, recurrent_preset
 from clipnav.agents.envdrop.settings import Recipe
 from clipnav.agents.frontier.settings import FrontierTrainConfig
 from clipnav.agents.settings import agent_of
-from clipnav.envs.worlds import Dataset, World
+from clipnav.envs.worlds import World
 from clipnav.training.presets import read_presets
 
 _FILE = Path(__file__).with_name("presets.toml")
 
 
 def frontier_preset(
-    dataset: Dataset,
+    dataset: str,
     world: World,
     recipe: Recipe | None = None,
     continued: bool = False,
@@ -40,7 +40,7 @@ def frontier_preset(
 
 
 def frontier_defaults(
-    dataset: Dataset, world: World, recipe: Recipe | None, flag: Callable[[str], str | None]
+    dataset: str, world: World, recipe: Recipe | None, flag: Callable[[str], str | None]
 ) -> FrontierTrainConfig:
     """Return the settings of a frontier agent without flags; see `follower_defaults`."""
     start = flag("start-from")

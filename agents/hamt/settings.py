@@ -7,7 +7,8 @@ from typing import Literal
 
 from clipnav.agents.transformer.network_settings import TransformerConfig
 from clipnav.agents.transformer.settings import MinibatchesConfig
-from clipnav.envs.worlds import MAX_EPISODE_STEPS, Dataset, World, is_built_in
+from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.presets import read_presets
 
@@ -61,7 +62,7 @@ class HistoryTrainConfig(MinibatchesConfig):
     @property
     def step_limit(self) -> int:
         """Maximum number of actions in an episode."""
-        return self.max_episode_steps or MAX_EPISODE_STEPS[self.dataset]
+        return self.max_episode_steps or dataset_spec(self.dataset).max_episode_steps
 
     def unused_options(self) -> dict[str, str]:
         """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
@@ -74,7 +75,7 @@ class HistoryTrainConfig(MinibatchesConfig):
 
 
 def history_preset(
-    dataset: Dataset, world: World, recipe: HistoryRecipe | None = None
+    dataset: str, world: World, recipe: HistoryRecipe | None = None
 ) -> HistoryTrainConfig:
     """Return the default settings of a HAMT agent.
 
@@ -93,7 +94,7 @@ def history_preset(
 
 
 def history_defaults(
-    dataset: Dataset, world: World, recipe: HistoryRecipe | None, flag: Callable[[str], str | None]
+    dataset: str, world: World, recipe: HistoryRecipe | None, flag: Callable[[str], str | None]
 ) -> HistoryTrainConfig:
     """Return the settings of HAMT without flags, see `AgentSpec.defaults`."""
     return history_preset(dataset, world, recipe)

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import tyro
 
 from clipnav.agents.settings.evaluation import BASELINES, SUBMISSIONS
-from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.envs.datasets import continuous_version, dataset_spec
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.settings import check_counts, check_effects, check_numbers, check_positive
@@ -188,7 +189,7 @@ class EvaluateVlmConfig:
     local_model: str | None = None
     """Model of transformers to run in this process: name or folder of a model for images and text
     or for text only, or a GGUF file."""
-    dataset: Dataset = "r2r"
+    dataset: str = "r2r"
     """Dataset of instructions."""
     split: str = "val_unseen"
     """Split to evaluate."""
@@ -235,6 +236,7 @@ class EvaluateVlmConfig:
     budget: tyro.conf.OmitArgPrefixes[BudgetConfig] = field(default_factory=BudgetConfig)
 
     def __post_init__(self) -> None:
+        dataset_spec(self.dataset)
         check_counts(self, ("episodes", "concurrency", "max_episode_steps"))
         check_counts(self, ("seed", "answer_retries"), least=0)
         if (self.url is None) == (self.local_model is None):
@@ -283,8 +285,7 @@ class EvaluateVlmConfig:
                 check_effects(self.sampling, {"sampling_seed": reason})
 
     def _check_continuous(self) -> None:
-        if self.dataset == "r4r":
-            raise UserError("--dataset r4r has no continuous walks; use r2r or rxr")
+        continuous_version(self.dataset)
         if self.prompt.strategy != "plain" or self.prompt.pictures not in (None, "none"):
             raise UserError(
                 "--environment continuous: there are no candidates and no map; leave --strategy "

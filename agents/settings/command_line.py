@@ -10,7 +10,8 @@ from typing import Any, TypeVar, get_args
 from clipnav.agents.settings import AgentConfig, RunConfig, agent_of
 from clipnav.agents.settings.reading import agent_kind
 from clipnav.agents.specs import agent_spec
-from clipnav.envs.worlds import Dataset, World
+from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.resuming import early_choice, early_value, parse_run
 
@@ -52,7 +53,7 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
 def _agent_defaults(
     make: Callable[..., Config],
     flag: Callable[[str], str | None],
-    dataset: Dataset,
+    dataset: str,
     world: World,
     recipe: Any,
 ) -> Config:
@@ -61,7 +62,7 @@ def _agent_defaults(
 
 def parse_training(
     kind: type[Config],
-    defaults: Callable[[Dataset, World, Any], Config],
+    defaults: Callable[[str, World, Any], Config],
     arguments: Sequence[str],
     description: str | None,
 ) -> Config:
@@ -72,7 +73,7 @@ def parse_training(
 
     Args:
         kind: Class of the settings.
-        defaults: Returns the default settings for a dataset, a world and a preset.
+        defaults: Returns the default settings for a dataset of clipnav, a world and a preset.
         arguments: Arguments of the command line.
         description: First paragraph of --help.
 
@@ -80,16 +81,25 @@ def parse_training(
         FileNotFoundError: --resume does not name a run.
         UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-    dataset = early_choice(arguments, "dataset", Dataset, "r2r")
+    dataset = early_value(arguments, "dataset") or "r2r"
     world = early_choice(arguments, "world", World, "houses")
     names, _none = get_args(typing.get_type_hints(kind)["preset"])
     given = early_value(arguments, "preset")
     recipe = given if names is str else early_choice(arguments, "preset", names)
+
+    def known_defaults() -> Config:
+        spec = dataset_spec(dataset)
+        config = defaults(spec.like, world, recipe)
+        if spec.name == spec.like or recipe is not None:
+            return config
+        length = spec.max_instruction_length
+        return replace(config, dataset=spec.name, max_instruction_length=length)
+
     return parse_run(
         kind,
         arguments,
         description,
-        defaults=lambda: defaults(dataset, world, recipe),
+        defaults=known_defaults,
         idle=kind.unused_options,
         may_change=_MAY_CHANGE,
     )

@@ -10,7 +10,8 @@ from clipnav.agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import (
@@ -31,8 +32,9 @@ class RunConfig:
 
     COMMAND: ClassVar[str]
 
-    dataset: Dataset = "r2r"
-    """Dataset of instructions. Determines the defaults of other flags."""
+    dataset: str = "r2r"
+    """Dataset of instructions: r2r, rxr, r4r or one of an installed package. Determines the
+    defaults of other flags."""
     world: World = "houses"
     """Set of buildings. Determines the defaults of other flags."""
     preset: str | None = None
@@ -98,6 +100,7 @@ class RunConfig:
     text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
+        dataset_spec(self.dataset)
         sizes = ("batch_size", "evaluation_batch_size", "bucket", "iterations", "evaluate_every")
         check_counts(self, (*sizes, "max_episode_steps", "max_instruction_length", "threads"))
         check_counts(self, ("seed",), least=0)
@@ -140,10 +143,9 @@ class RunConfig:
             unused["text.learning_rate"] = "without --text.tune"
         if is_built_in(self.world):
             unused["data_dir"] = f"with --world {self.world}"
-        if self.dataset != "rxr":
-            unused["instruction_language"] = (
-                f"with --dataset {self.dataset}, whose instructions are in English"
-            )
+        if len(dataset_spec(self.dataset).languages) == 1:
+            one = f"with --dataset {self.dataset}, which has one language"
+            unused["instruction_language"] = one
         return unused
 
     def _unused_features(

@@ -27,6 +27,7 @@ from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_sp
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
+from clipnav.envs.datasets import continuous_version
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.goals import check_goals
 from clipnav.envs.metrics import summarise
@@ -87,8 +88,7 @@ def check_run(config: WaypointConfig, settings: AgentConfig) -> AgentConfig:
             f"{config.run}: trained with --world {settings.world}, which has no floors; name a run "
             "in built-in houses"
         )
-    if settings.dataset == "r4r":
-        raise UserError(f"{config.run}: there is no continuous R4R; name a run of r2r or rxr")
+    continuous_version(settings.dataset)
     return settings
 
 
@@ -133,7 +133,7 @@ def continuous_split(settings: AgentConfig, split: str, graph_env: VlnVectorEnv)
     Those are the ones that the agent reads: --instruction-ablation shuffled exchanges them.
     """
     loaded = load_continuous_split(
-        "rxr" if settings.dataset == "rxr" else "r2r",
+        settings.dataset,
         split,
         settings.world,
         language=settings.instruction_language,

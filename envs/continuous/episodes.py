@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from clipnav.envs.arguments import check_choice, whole_number
-from clipnav.envs.continuous.settings import ContinuousDataset
+from clipnav.envs.arguments import whole_number
+from clipnav.envs.datasets import continuous_version, dataset_spec
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.episode import TimedWord
-from clipnav.envs.episodes.splits import MAX_INSTRUCTION_LENGTH, load_split
+from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.tokenizers import Tokenizer, cached_tokens
 from clipnav.envs.worlds import World
@@ -73,7 +73,7 @@ class ContinuousSplit:
     A split cannot be changed, because several environments share it.
 
     Attributes:
-        dataset: "r2r" or "rxr".
+        dataset: "r2r", "rxr" or another dataset with a continuous version.
         episodes: Episodes in the order of the file; stored as a tuple.
         tokenizer: Tokenizer of the instructions.
         max_instruction_length: Length L of encoded instructions.
@@ -81,7 +81,7 @@ class ContinuousSplit:
             other episodes are computed when they are needed.
     """
 
-    dataset: ContinuousDataset
+    dataset: str
     episodes: Sequence[ContinuousEpisode]
     tokenizer: Tokenizer
     max_instruction_length: int
@@ -126,7 +126,7 @@ class ContinuousSplit:
 
 
 def load_continuous_split(
-    dataset: ContinuousDataset = "r2r",
+    dataset: str = "r2r",
     split: str = "train",
     world: World = "houses",
     data_dir: str | Path | None = None,
@@ -137,7 +137,7 @@ def load_continuous_split(
     """Load a split of R2R or RxR in a world and turn viewpoints into positions on the floor.
 
     Args:
-        dataset: "r2r" or "rxr".
+        dataset: "r2r", "rxr" or another dataset with a continuous version.
         split: "train", "val_seen", "val_unseen", ...
         world: "houses", "houses-standard" or "matterport".
         data_dir: Data folder of the world "matterport".
@@ -149,7 +149,7 @@ def load_continuous_split(
         FileNotFoundError: A file of the world is missing.
         UserError: A file is damaged, or arguments do not fit each other.
     """
-    check_choice("dataset", dataset, ContinuousDataset)
+    continuous_version(dataset)
     loaded = load_split(
         dataset,
         split,
@@ -165,7 +165,7 @@ def load_continuous_split(
 
 
 def split_of_episodes(
-    dataset: ContinuousDataset,
+    dataset: str,
     episodes: Sequence[ContinuousEpisode],
     tokenizer: Tokenizer,
     max_instruction_length: int | None = None,
@@ -174,7 +174,7 @@ def split_of_episodes(
     """Return a split of given episodes, such as those of VLN-CE's files.
 
     Args:
-        dataset: "r2r" or "rxr".
+        dataset: "r2r", "rxr" or another dataset with a continuous version.
         episodes: The episodes.
         tokenizer: Tokenizer of the instructions.
         max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR).
@@ -183,26 +183,28 @@ def split_of_episodes(
     Raises:
         UserError: The length is not a whole number of at least 1.
     """
-    length = MAX_INSTRUCTION_LENGTH[dataset]
+    length = dataset_spec(dataset).max_instruction_length
     if max_instruction_length is not None:
         length = whole_number("max_instruction_length", max_instruction_length)
     return ContinuousSplit(dataset, episodes, tokenizer, length, references or {})
 
 
 def continuous_episodes(
-    dataset: ContinuousDataset, episodes: Sequence[Episode], connectivity_dir: Path
+    dataset: str, episodes: Sequence[Episode], connectivity_dir: Path
 ) -> list[ContinuousEpisode]:
     """Return episodes whose viewpoints are replaced by the points on the floor below them.
 
     Args:
-        dataset: "r2r", whose episode ids count from 1, or "rxr", whose ids are the instructions'.
+        dataset: The dataset; in the form of R2R-CE, episode ids count from 1, in that of RxR-CE
+            they are those of the instructions.
         episodes: Episodes of a whole split in the order of the file.
         connectivity_dir: Folder of the navigation graphs.
     """
     scans = {episode.scan for episode in episodes}
+    counts = continuous_version(dataset).form == "r2r-ce"
     grounds = {scan: _ground(NavGraph.load(scan, connectivity_dir)) for scan in scans}
     return [
-        _continuous(episode, str(number) if dataset == "r2r" else episode.instr_id, grounds)
+        _continuous(episode, str(number) if counts else episode.instr_id, grounds)
         for number, episode in enumerate(episodes, 1)
     ]
 

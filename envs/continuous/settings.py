@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from pkgutil import resolve_name
 from typing import Any, Literal, get_args
 
 from clipnav.envs.arguments import (
@@ -12,6 +13,7 @@ from clipnav.envs.arguments import (
     whole_number,
 )
 from clipnav.envs.continuous.measures import Definition, Dtw
+from clipnav.envs.datasets import continuous_version
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.storage.errors import UserError
 
@@ -20,7 +22,6 @@ Sensor = Literal[Camera, "globalgps", "heading"]
 Reward = Literal["progress", "distance", "ndtw"]
 Teacher = Literal["path", "goal", "none"]
 Follower = Literal["greedy", "compat"]
-ContinuousDataset = Literal["r2r", "rxr"]
 Size = tuple[int, int]
 
 STOP, FORWARD, LEFT, RIGHT, LOOK_UP, LOOK_DOWN = range(6)
@@ -205,17 +206,17 @@ RXR_CE = ContinuousSettings(
     agent_height=0.88,
     sliding=False,
 )
-PRESETS: dict[ContinuousDataset, ContinuousSettings] = {"r2r": R2R_CE, "rxr": RXR_CE}
 
 
-def task_settings(dataset: ContinuousDataset, **changes: Any) -> ContinuousSettings:
-    """Return the settings of R2R-CE ("r2r") or RxR-CE ("rxr") with changes.
+def task_settings(dataset: str, **changes: Any) -> ContinuousSettings:
+    """Return the settings of R2R-CE ("r2r"), RxR-CE ("rxr") or another task with changes.
 
     Raises:
-        UserError: There is no such dataset, or a value is out of range.
+        UserError: The dataset has no continuous version, or a value is out of range.
     """
-    check_choice("dataset", dataset, ContinuousDataset)
-    settings = replace(PRESETS[dataset], **changes)
+    version = continuous_version(dataset)
+    limit = {"max_episode_steps": version.max_episode_steps}
+    settings = replace(resolve_name(version.settings), **limit | changes)
     if "tilt_angle" in changes and not settings.tilt_actions:
         raise UserError(_IDLE_TILT)
     return settings

@@ -1,17 +1,43 @@
 """Records of the annotation files of R2R, R4R and RxR, and their episodes."""
 
-from collections.abc import Iterator
-from typing import Annotated
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from clipnav.envs.episodes.episode import Episode, TimedWord
+from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
+from clipnav.storage.records import read_records
 
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Meta(min_length=1)]
 Path = Annotated[tuple[Name, ...], Meta(min_length=1)]
+
+
+class Record(Protocol):
+    """Record of an annotation file of any dataset."""
+
+    @property
+    def scan(self) -> str:
+        """Name of the building."""
+        ...
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Viewpoints of the reference path; only its start where the goal is secret."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name of the record in error messages."""
+        ...
+
+    def episodes(self) -> Iterator[Episode]:
+        """Yield the episodes of the record, or raise UserError."""
+        ...
 
 
 class PathRecord(msgspec.Struct, frozen=True, gc=False):
@@ -101,3 +127,18 @@ class TimedGuideRecord(GuideRecord, frozen=True, gc=False):
     def words(self) -> tuple[TimedWord, ...]:
         """Words with their times."""
         return self.timed_instruction
+
+
+def read_paths(
+    path: pathlib.Path, split: str, files: WorldFiles, timed: bool
+) -> Sequence[PathRecord]:
+    """Read an annotation file in the form of R2R, a JSON array of paths; see `DatasetSpec.read`."""
+    return read_records(path, PathRecord, files.record_remedy(path))
+
+
+def read_guides(
+    path: pathlib.Path, split: str, files: WorldFiles, timed: bool
+) -> Sequence[GuideRecord]:
+    """Read a guide file of RxR; see `DatasetSpec.read`."""
+    kind = TimedGuideRecord if timed else GuideRecord
+    return read_records(path, kind, files.record_remedy(path))

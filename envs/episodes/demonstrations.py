@@ -73,22 +73,23 @@ def load_demonstrations(split: str, files: WorldFiles) -> list[Demonstration]:
             instruction; the message names the file, the record, the field and the remedy.
     """
     path = files.followers(split)
-    demonstrations = read_records(path, Demonstration, files.record_remedy)
-    guides = read_records(files.annotations("rxr", split), _Instruction, files.record_remedy)
+    remedy = files.record_remedy(path)
+    demonstrations = read_records(path, Demonstration, remedy)
+    guides = read_records(files.annotations("rxr", split), _Instruction, remedy)
     scan_of = {guide.instruction_id: guide.scan for guide in guides}
     scans, seen = [], set()
     for number, walk in enumerate(demonstrations):
         name = f"demonstration_id {walk.demonstration_id}"
         if walk.demonstration_id in seen:
-            raise RecordError(path, number, "occurs twice", files.record_remedy, name)
+            raise RecordError(path, number, "occurs twice", remedy, name)
         seen.add(walk.demonstration_id)
         if walk.instruction_id not in scan_of:
             problem = f"field 'instruction_id': {walk.instruction_id} is not in the guide file"
-            raise RecordError(path, number, problem, files.record_remedy, name)
+            raise RecordError(path, number, problem, remedy, name)
         scans.append(scan_of[walk.instruction_id])
     paths = [walk.path for walk in demonstrations]
     problems = path_problems(scans, paths, files.connectivity_dir)
     for number in sorted(problems)[:1]:
         name = f"demonstration_id {demonstrations[number].demonstration_id}"
-        raise RecordError(path, number, problems[number], files.record_remedy, name)
+        raise RecordError(path, number, problems[number], remedy, name)
     return demonstrations

@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 
-from clipnav.envs.episodes.annotations import GuideRecord, PathRecord, TimedGuideRecord
+from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.episodes.annotations import Record
 from clipnav.envs.episodes.episode import Episode, base_language
 from clipnav.envs.episodes.paths import path_problems
-from clipnav.envs.episodes.r4r import joined_records
-from clipnav.envs.worlds import Dataset, WorldFiles
+from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
-from clipnav.storage.records import RecordError, read_records
-
-_LANGUAGES = "use one of these languages, or leave the language out to load all"
-_ONE_LANGUAGE = "leave the language out, or use RxR (dataset rxr), which has several"
+from clipnav.storage.records import RecordError
 
 
 def load_episodes(
-    dataset: Dataset,
+    dataset: str,
     split: str,
     files: WorldFiles,
     language: str | None = None,
@@ -23,10 +20,8 @@ def load_episodes(
 ) -> list[Episode]:
     """Read all episodes of a split and check them against the navigation graphs.
 
-    R4R of the built-in houses is generated from their R2R, see `clipnav.envs.episodes.r4r`.
-
     Args:
-        dataset: "r2r", "rxr" or "r4r".
+        dataset: Name of the dataset, such as "r2r".
         split: "train", "val_seen", "val_unseen", ...
         files: Files of the world.
         language: Only language to load, such as "en"; "hi" also matches "hi-IN". None for all.
@@ -39,15 +34,7 @@ def load_episodes(
             message names the file, the record, the field and the remedy.
     """
     path = files.annotations(dataset, split)
-    records: Sequence[PathRecord | GuideRecord]
-    if dataset == "rxr":
-        records = read_records(
-            path, TimedGuideRecord if timed else GuideRecord, files.record_remedy
-        )
-    elif dataset == "r4r" and files.is_built_in:
-        records = joined_records(split, files)
-    else:
-        records = read_records(path, PathRecord, files.record_remedy)
+    records: Sequence[Record] = dataset_spec(dataset).part("read")(path, split, files, timed)
     if not records:
         raise UserError(f"{path}: the file contains no episode; {files.remedy}")
     problems = path_problems(
@@ -64,19 +51,20 @@ def load_episodes(
                 raise UserError(problems[number])
             _add_episodes(record, secret, episodes)
         except ValueError as error:
-            raise RecordError(path, number, str(error), files.record_remedy, record.name) from error
+            remedy = files.record_remedy(path)
+            raise RecordError(path, number, str(error), remedy, record.name) from error
     kept = [e for e in episodes.values() if language is None or _matches(e.language, language)]
     if not kept:
         languages = ", ".join(sorted({episode.language for episode in episodes.values()}))
-        remedy = _LANGUAGES if dataset == "rxr" else _ONE_LANGUAGE
         raise UserError(
-            f"{path}: no instruction in language '{language}', only {languages}; {remedy}"
+            f"{path}: no instruction in language '{language}', only {languages}; use one of these "
+            "languages, or leave the language out to load all"
         )
     return kept
 
 
 def load_splits(
-    dataset: Dataset,
+    dataset: str,
     splits: Sequence[str],
     files: WorldFiles,
     language: str | None = None,
@@ -86,7 +74,7 @@ def load_splits(
     """Read the episodes of several splits, which must have different ids.
 
     Args:
-        dataset: "r2r", "rxr" or "r4r".
+        dataset: Name of the dataset, such as "r2r".
         splits: Names of the splits.
         files: Files of the world.
         language: As for `load_episodes`.
@@ -112,17 +100,16 @@ def load_splits(
     return by_split
 
 
-def vocabulary_dataset(dataset: Dataset, files: WorldFiles) -> Dataset:
+def vocabulary_dataset(dataset: str, files: WorldFiles) -> str:
     """Return the dataset whose training split defines the vocabulary of a dataset.
 
     It is R2R for the R4R of the built-in houses, which repeats the words of R2R many times.
     """
-    return "r2r" if dataset == "r4r" and files.is_built_in else dataset
+    source = dataset_spec(dataset).house_source
+    return source if source is not None and files.is_built_in else dataset
 
 
-def _add_episodes(
-    record: PathRecord | GuideRecord, secret: bool, episodes: dict[str, Episode]
-) -> None:
+def _add_episodes(record: Record, secret: bool, episodes: dict[str, Episode]) -> None:
     """Add the episodes of a record to those of the split.
 
     Raises:

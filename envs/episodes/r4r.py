@@ -6,13 +6,15 @@ houses is generated when it is loaded.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from clipnav.envs.episodes.annotations import PathRecord
+from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.episodes.annotations import PathRecord, read_paths
 from clipnav.envs.episodes.paths import path_problems
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.worlds import WorldFiles
@@ -59,7 +61,7 @@ def write_r4r(split: str, files: WorldFiles) -> Path:
 
 def r4r_path(split: str, files: WorldFiles) -> Path:
     """Return the path of the R4R file of a split, whether it exists or not."""
-    return files.annotations_dir / "r4r" / f"R4R_{split}.json"
+    return files.annotations_dir / dataset_spec("r4r").annotations[0].format(split)
 
 
 def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
@@ -82,12 +84,12 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
             f"{source}: R4R has no split '{split}', because the ends of these paths are secret; "
             "use train, val_seen or val_unseen"
         )
-    records = read_records(source, _MeasuredPath, files.record_remedy)
+    remedy = files.record_remedy(source)
+    records = read_records(source, _MeasuredPath, remedy)
     scans = [record.scan for record in records]
     problems = path_problems(scans, [record.path for record in records], files.connectivity_dir)
     for number in sorted(problems)[:1]:
-        name = records[number].name
-        raise RecordError(source, number, problems[number], files.record_remedy, name)
+        raise RecordError(source, number, problems[number], remedy, records[number].name)
     by_scan: dict[str, list[_MeasuredPath]] = defaultdict(list)
     for record in records:
         by_scan[record.scan].append(record)
@@ -103,9 +105,11 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
     return joined
 
 
-def joined_records(split: str, files: WorldFiles) -> list[PathRecord]:
-    """Return the records of a split of R4R, generated from R2R, see `join_paths`."""
-    return msgspec.convert(join_paths(split, files), list[PathRecord])
+def read_r4r(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequence[PathRecord]:
+    """Read a file of R4R; that of the built-in houses is generated from R2R, see `join_paths`."""
+    if files.is_built_in:
+        return msgspec.convert(join_paths(split, files), list[PathRecord])
+    return read_paths(path, split, files, timed)
 
 
 def _join(

@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clipnav.envs.arguments import check_choice, check_text, whole_number
+from clipnav.envs.arguments import check_text, whole_number
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode, load_episodes, vocabulary_dataset
 from clipnav.envs.episodes.exchanged_words import exchange_words
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.sharing import SharedObjects, file_stamp
 from clipnav.envs.tokenizers import Tokenizer, cached_tokens, cached_vocabulary, load_tokenizer
-from clipnav.envs.worlds import Dataset, World, WorldFiles, world_files
+from clipnav.envs.worlds import World, WorldFiles, world_files
 from clipnav.storage.features.shards import shard_paths
 from clipnav.storage.features.store import FeatureStore
 
 if TYPE_CHECKING:
     from clipnav.storage.features.memory import Arrays
-
-# EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of RxR. R4R joins two instructions of R2R.
-MAX_INSTRUCTION_LENGTH: dict[Dataset, int] = {"r2r": 80, "rxr": 160, "r4r": 160}
-
 
 _SPLITS: SharedObjects["LoadedSplit"] = SharedObjects()
 _WORLDS: SharedObjects[NavWorld] = SharedObjects()
@@ -38,7 +35,7 @@ class LoadedSplit:
     because several environments share it.
 
     Attributes:
-        dataset: "r2r", "rxr" or "r4r".
+        dataset: Name of the dataset, such as "r2r".
         name: Name of the split: "train", "val_seen", ...
         files: Files of the world.
         episodes: Episodes in the order of the file; stored as a tuple.
@@ -48,7 +45,7 @@ class LoadedSplit:
         max_instruction_length: Length L of encoded instructions.
     """
 
-    dataset: Dataset
+    dataset: str
     name: str
     files: WorldFiles
     episodes: Sequence[Episode]
@@ -102,7 +99,7 @@ class LoadedSplit:
 
 
 def load_split(
-    dataset: Dataset = "r2r",
+    dataset: str = "r2r",
     split: str = "train",
     world: World = "houses",
     data_dir: str | Path | None = None,
@@ -118,7 +115,7 @@ def load_split(
     environment, uses it.
 
     Args:
-        dataset: "r2r", "rxr" or "r4r".
+        dataset: "r2r", "rxr", "r4r" or another one, see `DatasetSpec`.
         split: "train", "val_seen", "val_unseen", ...
         world: "houses", "houses-standard" or "matterport", see `clipnav.envs.worlds.world_files`.
         data_dir: Data folder of the world "matterport".
@@ -126,8 +123,8 @@ def load_split(
             the store of the world, "none" for direction features only (D = 0).
         language: Only language to load, such as "en"; None for all.
         tokenizer: Tokenizer, or file of its vocabulary; None to build it from the training split.
-        max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR,
-            R4R).
+        max_instruction_length: Length L of encoded instructions; None for that of the
+            dataset: 80 (R2R) or 160 (RxR, R4R).
         exchanged_words: Seed for an ablation that gives each episode the instruction of another
             path, see `clipnav.envs.episodes.exchanged_words`; None for the annotated instructions.
 
@@ -135,7 +132,7 @@ def load_split(
         FileNotFoundError: A file of the world is missing.
         UserError: A file is damaged, or files or arguments do not fit each other.
     """
-    check_choice("dataset", dataset, Dataset)
+    spec = dataset_spec(dataset)
     check_text("split", split)
     if language is not None:
         check_text("language", language)
@@ -144,7 +141,7 @@ def load_split(
     if exchanged_words is not None:
         exchanged_words = whole_number("exchanged_words", exchanged_words, 0)
     files = world_files(world, data_dir)
-    length = max_instruction_length or MAX_INSTRUCTION_LENGTH[dataset]
+    length = max_instruction_length or spec.max_instruction_length
     request = _Request(
         dataset, split, files, features, language, tokenizer, length, exchanged_words
     )
@@ -158,7 +155,7 @@ def load_split(
 class _Request:
     """Checked arguments of `load_split`."""
 
-    dataset: Dataset
+    dataset: str
     split: str
     files: WorldFiles
     features: "str | Path | FeatureStore | Arrays | None"
@@ -193,8 +190,9 @@ class _Request:
         paths = [files.annotations(self.dataset, split) for split in splits]
         stamps = frozenset(map(file_stamp, paths))
         return (
-            *(self.dataset, self.split, files, self.language, self.length, self.exchanged_words),
-            *(stamps, self._graphs_key(), self._features_key(), self._tokenizer_key()),
+            *(dataset_spec(self.dataset), self.split, files, self.language, self.length),
+            *(self.exchanged_words, stamps, self._graphs_key(), self._features_key()),
+            self._tokenizer_key(),
         )
 
     def _nav_world(self, scans: Collection[str]) -> NavWorld:

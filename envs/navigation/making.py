@@ -10,11 +10,11 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
+from clipnav.envs.datasets import with_dataset_of_id
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
 from clipnav.envs.navigation.settings import PICTURES, EnvSettings
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.navigation.vln_env import VlnEnv
-from clipnav.envs.registered_ids import GRAPH_IDS, with_dataset_of_id
 from clipnav.storage.errors import UserError
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
@@ -22,11 +22,11 @@ _OF_SPLIT = tuple(inspect.signature(load_split).parameters)
 _OF_SETTINGS = tuple(field.name for field in fields(EnvSettings))
 
 
-def make_vln_env(env_id: str | None = None, **arguments: Any) -> VlnEnv:
+def make_vln_env(own_dataset: str | None = None, **arguments: Any) -> VlnEnv:
     """Load a split and build an environment with one agent.
 
     Args:
-        env_id: Id in Gymnasium's registry, which sets the dataset.
+        own_dataset: Dataset of the id in Gymnasium's registry.
         arguments: As listed in the docstring of `VlnEnv`.
 
     Raises:
@@ -41,13 +41,13 @@ def make_vln_env(env_id: str | None = None, **arguments: Any) -> VlnEnv:
                 f"VlnEnv has no argument {name!r}, because it holds one agent; use "
                 "gymnasium.make_vec for several agents"
             )
-    return VlnEnv(*_load("VlnEnv", env_id, arguments))
+    return VlnEnv(*_load("VlnEnv", own_dataset, arguments))
 
 
 def make_vln_vector_env(
     num_envs: int = 1,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-    env_id: str | None = None,
+    own_dataset: str | None = None,
     **arguments: Any,
 ) -> VlnVectorEnv:
     """Load a split and build an environment with a batch of agents.
@@ -55,13 +55,13 @@ def make_vln_vector_env(
     Args:
         num_envs: Number of agents B.
         autoreset_mode: What happens after the end of an episode, see Gymnasium.
-        env_id: As for `make_vln_env`.
+        own_dataset: As for `make_vln_env`.
         arguments: As listed in the docstring of `VlnVectorEnv`.
 
     Raises:
         TypeError, FileNotFoundError, UserError, UnknownNameError: As for `make_vln_env`.
     """
-    split, settings = _load("VlnVectorEnv", env_id, arguments)
+    split, settings = _load("VlnVectorEnv", own_dataset, arguments)
     return VlnVectorEnv(split, num_envs, settings, autoreset_mode)
 
 
@@ -70,10 +70,10 @@ make_vln_env.metadata = VlnEnv.metadata  # type: ignore[attr-defined]
 
 
 def _load(
-    env: str, env_id: str | None, arguments: dict[str, Any]
+    env: str, own_dataset: str | None, arguments: dict[str, Any]
 ) -> tuple[LoadedSplit, EnvSettings]:
     """Sort arguments into those of the split and those of the settings, and load the split."""
-    arguments = with_dataset_of_id(arguments, env_id, GRAPH_IDS)
+    arguments = with_dataset_of_id(arguments, own_dataset)
     known = {*_OF_SPLIT, *_OF_SETTINGS}
     for name in arguments:
         if name not in known:

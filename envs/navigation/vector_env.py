@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode
 from clipnav.envs.base.chosen_episodes import check_batch
 from clipnav.envs.base.infos import LazyInfo
 from clipnav.envs.base.vector_env import BatchEnv
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit
 from clipnav.envs.graphs.nav_world import node_routes, route_moves
@@ -17,7 +18,6 @@ from clipnav.envs.navigation.infos import navigation_info, set_lazy_metrics
 from clipnav.envs.navigation.observations import Observation
 from clipnav.envs.navigation.settings import RENDER_MODES, EnvSettings
 from clipnav.envs.navigation.walks import Walks
-from clipnav.envs.worlds import MAX_EPISODE_STEPS
 from clipnav.storage.errors import UserError
 
 DEFAULT_SETTINGS = EnvSettings()
@@ -92,7 +92,7 @@ class VlnVectorEnv(BatchEnv):
     `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
 
     * `num_envs` (1): number of agents B.
-    * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it, and refuses the other ones.
+    * `dataset`: "r2r", "rxr", "r4r", ...; the registered id sets it, and refuses the other ones.
     * `split` ("train"): "train", "val_seen", "val_unseen", ...
     * `world` ("houses"): "houses", "houses-standard" or "matterport".
     * `data_dir` (None): data folder of the world "matterport".
@@ -153,7 +153,7 @@ class VlnVectorEnv(BatchEnv):
             UserError: The arguments do not fit each other.
             UnknownNameError: The feature store lacks a viewpoint.
         """
-        limit = settings.max_episode_steps or MAX_EPISODE_STEPS[split.dataset]
+        limit = settings.max_episode_steps or dataset_spec(split.dataset).max_episode_steps
         super().__init__(
             num_envs, autoreset_mode, split.instr_ids.tolist(), settings.shuffle, limit
         )

@@ -57,7 +57,7 @@ class VlnEnv(SingleAgentEnv):
     ## Arguments
     `gymnasium.make("R2R-CLIP-v0", split="val_unseen")` takes:
 
-    * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it, and refuses the other ones.
+    * `dataset`: "r2r", "rxr", "r4r", ...; the registered id sets it, and refuses the other ones.
     * `split` ("train"): "train", "val_seen", "val_unseen", ...
     * `world` ("houses"): "houses", "houses-standard" or "matterport".
     * `data_dir` (None): data folder of the world "matterport".

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -121,30 +121,22 @@ class _Findings:
         return [finding for finding in vars(self).values() if finding.cases]
 
 
-def check_dataset(
-    path: str | Path,
-    instr_ids: Sequence[str],
-    dataset: Literal["R2R", "RxR"],
-    ending: str = "submission",
-) -> None:
-    """Refuse to write walks of the other dataset; only ids of R2R and R4R contain an underscore.
+def instruction_number(path: str | Path, instr_id: str) -> int:
+    """Return the number of an instruction of RxR.
 
     Args:
         path: File to write.
-        instr_ids: Ids of the instructions.
-        dataset: Dataset of the test server.
-        ending: End of the name of the function that writes the file: write_r2r_ENDING.
+        instr_id: Id of the instruction; those of R2R, such as "12_0", are no numbers.
 
     Raises:
-        UserError: An instruction is of the other dataset.
+        UserError: The instruction is of another dataset.
     """
-    for instr_id in instr_ids:
-        found = "R2R" if "_" in instr_id else "RxR"
-        if found != dataset:
-            raise UserError(
-                f"{path}: a submission to {dataset} cannot contain episode {instr_id!r} of "
-                f"{found}; write it with write_{found.lower()}_{ending}"
-            )
+    if not instr_id.isdecimal():
+        raise UserError(
+            f"{path}: a submission to RxR cannot contain episode {instr_id!r} of another dataset; "
+            "name the dataset of the episodes"
+        )
+    return int(instr_id)
 
 
 def read_submission(path: Path) -> list[Any]:

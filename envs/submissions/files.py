@@ -1,4 +1,4 @@
-"""Writers of submission files for the test servers of R2R and RxR."""
+"""Writer of submission files for the test servers of the datasets."""
 
 import json
 import math
@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes.episode import Episode, base_language
 from clipnav.envs.episodes.paths import path_problems, without_turns
-from clipnav.envs.submissions.checks import check_dataset
+from clipnav.envs.submissions.checks import instruction_number
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
@@ -16,86 +17,77 @@ from clipnav.storage.errors import UserError
 Trajectory = Sequence[tuple[str, float, float]]
 Trajectories = Mapping[str, Trajectory] | Iterable[tuple[str, Trajectory]]
 
-_RXR_LANGUAGES = frozenset({"en", "hi", "te"})
 
-
-def write_r2r_submission(
+def write_submission(
     path: str | Path,
     trajectories: Trajectories,
     episodes: Sequence[Episode],
     files: WorldFiles,
+    dataset: str,
     partial: bool = False,
 ) -> None:
-    """Write trajectories for the Room-to-Room test server (EvalAI challenge 97).
+    """Write trajectories for the test server of a dataset.
+
+    R2R and R4R: JSON for the Room-to-Room server (EvalAI challenge 97). RxR: one JSON object per
+    line for the Room-across-Room server, with consecutive repetitions of a viewpoint (turns in
+    place) written once.
 
     Args:
-        path: JSON file to write.
+        path: File to write.
         trajectories: Trajectories by `instr_id`, or pairs of `instr_id` and trajectory. A
             trajectory contains (viewpoint, heading, elevation) per step, in radians; a turn in
             place may be a step.
-        episodes: All episodes of the split.
+        episodes: All episodes of the split, in all languages.
         files: Files of the world with the graphs.
-        partial: Write the file even if instructions are missing, which the server refuses.
+        dataset: Dataset of the episodes, such as "r2r".
+        partial: Write the file even if instructions or languages are missing, which the server
+            refuses.
 
     Raises:
-        UserError: The episodes are of RxR; instructions are missing, unknown or repeated; or a
-            trajectory does not follow the graph from its start. Nothing is written.
+        UserError: The episodes are of another dataset or lack a language; instructions are
+            missing, unknown or repeated; or a trajectory does not follow the graph from its start.
+            Nothing is written.
     """
-    check_dataset(path, [one.instr_id for one in episodes], "R2R")
+    spec = dataset_spec(dataset)
+    languages = {base_language(episode.language) for episode in episodes}
+    missing = sorted(set(spec.languages) - languages)
+    if missing and not partial:
+        raise UserError(
+            f"{path}: a submission to {spec.label} requires {', '.join(spec.languages)}, but the "
+            f"episodes lack {', '.join(missing)}; run the agent on the split in all languages, or "
+            "write a partial file with partial=True"
+        )
     checked = _checked(path, trajectories, episodes, files, partial)
+    write_text(path, spec.part("submission")(path, checked))
+
+
+def r2r_text(path: str | Path, trajectories: Mapping[str, Trajectory]) -> str:
+    """Return a submission file in the form of R2R; see `DatasetSpec.submission`."""
     items = [
         {
             "instr_id": instr_id,
             # The angles of observations are numbers of numpy, which json refuses.
             "trajectory": [[viewpoint, float(h), float(e)] for viewpoint, h, e in trajectory],
         }
-        for instr_id, trajectory in checked.items()
+        for instr_id, trajectory in trajectories.items()
     ]
-    write_text(path, json.dumps(items))
+    return json.dumps(items)
 
 
-def write_rxr_submission(
-    path: str | Path,
-    trajectories: Trajectories,
-    episodes: Sequence[Episode],
-    files: WorldFiles,
-    partial: bool = False,
-) -> None:
-    """Write trajectories for the Room-across-Room test server, one JSON object per line.
-
-    Consecutive repetitions of a viewpoint (turns in place) are written once.
-
-    Args:
-        path: JSON Lines file to write.
-        trajectories: As for `write_r2r_submission`.
-        episodes: All episodes of the split, in all three languages.
-        files: Files of the world with the graphs.
-        partial: Write the file even if instructions or languages are missing.
+def rxr_text(path: str | Path, trajectories: Mapping[str, Trajectory]) -> str:
+    """Return a submission file in the form of RxR; see `DatasetSpec.submission`.
 
     Raises:
-        UserError: As for `write_r2r_submission`; also if `episodes` lack a language or are of R2R.
+        UserError: An episode is not of RxR.
     """
-    check_dataset(path, [one.instr_id for one in episodes], "RxR")
-    languages = {base_language(episode.language) for episode in episodes}
-    missing = sorted(_RXR_LANGUAGES - languages)
-    if missing and not partial:
-        raise UserError(
-            f"{path}: a submission to RxR requires en, hi and te, but the episodes lack "
-            f"{', '.join(missing)}; run the agent on the split in all languages, or write a "
-            "partial file with partial=True"
-        )
-    checked = _checked(path, trajectories, episodes, files, partial)
-    lines = [
-        json.dumps(
-            {
-                "instruction_id": int(instr_id),
-                "path": without_turns([viewpoint for viewpoint, *_ in trajectory]),
-            }
-        )
-        + "\n"
-        for instr_id, trajectory in checked.items()
+    records = [
+        {
+            "instruction_id": instruction_number(path, instr_id),
+            "path": without_turns([viewpoint for viewpoint, *_ in trajectory]),
+        }
+        for instr_id, trajectory in trajectories.items()
     ]
-    write_text(path, "".join(lines))
+    return "".join(f"{json.dumps(record)}\n" for record in records)
 
 
 def _checked(

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode, base_language, load_splits
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.metrics.path_scores import check_threshold
-from clipnav.envs.worlds import Dataset, World, named_world, world_files
+from clipnav.envs.worlds import World, named_world, world_files
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_splits
 
-Task = Literal["r2r", "rxr", "r4r", "r2r-ce", "rxr-ce"]
 _ONLY_CONTINUOUS = {"definition": "vlnce", "dtw": "exact"}
 _ONLY_ON_GRAPHS = {"turns": "keep"}
 
@@ -23,8 +23,9 @@ _ONLY_ON_GRAPHS = {"turns": "keep"}
 class ScoringRules:
     """Instructions to score, and definitions of the metrics."""
 
-    dataset: Task = "r2r"
-    """Dataset of the instructions; r2r-ce and rxr-ce are walks in continuous environments."""
+    dataset: str = "r2r"
+    """Dataset of the instructions: r2r, rxr, r4r or one of an installed package; r2r-ce and rxr-ce
+    are walks in continuous environments."""
     splits: tuple[str, ...] = ("val_unseen",)
     """Splits of the files."""
     world: World | None = None
@@ -59,6 +60,7 @@ class ScoringRules:
     """Random seed of the bootstrap."""
 
     def __post_init__(self) -> None:
+        dataset_spec(self.instructions_dataset)
         check_counts(self, ("instructions_per_path", "resamples"))
         check_counts(self, ("seed",), least=0)
         if not 0 < self.confidence < 1:
@@ -83,10 +85,9 @@ class ScoringRules:
         return self.dataset.endswith("-ce")
 
     @property
-    def instructions_dataset(self) -> Dataset:
+    def instructions_dataset(self) -> str:
         """Dataset whose annotations contain the instructions."""
-        dataset: Dataset = cast(Dataset, self.dataset.removesuffix("-ce"))
-        return dataset
+        return self.dataset.removesuffix("-ce")
 
 
 DEFAULT_RULES = ScoringRules()

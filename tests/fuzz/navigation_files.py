@@ -213,7 +213,7 @@ def continuous_submission(folder: Path) -> Sample:
     counted = frozenset(episode.instr_id for episode in episodes)
     poses = [{"position": [0.1 * k, 0.1, 0.0], "heading": 0.5, "stop": k == 3} for k in range(4)]
     path = write_json(folder / "walks.json", {"1": poses})
-    return path, lambda: check_continuous_submission(path, "r2r", episodes, counted)
+    return path, lambda: check_continuous_submission(path, "r2r-ce", episodes, counted)
 
 
 def view_objects(folder: Path) -> Sample:

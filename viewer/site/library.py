@@ -7,7 +7,7 @@ from typing import Any
 
 from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.worlds import Dataset, WorldFiles
+from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.viewer.trace import Trace, outcome
 from clipnav.viewer.trace.positions import position_of
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 class Entry:
     """An episode with its data set and split."""
 
-    dataset: Dataset
+    dataset: str
     split: str
     episode: Episode
 
@@ -35,9 +35,9 @@ class Library:
         dataset: Data set of `add_episodes`; traces contain their own.
     """
 
-    def __init__(self, files: WorldFiles, dataset: Dataset) -> None:
+    def __init__(self, files: WorldFiles, dataset: str) -> None:
         self.files = files
-        self.dataset: Dataset = dataset
+        self.dataset: str = dataset
         self._episodes: dict[str, Entry] = {}
         self._traces: dict[str, dict[str, Trace]] = {}
         self._agents: dict[str, None] = {}  # a set that keeps its order

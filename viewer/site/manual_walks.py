@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.storage.errors import UserError
@@ -278,7 +279,7 @@ class ManualWalks:
 
     def _file(self, entry: Entry, suffix: str) -> Path:
         folder = self._world_folder() / entry.dataset
-        if entry.dataset == "r4r":  # each of its splits numbers its paths from 0
+        if not dataset_spec(entry.dataset).unique_ids:
             folder /= trace_file_name(entry.split, "")
         return folder / trace_file_name(entry.episode.instr_id, suffix)
 

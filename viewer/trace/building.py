@@ -12,7 +12,7 @@ from clipnav.envs.graphs.candidates import CandidateTable, candidate_table
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import score_paths
 from clipnav.envs.metrics.summaries import columns_named
-from clipnav.envs.worlds import Dataset, World
+from clipnav.envs.worlds import World
 from clipnav.viewer.trace.format import Candidate, Ending, KnownMap, Step, Trace
 from clipnav.viewer.trace.language_models import ModelDecision
 from clipnav.viewer.trace.words import word_pieces
@@ -24,7 +24,7 @@ class Setting:
 
     agent: str
     world: World
-    dataset: Dataset
+    dataset: str
     split: str
 
 

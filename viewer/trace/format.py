@@ -13,7 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from clipnav.envs.worlds import Dataset, World
+from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.worlds import World
 from clipnav.storage import atomic_write, is_temporary
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import NUM_VIEWS
@@ -132,7 +133,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         version: Version of the format.
         agent: Name of the agent.
         world: World of the episode, see `clipnav.envs.worlds`.
-        dataset: Dataset of the episode, see `clipnav.envs.worlds`.
+        dataset: Dataset of the episode, see `clipnav.envs.datasets`.
         split: Split of the dataset; "" for an instruction that a person typed.
         instr_id: Id of the instruction; this and the next six fields as in `Episode`.
         path_id: Number of the path.
@@ -152,7 +153,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     version: int = VERSION
     agent: str
     world: World
-    dataset: Dataset
+    dataset: str
     split: str
     instr_id: str
     path_id: int
@@ -165,6 +166,9 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     unknown_words: tuple[int, ...] = ()
     steps: tuple[Step, ...]
     ending: Ending
+
+    def __post_init__(self) -> None:
+        dataset_spec(self.dataset)
 
     @property
     def has_goal(self) -> bool:

@@ -9,7 +9,7 @@ from clipnav.envs.episodes.paths import without_turns
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.submissions.checks import SubmissionCheck, check_submission, read_submission
 from clipnav.envs.submissions.ground_truth import GroundTruth
-from clipnav.envs.worlds import Dataset, World
+from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
 from clipnav.viewer.trace.building import (
@@ -52,7 +52,7 @@ def arrival(graph: NavGraph, viewpoint: str, action: int) -> tuple[float, float]
 
 
 def traces_of_submission(
-    path: Path, ground_truth: GroundTruth, world: World, dataset: Dataset
+    path: Path, ground_truth: GroundTruth, world: World, dataset: str
 ) -> tuple[list[Trace], SubmissionCheck]:
     """Return the traces of a submission file, and the result of checking it.
 

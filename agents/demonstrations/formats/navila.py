@@ -27,10 +27,10 @@ from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
+from clipnav.envs.datasets import dataset_spec
 from clipnav.storage.errors import UserError, counted
 from clipnav.storage.records import RecordError, read_records
 
-FOLDERS = {"r2r": "R2R", "rxr": "RxR"}
 _CENTIMETRES, _DEGREES = 25, 15
 _TURNS = {LEFT: "left", RIGHT: "right"}
 _ANSWER = re.compile(
@@ -78,7 +78,7 @@ def write(
     walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
 ) -> None:
     """Write the records of continuous walks, with links to their pictures; see `Writer`."""
-    root = folder / FOLDERS[config.dataset]
+    root = folder / dataset_spec(config.dataset).label
     root.mkdir()
 
     def records() -> Iterator[NavilaRecord]:
@@ -137,7 +137,7 @@ def read(root: Path, size: tuple[int, int] | None = None) -> list[NavilaRecord]:
 def check(folder: Path, manifest: dict[str, Any]) -> str:
     """Read an export strictly; return what it contains."""
     camera = manifest["camera"]
-    root = folder / FOLDERS[manifest["dataset"]]
+    root = folder / dataset_spec(manifest["dataset"]).label
     records = read(root, (camera["width"], camera["height"]))
     walks = len({record.video_id for record in records})
     return f"{counted(walks, 'walk')}, {counted(len(records), 'decision')}"

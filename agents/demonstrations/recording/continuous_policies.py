@@ -15,7 +15,7 @@ from clipnav.agents.demonstrations.recording.records import Source, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.envs.base.chosen_episodes import start_episodes
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
-from clipnav.envs.continuous.settings import STOP, ContinuousSettings
+from clipnav.envs.continuous.settings import STOP, ContinuousSettings, task_settings
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.tokenizers import Tokenizer
 from clipnav.storage.errors import UserError
@@ -38,11 +38,12 @@ def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> N
     """
     assert config.policy is not None
     saved = read_config(config.policy, ContinuousTrainConfig)
-    if saved.dataset != "r2r" or config.dataset != "r2r" or saved.world != config.world:
+    tilts = any(task_settings(name).tilt_actions for name in (saved.dataset, config.dataset))
+    if tilts or saved.dataset != config.dataset or saved.world != config.world:
         raise UserError(
             f"--policy {config.policy}: the run has --dataset {saved.dataset} --world "
-            f"{saved.world}; policies of continuous walks require runs and exports of r2r in one "
-            "world, because those of rxr tilt their cameras"
+            f"{saved.world}; policies of continuous walks require runs and exports of one dataset "
+            "in one world, and no agent that tilts its cameras as those of rxr do"
         )
     if turn_angle != 15:
         raise UserError(

@@ -18,7 +18,7 @@ from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.environments.walks import ContinuousWalks
 from clipnav.envs.continuous.episodes import ContinuousEpisode, load_continuous_split
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
+from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.episodes import Episode
 
 if TYPE_CHECKING:
@@ -32,12 +32,10 @@ _TURNS = {"streamvln": 15.0, "navila": 15.0, "uni-navid": 30.0}
 
 def continuous_settings(config: DemonstrationConfig) -> ContinuousSettings:
     """Return the task of an export: that of the dataset, with the turns of the format."""
-    assert config.dataset != "r4r"
-    dataset: ContinuousDataset = config.dataset
     height, width = config.picture_shape
     hfov = 2 * np.rad2deg(np.arctan(np.tan(np.deg2rad(config.vfov / 2)) * width / height))
     settings = task_settings(
-        dataset,
+        config.dataset,
         tilt_actions=False,
         rgb_size=(height, width),
         hfov=float(hfov),
@@ -56,7 +54,6 @@ class ContinuousWalkMaker:
     """
 
     def __init__(self, config: DemonstrationConfig) -> None:
-        assert config.dataset != "r4r"
         self._config = config
         self._settings = continuous_settings(config)
         self._simulator = HouseSimulator(self._settings)
@@ -99,7 +96,7 @@ class ContinuousWalkMaker:
 
         config = self._config
         if self._policy is None:
-            limit = config.max_episode_steps or task_settings("r2r").max_episode_steps
+            limit = config.max_episode_steps or task_settings(config.dataset).max_episode_steps
             limited = replace(self._settings, max_episode_steps=limit)
             self._policy = load_continuous_policy(run, limited, config.device)
         settings, tokenizer, walker = self._policy

@@ -9,9 +9,9 @@ import numpy as np
 from clipnav.agents.demonstrations.recording.decisions import labelled_decisions
 from clipnav.agents.demonstrations.recording.records import RecordedWalk
 from clipnav.agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.pictures.panorama_files import NoPictureError
 from clipnav.envs.pictures.view_pictures import ViewPose
-from clipnav.envs.worlds import MAX_EPISODE_STEPS
 from clipnav.storage import atomic_write
 from clipnav.storage.pictures import encode_jpeg
 
@@ -38,7 +38,7 @@ def poses_of(walk: RecordedWalk, config: DemonstrationConfig) -> Iterator[ViewPo
 
 def decision_limit(config: DemonstrationConfig) -> int:
     """Return the largest number of decisions of an episode that prompts name."""
-    return config.max_episode_steps or MAX_EPISODE_STEPS[config.dataset]
+    return config.max_episode_steps or dataset_spec(config.dataset).max_episode_steps
 
 
 def write_graph_pictures(

@@ -7,7 +7,8 @@ from typing import Literal
 import tyro
 
 from clipnav.agents.language_models.settings import Environment, PromptConfig
-from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.envs.datasets import continuous_version, dataset_spec
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_effects, check_numbers
 
@@ -33,7 +34,7 @@ class DemonstrationConfig:
     environment: Environment | None = None
     """Environment of the walks: graph (decisions between viewpoints) or continuous (steps of 25 cm
     and turns); by default graph for llava, messages and lerobot, and continuous for the others."""
-    dataset: Dataset = "r2r"
+    dataset: str = "r2r"
     """Dataset of instructions."""
     split: str = "train"
     """Split of the episodes; test splits are refused."""
@@ -82,6 +83,7 @@ class DemonstrationConfig:
     """
 
     def __post_init__(self) -> None:
+        dataset_spec(self.dataset)
         counts = (
             "episodes",
             "max_episode_steps",
@@ -132,8 +134,7 @@ class DemonstrationConfig:
             )
         if self.walks_in == "graph":
             return
-        if self.dataset == "r4r":
-            raise UserError("--dataset r4r has no continuous walks; export r2r or rxr")
+        continuous_version(self.dataset)
         if not is_built_in(self.world):
             raise UserError(
                 f"--world {self.world} has no floors for continuous walks; export the built-in "

@@ -14,7 +14,7 @@ from clipnav.agents.language_models.walks.running import Finished
 from clipnav.envs.continuous.episodes import continuous_episodes, split_of_episodes
 from clipnav.envs.continuous.files.submissions import write_ce_submission
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.settings import ContinuousDataset, task_settings
+from clipnav.envs.continuous.settings import task_settings
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit
@@ -49,7 +49,7 @@ def continuous_maker(
             "built-in world"
         )
     chosen = {episode.instr_id for episode in subset}
-    dataset = continuous_dataset(config)
+    dataset = config.dataset
     episodes = continuous_episodes(dataset, split.episodes, split.files.connectivity_dir)
     changes: dict[str, Any] = {"rgb_size": (config.prompt.image_size, config.prompt.image_size)}
     changes["observe"] = () if config.prompt.picture_kind == "none" else ("rgb",)
@@ -63,11 +63,6 @@ def continuous_maker(
         task,
         HouseSimulator(task),
     )
-
-
-def continuous_dataset(config: EvaluateVlmConfig) -> ContinuousDataset:
-    """Return the dataset of a task in continuous space."""
-    return "rxr" if config.dataset == "rxr" else "r2r"
 
 
 def continuous_evaluations(
@@ -96,10 +91,10 @@ def write_continuous_submission(
     path: Path, config: EvaluateVlmConfig, split: LoadedSplit, finished: Finished
 ) -> None:
     """Write the walks for the test server of R2R-CE or RxR-CE."""
-    dataset = continuous_dataset(config)
+    dataset = config.dataset
     episodes = continuous_episodes(dataset, split.episodes, split.files.connectivity_dir)
     traces = {walk.episode.episode_id: walk.trace for walk in _walks(finished).values()}
-    write_ce_submission(path, dataset, traces, episodes, partial=True)
+    write_ce_submission(path, traces, episodes, dataset, partial=True)
 
 
 def _walks(finished: Finished) -> dict[str, ContinuousWalk]:

@@ -27,7 +27,7 @@ from clipnav.agents.language_models.walks.running import Finished, WalkMaker
 from clipnav.agents.language_models.walks.walking import EpisodeWalk
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
 from clipnav.envs.episodes.splits import LoadedSplit
-from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
+from clipnav.envs.submissions.files import write_submission as write_graph_submission
 from clipnav.storage.errors import counted
 
 _BASELINE_ENVS = 256
@@ -91,9 +91,11 @@ def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Fi
     if config.environment == "continuous":
         write_continuous_submission(config.submission, config, split, finished)
     else:
-        write = write_rxr_submission if config.dataset == "rxr" else write_r2r_submission
         trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
-        write(config.submission, trajectories, split.episodes, split.files, partial=True)
+        write_graph_submission(
+            *(config.submission, trajectories, split.episodes, split.files, split.dataset),
+            partial=True,
+        )
     missing = len(split.episodes) - len(finished.walks)
     note = f"; the split has {counted(missing, 'instruction')} more" if missing else ""
     print(f"{counted(len(finished.walks), 'instruction')}: {config.submission}{note}")

@@ -10,7 +10,7 @@ evaluate-agent evaluates the run.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from clipnav.envs.worlds import World
 from clipnav.parsing import parse
@@ -56,16 +56,13 @@ def main(arguments: Sequence[str]) -> None:
 
     check_counts(config, ("heads",))
     paths = {"data_dir": config.data_dir, "features": config.features}
+    preset: Any = f"{config.model}-{config.dataset}"
     if config.model == "duet":
-        published = map_preset(
-            config.dataset, config.world, "duet-r4r" if config.dataset == "r4r" else "duet-r2r"
-        )
+        published = map_preset(config.dataset, config.world, preset)
         settings = replace(published, **paths)
         convert_duet_run(config.weights, config.output, settings, config.bert, config.heads)
     else:
-        published = history_preset(
-            config.dataset, config.world, "hamt-r4r" if config.dataset == "r4r" else "hamt-r2r"
-        )
+        published = history_preset(config.dataset, config.world, preset)
         settings = replace(published, **paths)
         convert_hamt_run(config.weights, config.output, settings, config.bert, config.heads)
     print(f"{config.output}: written; evaluate it with clipnav evaluate-agent {config.output}")

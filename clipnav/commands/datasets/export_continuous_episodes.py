@@ -21,7 +21,7 @@ from clipnav.training.settings import check_counts, check_splits
 class ExportArguments:
     """Episodes to write and the output folder."""
 
-    dataset: Literal["r2r", "rxr"] = "r2r"
+    dataset: str = "r2r"
     """Dataset of the instructions."""
     splits: tuple[str, ...] = ("val_unseen",)
     """Splits to write."""

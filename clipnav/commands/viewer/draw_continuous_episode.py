@@ -22,7 +22,7 @@ class DrawArguments:
 
     output: Path
     """Picture to write (.png or .jpg)."""
-    dataset: Literal["r2r", "rxr"] = "r2r"
+    dataset: str = "r2r"
     """Dataset of the instructions, which also chooses the task."""
     split: str = "val_unseen"
     """Split of the episode."""

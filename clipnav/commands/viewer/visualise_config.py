@@ -6,7 +6,8 @@ from typing import Literal
 
 import tyro
 
-from clipnav.envs.worlds import Dataset, World, is_built_in
+from clipnav.envs.datasets import continuous_version, dataset_spec
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.settings import check_counts
@@ -23,7 +24,7 @@ class VisualiseConfig:
     environment: Literal["graph", "continuous"] = "graph"
     """Environment: walks between viewpoints, or continuous walks in the built-in houses. Without
     sources, continuous shows the expert's walks; the arrow keys control manual walks."""
-    dataset: Dataset = "r2r"
+    dataset: str = "r2r"
     """Dataset of submission files and of episodes to walk by hand; runs and traces have their
     own."""
     split: str = "val_unseen"
@@ -71,6 +72,7 @@ class VisualiseConfig:
     """Log for the rerun viewer to write, .rrd (needs the extra "rerun")."""
 
     def __post_init__(self) -> None:
+        dataset_spec(self.dataset)
         check_counts(self, ("episodes",))
         if not 0 <= self.port <= 65535:
             raise UserError(f"--port {self.port}: must be between 0 and 65535")
@@ -97,8 +99,7 @@ class VisualiseConfig:
             raise UserError(
                 f"--world {self.world} has no floors for continuous walks; use the built-in houses"
             )
-        if self.dataset == "r4r":
-            raise UserError("--dataset r4r has no continuous walks; use r2r or rxr")
+        continuous_version(self.dataset)
         if self.frontier:
             raise UserError("--frontier: continuous walks have no viewpoints to turn back to")
         if self.features is not None:

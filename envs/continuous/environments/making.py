@@ -15,9 +15,9 @@ from clipnav.envs.continuous.environments.single_env import ContinuousEnv
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from clipnav.envs.continuous.sensors import ImageEncoder
-from clipnav.envs.continuous.settings import ContinuousDataset, ContinuousSettings, task_settings
+from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.continuous.simulator import Simulator
-from clipnav.envs.registered_ids import CONTINUOUS_IDS, with_dataset_of_id
+from clipnav.envs.datasets import with_dataset_of_id
 from clipnav.storage.errors import UserError
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
@@ -29,7 +29,7 @@ _OF_BACKEND = tuple(inspect.signature(open_simulator).parameters)[2:]  # without
 def make_continuous_env(
     encoder: ImageEncoder | None = None,
     simulator: Simulator | None = None,
-    env_id: str | None = None,
+    own_dataset: str | None = None,
     **arguments: Any,
 ) -> ContinuousEnv:
     """Load a split and build an environment with one agent.
@@ -38,7 +38,7 @@ def make_continuous_env(
         encoder: Encoder of the sensors "clip" and "clip_panorama", such as `ClipEncoder.load(...)`.
         simulator: Floors and cameras, with the settings of the environment; None for those of the
             backend.
-        env_id: Id in Gymnasium's registry, which sets the dataset.
+        own_dataset: Dataset of the id in Gymnasium's registry.
         arguments: Those of `clipnav.envs.continuous.episodes.load_continuous_split`; `backend`
             ("houses" or "habitat") and the other arguments of
             `clipnav.envs.continuous.backends.open_simulator`; and the fields of
@@ -56,7 +56,7 @@ def make_continuous_env(
                 f"ContinuousEnv has no argument {name!r}, because it holds one agent; use "
                 "gymnasium.make_vec for several agents"
             )
-    arguments = with_dataset_of_id(arguments, env_id, CONTINUOUS_IDS)
+    arguments = with_dataset_of_id(arguments, own_dataset, continuous=True)
     split, simulator, settings = _load("ContinuousEnv", simulator, arguments)
     return ContinuousEnv(split, simulator, settings, encoder)
 
@@ -66,7 +66,7 @@ def make_continuous_vector_env(
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     encoder: ImageEncoder | None = None,
     simulator: Simulator | None = None,
-    env_id: str | None = None,
+    own_dataset: str | None = None,
     **arguments: Any,
 ) -> ContinuousVectorEnv:
     """Load a split and build an environment with a batch of agents.
@@ -76,13 +76,13 @@ def make_continuous_vector_env(
         autoreset_mode: What happens after the end of an episode, see Gymnasium.
         encoder: As for `make_continuous_env`.
         simulator: As for `make_continuous_env`.
-        env_id: As for `make_continuous_env`.
+        own_dataset: As for `make_continuous_env`.
         arguments: As for `make_continuous_env`.
 
     Raises:
         TypeError, FileNotFoundError, UserError: As for `make_continuous_env`.
     """
-    arguments = with_dataset_of_id(arguments, env_id, CONTINUOUS_IDS)
+    arguments = with_dataset_of_id(arguments, own_dataset, continuous=True)
     split, simulator, settings = _load("ContinuousVectorEnv", simulator, arguments)
     return ContinuousVectorEnv(split, simulator, num_envs, settings, autoreset_mode, encoder)
 
@@ -104,8 +104,7 @@ def _load(
             raise TypeError(f"{env}() got an unexpected keyword argument {name!r}; {hint}")
     own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
     of_split = {name: value for name, value in arguments.items() if name not in own}
-    dataset: ContinuousDataset = of_split.get("dataset", "r2r")
-    settings = task_settings(dataset, **own)
+    settings = task_settings(of_split.get("dataset", "r2r"), **own)
     backend = {name: of_split.pop(name) for name in _OF_BACKEND if name in of_split}
     if simulator is not None and backend:
         raise UserError(f"{' and '.join(backend)} has no effect, because a simulator is passed")

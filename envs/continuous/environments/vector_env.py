@@ -15,7 +15,7 @@ from clipnav.envs.continuous.environments.walks import ContinuousWalks
 from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from clipnav.envs.continuous.measures import Walk
 from clipnav.envs.continuous.sensors import ImageEncoder, Observation, Sensors
-from clipnav.envs.continuous.settings import PRESETS, RENDER_MODES, STOP, ContinuousSettings
+from clipnav.envs.continuous.settings import RENDER_MODES, STOP, ContinuousSettings, task_settings
 from clipnav.envs.continuous.simulator import Simulator, check_simulator
 from clipnav.envs.continuous.traces import PoseTrace
 
@@ -110,7 +110,7 @@ class ContinuousVectorEnv(BatchEnv):
         Raises:
             UserError: The arguments do not fit each other.
         """
-        self.settings = settings or PRESETS[split.dataset]
+        self.settings = settings or task_settings(split.dataset)
         check_simulator(simulator, self.settings)
         super().__init__(
             num_envs,

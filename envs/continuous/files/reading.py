@@ -14,7 +14,7 @@ from clipnav.envs.continuous.files.records import (
     GroundTruth,
     read_document,
 )
-from clipnav.envs.continuous.settings import ContinuousDataset
+from clipnav.envs.datasets import ContinuousForm
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import RecordError
 
@@ -50,7 +50,7 @@ class ExpertRecord:
     actions: np.ndarray
 
 
-def read_vlnce_episodes(path: str | Path, dataset: ContinuousDataset = "r2r") -> VlnceEpisodes:
+def read_vlnce_episodes(path: str | Path, form: ContinuousForm = "r2r-ce") -> VlnceEpisodes:
     """Read an episode file of R2R-CE or RxR-CE, compressed or not.
 
     The `instr_id` of R2R-CE counts the instructions of a path as R2R does, so that it equals R2R's
@@ -58,7 +58,7 @@ def read_vlnce_episodes(path: str | Path, dataset: ContinuousDataset = "r2r") ->
 
     Args:
         path: `<split>.json.gz` or `<split>_guide.json.gz`.
-        dataset: "r2r" or "rxr".
+        form: Form of the file.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -71,7 +71,7 @@ def read_vlnce_episodes(path: str | Path, dataset: ContinuousDataset = "r2r") ->
     for number, record in enumerate(content.episodes):
         try:
             trajectory = record.trajectory_id
-            instr_id = _instr_id(record, dataset, counts[trajectory])
+            instr_id = _instr_id(record, form, counts[trajectory])
             episode = _episode(record, instr_id)
             if episode.episode_id in ids:
                 raise UserError("this episode_id occurs twice")
@@ -105,11 +105,11 @@ def read_ground_truth(path: str | Path) -> dict[str, ExpertRecord]:
     return walks
 
 
-def _instr_id(record: EpisodeRecord, dataset: ContinuousDataset, count: int) -> str:
+def _instr_id(record: EpisodeRecord, form: ContinuousForm, count: int) -> str:
     own = (record.info or {}).get("instr_id")
     if isinstance(own, str):  # written by this project
         return own
-    if dataset == "rxr":
+    if form == "rxr-ce":
         if record.instruction.instruction_id is None:
             raise UserError("field 'instruction.instruction_id' is missing")
         return str(record.instruction.instruction_id)

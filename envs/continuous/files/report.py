@@ -10,6 +10,7 @@ from clipnav.envs.continuous.files.scores import (
     score_continuous_submission,
 )
 from clipnav.envs.continuous.files.submissions import submitted_records
+from clipnav.envs.datasets import continuous_version
 from clipnav.envs.submissions.comparison import evaluate_files
 from clipnav.envs.submissions.ground_truth import ScoringRules
 from clipnav.envs.submissions.report import (
@@ -34,7 +35,7 @@ def evaluate_continuous_submissions(
         UserError: A file is not JSON, or the rules do not fit.
     """
     for path in files:  # the walks of the expert take longer
-        submitted_records(path, "rxr" if rules.dataset == "rxr-ce" else "r2r")
+        submitted_records(path, continuous_version(rules.instructions_dataset).form)
     truth = load_continuous_ground_truth(rules)
     return evaluate_files(
         files,

@@ -17,7 +17,8 @@ from clipnav.envs.continuous.files.submissions import (
 )
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk, summarise_walks
-from clipnav.envs.continuous.settings import PRESETS, ContinuousDataset, ContinuousSettings
+from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
+from clipnav.envs.datasets import ContinuousForm, continuous_version
 from clipnav.envs.episodes import base_language, load_episodes
 from clipnav.envs.metrics import Interval, Metric, bootstrap_intervals
 from clipnav.envs.submissions.comparison import results
@@ -33,14 +34,14 @@ class ContinuousGroundTruth:
     """What submissions are scored against.
 
     Attributes:
-        dataset: "r2r" or "rxr".
+        form: Form of the files.
         settings: The task, whose floors give the distances.
         episodes: Episodes of the split whose reference path the expert can follow.
         walks: Walks of the expert, the references of nDTW.
         counted: `instr_id` of the episodes that the rules count.
     """
 
-    dataset: ContinuousDataset
+    form: ContinuousForm
     settings: ContinuousSettings
     episodes: list[ContinuousEpisode]
     walks: dict[PathKey, ReferenceWalk]
@@ -132,8 +133,8 @@ def load_continuous_ground_truth(rules: ScoringRules) -> ContinuousGroundTruth:
             "for --world houses and --world houses-standard only"
         )
     files = world_files(world, rules.data_dir)
-    dataset: ContinuousDataset = "rxr" if rules.dataset == "rxr-ce" else "r2r"
-    settings = PRESETS[dataset]
+    dataset = rules.instructions_dataset
+    settings, form = task_settings(dataset), continuous_version(dataset).form
     split = next(iter(rules.splits))
     graph_episodes = load_episodes(dataset, split, files)
     counted = frozenset(counted_ids(graph_episodes, rules))
@@ -145,7 +146,7 @@ def load_continuous_ground_truth(rules: ScoringRules) -> ContinuousGroundTruth:
         for e in episodes
         if path_key(e) not in walks or walks[path_key(e)].is_complete or not e.has_goal
     ]
-    return ContinuousGroundTruth(dataset, settings, kept, walks, counted)
+    return ContinuousGroundTruth(form, settings, kept, walks, counted)
 
 
 def score_continuous_submission(
@@ -162,7 +163,7 @@ def score_continuous_submission(
         FileNotFoundError: The file does not exist.
         UserError: The file is not JSON.
     """
-    checked = check_continuous_submission(Path(path), truth.dataset, truth.episodes, truth.counted)
+    checked = check_continuous_submission(Path(path), truth.form, truth.episodes, truth.counted)
     simulator = HouseSimulator(truth.settings)
     episodes, measures = [], []
     for episode in truth.episodes:
@@ -180,7 +181,7 @@ def score_continuous_submission(
         episodes.append(episode)
         measures.append(measure_walk(own, reference, rules.definition, rules.dtw, rules.threshold))
     # The files of RxR-CE leave turns out, so their number of actions is unknown.
-    unknown = {"steps"} if truth.dataset == "rxr" else set()
+    unknown = {"steps"} if truth.form == "rxr-ce" else set()
     metrics = {short: m for short, m in CONTINUOUS_METRICS.items() if short not in unknown}
     return ScoredWalks(checked, episodes, measures, metrics)
 

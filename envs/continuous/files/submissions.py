@@ -18,9 +18,9 @@ import numpy as np
 from clipnav.envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
 from clipnav.envs.continuous.episodes import ContinuousEpisode
 from clipnav.envs.continuous.measures import moved_positions
-from clipnav.envs.continuous.settings import ContinuousDataset
 from clipnav.envs.continuous.traces import PoseTrace
-from clipnav.envs.submissions.checks import FileCheck, Finding, check_dataset, read_submission
+from clipnav.envs.datasets import ContinuousForm, continuous_version
+from clipnav.envs.submissions.checks import FileCheck, Finding, instruction_number, read_submission
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.json_files import read_json
@@ -59,52 +59,40 @@ class ContinuousCheck(FileCheck):
         return len(self.walks)
 
 
-def write_r2r_ce_submission(
+def write_ce_submission(
     path: str | Path,
     traces: Mapping[str, PoseTrace],
     episodes: Sequence[ContinuousEpisode],
+    dataset: str,
     partial: bool = False,
 ) -> None:
-    """Write walks for the R2R-CE test server.
+    """Write walks for the test server of R2R-CE, RxR-CE or another dataset of one of these forms.
+
+    RxR-CE's lines are sorted by id, and positions that equal the one before are written once.
 
     Args:
-        path: JSON file to write.
+        path: File to write: JSON for R2R-CE, JSON Lines for RxR-CE.
         traces: Poses by `episode_id`.
-        episodes: All episodes of the split.
+        episodes: All episodes of the split, in all languages; for RxR-CE their `instr_id` are the
+            ids of the instructions, which in RxR_VLNCE's own files differ from the ids of the
+            episodes.
+        dataset: Dataset of the episodes, "r2r", "rxr" or another one with continuous walks.
         partial: Write the file even if episodes are missing, which the server refuses.
 
     Raises:
-        UserError: Episodes are missing, unknown or of RxR. Nothing is written.
+        UserError: Episodes are missing, unknown or of another dataset. Nothing is written.
     """
-    check_dataset(path, [one.instr_id for one in episodes], "R2R", "ce_submission")
+    form = continuous_version(dataset).form
     _check_complete(path, traces, episodes, partial)
-    document = {episode_id: _poses(trace) for episode_id, trace in traces.items()}
-    write_text(path, json.dumps(document, allow_nan=False))
-
-
-def write_rxr_ce_submission(
-    path: str | Path,
-    traces: Mapping[str, PoseTrace],
-    episodes: Sequence[ContinuousEpisode],
-    partial: bool = False,
-) -> None:
-    """Write walks for the RxR-CE test server, one JSON object per line, sorted by id.
-
-    Positions that equal the one before are written once.
-
-    Args:
-        path: JSON Lines file to write.
-        traces: Poses by `episode_id`.
-        episodes: All episodes of the split, in all three languages; their `instr_id` are the ids of
-            the instructions, which in RxR_VLNCE's own files differ from the ids of the episodes.
-        partial: Write the file even if episodes are missing.
-
-    Raises:
-        UserError: Episodes are missing, unknown or of R2R. Nothing is written.
-    """
-    check_dataset(path, [one.instr_id for one in episodes], "RxR", "ce_submission")
-    _check_complete(path, traces, episodes, partial)
-    instructions = {e.episode_id: int(e.instr_id) for e in episodes if e.episode_id in traces}
+    if form == "r2r-ce":
+        document = {episode_id: _poses(trace) for episode_id, trace in traces.items()}
+        write_text(path, json.dumps(document, allow_nan=False))
+        return
+    instructions = {
+        e.episode_id: instruction_number(path, e.instr_id)
+        for e in episodes
+        if e.episode_id in traces
+    }
     lines = [
         json.dumps({"instruction_id": instruction, "path": _path(traces[episode_id])})
         for episode_id, instruction in sorted(instructions.items(), key=itemgetter(1))
@@ -112,21 +100,9 @@ def write_rxr_ce_submission(
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-def write_ce_submission(
-    path: str | Path,
-    dataset: ContinuousDataset,
-    traces: Mapping[str, PoseTrace],
-    episodes: Sequence[ContinuousEpisode],
-    partial: bool = False,
-) -> None:
-    """Write walks for the test server of a dataset, "r2r" or "rxr"; see the two functions above."""
-    write = write_rxr_ce_submission if dataset == "rxr" else write_r2r_ce_submission
-    write(path, traces, episodes, partial)
-
-
 def check_continuous_submission(
     path: Path,
-    dataset: ContinuousDataset,
+    form: ContinuousForm,
     episodes: Sequence[ContinuousEpisode],
     counted: frozenset[str],
 ) -> ContinuousCheck:
@@ -134,7 +110,7 @@ def check_continuous_submission(
 
     Args:
         path: The file.
-        dataset: "r2r" or "rxr", which determines the format.
+        form: Form of the file.
         episodes: All episodes of the split.
         counted: `instr_id` of the episodes to count.
 
@@ -143,12 +119,12 @@ def check_continuous_submission(
         UserError: The file is not JSON.
     """
     findings = _Findings()
-    records = submitted_records(path, dataset)
-    by_id = {e.instr_id if dataset == "rxr" else e.episode_id: e for e in episodes}
+    records = submitted_records(path, form)
+    by_id = {e.instr_id if form == "rxr-ce" else e.episode_id: e for e in episodes}
     walks: dict[str, SubmittedWalk] = {}
     for name, record in records:
         try:
-            own_id, walk = _read_record(dataset, name, record)
+            own_id, walk = _read_record(form, name, record)
         except ValueError as error:
             findings.unreadable.cases.append(f"{name}: {error}")
             continue
@@ -220,21 +196,21 @@ def _check_complete(
         )
 
 
-def submitted_records(path: Path, dataset: ContinuousDataset) -> list[tuple[str, Any]]:
+def submitted_records(path: Path, form: ContinuousForm) -> list[tuple[str, Any]]:
     """Return the name of each record of a file, for messages, and its content.
 
     Raises:
         FileNotFoundError: The file does not exist.
         UserError: The file is not JSON, or of another format.
     """
-    if dataset == "rxr":
+    if form == "rxr-ce":
         return [(f"record {k}", record) for k, record in enumerate(read_submission(path))]
     return list(read_json(path, REMEDY, dict[str, Any]).items())
 
 
-def _read_record(dataset: ContinuousDataset, name: str, record: Any) -> tuple[str, SubmittedWalk]:
+def _read_record(form: ContinuousForm, name: str, record: Any) -> tuple[str, SubmittedWalk]:
     """Return the id of the episode (R2R-CE) or of the instruction (RxR-CE), and the walk."""
-    if dataset == "rxr":
+    if form == "rxr-ce":
         if not isinstance(record, dict) or not {"instruction_id", "path"} <= set(record):
             raise UserError("it has no fields 'instruction_id' and 'path'")
         return str(record["instruction_id"]), SubmittedWalk(_positions(record["path"]), True)

@@ -21,17 +21,15 @@ from clipnav.envs.continuous.files.expert_walks import PathKey, expert_walks, pa
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import (
     FORWARD,
-    PRESETS,
-    ContinuousDataset,
     ContinuousSettings,
+    task_settings,
 )
+from clipnav.envs.datasets import ContinuousForm, continuous_version, dataset_spec
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.tokenizers import split_words
 from clipnav.envs.worlds import World, world_files
 from clipnav.storage import atomic_write
 
-R2R_FOLDER, R2R_PREPROCESSED = "R2R_VLNCE_v1-3", "R2R_VLNCE_v1-3_preprocessed"
-RXR_FOLDER = "RxR_VLNCE_v0"
 PADDED_LENGTH = 200  # tokens of a preprocessed instruction
 PAD_INDEX, UNK_INDEX = 0, 1
 GOAL_RADIUS = 3.0
@@ -55,7 +53,7 @@ class ExportedSplit:
 
 
 def export_split(
-    dataset: ContinuousDataset,
+    dataset: str,
     split: str,
     folder: str | Path,
     world: World = "houses",
@@ -70,7 +68,7 @@ def export_split(
     they get no ground truth.
 
     Args:
-        dataset: "r2r" or "rxr".
+        dataset: "r2r", "rxr" or another dataset with a continuous version.
         split: "train", "val_seen", "val_unseen" or, if the world has it, "test".
         folder: Folder that gets VLN-CE's folders, such as `data/datasets`.
         world: "houses" or "houses-standard".
@@ -83,7 +81,8 @@ def export_split(
         FileNotFoundError: There is no such split.
         UserError: A file is damaged.
     """
-    settings = settings or PRESETS[dataset]
+    form, label = continuous_version(dataset).form, dataset_spec(dataset).label
+    settings = settings or task_settings(dataset)
     episodes = _episodes(dataset, split, world)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)  # before the walks, which take minutes
@@ -93,17 +92,17 @@ def export_split(
     kept = [e for e in episodes if not e.has_goal or walks[path_key(e)].is_complete]
     dropped = [e.instr_id for e in episodes if e.has_goal and not walks[path_key(e)].is_complete]
     distances = _geodesic_distances(kept, settings)
-    records = [_record(dataset, e, distances.get(path_key(e))) for e in kept]
+    records = [_record(form, e, distances.get(path_key(e))) for e in kept]
     truths = {e.episode_id: _truth(walks[path_key(e)]) for e in kept if e.has_goal}
-    if dataset == "rxr":
-        base = folder / RXR_FOLDER / split
+    if form == "rxr-ce":
+        base = folder / f"{label}_VLNCE_v0" / split
         files: dict[Path, Json] = {base / f"{split}_guide.json.gz": {"episodes": records}}
         truth_path = base / f"{split}_guide_gt.json.gz"
     else:
-        words = instruction_words(e.instruction for e in _episodes("r2r", "train", world))
-        base = folder / R2R_PREPROCESSED / split
+        words = instruction_words(e.instruction for e in _episodes(dataset, "train", world))
+        base = folder / f"{label}_VLNCE_v1-3_preprocessed" / split
         raw, padded = _tokenized(records, words, False), _tokenized(records, words, True)
-        files = {folder / R2R_FOLDER / split / f"{split}.json.gz": raw}
+        files = {folder / f"{label}_VLNCE_v1-3" / split / f"{split}.json.gz": raw}
         files[base / f"{split}.json.gz"] = padded
         truth_path = base / f"{split}_gt.json.gz"
     if truths:
@@ -127,9 +126,9 @@ def write_packed(path: Path, document: Json) -> None:
         beside.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
 
 
-def _episodes(dataset: ContinuousDataset, split: str, world: World) -> list[ContinuousEpisode]:
+def _episodes(dataset: str, split: str, world: World) -> list[ContinuousEpisode]:
     files = world_files(world)
-    episodes = load_episodes(dataset, split, files, timed=dataset == "rxr")
+    episodes = load_episodes(dataset, split, files, timed=True)
     return continuous_episodes(dataset, episodes, files.connectivity_dir)
 
 
@@ -147,11 +146,11 @@ def _geodesic_distances(
     return distances
 
 
-def _record(dataset: ContinuousDataset, episode: ContinuousEpisode, distance: float | None) -> Json:
+def _record(form: ContinuousForm, episode: ContinuousEpisode, distance: float | None) -> Json:
     """Return an episode in VLN-CE's order of fields; other fields would stop its loaders."""
     record: Json = {
-        "episode_id": int(episode.episode_id) if dataset == "r2r" else episode.episode_id,
-        "trajectory_id": episode.path_id if dataset == "r2r" else str(episode.path_id),
+        "episode_id": int(episode.episode_id) if form == "r2r-ce" else episode.episode_id,
+        "trajectory_id": episode.path_id if form == "r2r-ce" else str(episode.path_id),
         "scene_id": f"houses/{episode.scan}/{episode.scan}.stage_config.json",
         "start_position": _vectors([episode.start])[0],
         "start_rotation": (heading_to_rotation(episode.heading) + 0.0).tolist(),
@@ -160,14 +159,14 @@ def _record(dataset: ContinuousDataset, episode: ContinuousEpisode, distance: fl
         path = _vectors(episode.reference_path)
         record["info"] = {"geodesic_distance": distance, "instr_id": episode.instr_id}
         record["goals"] = [{"position": path[-1], "radius": GOAL_RADIUS}]
-    record["instruction"] = _instruction(dataset, episode)
+    record["instruction"] = _instruction(form, episode)
     if episode.has_goal:
         record["reference_path"] = path
     return record
 
 
-def _instruction(dataset: ContinuousDataset, episode: ContinuousEpisode) -> Json:
-    if dataset == "r2r":
+def _instruction(form: ContinuousForm, episode: ContinuousEpisode) -> Json:
+    if form == "r2r-ce":
         return {"instruction_text": episode.instruction}
     return {
         "instruction_text": episode.instruction,

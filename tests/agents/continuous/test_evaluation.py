@@ -40,7 +40,7 @@ def test_a_submission_contains_the_walks_of_the_whole_split(trained, tmp_path):
     task, _ = load_continuous_run(trained)
     episodes = task.split("val_unseen").episodes
     counted = frozenset(episode.instr_id for episode in episodes)
-    checked = check_continuous_submission(path, "r2r", episodes, counted)
+    checked = check_continuous_submission(path, "r2r-ce", episodes, counted)
     assert checked.usable == 4
     assert not [finding for finding in checked.findings if finding.fault]
 

@@ -184,7 +184,7 @@ def test_the_first_option_that_moves_replaces_an_invalid_answer(make_maker):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"dataset": "r4r"}, "r4r has no continuous walks"),
+        ({"dataset": "r4r"}, "'r4r' has no continuous walks"),
         ({"prompt": PromptConfig("mapgpt")}, "there are no candidates and no map"),
         ({"runs": ("runs/x",)}, "agents on graphs"),
     ],

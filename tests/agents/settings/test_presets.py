@@ -20,8 +20,9 @@ from clipnav.agents.duet.presets import map_preset, pretraining_preset
 from clipnav.agents.envdrop.presets import preset, speaker_preset
 from clipnav.agents.frontier.presets import frontier_preset
 from clipnav.agents.hamt.settings import history_preset
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import load_episodes
-from clipnav.envs.worlds import MAX_EPISODE_STEPS, world_files
+from clipnav.envs.worlds import world_files
 from clipnav.training.presets import read_presets
 from clipnav.training.settings import flattened, to_json
 
@@ -101,7 +102,7 @@ def test_default_limits_suffice_for_rxr_in_the_houses():
         episodes = load_episodes("rxr", split, world_files("houses"))
         longest = max(len(episode.path) - 1 for episode in episodes)
         # As R2R, with 20 steps for 7 edges, and EnvDrop: room to get lost and come back.
-        assert MAX_EPISODE_STEPS["rxr"] >= 2.5 * longest
+        assert dataset_spec("rxr").max_episode_steps >= 2.5 * longest
         words = max((episode.instruction for episode in episodes), key=len)
         assert tokenizer.encode(words, 1_000).astype(bool).sum() <= config.max_instruction_length
 

@@ -73,7 +73,7 @@ def test_a_continued_run_has_another_name():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--dataset", "r3r"], ["--world", "moon"], ["--iterations", "many"], ["--preset", "duet"]],
+    [["--world", "moon"], ["--iterations", "many"], ["--preset", "duet"]],
 )
 def test_wrong_values_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:

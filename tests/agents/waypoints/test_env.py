@@ -259,7 +259,7 @@ def test_runs_without_floors_are_refused(tmp_path):
     config = WaypointConfig(run=tmp_path)
     with pytest.raises(ValueError, match="has no floors"):
         check_run(config, TrainConfig(world="matterport", data_dir=tmp_path))
-    with pytest.raises(ValueError, match="no continuous R4R"):
+    with pytest.raises(ValueError, match="'r4r' has no continuous walks"):
         check_run(config, TrainConfig(dataset="r4r"))
     with pytest.raises(ValueError, match="a run of --agent hamt"):
         check_run(config, HistoryTrainConfig())

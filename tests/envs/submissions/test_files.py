@@ -6,7 +6,8 @@ import pytest
 
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
+from clipnav.envs.submissions.files import write_submission
+from clipnav.storage.errors import UserError
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def episodes_of_rxr(own_files, guide):
 
 
 def test_r2r_files_have_the_format_of_the_server(episodes, walked, files, tmp_path):
-    write_r2r_submission(tmp_path / "r2r.json", walked, episodes, files)
+    write_submission(tmp_path / "r2r.json", walked, episodes, files, "r2r")
     items = json.loads((tmp_path / "r2r.json").read_text())
     assert items[1] == {
         "instr_id": "100_1",
@@ -56,7 +57,7 @@ def test_r2r_files_have_the_format_of_the_server(episodes, walked, files, tmp_pa
 def test_angles_may_be_numbers_of_numpy(episodes, walked, files, tmp_path):
     angles = np.deg2rad(np.array([30, -30], np.float32))
     walked = {name: [(pose[0], *angles) for pose in walk] for name, walk in walked.items()}
-    write_r2r_submission(tmp_path / "r2r.json", walked, episodes, files)
+    write_submission(tmp_path / "r2r.json", walked, episodes, files, "r2r")
     for item in json.loads((tmp_path / "r2r.json").read_text()):
         assert [pose[1:] for pose in item["trajectory"]] == [angles.tolist()] * len(
             item["trajectory"]
@@ -65,7 +66,7 @@ def test_angles_may_be_numbers_of_numpy(episodes, walked, files, tmp_path):
 
 def test_rxr_files_have_the_format_of_the_server(episodes_of_rxr, stroll, own_files, tmp_path):
     walked = {e.instr_id: stroll(e) for e in episodes_of_rxr}
-    write_rxr_submission(tmp_path / "rxr.jsonl", walked, episodes_of_rxr, own_files)
+    write_submission(tmp_path / "rxr.jsonl", walked, episodes_of_rxr, own_files, "rxr")
     lines = (tmp_path / "rxr.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
         {"instruction_id": int(instr_id), "path": [pose[0] for pose in trajectory[1:]]}
@@ -88,7 +89,7 @@ def test_invalid_trajectories_are_refused(episodes, walked, files, tmp_path, wal
     match = rf"r2r\.json: trajectory of instruction 100_1 is not valid .*{message}"
     for partial in (False, True):
         with pytest.raises(ValueError, match=match):
-            write_r2r_submission(tmp_path / "r2r.json", walked, episodes, files, partial)
+            write_submission(tmp_path / "r2r.json", walked, episodes, files, "r2r", partial)
     assert not list(tmp_path.iterdir())
 
 
@@ -97,9 +98,9 @@ def test_incomplete_files_require_partial(episodes, walked, files, tmp_path):
     gone = [episodes[3].instr_id, episodes[5].instr_id]
     kept = {instr_id: walk for instr_id, walk in walked.items() if instr_id not in gone}
     with pytest.raises(ValueError, match=rf"of 14 .* but 2 \({gone[0]}, {gone[1]}\) are missing"):
-        write_r2r_submission(path, kept, episodes, files)
+        write_submission(path, kept, episodes, files, "r2r")
     assert not path.exists()
-    write_r2r_submission(path, kept, episodes, files, partial=True)
+    write_submission(path, kept, episodes, files, "r2r", partial=True)
     assert [item["instr_id"] for item in json.loads(path.read_text())] == list(kept)
 
 
@@ -108,28 +109,22 @@ def test_unknown_and_repeated_instructions_are_refused(episodes, walked, files, 
     pairs = [*walked.items(), ("100_0", walked["100_0"])]
     for partial in (False, True):
         with pytest.raises(ValueError, match=r"1 \(7_0\) is not in the split"):
-            write_r2r_submission(path, {**walked, "7_0": []}, episodes, files, partial)
+            write_submission(path, {**walked, "7_0": []}, episodes, files, "r2r", partial)
         with pytest.raises(ValueError, match="instruction 100_0 has two trajectories"):
-            write_r2r_submission(path, pairs, episodes, files, partial)
+            write_submission(path, pairs, episodes, files, "r2r", partial)
 
 
-def test_episodes_of_another_dataset_are_refused(
-    episodes, walked, episodes_of_rxr, stroll, own_files, tmp_path
-):
+def test_episodes_of_another_dataset_are_refused(episodes, walked, files, tmp_path):
     path = tmp_path / "mine"
-    of_rxr = {e.instr_id: stroll(e) for e in episodes_of_rxr}
-    match = f"episode '{episodes_of_rxr[0].instr_id}' of RxR; .* write_rxr_submission"
-    with pytest.raises(ValueError, match=match):
-        write_r2r_submission(path, of_rxr, episodes_of_rxr, own_files, partial=True)
-    with pytest.raises(ValueError, match=r"episode '100_0' of R2R; .* write_r2r_submission"):
-        write_rxr_submission(path, walked, episodes, own_files)
+    with pytest.raises(UserError, match=r"RxR cannot contain episode '100_0' of another dataset"):
+        write_submission(path, walked, episodes, files, "rxr", partial=True)
     assert not path.exists()
 
 
 def test_paths_without_angles_are_refused(episodes, walked, files, tmp_path):
     paths = {name: [pose[0] for pose in trajectory] for name, trajectory in walked.items()}
     with pytest.raises(ValueError, match=r"\(viewpoint, heading, elevation\); .*trajectories\(\)"):
-        write_r2r_submission(tmp_path / "r2r.json", paths, episodes, files)
+        write_submission(tmp_path / "r2r.json", paths, episodes, files, "r2r")
 
 
 def test_rxr_requires_all_three_languages(own_files, episodes_of_rxr, stroll, tmp_path):
@@ -137,8 +132,8 @@ def test_rxr_requires_all_three_languages(own_files, episodes_of_rxr, stroll, tm
     hindi = [e for e in episodes_of_rxr if e.language == "hi-IN"]
     walked = {e.instr_id: stroll(e) for e in hindi}
     with pytest.raises(ValueError, match=r"rxr\.jsonl: .* the episodes lack en, te"):
-        write_rxr_submission(path, walked, hindi, own_files)
+        write_submission(path, walked, hindi, own_files, "rxr")
     with pytest.raises(ValueError, match=r"8 \(.* are missing"):
-        write_rxr_submission(path, walked, episodes_of_rxr, own_files)
-    write_rxr_submission(path, walked, hindi, own_files, partial=True)
+        write_submission(path, walked, episodes_of_rxr, own_files, "rxr")
+    write_submission(path, walked, hindi, own_files, "rxr", partial=True)
     assert len(path.read_text().splitlines()) == 7

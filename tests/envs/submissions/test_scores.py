@@ -6,7 +6,7 @@ import pytest
 
 from clipnav.envs.metrics import bootstrap_interval, paired_difference, score_path
 from clipnav.envs.submissions.comparison import differences
-from clipnav.envs.submissions.files import write_r2r_submission, write_rxr_submission
+from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from clipnav.envs.submissions.report import evaluate_submissions, report
 from clipnav.envs.submissions.scores import score_submission, submission_results
@@ -295,10 +295,8 @@ def test_files_of_our_writers_have_no_faults(dataset, rules, tmp_path):
         for e in ground_truth.episodes
     }
     path = tmp_path / "walks.jsonl"
-    write = write_r2r_submission if dataset == "r2r" else write_rxr_submission
-    write(
-        path, walks, ground_truth.episodes, files, partial=True
-    )  # the tiny RxR speaks two languages
+    # The tiny RxR has two languages.
+    write_submission(path, walks, ground_truth.episodes, files, dataset, partial=True)
     checked = score_submission(path, rules, ground_truth).checked
     assert not checked.faulty
     stays = dataset == "r2r"  # the server of RxR accepts each viewpoint once

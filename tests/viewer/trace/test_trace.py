@@ -152,6 +152,7 @@ def test_files_come_back_as_they_were(traces, tmp_path):
         ({"words": ["Walk "]}, "'words'"),
         ({"path": []}, "'path': it is empty"),
         ({"agent": ""}, "'agent': it is empty"),
+        ({"dataset": "../r2r"}, "../r2r: no such dataset"),
     ],
 )
 def test_damage_is_named(traces, tmp_path, change, complaint):

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-import clipnav.envs
 from clipnav.envs.continuous.environments.making import make_continuous_env
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import measure_walk
-from clipnav.envs.continuous.settings import PRESETS, RIGHT
+from clipnav.envs.continuous.settings import RIGHT, task_settings
 from tests.forking import IN_PROCESSES
 
 IDS = ["R2R-CE-CLIP-v0", "RxR-CE-CLIP-v0"]
@@ -32,15 +31,13 @@ def test_passes_the_checker_of_gymnasium(env_id):
 @pytest.mark.parametrize("env_id", IDS)
 def test_ids_have_the_sizes_of_the_task(env_id):
     env = gym.make(env_id, **ONE_HOUSE)
-    preset = PRESETS["r2r" if env_id.startswith("R2R") else "rxr"]
+    preset = task_settings("r2r" if env_id.startswith("R2R") else "rxr")
     observation, _ = env.reset(seed=0)
     assert observation["rgb"].shape == (*preset.rgb_size, 3)
     assert observation["depth"].shape == (*preset.depth_size, 1)
     assert env.observation_space.contains(observation)
     assert env.action_space.n == preset.num_actions
-    assert (
-        env.spec.max_episode_steps == clipnav.envs.MAX_CONTINUOUS_STEPS == preset.max_episode_steps
-    )
+    assert env.spec.max_episode_steps == preset.max_episode_steps == 500
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -161,7 +158,7 @@ def test_worlds_without_floors_are_refused(tiny_world):
 @pytest.mark.parametrize("vectorised", [False, True])
 def test_a_simulator_of_the_other_task_is_refused(vectorised):
     make = gym.make_vec if vectorised else gym.make
-    simulator = HouseSimulator(PRESETS["r2r"])
+    simulator = HouseSimulator(task_settings("r2r"))
     with pytest.raises(ValueError, match=r"agent_radius is 0\.1 in the simulator and 0\.18 in"):
         make("RxR-CE-CLIP-v0", simulator=simulator, **BLIND)
     make("R2R-CE-CLIP-v0", simulator=simulator, **BLIND).close()

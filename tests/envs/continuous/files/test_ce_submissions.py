@@ -14,8 +14,7 @@ from clipnav.envs.continuous.files.scores import (
 )
 from clipnav.envs.continuous.files.submissions import (
     check_continuous_submission,
-    write_r2r_ce_submission,
-    write_rxr_ce_submission,
+    write_ce_submission,
 )
 from clipnav.envs.continuous.settings import R2R_CE
 from clipnav.envs.continuous.traces import PoseTrace
@@ -55,7 +54,7 @@ def every_id(episodes):
 
 def test_r2r_ce_files_have_a_pose_per_action(episodes, expert, tmp_path):
     path = tmp_path / "walks.json"
-    write_r2r_ce_submission(path, expert, episodes)
+    write_ce_submission(path, expert, episodes, "r2r")
     document = json.loads(path.read_text())
     assert list(document) == list(expert)
     for name, trace in expert.items():
@@ -72,13 +71,13 @@ def test_rxr_ce_files_are_sorted_and_leave_out_equal_positions(tmp_path):
     positions[2:, 0] += 0.25
     trace = PoseTrace(positions, np.zeros(4), True, 0)
     path = tmp_path / "walks.jsonl"
-    write_rxr_ce_submission(path, {e.episode_id: trace for e in reversed(split)}, split)
+    write_ce_submission(path, {e.episode_id: trace for e in reversed(split)}, split, "rxr")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     ids = [line["instruction_id"] for line in lines]
     assert ids == sorted(int(episode.episode_id) for episode in split)
     assert all(set(line) == {"instruction_id", "path"} for line in lines)
     np.testing.assert_allclose(lines[0]["path"], to_habitat(positions[[0, 2]]))
-    checked = check_continuous_submission(path, "rxr", split, every_id(split))
+    checked = check_continuous_submission(path, "rxr-ce", split, every_id(split))
     np.testing.assert_allclose(checked.walks[split[0].episode_id].positions, positions[[0, 2]])
 
 
@@ -90,12 +89,12 @@ def test_files_of_rxr_ce_have_the_ids_of_the_instructions(tmp_path):
         e.episode_id: PoseTrace(np.array([e.start]), np.array([e.heading]), True, 0) for e in own
     }
     path = tmp_path / "walks.jsonl"
-    write_rxr_ce_submission(path, traces, own)
+    write_ce_submission(path, traces, own, "rxr")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     places = {int(e.instr_id): to_habitat(np.array([e.start])).tolist() for e in split}
     assert [line["instruction_id"] for line in lines] == sorted(places)
     assert {line["instruction_id"]: line["path"] for line in lines} == places
-    checked = check_continuous_submission(path, "rxr", own, every_id(own))
+    checked = check_continuous_submission(path, "rxr-ce", own, every_id(own))
     assert not checked.findings
     assert sorted(checked.walks) == ["1", "2"]
 
@@ -104,27 +103,26 @@ def test_incomplete_and_foreign_walks_are_not_written(episodes, expert, tmp_path
     path = tmp_path / "walks.json"
     partial = dict(list(expert.items())[:2])
     with pytest.raises(ValueError, match=r"4 are missing.*partial=True"):
-        write_r2r_ce_submission(path, partial, episodes)
+        write_ce_submission(path, partial, episodes, "r2r")
     with pytest.raises(ValueError, match="outside the split, such as 999"):
-        write_r2r_ce_submission(path, {**expert, "999": expert["1"]}, episodes)
+        write_ce_submission(path, {**expert, "999": expert["1"]}, episodes, "r2r")
     assert not path.exists()
-    write_r2r_ce_submission(path, partial, episodes, partial=True)
+    write_ce_submission(path, partial, episodes, "r2r", partial=True)
     assert len(json.loads(path.read_text())) == 2
 
 
-def test_walks_of_the_other_dataset_are_not_written(episodes, expert, tmp_path):
+def test_walks_of_another_dataset_are_not_written(episodes, expert, tmp_path):
     path = tmp_path / "walks"
-    with pytest.raises(ValueError, match=r"RxR cannot .* of R2R; .*write_r2r_ce_submission"):
-        write_rxr_ce_submission(path, expert, episodes)
-    other = load_continuous_split("rxr", "val_unseen").episodes[:2]
-    with pytest.raises(ValueError, match=r"R2R cannot .* of RxR; .*write_rxr_ce_submission"):
-        write_r2r_ce_submission(path, {}, other, partial=True)
+    with pytest.raises(ValueError, match=r"RxR cannot contain episode .* of another dataset"):
+        write_ce_submission(path, expert, episodes, "rxr")
+    with pytest.raises(ValueError, match="dataset 'r4r' has no continuous walks"):
+        write_ce_submission(path, expert, episodes, "r4r")
     assert not path.exists()
 
 
 def test_the_expert_scores_perfectly(few, episodes, expert, tmp_path):
     path = tmp_path / "walks.json"
-    write_r2r_ce_submission(path, expert, episodes)
+    write_ce_submission(path, expert, episodes, "r2r")
     scored = score_continuous_submission(path, few, load_continuous_ground_truth(few))
     assert not scored.checked.faulty
     summary = scored.summary()
@@ -137,7 +135,7 @@ def test_the_expert_scores_perfectly(few, episodes, expert, tmp_path):
 def test_both_definitions_and_both_treatments_of_missing_walks(few, episodes, expert, tmp_path):
     path = tmp_path / "walks.json"
     endless = {name: trace._replace(stopped=False) for name, trace in list(expert.items())[:3]}
-    write_r2r_ce_submission(path, endless, episodes, partial=True)
+    write_ce_submission(path, endless, episodes, "r2r", partial=True)
     truth = load_continuous_ground_truth(few)
     scored = score_continuous_submission(path, few, truth)
     assert scored.summary()["SR"] == 0.0
@@ -161,7 +159,7 @@ def test_walks_of_rxr_ce_are_scored_without_the_number_of_actions(monkeypatch, t
         positions = truth.walks[path_key(episode)].positions
         traces[episode.episode_id] = PoseTrace(positions, np.zeros(len(positions)), True, 0)
     path = tmp_path / "walks.jsonl"
-    write_rxr_ce_submission(path, traces, truth.episodes)
+    write_ce_submission(path, traces, truth.episodes, "rxr")
     scored = score_continuous_submission(path, rules, truth)
     intervals = scored.intervals(rules)
     assert intervals["SR"].mean == 1.0
@@ -171,7 +169,7 @@ def test_walks_of_rxr_ce_are_scored_without_the_number_of_actions(monkeypatch, t
 
 def test_faults_are_named_and_the_other_walks_scored(episodes, expert, tmp_path):
     path = tmp_path / "walks.json"
-    write_r2r_ce_submission(path, expert, episodes)
+    write_ce_submission(path, expert, episodes, "r2r")
     document = json.loads(path.read_text())
     document["2"][0]["position"][0] += 1
     document["3"] = [{"position": [1, 2], "stop": True}]
@@ -180,7 +178,7 @@ def test_faults_are_named_and_the_other_walks_scored(episodes, expert, tmp_path)
     document["900"] = document["1"]
     document["6"][5]["position"][0] += 3
     path.write_text(json.dumps(document))
-    checked = check_continuous_submission(path, "r2r", episodes, every_id(episodes))
+    checked = check_continuous_submission(path, "r2r-ce", episodes, every_id(episodes))
     assert list(checked.walks) == ["1", "6"]
     text = " | ".join(map(str, checked.findings))
     assert "cannot be read: 3 (3: " in text
@@ -195,17 +193,17 @@ def test_files_that_are_no_object_of_walks_are_refused(episodes, tmp_path, text)
     path = tmp_path / "walks.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"walks\.json.*docs/continuous\.md"):
-        check_continuous_submission(path, "r2r", episodes, every_id(episodes))
+        check_continuous_submission(path, "r2r-ce", episodes, every_id(episodes))
 
 
 def test_the_command_compares_files_with_intervals(few, episodes, expert, tmp_path, run_command):
     paths = [tmp_path / name for name in ("a.json", "b.json")]
-    write_r2r_ce_submission(paths[0], expert, episodes)
+    write_ce_submission(paths[0], expert, episodes, "r2r")
     still = {
         name: PoseTrace(trace.positions[:1].repeat(2, axis=0), trace.headings[:2], True, 0)
         for name, trace in expert.items()
     }
-    write_r2r_ce_submission(paths[1], still, episodes)
+    write_ce_submission(paths[1], still, episodes, "r2r")
     options = ("--dataset", "r2r-ce", "--resamples", 100, "--json", tmp_path / "s.json")
     output = run_command("evaluate-submission", *paths, *options)
     assert "6 of 6 instructions of r2r-ce val_unseen usable" in output

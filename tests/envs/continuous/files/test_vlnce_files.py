@@ -127,7 +127,7 @@ def test_data_set_classes_of_rxr_ce_accept_the_files(exported, read_packed):
 @pytest.mark.parametrize("dataset", ["r2r", "rxr"])
 def test_reading_returns_the_exported_episodes(exported, dataset):
     path = exported(dataset).files[0]
-    read = read_vlnce_episodes(path, dataset)
+    read = read_vlnce_episodes(path, f"{dataset}-ce")
     split = load_continuous_split(dataset, "val_unseen")
     for episode, original in zip(read.episodes, split.episodes, strict=False):
         for name in ("episode_id", "instr_id", "path_id", "scan", "instruction", "language"):
@@ -142,7 +142,7 @@ def test_reading_returns_the_exported_episodes(exported, dataset):
 def test_ground_truth_passes_every_node_and_stops_once(exported, dataset):
     *_, truth = exported(dataset).files
     walks = read_ground_truth(truth)
-    for episode in read_vlnce_episodes(exported(dataset).files[0], dataset).episodes:
+    for episode in read_vlnce_episodes(exported(dataset).files[0], f"{dataset}-ce").episodes:
         walk = walks[episode.episode_id]
         assert walk.actions.tolist().count(0) == 1
         assert walk.actions[-1] == 0
@@ -243,7 +243,7 @@ def test_word_times_of_rxr_that_are_nan_are_missing(tmp_path):
         "instruction_tokens": [1],
     }
     record = {**R2R_RECORD, "episode_id": "12", "trajectory_id": "9", "instruction": instruction}
-    (episode,) = read_vlnce_episodes(write_episodes(tmp_path / "g.json", record), "rxr").episodes
+    (episode,) = read_vlnce_episodes(write_episodes(tmp_path / "g.json", record), "rxr-ce").episodes
     assert (episode.instr_id, episode.language, episode.annotator_id) == ("12", "te-IN", 3)
     assert episode.timed_instruction[0].start_time is None
 

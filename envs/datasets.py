@@ -1,0 +1,246 @@
+"""The table of datasets: one row each, to which installed packages add their own.
+
+Rows name their parts as "module:name", so that nothing is imported before it is used. A package
+adds a row by an entry point of the group `clipnav.datasets`, whose name is that of the row;
+`register_dataset` takes one directly.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any, Literal
+
+import gymnasium
+
+from clipnav.storage.errors import UserError
+from clipnav.storage.spec_table import SpecTable
+
+ContinuousForm = Literal["r2r-ce", "rxr-ce"]
+
+
+@dataclass(frozen=True)
+class ContinuousVersion:
+    """Version of a dataset in continuous environments, whose task is named DATASET-ce.
+
+    Attributes:
+        settings: `ContinuousSettings` of its task.
+        form: Form of its episode, ground truth and submission files: those of R2R-CE or RxR-CE.
+        max_episode_steps: Number of actions before truncation.
+    """
+
+    settings: str = "clipnav.envs.continuous.settings:R2R_CE"
+    form: ContinuousForm = "r2r-ce"
+    max_episode_steps: int = 500
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A row of the table of datasets.
+
+    Attributes:
+        name: Name for --dataset, which runs and traces contain.
+        annotations: Names of the annotation file of a split below the data folder of the world
+            matterport, with {} for the split; the first that exists is read. A name may be
+            absolute.
+        house_annotations: The same for the built-in houses; () if there are none.
+        read: Function of the annotation file, the split, the files of the world, and whether to
+            read the times of the words. It returns records as those of
+            `clipnav.envs.episodes.annotations`.
+        like: Dataset of clipnav whose default settings of trainings it has.
+        house_source: Dataset from which this one is generated in the built-in houses, and whose
+            training split defines the vocabulary there; None if it has files of its own.
+        unique_ids: Whether an `instr_id` occurs in one split only.
+        languages: Languages of the instructions.
+        max_episode_steps: Number of actions before truncation.
+        max_instruction_length: Length of encoded instructions.
+        submission: Function of a path and of trajectories by `instr_id` that returns the text of a
+            submission file; UserErrors of it name the path.
+        continuous: Version in continuous environments; None if there is none.
+        label: Name in messages, in names of folders and in the ids of environments, LABEL-CLIP-v0
+            and LABEL-CE-CLIP-v0; `name` by default. Ids of installed packages have the name.
+    """
+
+    name: str
+    annotations: tuple[str, ...]
+    house_annotations: tuple[str, ...] = ()
+    read: str = "clipnav.envs.episodes.annotations:read_paths"
+    like: str = "r2r"
+    house_source: str | None = None
+    unique_ids: bool = False
+    languages: tuple[str, ...] = ("en",)
+    max_episode_steps: int = 20
+    max_instruction_length: int = 80
+    submission: str = "clipnav.envs.submissions.files:r2r_text"
+    continuous: ContinuousVersion | None = None
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        """Set the default of the label."""
+        object.__setattr__(self, "label", self.label or self.name)
+
+    def part(self, name: str) -> Any:
+        """Import and return a part of the row, by the name of its attribute."""
+        return resolve_name(getattr(self, name))
+
+
+_RXR = tuple(
+    f"rxr_{{}}{public}_guide.jsonl{packed}"
+    # The test splits are published without goals, under names with "public".
+    for public in ("", "_public")
+    for packed in ("", ".gz")
+)
+# R2R paths have up to 7 viewpoints, RxR paths up to three times as many, and R4R joins two paths
+# and two instructions of R2R. EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of RxR.
+_TABLE = SpecTable(
+    "dataset",
+    "clipnav.datasets",
+    (
+        DatasetSpec(
+            name="r2r",
+            label="R2R",
+            annotations=("r2r/R2R_{}.json",),
+            house_annotations=("R2R_{}.json",),
+            unique_ids=True,
+            continuous=ContinuousVersion(),
+        ),
+        DatasetSpec(
+            name="rxr",
+            label="RxR",
+            annotations=tuple(f"rxr/{name}" for name in _RXR),
+            house_annotations=_RXR,
+            read="clipnav.envs.episodes.annotations:read_guides",
+            like="rxr",
+            unique_ids=True,
+            languages=("en", "hi", "te"),
+            max_episode_steps=35,
+            max_instruction_length=160,
+            submission="clipnav.envs.submissions.files:rxr_text",
+            continuous=ContinuousVersion("clipnav.envs.continuous.settings:RXR_CE", "rxr-ce"),
+        ),
+        DatasetSpec(
+            name="r4r",
+            label="R4R",
+            annotations=("r4r/R4R_{}.json",),
+            house_annotations=("R2R_{}.json",),
+            read="clipnav.envs.episodes.r4r:read_r4r",
+            like="r4r",
+            house_source="r2r",
+            max_episode_steps=35,
+            max_instruction_length=160,
+        ),
+    ),
+)
+
+
+def register_dataset(spec: DatasetSpec) -> None:
+    """Add a row to the table in this process and register its environments with Gymnasium.
+
+    A row of the same name that was added is replaced.
+
+    Raises:
+        UserError: A dataset of clipnav has the name.
+    """
+    _TABLE.add(spec)
+    _register(spec.label, spec.name, spec)
+
+
+def dataset_spec(name: str) -> DatasetSpec:
+    """Return the row of a dataset.
+
+    Raises:
+        UnknownNameError: There is no such dataset.
+        UserError: The name is not a string, or the entry point is not that of a row.
+    """
+    if not isinstance(name, str):
+        raise UserError(f"dataset is {name!r}, but must be one string")
+    spec = _TABLE.known(name)
+    if spec is None:
+        spec = _TABLE.row(name)
+        _register(name, name, spec)
+    return spec
+
+
+def dataset_names() -> list[str]:
+    """Return the names of all datasets, those of installed packages last."""
+    return _TABLE.names()
+
+
+def continuous_version(name: str) -> ContinuousVersion:
+    """Return the continuous version of a dataset.
+
+    Raises:
+        UnknownNameError: There is no such dataset.
+        UserError: The dataset has no continuous version.
+    """
+    version = dataset_spec(name).continuous
+    if version is None:
+        raise UserError(
+            f"dataset {name!r} has no continuous walks; use a dataset that has them (r2r or rxr)"
+        )
+    return version
+
+
+def register_ids() -> None:
+    """Register the environments of all datasets with Gymnasium, except ids that exist already.
+
+    Installed packages are not imported: their ids begin with the names of the entry points, one of
+    them is for continuous walks, and the first use of the row sets the limits of steps.
+    """
+    for name in _TABLE.names():
+        spec = _TABLE.known(name)
+        _register(name if spec is None else spec.label, name, spec)
+
+
+def with_dataset_of_id(
+    arguments: Mapping[str, Any], own: str | None, continuous: bool = False
+) -> dict[str, Any]:
+    """Return arguments with the dataset of an id; an id has the limit of steps of its dataset.
+
+    Args:
+        arguments: Arguments of an environment.
+        own: Dataset of the id with which the environment is made, or None without an id.
+        continuous: Whether the environment is continuous.
+
+    Raises:
+        UserError: `dataset` is another one, which has an id of its own.
+    """
+    given = arguments.get("dataset", own)
+    if own is None or given == own:
+        return {"dataset": given, **arguments} if given else dict(arguments)
+    ids = [_ids(dataset_spec(name).label)[continuous] for name in (given, own)]
+    raise UserError(
+        f"dataset {given!r} has an id of its own, with its limit of steps; make {ids[0]!r} instead "
+        f"of {ids[1]!r}"
+    )
+
+
+def _ids(label: str) -> tuple[str, str]:
+    """Return the ids of the environments on graphs and in continuous space."""
+    return f"{label}-CLIP-v0", f"{label}-CE-CLIP-v0"
+
+
+def _register(label: str, name: str, spec: DatasetSpec | None) -> None:
+    """Register the environments of a dataset, or set the limits of ids that are registered."""
+    graph_id, continuous_id = _ids(label)
+    _register_id(
+        graph_id, name, spec and spec.max_episode_steps, "clipnav.envs.navigation.making", "vln"
+    )
+    version = spec and spec.continuous
+    if spec is None or version is not None:
+        making = "clipnav.envs.continuous.environments.making"
+        _register_id(
+            continuous_id, name, version and version.max_episode_steps, making, "continuous"
+        )
+
+
+def _register_id(env_id: str, name: str, limit: int | None, making: str, kind: str) -> None:
+    if env_id in gymnasium.registry:
+        gymnasium.registry[env_id].max_episode_steps = limit
+        return
+    gymnasium.register(
+        id=env_id,
+        entry_point=f"{making}:make_{kind}_env",
+        vector_entry_point=f"{making}:make_{kind}_vector_env",
+        max_episode_steps=limit,
+        kwargs={"own_dataset": name},
+    )
