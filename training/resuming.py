@@ -1,6 +1,5 @@
 """Command lines of trainings: flags that are read first, --config and --resume."""
 
-import argparse
 import dataclasses
 import functools
 import io
@@ -28,39 +27,25 @@ from clipnav.training.settings import (
 )
 
 
-def early_value(arguments: Sequence[str], name: str) -> str | None:
-    """Return the value of a flag that determines the defaults of others, or None.
+def early_values(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the values of flags, some of which determine the defaults of others, by name.
 
-    Args:
-        arguments: Arguments of the command line.
-        name: Name of the flag, without "--".
+    The parser of all flags reports missing values.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    # nargs="?": the parser of all flags reports a missing value.
-    parser.add_argument(f"--{name}", dest="value", nargs="?")
-    return parser.parse_known_args([_with_hyphens(word) for word in arguments])[0].value
+    values: dict[str, str] = {}
+    for word, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+        name, equals, value = word.partition("=")
+        if name.startswith("--") and (equals or not following.startswith("-")):
+            values[name[2:].replace("_", "-")] = value if equals else following
+    return values
 
 
-def early_choice(
-    arguments: Sequence[str], name: str, choices: Any, default: str | None = None
-) -> Any:
-    """Return the value of a flag that has choices, as `early_value` does.
+def choice(value: str | None, choices: Any, default: str | None = None) -> Any:
+    """Return a value of `early_values` that is one of the choices, a Literal, else the default.
 
-    Args:
-        arguments: Arguments of the command line.
-        name: Name of the flag, without "--".
-        choices: The choices, a Literal. The parser of all flags refuses any other value, with the
-            list of choices.
-        default: Returned if the flag or its value is missing, or the value is none of the choices.
+    The parser of all flags refuses any other value, with the list of choices.
     """
-    value = early_value(arguments, name)
     return value if value in get_args(choices) else default
-
-
-def _with_hyphens(word: str) -> str:
-    """Return a word of a command line with hyphens in the name of a flag, as in --help."""
-    name, equals, value = word.partition("=")
-    return name.replace("_", "-") + equals + value if word.startswith("--") else word
 
 
 def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None:
@@ -72,16 +57,13 @@ def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None
 
     Returns:
         The settings, None without the flag. The folder of the run is not included.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: The file is damaged or of another training, or a flag contradicts --config.
     """
-    given = early_value(arguments, "config")
+    early = early_values(arguments)
+    given = early.get("config")
     if given is None:
         return None
     for flag in ("resume", "preset"):
-        if early_value(arguments, flag) is not None:
+        if flag in early:
             raise UserError(f"--{flag} and --config {given} exclude each other; give one of them")
     path = Path(given)
     settings: Any = read_settings(path / CONFIG if path.is_dir() else path, kind)
@@ -110,13 +92,9 @@ def parse_run(
             takes them.
         may_change: Names of settings that may change when a run is resumed; any other change would
             make it another run.
-
-    Raises:
-        FileNotFoundError: --resume or --config does not name a run or a file.
-        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
     given = file_defaults(kind, arguments)
-    resumed = early_value(arguments, "resume")
+    resumed = early_values(arguments).get("resume")
     if resumed is not None:
         default = read_config(Path(resumed), kind)
         config: Any = parse_resumed(kind, Path(resumed), arguments, may_change, description)
@@ -183,10 +161,6 @@ def parse_resumed(
         arguments: Arguments of the command line.
         may_change: Names of settings that may change when a run is resumed.
         description: First lines of --help.
-
-    Raises:
-        FileNotFoundError: The folder is not a run.
-        UserError: The command line changes other settings; the message names both values.
     """
     config: Any = parse_settings(kind, read_config(run, kind), arguments, description)
     remedy = "omit these flags to resume the run, or start another one without --resume"

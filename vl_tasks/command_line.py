@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clipnav.storage.errors import UserError
-from clipnav.training.resuming import early_value, parse_run, parse_settings
+from clipnav.training.resuming import early_values, parse_run, parse_settings
 from clipnav.training.settings import check_effects, check_same_run, read_config
 from clipnav.vl_tasks.house_tasks import HouseTaskFiles
 from clipnav.vl_tasks.settings.captions import CaptionConfig
@@ -89,9 +89,9 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
         FileNotFoundError: The folder --start-from is not a run.
         UserError: The file --config has networks that differ from those of that run.
     """
-    start = early_value(arguments, "start-from")
-    others = (early_value(arguments, name) for name in ("resume", "config"))
-    if start is None or any(others):
+    early = early_values(arguments)
+    start = early.get("start-from")
+    if start is None or "resume" in early or "config" in early:
         config = _parse(_PRETRAININGS, arguments, description)
         if config.start_from is not None and config.resume is None:
             _check_start(config, config.start_from, _NETWORKS)
@@ -120,9 +120,9 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         FileNotFoundError: The folder --start-from is not a run.
         UserError: A flag is incompatible with the weights of that run; names both values.
     """
-    start = early_value(arguments, "start-from")
-    others = (early_value(arguments, name) for name in ("resume", "config"))
-    if start is None or any(others):
+    early = early_values(arguments)
+    start = early.get("start-from")
+    if start is None or "resume" in early or "config" in early:
         config = _parse(CAPTION_PRESETS, arguments, description)
         if config.start_from is not None and config.resume is None:
             _check_start(config, config.start_from, _OF_START)
@@ -196,10 +196,11 @@ def _may_change(kind: type[RunConfig | PretrainConfig]) -> frozenset[str]:
 
 
 def _preset(arguments: Sequence[str], presets: Mapping[str, Config]) -> Config:
-    data = early_value(arguments, "data") or "house"
-    preset = early_value(arguments, "preset") or _preset_for(data, presets)
-    model = early_value(arguments, "model")
-    if model is None and early_value(arguments, "objective") == "masked-words":
+    early = early_values(arguments)
+    data = early.get("data", "house")
+    preset = early.get("preset") or _preset_for(data, presets)
+    model = early.get("model")
+    if model is None and early.get("objective") == "masked-words":
         model = "multilingual"
     if model in FINE_TUNED_MODELS and f"{preset}-{model}" in presets:
         preset = f"{preset}-{model}"

@@ -14,7 +14,7 @@ from clipnav.agents.clear.settings import (
 )
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
-from clipnav.training.resuming import early_choice, parse_run
+from clipnav.training.resuming import choice, early_values, parse_run
 
 Config = TypeVar("Config", bound=RepresentationTrainConfig)
 
@@ -64,8 +64,9 @@ def _parse(
         FileNotFoundError: --resume does not name a run.
         UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-    world = early_choice(arguments, "world", World, "houses")
-    recipe = early_choice(arguments, "preset", ClearRecipe)
+    early = early_values(arguments)
+    world = choice(early.get("world"), World, "houses")
+    recipe = choice(early.get("preset"), ClearRecipe)
     return parse_run(
         kind,
         arguments,

@@ -9,7 +9,7 @@ from clipnav.agents.continuous.settings import (
     idle_settings,
 )
 from clipnav.envs.worlds import World
-from clipnav.training.resuming import early_choice, early_value, parse_run
+from clipnav.training.resuming import choice, early_values, parse_run
 
 # Settings that may change when a run is resumed; any other change would make it another run.
 _MAY_CHANGE = frozenset(
@@ -33,9 +33,10 @@ def parse_continuous(
         FileNotFoundError: --resume does not name a run.
         UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-    dataset = early_value(arguments, "dataset") or "r2r"
-    world = early_choice(arguments, "world", World, "houses")
-    recipe = early_choice(arguments, "preset", ContinuousRecipe)
+    early = early_values(arguments)
+    dataset = early.get("dataset", "r2r")
+    world = choice(early.get("world"), World, "houses")
+    recipe = choice(early.get("preset"), ContinuousRecipe)
     return parse_run(
         ContinuousTrainConfig,
         arguments,

@@ -13,7 +13,7 @@ from clipnav.agents.specs import agent_spec
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
-from clipnav.training.resuming import early_choice, early_value, parse_run
+from clipnav.training.resuming import choice, early_values, parse_run
 
 Config = TypeVar("Config", bound=RunConfig)
 
@@ -33,9 +33,10 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
         UserError: --agent is not the name of an agent, or not that of the run to resume; and as in
             `parse_training`.
     """
-    given = early_value(arguments, "agent")
+    early = early_values(arguments)
+    given = early.get("agent")
     spec = agent_spec(given or "follower")
-    source = early_value(arguments, "resume") or early_value(arguments, "config")
+    source = early.get("resume") or early.get("config")
     if source is not None:
         if given is not None and spec.name != agent_of(Path(source)):
             raise UserError(
@@ -44,8 +45,7 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
             )
         agent_kind(Path(source))  # is installed
         spec = agent_spec(agent_of(Path(source)))
-    flag = partial(early_value, arguments)
-    defaults = partial(_agent_defaults, spec.part("defaults"), flag)
+    defaults = partial(_agent_defaults, spec.part("defaults"), early.get)
     config = parse_training(spec.part("settings"), defaults, arguments, description)
     return replace(config, agent=spec.name)
 
@@ -81,11 +81,12 @@ def parse_training(
         FileNotFoundError: --resume does not name a run.
         UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
-    dataset = early_value(arguments, "dataset") or "r2r"
-    world = early_choice(arguments, "world", World, "houses")
+    early = early_values(arguments)
+    dataset = early.get("dataset", "r2r")
+    world = choice(early.get("world"), World, "houses")
     names, _none = get_args(typing.get_type_hints(kind)["preset"])
-    given = early_value(arguments, "preset")
-    recipe = given if names is str else early_choice(arguments, "preset", names)
+    given = early.get("preset")
+    recipe = given if names is str else choice(given, names)
 
     def known_defaults() -> Config:
         spec = dataset_spec(dataset)

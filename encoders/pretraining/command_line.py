@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser, idle_settings
-from clipnav.training.resuming import early_value, parse_run
+from clipnav.training.resuming import early_values, parse_run
 from clipnav.training.settings import read_config
 
 # Settings that may change when a run is resumed; any other change would make it another run.
@@ -27,7 +27,7 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
     """
 
     def defaults() -> PretrainConfig:
-        iterations = early_value(arguments, "iterations") or ""
+        iterations = early_values(arguments).get("iterations", "")
         if not iterations.isdecimal():
             return PretrainConfig()
         return PretrainConfig(optimiser=default_optimiser(int(iterations)))
@@ -43,7 +43,7 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
 
 
 def _may_change(arguments: Sequence[str]) -> frozenset[str]:
-    resumed = early_value(arguments, "resume")
+    resumed = early_values(arguments).get("resume")
     if resumed is None or read_config(Path(resumed), PretrainConfig).labelled_fraction == 1:
         return _MAY_CHANGE
     # The number of iterations determines which views have labels.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipnav.storage.errors import UserError
-from clipnav.training.resuming import early_value, parse_resumed, parse_settings
+from clipnav.training.resuming import early_values, parse_resumed, parse_settings
 from clipnav.training.settings import check_effects, read_config
 from clipnav.vl_tasks.settings.reliability import (
     SELECTOR_PRESETS,
@@ -38,20 +38,15 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def parse_selector(arguments: Sequence[str]) -> SelectorConfig:
-    """Parse the command line; --method chooses the defaults, --resume reads them from a run.
-
-    Raises:
-        FileNotFoundError: The folder --resume is not a run.
-        UserError: No run is given, the method does not exist, or a flag has no effect or
-            contradicts the resumed run.
-    """
-    resumed = early_value(arguments, "resume")
+    """Parse the command line; --method chooses the defaults, --resume reads them from a run."""
+    early = early_values(arguments)
+    resumed = early.get("resume")
     if resumed is not None:
         run = Path(resumed)
         config = parse_resumed(SelectorConfig, run, arguments, _MAY_CHANGE, __doc__)
         check_effects(config, idle_selector_settings(config), read_config(run, SelectorConfig))
         return config
-    method = early_value(arguments, "method") or "selector"
+    method = early.get("method", "selector")
     if method not in SELECTOR_PRESETS:
         names = ", ".join(SELECTOR_PRESETS)
         raise UserError(f"--method {method} does not exist; choose one of {names}")
