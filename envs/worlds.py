@@ -11,8 +11,7 @@ from clipnav.envs.datasets import dataset_spec
 from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
-    from clipnav.storage.features.memory import Arrays
-    from clipnav.storage.features.store import FeatureStore
+    from clipnav.storage.features.store import Arrays, FeatureStore
 
 World = Literal["houses", "houses-standard", "matterport"]
 
@@ -97,9 +96,8 @@ class WorldFiles:
             UserError: The world comes without features, the file is damaged, or arrays do not fit.
             FileNotFoundError: The file does not exist.
         """
-        from clipnav.storage.features.memory import store_of_arrays
         from clipnav.storage.features.opening import open_store
-        from clipnav.storage.features.store import FeatureStore
+        from clipnav.storage.features.store import FeatureStore, store_of_arrays
 
         if isinstance(features, FeatureStore):
             return features

@@ -59,10 +59,6 @@ def atomic_write(path: str | Path, *, to_disk: bool = False) -> Iterator[Path]:
         path: The file.
         to_disk: Wait until the content is on the disk. Without it, some file systems (XFS) can
             leave an empty file after a power failure, even if there was one before.
-
-    Raises:
-        IsADirectoryError: The path is a folder.
-        UnwritableError: The disk is full, or writing is not permitted.
     """
     path = Path(path)
     if path.is_dir():  # os.replace would fail later, and name the temporary file
@@ -198,11 +194,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def cache_dir() -> Path:
-    """Return the cache folder: `$CLIPNAV_CACHE`, else ~/.cache/clipnav.
-
-    Raises:
-        UserError: There is neither.
-    """
+    """Return the cache folder: `$CLIPNAV_CACHE`, else ~/.cache/clipnav."""
     folder = os.environ.get("CLIPNAV_CACHE") or os.path.expanduser("~/.cache/clipnav")
     if folder == "~/.cache/clipnav":
         raise UserError("your home folder is unknown; set HOME, or CLIPNAV_CACHE for the cache")

@@ -7,11 +7,7 @@ from clipnav.storage import UnwritableError, unwritable_reason
 
 
 def append_bytes(path: Path, data: bytes) -> None:
-    """Append to a file, or restore it after an error.
-
-    Raises:
-        UnwritableError: The disk is full, or writing is not permitted; the file is as before.
-    """
+    """Append to a file, or restore it after an error."""
     with path.open("ab", buffering=0) as file:
         size = file.tell()
         try:

@@ -33,14 +33,7 @@ class UntrustedArchiveError(UserError):
 
 
 def unpack_zip(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive into a new folder, completely or not at all.
-
-    Raises:
-        FileExistsError: The folder exists.
-        UserError: The archive is damaged or encrypted; a member would be written outside the
-            folder or is a link; or the members do not fit on the disk, or expand to more than
-            `MOST_EXPANSION` times the size of the archive. The folder is not created.
-    """
+    """Unpack a zip archive into a new folder, completely or not at all."""
     if folder.exists():
         raise FileExistsError(f"{folder}: exists; move it away to unpack {archive} again")
     remove_abandoned(folder.parent.resolve())

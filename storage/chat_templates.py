@@ -36,9 +36,6 @@ class ChatTemplate:
 
     Attributes:
         processor: The processor.
-
-    Raises:
-        UserError: It has no chat template.
     """
 
     def __init__(self, name: str, processor: Any) -> None:
@@ -57,9 +54,6 @@ class ChatTemplate:
         Args:
             conversations: Messages, as of the `apply_chat_template` of transformers.
             settings: Further arguments of `apply_chat_template`.
-
-        Raises:
-            UserError: The template fails, or exceeds a limit.
         """
         texts = self._render(conversations)
         given = [

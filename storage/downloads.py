@@ -80,9 +80,6 @@ def fetch(
 
     Returns:
         SHA-256 of the file.
-
-    Raises:
-        DownloadError: The download failed, or the SHA-256 differs. `path` is unchanged.
     """
     previous = _identity(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -334,9 +331,6 @@ class Checksums:
 
         Returns:
             SHA-256 of the file.
-
-        Raises:
-            UserError: The SHA-256 is not the expected or the recorded one.
         """
         file = self.path.parent / name
         digest = file_sha256(file)

@@ -12,20 +12,13 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
         module: Name of the module.
         extra: Extra of clipnav that installs it.
         purpose: What requires it, for the message; subject of a sentence.
-
-    Raises:
-        ModuleNotFoundError: It is not installed; the message names the command that installs it.
     """
     check_extra(module, extra, purpose)
     return importlib.import_module(module)
 
 
 def check_extra(module: str, extra: str, purpose: str) -> None:
-    """Check that a module of an optional dependency is installed; see `import_extra`.
-
-    Raises:
-        ModuleNotFoundError: It is not installed.
-    """
+    """Check that a module of an optional dependency is installed; see `import_extra`."""
     try:
         is_installed = importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # the package that contains the module

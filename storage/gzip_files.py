@@ -36,10 +36,6 @@ def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[Bina
     Args:
         path: The file.
         most_bytes: Maximum size, decompressed.
-
-    Raises:
-        OSError: The file cannot be opened.
-        ExpansionError: The file is larger than `most_bytes`.
     """
     with path.open("rb") as raw:
         size = path.stat().st_size

@@ -42,11 +42,6 @@ def load_text_model(name: str) -> Any:
 
     Args:
         name: Folder, or name on Hugging Face.
-
-    Raises:
-        FileNotFoundError: A file of the folder is missing.
-        UserError: The folder is damaged, requires its own code, or lacks weights.
-        ConnectionError: A model on Hugging Face cannot be downloaded.
     """
     from transformers import AutoModel
 
@@ -54,13 +49,7 @@ def load_text_model(name: str) -> Any:
 
 
 def load_translation_model(name: str) -> Any:
-    """Load a Marian model of transformers with all of its weights in float32, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: A file of the folder is missing.
-        UserError: The folder is damaged, or contains another model.
-        ConnectionError: A model on Hugging Face cannot be downloaded.
-    """
+    """Load a Marian model of transformers; see `load_text_model`."""
     from transformers import AutoModelForSeq2SeqLM
 
     config = text_model_config(name)
@@ -125,10 +114,6 @@ def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
     Args:
         name: Folder, file, or name on Hugging Face.
         remedy: What to do if transformers cannot read it.
-
-    Raises:
-        ConnectionError: A model on Hugging Face cannot be downloaded.
-        UserError: transformers raised any other exception.
     """
     from transformers import dynamic_module_utils
 
@@ -157,11 +142,6 @@ def check_folder(name: str, *needed: str) -> None:
     Args:
         name: Folder, or name on Hugging Face, which passes.
         needed: Files that the folder must contain.
-
-    Raises:
-        FileNotFoundError: One of these files is missing.
-        UserError: A configuration is damaged, names code, or has an implausible size.
-        ConnectionError: The model is not on this machine, and Hugging Face cannot be reached.
     """
     folder = Path(name)
     if not folder.exists():

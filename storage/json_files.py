@@ -34,11 +34,6 @@ def read_json(path: str | Path, remedy: str, kind: Any = Any, allow_nan: bool = 
         remedy: How to get a correct file, for error messages.
         kind: Type of the document, for `msgspec`; fields that it does not name are skipped.
         allow_nan: As in `parse_json`.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is larger than `MOST_BYTES`, not strict JSON, or of another type; the
-            message names file, field, problem and remedy.
     """
     document = parse_json(read_bytes(path, remedy), str(path), remedy, allow_nan)
     try:
@@ -51,10 +46,6 @@ def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
     """Read a file of another library that is one JSON object; numbers of any size are accepted.
 
     For example, transformers writes a `model_max_length` of 31 digits.
-
-    Raises:
-        FileNotFoundError: There is no such file; the message names the remedy.
-        UserError: The file is not JSON, or not an object; names file and remedy.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: missing; {remedy}")
@@ -87,12 +78,7 @@ def write_json(path: str | Path, document: Any) -> None:
 
 
 def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> bytes:
-    """Return the content of a file of at most `most_bytes`.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is larger; the message names file, limit and remedy.
-    """
+    """Return the content of a file of at most `most_bytes`."""
     with Path(path).open("rb") as file:
         if os.fstat(file.fileno()).st_size > most_bytes:
             raise UserError(
@@ -116,9 +102,6 @@ def parse_json(
         remedy: How to get a correct document, for error messages.
         allow_nan: Accept NaN, Infinity and -Infinity, which `json.dumps` can write.
         any_number: Accept NaN, infinities and numbers of any size.
-
-    Raises:
-        UserError: The text is not strict JSON; the message names source, problem and remedy.
     """
     try:
         text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw

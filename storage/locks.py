@@ -43,11 +43,7 @@ class OutputLock:
         self._is_held = False
 
     def acquire(self) -> None:
-        """Acquire the lock.
-
-        Raises:
-            OutputInUseError: Another process holds the lock.
-        """
+        """Acquire the lock."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with _refusing_without_locks(self._path):
@@ -73,9 +69,6 @@ def sole_writer(*outputs: Path) -> Iterator[None]:
 
     Args:
         outputs: Files, or existing folders.
-
-    Raises:
-        OutputInUseError: Another process holds one of the locks.
     """
     with contextlib.ExitStack() as stack:
         # Sorted, so that of two processes with common outputs one acquires all of them.

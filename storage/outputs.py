@@ -27,10 +27,6 @@ def check_outputs(
         outputs: Suffixes of an output file by name of the setting; () for a folder. Outputs that
             are None are not written.
         inputs: Further inputs, such as files that are found in a folder of the settings.
-
-    Raises:
-        UserError: An output has another suffix, cannot be written, or is an input, a file of a run
-            or another output; names its flag and the remedy.
     """
     known = (*_inputs(settings, outputs), *inputs)
     flags: dict[Path, str] = {path.resolve(): "an input" for path in known}
@@ -56,11 +52,7 @@ def folder_name(folder: str | Path) -> str:
 
 
 def check_new(path: Path, flag: str = "--output") -> None:
-    """Check that nothing exists at the path of an output, except an empty folder.
-
-    Raises:
-        FileExistsError: Something exists.
-    """
+    """Check that nothing exists at the path of an output, except an empty folder."""
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise FileExistsError(f"{flag} {path}: already exists; name another one, or delete it")
 

@@ -54,11 +54,6 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
         source: The file, or its content.
         name: Name of the image in errors; the file by default.
         upright: Rotate the image as its EXIF orientation requires.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        PictureError: The image is damaged or truncated, has another format, or has more than
-            `MOST_PIXELS`.
     """
     from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401  (registers its format)
 
@@ -90,12 +85,7 @@ def encode_jpeg(picture: "np.ndarray", quality: int) -> bytes:
 
 
 def picture_header(path: Path) -> tuple[int, int, bool]:
-    """Read width and height of an image, and whether EXIF exchanges them; nothing is decoded.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        PictureError: The file is not an image.
-    """
+    """Read width and height of an image, and whether EXIF exchanges them; nothing is decoded."""
     from PIL import Image, WebPImagePlugin  # noqa: F401  (registers its format)
 
     try:

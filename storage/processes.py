@@ -96,10 +96,6 @@ def run_jobs(
         workers: Number of processes.
         task: What a process does, for the error message: "builds houses".
         waiting: Called every few seconds while jobs run, to show their progress.
-
-    Raises:
-        ChildProcessError: A process was killed.
-        Exception: Any exception of the function.
     """
     pool = WorkerPool(workers)
     running = _RunningJobs(pool, function, jobs, workers)

@@ -53,10 +53,6 @@ def read_records(
         kind: Type of a record, for `msgspec`; fields that it does not name are skipped.
         remedy: How to get a correct file, for error messages.
         most_bytes: Maximum size, decompressed.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged or too large; names file, record, field and remedy.
     """
     decode = msgspec.json.Decoder(kind).decode
     records: list[Record] = []

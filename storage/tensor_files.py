@@ -49,11 +49,7 @@ def header_bytes(
 
 
 def write_tensors(path: Path, serialised: bytes) -> None:
-    """Write the result of `safetensors.*.save`, which has metadata, with sorted metadata.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write the result of `safetensors.*.save`, which has metadata, with sorted metadata."""
     with atomic_write(path, to_disk=True) as beside:
         beside.write_bytes(serialised)
         _sort_metadata(beside)
@@ -76,10 +72,6 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
     The header is checked as in the safetensors library: dtypes, shapes and sizes are consistent,
     and the tensors are contiguous and fill the file. A memory map of each tensor is therefore
     within the file.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged, truncated or not a safetensors file; names the file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -102,11 +94,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _check_entries(tensors: Mapping[str, Any]) -> int:
-    """Return the total size of the tensors of a header in bytes.
-
-    Raises:
-        UserError: An entry is invalid, or the tensors are not contiguous.
-    """
+    """Return the total size of the tensors of a header in bytes."""
     ranges = []
     for name, entry in tensors.items():
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:

@@ -22,9 +22,6 @@ class BucketedBatchOrder:
         bucket: Batches per pool.
         seed: Random seed for the permutations.
         multiple: The batch size is rounded down to a multiple of this.
-
-    Raises:
-        UserError: There are fewer records than `multiple`, or a batch is smaller.
     """
 
     def __init__(

@@ -61,10 +61,6 @@ def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict
 
     Returns:
         All metadata of the file.
-
-    Raises:
-        FileNotFoundError: The run has no weights.
-        UserError: The file is damaged, or its metadata differs; names both values.
     """
     path = run / MODEL
     with _opened(path) as file:
@@ -80,12 +76,7 @@ def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict
 
 
 def model_metadata(run: Path) -> dict[str, str]:
-    """Read the metadata of a run's weights.
-
-    Raises:
-        FileNotFoundError: The run has no weights.
-        UserError: The file is damaged.
-    """
+    """Read the metadata of a run's weights."""
     with _opened(run / MODEL) as file:
         return file.metadata() or {}
 
@@ -97,10 +88,6 @@ def check_metadata(run: Path, metadata: Mapping[str, str], remedy: str = _REMEDY
         run: Folder of the run.
         metadata: Expected metadata.
         remedy: What to do if it differs, for the message.
-
-    Raises:
-        FileNotFoundError: The run has no weights.
-        UserError: The file is damaged, or its metadata differs; names both values.
     """
     compare_metadata(run / MODEL, model_metadata(run), metadata, remedy)
 
@@ -115,9 +102,6 @@ def compare_metadata(
         saved: Metadata of the file.
         expected: Expected metadata; the file may have more.
         remedy: What to do if it differs, for the message.
-
-    Raises:
-        UserError: It differs; names both values.
     """
     for name, value in expected.items():
         if saved.get(name, _ABSENT) != value:
@@ -135,12 +119,7 @@ def save_trainer(run: Path, state: dict[str, Any]) -> None:
 
 
 def load_trainer(run: Path) -> dict[str, Any]:
-    """Read the training state.
-
-    Raises:
-        FileNotFoundError: The run has no state to resume from.
-        UserError: The file is damaged.
-    """
+    """Read the training state."""
     path = run / TRAINER
     if not path.is_file():
         raise FileNotFoundError(

@@ -78,12 +78,6 @@ def train_rows(
 
     Returns:
         The scores of each seed, by name of the row.
-
-    Raises:
-        UserError: Two names give the same folder; or a run in the folder has other settings or
-            was trained on other features.
-        ChildProcessError: A training failed or was killed; the message names its log.
-        OutputInUseError: Another comparison writes to the folder.
     """
     folders = _folders([row.name for row in rows])
     jobs = {
@@ -131,9 +125,6 @@ def resumable_job(
         config: Settings of the training.
         may_change: Names of settings that may differ from those of the run in the folder.
         metadata: Function that returns the metadata of the features; called for existing runs.
-
-    Raises:
-        UserError: The folder contains another training, or one on other features.
     """
     config = replace(config, output=run)
     if not (run / CONFIG).is_file():
@@ -150,11 +141,7 @@ def resumable_job(
 
 @contextlib.contextmanager
 def logged(run: Path) -> Iterator[None]:
-    """Write the output of a training to a file in the folder of its run.
-
-    Raises:
-        ChildProcessError: The training failed or was interrupted.
-    """
+    """Write the output of a training to a file in the folder of its run."""
     run.mkdir(parents=True, exist_ok=True)
     log = run / LOG
     with (

@@ -1,4 +1,4 @@
-"""Torch devices."""
+"""Torch devices, and the settings of torch of a training run."""
 
 import torch
 
@@ -9,9 +9,6 @@ def check_device(device: str) -> None:
     """Check that a network can be computed on a device: a CPU or a CUDA device.
 
     Others are refused. Apple's GPUs (mps) lack float64, in which scores and losses are summed.
-
-    Raises:
-        UserError: The device is unknown, not supported or not available.
     """
     remedy = "choose another --device, such as cpu"
     try:
@@ -24,3 +21,19 @@ def check_device(device: str) -> None:
     # torch keeps only the last eight bits of a number: cuda:999 becomes cuda:-25, cuda:256 cuda:0.
     if named.type == "cuda" and (str(named) != device or (named.index or 0) >= count):
         raise UserError(f"--device {device}: torch detects {count} CUDA devices; {remedy}")
+
+
+def set_up_torch(device: str, threads: int | None, matmul_precision: str, seed: int) -> None:
+    """Check the device and set threads, precision of matrix products and the random seed.
+
+    Args:
+        device: Device that networks compute on.
+        threads: Processor threads; None keeps the default of torch.
+        matmul_precision: Argument of `torch.set_float32_matmul_precision`.
+        seed: Random seed for initial weights.
+    """
+    check_device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(matmul_precision)
+    torch.manual_seed(seed)

@@ -21,9 +21,6 @@ def join(device: str) -> None:
     """Initialise the process group if torchrun started this process; gloo on CPUs, NCCL on GPUs.
 
     With device "cuda", each process uses the GPU of its local rank.
-
-    Raises:
-        UserError: The device names one GPU for all processes, or there are too few GPUs.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or distributed.is_initialized():
         return
@@ -39,9 +36,6 @@ def check_joined(shared_trainings: str) -> None:
 
     Args:
         shared_trainings: Trainings that several processes can share, for the message.
-
-    Raises:
-        UserError: It did.
     """
     count = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if count > world_size():
@@ -110,10 +104,6 @@ def on_all_ranks(read: Callable[[], Value]) -> Value:
     """Return the result of a function that reads data, or fail on all ranks if one of them fails.
 
     A rank that failed alone would leave the others waiting for it, with a state that is not saved.
-
-    Raises:
-        OSError: Of the function on this rank.
-        UserError: Of the function on this rank, or the message of the first other rank that failed.
     """
     if world_size() == 1:
         return read()

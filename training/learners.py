@@ -41,9 +41,6 @@ class Selection:
             best: Description of the best weights. Those of earlier versions have no settings, and
                 are not checked.
             run: Folder of the run, for the message.
-
-        Raises:
-            UserError: A setting has changed.
         """
         before = best.get("settings", self.settings)
         for name, value in self.settings.items():

@@ -24,9 +24,6 @@ class RunLog:
         run: Folder of the run.
         iteration: Iteration from which the run resumes; later events are deleted.
         trackers: Trackers that also receive the figures.
-
-    Raises:
-        UnwritableError: The disk is full, or writing is not permitted.
     """
 
     def __init__(self, run: Path, iteration: int, trackers: Sequence[Tracker] = ()) -> None:
@@ -36,11 +33,7 @@ class RunLog:
         self._trackers = trackers
 
     def write(self, kind: str, iteration: int, figures: dict[str, float]) -> None:
-        """Log the figures of one event, such as "train" or "val_unseen".
-
-        Raises:
-            UnwritableError: The disk is full; the log contains only the earlier events.
-        """
+        """Log the figures of one event, such as "train" or "val_unseen"."""
         event = {"kind": kind, "iteration": iteration, **figures}
         append_bytes(self._path, (json.dumps(event) + "\n").encode())
         for tracker in self._trackers:
@@ -68,9 +61,6 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     """Read the events of a run in order; an empty list if there is no log.
 
     An incomplete last line, which a killed run can leave, is ignored.
-
-    Raises:
-        UserError: A line is damaged; the message names file and line.
     """
     path = run / METRICS
     if not path.is_file():

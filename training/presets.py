@@ -21,9 +21,6 @@ def read_presets(start: Config, file: Path, section: str, **facts: Any) -> Confi
         file: TOML file.
         section: Name of its array of tables.
         facts: Further names for `when`; those of settings take precedence over `start`.
-
-    Raises:
-        UserError: The file has an unknown setting, or a value of another type.
     """
     values = dataclasses.asdict(start)  # pyright: ignore[reportArgumentType]
     known = values | facts

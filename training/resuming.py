@@ -33,7 +33,7 @@ def early_values(arguments: Sequence[str]) -> dict[str, str]:
     The parser of all flags reports missing values.
     """
     values: dict[str, str] = {}
-    for word, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+    for word, following in zip(arguments, [*arguments[1:], "-"], strict=False):
         name, equals, value = word.partition("=")
         if name.startswith("--") and (equals or not following.startswith("-")):
             values[name[2:].replace("_", "-")] = value if equals else following

@@ -85,9 +85,6 @@ def run_folder(config: RunLocation) -> Path:
     """Return the folder of a run: the run to resume, the given output, or an unused default.
 
     The folder of a run that was killed before it saved anything can be used again.
-
-    Raises:
-        FileExistsError: The output already contains a run, or other files than logs.
     """
     if config.resume is not None:
         return config.resume
@@ -98,22 +95,13 @@ def run_folder(config: RunLocation) -> Path:
 
 
 def check_run(config: Settings) -> None:
-    """Check the output and the trackers of a run, before its data is read.
-
-    Raises:
-        FileExistsError: The output already contains a run, or other files than logs.
-        ModuleNotFoundError: The package of a tracker is missing.
-    """
+    """Check the output and the trackers of a run, before its data is read."""
     run_folder(config)
     check_trackers(config.track)
 
 
 def check_length(config: Settings, run: Path, iteration: int) -> None:
-    """Check that a resumed run is not to end before the iteration that it has reached.
-
-    Raises:
-        UserError: `--iterations` is less than the iterations that the run has.
-    """
+    """Check that a resumed run is not to end before the iteration that it has reached."""
     if config.minutes is None and config.iterations < iteration:
         raise UserError(
             f"--iterations {config.iterations}: {run} already has {iteration} iterations; give at "
@@ -131,9 +119,6 @@ def lock_run(run: Path, group: Group, create: bool) -> OutputLock | None:
 
     Returns:
         The lock on rank 0, None on other ranks.
-
-    Raises:
-        OutputInUseError: Another process trains in the folder; every rank raises.
     """
     lock = refusal = None
     if group.rank() == 0:

@@ -39,11 +39,6 @@ def read_config(run: Path, kind: type[Config]) -> Config:
     Args:
         run: The folder.
         kind: Settings dataclass of the training.
-
-    Raises:
-        FileNotFoundError: The folder is not a run.
-        UserError: The file is damaged, of another training or of another version; the message
-            names file and setting.
     """
     path = run / CONFIG
     if not path.is_file():
@@ -52,12 +47,7 @@ def read_config(run: Path, kind: type[Config]) -> Config:
 
 
 def read_settings(path: Path, kind: type[Config]) -> Config:
-    """Read settings from a file in the format of `to_json`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: As for `read_config`.
-    """
+    """Read settings from a file in the format of `to_json`."""
     values = read_json(path, _REMEDY, allow_nan=True)
     if isinstance(values, dict):
         command = values.pop("command", _command(kind))
@@ -69,11 +59,7 @@ def read_settings(path: Path, kind: type[Config]) -> Config:
 
 
 def build_settings(kind: Any, values: Any, source: str) -> Any:
-    """Return settings from their JSON values.
-
-    Raises:
-        UserError: Settings are missing, unknown or of another type; the message names `source`.
-    """
+    """Return settings from their JSON values."""
     if not isinstance(values, dict):
         raise UserError(f"{source}: {shortened(values)} is not a group of settings; {_REMEDY}")
     hints = get_type_hints(kind)
@@ -126,9 +112,6 @@ def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int
         names: Names of its settings.
         part: Prefix of the flags, such as "search.".
         least: Minimum.
-
-    Raises:
-        UserError: A setting is less than the minimum; names its flag.
     """
     for name in names:
         count = getattr(settings, name)
@@ -147,9 +130,6 @@ def check_effects(
             group includes all its settings.
         defaults: Settings that were not given by the user; by default those of the dataclass.
         part: Prefix of the flags, such as "search.".
-
-    Raises:
-        NoEffectError: A setting without effect differs from its default; names flag and reason.
     """
     given = flattened(settings)
     if defaults is None:
@@ -204,9 +184,6 @@ def check_numbers(
         names: Names of its settings.
         part: Prefix of the flags, such as "reinforcement.".
         most: Maximum; None for no maximum.
-
-    Raises:
-        UserError: A setting is out of range; names its flag.
     """
     limit = "a finite number that is at least 0" if most is None else f"a number from 0 to {most:g}"
     for name in names:
@@ -217,11 +194,7 @@ def check_numbers(
 
 
 def check_splits(settings: Any, names: Iterable[str]) -> None:
-    """Check that settings are tuples of one or more different splits.
-
-    Raises:
-        UserError: One is not; names its flag.
-    """
+    """Check that settings are tuples of one or more different splits."""
     for name in names:
         splits, flag = getattr(settings, name), f"--{name.replace('_', '-')}"
         if isinstance(splits, str):
@@ -233,11 +206,7 @@ def check_splits(settings: Any, names: Iterable[str]) -> None:
 
 
 def check_selection(settings: Any) -> None:
-    """Check the evaluation splits, and that one of them selects the best weights.
-
-    Raises:
-        UserError: As in `check_splits`, or --select-by is none of them.
-    """
+    """Check the evaluation splits, and that one of them selects the best weights."""
     check_splits(settings, ("evaluation_splits",))
     if settings.select_by not in settings.evaluation_splits:
         raise UserError(
@@ -253,9 +222,6 @@ def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
         settings: A dataclass.
         names: Names of its settings.
         part: Prefix of the flags, such as "follower.".
-
-    Raises:
-        UserError: A rate is out of range; names its flag.
     """
     for name in names:
         rate = getattr(settings, name)
@@ -271,9 +237,6 @@ def check_positive(settings: Any, names: Iterable[str], part: str = "") -> None:
         settings: A dataclass.
         names: Names of its settings.
         part: Prefix of the flags, such as "clear.".
-
-    Raises:
-        UserError: A setting is not; names its flag.
     """
     for name in names:
         value = getattr(settings, name)
@@ -292,9 +255,6 @@ def check_same_run(
         may_change: Names of settings that may differ.
         whose: Source of the settings, for the message: "the command line".
         remedy: What to do if they differ, for the message.
-
-    Raises:
-        UserError: Settings differ; names them and the remedy.
     """
     found = differences(read_config(run, type(settings)), settings, may_change)
     if found:

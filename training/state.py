@@ -48,9 +48,6 @@ class Progress(NamedTuple):
 
         Args:
             run: Folder of the run, for the message.
-
-        Raises:
-            UserError: Another number of processes has trained it.
         """
         before, now = self.processes, distributed.world_size()
         if before not in (None, now):
@@ -98,12 +95,7 @@ def save_state(run: Path, learner: Learner, progress: Progress) -> None:
 
 
 def restore_state(run: Path, learner: Learner) -> Progress:
-    """Restore the weights and the optimiser of a run, and return its progress.
-
-    Raises:
-        FileNotFoundError: The run has no saved state.
-        UserError: The state is damaged, or belongs to other data, settings or representations.
-    """
+    """Restore the weights and the optimiser of a run, and return its progress."""
     # A run that was killed between the two files has a state but no weights yet.
     if (run / MODEL).is_file():
         check_metadata(run, learner.metadata)
@@ -124,11 +116,7 @@ def restore_state(run: Path, learner: Learner) -> Progress:
 
 
 def restore_model(run: Path, learner: Learner, progress: Progress) -> None:
-    """Write the best weights of a run that was killed between saving its state and them.
-
-    Raises:
-        FileNotFoundError: The best weights are lost.
-    """
+    """Write the best weights of a run that was killed between saving its state and them."""
     is_latest = bool(progress.best) and progress.best["iteration"] == progress.iteration
     if progress.best and (run / MODEL).is_file():
         saved = model_metadata(run).get("iteration")

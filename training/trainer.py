@@ -57,12 +57,6 @@ class Trainer:
         noise: Function from iteration (from 0) to the seed of torch's random numbers.
         largest_loss: Training fails when the loss reaches this value.
         group: Processes of the run; by default those of `clipnav.training.distributed`.
-
-    Raises:
-        FileNotFoundError: The run to resume has no saved state.
-        OutputInUseError: Another process is training in the folder.
-        UserError: The run to resume has other metadata, such as other features, or another number
-            of processes; or torchrun started several processes for a training in a single one.
     """
 
     def __init__(
@@ -113,13 +107,7 @@ class Trainer:
         return min(self.iteration / self.config.iterations, 1.0)
 
     def train(self) -> None:
-        """Train to the end; after Ctrl-C, finish the current iteration, save and stop.
-
-        Raises:
-            DivergedError: As in `step`.
-            Stopped: Ctrl-C or SIGTERM stopped the run.
-            UnwritableError: The disk is full; the message names the state to resume from.
-        """
+        """Train to the end; after Ctrl-C, finish the current iteration, save and stop."""
         try:
             with interruption_message(lambda: self._resume_hint()):
                 self._train()
@@ -135,11 +123,7 @@ class Trainer:
             raise
 
     def check_interruption(self) -> None:
-        """Give up an iteration or evaluation that takes minutes if the run is to stop.
-
-        Raises:
-            UnfinishedIterationError: Ctrl-C or SIGTERM has come; `train` saves the state and stops.
-        """
+        """Give up an iteration or evaluation that takes minutes if the run is to stop."""
         if self._requests:
             raise UnfinishedIterationError
 
@@ -184,11 +168,7 @@ class Trainer:
             self.save()
 
     def step(self) -> dict[str, float]:
-        """Update the weights once and return the figures to log.
-
-        Raises:
-            DivergedError: The loss or gradient exploded; the weights are not updated but saved.
-        """
+        """Update the weights once and return the figures to log."""
         learner, settings = self.learner, self.config.optimiser
         torch.manual_seed(self._noise(self.iteration))
         learner.network.train()

@@ -13,10 +13,10 @@ from torch import nn
 from clipnav.training import distributed
 from clipnav.training.batches import ShuffledBatchOrder
 from clipnav.training.checkpoints import Network, load_model, save_model
+from clipnav.training.devices import set_up_torch
 from clipnav.training.learners import Selection, Summary
 from clipnav.training.optimisers import make_optimiser
 from clipnav.training.run_folder import check_run
-from clipnav.training.setup import set_up_torch
 from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
 from clipnav.vl_tasks.settings.configs import QuestionConfig, RunConfig

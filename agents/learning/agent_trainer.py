@@ -9,8 +9,8 @@ from torch import nn
 
 from clipnav.agents.settings import RunConfig
 from clipnav.training import distributed
+from clipnav.training.devices import set_up_torch
 from clipnav.training.learners import Learner
-from clipnav.training.setup import set_up_torch
 from clipnav.training.streams import Stream, rank_iteration_seed
 from clipnav.training.trainer import Trainer
 

@@ -20,9 +20,9 @@ from clipnav.storage.chat_templates import ChatTemplate
 from clipnav.storage.extras import import_extra
 from clipnav.storage.hugging_face import check_folder, reading
 from clipnav.training.batches import ShuffledBatchOrder
+from clipnav.training.devices import set_up_torch
 from clipnav.training.learners import SavedNetwork, Selection, Summary
 from clipnav.training.optimisers import make_optimiser
-from clipnav.training.setup import set_up_torch
 from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
 

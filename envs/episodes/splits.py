@@ -20,7 +20,7 @@ from clipnav.storage.features.shards import shard_paths
 from clipnav.storage.features.store import FeatureStore
 
 if TYPE_CHECKING:
-    from clipnav.storage.features.memory import Arrays
+    from clipnav.storage.features.store import Arrays
 
 _SPLITS: SharedObjects["LoadedSplit"] = SharedObjects()
 _WORLDS: SharedObjects[NavWorld] = SharedObjects()

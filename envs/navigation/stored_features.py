@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clipnav.storage.features.sharded_views import ShardedViews
-from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store import FeatureStore, ShardedViews
 from clipnav.storage.features.view_grid import NUM_VIEWS
 
 if TYPE_CHECKING:

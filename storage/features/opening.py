@@ -8,8 +8,7 @@ import numpy as np
 
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
-from clipnav.storage.features.foreign_formats import FeatureRows
-from clipnav.storage.features.formats import read_foreign_features
+from clipnav.storage.features.formats import FeatureRows, read_foreign_features
 from clipnav.storage.features.isolated_files import LMDB_DATA
 from clipnav.storage.features.shards import shard_paths
 from clipnav.storage.features.store import FeatureStore
@@ -52,11 +51,7 @@ def open_store(path: str | Path, expected_width: int | None = None) -> FeatureSt
 
 
 def cached_store(path: Path, width: int | None = None) -> Path:
-    """Return the feature store of a file in another format; the first call writes it to the cache.
-
-    Raises:
-        UserError: As `read_features`.
-    """
+    """Return the feature store of a file in another format, written to the cache once."""
     # LMDB's default is a folder, whose own state does not change with the file in it.
     stat = (path / LMDB_DATA if (path / LMDB_DATA).is_file() else path).stat()
     identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {width}"
@@ -81,11 +76,6 @@ def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
             `clipnav.storage.features.formats.read_foreign_features`.
         width: D. A store of another width is refused; of other formats, the first `width` numbers
             of each view are read.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: The format is unknown, or a record is damaged or does not fit; the message names
-            it.
     """
     path = Path(path)
     if path.suffix != ".safetensors":

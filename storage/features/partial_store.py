@@ -39,9 +39,6 @@ class PartialStore:
         keys: `scan_viewpoint` of each row.
         width: D, the numbers per view.
         metadata: Metadata of the finished store.
-
-    Raises:
-        UserError: The file belongs to another run, or the store is not a .safetensors file.
     """
 
     def __init__(
@@ -73,11 +70,7 @@ class PartialStore:
         self.done += 1
 
     def write_store(self) -> None:
-        """Write the store; `remove` deletes the partial file.
-
-        Raises:
-            UserError: Rows are missing or damaged, or all viewpoints were skipped.
-        """
+        """Write the store; `remove` deletes the partial file."""
         self._file.close()
         kept = [bool(np.isfinite(row[0, 0])) for row in self._rows()]
         if len(kept) == len(self._keys) and not any(kept):

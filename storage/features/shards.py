@@ -29,11 +29,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str, environ: Mapping[str, str] = os.environ) -> "Shard":
-        """Parse "i/n", or "auto" for the rank that torchrun or Slurm gave this process.
-
-        Raises:
-            UserError: The text is neither, i is not less than n, or no launcher set a rank.
-        """
+        """Parse "i/n", or "auto" for the rank that torchrun or Slurm gave this process."""
         if text == "auto":
             for rank, world_size in _LAUNCHERS:
                 if rank in environ and world_size in environ:
@@ -49,11 +45,7 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
     def part(self, keys: Sequence[str]) -> Sequence[str]:
-        """Return consecutive keys, so that as few processes as possible load each building.
-
-        Raises:
-            UserError: There are fewer keys than shards.
-        """
+        """Return consecutive keys, so that as few processes as possible load each building."""
         if len(keys) < self.count:
             raise UserError(
                 f"{len(keys)} viewpoints cannot be split into {self.count} shards; use fewer"
@@ -84,14 +76,7 @@ def is_finished(path: Path, keys: Sequence[str], metadata: Mapping[str, Any]) ->
 
 
 def merge_shards(output: str | Path) -> None:
-    """Merge the shards beside `output`; the result equals a store written without shards.
-
-    Raises:
-        FileNotFoundError: There is no shard, or some are missing.
-        FileExistsError: The output is a store of other viewpoints or settings.
-        UserError: The folder contains shards of different counts, or their metadata differs.
-        OutputInUseError: Another process is writing the store.
-    """
+    """Merge the shards beside `output`; the result equals a store written without shards."""
     output = Path(output)
     paths = shard_paths(output)
     if not paths:
@@ -117,12 +102,7 @@ def other_store(path: Path) -> str:
 
 
 def shard_paths(output: Path) -> list[Path]:
-    """Return the paths of all shards of a store in order; an empty list if there are none.
-
-    Raises:
-        FileNotFoundError: Some are missing.
-        UserError: The folder contains shards of different counts.
-    """
+    """Return the paths of all shards of a store in order; an empty list if there are none."""
     pattern = re.compile(re.escape(output.stem) + r"-(\d{5})-of-(\d{5})" + re.escape(output.suffix))
     names = (path.name for path in output.parent.glob("*"))
     counts = {int(match[2]) for name in names if (match := pattern.fullmatch(name))}

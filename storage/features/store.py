@@ -1,6 +1,6 @@
-"""CLIP features of panoramas: the feature store, read through memory maps."""
+"""CLIP features of panoramas: the feature store, read through memory maps or kept in memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UnknownNameError, UserError, shortened
-from clipnav.storage.features.sharded_views import ShardedViews
 from clipnav.storage.features.store_file import (
     FORMAT_FIELDS,
     REMEDY,
@@ -19,15 +18,64 @@ from clipnav.storage.features.store_file import (
     map_store_file,
     write_store_file,
 )
+from clipnav.storage.features.view_grid import NUM_VIEWS
 
 _EXPONENT = 0x7C00  # exponent bits of float16: all are set in infinities and NaN
+Arrays = Mapping[str, np.ndarray] | np.ndarray
+
+_NAME = Path("features")
+
+
+class ShardedViews:
+    """Arrays (V_i, 36, D) that are read like one array (V, 36, D).
+
+    Rows are indexed by an integer, a slice or an array of integers, and are copies. `np.asarray`
+    reads all views into memory.
+
+    Attributes:
+        parts: The arrays.
+        shape: (V, 36, D).
+        dtype: float16.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self.parts = list(parts)
+        lengths = [len(part) for part in parts]
+        self._starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        self.shape: tuple[int, ...] = (sum(lengths), *parts[0].shape[1:])
+        self.dtype = parts[0].dtype
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        indices = np.arange(len(self))[rows]  # checks bounds and resolves negative indices
+        parts = np.searchsorted(self._starts, indices, side="right") - 1
+        views = np.empty((*indices.shape, *self.shape[1:]), self.dtype)
+        for part in np.unique(parts):
+            in_part = parts == part
+            views[in_part] = self.parts[part][indices[in_part] - self._starts[part]]
+        return views
+
+    def part_of(self, row: int) -> int:
+        """Return the index of the part that contains a row."""
+        return int(np.searchsorted(self._starts, row, side="right")) - 1
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise UserError("views in several files cannot be one array without copying them")
+        return np.concatenate(self.parts, dtype=dtype)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for part in self.parts:
+            yield from part
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
 
 class FeatureStore:
     """Features of V viewpoints, 36 views each, D numbers per view.
 
     `clipnav.storage.features.opening.open_store` opens a store;
-    `clipnav.storage.features.memory.store_of_arrays` makes one of arrays. A store of files pickles
+    `clipnav.storage.features.store.store_of_arrays` makes one of arrays. A store of files pickles
     as their paths, so that worker processes share the pages of the files instead of receiving
     copies.
 
@@ -205,11 +253,7 @@ class FeatureStore:
 
 
 def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
-    """Return the metadata of a sharded store, as `FeatureStore.write` takes it for a whole store.
-
-    Raises:
-        UserError: The metadata of two shards differs.
-    """
+    """Return the metadata of a sharded store, as `FeatureStore.write` takes it."""
     metadata = own_metadata(stores[0])
     for store in stores[1:]:
         other = own_metadata(store)
@@ -228,3 +272,51 @@ def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
 def own_metadata(store: FeatureStore) -> dict[str, Any]:
     """Return the metadata that all shards of a store share, as given to `FeatureStore.write`."""
     return {k: v for k, v in store.metadata.items() if k not in (*FORMAT_FIELDS, SKIPPED)}
+
+
+def store_of_arrays(features: Arrays, keys: Sequence[str]) -> FeatureStore:
+    """Copy features in memory into a store.
+
+    Args:
+        features: Features (36, D) of each viewpoint by its key `scan_viewpoint`; or an array
+            (V, 36, D) with the viewpoints in the order of `keys`. Numbers are stored as float16.
+        keys: Keys of the V viewpoints of the world.
+    """
+    if isinstance(features, Mapping):
+        missing = [key for key in keys if key not in features]
+        if missing:
+            raise UserError(
+                f"features: {len(missing)} of {len(keys)} viewpoints are missing, such as "
+                f"{missing[0]!r}; the keys must be 'scan_viewpoint'"
+            )
+        parts = [_checked(features[key], key) for key in keys]
+        widths = sorted({part.shape[1] for part in parts})
+        if len(widths) > 1:
+            raise UserError(f"features: arrays have different widths D, such as {widths[:2]}")
+        views = np.stack(parts)
+    else:
+        array = np.asarray(features)
+        if array.ndim != 3 or len(array) != len(keys):
+            raise UserError(
+                f"features has shape {array.shape}, but must be ({len(keys)}, {NUM_VIEWS}, D), "
+                "with the viewpoints in the order of load_split(...).nav_world.keys; a mapping "
+                "from these keys to arrays is safer"
+            )
+        views = np.stack([_checked(part, key) for part, key in zip(array, keys, strict=True)])
+    views.flags.writeable = False
+    return FeatureStore(_NAME, list(keys), {}, views)
+
+
+def _checked(features: np.ndarray, key: str) -> np.ndarray:
+    """Return features of a viewpoint as float16."""
+    features = np.asarray(features)
+    if features.ndim != 2 or len(features) != NUM_VIEWS or features.dtype.kind not in "fiu":
+        raise UserError(
+            f"features of {key!r} have shape {features.shape} and type {features.dtype}, but must "
+            f"be numbers of shape ({NUM_VIEWS}, D)"
+        )
+    with np.errstate(over="ignore"):
+        converted = features.astype(np.float16)
+    if not np.isfinite(converted).all():
+        raise UserError(f"features of {key!r} are not all finite float16 numbers")
+    return converted

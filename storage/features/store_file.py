@@ -36,11 +36,7 @@ def feature_key(scan: str, viewpoint: str) -> str:
 
 
 def check_store_name(path: Path) -> None:
-    """Check that a new store will be read as one.
-
-    Raises:
-        UserError: The suffix is that of another format, or none.
-    """
+    """Check that a new store will be read as one."""
     if path.suffix != _SUFFIX:
         raise UserError(
             f"{path}: a feature store is a {_SUFFIX} file; name it so, and convert it to another "
@@ -53,9 +49,6 @@ def map_store_file(path: Path) -> tuple[list[str], dict[str, Any], np.memmap]:
 
     Returns:
         Key of each row, metadata, and features (V, 36, D) float16.
-
-    Raises:
-        UserError: The file is damaged, or its format or view order does not fit.
     """
     header, data_start = _read_header(path)
     views = _map_views(path, header, data_start)
@@ -76,9 +69,6 @@ def write_store_file(
         views: Yields (36, D) for each key.
         keys: Key of each row.
         metadata: Values that JSON can represent.
-
-    Raises:
-        UserError: Shapes or counts do not fit, or a feature is not a finite float16.
     """
     first = np.asarray(next(views, np.zeros((NUM_VIEWS, 0))))
     if first.ndim != 2 or first.shape[0] != NUM_VIEWS:

@@ -23,11 +23,7 @@ VIEW_ELEVATIONS = STEP * (np.arange(NUM_VIEWS) // NUM_HEADINGS - 1)
 
 
 def view_direction(view: int) -> tuple[float, float]:
-    """Return the heading and elevation of a view in radians.
-
-    Raises:
-        UserError: `view` is not in 0..35.
-    """
+    """Return the heading and elevation of a view in radians."""
     if not 0 <= view < NUM_VIEWS:
         raise UserError(f"view {view} does not exist; views are 0 to {NUM_VIEWS - 1}")
     return float(VIEW_HEADINGS[view]), float(VIEW_ELEVATIONS[view])

@@ -75,9 +75,6 @@ def reference_matches(store: FeatureStore, reference: FeatureStore) -> list[Orde
         store: Store whose order is unknown.
         reference: Store of the expected order with some of the same viewpoints; its encoder and
             width may differ.
-
-    Raises:
-        UserError: The stores have no viewpoint in common.
     """
     shared = [key for key in store.keys if key in reference]
     if not shared:

@@ -57,12 +57,7 @@ def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
 
 
 def parse_row(text: str) -> tuple[str, list[str]]:
-    """Return the name and the arguments of a row.
-
-    Raises:
-        UserError: The row has no name or no "=", a quotation mark without its partner, or a flag
-            that the comparison sets.
-    """
+    """Return the name and the arguments of a row."""
     name, equals, arguments = text.partition("=")
     if not name.strip() or not equals:
         raise UserError(f"--rows {text!r}: not a row; write NAME=ARGUMENTS, or NAME=")

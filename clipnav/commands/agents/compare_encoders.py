@@ -98,12 +98,7 @@ def common_arguments(arguments: CompareArguments, training: Sequence[str]) -> li
 
 
 def check_training(arguments: CompareArguments, common: Sequence[str]) -> None:
-    """Check the arguments of the trainings and the splits before features are computed.
-
-    Raises:
-        FileNotFoundError: There is no such split.
-        UserError: An argument is wrong, or has no effect.
-    """
+    """Check the arguments of the trainings and the splits before features are computed."""
     from clipnav.agents.experiments.comparison import check_episodes
 
     check_episodes(contestants(arguments, {"": Path("features")}, common))
@@ -128,9 +123,6 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
 
     Returns:
         Path of the feature store by name of the encoder.
-
-    Raises:
-        UserError: There are no encoders, or two have the same name.
     """
     from clipnav.encoders.extraction.arguments import ExtractArguments
     from clipnav.encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata

@@ -37,10 +37,6 @@ def run_comparison(
         folder: Folder of runs and results.
         rows: Rows to train; the others are compared with the first.
         common: Arguments of clipnav train-agent for all rows, baselines included.
-
-    Raises:
-        UserError: A row has the name of a baseline, or is scored on other episodes than the first
-            row. For other errors, see `train_all`.
     """
     from clipnav.agents.experiments.comparison import (
         METRICS,

@@ -79,11 +79,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _check_ids(config: EvaluateConfig, settings: AgentConfig) -> None:
-    """Refuse splits that share an instruction, whose traces would have the same file name.
-
-    Raises:
-        FileNotFoundError, UserError: As in `load_splits`.
-    """
+    """Refuse splits that share an instruction, whose traces would have the same file name."""
     from clipnav.envs.episodes import load_splits
     from clipnav.envs.worlds import world_files
 

@@ -42,11 +42,7 @@ class ViewCaptions:
 
 
 def view_captions(config: EvaluateVlmConfig) -> ViewCaptions | None:
-    """Return the descriptions of --captioner; None without it.
-
-    Raises:
-        FileNotFoundError, UserError: There is no such run, or the world has no pictures.
-    """
+    """Return the descriptions of --captioner; None without it."""
     if config.prompt.captioner is None:
         return None
     from clipnav.vl_tasks.captioning.writing import LoadedCaptioner

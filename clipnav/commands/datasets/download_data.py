@@ -35,9 +35,6 @@ def run(arguments: DownloadArguments) -> int:
 
     Returns:
         Exit status: 1 if a file could not be downloaded, 130 after Ctrl-C.
-
-    Raises:
-        UserError: There is no such group.
     """
     from clipnav.envs.real_data import DEFAULT_GROUPS, R4R, catalogue, download, explain
 

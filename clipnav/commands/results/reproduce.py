@@ -53,12 +53,7 @@ class ReproduceArguments:
 
 
 def run(arguments: ReproduceArguments) -> None:
-    """Run the command.
-
-    Raises:
-        UserError: There is no experiment of a name; nothing is run then. Or a page cannot be
-            rendered.
-    """
+    """Run the command."""
     from clipnav.experiments.declarations import read_experiments
     from clipnav.experiments.pages import without_page
     from clipnav.experiments.records import record_path, write_record

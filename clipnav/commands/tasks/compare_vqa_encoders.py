@@ -89,10 +89,6 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
     Args:
         arguments: Arguments of this command.
         common: Arguments of clipnav finetune-vqa that all rows share if they have an effect there.
-
-    Raises:
-        UserError: An argument is wrong; there are no encoders, two have the same name, or one does
-            not exist or is a feature store of viewpoints.
     """
     from clipnav.vl_tasks.command_line import parse_vqa
     from clipnav.vl_tasks.grids.encoders import check_encoder

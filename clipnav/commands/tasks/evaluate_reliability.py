@@ -131,13 +131,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
-    """Read the answers of all models.
-
-    Raises:
-        OSError: A file cannot be opened.
-        UserError: A file is damaged, models answer different questions, or flags are missing or
-            have no effect.
-    """
+    """Read the answers of all models."""
     from clipnav.vl_tasks.reliability.folder import is_selector
     from clipnav.vl_tasks.reliability.model_answers import (
         Shift,
@@ -185,11 +179,7 @@ def _read_models(config: EvaluateReliabilityConfig) -> "list[ModelAnswers]":
 
 
 def _variant_of(folders: Sequence[Path]) -> Variant:
-    """Return the variant with which confidence was learnt.
-
-    Raises:
-        UserError: A folder is damaged, or they have several variants.
-    """
+    """Return the variant with which confidence was learnt."""
     from clipnav.vl_tasks.reliability.folder import read_description
 
     variants: list[Variant] = sorted({read_description(one).variant for one in folders} or {"V2"})

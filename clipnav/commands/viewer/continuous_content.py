@@ -42,11 +42,7 @@ class ContinuousContent:
         return self._recorder(EXPERT, min(_BATCH, len(ids)), None).record(ids)
 
     def run_traces(self, run: Path) -> "list[Trace]":
-        """Return the walks of a run's agent, and with --baselines of the agents without training.
-
-        Raises:
-            FileNotFoundError, UserError: The run cannot be loaded.
-        """
+        """Return the walks of a run's agent, and with --baselines of untrained agents."""
         from clipnav.agents.continuous.evaluation import baseline_walkers
         from clipnav.agents.continuous.tasks import load_continuous_run
         from clipnav.envs.continuous.walkers import Walker

@@ -201,12 +201,7 @@ def _two_episodes(source: Path, episodes: str, first: Path, others: str) -> User
 
 
 def _as_trained(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfig:
-    """Return settings with dataset, world and data folder of the first run.
-
-    Raises:
-        UserError: Another run has another world or data folder, which the library cannot contain;
-            or one episode is written, and another run walks episodes of another dataset.
-    """
+    """Return settings with dataset, world and data folder of the first run."""
     from clipnav.agents.settings import read_agent_config
 
     saved = {run: read_agent_config(run) for run in runs}
@@ -233,11 +228,7 @@ def _resolved(folder: Path | None) -> Path | None:
 
 
 def _as_trained_continuously(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfig:
-    """Return settings with dataset and world of the runs.
-
-    Raises:
-        UserError: The runs have several; all walk the same episodes.
-    """
+    """Return settings with dataset and world of the runs."""
     from clipnav.agents.continuous.settings import ContinuousTrainConfig
     from clipnav.training.settings import read_config
 

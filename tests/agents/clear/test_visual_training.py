@@ -14,7 +14,7 @@ from clipnav.agents.clear.visual_data import PairedPathBatches, PairedPaths
 from clipnav.agents.clear.visual_network import VisualRepresentation
 from clipnav.agents.clear.visual_training import VisualLearner, view_retrieval
 from clipnav.agents.layers.visual import FeatureScale
-from clipnav.storage.features.memory import store_of_arrays
+from clipnav.storage.features.store import store_of_arrays
 from clipnav.training.checkpoints import RESULTS
 
 PATH = "unused"

@@ -5,9 +5,8 @@ import pytest
 
 from clipnav.envs.navigation.stored_features import WideningReader, stored_tensors
 from clipnav.storage.features.opening import open_store
-from clipnav.storage.features.sharded_views import ShardedViews
 from clipnav.storage.features.shards import Shard
-from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store import FeatureStore, ShardedViews
 
 
 def make_store(path, views):

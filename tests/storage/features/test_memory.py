@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from clipnav.storage.features.memory import store_of_arrays
+from clipnav.storage.features.store import store_of_arrays
 
 KEYS = ["attic_a0", "attic_a1", "barn_b0"]
 

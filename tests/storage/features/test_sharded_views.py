@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipnav.storage.features.sharded_views import ShardedViews
+from clipnav.storage.features.store import ShardedViews
 
 WHOLE = np.random.default_rng(0).normal(size=(9, 36, 4)).astype(np.float16)
 

@@ -5,16 +5,20 @@ KIND/NAME, such as train/loss and val_unseen/SPL. A resumed run continues its tr
 """
 
 import json
+import os
+import socket
+import time
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from clipnav.storage import write_text
+from clipnav.storage.appending import append_bytes
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.extras import check_extra, import_extra
 from clipnav.storage.json_files import read_json
-from clipnav.training.tracking.tensorboard import EventFile
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 _PROJECT = "clipnav"
@@ -35,11 +39,7 @@ class Tracker(Protocol):
 
 
 def check_trackers(names: Iterable[TrackerName]) -> None:
-    """Check that the packages of trackers are installed.
-
-    Raises:
-        ModuleNotFoundError: A package is missing; the message names the command that installs it.
-    """
+    """Check that the packages of trackers are installed."""
     for name in names:
         check_extra(name, name, f"--track {name}")
 
@@ -54,10 +54,6 @@ def start_trackers(
         run: Folder of the run.
         first: First iteration of this process; events from here on replace earlier ones.
         settings: Settings of the run.
-
-    Raises:
-        ModuleNotFoundError: See `check_trackers`.
-        UserError: The file with the ids of the trackers is damaged, or a tracker cannot start.
     """
     makers = {"tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio}
     return [makers[name](run, first, settings) for name in dict.fromkeys(names)]
@@ -127,3 +123,46 @@ def _trackio(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
         name = f"{name}-{_id(run, 'trackio')}"
     trackio.init(project=_PROJECT, name=name, resume="allow", config=dict(settings))
     return _Logger(trackio.log, trackio.finish)
+
+
+class EventFile:
+    """Event file for TensorBoard.
+
+    torch's SummaryWriter is not used: it writes from a thread, so errors such as a full disk
+    cannot be caught.
+
+    Args:
+        folder: Folder of the file.
+        first: First iteration; TensorBoard ignores events of earlier files from here on.
+    """
+
+    def __init__(self, folder: Path, first: int) -> None:
+        # Imported here, as the import takes half a second.
+        from tensorboard.compat.proto import event_pb2
+
+        self._format: Any = event_pb2  # protobuf creates its classes at import time
+        folder.mkdir(parents=True, exist_ok=True)
+        now = time.time_ns()
+        name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{os.getpid()}.{now}"
+        self._path = folder / name
+        start = self._format.SessionLog(status=self._format.SessionLog.START)
+        self._add(self._format.Event(file_version="brain.Event:2"))
+        self._add(self._format.Event(step=first, session_log=start))
+
+    def write(self, kind: str, iteration: int, figures: Mapping[str, float]) -> None:
+        """Write the figures of an event as scalars KIND/NAME."""
+        event = self._format.Event(step=iteration)
+        for name, value in figures.items():
+            event.summary.value.add(tag=f"{kind}/{name}", simple_value=value)
+        self._add(event)
+
+    def _add(self, event: Any) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        event.wall_time = time.time()
+        record = BytesIO()
+        RecordWriter(record).write(event.SerializeToString())
+        append_bytes(self._path, record.getvalue())
+
+    def close(self) -> None:
+        """Do nothing; each event is written at once."""
