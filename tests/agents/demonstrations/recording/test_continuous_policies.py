@@ -136,7 +136,7 @@ def test_runs_that_do_not_fit_are_refused(run, tmp_path):
     config = DemonstrationConfig(tmp_path, format="streamvln", policy=run)
     with pytest.raises(ValueError, match="its turns have 30 degrees, but those of"):
         check_continuous_policy(config, 30.0)
-    with pytest.raises(ValueError, match="require runs and exports of r2r"):
+    with pytest.raises(ValueError, match="require runs and exports of one dataset"):
         check_continuous_policy(dataclasses.replace(config, dataset="rxr"), 15.0)
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         check_continuous_policy(dataclasses.replace(config, policy=tmp_path), 15.0)
