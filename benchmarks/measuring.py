@@ -105,7 +105,7 @@ def report(title: str, figures: Sequence[Figure], path: Path | None = None) -> N
         path: File for the same JSON: benchmark, machine, and figures by name.
     """
     # Imported here, after the path of modules is corrected.
-    from clipnav.experiments.provenance import machine
+    from clipnav.experiments.records import machine
     from clipnav.storage import write_text
 
     properties = machine()

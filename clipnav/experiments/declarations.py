@@ -1,20 +1,17 @@
-"""Declarations of experiments: docs/results/experiments.toml."""
+"""Declarations of experiments, docs/results/experiments.toml, and the steps that they need."""
 
 import re
 import shlex
-import string
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from clipnav.storage.errors import UserError
 
-DECLARATIONS = "experiments.toml"  # in the folder of the records
-_REMEDY = "correct the file, or restore it with git checkout"
-_FOLDER, _SEED = "folder", "seed"  # placeholders of steps, besides the required experiments
-_NAME = re.compile(r"[\w-]+")
+OUTPUTS = Path("runs/results")  # in the checkout; each experiment has a folder in it
+_WRITTEN = ("--output", "--json")  # flags of the folder and of the file that a step writes
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,18 +30,10 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     factor: float | None = None
     format: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.format is not None and not (_fits(self.format, 1.0) or _fits(self.format, 1)):
-            raise UserError(f"format {self.format!r} is not one of a number, such as ',.1f'")
-
-
-def _fits(format_spec: str, number: float) -> bool:
-    """Return whether a number has this format."""
-    try:
-        format(number, format_spec)
-    except ValueError:
-        return False
-    return True
+    @property
+    def metric(self) -> str:
+        """Name of the metric in the column."""
+        return (self.key or self.name).partition("#")[0]
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,14 +42,13 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         page: Page with the table, relative to the folder docs/.
         columns: Columns of the table; a string is a column with all defaults.
-        steps: Commands, each "NAME ARGUMENTS" for `clipnav NAME` or "benchmarks/NAME.py ARGUMENTS".
-            {folder} is the folder of the outputs, {NAME} that of a required experiment. A step with
-            {seed} runs once per seed.
-        rows: Rows of the table, as `clipnav.experiments.rows.read_rows` reads them.
-        budget: Time and hardware that the steps need, without those of required experiments.
+        steps: Commands, "clipnav NAME ARGUMENTS" or "python benchmarks/NAME.py ARGUMENTS", which
+            write into runs/results/EXPERIMENT. One with {seed} runs once per seed; a brace itself
+            is written twice. One that reads from the folder of another experiment runs after the
+            steps of that experiment.
+        rows: Rows of the table, as `clipnav.experiments.records.read_rows` reads them.
+        budget: Time and hardware that the steps need, without those of other experiments.
         seeds: Random seeds.
-        requires: Experiments whose steps run first.
-        base: Prefix of references in `rows` without a file.
     """
 
     page: str
@@ -69,29 +57,59 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: tuple[tuple[str, ...], ...]
     budget: str
     seeds: tuple[int, ...] = (0,)
-    base: str = ""
-    requires: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        empty = [name for name in ("steps", "rows", "budget", "seeds") if not getattr(self, name)]
-        if empty:
-            raise UserError(f"{' and '.join(empty)} must not be empty")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise UserError(f"seeds {list(self.seeds)} contain one twice; name each once")
-        for row in self.rows:
-            if not 0 < len(row) <= len(self.columns):
-                raise UserError(f"row {list(row)} must have 1 to {len(self.columns)} cells")
-        for step in self.steps:
-            try:
-                words = shlex.split(step)
-            except ValueError as error:
-                raise UserError(f"step {step!r}: {error}") from error
-            if not words:
-                raise UserError(f"step {step!r} has no command")
 
     def column_list(self) -> list[Column]:
         """Return all columns as `Column`."""
         return [Column(c) if isinstance(c, str) else c for c in self.columns]
+
+
+class Step(NamedTuple):
+    """A command that an experiment declares, with its seed."""
+
+    experiment: str
+    command: str
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the outputs of the experiment."""
+        return OUTPUTS / self.experiment
+
+    @property
+    def words(self) -> list[str]:
+        """Words of the command."""
+        return shlex.split(self.command)
+
+    @property
+    def outputs(self) -> set[str]:
+        """The folder and the file that the step writes."""
+        words = self.words
+        return {words[k + 1] for k, word in enumerate(words[:-1]) if word in _WRITTEN}
+
+    @property
+    def run_folder(self) -> str | None:
+        """Folder of the run that the step trains; None if it trains none."""
+        _, name, *words = self.words
+        if name.startswith(("train-", "pretrain-", "finetune-")) and "--output" in words:
+            return words[words.index("--output") + 1]
+        return None
+
+    @property
+    def runs_alone(self) -> bool:
+        """Whether nothing may run beside it: a benchmark, or a step that fills shared caches."""
+        own = any(output.startswith(f"{self.folder}/") for output in self.outputs)
+        return self.words[0] == "python" or not own
+
+    def input_from(self, other: "Step") -> str | None:
+        """Return an output of another step that this one reads; None if it reads none.
+
+        A word may contain several paths, such as a row of a comparison:
+        "both=--language-representation FOLDER/language --visual-representation FOLDER/visual".
+        """
+        read = " ".join(word for word in self.words if word not in self.outputs)
+        for path in sorted(other.outputs):
+            if re.search(rf"(?:^|[\s=]){re.escape(path)}(?:[/\s]|$)", read):
+                return path
+        return None
 
 
 def read_experiments(folder: Path) -> dict[str, Experiment]:
@@ -104,62 +122,46 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
         FileNotFoundError: The folder does not contain declarations.
         UserError: The file is invalid; the message names the experiment and the setting.
     """
-    path = folder / DECLARATIONS
+    path = folder / "experiments.toml"
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; run this command in a checkout of clipnav, which contains the "
             "documentation and the benchmarks"
         )
+    name = ""
     try:
         declared = msgspec.toml.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
+        experiments = {}
+        for name, settings in declared.items():
+            experiments[name] = msgspec.convert(settings, Experiment)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}; {_REMEDY}") from error
-    experiments: dict[str, Experiment] = {}
-    for name, settings in declared.items():
-        try:
-            experiments[name] = _experiment(name, settings, experiments)
-        except ValueError as error:
-            raise UserError(f"{path}: {name}: {error}; {_REMEDY}") from error
+        hint = "correct the file, or restore it with git checkout"
+        raise UserError(f"{path}: {name} {error}; {hint}") from error
     return experiments
 
 
-def _experiment(name: str, settings: dict[str, Any], earlier: Collection[str]) -> Experiment:
-    """Return the experiment of a name and its settings.
-
-    Raises:
-        ValueError: They are invalid.
-    """
-    if not _NAME.fullmatch(name) or name in (_FOLDER, _SEED):
-        raise UserError(
-            f"not the name of an experiment; use letters, digits, _ and -, and neither {_FOLDER} "
-            f"nor {_SEED}"
-        )
-    experiment = msgspec.convert(settings, Experiment)
-    unknown = ", ".join(sorted({*experiment.requires} - {*earlier}))
-    if unknown:
-        raise UserError(f"requires {unknown}, not declared above")
-    for step in experiment.steps:
-        _check_placeholders(step, (_FOLDER, _SEED, *experiment.requires))
-    groups = (row[-1] for row in experiment.rows if len(row) < len(experiment.columns))
-    references = (cell for row in experiment.rows for cell in row if "#" in cell)
-    for text in (experiment.base, *groups, *references):
-        _check_placeholders(text.partition("#")[0], (_SEED, *experiment.requires))
-    return experiment
+def steps_of(name: str, experiment: Experiment) -> list[Step]:
+    """Return the steps of an experiment, in order; one with {seed} is repeated for each seed."""
+    commands = [step.format(seed=seed) for step in experiment.steps for seed in experiment.seeds]
+    return [Step(name, command) for command in dict.fromkeys(commands)]
 
 
-def _check_placeholders(text: str, known: Sequence[str]) -> None:
-    """Check that all placeholders of a text have a value.
+def required(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Return an experiment after those from which it reads, directly or not."""
+    own = experiments[name]
+    text = "\n".join([*own.steps, *("\n".join(row) for row in own.rows)])
+    read = re.findall(rf"(?:{OUTPUTS}|^\.\.)/([\w-]+)", text, re.MULTILINE)
+    others = [part for other in read if other != name for part in required(other, experiments)]
+    return list(dict.fromkeys([*others, name]))
 
-    Raises:
-        UserError: One has none, or a brace has no partner.
-    """
-    try:
-        names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
-    except ValueError as error:
-        raise UserError(f"{text!r}: {error}; a brace itself is written twice") from error
-    for name in names:
-        if name not in known:
-            raise UserError(
-                f"{text!r}: {{{name}}} is none of {', '.join(known)}; add an experiment to "
-                "requires, or write a brace itself twice"
-            )
+
+def steps_needed(names: Sequence[str], experiments: Mapping[str, Experiment]) -> list[Step]:
+    """Return the steps of experiments, each after those of the experiments from which it reads."""
+    parts = dict.fromkeys(part for name in names for part in required(name, experiments))
+    return [step for part in parts for step in steps_of(part, experiments[part])]
+
+
+def command_lines(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Return the commands of `steps_needed`, with {seed} for the seed."""
+    parts = required(name, experiments)
+    return [step.format(seed="{seed}") for part in parts for step in experiments[part].steps]

@@ -5,13 +5,12 @@ a record, there is a sentence that names the command that measures it.
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from clipnav.envs.metrics import SUMMARY_METRICS
-from clipnav.experiments.declarations import Column, Experiment
-from clipnav.experiments.records import Cell, Difference, Record, Uncertain, read_record
-from clipnav.experiments.steps import command_lines
+from clipnav.experiments.declarations import Column, Experiment, command_lines
+from clipnav.experiments.records import Cell, Record, read_record
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 
@@ -48,16 +47,6 @@ def render_pages(
     return changed
 
 
-def without_page(docs: Path, names: Iterable[str]) -> list[str]:
-    """Return the names of experiments whose table stands on no page of a folder."""
-    shown = {
-        match[1]
-        for page in pages_of(docs)
-        for match in _BLOCK.finditer(page.read_text(encoding="utf-8"))
-    }
-    return [name for name in names if name not in shown]
-
-
 def render(
     text: str,
     folder: Path,
@@ -87,59 +76,36 @@ def render(
         if name not in experiments:
             raise UserError(f"{source}: table {name!r} has no experiment; declare it")
         record, experiment = read_record(folder, name), experiments[name]
-        if record is not None:
-            table = render_table(record, experiment)
-            body = f"{table}\n\n{provenance(record, experiment, is_declared(record, experiments))}"
-        else:
-            command = f"`clipnav reproduce {name}` ({experiment.budget})"
+        command = f"`clipnav reproduce {name}` ({experiment.budget})"
+        if record is None:
             body = f"*{name}: not measured yet; {command} measures it.*"
+        else:
+            facts = f"{name}: {provenance(record)}"
+            if record.source == "copied":
+                origin = (
+                    f"Copied from an earlier version of this page; {command} has not rerun it with "
+                    "the current code"
+                )
+            elif is_declared(record, experiments):
+                origin = f"Measured by {command}"
+            else:
+                origin = (
+                    "Measured before the commands, seeds or rows of this table were changed; "
+                    f"{command} has not rerun it"
+                )
+            body = f"{render_table(record, experiment)}\n\n*{facts}. {origin}.*"
         return f"<!-- table: {name} -->\n{body}\n<!-- end -->"
 
     return _BLOCK.sub(block, text)
 
 
-def render_table(record: Record, experiment: Experiment) -> str:
-    """Return a record as a Markdown table, with left-aligned columns before the first number.
-
-    Raises:
-        UserError: The columns of the record are not those of the declaration.
-    """
-    columns = experiment.column_list()
-    if record.columns != tuple(column.name for column in columns):
-        raise UserError(
-            f"{record.experiment}: the columns of the record and of the declaration differ; run "
-            "clipnav reproduce again, or correct the declaration"
-        )
-    texts = next(
-        (i for i, _ in enumerate(columns) if any(_is_number(row[i]) for row in record.rows)),
-        len(columns),
-    )
-    ruler = ["---"] * texts + ["---:"] * (len(columns) - texts)
-    lines: list[Sequence[str]] = [
-        [f" {column.name} " if column.name else " " for column in columns],
-        ruler,
-        *(
-            [f" {cell} " if cell else " " for cell in map(format_cell, row, columns)]
-            for row in record.rows
-        ),
-    ]
-    return "\n".join(f"|{'|'.join(line)}|" for line in lines)
-
-
-def format_cell(cell: Cell, column: Column) -> str:
-    """Return a cell as text."""
-    match cell:
-        case None:
-            return ""
-        case str():
-            return cell
-        case Uncertain(mean, half):
-            return f"{_number(mean, column)} ± {_number(half, column)}"
-        case Difference(difference, low, high):
-            value, *ends = (_number(v, column, "+") for v in (difference, low, high))
-            return f"{value} [{', '.join(ends)}]"
-        case _:
-            return _number(cell, column)
+def provenance(record: Record) -> str:
+    """Return commit, date, seeds and machine of a record."""
+    seeds = ", ".join(map(str, record.seeds))
+    formats = {"processor": "{}", "cores": "{} cores", "load": "load {}"}
+    where = [f.format(record.machine[key]) for key, f in formats.items() if key in record.machine]
+    plural = "s" if len(record.seeds) > 1 else ""
+    return ", ".join([f"commit {record.commit}", record.date, f"seed{plural} {seeds}", *where])
 
 
 def is_declared(record: Record, experiments: Mapping[str, Experiment]) -> bool:
@@ -157,46 +123,50 @@ def is_declared(record: Record, experiments: Mapping[str, Experiment]) -> bool:
     return same_commands and same_rows and record.seeds == experiment.seeds
 
 
-def provenance(record: Record, experiment: Experiment, declared: bool = True) -> str:
-    """Return the sentences below a table: commit, date, seeds, machine and source.
+def render_table(record: Record, experiment: Experiment) -> str:
+    """Return a record as a Markdown table, with left-aligned columns before the first number.
 
-    Args:
-        record: Record of the table.
-        experiment: Its experiment.
-        declared: Whether the record is of this declaration, see `is_declared`.
+    Raises:
+        UserError: The columns of the record are not those of the declaration.
     """
-    seeds = ", ".join(map(str, record.seeds))
-    formats = {"processor": "{}", "cores": "{} cores", "load": "load {}"}
-    known = [key for key in formats if key in record.machine]
-    where = ", ".join(formats[key].format(record.machine[key]) for key in known)
-    parts = [f"commit {record.commit}", record.date, f"seed{'s'[: len(record.seeds) > 1]} {seeds}"]
-    facts = ", ".join([*parts, *([where] if where else [])])
-    command = f"`clipnav reproduce {record.experiment}`"
-    if record.source == "measured" and declared:
-        source = f"Measured by {command} ({experiment.budget})."
-    elif record.source == "measured":
-        source = (
-            "Measured before the commands, seeds or rows of this table were changed; "
-            f"{command} ({experiment.budget}) has not rerun it."
+    columns = experiment.column_list()
+    if record.columns != tuple(column.name for column in columns):
+        raise UserError(
+            f"{record.experiment}: the columns of the record and of the declaration differ; run "
+            "clipnav reproduce again, or correct the declaration"
         )
-    else:
-        source = (
-            f"Copied from an earlier version of this page; {command} ({experiment.budget}) has not "
-            "rerun it with the current code."
-        )
-    return f"*{record.experiment}: {facts}. {source}*"
+    texts = [
+        all(isinstance(cell, str | None) for cell in cells)
+        for cells in zip(*record.rows, strict=True)
+    ]
+    numbers = texts.index(False) if False in texts else len(texts)
+    lines: list[Sequence[str]] = [
+        [column.name for column in columns],
+        *([format_cell(*pair) for pair in zip(row, columns, strict=True)] for row in record.rows),
+    ]
+    table = ["|".join(f" {cell} " if cell else " " for cell in line) for line in lines]
+    table.insert(1, "|".join(["---"] * numbers + ["---:"] * (len(columns) - numbers)))
+    return "\n".join(f"|{line}|" for line in table)
 
 
-def _is_number(cell: Cell) -> bool:
-    return cell is not None and not isinstance(cell, str)
+def format_cell(cell: Cell, column: Column) -> str:
+    """Return a cell as text."""
 
-
-def _number(value: float, column: Column, sign: str = "") -> str:
-    name = (column.key or column.name).partition("#")[0]
-    if column.format is not None:
-        form = column.format
-    elif name in SUMMARY_METRICS:
-        form = _DECIMALS[SUMMARY_METRICS[name].unit]
-    else:
+    def number(value: float, sign: str = "") -> str:
         form = ",.0f" if abs(value) >= 100 else ".3g"
-    return format(value, sign + form)
+        if column.format is not None:
+            form = column.format
+        elif column.metric in SUMMARY_METRICS:
+            form = _DECIMALS[SUMMARY_METRICS[column.metric].unit]
+        return format(value, sign + form)
+
+    match cell:
+        case None | str():
+            return cell or ""
+        case (mean, half):
+            return f"{number(mean)} ± {number(half)}"
+        case (difference, low, high):
+            return f"{number(difference, '+')} [{number(low, '+')}, {number(high, '+')}]"
+        case int() | float():
+            return number(cell)
+    raise ValueError(f"{cell!r}: not a cell")

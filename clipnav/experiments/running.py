@@ -1,8 +1,9 @@
-"""Execution of experiments: their steps, resumable, and the records of their rows.
+"""Execution of experiments, resumable.
 
-FOLDER/finished.json lists the finished steps (`finished`), and FOLDER/started.json the commits at
-which each step was started. A training that was interrupted is resumed from its last saved state;
-any other interrupted step is run again. A training that was started with other settings is refused.
+FOLDER/steps.json contains what is known of each step of an experiment: the commits at which it was
+started, when it ended, and the digests of its outputs. A training that was interrupted is resumed
+from its last saved state; any other interrupted step is run again. An output that something else
+than its step has made is refused.
 """
 
 import json
@@ -12,206 +13,246 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from clipnav.cli import main
-from clipnav.experiments.declarations import Experiment
-from clipnav.experiments.finished import finished_step, is_missing, write_finished
-from clipnav.experiments.provenance import commit
-from clipnav.experiments.records import Record
-from clipnav.experiments.rows import read_rows
-from clipnav.experiments.schedule import Schedule
-from clipnav.experiments.steps import (
-    BENCHMARKS,
-    Step,
-    command_lines,
-    replaces,
-    resumed,
-    run_folder,
-    steps_needed,
-)
-from clipnav.storage import write_text
+from clipnav.experiments.declarations import Experiment, Step, command_lines, steps_needed
+from clipnav.experiments.records import Machine, Record, commit, machine, read_rows
+from clipnav.storage import file_sha256, write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
+from clipnav.storage.locks import sole_writer
 from clipnav.storage.processes import run_jobs
 from clipnav.training.interruption import interruption_message
 
-STARTED = "started.json"
-_THREADS = "OMP_NUM_THREADS"
+_CONTENT = ("model.safetensors", "results.json", "comparison.json")  # of the folder of a step
 
 
-class Job(NamedTuple):
-    """A step to run in a process of its own.
+class StepState(msgspec.Struct, forbid_unknown_fields=True):
+    """What is known of a step.
 
     Attributes:
-        step: The step.
         commits: Commits at which it was started.
-        words: Its words, or those that resume it.
-        checkout: Folder of the checkout.
+        ended: Time of its end in seconds since 1970; 0 before.
+        machine: Processor, cores, load and versions.
+        digests: SHA-256 of its weights and scores, by path; empty if it writes none.
     """
 
-    step: Step
     commits: list[str]
-    words: list[str]
-    checkout: Path
+    ended: float = 0.0
+    machine: Machine = {}
+    digests: dict[str, str] = {}
+
+
+def read_states(folder: Path) -> dict[str, StepState]:
+    """Return the states of the steps in the folder of an experiment, by command.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    path = folder / "steps.json"
+    if not path.is_file():
+        return {}
+    hint = f"remove {folder} to run the experiment from the start"
+    return read_json(path, hint, dict[str, StepState])
+
+
+def _write_state(step: Step, state: StepState) -> None:
+    """Store the state of a step, without those whose outputs it overwrites."""
+    states = read_states(step.folder)
+    for command in list(states):
+        if command != step.command and Step("", command).outputs & step.outputs:
+            del states[command]
+    states[step.command] = state
+    text = json.dumps(msgspec.to_builtins(states), indent=2) + "\n"
+    write_text(step.folder / "steps.json", text)
 
 
 def run_experiments(
-    names: Sequence[str],
-    experiments: Mapping[str, Experiment],
-    checkout: Path,
-    output: Path,
-    workers: int = 1,
-) -> Iterator[Record]:
-    """Run the steps that are not finished; yield the record of each table once its steps ended.
+    names: Sequence[str], experiments: Mapping[str, Experiment], workers: int = 1
+) -> Iterator[str]:
+    """Run the steps that are not finished; yield the name of each experiment once they have ended.
 
-    A table whose results lack a file or a value is reported at the end, after all other steps.
+    A step starts when those from which it reads have ended. A benchmark, and a step that writes
+    nothing into the folder of its experiment, such as one that fills the cache of the houses, runs
+    alone.
 
     Args:
         names: Names of the experiments.
         experiments: All experiments.
-        checkout: Folder of the checkout.
-        output: Folder that contains the folder of the outputs of each experiment.
-        workers: Number of steps that run at once; each starts when those that it waits for have
-            ended (`steps.predecessors`).
+        workers: Number of steps that run at once.
 
     Raises:
-        UserError: The results lack a file or a value, or a training was started with other
-            settings.
+        UserError: An output was made by something else than its step.
         ChildProcessError: A step failed; the message contains its error.
-        OutputInUseError: Another process runs one of the experiments in this folder.
+        OutputInUseError: Another process runs one of the experiments.
     """
-    left = {name: steps_needed([name], experiments, output) for name in names}
-    steps = steps_needed(names, experiments, output)
-    folders = ", ".join(str(output / name) for name in left)
-    failures: list[str] = []
-    hint = f"Finished steps are kept in {folders}; run the same command again to resume"
+    left = {name: set(steps_needed([name], experiments)) for name in names}
+    steps = steps_needed(names, experiments)
+    folders = list(dict.fromkeys(step.folder for step in steps))
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    kept = ", ".join(map(str, folders))
+    hint = f"Finished steps are kept in {kept}; run the same command again to resume"
+    ended: set[Step] = set()
 
-    def records() -> Iterator[Record]:
-        ended = [name for name, own in left.items() if all(map(schedule.has_ended, own))]
-        for name in ended:
-            try:
-                record = _record_of(name, left.pop(name), experiments, output)
-            except (OSError, UserError) as error:
-                failures.append(str(error))
-            else:
-                yield record
+    def complete() -> Iterator[str]:
+        for name in [name for name, own in left.items() if own <= ended]:
+            del left[name]
+            yield name
 
-    with Schedule(steps) as schedule, interruption_message(lambda: hint), _one_thread():
+    with sole_writer(*folders), interruption_message(lambda: hint):
         for step in steps:
-            if finished_step(step) is None:
-                _check_run_folder(step)
-        jobs = _jobs(schedule, steps, experiments, checkout)
-        for job, seconds in run_jobs(_run_job, jobs, workers, "runs a step"):
-            write_finished(job.step, job.commits, seconds)
-            schedule.end(job.step)
-            yield from records()
-        yield from records()
-    if failures:
-        raise UserError("\n".join(failures))
+            _check_run_folder(step)
+        for job, _ in run_jobs(_run_job, _jobs(steps, ended), workers, "runs a step"):
+            state = read_states(job.step.folder)[job.step.command]
+            state.ended, state.machine = time.time(), machine()
+            state.digests = {path: file_sha256(path) for path in _content(job.step)}
+            _write_state(job.step, state)
+            ended.add(job.step)
+            yield from complete()
+        yield from complete()
 
 
-def _jobs(
-    schedule: Schedule,
-    steps: Sequence[Step],
-    experiments: Mapping[str, Experiment],
-    checkout: Path,
-) -> Iterator[Job | None]:
-    """Yield the steps that are not finished; None while all that are left wait for others."""
-    while len(schedule):
-        step = schedule.take()
-        if step is None:
-            yield None
-        elif is_missing(step, experiments):
-            own = [other for other in steps if other.experiment == step.experiment]
-            title = f"{step.experiment}, step {own.index(step) + 1} of {len(own)}"
-            print(f"{title}: {shlex.join(step.words)}", flush=True)
-            commits = _start(step, commit(checkout))
-            yield Job(step, commits, resumed(step.words), checkout)
-        else:
-            schedule.end(step)
+def record_of(name: str, experiments: Mapping[str, Experiment]) -> Record:
+    """Return the record of an experiment whose steps have ended.
 
-
-def _record_of(
-    name: str, steps: Sequence[Step], experiments: Mapping[str, Experiment], output: Path
-) -> Record:
-    """Return the record of an experiment whose steps have ended."""
+    Raises:
+        FileNotFoundError: A file of the results does not exist.
+        UserError: The results lack a value.
+    """
     experiment = experiments[name]
-    done = [found for step in steps if (found := finished_step(step)) is not None]
+    steps = steps_needed([name], experiments)
+    states = [read_states(step.folder)[step.command] for step in steps]
+    last = time.gmtime(max(state.ended for state in states))
     return Record(
         experiment=name,
         source="measured",
-        commit=" and ".join(dict.fromkeys(c for step in done for c in step.commits)),
-        date=max(step.date for step in done),
-        machine=done[-1].machine,
+        commit=" and ".join(dict.fromkeys(c for state in states for c in state.commits)),
+        date=time.strftime("%Y-%m-%d", last),
+        machine=states[-1].machine,
         seeds=experiment.seeds,
         commands=tuple(command_lines(name, experiments)),
         columns=tuple(column.name for column in experiment.column_list()),
-        rows=read_rows(experiment, output / name),
+        rows=read_rows(name, experiment),
     )
 
 
-def _start(step: Step, version: str) -> list[str]:
-    """Write the commit at which a step starts; return those of its earlier starts as well."""
-    started, name = _started(step.folder), shlex.join(step.words)
-    commits = list(dict.fromkeys([*started.get(name, []), version]))
-    kept = {k: v for k, v in started.items() if not replaces(step.words, shlex.split(k))}
-    write_text(step.folder / STARTED, json.dumps({**kept, name: commits}, indent=2) + "\n")
-    return commits
+class Job(NamedTuple):
+    """A step to run, and its words or those that resume it."""
+
+    step: Step
+    words: list[str]
 
 
-def _started(folder: Path) -> dict[str, list[str]]:
-    """Return the commits at which each step was started."""
-    path = folder / STARTED
-    remedy = f"remove {folder} to run the experiment from the start"
-    return read_json(path, remedy, dict[str, list[str]]) if path.is_file() else {}
+def _jobs(steps: Sequence[Step], ended: set[Step]) -> Iterator[Job | None]:
+    """Yield the steps that are not finished; None while all that are left wait for others."""
+    left = dict(enumerate(steps))
+    while left:
+        ready = (k for k in left if all(one in ended for one in _predecessors(steps, k)))
+        number = next(ready, None)
+        if number is None:
+            yield None
+            continue
+        step = left.pop(number)
+        if is_finished(step, steps[:number]):
+            ended.add(step)
+            continue
+        own = [other for other in steps if other.experiment == step.experiment]
+        title = f"{step.experiment}, step {own.index(step) + 1} of {len(own)}"
+        print(f"{title}: {step.command}", flush=True)
+        earlier = read_states(step.folder).get(step.command, StepState([])).commits
+        _write_state(step, StepState(list(dict.fromkeys([*earlier, commit()]))))
+        yield Job(step, resumed(step))
+
+
+def _predecessors(steps: Sequence[Step], number: int) -> list[Step]:
+    """Return the steps that must have ended before another starts."""
+    step, earlier = steps[number], steps[:number]
+    if step.runs_alone:
+        return list(earlier)
+    return [other for other in earlier if other.runs_alone or step.input_from(other)]
+
+
+def is_finished(step: Step, earlier: Sequence[Step]) -> bool:
+    """Return whether a step has ended, and neither its outputs nor its inputs have changed since.
+
+    Raises:
+        UserError: Its inputs have changed, but the folder of its output still exists; or its output
+            was made again by something else.
+    """
+    state = read_states(step.folder).get(step.command)
+    if state is None or not state.ended:
+        return False
+    if not all(map(os.path.exists, step.outputs)):
+        return False
+    for path, digest in state.digests.items():
+        if not Path(path).is_file():
+            return False
+        if file_sha256(path) != digest:
+            raise UserError(
+                f"{path}: has changed since {step.command} ended; restore it, or remove it with "
+                "its folder to run this step again"
+            )
+    for other in earlier:
+        source = step.input_from(other)
+        if source is None or read_states(other.folder)[other.command].ended < state.ended:
+            continue
+        for output in filter(os.path.isdir, sorted(step.outputs)):
+            raise UserError(
+                f"{output}: made from {source}, which has been made again since; remove {output} "
+                "to make it again, too"
+            )
+        return False
+    return True
+
+
+def _content(step: Step) -> list[str]:
+    """Return the files that identify what a step has made: weights and scores, and its --json."""
+    outputs = sorted(step.outputs)
+    files = [*(f"{output}/{name}" for output in outputs for name in _CONTENT), *outputs]
+    return [file for file in files if Path(file).is_file()]
+
+
+def resumed(step: Step) -> list[str]:
+    """Return the words of a step, or those that resume its training from a saved state."""
+    run = step.run_folder
+    if run is not None and Path(run, "trainer.pt").is_file():
+        return [*step.words[:2], "--resume", run]
+    return step.words
 
 
 def _check_run_folder(step: Step) -> None:
-    """Refuse to resume a training that this experiment has not started with the same settings.
-
-    Raises:
-        UserError: The declaration has changed since the training was started, or something else
-            has trained in its folder.
-    """
-    started, words = _started(step.folder), step.words
-    if resumed(words) == words or shlex.join(words) in started:
-        return
-    others = [name for name in started if replaces(words, shlex.split(name))]
-    other = f"by another command, {others[0]}" if others else "outside of this experiment"
-    run = run_folder(words)
-    raise UserError(
-        f"{run}: trained {other}, but the experiment declares {shlex.join(words)}; remove {run} to "
-        "run it"
-    )
+    """Refuse to resume a training that this step has not started."""
+    if resumed(step) != step.words and step.command not in read_states(step.folder):
+        raise UserError(
+            f"{step.run_folder}: was not trained by {step.command}, which the experiment declares; "
+            f"remove {step.run_folder} to run it"
+        )
 
 
-def _run_job(job: Job) -> float:
-    """Run a step in a new process, as commands change global state; return the seconds."""
-    start = time.perf_counter()
-    for _ in run_jobs(run_step, [(job.words, job.checkout)], 1, f"runs {job.words[0]}"):
+def _run_job(job: Job) -> None:
+    """Run a step in a new process, as commands change global state."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for _ in run_jobs(run_step, [job.words], 1, f"runs {job.words[1]}"):
         pass
-    return round(time.perf_counter() - start, 1)
 
 
-def run_step(job: tuple[Sequence[str], Path]) -> None:
+def run_step(words: Sequence[str]) -> None:
     """Run a command of clipnav or a benchmark.
-
-    Args:
-        job: Words of the command, and the folder of the checkout.
 
     Raises:
         ChildProcessError: The command failed.
     """
-    (name, *arguments), checkout = job
+    program, name, *arguments = words
     try:
-        if name.startswith(BENCHMARKS):
-            path = checkout / name
-            sys.argv = [str(path), *arguments]
-            sys.path.insert(0, str(path.parent))  # as Python does for a script
-            runpy.run_path(str(path), run_name="__main__")
+        if program == "python":
+            sys.argv = [name, *arguments]
+            sys.path.insert(0, str(Path(name).parent))  # as Python does for a script
+            runpy.run_path(name, run_name="__main__")
             status: int | str | None = 0
         else:
             status = main([name, *arguments])
@@ -219,17 +260,4 @@ def run_step(job: tuple[Sequence[str], Path]) -> None:
         status = end.code
     if status:
         # The reason first: the words of a step can be longer than what is printed at once.
-        raise ChildProcessError(f"{name} failed: {status}\nStep: {shlex.join([name, *arguments])}")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let libraries of child processes use one thread, unless the user has chosen a number."""
-    if _THREADS in os.environ:
-        yield
-        return
-    os.environ[_THREADS] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[_THREADS]
+        raise ChildProcessError(f"{name} failed: {status}\nStep: {shlex.join(words)}")

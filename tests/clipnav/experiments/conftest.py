@@ -9,34 +9,37 @@ DECLARATIONS = """
 [speed]
 page = "page.md"
 budget = "1 second"
-steps = ["benchmarks/first.py {folder}/first.json", "benchmarks/second.py {folder}/second.json"]
-base = "first.json#figures"
+steps = [
+  "python benchmarks/first.py --json runs/results/speed/figures.json",
+  "python benchmarks/second.py --json runs/results/speed/second.json",
+]
 columns = ["", "steps", { name = "share", factor = 100, format = ".1f" }]
 rows = [["fast", "#fast", "second.json#share"], ["slow", "#slow", ""]]
 """
 FIRST = """
 import json, pathlib, sys
-folder = pathlib.Path(sys.argv[1]).parent
+folder = pathlib.Path(sys.argv[2]).parent
 with (folder / "starts.txt").open("a") as file:
     file.write("first\\n")
 figures = {"fast": {"value": 1234.5, "unit": "steps"}, "slow": {"value": 2.5, "unit": "steps"}}
-pathlib.Path(sys.argv[1]).write_text(json.dumps({"figures": figures}))
+pathlib.Path(sys.argv[2]).write_text(json.dumps({"figures": figures}))
 """
 SECOND = """
 import json, pathlib, sys
-pathlib.Path(sys.argv[1]).write_text(json.dumps({"share": 0.123}))
+pathlib.Path(sys.argv[2]).write_text(json.dumps({"share": 0.123}))
 """
 PAGE = "# Page\n\n<!-- table: speed -->\n<!-- end -->\n\nText.\n"
 
 
-def declared(name: str, step: str, column: str, reference: str) -> str:
-    """Declaration of an experiment with one step and one row, for experiments.toml."""
+def declared(name: str, *steps: str, reference: str, seeds: str = "[0]") -> str:
+    """Declaration of an experiment with one row and the column SR, for experiments.toml."""
     return f"""
 [{name}]
 page = "page.md"
 budget = "1 second"
-steps = ["{step}"]
-columns = ["", "{column}"]
+seeds = {seeds}
+steps = {list(steps)}
+columns = ["", "SR"]
 rows = [["own", "{reference}"]]
 """
 

@@ -1,25 +1,39 @@
+"""Declarations, and the settings of their steps, which are otherwise read after hours."""
+
 import re
-import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
-from clipnav.agents.envdrop.presets import preset
+from clipnav.agents.clear.command_line import parse_language, parse_visual
+from clipnav.agents.continuous.command_line import parse_continuous
+from clipnav.agents.duet.presets import parse_pretraining
+from clipnav.agents.envdrop.presets import parse_speaker, preset
 from clipnav.agents.experiments.comparison import METRICS
 from clipnav.agents.settings.command_line import parse_agent
-from clipnav.experiments.declarations import Column, Experiment, read_experiments
-from clipnav.experiments.steps import Step, predecessors, read_output, resumed, steps_of
+from clipnav.commands.agents import compare_agents, compare_encoders
+from clipnav.commands.tasks import compare_vqa_encoders
+from clipnav.experiments.declarations import (
+    OUTPUTS,
+    Column,
+    Experiment,
+    Step,
+    read_experiments,
+    required,
+    steps_needed,
+    steps_of,
+)
+from clipnav.experiments.running import _predecessors
+from clipnav.training.settings import to_json
+from clipnav.vl_tasks import command_line as vl_tasks
 from tests.conftest import ROOT
 
 EXPERIMENTS = read_experiments(ROOT / "docs" / "results")
-FOLDER = Path("folder")
 DECLARED = '[a]\npage = "p.md"\ncolumns = ["x"]\nsteps = ["a"]\nrows = [["y"]]\nbudget = "1 s"'
-
-
-def write(folder: Path, text: str) -> Path:
-    (folder / "experiments.toml").write_text(text)
-    return folder
 
 
 def test_a_folder_without_declarations_is_named(tmp_path):
@@ -31,129 +45,89 @@ def test_a_folder_without_declarations_is_named(tmp_path):
     ("text", "message"),
     [
         ("[a", r"experiments\.toml: .*; correct the file"),
-        ('[a]\npage = "p.md"\ncolumns = ["x"]\npages = 1', "unknown field `pages`"),
-        ('[a]\npage = "p.md"\ncolumns = ["x"]\nsteps = ["a"]', "missing required field `rows`"),
-        (f"{DECLARED}\nseeds = []", "a: seeds must not be empty"),
-        (f"{DECLARED}\nseeds = [0, 1, 0]", r"seeds \[0, 1, 0\] contain one twice"),
-        (DECLARED.replace('["y"]', '["y", "f.json#SR"]'), "must have 1 to 1 cells"),
-        (DECLARED.replace('["y"]', "[]"), "must have 1 to 1 cells"),
-        (DECLARED.replace('["a"]', '[""]'), "step '' has no command"),
-        (DECLARED.replace('["a"]', """['a "b']"""), "No closing quotation"),
-        (DECLARED.replace('["a"]', '["a {other}/b"]'), "{other} is none of folder, seed; add"),
-        (DECLARED.replace('["a"]', '["a {"]'), "a brace itself is written twice"),
-        (DECLARED.replace('["y"]', '["f-{sed}.json#SR"]'), "{sed} is none of seed"),
-        (DECLARED.replace('["x"]', '[{ name = "x", format = ".1x" }]'), "format '.1x' is not one"),
-        (DECLARED.replace("[a]", "[folder]"), "folder: not the name of an experiment"),
-        (DECLARED.replace("[a]", '["../a"]'), r"\.\./a: not the name of an experiment"),
+        (f"{DECLARED}\npages = 1", "a Object contains unknown field `pages`"),
+        (DECLARED.replace('rows = [["y"]]', ""), "a Object missing required field `rows`"),
     ],
 )
 def test_an_invalid_declaration_is_refused(tmp_path, text, message):
+    (tmp_path / "experiments.toml").write_text(text)
     with pytest.raises(ValueError, match=message):
-        read_experiments(write(tmp_path, text))
+        read_experiments(tmp_path)
 
 
 def test_columns_are_names_or_tables(tmp_path):
     text = DECLARED.replace('["x"]', '["x", { name = "y", factor = 2 }]')
-    assert read_experiments(write(tmp_path, text))["a"].column_list() == [
-        Column("x"),
-        Column("y", factor=2),
-    ]
+    (tmp_path / "experiments.toml").write_text(text)
+    columns = read_experiments(tmp_path)["a"].column_list()
+    assert columns == [Column("x"), Column("y", factor=2)]
 
 
 def test_steps_with_a_seed_are_repeated_for_each_seed():
-    experiment = Experiment(
-        page="p.md",
-        columns=("x",),
-        steps=("a {folder}", 'b "--x {seed}" {{seed}}'),
-        rows=(("y",),),
-        seeds=(0, 5),
-        budget="1 s",
-    )
-    assert steps_of(experiment, FOLDER) == [
-        ["a", "folder"],
-        ["b", "--x 0", "{seed}"],
-        ["b", "--x 5", "{seed}"],
+    steps = ("clipnav a", 'clipnav b "--x {seed}" {{seed}}')
+    experiment = Experiment("p.md", ("x",), steps, (("y",),), "1 s", seeds=(0, 5))
+    assert [step.words for step in steps_of("e", experiment)] == [
+        ["clipnav", "a"],
+        ["clipnav", "b", "--x 0", "{seed}"],
+        ["clipnav", "b", "--x 5", "{seed}"],
     ]
+
+
+def test_experiments_run_after_those_from_which_they_read():
+    def experiment(step: str, row: str) -> Experiment:
+        return Experiment("p.md", ("x",), (step,), ((row,),), "1 s")
+
+    experiments = {
+        "c": experiment("clipnav c runs/results/b-2/x --output runs/results/c/x", "f.json#x"),
+        "b-2": experiment("clipnav b --output runs/results/b-2/x", "../a/f.json#x"),
+        "a": experiment("clipnav a --output runs/results/a/x", "../x/f"),
+        "x": experiment("clipnav x", "f"),
+    }
+    assert required("c", experiments) == ["x", "a", "b-2", "c"]
+    needed = [step.experiment for step in steps_needed(["b-2", "c"], experiments)]
+    assert needed == ["x", "a", "b-2", "c"]
 
 
 def test_steps_wait_for_those_whose_output_they_read():
-    declared = [
-        ["build-houses"],
-        ["train-agent", "--output", "folder/run-0"],
-        ["train-agent", "--output", "folder/run-01"],
-        ["train-agent", "--start-from", "folder/run-0", "--output", "folder/more-0"],
-        ["compare", "--encoders", "a=folder/run-01/tower", "--output", "folder/comparison"],
-        ["benchmarks/speed.py", "--output", "folder/speed.json"],
-        ["evaluate-agent", "folder/more-0", "--json", "folder/more-0.json"],
-        ["train-agent", "--output", "elsewhere/run-3"],
-        ["train-agent", "--output", "folder/run-4"],
-        ["compare", "--rows", "a=--x folder/run-01 --y folder/run-4/x", "--output", "folder/rows"],
+    folder = "runs/results/experiment"
+    steps = [
+        Step("experiment", command.replace("folder", folder))
+        for command in (
+            "clipnav build-houses",
+            "clipnav train-agent --output folder/run-0",
+            "clipnav train-agent --output folder/run-01",
+            "clipnav train-agent --start-from folder/run-0 --output folder/more-0",
+            "clipnav compare --encoders a=folder/run-01/tower --output folder/comparison",
+            "python benchmarks/speed.py --output folder/speed.json",
+            "clipnav evaluate-agent folder/more-0 --json folder/more-0.json",
+            "clipnav train-agent --output elsewhere/run-3",
+            "clipnav train-agent --output folder/run-4",
+            "clipnav compare --rows 'a=--x folder/run-01 --y folder/run-4/x' --output folder/rows",
+        )
     ]
-    steps = [Step("experiment", FOLDER, words) for words in declared]
     alone = {0, 5, 7}
     read = [set(), set(), set(), {1}, {2}, set(), {3}, set(), set(), {2, 8}]
-    for number, waits in enumerate(predecessors(steps)):
+    for number in range(len(steps)):
         earlier = set(range(number))
-        assert waits == (earlier if number in alone else read[number] | alone & earlier)
-
-
-def test_outputs_can_be_given_with_an_equals_sign(tmp_path):
-    run = tmp_path / "run"
-    training = ["train-agent", f"--output={run}"]
-    scoring = ["evaluate-agent", str(run), f"--json={run}/scores.json"]
-    other = ["train-agent", f"--output={tmp_path}/other"]
-    steps = [Step("experiment", tmp_path, words) for words in (training, other, scoring)]
-    assert predecessors(steps)[:2] == [set(), set()]
-    assert read_output(scoring, training) == str(run)
-    assert read_output(["train-agent", f"--output={run}/more"], training) is None
-    run.mkdir()
-    (run / "trainer.pt").touch()
-    assert resumed(training) == ["train-agent", "--resume", str(run)]
-
-
-def test_steps_name_the_folders_of_required_experiments(tmp_path):
-    text = """
-    [first]
-    page = "p.md"
-    columns = ["x"]
-    steps = ["a --output {folder}/run"]
-    rows = [["y"]]
-    budget = "1 s"
-    [second-one]
-    page = "p.md"
-    columns = ["x"]
-    requires = ["first"]
-    steps = ["b --start-from {first}/run"]
-    rows = [["y"]]
-    budget = "1 s"
-    """
-    experiments = read_experiments(write(tmp_path, text))
-    assert steps_of(experiments["second-one"], FOLDER / "second-one") == [
-        ["b", "--start-from", "folder/first/run"]
-    ]
-    with pytest.raises(ValueError, match="second-one: requires zeroth, not declared above"):
-        read_experiments(write(tmp_path, text.replace('["first"]', '["zeroth"]')))
+        expected = earlier if number in alone else read[number] | alone & earlier
+        assert {steps.index(one) for one in _predecessors(steps, number)} == expected
 
 
 @pytest.mark.parametrize("name", list(EXPERIMENTS))
 def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
     experiment = EXPERIMENTS[name]
     columns = len(experiment.columns)
-    required = {other: f"../{other}" for other in experiment.requires}
-    steps = steps_of(experiment, FOLDER)
-    for other, place in required.items():
-        steps += steps_of(EXPERIMENTS[other], FOLDER / place)
-    outputs = " ".join(word for step in steps for word in step)
+    commands = " ".join(step.command for step in steps_needed([name], EXPERIMENTS))
     for row in experiment.rows:
         assert len(row) == columns or (len(row) < columns and "#" in row[-1])
         for cell in row:
             if "#" in cell:
-                file = (experiment.base + cell if cell.startswith("#") else cell).partition("#")[0]
+                file = cell.partition("#")[0].format(seed=0) or "figures.json"
                 written = file.removesuffix("/results.json").removesuffix("/comparison.json")
                 written = re.sub(r"/runs/[^/]+$", "", written)  # of the rows of a comparison
-                assert f"folder/{written.format(seed=0, **required)}" in outputs
+                path = f"{OUTPUTS}/{name}/{written}"
+                assert re.sub(r"[\w-]+/\.\./", "", path) in commands
         if len(row) < columns and "/comparison.json#" in row[-1]:
-            keys = [(c.key or c.name).partition("#")[0] for c in experiment.column_list()]
+            keys = [column.metric for column in experiment.column_list()]
             assert {*keys[len(row) - 1 :]} <= {*METRICS, "accuracy"}
         for cell, column in zip(row, experiment.column_list(), strict=False):
             # The key of a column is looked up in groups only; a reference to a value contains it.
@@ -163,27 +137,108 @@ def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
 
 def test_flags_of_the_other_steps_exist(run_command, capsys):
     flags: dict[tuple[str, ...], set[str]] = {}
-    for experiment in EXPERIMENTS.values():
-        for step in experiment.steps:
-            name, *words = shlex.split(step)
+    for name, experiment in EXPERIMENTS.items():
+        for step in steps_of(name, experiment):
+            program, command, *words = step.words
             own = words[: words.index("--")] if "--" in words else words
+            if program == "python":
+                assert (ROOT / command).is_file()
+                assert "--json" in own
+                continue
             agent = own[own.index("--agent") :][:2] if "--agent" in own else []
-            flags.setdefault((name, *agent), set()).update(w for w in own if w.startswith("--"))
-    for (name, *agent), used in flags.items():
-        if name.startswith("benchmarks/"):
-            assert (ROOT / name).is_file()
-            assert "--json" in used
-            continue
+            flags.setdefault((command, *agent), set()).update(w for w in own if w[:2] == "--")
+    for words, used in flags.items():
         with pytest.raises(SystemExit):
-            run_command(name, *agent, "--help")
+            run_command(*words, "--help")
         printed = capsys.readouterr().out
         assert {flag for flag in used if flag not in printed} == set()
 
 
 def test_the_demo_experiment_has_the_settings_of_the_demo():
-    first, second, _ = steps_of(EXPERIMENTS["demo"], FOLDER)
-    expected = replace(preset("r2r", "houses"), threads=2, output=FOLDER / "imitation")
-    assert parse_agent(first[1:]) == expected
-    assert second[1:] == [
-        *("--threads", "2", "--start-from", "folder/imitation", "--output", "folder/rewards")
-    ]
+    first, second, _ = steps_of("demo", EXPERIMENTS["demo"])
+    folder = OUTPUTS / "demo"
+    expected = replace(preset("r2r", "houses"), threads=2, output=folder / "imitation")
+    assert parse_agent(first.words[2:]) == expected
+    assert " ".join(second.words[2:]) == (
+        f"--threads 2 --start-from {folder}/imitation --output {folder}/rewards"
+    )
+
+
+TRAININGS: dict[str, Callable[[list[str]], Any]] = {
+    "train-agent": parse_agent,
+    "train-speaker": parse_speaker,
+    "pretrain-agent": parse_pretraining,
+    "train-continuous-agent": parse_continuous,
+    "train-language-representation": parse_language,
+    "train-visual-representation": parse_visual,
+    "finetune-vqa": vl_tasks.parse_vqa,
+    "finetune-gqa": vl_tasks.parse_gqa,
+    "finetune-snli-ve": vl_tasks.parse_entailment,
+    "pretrain-vl": vl_tasks.parse_pretraining,
+    "train-captioner": vl_tasks.parse_captions,
+}
+# Command of each comparison, and the parser of its trainings.
+COMPARISONS: dict[str, tuple[Any, Callable[[list[str]], Any]]] = {
+    "compare-agents": (compare_agents, parse_agent),
+    "compare-encoders": (compare_encoders, parse_agent),
+    "compare-vqa-encoders": (compare_vqa_encoders, vl_tasks.parse_vqa),
+}
+
+
+class Checked(Exception):
+    """The rows of a comparison are made."""
+
+
+@pytest.fixture
+def rows_of(monkeypatch):
+    """Function from the words of a comparison to its rows, instead of their training."""
+
+    def train(_arguments, _folder, rows, _common):
+        raise Checked(rows)
+
+    def make_rows(contestants):
+        def checked(arguments, *inputs):
+            raise Checked(contestants(arguments, *inputs))
+
+        return checked
+
+    for command in (compare_agents, compare_encoders):
+        monkeypatch.setattr(command, "run_comparison", train)
+    monkeypatch.setattr(compare_encoders, "check_training", lambda *_: None)
+    monkeypatch.setattr(compare_encoders, "make_stores", lambda _: {"": Path("features")})
+    monkeypatch.setattr("clipnav.vl_tasks.grids.encoders.check_encoder", lambda _: None)
+    original = compare_vqa_encoders.contestants
+    monkeypatch.setattr(compare_vqa_encoders, "contestants", make_rows(original))
+
+    def rows(command, words):
+        with pytest.raises(Checked) as made:
+            command.main(words)
+        return made.value.args[0]
+
+    return rows
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_trainings_have_valid_settings(name, tmp_path, monkeypatch, rows_of):
+    monkeypatch.chdir(tmp_path)
+    once = {key: structs.replace(one, seeds=one.seeds[:1]) for key, one in EXPERIMENTS.items()}
+    for step in steps_needed([name], once):
+        runs: dict[Path, Any] = {}
+        _, command, *words = step.words
+        if command in TRAININGS:
+            assert step.run_folder is not None
+            runs[Path(step.run_folder)] = TRAININGS[command](words)
+        elif command in COMPARISONS:
+            folder = Path(words[words.index("--output") + 1])
+            comparison, parse = COMPARISONS[command]
+            for row in rows_of(comparison, words):
+                runs[folder / "runs" / f"{row.name}-0"] = parse(row.arguments_for(0))
+            assert runs
+        for run, config in runs.items():  # later steps start from them
+            run.mkdir(parents=True, exist_ok=True)
+            (run / "config.json").write_text(to_json(config))
+
+
+def test_many_steps_are_trainings():
+    steps = steps_needed(list(EXPERIMENTS), EXPERIMENTS)
+    assert sum(step.words[1] in TRAININGS for step in steps) > 20
