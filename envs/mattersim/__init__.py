@@ -40,7 +40,8 @@ Deliberate differences from MatterSim:
 * `timingInfo` includes the reading of skyboxes in the rendering time, without a separate line.
 * `cbf` accepts images in any memory layout; MatterSim assumes that all are column-major.
 * Version 0.1: `getState` before the first episode returns a state without location instead of
-  crashing.
+  crashing. Its simulators and states are those of version 0.2 with other signatures, and so have
+  the other names of that version, too.
 """
 
 import sys

@@ -62,10 +62,6 @@ class Camera:
         """Release the skyboxes in memory."""
         self._renderer = None
 
-    def reset(self) -> None:
-        """Reset the numbers of frames and seconds to zero."""
-        self.frames, self.seconds = 0, 0.0
-
     def take(self, pose: AgentPose) -> tuple[Mat, Mat]:
         """Return colours and depth; zeros without rendering or before the first episode.
 

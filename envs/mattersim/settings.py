@@ -1,8 +1,70 @@
-"""SimulatorSettings: the configuration of a simulator."""
+"""Configuration of a simulator, and checks of arguments as in MatterSim's binding."""
 
 import math
+from collections.abc import Sized
 from dataclasses import dataclass
+from operator import index as integer
 from pathlib import Path
+from typing import Any
+
+_TEXT = str, bytes
+
+
+def check_batch(method: str, size: int, *arguments: Sized) -> None:
+    """Refuse arguments that are not sequences of at least `size` entries.
+
+    Raises:
+        TypeError: An argument is not a sequence.
+        IndexError: An argument is too short.
+    """
+    for number, argument in enumerate(arguments, start=1):
+        if isinstance(argument, _TEXT) or not hasattr(argument, "__len__"):
+            raise TypeError(
+                f"{method}(): incompatible function arguments: argument {number} is "
+                f"{argument!r}, but version 0.2 takes a list with one entry per environment; for "
+                'code written for version 0.1 call clipnav.envs.mattersim.install(version="0.1")'
+            )
+        if len(argument) < size:
+            raise IndexError(
+                f"{method}(): argument {number} has {len(argument)} entries for {size} environments"
+            )
+
+
+def text(value: Any) -> str:
+    """Return a string unchanged.
+
+    Raises:
+        TypeError: The value is not a string.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"incompatible function arguments: {value!r} is not a string")
+    return value
+
+
+def real(value: Any) -> float:
+    """Return a number as a 64-bit float.
+
+    Raises:
+        TypeError: The value is not a number.
+    """
+    if isinstance(value, _TEXT) or not hasattr(value, "__float__"):
+        raise TypeError(f"incompatible function arguments: {value!r} is not a number")
+    return float(value)
+
+
+def natural(value: Any) -> int:
+    """Return a non-negative integer.
+
+    Raises:
+        TypeError: The value is not an integer, or negative.
+    """
+    try:
+        number = integer(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise TypeError(f"incompatible function arguments: {value!r} is not a non-negative integer")
+    return number
 
 
 @dataclass(slots=True)
@@ -27,7 +89,7 @@ class SimulatorSettings:
         seed: Random seed for viewpoints of random episodes.
     """
 
-    dataset_path: str
+    dataset_path: str = "./data/v1/scans/"
     nav_graph_path: str = "./connectivity"
     rendering: bool = True
     depth: bool = False
@@ -58,14 +120,3 @@ class SimulatorSettings:
     def connectivity_dir(self) -> Path:
         """Folder of the connectivity files."""
         return Path(self.nav_graph_path)
-
-    def set_elevation_limits(self, low: float, high: float) -> bool:
-        """Set both limits if they are on different sides of the horizon and within pi / 2 of it.
-
-        Returns:
-            Whether the limits were set.
-        """
-        if not -math.pi / 2.0 < low < 0.0 < high < math.pi / 2.0:
-            return False
-        self.min_elevation, self.max_elevation = low, high
-        return True

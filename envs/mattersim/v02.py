@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 
-from clipnav.envs.mattersim.arguments import check_batch, integer, natural, text
-from clipnav.envs.mattersim.engine import Engine
+from clipnav.envs.mattersim.engine import Engine, RandomEngine
 from clipnav.envs.mattersim.pictures import BlankCamera, Camera, Mat
-from clipnav.envs.mattersim.random_engine import RandomEngine
-from clipnav.envs.mattersim.settings import SimulatorSettings
-from clipnav.envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
-from clipnav.envs.mattersim.timing import Timers
+from clipnav.envs.mattersim.settings import (
+    SimulatorSettings,
+    check_batch,
+    integer,
+    natural,
+    real,
+    text,
+)
 from clipnav.envs.mattersim.viewpoints import NOWHERE, AgentPose, ViewPoint
+from clipnav.storage.errors import UserError
 
 
-class SimState(StateFields):
+class SimState:
     """State of one agent, which every action and episode of the agent updates.
 
     A copy or unpickled state is independent and does not change.
@@ -34,8 +40,13 @@ class SimState(StateFields):
             their angle from the centre of the image.
     """
 
-    __slots__ = ("_pictures",)
+    __slots__ = ("_camera", "_pictures", "_pose", "_step")
 
+    scanId = property(attrgetter("_pose.viewpoint.scan_id"))
+    step = property(attrgetter("_step"))
+    heading = property(attrgetter("_pose.heading"))
+    elevation = property(attrgetter("_pose.elevation"))
+    viewIndex = property(attrgetter("_pose.view_index"))
     location = property(attrgetter("_pose.viewpoint.location"))
 
     def __init__(
@@ -45,12 +56,11 @@ class SimState(StateFields):
         step: int = 0,
         pictures: tuple[Mat, Mat] | None = None,
     ) -> None:
-        super().__init__(camera, pose, step)
-        self._pictures = pictures
+        self._camera, self._pose, self._step, self._pictures = camera, pose, step, pictures
 
     def __reduce__(self) -> tuple[type[SimState], tuple[object, ...]]:
         pictures = self._rendered() if self._camera.rendering else self._pictures
-        return SimState, (BlankCamera(self._camera.size), self._pose, self._step, pictures)
+        return type(self), (BlankCamera(self._camera.size), self._pose, self._step, pictures)
 
     @property
     def navigableLocations(self) -> list[ViewPoint]:  # noqa: D102
@@ -70,14 +80,56 @@ class SimState(StateFields):
         return self._pictures
 
 
-class Simulator(ConfiguredSimulator):
-    """Simulator with a batch of agents; the package docstring lists differences from MatterSim."""
+class Simulator:
+    """Simulator with a batch of agents; the package docstring lists differences from MatterSim.
+
+    An initialised simulator ignores changes of settings, except for the camera's field of view and
+    resolution and the limits of elevation, which change navigation but not images.
+    """
+
+    _scans_are_listed = True  # in scans.txt
 
     def __init__(self) -> None:
-        super().__init__(SimulatorSettings(dataset_path="./data/v1/scans/"))
+        self._settings = SimulatorSettings()
+        self._engine: Engine | None = None
+        self._camera: Camera | None = None
         self._states: list[SimState] = []
         self._random = RandomEngine()
-        self._timers = Timers()
+        self._began: float | None = None  # time of the first episode
+        self._process = 0.0  # seconds in episodes and actions
+
+    def setRenderingEnabled(self, value: bool, /) -> None:
+        """Set whether states have images; otherwise no skybox is read."""
+        self._set("rendering", bool(value))
+
+    def setCameraResolution(self, width: int, height: int, /) -> None:
+        """Set the size of images in pixels."""
+        width, height = integer(width), integer(height)
+        if min(width, height) < 1:
+            raise UserError(f"MatterSim: an image cannot have {width} x {height} pixels")
+        self._settings.width, self._settings.height = width, height
+
+    def setCameraVFOV(self, vfov: float, /) -> None:
+        """Set the vertical field of view in radians."""
+        vfov = real(vfov)
+        if not math.isfinite(vfov):
+            raise UserError(f"MatterSim: the field of view cannot be {vfov}")
+        self._settings.vfov = vfov
+
+    def setElevationLimits(self, low: float, high: float, /) -> bool:
+        """Set the range of continuous elevations in radians; return whether it is valid.
+
+        It must include the horizon and lie within pi / 2 of it.
+        """
+        low, high = real(low), real(high)
+        if not -math.pi / 2.0 < low < 0.0 < high < math.pi / 2.0:
+            return False
+        self._settings.min_elevation, self._settings.max_elevation = low, high
+        return True
+
+    def setDiscretizedViewingAngles(self, value: bool, /) -> None:
+        """Set whether angles change in steps of 30 degrees, by the sign of an action."""
+        self._set("discretized", bool(value))
 
     def setDatasetPath(self, path: str, /) -> None:
         """Set the folder of the scans with their skyboxes."""
@@ -113,11 +165,21 @@ class Simulator(ConfiguredSimulator):
 
     def initialize(self) -> None:
         """Apply the configuration; does nothing if the simulator is initialised."""
+        settings = self._settings
         if self._engine is not None:
             return
-        camera = self._open(Path(self._settings.dataset_path), listed=True)
-        self._states = [SimState(camera) for _ in range(self._settings.batch_size)]
-        self._random = RandomEngine(self._settings.seed)
+        camera = Camera(settings, Path(settings.dataset_path))
+        if settings.preloading and settings.rendering:
+            camera.open()
+        self._camera, self._engine = camera, Engine(settings, self._scans_are_listed)
+        self._states = [SimState(camera) for _ in range(settings.batch_size)]
+        self._random = RandomEngine(settings.seed)
+
+    def close(self) -> None:
+        """Release buildings and skyboxes; the simulator can be configured and used again."""
+        self._engine = None
+        if self._camera is not None:
+            self._camera.close()
 
     def newEpisode(
         self,
@@ -134,11 +196,11 @@ class Simulator(ConfiguredSimulator):
             TypeError: An argument has the wrong type.
             UserError: There is no such viewpoint, graph or list of scans.
         """
-        began = self._timers.begin()
+        began = self._start_clock()
         poses = self._initialized_engine().start(scanIds, viewpointIds, headings, elevations)
         for state, pose in zip(self._states, poses, strict=True):
             state._pose, state._step, state._pictures = pose, 0, None
-        self._timers.count(began)
+        self._process += time.perf_counter() - began
 
     def newRandomEpisode(self, scanIds: Sequence[str], /) -> None:
         """Start an episode of each agent at a random viewpoint of a scan, with elevation 0.
@@ -185,26 +247,44 @@ class Simulator(ConfiguredSimulator):
         """
         if self._engine is None:
             raise RuntimeError("MatterSim: newEpisode must be called before makeAction")
-        began = self._timers.begin()
+        began = self._start_clock()
         states = self._states
         poses = self._engine.act([s._pose for s in states], indices, headings, elevations)
         for state, pose in zip(states, poses, strict=True):
             state._pose = pose
             state._step += 1
             state._pictures = None
-        self._timers.count(began)
+        self._process += time.perf_counter() - began
 
     def resetTimers(self) -> None:
         """Reset all timers and the number of frames to zero."""
-        self._timers = Timers()
+        self._began, self._process = None, 0.0
         if self._camera is not None:
-            self._camera.reset()
+            self._camera.frames, self._camera.seconds = 0, 0.0
 
     def timingInfo(self) -> str:
         """Return a text with frames and times since the first episode or the last reset."""
         camera = self._camera
-        frames, seconds = (camera.frames, camera.seconds) if camera else (0, 0.0)
-        return self._timers.describe(frames, seconds)
+        frames, rendering = (camera.frames, camera.seconds) if camera else (0, 0.0)
+        wall = 0.0 if self._began is None else time.perf_counter() - self._began
+        process = self._process + rendering
+        return (
+            f"Rendered {frames} frames\n"
+            f"Wall time: {1000 * wall:.0f} ms, ({frames / (wall or math.inf):.1f} fps)\n"
+            f"Process time: {1000 * process:.0f} ms, ({frames / (process or math.inf):.1f} fps)\n"
+            f"\tRendering: {1000 * rendering:.0f} ms\n"
+        )
+
+    def _set(self, name: str, value: object) -> None:
+        if self._engine is None:
+            setattr(self._settings, name, value)
+
+    def _start_clock(self) -> float:
+        """Start the wall clock unless it is running, and return the current time."""
+        now = time.perf_counter()
+        if self._began is None:
+            self._began = now
+        return now
 
     def _initialized_engine(self) -> Engine:
         self.initialize()

@@ -131,7 +131,6 @@ def test_version_01_finds_skyboxes_below_its_dataset_folder(simulator, old_simul
     old.newEpisode("attic", "a4", 0.6, 0)
     new.newEpisode(["attic"], ["a4"], [0.6], [0])
     state = old.getState()
-    assert type(state.rgb) is np.ndarray
     np.testing.assert_array_equal(state.rgb, new.getState()[0].rgb)
     old.makeAction(0, 1, 0)
     assert (old.getState().rgb != state.rgb).any()

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from clipnav.envs.mattersim.random_engine import RandomEngine
+from clipnav.envs.mattersim.engine import RandomEngine
 
 
 def numbers(seed, count):

@@ -55,7 +55,6 @@ def test_without_rendering_there_is_no_image(old_simulator):
     sim.newEpisode("attic", "a4", 0, 0)
     state = sim.getState()
     assert state.rgb is None
-    assert not hasattr(state, "depth")
 
 
 def test_before_the_first_episode_there_is_a_state_and_actions_are_refused(old_simulator):
