@@ -2,11 +2,31 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from clipnav.envs.navigation.rendering.fonts import font_for
+
+
+@dataclass(frozen=True)
+class Style:
+    """Style of one agent's panels.
+
+    Attributes:
+        unit: Pixels per pixel of a frame of 1280 x 720.
+        number: Number of the agent, 0 or 1.
+    """
+
+    unit: float
+    number: int = 0
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """Colour of the agent."""
+        return AGENTS[self.number]
+
 
 Colour = tuple[int, int, int] | tuple[int, int, int, int]
 Point = tuple[float, float]

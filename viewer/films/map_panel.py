@@ -1,15 +1,43 @@
 """The map, north up: floor plan, reference path, goal, and the trajectories so far."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from clipnav.viewer.films.canvas import CARD, INK, MUTED, WAY, Canvas, Point, mixed, text_width
-from clipnav.viewer.films.style import Style
+from clipnav.viewer.films.canvas import (
+    CARD,
+    INK,
+    MUTED,
+    WAY,
+    Canvas,
+    Point,
+    Style,
+    mixed,
+    text_width,
+)
 from clipnav.viewer.films.timeline import FilmState, Walk
-from clipnav.viewer.scene.free_places import free_places
+from clipnav.viewer.trace.format import position_of
+
+
+def free_places(scene: dict[str, Any], names: Iterable[str]) -> dict[str, list[float]]:
+    """Return [x, y, z of the nearest viewpoint's floor, its storey] of the names of positions.
+
+    Args:
+        scene: Description of the building; see `clipnav.viewer.scene.scenes.scene`.
+        names: Names of positions and of viewpoints, which are left out.
+    """
+    nodes = np.array(list(scene["viewpoints"].values()))
+    places = {}
+    for name in names:
+        position = position_of(name)
+        if position is not None:
+            nearest = nodes[np.linalg.norm(nodes[:, :3] - position, axis=1).argmin()]
+            places[name] = [position[0], position[1], float(nearest[2]), int(nearest[3])]
+    return places
+
 
 _ROOM, _WALL, _WINDOW = (244, 242, 238), (91, 100, 114), (156, 201, 230)
 _EDGE, _NODE = (181, 188, 199), (123, 133, 149)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from clipnav.viewer.films.attention import strengths
 from clipnav.viewer.films.canvas import (
     ATTENTION,
     CARD,
@@ -17,12 +16,12 @@ from clipnav.viewer.films.canvas import (
     PAPER,
     WAY,
     Canvas,
+    Style,
     mixed,
     text_width,
 )
 from clipnav.viewer.films.panoramas import Panoramas
-from clipnav.viewer.films.style import Style
-from clipnav.viewer.films.timeline import FilmState, Walk
+from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Step
 from clipnav.viewer.trace.format import Motion
 

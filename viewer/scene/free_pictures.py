@@ -8,7 +8,7 @@ import numpy as np
 
 from clipnav.envs.pictures.panorama_files import QUALITY, WIDTHS, Pictures
 from clipnav.storage.pictures import encode_jpeg
-from clipnav.viewer.trace.positions import position_of
+from clipnav.viewer.trace.format import position_of
 
 _WIDEST = WIDTHS[1]  # wider panoramas take seconds
 _KEPT = 256  # panoramas in memory, of 100 to 300 kB each

@@ -10,7 +10,7 @@ from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.viewer.trace import Trace, outcome
-from clipnav.viewer.trace.positions import position_of
+from clipnav.viewer.trace.format import position_of
 
 Json = dict[str, Any]
 

@@ -17,7 +17,7 @@ from clipnav.viewer.scene.scenes import scene
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import ManualWalks, Progress
 from clipnav.viewer.trace import Trace
-from clipnav.viewer.trace.positions import position_of
+from clipnav.viewer.trace.format import position_of
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}

@@ -4,15 +4,21 @@ from clipnav.viewer.trace.format import (
     Candidate,
     KnownMap,
     KnownNode,
+    Outcome,
     Step,
     Trace,
+    outcome,
     read_traces,
     trace_json,
     write_trace,
 )
-from clipnav.viewer.trace.outcomes import Outcome, outcome
-from clipnav.viewer.trace.paths import trace_of_path, traces_of_submission
-from clipnav.viewer.trace.recording import agent_folder, record, record_all
+from clipnav.viewer.trace.recording import (
+    agent_folder,
+    record,
+    record_all,
+    trace_of_path,
+    traces_of_submission,
+)
 
 __all__ = [
     "Candidate",

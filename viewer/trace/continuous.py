@@ -14,8 +14,7 @@ from clipnav.envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, 
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
 from clipnav.viewer.trace.building import Setting, trace_of
-from clipnav.viewer.trace.format import Ending, Motion, Step, Trace
-from clipnav.viewer.trace.positions import position_name
+from clipnav.viewer.trace.format import Ending, Motion, Step, Trace, position_name
 
 MOTIONS: dict[int, Motion] = {
     STOP: "stop",

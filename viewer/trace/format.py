@@ -19,8 +19,76 @@ from clipnav.storage import atomic_write, is_temporary
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import NUM_VIEWS
 from clipnav.storage.records import RecordError, read_records
-from clipnav.viewer.trace.language_models import ModelDecision
-from clipnav.viewer.trace.positions import FREE, position_of
+
+FREE = "@"
+_NUMBER = r"(-?\d{1,5}\.\d{3})"
+_NAME = re.compile(rf"{FREE}{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
+
+
+def position_name(position: Sequence[float]) -> str:
+    """Return the name of a position of the camera, rounded to millimetres."""
+    # Adding 0.0 turns -0.0 into 0.0.
+    return FREE + ",".join(f"{round(float(value), 3) + 0.0:.3f}" for value in position)
+
+
+def position_of(name: str) -> tuple[float, float, float] | None:
+    """Return the position that a name contains; None for the name of a viewpoint."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    x, y, z = map(float, match.groups())
+    return x, y, z
+
+
+class PromptPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Text or picture of a prompt.
+
+    Attributes:
+        role: Role of its message: "system", "user" or "assistant".
+        text: The text; empty for a picture.
+        viewpoint: Viewpoint of a picture's camera; empty for a text.
+        heading: Heading of the camera in radians.
+        elevation: Elevation of the camera in radians.
+    """
+
+    role: str
+    text: str = ""
+    viewpoint: str = ""
+    heading: float = 0.0
+    elevation: float = 0.0
+
+
+class ModelAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Answer of a model.
+
+    Attributes:
+        text: The answer, or the first part of a long one.
+        kind: "valid", or why it names no action.
+        problem: What is wrong with it.
+        reasoning: Reasoning that the server reports separately.
+    """
+
+    text: str
+    kind: Literal["valid", "invalid", "refused", "truncated", "too_long"]
+    problem: str = ""
+    reasoning: str = ""
+
+
+class ModelDecision(msgspec.Struct, frozen=True):
+    """Decision of a model.
+
+    Attributes:
+        prompt: Texts and pictures of the first prompt, in order.
+        answers: Answers; several if the model was asked again.
+        thought: Thought of the last answer.
+        plan: Plan of the last answer.
+    """
+
+    prompt: tuple[PromptPart, ...]
+    answers: tuple[ModelAnswer, ...]
+    thought: str = ""
+    plan: str = ""
+
 
 FORMAT, VERSION = "clipnav-trace", 1
 TRACES = "traces.jsonl"  # the walks of a language model, in the folder of its results
@@ -88,7 +156,7 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         viewpoint: Viewpoint id of the agent's position; in a continuous walk the name of a free
-            position, see `clipnav.viewer.trace.positions`.
+            position, see `clipnav.viewer.trace.format`.
         heading: Heading of the agent.
         elevation: Elevation of the agent's camera.
         candidates: Candidates in the order of the actions 1, 2, ...
@@ -313,3 +381,21 @@ def _map_problems(known: KnownMap) -> Iterator[str]:
         yield "known_map': the gate or a probability is not in 0..1"
     if known.target not in {None, *(node.viewpoint for node in known.nodes)}:
         yield "known_map': the target is not a node of the map"
+
+
+Outcome = Literal["success", "wrong stop", "lost", "unknown"]
+
+
+def outcome(trace: Trace) -> Outcome:
+    """Return the outcome of a walk.
+
+    Returns:
+        "success" if it ended less than 3 m from the goal, "wrong stop" if it came that close and
+        ended elsewhere, "lost" if it never came that close, "unknown" if the goal is secret.
+    """
+    final = trace.steps[-1].metrics
+    if not final:
+        return "unknown"
+    if final["SR"]:
+        return "success"
+    return "wrong stop" if final["OSR"] else "lost"

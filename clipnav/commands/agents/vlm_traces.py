@@ -12,8 +12,14 @@ from clipnav.agents.language_models.walks.walking import EpisodeWalk
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import atomic_write
 from clipnav.viewer.trace.building import Decision, Setting, build_trace
-from clipnav.viewer.trace.format import TRACES, Ending, trace_json
-from clipnav.viewer.trace.language_models import ModelAnswer, ModelDecision, PromptPart
+from clipnav.viewer.trace.format import (
+    TRACES,
+    Ending,
+    ModelAnswer,
+    ModelDecision,
+    PromptPart,
+    trace_json,
+)
 
 _LONGEST = 4096  # characters of an answer
 

@@ -279,7 +279,7 @@ def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
     """Return a function that lets the follower of a run follow any instruction."""
     import torch
 
-    from clipnav.viewer.site.free_walk import walk_freely
+    from clipnav.viewer.trace.recording import walk_freely
 
     env, (agent, *_) = run[1], run[2].values()
 

@@ -2,7 +2,7 @@ import pytest
 
 from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.envs.worlds import world_files
-from clipnav.viewer.films.frames import Frames
+from clipnav.viewer.films.filming import Frames
 from clipnav.viewer.films.layout import arranged
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import Walk

@@ -11,7 +11,7 @@ from clipnav.viewer.films.side_panels import listed_motions
 from clipnav.viewer.films.timeline import Walk, phases
 from clipnav.viewer.scene.free_pictures import FreePictures
 from clipnav.viewer.site.library import Library
-from clipnav.viewer.trace.positions import position_of
+from clipnav.viewer.trace.format import position_of
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.viewer.films import FilmSettings, film_walks
 from clipnav.viewer.films.canvas import AGENTS
 from clipnav.viewer.films.layout import arranged
-from clipnav.viewer.films.outcome_card import COLOURS
 from clipnav.viewer.films.timeline import Walk, phases
+from clipnav.viewer.films.view_panel import COLOURS
 
 SMALL = FilmSettings((480, 360))
 

@@ -3,12 +3,11 @@ import numpy as np
 import pytest
 
 from clipnav.envs.pictures.panorama_files import NoPictures
-from clipnav.viewer.films.canvas import AGENTS, ATTENTION, WAY, Canvas
+from clipnav.viewer.films.canvas import AGENTS, ATTENTION, WAY, Canvas, Style
 from clipnav.viewer.films.layout import arranged
-from clipnav.viewer.films.outcome_card import COLOURS
 from clipnav.viewer.films.side_panels import ChoicesPanel, FiguresPanel
-from clipnav.viewer.films.style import Style
 from clipnav.viewer.films.timeline import FilmState, Phase, Walk
+from clipnav.viewer.films.view_panel import COLOURS
 from clipnav.viewer.films.words_panel import WordsPanel
 from clipnav.viewer.trace import outcome
 

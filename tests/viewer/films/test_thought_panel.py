@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from clipnav.envs.navigation.rendering import fonts
-from clipnav.viewer.films.thought_panel import drawable
 from clipnav.viewer.films.timeline import phases
-from clipnav.viewer.trace.language_models import ModelAnswer, ModelDecision
+from clipnav.viewer.films.words_panel import drawable
+from clipnav.viewer.trace.format import ModelAnswer, ModelDecision
 
 
 def thinking(trace, *thoughts):

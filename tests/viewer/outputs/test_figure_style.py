@@ -7,7 +7,7 @@ import pytest
 
 from clipnav.envs.metrics import Interval
 from clipnav.viewer.outputs import plots
-from clipnav.viewer.outputs.figure_style import series_style
+from clipnav.viewer.outputs.plots import series_style
 
 LONG = "a follower with a very long name that takes more than one line of a legend"
 

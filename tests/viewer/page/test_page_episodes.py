@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.pictures.panorama_files import NoPictures
-from clipnav.viewer.trace.words import word_pieces
+from clipnav.viewer.trace.building import word_pieces
 
 WIDTH = re.compile(r"width=(\d+)")
 

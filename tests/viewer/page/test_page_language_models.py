@@ -3,8 +3,13 @@
 import msgspec
 
 from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
-from clipnav.viewer.trace.format import read_traces, write_trace
-from clipnav.viewer.trace.language_models import ModelAnswer, ModelDecision, PromptPart
+from clipnav.viewer.trace.format import (
+    ModelAnswer,
+    ModelDecision,
+    PromptPart,
+    read_traces,
+    write_trace,
+)
 
 
 def with_model(trace):

@@ -6,8 +6,7 @@ import pytest
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.houses.building.house import plan_of
 from clipnav.envs.houses.building.sets import MINI, STANDARD
-from clipnav.viewer.scene.scenes import scene
-from clipnav.viewer.scene.storeys import storeys
+from clipnav.viewer.scene.scenes import scene, storeys
 
 
 def test_a_house_is_shown_with_its_plan():

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clipnav.viewer.site.free_walk import walk_freely
+from clipnav.viewer.trace.recording import walk_freely
 
 
 class ObservingAgent:

@@ -6,8 +6,7 @@ import pytest
 
 from clipnav.envs.continuous.settings import FORWARD
 from clipnav.viewer.trace import outcome, read_traces, write_trace
-from clipnav.viewer.trace.format import problems
-from clipnav.viewer.trace.positions import position_name, position_of
+from clipnav.viewer.trace.format import position_name, position_of, problems
 
 
 @pytest.mark.parametrize("position", [(1.25, -3.5, 1.25), (0, -0.0001, 99999), (-12.3456, 7, 0.5)])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.tokenizers import SubwordTokenizer, WordTokenizer, split_words
-from clipnav.viewer.trace.words import unknown_words, word_attention, word_pieces
+from clipnav.viewer.trace.building import unknown_words, word_attention, word_pieces
 
 TEXTS = {
     "en": "Walk past the  red sofa, then stop (near the door)... ",
