@@ -86,8 +86,7 @@ def _measure(config: LanguageModelsConfig, url: str, folder: Path, pictures: str
     """Walk the episodes with an empty cache; return the CPU milliseconds of a decision."""
     from clipnav.agents.language_models.evaluation.evaluating import prepare
     from clipnav.agents.language_models.models.bodies import BodyMaker
-    from clipnav.agents.language_models.models.budget import Spending
-    from clipnav.agents.language_models.models.cache import ReplyCache
+    from clipnav.agents.language_models.models.replies import ReplyCache, Spending
     from clipnav.agents.language_models.models.server import ServerModel
     from clipnav.agents.language_models.settings import (
         EvaluateVlmConfig,

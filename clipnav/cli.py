@@ -102,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"clipnav {version('clipnav')}")
         return 0
     if name not in _GROUPS:
-        print(f"clipnav {name}: no such command{_suggestion(name)}", file=sys.stderr)
+        close = difflib.get_close_matches(name.replace("_", "-"), _GROUPS, n=1)
+        hint = f"did you mean {close[0]}?" if close else "clipnav --help lists all commands"
+        print(f"clipnav {name}: no such command; {hint}", file=sys.stderr)
         return 2
     _shorten_spinning()
     # Outside of friendly_errors: until the modules are imported, a signal ends the process at once.
@@ -141,11 +143,6 @@ def summary(group: str, name: str = "__init__") -> str:
     if docstring is None:
         raise UserError(f"{path}: has no docstring")
     return docstring.partition("\n")[0]
-
-
-def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name.replace("_", "-"), _GROUPS, n=1)
-    return f"; did you mean {close[0]}?" if close else "; clipnav --help lists all commands"
 
 
 if __name__ == "__main__":

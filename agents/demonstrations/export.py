@@ -8,10 +8,13 @@ The files of the format are written from the shards, and the folder is renamed a
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from clipnav.agents.demonstrations.formats.table import checker_of, writer_of
+from clipnav.agents.demonstrations.formats import conversations, navila, streamvln, uni_navid
+from clipnav.agents.demonstrations.formats.videos import EXTRA
 from clipnav.agents.demonstrations.manifest import (
     MANIFEST,
     Json,
@@ -21,7 +24,12 @@ from clipnav.agents.demonstrations.manifest import (
     read_manifest,
     write_manifest,
 )
-from clipnav.agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
+from clipnav.agents.demonstrations.recording.records import RecordedWalk
+from clipnav.agents.demonstrations.recording.settings import (
+    CONVERSATIONS,
+    DemonstrationConfig,
+    Format,
+)
 from clipnav.agents.demonstrations.recording.shards import (
     PICTURES,
     Shard,
@@ -32,7 +40,8 @@ from clipnav.agents.demonstrations.recording.shards import (
     world_views,
 )
 from clipnav.storage import remove_abandoned, write_text
-from clipnav.storage.errors import UserError
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.extras import check_extra
 from clipnav.storage.json_files import read_json
 from clipnav.storage.locks import sole_writer
 from clipnav.storage.processes import run_jobs
@@ -55,7 +64,7 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
             walks stop has none.
         ModuleNotFoundError: A package of the format is missing.
     """
-    writer = writer_of(config.format)  # checks its packages first
+    writer = _format(config.format)[0]  # checks its packages first
     episodes = chosen_episodes(config)
     _check_sources(config)
     known = identity(config, episodes)
@@ -73,7 +82,11 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
             _complete(shards, config.workers)
             dataset, walks = staging / _DATASET, ShardWalks(shards)
             counts = count_walks(walks)
-            _check_stops(config, counts)
+            if config.format not in CONVERSATIONS and counts["truncated"] == counts["episodes"]:
+                raise UserError(
+                    f"--format {config.format}: none of the walks reaches a stop, so that the "
+                    "dataset would be empty; raise --max-episode-steps, or name another --policy"
+                )
             shutil.rmtree(dataset, ignore_errors=True)
             dataset.mkdir()
             writer(walks, staging / PICTURES, dataset, config)
@@ -94,7 +107,7 @@ def check_export(folder: Path) -> str:
     """
     manifest = read_manifest(folder)
     settings = manifest["settings"]
-    found = checker_of(settings["format"])(folder, manifest)
+    found = _format(settings["format"])[1](folder, manifest)
     return f"{folder}: {settings['format']} is correct: {found}"
 
 
@@ -108,10 +121,10 @@ def _check_sources(config: DemonstrationConfig) -> None:
     if config.walks_in == "graph":
         world_views(config)
     if config.policy is not None and config.walks_in == "continuous":
-        from clipnav.agents.demonstrations.recording.continuous_policies import (
+        from clipnav.agents.demonstrations.recording.continuous_walks import (
             check_continuous_policy,
+            continuous_settings,
         )
-        from clipnav.agents.demonstrations.recording.continuous_walks import continuous_settings
 
         check_continuous_policy(config, continuous_settings(config).turn_angle)
     elif config.policy is not None:
@@ -159,14 +172,6 @@ def _check_staging(staging: Path, known: Json) -> None:
         write_text(path, json.dumps(known, indent=2) + "\n")
 
 
-def _check_stops(config: DemonstrationConfig, counts: Json) -> None:
-    if config.format not in CONVERSATIONS and counts["truncated"] == counts["episodes"]:
-        raise UserError(
-            f"--format {config.format}: none of the walks reaches a stop, so that the dataset "
-            "would be empty; raise --max-episode-steps, or name another --policy"
-        )
-
-
 def _complete(shards: list[Shard], workers: int) -> None:
     """Complete the shards that are missing."""
     missing = [shard for shard in shards if not shard.path.is_file()]
@@ -179,3 +184,37 @@ def _complete(shards: list[Shard], workers: int) -> None:
             results = run_jobs(complete_shard, missing, workers, "exports demonstrations")
         for shard, _ in results:
             bar.update(len(shard.episodes))
+
+
+# Writes walks, whose pictures are in a folder, to a folder.
+Writer = Callable[[Iterable[RecordedWalk], Path, Path, DemonstrationConfig], None]
+# Reads an export with its manifest strictly; returns what it contains in words.
+Checker = Callable[[Path, dict[str, Any]], str]
+
+
+def _format(name: Format) -> tuple[Writer, Checker]:
+    """Return the writer and the strict reader of a format.
+
+    Raises:
+        ModuleNotFoundError: A package of the format is missing.
+    """
+    for module in {"lerobot": ("pyarrow", "av"), "uni-navid": ("av",)}.get(name, ()):
+        check_extra(module, EXTRA, f"--format {name}")
+    if name == "lerobot":
+        from clipnav.agents.demonstrations.formats import lerobot, lerobot_reader
+
+        return lerobot.write, lerobot_reader.check
+    if name in CONVERSATIONS:
+        return conversations.write, _check_conversations
+    module = {"streamvln": streamvln, "navila": navila, "uni-navid": uni_navid}[name]
+    return module.write, module.check
+
+
+def _check_conversations(folder: Path, manifest: dict[str, Any]) -> str:
+    camera = manifest["camera"]
+    decisions = conversations.read(folder, (camera["width"], camera["height"]))
+    expected = manifest["counts"]["steps"]
+    if len(decisions) != expected:
+        raise UserError(f"{folder}: {len(decisions)} records, but the manifest has {expected}")
+    pictures = {picture for decision in decisions for picture in decision.pictures}
+    return f"{counted(len(decisions), 'record')}, {counted(len(pictures), 'picture')}"

@@ -63,7 +63,9 @@ class Frames:
                 kind = "around" if "around" in boxes else "choices"
                 drawn[kind] = ThoughtPanel(walk, _size(boxes[kind]), style).draw
             for kind, box in boxes.items():
-                self._panels.append((box, _for_walk(drawn[kind], number)))
+                self._panels.append(
+                    (box, lambda states, draw=drawn[kind], n=number: draw(states[n]))
+                )
         plan = MapPanel(walks, scene, _size(layout.map), styles)
         self._panels.append((layout.map, lambda states: plan.draw(states, across)))
 
@@ -83,10 +85,6 @@ class Frames:
             if frame is None or states != before:
                 before, frame = states, self.draw(phase, share)
             yield frame
-
-
-def _for_walk(draw: Callable[[FilmState], Image.Image], number: int) -> Draw:
-    return lambda states: draw(states[number])
 
 
 def _size(box: Box) -> tuple[int, int]:
@@ -142,7 +140,9 @@ def film_walks(
     building = scene(graph, library.files.world)
     frames = Frames(walks, layout, Panoramas(pictures, graph), building)
     parts = list(phases(walks))
-    rate = _RATE if kind == ".mp4" else _gif_rate(parts)
+    moving = sum(part.seconds for part in parts if part.kind in ("turn", "go"))
+    gif_rate = min(max(_MOVING / max(moving, 1.0), _SLOWEST), _FASTEST)
+    rate = _RATE if kind == ".mp4" else gif_rate
     states = list(times(parts, rate))
     with atomic_write(path) as beside:
         writer: Writer
@@ -156,8 +156,3 @@ def film_walks(
         with closing(writer):
             for frame in frames.stream(iter(shown)):
                 writer.add(frame)
-
-
-def _gif_rate(parts: Sequence[Phase]) -> float:
-    moving = sum(part.seconds for part in parts if part.kind in ("turn", "go"))
-    return min(max(_MOVING / max(moving, 1.0), _SLOWEST), _FASTEST)

@@ -230,7 +230,8 @@ class FiguresPanel:
         after = steps[min(state.step + 1, walk.last)]
         figures = []
         if step.distance_to_goal is not None:
-            far = _interpolated(step.distance_to_goal, after.distance_to_goal, state.progress)
+            far, then = step.distance_to_goal, after.distance_to_goal
+            far = far if then is None else far + state.progress * (then - far)
             figures.append(("to the goal", f"{far:.1f} m"))
         length = sum(walk.length(number) for number in range(state.step))
         if state.progress:
@@ -269,10 +270,6 @@ class FiguresPanel:
         done = [point for point in points if point[0] < x]
         canvas.line([*done, (x, y)] if done else [(x, y), (x, y)], self._style.colour, 2.5 * unit)
         canvas.circle((x, y), 5 * unit, self._style.colour, CARD, 1.5 * unit)
-
-
-def _interpolated(start: float, end: float | None, share: float) -> float:
-    return start if end is None else start + share * (end - start)
 
 
 def _arrow(

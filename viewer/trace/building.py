@@ -160,7 +160,9 @@ def build_trace(
             elevation=round(decision.elevation, 4),
             candidates=_with_chances(candidates(graph, decision.viewpoint), decision.probabilities),
             action=decision.action,
-            distance_to_goal=None if goal is None else _metres(graph, decision.viewpoint, goal),
+            distance_to_goal=None
+            if goal is None
+            else round(graph.geodesic(decision.viewpoint, goal), 3),
             metrics={name: round(float(column[place]), 4) for name, column in metrics.items()},
             stop_probability=_chance(decision.probabilities, 0),
             value=decision.value if decision.value is None else round(decision.value, 4),
@@ -248,10 +250,6 @@ def _chance(probabilities: np.ndarray | None, action: int) -> float | None:
     if probabilities is None or action >= len(probabilities):
         return None
     return round(min(float(probabilities[action]), 1.0), 4)
-
-
-def _metres(graph: NavGraph, viewpoint: str, goal: str) -> float:
-    return round(graph.geodesic(viewpoint, goal), 3)
 
 
 def _rounded(weights: np.ndarray | None) -> tuple[float, ...] | None:

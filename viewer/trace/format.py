@@ -267,10 +267,18 @@ def read_traces(path: str | Path) -> list[Trace]:
     path = Path(path)
     files = [path]
     if path.is_dir():
-        found = [file for file in path.rglob("*.json*") if not _is_beside_traces(file)]
+        found = [
+            file
+            for file in path.rglob("*.json*")
+            if file.name == TRACES or not file.with_name(TRACES).is_file()
+        ]
         # Another process may be recording into the folder; a trace that is being written is
         # incomplete and soon has another name.
-        files = sorted(file for file in found if file.is_file() and not _is_written(file, path))
+        files = sorted(
+            file
+            for file in found
+            if file.is_file() and not any(map(is_temporary, file.relative_to(path).parts))
+        )
         if not files:
             raise FileNotFoundError(f"{path}: no traces in this folder; {REMEDY}")
     traces = []
@@ -291,14 +299,6 @@ def read_traces(path: str | Path) -> list[Trace]:
     if not traces:
         raise UserError(f"{path}: contains no trace; {REMEDY}")
     return traces
-
-
-def _is_written(file: Path, folder: Path) -> bool:
-    return any(is_temporary(part) for part in file.relative_to(folder).parts)
-
-
-def _is_beside_traces(file: Path) -> bool:
-    return file.name != TRACES and file.with_name(TRACES).is_file()
 
 
 def write_trace(trace: Trace, folder: Path, suffix: str = ".json") -> Path:

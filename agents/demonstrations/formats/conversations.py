@@ -140,12 +140,8 @@ def write(
 
 def _text(message: Message) -> str:
     """Return the parts of a message as one text, with a marker on its own line for each picture."""
-    parts = (_plain(part) if isinstance(part, str) else IMAGE for part in message.parts)
-    return "\n".join(parts)
-
-
-def _plain(text: str) -> str:
-    return text.replace(IMAGE, "[image]")
+    plain = (p.replace(IMAGE, "[image]") if isinstance(p, str) else IMAGE for p in message.parts)
+    return "\n".join(plain)
 
 
 def _llava(task: str, text: str, images: list[str], answer: str) -> dict[str, Any]:

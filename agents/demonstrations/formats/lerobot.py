@@ -5,43 +5,20 @@ with clipnav. Here, its layout is written directly: see the documentation of LeR
 `lerobot/datasets/{utils,lerobot_dataset,compute_stats}.py` of version 0.4.4.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clipnav.agents.demonstrations.formats import lerobot_statistics as statistics
-from clipnav.agents.demonstrations.formats.lerobot_features import (
-    ACTION,
-    CANDIDATES,
-    DATA_FILE_MB,
-    DATA_PATH,
-    EPISODES_PATH,
-    FILES_PER_CHUNK,
-    FPS,
-    INFO_PATH,
-    RGB,
-    STATE,
-    STATS_PATH,
-    TASK_INDEX_COLUMN,
-    TASKS_PATH,
-    VERSION,
-    VIDEO_FILE_MB,
-    VIDEO_PATH,
-    Feature,
-    data_schema,
-    features,
-    file_numbers,
-    tasks_schema,
-)
-from clipnav.agents.demonstrations.formats.lerobot_video import VideoFiles
-from clipnav.agents.demonstrations.formats.primitive_actions import stopping
-from clipnav.agents.demonstrations.formats.videos import EXTRA
+from clipnav.agents.demonstrations.formats.files import stopping
+from clipnav.agents.demonstrations.formats.videos import CODEC, EXTRA, PIXEL_FORMAT, VideoWriter
 from clipnav.agents.demonstrations.recording.pictures import picture_name
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
-from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig, Media
 from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import write_text
@@ -94,7 +71,7 @@ class LeRobotWriter:
             "task_index": [self._tasks.setdefault(task, len(self._tasks))] * length,
         }
         decoded = [np.asarray(load_picture(path).convert("RGB")) for path in pictures]
-        levels = np.sum([statistics.histogram(picture) for picture in decoded], axis=0)
+        levels = np.sum([histogram(picture) for picture in decoded], axis=0)
         record = {
             "episode_index": number,
             "tasks": [task],
@@ -110,8 +87,8 @@ class LeRobotWriter:
             record |= {f"videos/{RGB}/from_timestamp": start, f"videos/{RGB}/to_timestamp": end}
         for name in self._numeric:
             self._columns[name].append(np.asarray(rows[name]).reshape(length, -1))
-        found = {RGB: statistics.of_pictures(levels, length)}
-        found |= {name: statistics.of_values(self._columns[name][-1]) for name in self._numeric}
+        found = {RGB: picture_statistics(levels, length)}
+        found |= {name: value_statistics(self._columns[name][-1]) for name in self._numeric}
         record |= {f"stats/{name}/{k}": v for name, each in found.items() for k, v in each.items()}
         self._episodes.append(record)
         self._levels += levels
@@ -129,9 +106,9 @@ class LeRobotWriter:
         pq.write_table(pa.Table.from_pylist(self._episodes), path)
         tasks = {"task_index": list(self._tasks.values()), TASK_INDEX_COLUMN: list(self._tasks)}
         pq.write_table(pa.Table.from_pydict(tasks, tasks_schema(pa)), folder / TASKS_PATH)
-        found = {RGB: statistics.of_pictures(self._levels, self._frames)}
+        found = {RGB: picture_statistics(self._levels, self._frames)}
         for name, parts in self._columns.items():
-            found[name] = statistics.of_values(np.concatenate(parts))
+            found[name] = value_statistics(np.concatenate(parts))
         write_text(folder / STATS_PATH, json.dumps(found, indent=4) + "\n")
         info = {
             "codebase_version": VERSION,
@@ -227,3 +204,205 @@ def _candidates(step: Step, most: int) -> list[float]:
 
 def _place(prefix: str, file: int) -> dict[str, int]:
     return {f"{prefix}/{name}": number for name, number in file_numbers(file).items()}
+
+
+QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+Statistics = dict[str, list[Any]]
+
+_LEVELS = np.arange(256) / 255.0
+
+
+def value_statistics(values: np.ndarray) -> Statistics:
+    """Return the statistics of the columns of an array (N, D)."""
+    values = np.asarray(values, np.float64)
+    return {
+        "min": values.min(0).tolist(),
+        "max": values.max(0).tolist(),
+        "mean": values.mean(0).tolist(),
+        "std": values.std(0).tolist(),
+        "count": [len(values)],
+        **{name: np.quantile(values, q, axis=0).tolist() for name, q in QUANTILES.items()},
+    }
+
+
+def histogram(picture: np.ndarray) -> np.ndarray:
+    """Return the (3, 256) number of pixels of each level in a picture (H, W, 3) uint8."""
+    flat = picture.reshape(-1, 3)
+    return np.stack([np.bincount(flat[:, channel], minlength=256) for channel in range(3)])
+
+
+def picture_statistics(levels: np.ndarray, count: int) -> Statistics:
+    """Return the statistics of pictures with values in 0..1, of shape (3, 1, 1).
+
+    Args:
+        levels: (3, 256) sum of the histograms of the pictures.
+        count: Number of pictures.
+    """
+    total = levels.sum(1, keepdims=True)
+    mean = (levels @ _LEVELS) / total[:, 0]
+    square = (levels @ _LEVELS**2) / total[:, 0]
+    cumulative = levels.cumsum(1)
+    present = levels > 0
+    numbers = {
+        "min": _LEVELS[present.argmax(1)],
+        "max": _LEVELS[255 - present[:, ::-1].argmax(1)],
+        "mean": mean,
+        "std": np.sqrt(np.maximum(square - mean**2, 0)),
+        **{name: _LEVELS[(cumulative >= q * total).argmax(1)] for name, q in QUANTILES.items()},
+    }
+    return {name: value.reshape(3, 1, 1).tolist() for name, value in numbers.items()} | {
+        "count": [count]
+    }
+
+
+class VideoFiles:
+    """Writer of video files.
+
+    Args:
+        folder: Folder of the dataset.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = 0
+        self._writer: VideoWriter | None = None
+
+    def add(self, pictures: list[np.ndarray]) -> tuple[int, float, float]:
+        """Append an episode; return its file, and its start and end in seconds."""
+        if self._writer is not None and self._writer.bytes > VIDEO_FILE_MB << 20:
+            self._writer.close()
+            self._writer = None
+            self._file += 1
+        if self._writer is None:
+            name = VIDEO_PATH.format(video_key=RGB, **file_numbers(self._file))
+            height, width = pictures[0].shape[:2]
+            self._writer = VideoWriter(self._folder / name, (height, width), FPS)
+        start = self._writer.frames
+        self._writer.add(pictures)
+        return self._file, start / FPS, self._writer.frames / FPS
+
+    def close(self) -> None:
+        """Complete the last file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+VERSION = "v3.0"
+FPS = 1  # a step between viewpoints has no duration; one step is one second of video
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+INFO_PATH, STATS_PATH, TASKS_PATH = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
+FILES_PER_CHUNK = 1000
+DATA_FILE_MB, VIDEO_FILE_MB = 100, 200
+RGB, STATE, CANDIDATES, ACTION = (
+    "observation.images.rgb",
+    "observation.state",
+    "observation.candidates",
+    "action",
+)
+TASK_INDEX_COLUMN = "__index_level_0__"  # as LeRobot itself names the index of pandas
+_STATE_NAMES = ["x", "y", "z", "heading", "elevation"]
+_CANDIDATE_NAMES = ("heading", "elevation", "distance")
+
+Feature = dict[str, Any]
+
+
+def features(shape: tuple[int, int], media: Media, candidates: int) -> dict[str, Feature]:
+    """Return the features of a dataset.
+
+    Args:
+        shape: Height and width of a picture.
+        media: "image" for pictures within the Parquet files, or "video".
+        candidates: Largest number of candidates of a step; 0 in continuous walks.
+    """
+    picture: Feature = {
+        "dtype": media,
+        "shape": [*shape, 3],
+        "names": ["height", "width", "channels"],
+    }
+    if media == "video":
+        picture["info"] = {
+            "video.height": shape[0],
+            "video.width": shape[1],
+            "video.codec": CODEC,
+            "video.pix_fmt": PIXEL_FORMAT,
+            "video.is_depth_map": False,
+            "video.fps": FPS,
+            "video.channels": 3,
+            "has_audio": False,
+        }
+    table: dict[str, Feature] = {RGB: picture, STATE: _vector("float32", _STATE_NAMES)}
+    if candidates:
+        names = [f"{n}_{name}" for n in range(1, candidates + 1) for name in _CANDIDATE_NAMES]
+        table[CANDIDATES] = _vector("float32", names)
+    table[ACTION] = _vector("int64", ["action"])
+    table["taken_action"] = _vector("int64", ["action"])
+    table["by_policy"] = _vector("bool", None)
+    table["next.done"] = _vector("bool", None)
+    table["next.success"] = _vector("bool", None)
+    table["timestamp"] = _vector("float32", None)
+    for name in ("frame_index", "episode_index", "index", "task_index"):
+        table[name] = _vector("int64", None)
+    return table
+
+
+def file_numbers(file: int) -> dict[str, int]:
+    """Return the numbers of a file's chunk, and of the file in it, as the paths contain them."""
+    chunk, index = divmod(file, FILES_PER_CHUNK)
+    return {"chunk_index": chunk, "file_index": index}
+
+
+def _vector(dtype: str, names: list[str] | None) -> Feature:
+    return {"dtype": dtype, "shape": [len(names) if names else 1], "names": names}
+
+
+def data_schema(pa: Any, table: Mapping[str, Feature]) -> Any:
+    """Return the Arrow schema of the data files, with the metadata of Hugging Face's datasets.
+
+    Args:
+        pa: The module pyarrow.
+        table: The features.
+    """
+    fields, described = [], {}
+    for name, feature in table.items():
+        if feature["dtype"] == "video":
+            continue
+        if feature["dtype"] == "image":
+            kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+            described[name] = {"_type": "Image"}
+        else:
+            value = {"dtype": feature["dtype"], "_type": "Value"}
+            kind = {"float32": pa.float32(), "int64": pa.int64(), "bool": pa.bool_()}[
+                feature["dtype"]
+            ]
+            length = feature["shape"][0]
+            if length > 1:
+                kind = pa.list_(kind, length)
+                value = {"feature": value, "length": length, "_type": "Sequence"}
+            described[name] = value
+        fields.append((name, kind))
+    metadata = {"huggingface": json.dumps({"info": {"features": described}})}
+    return pa.schema(fields, metadata=metadata)
+
+
+def tasks_schema(pa: Any) -> Any:
+    """Return the Arrow schema of the tasks, with the metadata of pandas that names the index."""
+    columns = [
+        {"name": name, "field_name": field, "pandas_type": kind, "numpy_type": dtype}
+        for name, field, kind, dtype in (
+            ("task_index", "task_index", "int64", "int64"),
+            (None, TASK_INDEX_COLUMN, "unicode", "object"),
+        )
+    ]
+    metadata = {
+        "index_columns": [TASK_INDEX_COLUMN],
+        "column_indexes": [],
+        "columns": [{**column, "metadata": None} for column in columns],
+        "creator": {"library": "pyarrow", "version": pa.__version__},
+        "pandas_version": "2.0.0",
+    }
+    return pa.schema(
+        [("task_index", pa.int64()), (TASK_INDEX_COLUMN, pa.string())],
+        metadata={"pandas": json.dumps(metadata)},
+    )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from clipnav.agents.demonstrations.formats.files import REMEDY
-from clipnav.agents.demonstrations.formats.lerobot_features import (
+from clipnav.agents.demonstrations.formats.lerobot import (
     ACTION,
     CANDIDATES,
     EPISODES_PATH,

@@ -17,12 +17,14 @@ import msgspec
 from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
     REMEDY,
+    Run,
     check_picture,
     inside,
     link_picture,
+    runs,
+    stopping,
     write_records,
 )
-from clipnav.agents.demonstrations.formats.primitive_actions import Run, runs, stopping
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line

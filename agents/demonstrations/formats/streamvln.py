@@ -21,9 +21,9 @@ from clipnav.agents.demonstrations.formats.files import (
     check_picture,
     inside,
     link_picture,
+    stopping,
     write_records,
 )
-from clipnav.agents.demonstrations.formats.primitive_actions import stopping
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line

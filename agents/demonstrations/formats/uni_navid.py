@@ -19,10 +19,11 @@ from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
     IMAGE,
     REMEDY,
+    WORDS,
     inside,
+    stopping,
     write_records,
 )
-from clipnav.agents.demonstrations.formats.primitive_actions import WORDS, stopping
 from clipnav.agents.demonstrations.formats.videos import read_video, write_beginnings
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig

@@ -1,7 +1,8 @@
 """Walks of the expert in continuous environments: steps of 25 cm and turns, and their pictures."""
 
 import hashlib
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,20 +11,34 @@ import msgspec
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.continuous.tasks import load_continuous_run
+from clipnav.agents.continuous.walking import NetworkWalker
 from clipnav.agents.demonstrations.recording.pictures import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.envs.base.chosen_episodes import start_episodes
 from clipnav.envs.continuous.environments.experts import ExpertWalks
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.environments.walks import ContinuousWalks
 from clipnav.envs.continuous.episodes import ContinuousEpisode, load_continuous_split
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
+from clipnav.envs.continuous.settings import (
+    STOP,
+    ContinuousSettings,
+    task_settings,
+)
+from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
+from clipnav.envs.tokenizers import Tokenizer
+from clipnav.storage.errors import UserError
+from clipnav.training.settings import read_config
+from clipnav.training.streams import Stream
 
 if TYPE_CHECKING:
     from clipnav.envs.continuous.walkers import Walker
     from clipnav.envs.tokenizers import Tokenizer
+
 
 MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
 _CAMERAS = 32  # pictures that are drawn in one call
@@ -89,7 +104,7 @@ class ContinuousWalkMaker:
 
     def _policy_walks(self, episodes: list[ContinuousEpisode], run: Path) -> list[RecordedWalk]:
         """Walk episodes with a trained agent, whose steps the expert labels."""
-        from clipnav.agents.demonstrations.recording.continuous_policies import (
+        from clipnav.agents.demonstrations.recording.continuous_walks import (
             continuous_policy_walks,
             load_continuous_policy,
         )
@@ -160,3 +175,99 @@ class ContinuousWalkMaker:
             source=source,
             picture=f"{scan}/{name}.jpg",
         )
+
+
+# Builds a step before its action: (row, feet, heading, label, taken, source) -> Step.
+MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]
+
+
+def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> None:
+    """Check that the run of the policy fits the export.
+
+    Args:
+        config: Settings of the export.
+        turn_angle: Degrees of a turn of its format.
+
+    Raises:
+        FileNotFoundError, UserError: The folder is not a run, or the run does not fit the export.
+    """
+    assert config.policy is not None
+    saved = read_config(config.policy, ContinuousTrainConfig)
+    tilts = any(task_settings(name).tilt_actions for name in (saved.dataset, config.dataset))
+    if tilts or saved.dataset != config.dataset or saved.world != config.world:
+        raise UserError(
+            f"--policy {config.policy}: the run has --dataset {saved.dataset} --world "
+            f"{saved.world}; policies of continuous walks require runs and exports of one dataset "
+            "in one world, and no agent that tilts its cameras as those of rxr do"
+        )
+    if turn_angle != 15:
+        raise UserError(
+            f"--format {config.format}: its turns have {turn_angle:g} degrees, but those of "
+            f"{config.policy} 15; export another format, or remove --policy"
+        )
+
+
+def load_continuous_policy(
+    run: Path, settings: ContinuousSettings, device: str
+) -> tuple[ContinuousSettings, Tokenizer, NetworkWalker]:
+    """Return settings with the cameras of a run, its tokenizer and its agent.
+
+    Raises:
+        FileNotFoundError, UserError: Files of the run are missing or damaged.
+    """
+    task, walker = load_continuous_run(run, device)
+    names = ("observe", "rgb_size", "depth_size", "hfov")
+    cameras = {name: getattr(task.settings, name) for name in names}
+    return replace(settings, **cameras), task.tokenizer, walker
+
+
+def continuous_policy_walks(
+    env: ContinuousVectorEnv,
+    walker: Walker,
+    make_step: MakeStep,
+    teacher_probability: float = 0.0,
+    seed: int = 0,
+) -> tuple[list[tuple[Step, ...]], list[bool]]:
+    """Walk all episodes of an environment at once; the expert labels each step.
+
+    Where the policy stops although the expert does not, the expert takes over.
+
+    Args:
+        env: Environment with one agent for each episode, a teacher and no autoreset.
+        walker: The policy.
+        make_step: Builder of steps.
+        teacher_probability: Probability of the expert's action at a step.
+        seed: Random seed of these draws, which also depend on the id of the episode.
+
+    Returns:
+        Steps of each walk, and whether it stops near the goal.
+    """
+    ids = [episode.instr_id for episode in env.episodes]
+    observation, info, live = start_episodes(env, ids)
+    walker.start(observation, info)
+    stream = Stream.CONTINUOUS_TEACHER_STEPS
+    draws = [stream.rng(seed, zlib.crc32(name.encode())).random for name in ids]
+    led = np.zeros(len(ids), bool)
+    recorded: list[list[Step]] = [[] for _ in ids]
+    while live.size:
+        labels = env.teacher_actions()
+        chosen = walker.act(observation, info, live)
+        actions = np.full(len(ids), STOP)
+        here: list[tuple[int, Step]] = []
+        for row in live.tolist():
+            label, action = int(labels[row]), int(chosen[row])
+            led[row] |= action == STOP != label
+            by_teacher = led[row] or draws[row]() < teacher_probability
+            source: Source = "teacher" if by_teacher else "policy"
+            actions[row] = label if by_teacher else action
+            pose = info["position"][row], float(info["heading"][row])
+            here.append((row, make_step(row, *pose, label, int(actions[row]), source)))
+        if isinstance(walker, NetworkWalker):
+            walker.follow(actions)
+        observation, _, stopped, truncated, info = env.step(actions)
+        for row, step in here:
+            collided = bool(info["collided"][row])
+            recorded[row].append(msgspec.structs.replace(step, collided=collided))
+        live = live[~(stopped | truncated)[live]]
+    near = np.asarray(info["distance_to_goal"], float) < env.settings.success_distance
+    return [tuple(steps) for steps in recorded], (stopped & near).tolist()

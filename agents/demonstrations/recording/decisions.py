@@ -7,16 +7,17 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.records import RecordedWalk
 from clipnav.agents.language_models.prompts.messages import Prompt
 from clipnav.agents.language_models.prompts.observations import (
+    Candidate,
+    KnownPlaces,
     Observation,
     PastDecision,
     make_options,
     one_line,
     views_around,
 )
-from clipnav.agents.language_models.prompts.places import Candidate, KnownPlaces
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.envs.pictures.view_pictures import ViewPose
@@ -58,7 +59,10 @@ def labelled_decisions(
     strategy, places = make_strategy(settings), KnownPlaces()
     history: list[PastDecision] = []
     for number, step in enumerate(walk.steps):
-        candidates = _candidates(step)
+        candidates = [
+            Candidate(action, each.viewpoint, each.heading, each.distance, each.rise)
+            for action, each in enumerate(step.candidates, start=1)
+        ]
         places.arrive(walk.scan, step.viewpoint, candidates)
         here = ViewPose(walk.scan, step.viewpoint, step.heading)
         options = make_options(candidates, places, here, True, settings)
@@ -79,10 +83,3 @@ def labelled_decisions(
         labels = tuple(option.label for option in options)
         yield LabelledDecision(strategy(observation), labels, answer)
         history.append(PastDecision(places.current, by_action[step.taken]))
-
-
-def _candidates(step: Step) -> list[Candidate]:
-    return [
-        Candidate(action, each.viewpoint, each.heading, each.distance, each.rise)
-        for action, each in enumerate(step.candidates, start=1)
-    ]

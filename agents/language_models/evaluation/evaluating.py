@@ -1,29 +1,43 @@
 """Evaluation of a model on a subset of a split: walks, log and files of results."""
 
+import dataclasses
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from clipnav.agents.language_models.evaluation.compared_runs import ComparedRun, compared_runs
-from clipnav.agents.language_models.evaluation.continuous import continuous_maker
-from clipnav.agents.language_models.evaluation.earlier_results import (
-    check_earlier_results,
-    recorded_settings,
+import msgspec
+import numpy as np
+
+from clipnav.agents.language_models.evaluation.reporting import (
+    ComparedRun,
+    compared_runs,
+    continuous_maker,
+    report,
+    write_submission,
 )
-from clipnav.agents.language_models.evaluation.records import append_requests, write_requests
-from clipnav.agents.language_models.evaluation.reporting import report, write_submission
-from clipnav.agents.language_models.evaluation.subsets import balanced_subset, subset_digest
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.budget import Spending, price
-from clipnav.agents.language_models.models.cache import ReplyCache
+from clipnav.agents.language_models.models.replies import Question, ReplyCache, Spending, price
 from clipnav.agents.language_models.models.server import ServerModel
-from clipnav.agents.language_models.prompts.pictures import Draw, Pictures
-from clipnav.agents.language_models.prompts.sources import drawing, view_descriptions
+from clipnav.agents.language_models.prompts.messages import Prompt, prompt_text
+from clipnav.agents.language_models.prompts.pictures import (
+    Draw,
+    Pictures,
+    drawing,
+    view_descriptions,
+)
 from clipnav.agents.language_models.settings import EvaluateVlmConfig
-from clipnav.agents.language_models.strategies import make_strategy
-from clipnav.agents.language_models.strategies.navgpt import Describe
-from clipnav.agents.language_models.walks.asking import Strategy, WalkSettings
+from clipnav.agents.language_models.strategies import Describe, make_strategy
+from clipnav.agents.language_models.walks.asking import (
+    AskingWalk,
+    DecisionRecord,
+    Exchange,
+    Strategy,
+    WalkSettings,
+)
 from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
 from clipnav.agents.language_models.walks.running import (
     AnyWalk,
@@ -32,11 +46,17 @@ from clipnav.agents.language_models.walks.running import (
     walk_concurrently,
     walk_in_batches,
 )
+from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.episodes.goals import check_goals
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
-from clipnav.storage import cache_dir, write_text
-from clipnav.storage.errors import counted
+from clipnav.storage import atomic_write, cache_dir, write_text
+from clipnav.storage.appending import append_bytes
+from clipnav.storage.errors import UserError, counted
+from clipnav.storage.json_files import read_json
 from clipnav.storage.locks import sole_writer
 from clipnav.storage.progress import progress_bar
+from clipnav.training.settings import differences
+from clipnav.training.streams import Stream
 
 REQUESTS, RESULTS = "requests.jsonl", "results.json"
 RUNNING = "requests.running.jsonl"  # until the end of a run, as the walks end
@@ -248,3 +268,247 @@ def _progress(config: EvaluateVlmConfig, spending: Spending, cache: ReplyCache, 
     if cost is not None:
         parts.append(f"cost {cost:.2f}")
     return ", ".join(parts)
+
+
+# Settings that change neither the prompts nor the answers are left out of the results, so that a
+# repeated run writes the same file.
+_LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
+# Settings of the connection, which are recorded and may differ.
+_CONNECTION = (
+    "server.request_timeout",
+    "server.max_retries",
+    "server.longest_wait",
+    "server.probe",
+)
+
+
+class _Answers(msgspec.Struct):
+    episodes: int
+    failed: int
+
+
+class _Results(msgspec.Struct):
+    """What is read of a file of results."""
+
+    settings: dict[str, Any]
+    subset_sha256: str
+    answers: _Answers
+    complete: bool
+
+
+def recorded_settings(config: EvaluateVlmConfig) -> dict[str, Any]:
+    """Return the settings that the results record, as JSON values."""
+    settings = dataclasses.asdict(config)
+    for name in _LEFT_OUT:
+        del settings[name]
+    del settings["server"]["api_key_file"]
+    return json.loads(json.dumps(settings, default=str))
+
+
+def check_earlier_results(
+    path: Path, settings: Mapping[str, Any], subset_sha256: str
+) -> tuple[int, bool]:
+    """Check that a file of results, if it exists, is of an evaluation with the same settings.
+
+    Args:
+        path: The file.
+        settings: Result of `recorded_settings`.
+        subset_sha256: Digest of the chosen episodes.
+
+    Returns:
+        Number of finished episodes that did not fail, and whether the run was complete; (0, False)
+        without a file.
+
+    Raises:
+        UserError: It is of another evaluation, or damaged.
+    """
+    remedy = f"name another folder with --output, or delete {path.parent}"
+    if not path.is_file():
+        return 0, False
+    results = read_json(path, remedy, _Results)
+    found = differences(results.settings, settings, _CONNECTION)
+    if not found and results.subset_sha256 != subset_sha256:
+        found = ["the episodes, whose annotation file has changed"]
+    if found:
+        raise UserError(
+            f"{path}: contains results with other settings ({'; '.join(found[:3])}); {remedy}"
+        )
+    return results.answers.episodes - results.answers.failed, results.complete
+
+
+_LONGEST = 4096  # characters of an answer in the log
+
+
+def append_requests(path: Path, walk: AskingWalk) -> None:
+    """Append the requests of a walk to the log."""
+    append_bytes(path, b"".join(_lines(walk)))
+
+
+def write_requests(path: Path, walks: Iterable[AskingWalk]) -> None:
+    """Write the requests of all walks, in their order."""
+    with atomic_write(path) as beside, beside.open("wb") as file:
+        for walk in walks:
+            file.writelines(_lines(walk))
+
+
+def _lines(walk: AskingWalk) -> Iterator[bytes]:
+    for step, decision in enumerate(walk.decisions):
+        for exchange in decision.exchanges:
+            entry = {"episode": walk.instr_id, "step": step, **_entry(decision, exchange)}
+            yield msgspec.json.encode(entry) + b"\n"
+    if walk.error:
+        entry = {"episode": walk.instr_id, "step": len(walk.decisions)}
+        yield msgspec.json.encode({**entry, "error": walk.error}) + b"\n"
+
+
+def _entry(decision: DecisionRecord, exchange: Exchange) -> dict[str, Any]:
+    text = prompt_text(exchange.question.prompt)
+    answer, reply = exchange.answer, exchange.reply
+    option = None if answer is None else answer.option
+    return {
+        "prompt_sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        "options": [option.label for option in decision.observation.options],
+        "answer": reply.text[:_LONGEST],
+        "refusal": reply.refusal,
+        "reasoning": reply.reasoning[:_LONGEST],
+        "finish": reply.finish,
+        "kind": "too_long" if answer is None else answer.kind,
+        "action": None if option is None else option.action,
+        "words": "" if option is None else option.words,
+        "problem": "" if answer is None else answer.problem,
+        "usage": reply.usage,
+        "seconds": reply.seconds,
+        "attempts": reply.attempts,
+    }
+
+
+T = TypeVar("T")
+
+
+def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -> list[Episode]:
+    """Draw episodes that are balanced over buildings and numbers of moves.
+
+    The buildings take turns. Within a building the numbers of moves take turns, and each building
+    begins with another one. As many paths are drawn as all their instructions require, but at least
+    one of each building, or `count` if there are more buildings. If the paths have more than
+    `count` instructions, they take turns, each beginning with another language.
+
+    Args:
+        episodes: Episodes of the split.
+        count: Number of episodes; None for all.
+        seed: Random seed.
+
+    Returns:
+        The episodes, in the order of the split.
+
+    Raises:
+        UserError: The split has fewer episodes.
+    """
+    if count is None:
+        return list(episodes)
+    if count > len(episodes):
+        raise UserError(
+            f"--episodes {count}: the split has {len(episodes)} episodes; name at most as many, or "
+            "--episodes None for all"
+        )
+    rng = Stream.VLM_EPISODES.rng(seed)
+    paths: dict[int, list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        paths[episode.path_id].append(episode)
+    least = min(count, len({episode.scan for episode in episodes}))
+    drawn: list[list[Episode]] = []
+    for path in _in_turns(list(paths.values()), rng):
+        if len(drawn) >= least and sum(map(len, drawn)) >= count:
+            break
+        drawn.append(_with_languages_in_turns(path, len(drawn)))
+    chosen = {episode.instr_id for episode in _round_robin(drawn)[:count]}
+    return [episode for episode in episodes if episode.instr_id in chosen]
+
+
+def subset_digest(instr_ids: Sequence[str]) -> str:
+    """Return the SHA-256 of the ids of episodes, one a line."""
+    return hashlib.sha256("".join(f"{name}\n" for name in instr_ids).encode()).hexdigest()
+
+
+def _in_turns(paths: list[list[Episode]], rng: np.random.Generator) -> list[list[Episode]]:
+    """Return paths in the order in which they are drawn."""
+    cells: dict[str, dict[int, list[list[Episode]]]] = defaultdict(lambda: defaultdict(list))
+    for path in paths:
+        cells[path[0].scan][len(path[0].path)].append(path)
+    queues = []
+    scans = sorted(cells)
+    for turn, number in enumerate(rng.permutation(len(scans)).tolist()):
+        lengths = sorted(cells[scans[number]])
+        offset = turn % len(lengths)
+        groups = [cells[scans[number]][m] for m in lengths[offset:] + lengths[:offset]]
+        shuffled = [[group[i] for i in rng.permutation(len(group))] for group in groups]
+        queues.append(_round_robin(shuffled))
+    return _round_robin(queues)
+
+
+def _with_languages_in_turns(path: list[Episode], first: int) -> list[Episode]:
+    """Return the instructions of a path with its languages in turn, beginning with a given one."""
+    languages: dict[str, list[Episode]] = defaultdict(list)
+    for episode in path:
+        languages[base_language(episode.language)].append(episode)
+    queues = list(languages.values())
+    offset = first % len(queues)
+    return _round_robin(queues[offset:] + queues[:offset])
+
+
+def _round_robin(queues: list[list[T]]) -> list[T]:
+    """Take one element of each queue in turn until all are empty."""
+    longest = max(map(len, queues))
+    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
+
+
+PROMPTS = "prompts.jsonl"
+
+
+def write_prompts(experiment: Experiment) -> Path:
+    """Write the prompts that the teacher's paths lead to, and print an estimate.
+
+    A model that takes wrong turns, or may not stop at the goal yet, needs more requests.
+
+    Raises:
+        UserError: The goals of the split are not published, so that there is no teacher.
+    """
+    config, maker = experiment.config, experiment.maker
+    episodes = maker.split.episodes
+    consequence = "there are no teacher's paths to write prompts along"
+    check_goals(episodes, f"--split {config.split}", consequence)
+    bodies = BodyMaker(config.model_name, experiment.pictures, config.sampling)
+    requests = size = pictures = 0
+    path = experiment.output / PROMPTS
+    experiment.output.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as beside, beside.open("wb") as file:
+        for episode in progress_bar(episodes, desc="prompts", unit="episodes"):
+            for step, question in enumerate(_questions(experiment, episode.instr_id)):
+                entry = {"episode": episode.instr_id, "step": step}
+                entry |= {"prompt": prompt_text(question.prompt)}
+                file.write(msgspec.json.encode(entry) + b"\n")
+                requests += 1
+                pictures += count_pictures(question.prompt)
+                size += len(json.dumps(bodies.make(question)))
+    print(
+        f"{counted(len(episodes), 'episode')}: {counted(requests, 'request')} along the teacher's "
+        f"paths, with {counted(pictures, 'picture')} and {size / 1e6:.1f} MB. Prompts: {path}"
+    )
+    return path
+
+
+def count_pictures(prompt: Prompt) -> int:
+    """Return the number of pictures of a prompt."""
+    return sum(not isinstance(part, str) for message in prompt for part in message.parts)
+
+
+def _questions(experiment: Experiment, instr_id: str) -> list[Question]:
+    walk = experiment.maker.start(instr_id)
+    questions = []
+    while walk.question is not None:
+        questions.append(walk.question)
+        action = walk.teacher_action()
+        if action not in walk.actions:  # the teacher stops where the prompt has no such option yet
+            break
+        walk.take(action)
+    return questions

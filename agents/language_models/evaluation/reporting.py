@@ -1,34 +1,50 @@
 """Report of an evaluation: scores beside baselines, counts, tokens, cost and the submission."""
 
+from __future__ import annotations
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clipnav.agents.acting.evaluation import baselines, evaluate, score_walks
+from clipnav.agents.continuous.walking import ExpertWalker, ForwardWalker, RandomWalker, walk_all
 from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.language_models.evaluation.compared_runs import ComparedRun
-from clipnav.agents.language_models.evaluation.continuous import (
-    continuous_evaluations,
-    write_continuous_submission,
-)
-from clipnav.agents.language_models.evaluation.scores import (
-    AgentScores,
-    answer_counts,
-    score_agents,
-    score_table,
-    to_json,
-    total_usage,
-)
-from clipnav.agents.language_models.models.budget import Spending, price
-from clipnav.agents.language_models.models.replies import Usage
+from clipnav.agents.language_models.models.replies import Spending, Usage, price
 from clipnav.agents.language_models.settings import BudgetConfig, EvaluateVlmConfig
-from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
+from clipnav.agents.language_models.strategies import steps_prompt
+from clipnav.agents.language_models.walks.asking import (
+    AskingWalk,
+    EpisodeWalk,
+    Strategy,
+    WalkSettings,
+)
+from clipnav.agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
 from clipnav.agents.language_models.walks.running import Finished, WalkMaker
-from clipnav.agents.language_models.walks.walking import EpisodeWalk
+from clipnav.agents.settings import AgentConfig, read_agent_config
+from clipnav.agents.settings.evaluation import BASELINES
+from clipnav.envs.continuous.episodes import (
+    ContinuousEpisode,
+    continuous_episodes,
+    split_of_episodes,
+)
+from clipnav.envs.continuous.files.submissions import write_ce_submission
+from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
+from clipnav.envs.continuous.settings import task_settings
+from clipnav.envs.continuous.walkers import Walker
+from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.metrics import SUMMARY_METRICS, aligned
+from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
+from clipnav.envs.metrics.summaries import Metric
 from clipnav.envs.submissions.files import write_submission as write_graph_submission
-from clipnav.storage.errors import counted
+from clipnav.envs.worlds import is_built_in
+from clipnav.storage.errors import UserError, counted, short_names
+from clipnav.training.checkpoints import model_metadata
 
 _BASELINE_ENVS = 256
 
@@ -135,3 +151,283 @@ def _in_words(usage: Usage, prices: BudgetConfig) -> str:
 def _amount(usage: Usage, prices: BudgetConfig) -> dict[str, Any]:
     tokens = {name: getattr(usage, name) for name in usage.__struct_fields__}
     return {"tokens": tokens, "cost": price(usage, prices)}
+
+
+# Scores of each episode, by instr_id and name of the column.
+EpisodeScores = Mapping[str, Mapping[str, float]]
+
+_COLUMNS = ("NE", "SR", "SPL", "nDTW")
+_PAIRED = "SR"
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class AgentScores:
+    """Scores of an agent on the scored episodes of a run.
+
+    Attributes:
+        episodes: Number of episodes.
+        buildings: Number of their buildings.
+        intervals: Mean of each metric with the bootstrap's 95 % interval over buildings; one
+            without width, because all buildings have the same value, is neither printed nor
+            written.
+        difference: Success rate less that of the model, on the same episodes, with its interval;
+            None for the model.
+    """
+
+    episodes: int
+    buildings: int
+    intervals: dict[str, Interval]
+    difference: Interval | None = None
+
+
+def score_agents(
+    evaluations: Mapping[str, EpisodeScores],
+    episodes: Sequence[Episode | ContinuousEpisode],
+    metrics: Mapping[str, Metric] = SUMMARY_METRICS,
+) -> dict[str, AgentScores]:
+    """Compute the scores of agents on the same episodes, the model first.
+
+    Args:
+        evaluations: Scores of each episode by name of the agent.
+        episodes: The episodes.
+        metrics: Metrics by short name; one that is infinite somewhere, such as the distance to a
+            goal that cannot be reached, is left out.
+    """
+    clusters = [episode.scan for episode in episodes]
+    success = SUMMARY_METRICS[_PAIRED].column
+    first: np.ndarray | None = None
+    scores = {}
+    for name, evaluation in evaluations.items():
+        rows = [evaluation[episode.instr_id] for episode in episodes]
+        columns = {
+            short: np.array([row[metric.column] for row in rows])
+            for short, metric in metrics.items()
+        }
+        columns = {short: c for short, c in columns.items() if np.isfinite(c).all()}
+        intervals = bootstrap_intervals(columns, clusters=clusters)
+        succeeded = np.array([row[success] for row in rows])
+        difference = None
+        if first is None:
+            first = succeeded
+        else:
+            difference = paired_difference(first, succeeded, clusters=clusters)
+        scores[name] = AgentScores(len(rows), len(set(clusters)), intervals, difference)
+    return scores
+
+
+def score_table(split: str, scores: Mapping[str, AgentScores]) -> str:
+    """Return an aligned table, with a note if an interval is missing.
+
+    NE is in metres, the other metrics are in per cent.
+    """
+    first = next(iter(scores))
+    rows = [["split", "agent", *_COLUMNS, f"{_PAIRED} - {first}"]]
+    for name, agent in scores.items():
+        cells = [_cell(agent.intervals.get(column), column) for column in _COLUMNS]
+        difference = "" if agent.difference is None else _cell(agent.difference, _PAIRED, sign=True)
+        rows.append([split, name, *cells, difference])
+    shown = [agent.intervals.get(column) for agent in scores.values() for column in _COLUMNS]
+    shown += [agent.difference for agent in scores.values()]
+    table = aligned(rows, texts=2)
+    if all(interval is None or _has_width(interval) for interval in shown):
+        return table
+    buildings = counted(scores[first].buildings, "scored building")
+    return f"{table}\nNo interval: the value is the same in all buildings ({buildings})."
+
+
+def _cell(interval: Interval | None, column: str, sign: bool = False) -> str:
+    if interval is None:
+        return "-"
+    factor = SUMMARY_METRICS[column].factor
+    mean, low, high = (factor * value for value in interval)
+    text = f"{mean:{'+' if sign else ''}.1f}"
+    return f"{text} [{low:.1f}, {high:.1f}]" if _has_width(interval) else text
+
+
+def _has_width(interval: Interval) -> bool:
+    """Return whether buildings differ; otherwise they say nothing about other buildings."""
+    return interval.high - interval.low > _ROUNDING
+
+
+def answer_counts(walks: Sequence[AskingWalk]) -> dict[str, int]:
+    """Return counts of episodes, decisions and answers; all but the first few should be small."""
+    decisions = [decision for walk in walks for decision in walk.decisions]
+    answers = [x.answer for one in decisions for x in one.exchanges if x.answer is not None]
+    kinds = Counter(answer.kind for answer in answers)
+    endings = Counter(walk.ending for walk in walks)
+    return {
+        "episodes": len(walks),
+        "decisions": len(decisions),
+        "answers": len(answers),
+        "asked again": sum(max(0, len(one.exchanges) - 1) for one in decisions),
+        "invalid": kinds["invalid"],
+        "refused": kinds["refused"],
+        "truncated": kinds["truncated"],
+        "prompt too long": sum(x.answer is None for one in decisions for x in one.exchanges),
+        "decisions without a valid answer": sum(one.kind != "valid" for one in decisions),
+        "ended by an invalid answer": endings["invalid"],
+        "ended by the limit": endings["limit"],
+        "failed": endings["failed"],
+        "revisits": sum(walk.revisits for walk in walks),
+    }
+
+
+def total_usage(walks: Sequence[AskingWalk]) -> Usage:
+    """Return the tokens of all requests of walks."""
+    usage = Usage()
+    for walk in walks:
+        for decision in walk.decisions:
+            for exchange in decision.exchanges:
+                usage = usage + exchange.reply.usage
+    return usage
+
+
+def to_json(split: str, scores: Mapping[str, AgentScores]) -> dict[str, Any]:
+    """Return means as clipnav evaluate-agent writes them, and their intervals.
+
+    Without an interval, there is null in its place.
+    """
+    return {
+        "results": {
+            split: {
+                name: {metric: interval.mean for metric, interval in agent.intervals.items()}
+                | {"episodes": agent.episodes}
+                for name, agent in scores.items()
+            }
+        },
+        "intervals": {
+            split: {
+                name: {
+                    metric: [interval.low, interval.high] if _has_width(interval) else None
+                    for metric, interval in agent.intervals.items()
+                }
+                for name, agent in scores.items()
+            }
+        },
+        "differences": {
+            split: {
+                name: {
+                    _PAIRED: list(agent.difference)
+                    if _has_width(agent.difference)
+                    else [agent.difference.mean, None, None]
+                }
+                for name, agent in scores.items()
+                if agent.difference is not None
+            }
+        },
+    }
+
+
+_ENVS = 16
+
+
+def continuous_maker(
+    config: EvaluateVlmConfig,
+    split: LoadedSplit,
+    subset: Sequence[Episode],
+    settings: WalkSettings,
+    strategy: Strategy | None,
+) -> ContinuousWalkMaker:
+    """Return the maker of walks in continuous space.
+
+    Args:
+        config: Settings of the evaluation.
+        split: The whole split, whose order gives the ids of R2R-CE.
+        subset: Chosen episodes.
+        settings: Settings of the walks.
+        strategy: Strategy; by default a choice among steps and turns.
+
+    Raises:
+        UserError: The world has no floors and cameras of its own.
+    """
+    if not is_built_in(config.world):
+        raise UserError(
+            f"--world {config.world} has no floors and no cameras for continuous walks; use a "
+            "built-in world"
+        )
+    chosen = {episode.instr_id for episode in subset}
+    dataset = config.dataset
+    episodes = continuous_episodes(dataset, split.episodes, split.files.connectivity_dir)
+    changes: dict[str, Any] = {"rgb_size": (config.prompt.image_size, config.prompt.image_size)}
+    changes["observe"] = () if config.prompt.picture_kind == "none" else ("rgb",)
+    if config.max_episode_steps is not None:
+        changes["max_episode_steps"] = config.max_episode_steps
+    task = task_settings(dataset, shuffle=False, **changes)
+    return ContinuousWalkMaker(
+        split_of_episodes(dataset, [e for e in episodes if e.instr_id in chosen], split.tokenizer),
+        strategy or steps_prompt,
+        settings,
+        task,
+        HouseSimulator(task),
+    )
+
+
+def continuous_evaluations(
+    maker: ContinuousWalkMaker, config: EvaluateVlmConfig, finished: Finished, scored: Sequence[Any]
+) -> dict[str, EpisodeScores]:
+    """Return the measures of the model, of VLN-CE's two baselines and of the expert."""
+    walks = _walks(finished)
+    names = [episode.instr_id for episode in scored]
+    evaluations: dict[str, EpisodeScores] = {
+        config.model_name: {name: walks[name].measures for name in names}
+    }
+    env = maker.make_env(min(_ENVS, len(scored)))
+    rows = {episode.instr_id: row for row, episode in enumerate(env.episodes)}
+    walkers: dict[str, Walker] = {
+        "random": RandomWalker(config.seed),
+        "forward": ForwardWalker(config.seed, maker.task.turns_per_circle),
+        "expert": ExpertWalker(),
+    }
+    for agent, walker in walkers.items():
+        measures = walk_all(env, walker, [rows[name] for name in names])
+        evaluations[agent] = dict(zip(names, measures, strict=True))
+    return evaluations
+
+
+def write_continuous_submission(
+    path: Path, config: EvaluateVlmConfig, split: LoadedSplit, finished: Finished
+) -> None:
+    """Write the walks for the test server of R2R-CE or RxR-CE."""
+    dataset = config.dataset
+    episodes = continuous_episodes(dataset, split.episodes, split.files.connectivity_dir)
+    traces = {walk.episode.episode_id: walk.trace for walk in _walks(finished).values()}
+    write_ce_submission(path, traces, episodes, dataset, partial=True)
+
+
+def _walks(finished: Finished) -> dict[str, ContinuousWalk]:
+    return {n: walk for n, walk in finished.walks.items() if isinstance(walk, ContinuousWalk)}
+
+
+ComparedRun = tuple[Path, AgentConfig]  # folder and settings
+
+
+def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:
+    """Return folder and settings of the runs to compare with, by the name of their row.
+
+    Raises:
+        FileNotFoundError: A run does not exist, or has no weights.
+        UserError: A run is of another dataset or world, does not read all languages of the
+            evaluation, or has the name of another row.
+    """
+    runs = {}
+    for run, name in short_names(config.runs).items():
+        settings = replace(read_agent_config(run), device=config.device)
+        model_metadata(run)
+        own = (config.dataset, config.world)
+        if (settings.dataset, settings.world) != own:
+            raise UserError(
+                f"--runs {run}: trained on {settings.dataset} in {settings.world}, but the "
+                f"evaluation is on {config.dataset} in {config.world}; name another run"
+            )
+        language, wanted = settings.instruction_language, config.instruction_language
+        if language not in (None, wanted):
+            raise UserError(
+                f"--runs {run}: reads --instruction-language {language} only, but the evaluation "
+                f"has {wanted or 'all languages'}; add --instruction-language {language}, or name "
+                "another run"
+            )
+        if name in (config.model_name, *BASELINES):
+            raise UserError(f"--runs {run}: {name} is the name of another row; rename the folder")
+        runs[name] = run, settings
+    return runs

@@ -1,12 +1,16 @@
 """Replies of models, and the errors of requests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import msgspec
 
 from clipnav.agents.language_models.prompts.messages import Prompt
+from clipnav.agents.language_models.settings import BudgetConfig
+from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
 
 
@@ -106,3 +110,120 @@ class BatchModel(Protocol):
             StopRun: No further question can be answered.
         """
         ...
+
+
+_PRICE_UNIT = 1e6  # tokens
+
+
+class Spending:
+    """What a run has sent.
+
+    Args:
+        limits: Limits and prices.
+
+    Attributes:
+        requests: Number of requests sent.
+        usage: Tokens of the requests.
+    """
+
+    def __init__(self, limits: BudgetConfig) -> None:
+        self._limits = limits
+        self._lock = Lock()
+        self.requests = 0
+        self.usage = Usage()
+
+    def start_request(self) -> None:
+        """Count a request that is about to be sent.
+
+        Raises:
+            BudgetReached: A limit is reached; the request must not be sent.
+        """
+        limits = self._limits
+        with self._lock:
+            if limits.max_requests is not None and self.requests >= limits.max_requests:
+                raise BudgetReached(f"--max-requests {limits.max_requests} is reached")
+            tokens = self.usage.prompt + self.usage.completion
+            if limits.max_tokens_total is not None and tokens >= limits.max_tokens_total:
+                raise BudgetReached(f"--max-tokens-total {limits.max_tokens_total} is reached")
+            cost = price(self.usage, limits)
+            if limits.max_cost is not None and cost is not None and cost >= limits.max_cost:
+                raise BudgetReached(f"--max-cost {limits.max_cost:g} is reached")
+            self.requests += 1
+
+    def add(self, usage: Usage) -> None:
+        """Add the tokens of an answered request."""
+        with self._lock:
+            self.usage = self.usage + usage
+
+
+def price(usage: Usage, prices: BudgetConfig) -> float | None:
+    """Return what tokens cost; None without prices."""
+    if prices.price_in is None or prices.price_out is None:
+        return None
+    return (prices.price_in * usage.prompt + prices.price_out * usage.completion) / _PRICE_UNIT
+
+
+class ReplyCache:
+    """Cache of replies: one file for each request, written beside and renamed.
+
+    Args:
+        folder: Folder of the cache.
+
+    Attributes:
+        hits: Number of replies that were read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hits = 0
+        self._pending: dict[str, Lock] = {}
+        self._lock = Lock()
+
+    def get(self, keys: Sequence[str], ask: Callable[[], tuple[Reply, str]]) -> Reply:
+        """Return the reply to a request, which is asked for only if it is not in the cache.
+
+        Threads that ask for the same request wait for the first one.
+
+        Args:
+            keys: Keys under which the reply may be, in the order in which they are read.
+            ask: Function that returns the reply and the key under which it is written.
+        """
+        with self._lock:
+            pending = self._pending.setdefault(keys[0], Lock())
+        with pending:
+            for key in keys:
+                if (reply := self.read(key)) is not None:
+                    return reply
+            reply, key = ask()
+            self.write(key, reply)
+        return reply
+
+    def read(self, key: str) -> Reply | None:
+        """Return a reply from the cache, or None.
+
+        Raises:
+            UserError: The file is damaged; the message names the file.
+        """
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            reply = msgspec.json.decode(data, type=Reply)
+        except msgspec.MsgspecError as error:
+            raise UserError(f"{path}: not a cached answer ({error}); delete the file") from error
+        with self._lock:
+            self.hits += 1
+        return reply
+
+    def write(self, key: str, reply: Reply) -> None:
+        """Write a reply, unless the prompt was too long."""
+        if reply.finish == "too_long":
+            return
+        path = self._path(key)
+        with self._lock, atomic_write(path) as beside:
+            beside.write_bytes(msgspec.json.encode(reply) + b"\n")
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"

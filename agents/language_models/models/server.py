@@ -1,13 +1,18 @@
 """Models behind a server with OpenAI's chat-completions interface."""
 
+import json
 import os
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from threading import Event, Lock
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from clipnav.agents.language_models.models.bodies import (
     FORMATS,
@@ -17,21 +22,26 @@ from clipnav.agents.language_models.models.bodies import (
     request_key,
     with_format,
 )
-from clipnav.agents.language_models.models.budget import Spending
-from clipnav.agents.language_models.models.cache import ReplyCache
-from clipnav.agents.language_models.models.probing import picture_body, probe
 from clipnav.agents.language_models.models.replies import (
     Question,
     Reply,
+    ReplyCache,
     RequestFailed,
     ServerRefusal,
+    Spending,
     StopRun,
     Usage,
 )
-from clipnav.agents.language_models.models.responses import Rejected, read_response
-from clipnav.agents.language_models.models.transport import Transport
+from clipnav.agents.language_models.models.transport import (
+    Rejected,
+    Response,
+    Transport,
+    read_response,
+)
+from clipnav.agents.language_models.prompts.pictures import Pictures
 from clipnav.agents.language_models.settings import AnswerFormat, ServerConfig
-from clipnav.storage.errors import UserError
+from clipnav.envs.pictures.view_pictures import ViewPose
+from clipnav.storage.errors import UserError, shortened
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 8.0, 0.25  # seconds; share of the wait
 _PATH = "chat/completions"
@@ -266,3 +276,62 @@ def _backoff(attempt: int) -> float:
     """Return the seconds before another attempt, with jitter."""
     wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
     return wait * (1 - _JITTER * random.random())
+
+
+_SHOWN = 10  # names of models in a message
+_SIDE = 56  # pixels; some processors refuse smaller pictures
+
+
+def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) -> None:
+    """Check the list of models of a server.
+
+    Args:
+        url: Base address, for messages.
+        model: Name of the model.
+        listed: Response to GET /models.
+        safe: Function that removes the API key from a text of the server.
+
+    Raises:
+        ServerRefusal: The server cannot be reached, refuses the key or has no such model.
+    """
+    if not listed.status:
+        reason = safe(listed.content.decode())
+        raise ServerRefusal(f"{url}: not reachable ({reason}); start the server, or check --url")
+    if listed.status in (401, 403):
+        result = read_response(*listed)
+        assert isinstance(result, Rejected)
+        raise ServerRefusal(f"{url}: {safe(result.message)}")
+    if listed.status != 200:
+        return  # some servers do not list their models
+    names = served_names(listed.content)
+    # Gemini lists its names with a prefix and Ollama with a tag, and both accept them without.
+    if names and not {model, f"models/{model}", f"{model}:latest"} & set(names):
+        shown = safe(", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else ""))
+        raise ServerRefusal(
+            f"{url}: has no model {model!r}; it has {shortened(shown, 400)} (--no-probe skips this "
+            "check)"
+        )
+
+
+def served_names(content: bytes) -> list[str]:
+    """Return the names of the models that a server lists; none if the list cannot be read."""
+    try:
+        document: Any = json.loads(content)
+    except (ValueError, RecursionError):
+        return []
+    data = document.get("data") if isinstance(document, dict) else None
+    models = data if isinstance(data, list) else []
+    return [str(entry["id"]) for entry in models if isinstance(entry, dict) and "id" in entry]
+
+
+def picture_body(model: str, token_field: str) -> dict[str, Any]:
+    """Return a small request with a picture."""
+    image = {"type": "image_url", "image_url": {"url": _grey()}}
+    content = [{"type": "text", "text": "Which colour is this picture?"}, image]
+    return {"model": model, "messages": [{"role": "user", "content": content}], token_field: 16}
+
+
+@lru_cache(1)
+def _grey() -> str:
+    picture = np.full((_SIDE, _SIDE, 3), 128, np.uint8)
+    return Pictures(lambda view: picture).data_uri(ViewPose("", "", 0.0))

@@ -101,14 +101,12 @@ class ContinuousWalk(AskingWalk):
                 if stopped[0] or cut[0]:
                     return "stopped" if stopped[0] else "limit"
                 if self._info["collided"][0]:
-                    blocked = f", blocked after {self._centimetres(done)} cm"
+                    moved = round(CENTIMETRES * self._env.settings.step_size * done)
+                    blocked = f", blocked after {moved} cm"
                     break
         self._history.append(motion.words + blocked)
         self._keep(observed)
         return ""
-
-    def _centimetres(self, steps: int) -> int:
-        return round(CENTIMETRES * self._env.settings.step_size * steps)
 
     def _end(self, ending: Ending) -> None:
         super()._end(ending)
@@ -158,17 +156,16 @@ class ContinuousWalkMaker:
     def start(self, instr_id: str) -> ContinuousWalk:
         """Start the walk of an episode; may be called from several threads."""
         with self._lock:
-            env = self._free.pop() if self._free else self._new_env()
+            env = self._free.pop() if self._free else self._env(self.task, 1)
         return ContinuousWalk(
             env, instr_id, self.strategy, self.settings, self._lock, self._free.append
         )
 
-    def _new_env(self) -> ContinuousVectorEnv:
-        return ContinuousVectorEnv(self.split, self.simulator, 1, self.task, AutoresetMode.DISABLED)
-
     def make_env(self, num_envs: int) -> ContinuousVectorEnv:
         """Build an environment of the episodes for baselines, which need no pictures."""
-        task = replace(self.task, observe=())
+        return self._env(replace(self.task, observe=()), num_envs)
+
+    def _env(self, task: ContinuousSettings, num_envs: int) -> ContinuousVectorEnv:
         return ContinuousVectorEnv(
             self.split, self.simulator, num_envs, task, AutoresetMode.DISABLED
         )

@@ -9,9 +9,8 @@ from threading import Event, Lock
 from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.language_models.models.replies import BatchModel, Model, RequestFailed, StopRun
-from clipnav.agents.language_models.walks.asking import Strategy, WalkSettings
+from clipnav.agents.language_models.walks.asking import EpisodeWalk, Strategy, WalkSettings
 from clipnav.agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
-from clipnav.agents.language_models.walks.walking import EpisodeWalk
 from clipnav.envs.episodes.splits import LoadedSplit
 from clipnav.envs.navigation.settings import EnvSettings
 from clipnav.envs.navigation.vector_env import VlnVectorEnv

@@ -20,8 +20,11 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the command line and evaluate."""
     config = parse(EvaluateVlmConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from clipnav.agents.language_models.evaluation.dry_runs import write_prompts
-    from clipnav.agents.language_models.evaluation.evaluating import prepare, run_experiment
+    from clipnav.agents.language_models.evaluation.evaluating import (
+        prepare,
+        run_experiment,
+        write_prompts,
+    )
     from clipnav.commands.agents.vlm_captions import view_captions
     from clipnav.commands.agents.vlm_traces import write_traces
 

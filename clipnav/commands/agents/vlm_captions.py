@@ -6,8 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from clipnav.agents.language_models.prompts.pictures import QUALITY, Draw
-from clipnav.agents.language_models.prompts.sources import world_drawing
+from clipnav.agents.language_models.prompts.pictures import QUALITY, Draw, world_drawing
 from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.pictures import encode_jpeg

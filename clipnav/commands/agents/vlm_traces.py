@@ -6,9 +6,8 @@ from pathlib import Path
 from clipnav.agents.language_models.evaluation.evaluating import Experiment
 from clipnav.agents.language_models.evaluation.reporting import graph_walks
 from clipnav.agents.language_models.prompts.pictures import Photo
-from clipnav.agents.language_models.walks.asking import DecisionRecord
+from clipnav.agents.language_models.walks.asking import DecisionRecord, EpisodeWalk
 from clipnav.agents.language_models.walks.running import Finished
-from clipnav.agents.language_models.walks.walking import EpisodeWalk
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import atomic_write
 from clipnav.viewer.trace.building import Decision, Setting, build_trace

@@ -26,13 +26,11 @@ def main(arguments: Sequence[str]) -> None:
         print(check_export(config.check))
         return
     counts = export_demonstrations(config)["counts"]
-    left_out = "" if config.format in CONVERSATIONS else _left_out(counts["truncated"])
+    left_out = ""
+    if counts["truncated"] and config.format not in CONVERSATIONS:
+        left_out = f", without {counted(counts['truncated'], 'walk')} that did not stop"
     sources = ", ".join(f"{n} by the {name}" for name, n in counts["steps_by_source"].items())
     print(
         f"{counted(counts['episodes'], 'episode')} ({counts['successes']} successful), "
         f"{counted(counts['steps'], 'step')} ({sources}){left_out}: {config.output}"
     )
-
-
-def _left_out(truncated: int) -> str:
-    return f", without {counted(truncated, 'walk')} that did not stop" if truncated else ""

@@ -8,10 +8,10 @@ The suffixes select the formats. Other commands can also read these files direct
 converted copy in the cache.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -55,24 +55,15 @@ def run(arguments: ConvertArguments) -> None:
 
     check_new(arguments.output)
     keys, rows, metadata = read_features(arguments.features, arguments.width)
-    metadata = {**metadata, **_given_metadata(arguments)}
+    given = {"encoder": arguments.encoder, "channel_order": arguments.channel_order}
+    metadata |= {name: value for name, value in given.items() if value is not None}
     if arguments.view_order == "top_first":
-        rows = _bottom_first(rows)
+        rows = (np.concatenate([row[24:], row[12:24], row[:12]]) for row in rows)
     bar = progress_bar(rows, total=len(keys), desc=arguments.output.name, unit="viewpoints")
     with sole_writer(arguments.output):
         write_features(arguments.output, keys, bar, metadata)
     size = arguments.output.stat().st_size / 1e6
     print(f"{arguments.output}: {len(keys)} viewpoints, {size:.1f} MB")
-
-
-def _given_metadata(arguments: ConvertArguments) -> dict[str, Any]:
-    given = {"encoder": arguments.encoder, "channel_order": arguments.channel_order}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _bottom_first(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    for row in rows:
-        yield np.concatenate([row[24:], row[12:24], row[:12]])
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -6,9 +6,7 @@ import pytest
 
 from clipnav.agents.language_models.evaluation.evaluating import prepare, run_experiment
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.budget import Spending
-from clipnav.agents.language_models.models.cache import ReplyCache
-from clipnav.agents.language_models.models.replies import Question
+from clipnav.agents.language_models.models.replies import Question, ReplyCache, Spending
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures
@@ -19,7 +17,7 @@ from clipnav.agents.language_models.settings import (
     SamplingConfig,
     ServerConfig,
 )
-from clipnav.agents.language_models.strategies.steps import steps_prompt
+from clipnav.agents.language_models.strategies import steps_prompt
 from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
 from clipnav.envs.continuous.episodes import split_of_episodes

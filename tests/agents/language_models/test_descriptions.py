@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from clipnav.agents.language_models.prompts import descriptions
-from clipnav.agents.language_models.prompts.descriptions import HouseDescriptions
+from clipnav.agents.language_models.prompts import pictures
+from clipnav.agents.language_models.prompts.pictures import HouseDescriptions
 from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.pictures.view_pictures import ViewPose
 
@@ -39,7 +39,7 @@ class FakeHouses:
 
 
 def test_rooms_and_objects_are_named_with_colours_and_distances(monkeypatch):
-    monkeypatch.setattr(descriptions, "HousePanoramas", FakeHouses)
+    monkeypatch.setattr(pictures, "HousePanoramas", FakeHouses)
     describe = HouseDescriptions()
     assert describe(ViewPose("s", "v", 0.0)) == "a kitchen: a red stove at 2.0 m"
     assert describe(ViewPose("s", "v", np.pi)) == "bare walls"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from clipnav.agents.language_models.evaluation.subsets import balanced_subset
+from clipnav.agents.language_models.evaluation.evaluating import balanced_subset
 from clipnav.agents.language_models.settings import BudgetConfig, PromptConfig, ServerConfig
-from clipnav.agents.language_models.strategies.plain import plain_prompt
+from clipnav.agents.language_models.strategies import plain_prompt
 from clipnav.storage.errors import UserError
 from tests.agents.language_models.servers import Sent, user_text
 

@@ -6,15 +6,14 @@ import re
 
 import pytest
 
-from clipnav.agents.language_models.evaluation.dry_runs import write_prompts
-from clipnav.agents.language_models.evaluation.evaluating import prepare
+from clipnav.agents.language_models.evaluation.evaluating import prepare, write_prompts
 from clipnav.agents.language_models.settings import (
     BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,
     ServerConfig,
 )
-from clipnav.agents.language_models.strategies.plain import plain_prompt
+from clipnav.agents.language_models.strategies import plain_prompt
 from tests.agents.language_models.conftest import read_results
 from tests.agents.language_models.servers import Oracle, Sent, completion, draw_colour, user_text
 

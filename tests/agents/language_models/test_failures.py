@@ -6,8 +6,8 @@ import re
 import pytest
 
 from clipnav.agents.envdrop.settings import TrainConfig
-from clipnav.agents.language_models.evaluation import compared_runs as comparing
-from clipnav.agents.language_models.evaluation.subsets import balanced_subset
+from clipnav.agents.language_models.evaluation import reporting as comparing
+from clipnav.agents.language_models.evaluation.evaluating import balanced_subset
 from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.walks.running import MOST_FAILURES
 from tests.agents.language_models.conftest import read_results

@@ -12,9 +12,7 @@ import threading
 import pytest
 
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.budget import Spending
-from clipnav.agents.language_models.models.cache import ReplyCache
-from clipnav.agents.language_models.models.replies import Question, StopRun
+from clipnav.agents.language_models.models.replies import Question, ReplyCache, Spending, StopRun
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.models.transport import Transport
 from clipnav.agents.language_models.prompts.messages import Message

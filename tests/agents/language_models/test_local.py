@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from clipnav.agents.language_models.evaluation.evaluating import prepare, run_experiment
-from clipnav.agents.language_models.models.budget import Spending
-from clipnav.agents.language_models.models.cache import ReplyCache
-from clipnav.agents.language_models.models.constraining import AnswerConstraint, Vocabulary
 from clipnav.agents.language_models.models.loading import load_model
-from clipnav.agents.language_models.models.local import LocalModel
-from clipnav.agents.language_models.models.replies import BudgetReached, Question
+from clipnav.agents.language_models.models.local import AnswerConstraint, LocalModel, Vocabulary
+from clipnav.agents.language_models.models.replies import (
+    BudgetReached,
+    Question,
+    ReplyCache,
+    Spending,
+)
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures
 from clipnav.agents.language_models.settings import (

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from clipnav.agents.language_models.evaluation.subsets import balanced_subset, subset_digest
+from clipnav.agents.language_models.evaluation.evaluating import balanced_subset, subset_digest
 from clipnav.agents.language_models.prompts.observations import (
+    Candidate,
+    KnownPlaces,
     direction_words,
     make_options,
     one_line,
     views_around,
 )
-from clipnav.agents.language_models.prompts.places import Candidate, KnownPlaces
 from clipnav.agents.language_models.settings import PromptConfig
-from clipnav.agents.language_models.strategies.mapgpt import mapgpt_prompt
-from clipnav.agents.language_models.strategies.plain import plain_prompt
+from clipnav.agents.language_models.strategies import mapgpt_prompt, plain_prompt
 from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import WalkMaker
 from clipnav.envs.episodes import base_language

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clipnav.agents.language_models.evaluation.scores import score_agents, score_table, to_json
+from clipnav.agents.language_models.evaluation.reporting import score_agents, score_table, to_json
 from clipnav.envs.metrics import SUMMARY_METRICS
 
 

@@ -7,9 +7,12 @@ import sys
 import pytest
 
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.budget import Spending
-from clipnav.agents.language_models.models.cache import ReplyCache
-from clipnav.agents.language_models.models.replies import Question, ServerRefusal
+from clipnav.agents.language_models.models.replies import (
+    Question,
+    ReplyCache,
+    ServerRefusal,
+    Spending,
+)
 from clipnav.agents.language_models.models.server import ServerModel, read_api_key
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.agents.language_models.prompts.pictures import Pictures

@@ -9,16 +9,15 @@ import torch
 
 from clipnav.agents.demonstrations.export import export_demonstrations
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.agents.language_models.models.budget import Spending
-from clipnav.agents.language_models.models.cache import ReplyCache
 from clipnav.agents.language_models.models.loading import load_model
 from clipnav.agents.language_models.models.local import LocalModel
+from clipnav.agents.language_models.models.replies import ReplyCache, Spending
 from clipnav.agents.language_models.prompts.parsing import parse_answer
 from clipnav.agents.language_models.prompts.pictures import Pictures
 from clipnav.agents.language_models.settings import BudgetConfig, PromptConfig, SamplingConfig
 from clipnav.agents.language_models.strategies import make_strategy
+from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import WalkMaker
-from clipnav.agents.language_models.walks.walking import WalkSettings
 from clipnav.agents.vlm_finetuning.finetuning import finetune_vlm, write_merged
 from clipnav.agents.vlm_finetuning.learner import vlm_trainer
 from clipnav.agents.vlm_finetuning.records import model_inputs, read_records

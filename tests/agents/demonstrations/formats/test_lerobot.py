@@ -14,11 +14,9 @@ import pytest
 from clipnav.agents.demonstrations.export import check_export
 from clipnav.agents.demonstrations.formats import (
     lerobot,
-    lerobot_features,
     lerobot_reader,
-    lerobot_statistics,
 )
-from clipnav.agents.demonstrations.formats.lerobot_features import ACTION, RGB, STATE
+from clipnav.agents.demonstrations.formats.lerobot import ACTION, RGB, STATE
 from clipnav.agents.demonstrations.formats.lerobot_reader import LeRobotReader
 from clipnav.agents.demonstrations.manifest import count_walks
 from clipnav.agents.demonstrations.recording.pictures import write_jpeg
@@ -96,7 +94,7 @@ def test_walks_without_a_stop_are_left_out(tmp_path):
 
 def test_large_exports_have_several_files(exported, monkeypatch):
     monkeypatch.setattr(lerobot, "DATA_FILE_MB", 0.01)
-    monkeypatch.setattr(lerobot_features, "FILES_PER_CHUNK", 2)
+    monkeypatch.setattr(lerobot, "FILES_PER_CHUNK", 2)
     folder = exported(format="lerobot")
     names = sorted(str(path.relative_to(folder)) for path in (folder / "data").rglob("*.parquet"))
     assert names[:3] == [
@@ -108,7 +106,7 @@ def test_large_exports_have_several_files(exported, monkeypatch):
 
 
 def test_large_videos_are_divided(exported, monkeypatch):
-    monkeypatch.setattr("clipnav.agents.demonstrations.formats.lerobot_video.VIDEO_FILE_MB", 0)
+    monkeypatch.setattr("clipnav.agents.demonstrations.formats.lerobot.VIDEO_FILE_MB", 0)
     folder = exported(format="lerobot", media="video")
     assert len(list((folder / "videos").rglob("*.mp4"))) > 2
     check_export(folder)
@@ -117,10 +115,10 @@ def test_large_videos_are_divided(exported, monkeypatch):
 def test_statistics_of_pictures_equal_those_of_their_pixels():
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (4, 9, 8, 3), dtype=np.uint8)
-    levels = np.sum([lerobot_statistics.histogram(each) for each in pictures], axis=0)
-    found = lerobot_statistics.of_pictures(levels, 4)
+    levels = np.sum([lerobot.histogram(each) for each in pictures], axis=0)
+    found = lerobot.picture_statistics(levels, 4)
     pixels = pictures.reshape(-1, 3) / 255
-    for name, expected in lerobot_statistics.of_values(pixels).items():
+    for name, expected in lerobot.value_statistics(pixels).items():
         if name == "count":
             assert found[name] == [4]
         else:

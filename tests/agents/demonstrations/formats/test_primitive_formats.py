@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from clipnav.agents.demonstrations.export import check_export, export_demonstrations
 from clipnav.agents.demonstrations.formats import navila, streamvln, uni_navid
+from clipnav.agents.demonstrations.formats.files import Run, runs
 from clipnav.agents.demonstrations.formats.lerobot_reader import LeRobotReader
-from clipnav.agents.demonstrations.formats.primitive_actions import Run, runs
 from clipnav.agents.demonstrations.recording.continuous_walks import (
     ContinuousWalkMaker,
     continuous_settings,

@@ -10,7 +10,7 @@ from clipnav.agents.continuous.settings import ContinuousNetworkConfig, Continuo
 from clipnav.agents.continuous.training import ContinuousLearner
 from clipnav.agents.demonstrations.export import check_export, export_demonstrations
 from clipnav.agents.demonstrations.formats import streamvln
-from clipnav.agents.demonstrations.recording.continuous_policies import (
+from clipnav.agents.demonstrations.recording.continuous_walks import (
     check_continuous_policy,
     continuous_policy_walks,
 )

@@ -7,12 +7,12 @@ import pytest
 
 from clipnav.agents.demonstrations.formats.conversations import read
 from clipnav.agents.demonstrations.recording.decisions import labelled_decisions
-from clipnav.agents.demonstrations.recording.graph_walks import GraphSteps, teacher_walks
 from clipnav.agents.demonstrations.recording.records import Candidate, RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.shards import GraphSteps, teacher_walks
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies import make_strategy
+from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import WalkMaker
-from clipnav.agents.language_models.walks.walking import WalkSettings
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.graphs.nav_world import NavWorld
 

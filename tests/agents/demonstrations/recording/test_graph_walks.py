@@ -8,13 +8,13 @@ import pytest
 from clipnav.agents.acting.baselines import RandomAgent
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.acting.rollout import walk
-from clipnav.agents.demonstrations.recording.graph_walks import (
+from clipnav.agents.demonstrations.recording.policies import policy_settings
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.demonstrations.recording.shards import (
     GraphSteps,
     policy_walks,
     teacher_walks,
 )
-from clipnav.agents.demonstrations.recording.policies import policy_settings
-from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.frontier.settings import FrontierTrainConfig
