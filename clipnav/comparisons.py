@@ -75,9 +75,6 @@ def split_command_line(
         words: The command line.
         own_flags: Flags of trainings that this comparison sets, besides those that all comparisons
             set, and the flags of the comparison that determine them.
-
-    Raises:
-        UserError: A word after it is a flag that the comparison sets for each training.
     """
     words = list(words)
     index = words.index("--") if "--" in words else len(words)
@@ -95,9 +92,6 @@ def check_training_flags(
         words: Arguments of a training.
         place: Where they stand in the command line, for the message.
         own_flags: As in `split_command_line`.
-
-    Raises:
-        UserError: A word is such a flag.
     """
     own_flags = {**_OWN_FLAGS, **(own_flags or {})}
     for word in words:
@@ -124,9 +118,6 @@ def effective_rows(
         rows: Name and own arguments of each row.
         shared: Arguments of all trainings.
         parse: Parser of the arguments of a training; it can also check them.
-
-    Raises:
-        UserError: Arguments are wrong, or a shared one has no effect on any row.
     """
     from clipnav.training.comparisons import ComparisonRow
 

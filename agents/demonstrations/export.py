@@ -56,13 +56,6 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
 
     Returns:
         The manifest.
-
-    Raises:
-        FileNotFoundError: Data, pictures or the policy are missing.
-        FileExistsError: The output contains something else.
-        UserError: Settings do not fit, an unfinished export has other settings, or a format whose
-            walks stop has none.
-        ModuleNotFoundError: A package of the format is missing.
     """
     writer = _format(config.format)[0]  # checks its packages first
     episodes = chosen_episodes(config)
@@ -99,12 +92,7 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
 
 
 def check_export(folder: Path) -> str:
-    """Read an export with the strict reader of its format; return a summary.
-
-    Raises:
-        FileNotFoundError: The folder is not an export, or a file is missing.
-        UserError: A file is damaged; the message names file, record and remedy.
-    """
+    """Read an export with the strict reader of its format; return a summary."""
     manifest = read_manifest(folder)
     settings = manifest["settings"]
     found = _format(settings["format"])[1](folder, manifest)
@@ -134,11 +122,7 @@ def _check_sources(config: DemonstrationConfig) -> None:
 
 
 def _is_complete(output: Path, known: Json) -> bool:
-    """Return whether the output contains this export already.
-
-    Raises:
-        FileExistsError: The output contains something else.
-    """
+    """Return whether the output contains this export already."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
     if not (output / MANIFEST).is_file():
@@ -193,11 +177,7 @@ Checker = Callable[[Path, dict[str, Any]], str]
 
 
 def _format(name: Format) -> tuple[Writer, Checker]:
-    """Return the writer and the strict reader of a format.
-
-    Raises:
-        ModuleNotFoundError: A package of the format is missing.
-    """
+    """Return the writer and the strict reader of a format."""
     for module in {"lerobot": ("pyarrow", "av"), "uni-navid": ("av",)}.get(name, ()):
         check_extra(module, EXTRA, f"--format {name}")
     if name == "lerobot":

@@ -88,11 +88,7 @@ def identity(config: DemonstrationConfig, episodes: Sequence[Episode]) -> Json:
 
 
 def policy_identity(run: Path) -> Json:
-    """Return name, settings and weights of a run as digests.
-
-    Raises:
-        FileNotFoundError: The folder is not a run.
-    """
+    """Return name, settings and weights of a run as digests."""
     for name in (CONFIG, MODEL):
         if not (run / name).is_file():
             raise FileNotFoundError(
@@ -172,12 +168,7 @@ def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, count
 
 
 def read_manifest(folder: Path) -> Json:
-    """Read the manifest of an export.
-
-    Raises:
-        FileNotFoundError: The folder is not an export.
-        UserError: The manifest is damaged.
-    """
+    """Read the manifest of an export."""
     path = folder / MANIFEST
     remedy = "export it again with clipnav export-demonstrations"
     if not path.is_file():

@@ -117,10 +117,6 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
 
     Args:
         folder: Folder of the declarations, docs/results of a checkout.
-
-    Raises:
-        FileNotFoundError: The folder does not contain declarations.
-        UserError: The file is invalid; the message names the experiment and the setting.
     """
     path = folder / "experiments.toml"
     if not path.is_file():

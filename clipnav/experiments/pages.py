@@ -33,9 +33,6 @@ def render_pages(
         docs: Folder of the pages, with the records in results/.
         experiments: Experiments by name.
         names: Tables to render; the others stay as they are. All by default.
-
-    Raises:
-        UserError: As in `render`.
     """
     changed = []
     for page in pages_of(docs):
@@ -62,9 +59,6 @@ def render(
         experiments: Experiments by name.
         source: Name of the page, for messages.
         names: Tables to render; all by default.
-
-    Raises:
-        UserError: A table has no experiment, or a marker has no end.
     """
     if len(_BLOCK.findall(text)) != text.count("<!-- table: "):
         raise UserError(f"{source}: a table has no end; add a line <!-- end --> below it")
@@ -124,11 +118,7 @@ def is_declared(record: Record, experiments: Mapping[str, Experiment]) -> bool:
 
 
 def render_table(record: Record, experiment: Experiment) -> str:
-    """Return a record as a Markdown table, with left-aligned columns before the first number.
-
-    Raises:
-        UserError: The columns of the record are not those of the declaration.
-    """
+    """Return a record as a Markdown table, with left-aligned columns before the first number."""
     columns = experiment.column_list()
     if record.columns != tuple(column.name for column in columns):
         raise UserError(

@@ -51,11 +51,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_record(folder: Path, name: str) -> Record | None:
-    """Read the record of an experiment; None if there is none.
-
-    Raises:
-        UserError: The file is damaged.
-    """
+    """Read the record of an experiment; None if there is none."""
     path = folder / f"{name}.json"
     if not path.is_file():
         return None
@@ -84,10 +80,6 @@ def read_rows(name: str, experiment: Experiment) -> tuple[tuple[Cell, ...], ...]
 
     If FILE contains {seed}, there is one file per seed; with several seeds the cell is the mean
     with half of Student's 95 % interval.
-
-    Raises:
-        FileNotFoundError: A file does not exist.
-        UserError: A file is damaged or lacks a key.
     """
     columns, rows, documents = experiment.column_list(), [], {}
     for row in experiment.rows:
@@ -150,9 +142,6 @@ def commit() -> str:
     """Return the commit of the checkout, with "+" if tracked files have changed since.
 
     Pages and records are not counted as changes, because they do not affect figures.
-
-    Raises:
-        UserError: The folder is not a git checkout, or git is not installed.
     """
     changes = "status --porcelain --untracked-files=no -- . :!docs :!*.md"
     try:

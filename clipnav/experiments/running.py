@@ -48,11 +48,7 @@ class StepState(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_states(folder: Path) -> dict[str, StepState]:
-    """Return the states of the steps in the folder of an experiment, by command.
-
-    Raises:
-        UserError: The file is damaged.
-    """
+    """Return the states of the steps in the folder of an experiment, by command."""
     path = folder / "steps.json"
     if not path.is_file():
         return {}
@@ -84,11 +80,6 @@ def run_experiments(
         names: Names of the experiments.
         experiments: All experiments.
         workers: Number of steps that run at once.
-
-    Raises:
-        UserError: An output was made by something else than its step.
-        ChildProcessError: A step failed; the message contains its error.
-        OutputInUseError: Another process runs one of the experiments.
     """
     left = {name: set(steps_needed([name], experiments)) for name in names}
     steps = steps_needed(names, experiments)
@@ -118,12 +109,7 @@ def run_experiments(
 
 
 def record_of(name: str, experiments: Mapping[str, Experiment]) -> Record:
-    """Return the record of an experiment whose steps have ended.
-
-    Raises:
-        FileNotFoundError: A file of the results does not exist.
-        UserError: The results lack a value.
-    """
+    """Return the record of an experiment whose steps have ended."""
     experiment = experiments[name]
     steps = steps_needed([name], experiments)
     states = [read_states(step.folder)[step.command] for step in steps]
@@ -178,12 +164,7 @@ def _predecessors(steps: Sequence[Step], number: int) -> list[Step]:
 
 
 def is_finished(step: Step, earlier: Sequence[Step]) -> bool:
-    """Return whether a step has ended, and neither its outputs nor its inputs have changed since.
-
-    Raises:
-        UserError: Its inputs have changed, but the folder of its output still exists; or its output
-            was made again by something else.
-    """
+    """Return whether a step has ended, and neither outputs nor inputs have changed since."""
     state = read_states(step.folder).get(step.command)
     if state is None or not state.ended:
         return False
@@ -242,11 +223,7 @@ def _run_job(job: Job) -> None:
 
 
 def run_step(words: Sequence[str]) -> None:
-    """Run a command of clipnav or a benchmark.
-
-    Raises:
-        ChildProcessError: The command failed.
-    """
+    """Run a command of clipnav or a benchmark."""
     program, name, *arguments = words
     try:
         if program == "python":

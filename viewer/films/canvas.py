@@ -127,11 +127,7 @@ class Canvas:
         anchor: str = "la",
         bold: bool = False,
     ) -> None:
-        """Write a line of text; `anchor` is a Pillow text anchor.
-
-        Raises:
-            MissingFontError: No font on this machine has all characters of the text.
-        """
+        """Write a line of text; `anchor` is a Pillow text anchor."""
         font = font_for(text, _TWICE * size, bold)
         self._draw.text(_twice(at), text, colour, font, anchor)
 

@@ -127,11 +127,6 @@ def film_walks(
         library: Library of their world.
         pictures: Pictures of their world.
         settings: Settings of the film.
-
-    Raises:
-        UserError: The file has another suffix, or the size is not allowed.
-        ModuleNotFoundError: An mp4 needs the extra "video".
-        MissingFontError: No font on this machine has all characters of the instruction.
     """
     kind = check_kind(path)
     layout = arranged(settings.size or DEFAULT_SIZES[kind], len(traces))

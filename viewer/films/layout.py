@@ -33,11 +33,7 @@ class Layout:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Return width and height from a text such as 1280x720.
-
-    Raises:
-        UserError: The text has another form.
-    """
+    """Return width and height from a text such as 1280x720."""
     match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
     if not match:
         raise UserError(f"'{text}' is not a film size; write width and height: 1280x720")
@@ -50,9 +46,6 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
     Args:
         size: Width and height of the frame.
         agents: 1 or 2.
-
-    Raises:
-        UserError: The frame is too small or too large, odd, too flat, or too narrow for two.
     """
     width, height = size
     if not all(_LEAST <= side <= _MOST and side % 2 == 0 for side in size):

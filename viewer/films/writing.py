@@ -35,12 +35,7 @@ class Writer(Protocol):
 
 
 def check_kind(path: Path) -> str:
-    """Return the suffix of a film's file.
-
-    Raises:
-        UserError: It is not one of `KINDS`.
-        ModuleNotFoundError: FFmpeg for mp4 is not installed; the message contains the remedy.
-    """
+    """Return the suffix of a film's file."""
     kind = path.suffix.lower()
     if kind not in KINDS:
         raise UserError(f"{path}: not a film; name a .gif or .mp4 file")

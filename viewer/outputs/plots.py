@@ -137,9 +137,6 @@ def check_measures(trace: Trace) -> None:
     """Check that a trace with a known goal has the measures that the figures show.
 
     The page and films also show traces of other programs that contain fewer measures.
-
-    Raises:
-        UserError: It lacks one.
     """
     final = trace.steps[-1].metrics
     missing = [f"metrics.{name} of the last step" for name in _METRICS if name not in final]
@@ -169,9 +166,6 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
 
     Args:
         logs: Events of `metrics.jsonl` by name of the run.
-
-    Raises:
-        UserError: The logs contain neither losses nor metrics.
     """
     figure, (losses, successes) = panels(2)
     shown: dict[str, None] = {}  # names of the metrics in order
@@ -404,9 +398,6 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     """Return the traces whose goal is known, by agent.
 
     If there are several worlds, datasets or splits, they are part of the names.
-
-    Raises:
-        UserError: No trace has a known goal, or one lacks what the figures show.
     """
     groups: dict[str, list[Trace]] = defaultdict(list)
     known = [trace for trace in traces if trace.has_goal]

@@ -24,10 +24,6 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
         trace: The walk.
         library: Library with the graph of the building.
         pictures: Panoramas of the world.
-
-    Raises:
-        ModuleNotFoundError: rerun is not installed; the message contains the pip command.
-        UserError: The walk is continuous.
     """
     if trace.is_continuous:
         raise UserError(

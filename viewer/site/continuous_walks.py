@@ -92,11 +92,7 @@ class ContinuousManualWalk:
         return self.trace.ending == "stopped"
 
     def after(self, action: int) -> "ContinuousManualWalk":
-        """Return the walk after an action: 0 stop, 1 forward, 2 left, 3 right.
-
-        Raises:
-            UserError: The walk is over, or there is no such action.
-        """
+        """Return the walk after an action: 0 stop, 1 forward, 2 left, 3 right."""
         if self.over:
             raise UserError("this walk is over; start another one")
         if not STOP <= action <= RIGHT:

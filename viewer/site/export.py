@@ -34,10 +34,6 @@ def export_page(
         pictures: Panoramas of their world; without them the page shows the map only.
         keys: Keys of the episodes to write, see `Library`.
         width: Columns of the panoramas.
-
-    Raises:
-        KeyError: There is no such episode.
-        UserError: No agent has walked one of them.
     """
     for key in keys:
         if not library.walks(key):

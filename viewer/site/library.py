@@ -56,11 +56,7 @@ class Library:
                 self._episodes.setdefault(self._key(entry), entry)
 
     def add(self, traces: Iterable[Trace]) -> None:
-        """Add traces; a trace replaces an older one of the same agent and episode.
-
-        Raises:
-            UserError: See `check`.
-        """
+        """Add traces; a trace replaces an older one of the same agent and episode."""
         traces = list(traces)
         self.check(traces)
         for trace in traces:
@@ -72,11 +68,7 @@ class Library:
                 self._agents.setdefault(trace.agent)
 
     def check(self, traces: Iterable[Trace]) -> None:
-        """Check that traces can be added.
-
-        Raises:
-            UserError: A trace is of another world, or has viewpoints that the graph lacks.
-        """
+        """Check that traces can be added."""
         for trace in traces:
             self._check(trace)
 
@@ -85,19 +77,11 @@ class Library:
         return list(self._episodes)
 
     def entry(self, key: str) -> Entry:
-        """Return an episode with its data set and split.
-
-        Raises:
-            KeyError: The episode does not exist.
-        """
+        """Return an episode with its data set and split."""
         return self._episodes[key]
 
     def trace(self, key: str, agent: str) -> Trace:
-        """Return the trace of an agent.
-
-        Raises:
-            KeyError: The episode does not exist, or has no trace of the agent.
-        """
+        """Return the trace of an agent."""
         return self._traces[key][agent]
 
     def walks(self, key: str) -> dict[str, Trace]:
@@ -105,11 +89,7 @@ class Library:
         return dict(self._traces.get(key, {}))
 
     def graph(self, scan: str) -> NavGraph:
-        """Return the graph of a building.
-
-        Raises:
-            FileNotFoundError: The world has no such building.
-        """
+        """Return the graph of a building."""
         return NavGraph.load(scan, self.files.connectivity_dir)
 
     @property

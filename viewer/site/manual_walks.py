@@ -41,11 +41,7 @@ class HandWalk(Protocol):
         ...
 
     def after(self, action: int) -> "HandWalk":
-        """Return the walk after another action; 0 stops.
-
-        Raises:
-            UserError: The walk is over, or there is no such action.
-        """
+        """Return the walk after another action; 0 stops."""
         ...
 
     def repeating(self, trace: Trace, steps: int) -> "HandWalk":
@@ -80,11 +76,7 @@ class ManualWalk:
         return self.trace.ending == "stopped"
 
     def after(self, action: int) -> "ManualWalk":
-        """Return the walk after stopping (0) or moving to candidate `action` (1, 2, ...).
-
-        Raises:
-            UserError: The walk is over, or there is no such candidate.
-        """
+        """Return the walk after stopping (0) or moving to candidate `action` (1, 2, ...)."""
         if self.over:
             raise UserError("this walk is over; start another one")
         places = self._neighbours()
@@ -159,11 +151,6 @@ class ManualWalks:
             agent: Agent to take over from.
             steps: Number of the agent's steps to take over.
             restart: Start again even if there is an unfinished walk, which is renamed.
-
-        Raises:
-            KeyError: There is no such episode, or the agent has not walked it.
-            UserError: The saved walk cannot be resumed, and the message names the file; or no walk
-                by hand can follow the agent that far.
         """
         entry = self._library.entry(key)
         followed = None if agent is None else self._library.trace(key, agent)
@@ -194,10 +181,6 @@ class ManualWalks:
         Returns:
             The walk after the step. If another server has changed the walk, it is returned as that
             server saved it, without the step, which the user chose elsewhere.
-
-        Raises:
-            KeyError: The episode has no walk.
-            UserError: The action is not possible, or another server has finished the walk.
         """
         entry = self._library.entry(key)
         unfinished = self._file(entry, UNFINISHED)

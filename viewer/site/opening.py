@@ -18,12 +18,7 @@ _HEAD = 4096  # number of bytes that identify the format of a file
 
 
 def kind_of(path: Path) -> Kind:
-    """Return the kind of a file or folder.
-
-    Raises:
-        FileNotFoundError: It does not exist.
-        UserError: It is compressed, and damaged.
-    """
+    """Return the kind of a file or folder."""
     if path.is_dir():
         return "run" if (path / CONFIG).is_file() else "traces"
     if not path.is_file():

@@ -101,21 +101,13 @@ class Routes:
         }
 
     def get(self, path: str, query: Query) -> Answer:
-        """Answer a GET request.
-
-        Raises:
-            RequestError: It cannot be answered.
-        """
+        """Answer a GET request."""
         if path.startswith("/static/"):
             return self._file(path.removeprefix("/static/"))
         return self._find(self._gets, self._posts, path)(query)
 
     def post(self, path: str, body: Json) -> Answer:
-        """Answer a POST request.
-
-        Raises:
-            RequestError: It cannot be answered.
-        """
+        """Answer a POST request."""
         return self._find(self._posts, self._gets, path)(body)
 
     def _find(self, table: Mapping[str, Any], other: Mapping[str, Any], path: str) -> Any:

@@ -42,9 +42,6 @@ class ViewerServer:
         site: Routes to serve. They can be set after the port is bound, before `serve_forever`.
         host: Address to listen on.
         port: Port number; 0 for any free port.
-
-    Raises:
-        OSError: The port or address cannot be used; the message contains the remedy.
     """
 
     site: Routes

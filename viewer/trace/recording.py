@@ -79,11 +79,7 @@ def traces_of_submission(
         path: The file, in any form that `clipnav.envs.submissions.checks` reads.
         ground_truth: Episodes and graphs of the submitted splits.
         world: World of the graphs.
-        dataset: str of the episodes.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: The file is not JSON, or contains no usable walk; the message names the fault.
+        dataset: Dataset of the episodes.
     """
     records = read_submission(path)
     checked = check_submission(
@@ -298,9 +294,6 @@ def walk_freely(
         name: Name of the agent in the trace.
         episode: Start, heading and instruction; the path is only the start if the goal is unknown.
         max_steps: Number of decisions before the walk is cut off.
-
-    Raises:
-        KeyError: The environment has not loaded the building, or the viewpoint does not exist.
     """
     own = VlnVectorEnv(
         dataclasses.replace(env.split, name="", episodes=[episode]),

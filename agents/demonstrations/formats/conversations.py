@@ -162,10 +162,6 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation
     Args:
         folder: The export.
         size: Width and height that all pictures must have; None for any.
-
-    Raises:
-        FileNotFoundError: A file is missing.
-        UserError: A record or a picture is damaged; the message names file, record and remedy.
     """
     path = folder / ANNOTATIONS
     records = read_records(path, msgspec.Raw, REMEDY)

@@ -52,9 +52,6 @@ def check_picture(path: Path, size: tuple[int, int] | None) -> None:
     Args:
         path: The picture.
         size: Width and height; None for any.
-
-    Raises:
-        UserError: It is missing, is no picture, or has another size.
     """
     try:
         width, height, _ = picture_header(path)
@@ -67,11 +64,7 @@ def check_picture(path: Path, size: tuple[int, int] | None) -> None:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the file of a relative name in a folder.
-
-    Raises:
-        UserError: The name is absolute or leads out of the folder, on this system or on Windows.
-    """
+    """Return the file of a relative name in a folder."""
     windows = PureWindowsPath(name)  # it has all separators of both
     if not name or windows.drive or windows.root or ".." in windows.parts:
         raise UserError(f"{name!r} is not the name of a file inside the export")

@@ -38,10 +38,6 @@ class LeRobotReader:
         tasks: Instructions by task index.
         episodes: Rows of meta/episodes.
         columns: Columns of all data files, except pictures, by feature.
-
-    Raises:
-        FileNotFoundError: A file is missing.
-        UserError: Files are damaged or contradict each other; the message names file and remedy.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,11 +62,7 @@ class LeRobotReader:
         self._check_statistics()
 
     def frames(self) -> "list[np.ndarray]":
-        """Decode all pictures (H, W, 3) uint8, in order.
-
-        Raises:
-            UserError: A picture is damaged, or has another size than the features.
-        """
+        """Decode all pictures (H, W, 3) uint8, in order."""
         is_video = self.info["features"][RGB]["dtype"] == "video"
         pictures = self._video_frames() if is_video else self._images()
         shape = tuple(self.info["features"][RGB]["shape"])
@@ -185,11 +177,7 @@ class LeRobotReader:
 
 
 def check(folder: Path, manifest: dict[str, Any]) -> str:
-    """Read an export strictly; return what it contains.
-
-    Raises:
-        FileNotFoundError, UserError: As for `LeRobotReader`, or the manifest contradicts it.
-    """
+    """Read an export strictly; return what it contains."""
     reader = LeRobotReader(folder)
     frames = reader.frames()
     counts = manifest["counts"]

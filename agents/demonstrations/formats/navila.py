@@ -62,11 +62,7 @@ def answer(run: Run) -> str:
 
 
 def actions(text: str) -> tuple[int, int]:
-    """Return action and number of repetitions of an answer.
-
-    Raises:
-        UserError: The answer is none of those of NaVILA.
-    """
+    """Return action and number of repetitions of an answer."""
     match = _ANSWER.fullmatch(text)
     if match is None:
         raise UserError(f"the answer {text!r} is none of NaVILA's")
@@ -109,9 +105,6 @@ def read(root: Path, size: tuple[int, int] | None = None) -> list[NavilaRecord]:
     Args:
         root: Folder R2R or RxR of the export.
         size: Width and height that all pictures must have; None for any.
-
-    Raises:
-        FileNotFoundError, UserError: A file is missing or damaged; names file, record and remedy.
     """
     path = root / ANNOTATIONS
     records = read_records(path, NavilaRecord, REMEDY)

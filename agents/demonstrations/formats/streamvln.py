@@ -82,9 +82,6 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[StreamVlnRec
     Args:
         folder: The export.
         size: Width and height that all pictures must have; None for any.
-
-    Raises:
-        FileNotFoundError, UserError: A file is missing or damaged; names file, record and remedy.
     """
     path = folder / ANNOTATIONS
     records = read_records(path, StreamVlnRecord, REMEDY)

@@ -93,9 +93,6 @@ def read(folder: Path, shape: tuple[int, int] | None = None) -> list[UniNavidRec
     Args:
         folder: The export.
         shape: Height and width that all videos must have; None for any.
-
-    Raises:
-        FileNotFoundError, UserError: A file is missing or damaged; names file, record and remedy.
     """
     path = folder / ANNOTATIONS
     records = read_records(path, UniNavidRecord, REMEDY)

@@ -91,11 +91,7 @@ def write_beginnings(videos: Mapping[Path, int], pictures: Sequence[np.ndarray])
 
 
 def read_video(path: Path) -> list[np.ndarray]:
-    """Return the frames (H, W, 3) uint8 of a video.
-
-    Raises:
-        UserError: It is missing or damaged.
-    """
+    """Return the frames (H, W, 3) uint8 of a video."""
     av = import_extra("av", EXTRA, "reading videos")
     if not path.is_file():
         raise UserError(f"the video {path} is missing")

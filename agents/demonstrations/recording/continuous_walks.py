@@ -187,9 +187,6 @@ def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> N
     Args:
         config: Settings of the export.
         turn_angle: Degrees of a turn of its format.
-
-    Raises:
-        FileNotFoundError, UserError: The folder is not a run, or the run does not fit the export.
     """
     assert config.policy is not None
     saved = read_config(config.policy, ContinuousTrainConfig)
@@ -210,11 +207,7 @@ def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> N
 def load_continuous_policy(
     run: Path, settings: ContinuousSettings, device: str
 ) -> tuple[ContinuousSettings, Tokenizer, NetworkWalker]:
-    """Return settings with the cameras of a run, its tokenizer and its agent.
-
-    Raises:
-        FileNotFoundError, UserError: Files of the run are missing or damaged.
-    """
+    """Return settings with the cameras of a run, its tokenizer and its agent."""
     task, walker = load_continuous_run(run, device)
     names = ("observe", "rgb_size", "depth_size", "hfov")
     cameras = {name: getattr(task.settings, name) for name in names}

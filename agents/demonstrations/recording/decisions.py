@@ -52,9 +52,6 @@ def labelled_decisions(
         walk: The walk.
         limit: Largest number of decisions of an episode, which prompts contain.
         settings: Contents and wording.
-
-    Raises:
-        UserError: A viewpoint has more options than there are labels.
     """
     strategy, places = make_strategy(settings), KnownPlaces()
     history: list[PastDecision] = []

@@ -51,9 +51,6 @@ def write_graph_pictures(
         folder: Folder of pictures.
         render: Renderer of views.
         quality: Quality of the JPEG files.
-
-    Raises:
-        FileNotFoundError: A viewpoint has no panorama.
     """
     missing: dict[str, dict[str, ViewPose]] = {}
     for pose in poses:

@@ -13,11 +13,7 @@ from clipnav.storage.errors import UserError
 
 
 def policy_settings(config: DemonstrationConfig) -> AgentConfig:
-    """Return the settings of the policy's run, changed to those of an export.
-
-    Raises:
-        FileNotFoundError, UserError: The folder is not a run, or the run does not fit the export.
-    """
+    """Return the settings of the policy's run, changed to those of an export."""
     assert config.policy is not None
     saved = read_agent_config(config.policy)
     for name in ("dataset", "world"):
@@ -53,10 +49,6 @@ def policy_settings(config: DemonstrationConfig) -> AgentConfig:
 
 
 def load_policy(config: DemonstrationConfig) -> tuple[VlnVectorEnv, Agent]:
-    """Return the environment of an export and the agent of its policy.
-
-    Raises:
-        FileNotFoundError, UserError: As for `policy_settings` and `load_run`.
-    """
+    """Return the environment of an export and the agent of its policy."""
     assert config.policy is not None
     return load_run(config.policy, config.split, policy_settings(config))

@@ -63,12 +63,7 @@ class Shard:
 
 
 def chosen_episodes(config: DemonstrationConfig) -> list[Episode]:
-    """Return the episodes of an export, grouped by building.
-
-    Raises:
-        FileNotFoundError: There is no such split.
-        UserError: It is a test split, or its file is damaged.
-    """
+    """Return the episodes of an export, grouped by building."""
     if config.split.startswith("test"):
         raise UserError(
             f"--split {config.split}: test splits are for evaluation, and their goals are secret; "
@@ -186,11 +181,7 @@ class GraphWalkMaker:
 
 
 def world_views(config: DemonstrationConfig) -> ViewPictures:
-    """Return the pictures of a world, in the size of an export.
-
-    Raises:
-        UserError: The world has no pictures, or --scan-dir has no effect.
-    """
+    """Return the pictures of a world, in the size of an export."""
     files = world_files(config.world, config.data_dir)
     size, vfov = config.picture_shape, float(np.deg2rad(config.vfov))
     return shared_pictures(files, scan_dir=config.scan_dir, size=size, vfov=vfov)

@@ -119,10 +119,6 @@ def prepare(
         draw: Function that draws pictures; by default those of the world.
         describe: Function that describes views in words, for navgpt; by default from the object ids
             of the built-in houses.
-
-    Raises:
-        FileNotFoundError, UserError: Data or a run to compare with is missing, or settings do not
-            fit it.
     """
     if strategy is None:
         config.check_prompt()
@@ -165,9 +161,6 @@ def run_experiment(
 
     Returns:
         Exit status: 1 if an episode failed or a limit of the budget ended the run, otherwise 0.
-
-    Raises:
-        UserError: The folder contains results with other settings.
     """
     config, output, ids = experiment.config, experiment.output, experiment.episode_ids
     settings, digest = recorded_settings(config), subset_digest(ids)
@@ -318,9 +311,6 @@ def check_earlier_results(
     Returns:
         Number of finished episodes that did not fail, and whether the run was complete; (0, False)
         without a file.
-
-    Raises:
-        UserError: It is of another evaluation, or damaged.
     """
     remedy = f"name another folder with --output, or delete {path.parent}"
     if not path.is_file():
@@ -400,9 +390,6 @@ def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -
 
     Returns:
         The episodes, in the order of the split.
-
-    Raises:
-        UserError: The split has fewer episodes.
     """
     if count is None:
         return list(episodes)
@@ -469,9 +456,6 @@ def write_prompts(experiment: Experiment) -> Path:
     """Write the prompts that the teacher's paths lead to, and print an estimate.
 
     A model that takes wrong turns, or may not stop at the goal yet, needs more requests.
-
-    Raises:
-        UserError: The goals of the split are not published, so that there is no teacher.
     """
     config, maker = experiment.config, experiment.maker
     episodes = maker.split.episodes

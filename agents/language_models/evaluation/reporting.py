@@ -337,9 +337,6 @@ def continuous_maker(
         subset: Chosen episodes.
         settings: Settings of the walks.
         strategy: Strategy; by default a choice among steps and turns.
-
-    Raises:
-        UserError: The world has no floors and cameras of its own.
     """
     if not is_built_in(config.world):
         raise UserError(
@@ -403,13 +400,7 @@ ComparedRun = tuple[Path, AgentConfig]  # folder and settings
 
 
 def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:
-    """Return folder and settings of the runs to compare with, by the name of their row.
-
-    Raises:
-        FileNotFoundError: A run does not exist, or has no weights.
-        UserError: A run is of another dataset or world, does not read all languages of the
-            evaluation, or has the name of another row.
-    """
+    """Return folder and settings of the runs to compare with, by the name of their row."""
     runs = {}
     for run, name in short_names(config.runs).items():
         settings = replace(read_agent_config(run), device=config.device)

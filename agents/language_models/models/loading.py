@@ -65,13 +65,6 @@ def load_model(name: str, device: str) -> LoadedModel:
         name: Name on the Hugging Face hub, folder, or file in the format GGUF of llama.cpp, from
             which transformers takes the tokenizer and the chat template as well.
         device: Device of the model.
-
-    Raises:
-        FileNotFoundError: There is no such GGUF file.
-        ModuleNotFoundError: A package that reads GGUF files is not installed.
-        ConnectionError: The model cannot be downloaded.
-        UserError: The model cannot be read, names Python code or has no chat template, or torch
-            cannot compute on the device.
     """
     from transformers import (
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,

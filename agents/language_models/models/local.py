@@ -128,12 +128,7 @@ class LocalModel:
         return replies
 
     def inputs(self, questions: Sequence[Question]) -> Any:
-        """Return the padded input of the model for a batch of questions.
-
-        Raises:
-            UserError: A prompt has pictures, which the model does not read, or the chat template
-                fails.
-        """
+        """Return the padded input of the model for a batch of questions."""
         padding: dict[str, Any] = {"padding": True}
         if self.loaded.reads_pictures:
             padding = {"processor_kwargs": padding}

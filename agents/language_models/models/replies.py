@@ -87,12 +87,7 @@ class Model(Protocol):
     """Model that answers questions."""
 
     def reply(self, question: Question) -> Reply:
-        """Answer a question.
-
-        Raises:
-            RequestFailed: There is no answer after all attempts.
-            StopRun: No further question can be answered.
-        """
+        """Answer a question."""
         ...
 
     def close(self) -> None:
@@ -104,11 +99,7 @@ class BatchModel(Protocol):
     """Model that answers several questions at once."""
 
     def replies(self, questions: Sequence[Question]) -> list[Reply]:
-        """Answer questions, in their order.
-
-        Raises:
-            StopRun: No further question can be answered.
-        """
+        """Answer questions, in their order."""
         ...
 
 
@@ -133,11 +124,7 @@ class Spending:
         self.usage = Usage()
 
     def start_request(self) -> None:
-        """Count a request that is about to be sent.
-
-        Raises:
-            BudgetReached: A limit is reached; the request must not be sent.
-        """
+        """Count a request that is about to be sent."""
         limits = self._limits
         with self._lock:
             if limits.max_requests is not None and self.requests >= limits.max_requests:
@@ -199,11 +186,7 @@ class ReplyCache:
         return reply
 
     def read(self, key: str) -> Reply | None:
-        """Return a reply from the cache, or None.
-
-        Raises:
-            UserError: The file is damaged; the message names the file.
-        """
+        """Return a reply from the cache, or None."""
         path = self._path(key)
         try:
             data = path.read_bytes()

@@ -52,11 +52,7 @@ _TEXTS = ("text", "finish", "refusal", "reasoning")
 
 
 def read_api_key(path: Path | None) -> str:
-    """Return the API key of a file or of OPENAI_API_KEY; "" if there is none.
-
-    Raises:
-        UserError: The file or the variable contains anything else than a word in ASCII.
-    """
+    """Return the API key of a file or of OPENAI_API_KEY; "" if there is none."""
     if path is None:
         source, key = "OPENAI_API_KEY", os.environ.get("OPENAI_API_KEY", "").strip()
         if not key:
@@ -290,9 +286,6 @@ def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) ->
         model: Name of the model.
         listed: Response to GET /models.
         safe: Function that removes the API key from a text of the server.
-
-    Raises:
-        ServerRefusal: The server cannot be reached, refuses the key or has no such model.
     """
     if not listed.status:
         reason = safe(listed.content.decode())

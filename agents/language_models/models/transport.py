@@ -43,9 +43,6 @@ class Transport:
         base_url: Address before the path of each request.
         key: API key, or "" for none; it is only sent to this address.
         connections: Largest number of connections.
-
-    Raises:
-        UserError: The client cannot read the address, or cannot use a proxy of the environment.
     """
 
     def __init__(self, base_url: str, key: str = "", connections: int = 8) -> None:
@@ -295,11 +292,7 @@ def _read_answer(content: bytes) -> Reply | Rejected:
 
 
 def _usage(usage: Any) -> Usage:
-    """Return the tokens of a response.
-
-    Raises:
-        ValueError: A number of tokens is no plausible number, so that a budget could not count it.
-    """
+    """Return the tokens of a response."""
     if not isinstance(usage, dict):
         return Usage()
 

@@ -125,9 +125,6 @@ def make_options(
         here: Viewpoint and heading of the agent, level.
         can_stop: Whether stop is an option.
         settings: Order, labels and words of the options.
-
-    Raises:
-        UserError: There are more options than letters.
     """
     ordered = list(candidates)
     if settings.option_order == "clockwise":

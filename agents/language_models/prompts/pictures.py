@@ -103,31 +103,19 @@ def _words(thing: ThingInView) -> str:
 
 
 def drawing(config: EvaluateVlmConfig) -> Draw | None:
-    """Return a function that draws views; None for prompts without pictures.
-
-    Raises:
-        UserError: The world has no pictures.
-    """
+    """Return a function that draws views; None for prompts without pictures."""
     return None if config.prompt.picture_kind == "none" else world_drawing(config)
 
 
 def world_drawing(config: EvaluateVlmConfig) -> Draw:
-    """Return a function that draws views of the world.
-
-    Raises:
-        UserError: The world has no pictures.
-    """
+    """Return a function that draws views of the world."""
     files = world_files(config.world, config.data_dir)
     pictures = shared_pictures(files, scan_dir=config.scan_dir, size=config.prompt.image_size)
     return lambda view: pictures.rgb([view])[0]
 
 
 def view_descriptions(config: EvaluateVlmConfig) -> Callable[[ViewPose], str] | None:
-    """Return a function that describes views in words; None unless the strategy needs one.
-
-    Raises:
-        UserError: The world has no object ids.
-    """
+    """Return a function that describes views in words; None unless the strategy needs one."""
     if config.prompt.strategy != "navgpt":
         return None
     if config.prompt.captioner is not None:

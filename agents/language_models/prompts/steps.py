@@ -74,11 +74,7 @@ def make_motions(task: ContinuousSettings, most_repeats: int) -> list[Motion]:
 
 
 def step_options(motions: list[Motion], can_stop: bool, labels: str) -> tuple[Option, ...]:
-    """Return the options of a decision; their actions are indices of motions.
-
-    Raises:
-        UserError: There are more options than letters.
-    """
+    """Return the options of a decision; their actions are indices of motions."""
     indices = range(0 if can_stop else 1, len(motions))
     if labels == "letters" and len(indices) > len(string.ascii_uppercase):
         raise UserError(

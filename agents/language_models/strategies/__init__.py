@@ -29,9 +29,6 @@ def make_strategy(
     Args:
         config: Settings.
         describe: Function that describes views in words; navgpt requires it.
-
-    Raises:
-        UserError: navgpt has no descriptions.
     """
     if config.strategy == "navgpt":
         if describe is None:

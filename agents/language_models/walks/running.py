@@ -83,9 +83,6 @@ def walk_concurrently(
         model: Model that answers from any thread.
         concurrency: Number of threads.
         on_walk: Function that is called, in this thread, with each finished walk.
-
-    Raises:
-        StopRun: No request can be answered, see `Model`; finished walks were reported before.
     """
     stop = Event()
 
