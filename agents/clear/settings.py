@@ -1,26 +1,25 @@
 """Settings of the trainings of both representations; this module does not import torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from clipnav.agents.settings.command_line import parse_training
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
-from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.presets import read_presets
+from clipnav.training.run_settings import EvaluatedTrainingConfig
 from clipnav.training.settings import (
     check_counts,
     check_dropout,
     check_effects,
     check_numbers,
     check_positive,
-    check_selection,
     check_splits,
-    idle_training_settings,
 )
-from clipnav.training.tracking import TrackerName
 
 ClearRecipe = Literal["clear"]
 PairRule = Literal["any", "same-language", "other-language"]
@@ -29,10 +28,12 @@ _FILE = Path(__file__).with_name("presets.toml")
 
 
 @dataclass(frozen=True)
-class RepresentationTrainConfig:
+class RepresentationTrainConfig(EvaluatedTrainingConfig):
     """Settings that the trainings of both representations share."""
 
-    COMMAND: ClassVar[str]
+    MAY_CHANGE: ClassVar = frozenset(
+        "resume iterations minutes evaluate_every data_dir features threads device track".split()
+    )
 
     world: World = "houses"
     """Set of buildings."""
@@ -41,9 +42,6 @@ class RepresentationTrainConfig:
     data_dir: Path | None = None
     """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport."""
     iterations: int = 1_500
-    """Number of weight updates."""
-    minutes: float | None = None
-    """Training time in minutes, evaluation excluded; replaces --iterations."""
     batch_size: int = 32
     """Number of pairs in a batch; each is a negative of the others. The processes of torchrun
     divide a batch."""
@@ -52,38 +50,23 @@ class RepresentationTrainConfig:
     contrastive_weight: float = 1.0
     """Weight of the contrastive loss."""
     evaluate_every: int = 250
-    """Number of iterations between two evaluations, each followed by a checkpoint."""
-    evaluation_splits: tuple[str, ...] = ("val_seen", "val_unseen")
-    """Evaluation splits."""
-    select_by: str = "val_seen"
-    """Evaluation split that selects the best weights; the scores of other splits stay unbiased."""
-    seed: int = 0
-    """Random seed for weights, data order, pairs and dropout."""
-    output: Path | None = None
-    """Folder of the run; by default a folder in runs/ named after the main settings."""
-    track: tuple[TrackerName, ...] = ()
-    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
-    trackio; each requires the extra of its name."""
-    config: Path | None = None
-    """Settings file, such as the config.json of a run; its values are the defaults of all other
-    flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
     --data-dir, --track, --threads and --device may change."""
-    threads: int | None = None
-    """Number of CPU threads of torch; torch's default if not given."""
-    device: str = "cpu"
-    """Device of the network: cpu, cuda, cuda:1, ..."""
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self) -> None:
-        check_counts(self, ("iterations", "evaluate_every", "threads"))
+        super().__post_init__()
         check_counts(self, ("batch_size",), least=2)
-        check_counts(self, ("seed",), least=0)
         positive = ("temperature", "contrastive_weight")
         check_numbers(self, positive)
-        check_positive(self, (*positive, "minutes"))
-        check_selection(self)
+        check_positive(self, positive)
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
+        unused = super().unused_options()
+        if is_built_in(self.world):
+            unused["data_dir"] = f"with --world {self.world}"
+        return unused
 
 
 @dataclass(frozen=True)
@@ -135,7 +118,6 @@ class LanguageConfig(RepresentationTrainConfig):
     """Settings of the training of a language representation."""
 
     COMMAND: ClassVar = "clipnav train-language-representation"
-    """Command that makes such runs."""
 
     dataset: str = "rxr"
     """Dataset of instructions."""
@@ -168,13 +150,19 @@ class LanguageConfig(RepresentationTrainConfig):
         languages = "".join(f"-{language}" for language in self.languages)
         return f"language-{self.dataset}-{self.world}{languages}"
 
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
+        unused = super().unused_options()
+        if len(dataset_spec(self.dataset).languages) == 1:
+            unused["languages"] = f"with --dataset {self.dataset}, which has one language"
+        return unused
+
 
 @dataclass(frozen=True)
 class VisualConfig(RepresentationTrainConfig):
     """Settings of the training of a visual representation."""
 
     COMMAND: ClassVar = "clipnav train-visual-representation"
-    """Command that makes such runs."""
 
     pairs: Path | None = None
     """Folder with rxr_<split>_guide_multi.jsonl and objects_27.json, such as the output of clipnav
@@ -234,16 +222,6 @@ class PairPathsConfig:
         check_outputs(self, {"output": ()})
 
 
-def idle_settings(config: RepresentationTrainConfig) -> dict[str, str]:
-    """Return the dotted names of the settings without effect, each with the reason."""
-    idle = idle_training_settings(config)
-    if is_built_in(config.world):
-        idle["data_dir"] = f"with --world {config.world}"
-    if isinstance(config, LanguageConfig) and len(dataset_spec(config.dataset).languages) == 1:
-        idle["languages"] = f"with --dataset {config.dataset}, which has one language"
-    return idle
-
-
 def language_defaults(world: World, recipe: ClearRecipe | None = None) -> LanguageConfig:
     """Return the default settings of a language representation.
 
@@ -259,3 +237,26 @@ def visual_defaults(world: World, recipe: ClearRecipe | None = None) -> VisualCo
     """Return the default settings of a visual representation; arguments as `language_defaults`."""
     start = VisualConfig(world=world, preset=recipe)
     return read_presets(start, _FILE, "visual" if recipe is None else "clear-visual")
+
+
+def parse_language(arguments: Sequence[str], description: str | None = None) -> LanguageConfig:
+    """Return the settings of a language representation from its command line."""
+    return parse_training(
+        LanguageConfig, lambda _, *given: language_defaults(*given), arguments, description
+    )
+
+
+def parse_visual(arguments: Sequence[str], description: str | None = None) -> VisualConfig:
+    """Return the settings of a visual representation from its command line.
+
+    Raises:
+        UserError: As in `parse_training`, or --pairs is missing.
+    """
+    config = parse_training(
+        VisualConfig, lambda _, *given: visual_defaults(*given), arguments, description
+    )
+    if config.pairs is None:
+        raise UserError(
+            "--pairs is missing; name a folder of paired paths, made with clipnav pair-paths"
+        )
+    return config

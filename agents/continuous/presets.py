@@ -1,8 +1,10 @@
 """Default and published settings of continuous agents, from `presets.toml`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from clipnav.agents.continuous.settings import ContinuousRecipe, ContinuousTrainConfig
+from clipnav.agents.settings.command_line import parse_training
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World
 from clipnav.training.presets import read_presets
@@ -25,3 +27,10 @@ def continuous_defaults(
     start = ContinuousTrainConfig(dataset=dataset, world=world, preset=recipe)
     like = dataset_spec(dataset).like
     return read_presets(start, _FILE, "defaults" if recipe is None else "presets", dataset=like)
+
+
+def parse_continuous(
+    arguments: Sequence[str], description: str | None = None
+) -> ContinuousTrainConfig:
+    """Return the settings of a continuous agent's training from its command line."""
+    return parse_training(ContinuousTrainConfig, continuous_defaults, arguments, description)

@@ -8,14 +8,8 @@ from clipnav.envs.datasets import continuous_version
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.training.settings import (
-    check_counts,
-    check_numbers,
-    check_positive,
-    check_selection,
-    idle_training_settings,
-)
-from clipnav.training.tracking import TrackerName
+from clipnav.training.run_settings import EvaluatedTrainingConfig
+from clipnav.training.settings import check_counts, check_numbers, check_positive
 
 ContinuousRecipe = Literal[
     "seq2seq", "seq2seq-pm", "seq2seq-dagger", "cma", "cma-pm", "cma-dagger", "cma-pm-dagger"
@@ -72,11 +66,13 @@ class ContinuousNetworkConfig:
 
 
 @dataclass(frozen=True)
-class ContinuousTrainConfig:
+class ContinuousTrainConfig(EvaluatedTrainingConfig):
     """Settings of the training of a continuous agent."""
 
     COMMAND: ClassVar = "clipnav train-continuous-agent"
-    """Command that makes such runs."""
+    MAY_CHANGE: ClassVar = frozenset(
+        "resume minutes evaluate_every demonstrations results_episodes threads device track".split()
+    )
 
     dataset: str = "r2r"
     """Task: R2R-CE or RxR-CE."""
@@ -116,12 +112,7 @@ class ContinuousTrainConfig:
     Those of later rounds lie in the folder of the run."""
     iterations: int = 5_000
     """Number of weight updates, of all rounds together; round r has a share that grows with r."""
-    minutes: float | None = None
-    """Training time in minutes, evaluation excluded; replaces --iterations."""
     evaluate_every: int = 2_500
-    """Number of iterations between two evaluations, each followed by a checkpoint."""
-    evaluation_splits: tuple[str, ...] = ("val_seen", "val_unseen")
-    """Evaluation splits."""
     evaluation_episodes: int | None = 32
     """Number of episodes of a split that select the best weights, spread over the split; all if
     None. The results of the run have their own number, see --results-episodes."""
@@ -129,27 +120,10 @@ class ContinuousTrainConfig:
     """Number of episodes of a split for the final results, spread over the split; all if None."""
     evaluation_batch_size: int = 32
     """Number of episodes in an evaluation batch."""
-    select_by: str = "val_seen"
-    """Evaluation split that selects the best weights; the scores of other splits stay unbiased."""
     select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
-    """Metric on the split --select-by that selects the best weights."""
-    seed: int = 0
-    """Random seed for weights, data order and sampled actions."""
-    output: Path | None = None
-    """Folder of the run; by default a folder in runs/ named after the main settings."""
-    track: tuple[TrackerName, ...] = ()
-    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
-    trackio; each requires the extra of its name."""
-    config: Path | None = None
-    """Settings file, such as the config.json of a run; its values are the defaults of all other
-    flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings; only --minutes, --evaluate-every,
     --demonstrations, --results-episodes, --track, --threads and --device may change."""
-    threads: int | None = None
-    """Number of CPU threads of torch; torch's default if not given."""
-    device: str = "cpu"
-    """Device of the networks: cpu, cuda, cuda:1, ..."""
     network: ContinuousNetworkConfig = field(default_factory=ContinuousNetworkConfig)
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(learning_rate=1e-3, schedule="linear", clip="norm")
@@ -161,16 +135,12 @@ class ContinuousTrainConfig:
                 f"--world {self.world}: has no floors to walk on; use houses or houses-standard"
             )
         continuous_version(self.dataset)
-        counts = "rounds episodes_per_round batch_size collect_batch_size iterations".split()
-        counts += (
-            "evaluate_every evaluation_episodes results_episodes evaluation_batch_size".split()
-        )
-        check_counts(self, (*counts, "threads"))
-        check_counts(self, ("seed",), least=0)
+        super().__post_init__()
+        counts = "rounds episodes_per_round collect_batch_size evaluation_batch_size".split()
+        check_counts(self, (*counts, "evaluation_episodes", "results_episodes"))
         check_numbers(self, ("expert_probability",), most=1)
         check_numbers(self, ("inflection_weight",))
-        check_positive(self, ("inflection_weight", "minutes"))  # a walk needs a step with weight
-        check_selection(self)
+        check_positive(self, ("inflection_weight",))  # a walk needs a step with weight
         if self.depth_pixels < 16 or self.depth_pixels % 16:
             raise UserError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
         if self.rounds > 1 and self.minutes is not None:
@@ -206,11 +176,10 @@ class ContinuousTrainConfig:
                 return number
         return self.rounds - 1
 
-
-def idle_settings(config: ContinuousTrainConfig) -> dict[str, str]:
-    """Return the dotted names of the settings without effect, each with the reason."""
-    idle = idle_training_settings(config)
-    idle |= {f"network.{name}": reason for name, reason in config.network.idle().items()}
-    if config.rounds == 1:
-        idle["expert_probability"] = "with --rounds 1, in which only the expert acts"
-    return idle
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
+        unused = super().unused_options()
+        unused |= {f"network.{name}": reason for name, reason in self.network.idle().items()}
+        if self.rounds == 1:
+            unused["expert_probability"] = "with --rounds 1, in which only the expert acts"
+        return unused

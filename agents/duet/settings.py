@@ -88,7 +88,6 @@ class MapPretrainConfig(MapAgentConfig):
     """
 
     COMMAND: ClassVar = "clipnav pretrain-agent"
-    """Command that makes such runs."""
 
     masked_words: float = 1.0
     """Weight of masked language modelling on whole paths."""

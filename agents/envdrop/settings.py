@@ -26,7 +26,6 @@ class RecurrentAgentConfig(AgentConfig):
     """Settings of every training of an agent whose network is a follower."""
 
     preset: Recipe | None = None
-    """Published hyper-parameters, dataset included, as defaults of the other flags."""
     sampled_steps: float = 0.0
     """Probability of a sampled action at each step of a teacher-forced episode (DAgger, Ross et al.
     2011)."""
@@ -156,14 +155,11 @@ class SpeakerTrainConfig(RunConfig):
     """Settings of a speaker's training."""
 
     COMMAND: ClassVar = "clipnav train-speaker"
-    """Command that makes such runs."""
 
     preset: Recipe | None = None
-    """Published hyper-parameters, dataset included, as defaults of the other flags."""
     teacher: Literal["shortest", "reference"] = "reference"
     """Path to describe: the shortest path to the goal, or the annotated reference path."""
     select_metric: Literal["BLEU"] = "BLEU"
-    """Metric on the split --select-by that selects the best weights."""
     max_decoded_length: int | None = None
     """Maximum number of tokens of a generated instruction, start and end token included; by default
     --max-instruction-length."""

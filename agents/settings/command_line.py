@@ -7,21 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from clipnav.agents.settings import AgentConfig, RunConfig, agent_of
+from clipnav.agents.settings import AgentConfig, agent_of
 from clipnav.agents.settings.reading import agent_kind
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.resuming import choice, early_values, parse_run
+from clipnav.training.run_settings import EvaluatedTrainingConfig
 
-Config = TypeVar("Config", bound=RunConfig)
-
-# Settings that may change when a run is resumed; any other change would make it another run.
-_MAY_CHANGE = frozenset(
-    "resume iterations minutes evaluate_every evaluation_batch_size data_dir features "
-    "threads device track".split()
-)
+Config = TypeVar("Config", bound=EvaluatedTrainingConfig)
 
 
 def parse_agent(arguments: Sequence[str], description: str | None = None) -> AgentConfig:
@@ -82,7 +77,7 @@ def parse_training(
         UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
     early = early_values(arguments)
-    dataset = early.get("dataset", "r2r")
+    dataset = early.get("dataset") or getattr(kind, "dataset", "r2r")
     world = choice(early.get("world"), World, "houses")
     names, _none = get_args(typing.get_type_hints(kind)["preset"])
     given = early.get("preset")
@@ -93,8 +88,8 @@ def parse_training(
         config = defaults(spec.like, world, recipe)
         if spec.name == spec.like or recipe is not None:
             return config
-        length = spec.max_instruction_length
-        return replace(config, dataset=spec.name, max_instruction_length=length)
+        own = {"dataset": spec.name, "max_instruction_length": spec.max_instruction_length}
+        return replace(config, **{name: own[name] for name in own if hasattr(config, name)})
 
     return parse_run(
         kind,
@@ -102,5 +97,5 @@ def parse_training(
         description,
         defaults=known_defaults,
         idle=kind.unused_options,
-        may_change=_MAY_CHANGE,
+        may_change=kind.MAY_CHANGE,
     )

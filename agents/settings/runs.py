@@ -14,31 +14,29 @@ from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.training.settings import (
-    check_counts,
-    check_positive,
-    check_selection,
-    idle_training_settings,
-)
-from clipnav.training.tracking import TrackerName
+from clipnav.training.run_settings import EvaluatedTrainingConfig
+from clipnav.training.settings import check_counts
 
 InstructionAblation = Literal["none", "empty", "shuffled"]
 _OPTIMISER = OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0)
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """Settings of every training run."""
+class RunConfig(EvaluatedTrainingConfig):
+    """Settings of every training on instructions."""
 
-    COMMAND: ClassVar[str]
+    MAY_CHANGE: ClassVar = frozenset(
+        "resume iterations minutes evaluate_every evaluation_batch_size data_dir features "
+        "threads device track".split()
+    )
 
+    preset: str | None = None
+    """Published hyper-parameters, dataset included, as defaults of the other flags."""
     dataset: str = "r2r"
     """Dataset of instructions: r2r, rxr, r4r or one of an installed package. Determines the
     defaults of other flags."""
     world: World = "houses"
     """Set of buildings. Determines the defaults of other flags."""
-    preset: str | None = None
-    """Published hyper-parameters, dataset included, as defaults of the other flags."""
     data_dir: Path | None = None
     """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport."""
     features: Path | None = None
@@ -55,62 +53,32 @@ class RunConfig:
     """Path of the teacher: the shortest path to the goal, or the annotated reference path."""
     angle_feature_size: int = 128
     """Width of the angle features of a view."""
-    batch_size: int = 64
-    """Number of episodes in a minibatch. Each process of torchrun has its own minibatches."""
     evaluation_batch_size: int = 256
     """Number of episodes in an evaluation batch."""
     bucket: int = 16
     """Number of batches among which instructions are sorted by length, which reduces padding; 1
     turns sorting off."""
-    iterations: int = 80_000
-    """Number of weight updates."""
-    minutes: float | None = None
-    """Training time in minutes, evaluation excluded; replaces --iterations."""
-    evaluate_every: int = 500
-    """Number of iterations between two evaluations, each followed by a checkpoint."""
-    evaluation_splits: tuple[str, ...] = ("val_seen", "val_unseen")
-    """Evaluation splits."""
-    select_by: str = "val_seen"
-    """Evaluation split that selects the best weights; the scores of other splits stay unbiased."""
-    select_metric: str = "SPL"
-    """Metric that selects the best weights."""
-    seed: int = 0
-    """Random seed for weights, data order, dropout and sampled actions."""
-    output: Path | None = None
-    """Folder of the run; by default a folder in runs/ named after the main settings."""
-    track: tuple[TrackerName, ...] = ()
-    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
-    trackio; each requires the extra of its name."""
-    config: Path | None = None
-    """Settings file, such as the config.json of a run; its values are the defaults of all other
-    flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
     --evaluation-batch-size, --data-dir, --features, --track, --threads and --device may change."""
-    threads: int | None = None
-    """Number of CPU threads of torch; torch's default if not given."""
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     """Argument of torch.set_float32_matmul_precision."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of large matrix products; bf16 is faster on hardware that supports it. On
     processors below AVX-512, LSTMs are computed in float32."""
-    device: str = "cpu"
-    """Device of the networks: cpu, cuda, cuda:1, ..."""
     optimiser: OptimiserConfig = _OPTIMISER
     text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
         dataset_spec(self.dataset)
-        sizes = ("batch_size", "evaluation_batch_size", "bucket", "iterations", "evaluate_every")
-        check_counts(self, (*sizes, "max_episode_steps", "max_instruction_length", "threads"))
-        check_counts(self, ("seed",), least=0)
+        super().__post_init__()
+        limits = ("max_episode_steps", "max_instruction_length")
+        check_counts(self, ("evaluation_batch_size", "bucket", *limits))
         if self.angle_feature_size < 4 or self.angle_feature_size % 4:
             raise UserError(
                 f"--angle-feature-size {self.angle_feature_size}: must be a multiple of 4, the "
                 "sines and cosines of two angles"
             )
-        check_positive(self, ("minutes",))
-        check_selection(self)
 
     @property
     def run_name(self) -> str:
@@ -126,13 +94,12 @@ class RunConfig:
         return None
 
     def unused_options(self) -> dict[str, str]:
-        """Return the dotted names of settings that others make ineffective, with the reasons.
+        """Return the settings without effect and the reasons, see `TrainingConfig`.
 
-        A preset may contain such settings; a command line may not add them. Settings whose defaults
-        no preset changes are checked in `__post_init__` instead. --features is accepted with
-        --no-vision, so that runs with and without vision can share their flags.
+        --features is accepted with --no-vision, so that runs with and without vision can share
+        their flags.
         """
-        unused = idle_training_settings(self)
+        unused = super().unused_options()
         if self.text.tokens != "subwords":
             unused["text.vocabulary_size"] = (
                 f"with --text.tokens {self.text.tokens}, only with subwords"
@@ -165,7 +132,6 @@ class AgentConfig(RunConfig):
     """Settings of every training of an agent."""
 
     COMMAND: ClassVar = "clipnav train-agent"
-    """Command that makes such runs."""
 
     agent: str = "follower"
     """Agent to train: follower, the recurrent agent; frontier, the same network that chooses among
@@ -176,7 +142,6 @@ class AgentConfig(RunConfig):
     """Ablation of the instructions in training and evaluation: empty instructions, or instructions
     shuffled between the paths of a split (within a language, by --seed)."""
     select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
-    """Metric on the split --select-by that selects the best weights."""
     language_representation: Path | None = None
     """Run of clipnav train-language-representation that encodes the instructions, with its
     tokenizer."""

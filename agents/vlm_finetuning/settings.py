@@ -8,28 +8,27 @@ from typing import ClassVar, Literal
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.resuming import parse_run
+from clipnav.training.run_settings import TrainingConfig
 from clipnav.training.settings import (
     check_counts,
     check_dropout,
     check_numbers,
-    check_positive,
-    idle_training_settings,
 )
-from clipnav.training.tracking import TrackerName
 
 # The recipe of LoRA fine-tunings of LLaVA and Qwen-VL: AdamW, cosine, a short warm-up.
 _OPTIMISER = OptimiserConfig(
     name="adamw", learning_rate=1e-4, schedule="cosine", warmup=30, clip="norm", clip_at=1.0
 )
-# Settings that may change when a run is resumed; any other change would make it another run.
-_MAY_CHANGE = frozenset("resume iterations minutes evaluate_every threads device track".split())
 
 
 @dataclass(frozen=True)
-class FinetuneVlmConfig:
+class FinetuneVlmConfig(TrainingConfig):
     """Model, data and optimisation of a fine-tuning."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-vlm"
+    MAY_CHANGE: ClassVar = frozenset(
+        "resume iterations minutes evaluate_every threads device track".split()
+    )
 
     data: Path | None = None
     """Export of clipnav export-demonstrations --format messages."""
@@ -51,37 +50,19 @@ class FinetuneVlmConfig:
     batch_size: int = 16
     """Number of records of a weight update; each passes through the model by itself."""
     iterations: int = 1000
-    """Number of weight updates."""
-    minutes: float | None = None
-    """Training time in minutes, evaluation excluded; replaces --iterations."""
     evaluate_every: int = 200
-    """Number of iterations between two evaluations, each followed by a checkpoint."""
-    seed: int = 0
-    """Random seed for adapters, data order and dropout."""
-    output: Path | None = None
-    """Folder of the run; by default a folder in runs/ named after the model."""
-    track: tuple[TrackerName, ...] = ()
-    """Trackers that receive the figures of the log: tensorboard, wandb or trackio."""
-    config: Path | None = None
-    """Settings file, such as the config.json of a run; its values are the defaults of all other
-    flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
     --track, --threads and --device may change."""
-    threads: int | None = None
-    """Number of CPU threads of torch; torch's default if not given."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of the frozen weights; bf16 halves the memory. Adapters are fp32."""
-    device: str = "cpu"
-    """Device of the model: cpu, cuda, cuda:1, ..."""
     optimiser: OptimiserConfig = _OPTIMISER
 
     def __post_init__(self) -> None:
-        check_counts(self, ("batch_size", "iterations", "evaluate_every", "threads"))
-        check_counts(self, ("lora_rank", "seed"), least=0)
+        super().__post_init__()
+        check_counts(self, ("lora_rank",), least=0)
         check_numbers(self, ("lora_alpha",))
         check_dropout(self, ("lora_dropout",))
-        check_positive(self, ("minutes",))
         if not self.lora_rank and self.precision == "bf16":
             raise UserError(
                 "--precision bf16 with --lora-rank 0: weights that are trained require fp32; use "
@@ -92,6 +73,14 @@ class FinetuneVlmConfig:
     def run_name(self) -> str:
         """Name of the run's default folder."""
         return f"finetuned-{Path(self.model or 'model').name}"
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
+        unused = super().unused_options()
+        if not self.lora_rank:
+            names = ("lora_alpha", "lora_dropout", "tune_vision")
+            unused |= dict.fromkeys(names, "with --lora-rank 0, which trains all weights")
+        return unused
 
 
 def parse_finetuning(arguments: Sequence[str], description: str | None = None) -> FinetuneVlmConfig:
@@ -106,8 +95,8 @@ def parse_finetuning(arguments: Sequence[str], description: str | None = None) -
         arguments,
         description,
         defaults=FinetuneVlmConfig,
-        idle=_idle,
-        may_change=_MAY_CHANGE,
+        idle=FinetuneVlmConfig.unused_options,
+        may_change=FinetuneVlmConfig.MAY_CHANGE,
     )
     for name in ("data", "model"):
         if getattr(config, name) is None:
@@ -116,11 +105,3 @@ def parse_finetuning(arguments: Sequence[str], description: str | None = None) -
                 "messages with --data, and a model with --model"
             )
     return config
-
-
-def _idle(config: FinetuneVlmConfig) -> dict[str, str]:
-    idle = idle_training_settings(config)
-    if not config.lora_rank:
-        names = ("lora_alpha", "lora_dropout", "tune_vision")
-        idle |= dict.fromkeys(names, "with --lora-rank 0, which trains all weights")
-    return idle

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 
-import clipnav.agents.clear.command_line
-import clipnav.agents.continuous.command_line
-import clipnav.agents.settings.command_line
-import clipnav.agents.vlm_finetuning.settings
-import clipnav.encoders.pretraining.command_line
+from clipnav.agents.clear.settings import RepresentationTrainConfig
+from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.settings import RunConfig
+from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig
 from clipnav.cli import COMMANDS, help_text, main, summary
+from clipnav.encoders.pretraining.command_line import _MAY_CHANGE
 from clipnav.parsing import parse
 from clipnav.training.resuming import parse_settings
 from tests.conftest import ROOT
@@ -134,23 +134,23 @@ def test_both_modules_are_the_command(module):
 
 
 @pytest.mark.parametrize(
-    ("name", "module"),
+    ("name", "may_change"),
     {
-        "train-agent": clipnav.agents.settings.command_line,
-        "train-continuous-agent": clipnav.agents.continuous.command_line,
-        "train-language-representation": clipnav.agents.clear.command_line,
-        "train-visual-representation": clipnav.agents.clear.command_line,
-        "finetune-vlm": clipnav.agents.vlm_finetuning.settings,
-        "pretrain-house-clip": clipnav.encoders.pretraining.command_line,
+        "train-agent": RunConfig.MAY_CHANGE,
+        "train-continuous-agent": ContinuousTrainConfig.MAY_CHANGE,
+        "train-language-representation": RepresentationTrainConfig.MAY_CHANGE,
+        "train-visual-representation": RepresentationTrainConfig.MAY_CHANGE,
+        "finetune-vlm": FinetuneVlmConfig.MAY_CHANGE,
+        "pretrain-house-clip": _MAY_CHANGE,
     }.items(),
 )
-def test_help_lists_the_flags_that_may_change(name, module, run_command, capsys):
+def test_help_lists_the_flags_that_may_change(name, may_change, run_command, capsys):
     with pytest.raises(SystemExit):
         run_command(name, "--help")
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     (listed,) = re.findall(r"with its settings; only (.*?) may change", shown)
     options = set(re.findall(r"--([a-z-]+)", shown.replace(listed, "")))
-    flags = {name.replace("_", "-") for name in module._MAY_CHANGE - {"resume"}} & options
+    flags = {name.replace("_", "-") for name in may_change - {"resume"}} & options
     assert set(re.findall(r"--([a-z-]+)", listed)) == flags
 
 

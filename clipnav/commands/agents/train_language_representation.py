@@ -13,7 +13,7 @@ clipnav train-agent --language-representation.
 
 from collections.abc import Sequence
 
-from clipnav.agents.clear.command_line import parse_language
+from clipnav.agents.clear.settings import parse_language
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ clipnav train-agent --visual-representation.
 
 from collections.abc import Sequence
 
-from clipnav.agents.clear.command_line import parse_visual
+from clipnav.agents.clear.settings import parse_visual
 
 
 def main(arguments: Sequence[str]) -> None:

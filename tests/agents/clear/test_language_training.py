@@ -4,10 +4,9 @@ import json
 import pytest
 import torch
 
-from clipnav.agents.clear.command_line import parse_language
 from clipnav.agents.clear.language_network import embed, make_language_network
 from clipnav.agents.clear.loading import load_language, load_text_model
-from clipnav.agents.clear.settings import LanguageEncoderConfig
+from clipnav.agents.clear.settings import LanguageEncoderConfig, parse_language
 from clipnav.agents.clear.training import make_trainer, train
 from clipnav.envs.tokenizers import PretrainedTokenizer
 from clipnav.training.checkpoints import RESULTS

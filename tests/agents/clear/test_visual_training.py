@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.clear.command_line import parse_visual
 from clipnav.agents.clear.losses import paired_cross_entropy
 from clipnav.agents.clear.objects import OBJECTS_FILE
 from clipnav.agents.clear.pair_files import PathPair
+from clipnav.agents.clear.settings import parse_visual
 from clipnav.agents.clear.training import make_trainer, train
 from clipnav.agents.clear.visual_data import PairedPathBatches, PairedPaths
 from clipnav.agents.clear.visual_network import VisualRepresentation

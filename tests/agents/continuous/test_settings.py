@@ -2,8 +2,7 @@
 
 import pytest
 
-from clipnav.agents.continuous.command_line import parse_continuous
-from clipnav.agents.continuous.presets import continuous_defaults
+from clipnav.agents.continuous.presets import continuous_defaults, parse_continuous
 from clipnav.agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
 
 

@@ -1,0 +1,81 @@
+"""Settings of every training run; this module does not import torch, so that --help is fast."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import (
+    check_counts,
+    check_positive,
+    check_selection,
+    idle_training_settings,
+)
+from clipnav.training.tracking import TrackerName
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of every training run."""
+
+    COMMAND: ClassVar[str]
+    """Command that makes such runs."""
+    MAY_CHANGE: ClassVar[frozenset[str]]
+    """Settings that may change when a run is resumed; any other change makes it another run."""
+
+    iterations: int = 80_000
+    """Number of weight updates."""
+    minutes: float | None = None
+    """Training time in minutes, evaluation excluded; replaces --iterations."""
+    batch_size: int = 64
+    """Number of episodes in a minibatch. Each process of torchrun has its own minibatches."""
+    evaluate_every: int = 500
+    """Number of iterations between two evaluations, each followed by a checkpoint."""
+    seed: int = 0
+    """Random seed for weights, data order, dropout and sampled actions."""
+    output: Path | None = None
+    """Folder of the run; by default a folder in runs/ named after the main settings."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
+    trackio; each requires the extra of its name."""
+    config: Path | None = None
+    """Settings file, such as the config.json of a run; its values are the defaults of all other
+    flags."""
+    resume: Path | None = None
+    """Folder of a run to resume, with its settings."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    device: str = "cpu"
+    """Device of the networks: cpu, cuda, cuda:1, ..."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("iterations", "batch_size", "evaluate_every", "threads"))
+        check_counts(self, ("seed",), least=0)
+        check_positive(self, ("minutes",))
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the dotted names of settings that others make ineffective, with the reasons.
+
+        A preset may contain such settings; a command line may not add them. Settings whose defaults
+        no preset changes are checked in `__post_init__` instead.
+        """
+        return idle_training_settings(self)
+
+
+@dataclass(frozen=True)
+class EvaluatedTrainingConfig(TrainingConfig):
+    """Settings of every training run with presets that is evaluated on splits."""
+
+    preset: str | None = None
+    """Published hyper-parameters as defaults of the other flags."""
+    evaluation_splits: tuple[str, ...] = ("val_seen", "val_unseen")
+    """Evaluation splits."""
+    select_by: str = "val_seen"
+    """Evaluation split that selects the best weights; the scores of other splits stay unbiased."""
+    select_metric: str = "SPL"
+    """Metric on the split --select-by that selects the best weights."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_selection(self)
