@@ -15,7 +15,7 @@ from clipnav.cli import COMMANDS, main, summary
 COMMANDS_PAGE = "reference/commands.md"
 _INTRODUCTION = """# Commands
 
-This page is generated from the texts that `clipnav COMMAND --help` prints. In a checkout,
+This page is generated from the texts that `clipnav COMMAND --help-all` prints. In a checkout,
 `python scripts/train_agent.py` is the same as `clipnav train-agent`, and so on.
 """
 
@@ -94,7 +94,7 @@ def definition_list(entries: str, positional: bool) -> str:
 
 
 def help_text(name: str) -> str:
-    """Return the --help of a command, without colours."""
+    """Return the --help-all of a command, without colours."""
     printed = io.StringIO()
     # tyro writes wider texts in several columns.
     with (
@@ -102,5 +102,5 @@ def help_text(name: str) -> str:
         contextlib.redirect_stdout(printed),
         contextlib.suppress(SystemExit),
     ):
-        main([name, "--help"])
+        main([name, "--help-all"])
     return "\n".join(line.rstrip() for line in printed.getvalue().splitlines())

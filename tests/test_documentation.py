@@ -78,7 +78,7 @@ def test_every_command_is_on_a_page():
 @pytest.mark.parametrize("name", sorted(USED_FLAGS))
 def test_flags_on_the_pages_exist(name, run_command, capsys):
     with pytest.raises(SystemExit):
-        run_command(name, "--help")
+        run_command(name, "--help-all")
     known = set(re.findall(r"--[\w.-]+", capsys.readouterr().out))
     assert USED_FLAGS[name] - known == set()
 

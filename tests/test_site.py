@@ -58,7 +58,7 @@ def test_the_page_of_commands_lists_every_option(site, run_command, capsys):
     assert [section.partition('"')[0] for section in sections] == NAMES
     for name, section in zip(NAMES, sections, strict=True):
         with pytest.raises(SystemExit):
-            run_command(name, "--help")
+            run_command(name, "--help-all")
         options = re.findall(r"^(?:│| ) (?:-h, )?(--\w[\w.-]*)", capsys.readouterr().out, re.M)
         described = html.unescape(" ".join(re.findall(r"<dt><code>(.*?)</code></dt>", section)))
         assert len(options) > 1

@@ -8,15 +8,16 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_type_hints
 
 import docstring_parser  # of tyro
 import tyro
 
 from clipnav.storage.errors import UserError
 from clipnav.training.run_folder import has_saved
+from clipnav.training.run_settings import TrainingConfig
 from clipnav.training.settings import (
     CONFIG,
     Config,
@@ -129,6 +130,8 @@ def parse_arguments(
 ) -> Config:
     """Return the settings of a command line.
 
+    --help shows the settings in `kind.COMMON` if there are any, --help-all shows all of them.
+
     Args:
         kind: Settings dataclass; docstrings of its fields are the help texts.
         arguments: Arguments of the command line.
@@ -136,12 +139,45 @@ def parse_arguments(
         description: First lines of --help.
         default: Settings without flags; the defaults of the dataclass if they are not given.
     """
-    args = list(arguments)
-    asks_for_help = "--help" in args or "-h" in args
-    with _joined_lines(), _wrapped_paragraphs() if asks_for_help else nullcontext():
-        if default is None:
-            return tyro.cli(kind, prog=prog, description=description, args=args)
-        return tyro.cli(kind, prog=prog, description=description, args=args, default=default)
+    args, shown = list(arguments), kind
+    if {"-h", "--help", "--help-all"}.isdisjoint(args):
+        with _joined_lines():
+            return _parse(kind, args, prog, description, default)
+    default = default.shown() if isinstance(default, TrainingConfig) else default
+    with _joined_lines(), _wrapped_paragraphs():
+        if "--help-all" not in args and getattr(kind, "COMMON", ()):
+            description = f"{description}\n\nThese are common options; --help-all shows all."
+            shown, default = _common(kind, default), None
+        _parse(shown, ["--help"], prog, description, default)
+    raise SystemExit(0)
+
+
+def _parse(kind: Any, args: list[str], prog: Any, description: Any, default: Any) -> Any:
+    # None is no default of tyro's.
+    defaults = {} if default is None else {"default": default}
+    return tyro.cli(kind, prog=prog, description=description, args=args, **defaults)
+
+
+def _common(kind: Any, default: Any) -> type:
+    """Return a dataclass of the common settings of a class alone, with their help texts."""
+    fields = []
+    for name in kind.COMMON:
+        *groups, last = name.split(".")
+        owner, value = kind, default
+        for group in groups:
+            owner, value = get_type_hints(owner)[group], getattr(value, group)
+        texts = (
+            param.description
+            for base in owner.__mro__[:-1]
+            for param in docstring_parser.parse_from_object(base).params
+            if param.arg_name == last
+        )
+        option = tyro.conf.arg(name=name.replace("_", "-"), help=next(texts))
+        hint = Annotated[get_type_hints(owner)[last], option]
+        fields.append(
+            (name.replace(".", "_"), hint, dataclasses.field(default=getattr(value, last)))
+        )
+    return dataclasses.make_dataclass(kind.__name__, fields)
 
 
 def parse_resumed(

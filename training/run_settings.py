@@ -1,8 +1,8 @@
 """Settings of every training run; this module does not import torch, so that --help is fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import (
@@ -22,6 +22,8 @@ class TrainingConfig:
     """Command that makes such runs."""
     MAY_CHANGE: ClassVar[frozenset[str]]
     """Settings that may change when a run is resumed; any other change makes it another run."""
+    COMMON: ClassVar[tuple[str, ...]] = ()
+    """Settings that --help shows, in this order; all if there are none."""
 
     iterations: int = 80_000
     """Number of weight updates."""
@@ -53,6 +55,15 @@ class TrainingConfig:
         check_counts(self, ("iterations", "batch_size", "evaluate_every", "threads"))
         check_counts(self, ("seed",), least=0)
         check_positive(self, ("minutes",))
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        raise NotImplementedError
+
+    def shown(self) -> Self:
+        """Return the settings with the values that None stands for, as --help shows them."""
+        return replace(self, output=self.output or Path("runs", self.run_name))
 
     def unused_options(self) -> dict[str, str]:
         """Return the dotted names of settings that others make ineffective, with the reasons.

@@ -73,6 +73,10 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
     MAY_CHANGE: ClassVar = frozenset(
         "resume minutes evaluate_every demonstrations results_episodes threads device track".split()
     )
+    COMMON: ClassVar = (
+        *("dataset", "world", "preset", "network.kind", "encoder", "rounds", "iterations"),
+        *("batch_size", "optimiser.learning_rate", "seed", "output", "resume", "device"),
+    )
 
     dataset: str = "r2r"
     """Task: R2R-CE or RxR-CE."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from clipnav.agents.duet.network_settings import MapRecipe, MapTransformerConfig
 from clipnav.agents.settings.losses import ExpertKind
+from clipnav.agents.settings.runs import RunConfig
 from clipnav.agents.transformer.settings import MinibatchesConfig, TransformerAgentConfig
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_numbers
@@ -88,6 +89,7 @@ class MapPretrainConfig(MapAgentConfig):
     """
 
     COMMAND: ClassVar = "clipnav pretrain-agent"
+    COMMON: ClassVar = (*RunConfig.COMMON, "start_from", "speaker")
 
     masked_words: float = 1.0
     """Weight of masked language modelling on whole paths."""

@@ -1,8 +1,8 @@
 """Settings of the trainings of followers and speakers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from clipnav.agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
 from clipnav.agents.settings.networks import (
@@ -24,6 +24,8 @@ Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
 @dataclass(frozen=True)
 class RecurrentAgentConfig(AgentConfig):
     """Settings of every training of an agent whose network is a follower."""
+
+    COMMON: ClassVar = (*AgentConfig.COMMON, "start_from", "reinforcement.weight")
 
     preset: Recipe | None = None
     sampled_steps: float = 0.0
@@ -86,6 +88,8 @@ class RecurrentAgentConfig(AgentConfig):
 @dataclass(frozen=True)
 class TrainConfig(RecurrentAgentConfig):
     """Settings of a follower's training."""
+
+    COMMON: ClassVar = (*RecurrentAgentConfig.COMMON, "back_translation.speaker")
 
     batch_size: int = 64
     """Number of episodes in a minibatch; imitation and reinforcement have one minibatch each. Each
@@ -183,6 +187,10 @@ class SpeakerTrainConfig(RunConfig):
     def longest_decoded(self) -> int:
         """Maximum number of tokens of a generated instruction."""
         return self.max_decoded_length or self.max_instruction_length
+
+    def shown(self) -> Self:
+        """Return the settings as --help shows them, see `TrainingConfig`."""
+        return replace(super().shown(), max_decoded_length=self.longest_decoded)
 
     def unused_options(self) -> dict[str, str]:
         """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""

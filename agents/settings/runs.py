@@ -1,8 +1,8 @@
 """Settings of training runs: of all runs, of all recurrent agents, of followers, of speakers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from clipnav.agents.settings.networks import (
     FollowerConfig,
@@ -28,6 +28,10 @@ class RunConfig(EvaluatedTrainingConfig):
     MAY_CHANGE: ClassVar = frozenset(
         "resume iterations minutes evaluate_every evaluation_batch_size data_dir features "
         "threads device track".split()
+    )
+    COMMON: ClassVar = (
+        *("dataset", "world", "preset", "data_dir", "features", "iterations", "minutes"),
+        *("batch_size", "optimiser.learning_rate", "seed", "output", "resume", "device"),
     )
 
     preset: str | None = None
@@ -88,6 +92,11 @@ class RunConfig(EvaluatedTrainingConfig):
         )
         return name + ("" if self.vision else "-no-vision")
 
+    def shown(self) -> Self:
+        """Return the settings as --help shows them, see `TrainingConfig`."""
+        limit = self.max_episode_steps or dataset_spec(self.dataset).max_episode_steps
+        return replace(super().shown(), max_episode_steps=limit)
+
     @property
     def exchanged_words(self) -> int | None:
         """Seed of the exchange of instructions between paths; None without an exchange."""
@@ -132,6 +141,7 @@ class AgentConfig(RunConfig):
     """Settings of every training of an agent."""
 
     COMMAND: ClassVar = "clipnav train-agent"
+    COMMON: ClassVar = ("agent", *RunConfig.COMMON)
 
     agent: str = "follower"
     """Agent to train: follower, the recurrent agent; frontier, the same network that chooses among

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from clipnav.agents.settings.losses import ReinforcementConfig
 from clipnav.agents.settings.runs import AgentConfig
@@ -14,6 +14,8 @@ from clipnav.training.settings import check_counts, check_dropout, check_numbers
 @dataclass(frozen=True)
 class TransformerAgentConfig(AgentConfig):
     """Settings of every training of an agent whose network is a transformer."""
+
+    COMMON: ClassVar = (*AgentConfig.COMMON, "start_from")
 
     network: TransformerConfig = field(default_factory=TransformerConfig)
     start_from: Path | None = None
@@ -66,6 +68,8 @@ class MinibatchesConfig(TransformerAgentConfig):
 
     One is for teacher forcing on reference paths; in the other, the agent samples its decisions.
     """
+
+    COMMON: ClassVar = (*TransformerAgentConfig.COMMON, "reinforcement.weight")
 
     batch_size: int = 64
     """Number of episodes in a minibatch; teacher forcing and sampled walks have one minibatch

@@ -8,10 +8,15 @@ import pytest
 
 from clipnav.agents.clear.settings import RepresentationTrainConfig
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig
+from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
+from clipnav.agents.frontier.settings import FrontierTrainConfig
+from clipnav.agents.hamt.settings import HistoryTrainConfig
 from clipnav.agents.settings import RunConfig
 from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig
 from clipnav.cli import COMMANDS, help_text, main, summary
 from clipnav.encoders.pretraining.command_line import _MAY_CHANGE
+from clipnav.envs.datasets import dataset_spec
 from clipnav.parsing import parse
 from clipnav.training.resuming import parse_settings
 from tests.conftest import ROOT
@@ -146,7 +151,7 @@ def test_both_modules_are_the_command(module):
 )
 def test_help_lists_the_flags_that_may_change(name, may_change, run_command, capsys):
     with pytest.raises(SystemExit):
-        run_command(name, "--help")
+        run_command(name, "--help-all")
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     (listed,) = re.findall(r"with its settings; only (.*?) may change", shown)
     options = set(re.findall(r"--([a-z-]+)", shown.replace(listed, "")))
@@ -174,6 +179,41 @@ def test_help_names_the_minibatches_and_defaults_of_its_own_training(
     (found,) = re.findall(r"--batch-size INT Number of episodes in a minibatch(.*?)\. ", shown)
     assert found.removeprefix("; ") == minibatches
     assert "the default values are" not in shown, "presets change the defaults of the class"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    {
+        "train-agent": TrainConfig,
+        "train-agent --agent frontier": FrontierTrainConfig,
+        "train-agent --agent map": MapTrainConfig,
+        "train-agent --agent hamt": HistoryTrainConfig,
+        "pretrain-agent": MapPretrainConfig,
+        "train-speaker": SpeakerTrainConfig,
+        "train-continuous-agent": ContinuousTrainConfig,
+    }.items(),
+)
+def test_help_shows_the_common_options_and_help_all_the_others(
+    arguments, kind, run_command, capsys
+):
+    texts = []
+    for flag in ("--help", "--help-all"):
+        with pytest.raises(SystemExit):
+            run_command(*arguments.split(), flag)
+        texts.append(capsys.readouterr().out)
+    common, every = (re.findall(r"^[│ ] --([\w.-]+)", text, re.MULTILINE) for text in texts)
+    assert common == [name.replace("_", "-") for name in kind.COMMON]
+    assert "--help-all shows all" in texts[0]
+    assert set(common) < set(every)
+    assert len(common) <= 18 < 50 < len(every)
+
+
+def test_help_shows_the_values_that_none_stands_for(run_command, capsys):
+    with pytest.raises(SystemExit):
+        run_command("train-agent", "--dataset", "rxr", "--help-all")
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "named after the main settings. (default: runs/rxr-houses)" in shown
+    assert f"default if not given. (default: {dataset_spec('rxr').max_episode_steps})" in shown
 
 
 def test_documented_torchrun_commands_start_the_package():
