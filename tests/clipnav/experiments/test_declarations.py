@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from clipnav.agents.clear.command_line import parse_language, parse_visual
-from clipnav.agents.continuous.command_line import parse_continuous
+from clipnav.agents.clear.settings import parse_language, parse_visual
+from clipnav.agents.continuous.presets import parse_continuous
 from clipnav.agents.duet.presets import parse_pretraining
 from clipnav.agents.envdrop.presets import parse_speaker, preset
 from clipnav.agents.experiments.comparison import METRICS
