@@ -65,7 +65,8 @@ def test_the_agent_is_evaluated_recorded_and_shown(clipnav):
 
 def test_the_agent_is_compared_with_a_follower(clipnav):
     words = ["--rows", "wanderer=--agent wanderer", "follower=", "--seeds", "2", "--output", "rows"]
-    assert "wanderer" in clipnav("compare-agents", *words, "--", *FLAGS)
+    flags = FLAGS[:-2]  # without --evaluation-splits
+    assert "wanderer" in clipnav("compare-agents", *words, "--", *flags)
 
 
 def test_the_walks_of_the_agent_are_exported(clipnav):
@@ -79,3 +80,9 @@ def test_the_row_is_taken_without_an_entry_point(environment, tmp_path):
     words = [sys.executable, "-m", "clipnav", *words]
     subprocess.run(words, cwd=tmp_path, env=environment, check=True)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["agent"] == "wanderer"
+
+
+def test_a_follower_of_clipnav_trains_on_the_dataset(clipnav):
+    words = ["--dataset", "stroll", *FLAGS, "--output", "stroller"]
+    assert "follower" in clipnav("train-agent", *words)
+    assert "follower" in clipnav("evaluate-agent", "stroller", "--splits", "val_seen")
