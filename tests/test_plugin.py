@@ -46,7 +46,7 @@ def clipnav(environment, tmp_path_factory):
 
 
 def test_the_agent_has_flags_of_its_own(clipnav):
-    assert "--hidden-size" in clipnav("train-agent", "--agent", "wanderer", "--help")
+    assert "--hidden-size" in clipnav("train-agent", "--agent", "wanderer", "--help-all")
 
 
 def test_the_agent_trains_and_resumes(clipnav):

@@ -86,7 +86,7 @@ def test_paragraphs_of_help_have_the_width_of_the_terminal(columns, capsys, monk
 @pytest.mark.parametrize("name", NAMES)
 def test_split_takes_one_split_and_splits_takes_several(name, run_command, capsys):
     with pytest.raises(SystemExit):
-        run_command(name, "--help")
+        run_command(name, "--help-all")
     values = dict(re.findall(r"(--splits?) (\S+)", capsys.readouterr().out))
     assert values.get("--split", "STR") in ("STR", "{None}|STR")
     assert values.get("--splits", "[STR") in ("[STR", "{None}|{[STR")
@@ -174,7 +174,7 @@ def test_help_names_the_minibatches_and_defaults_of_its_own_training(
     arguments, minibatches, run_command, capsys
 ):
     with pytest.raises(SystemExit):
-        run_command(*arguments.split(), "--help")
+        run_command(*arguments.split(), "--help-all")
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     (found,) = re.findall(r"--batch-size INT Number of episodes in a minibatch(.*?)\. ", shown)
     assert found.removeprefix("; ") == minibatches

@@ -149,7 +149,7 @@ def test_flags_of_the_other_steps_exist(run_command, capsys):
             flags.setdefault((command, *agent), set()).update(w for w in own if w[:2] == "--")
     for words, used in flags.items():
         with pytest.raises(SystemExit):
-            run_command(*words, "--help")
+            run_command(*words, "--help-all")
         printed = capsys.readouterr().out
         assert {flag for flag in used if flag not in printed} == set()
 
