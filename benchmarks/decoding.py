@@ -14,8 +14,8 @@ from torch import Tensor
 
 from clipnav.vl_tasks.captioning.captioner import Captioner, LayerMemory
 from clipnav.vl_tasks.captioning.decoding import beam_search, write_greedily
+from clipnav.vl_tasks.captioning.settings import CaptionerConfig
 from clipnav.vl_tasks.grids.grids import Grids
-from clipnav.vl_tasks.settings.network_sizes import CaptionerConfig
 
 WORDS, LENGTH, CHANNELS = 9_488, 20, 2_560
 BEAMS = 5

@@ -30,8 +30,8 @@ from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, tot
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast
-from clipnav.vl_tasks.settings.clip_vil_p import Precision
-from clipnav.vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
+from clipnav.vl_tasks.clip_vil_p.settings import PRESETS as PRETRAIN_PRESETS
+from clipnav.vl_tasks.settings.networks import Precision
 
 BAR = 2 / 3  # CPU seconds of a step as a fraction of the baseline's
 LENGTH = 20  # word pieces of the longest sentence

@@ -18,6 +18,7 @@ __all__ = [
     "PromptConfig",
     "RolloutResult",
     "ScoringRules",
+    "TaskSpec",
     "Trace",
     "UnknownNameError",
     "UserError",
@@ -42,6 +43,7 @@ __all__ = [
     "record",
     "register_agent",
     "register_dataset",
+    "register_task",
     "score_captions",
     "score_path",
     "score_paths",
@@ -94,5 +96,6 @@ from .storage.features.opening import open_store
 from .storage.features.store import FeatureStore
 from .viewer.trace import Trace, read_traces, record
 from .vl_tasks.captioning.metrics import score_captions
+from .vl_tasks.specs import TaskSpec, register_task
 from .vl_tasks.vqa.accuracy import vqa_accuracy
 from .vl_tasks.vqa.answering import answer_questions

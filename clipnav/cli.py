@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "tasks": (
         "pretrain-vl",
+        "finetune",
         "finetune-vqa",
         "compare-vqa-encoders",
         "finetune-gqa",

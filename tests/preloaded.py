@@ -17,7 +17,7 @@ from clipnav.encoders import clip  # noqa: F401
 from clipnav.envs.houses.building import house  # noqa: F401
 from clipnav.envs.panoramas import ray_tracer  # noqa: F401
 from clipnav.vl_tasks.house_tasks import captions, hypotheses, images, questions  # noqa: F401
-from clipnav.vl_tasks.vqa import learning  # noqa: F401
+from clipnav.vl_tasks.vqa import task  # noqa: F401
 
 # Otherwise each fork copies the pages of all these objects when it collects garbage.
 gc.collect()

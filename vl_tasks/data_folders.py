@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
@@ -15,7 +16,21 @@ from clipnav.vl_tasks.house_tasks.languages.lexicons import (
     LANGUAGES_FOLDER,
     check_languages,
 )
-from clipnav.vl_tasks.settings.protocols import DataLocation
+
+
+class DataLocation(Protocol):
+    """Location of a data set."""
+
+    @property
+    def data(self) -> str:
+        """The name "house" or "easy-vqa", or a folder."""
+        ...
+
+    @property
+    def images(self) -> Path | None:
+        """Folder of the images; None for the data folder or its images/."""
+        ...
+
 
 # Folders within a data folder.
 IMAGES = "images"

@@ -123,8 +123,8 @@ def _run(folder: Path) -> Path:
     from clipnav.vl_tasks.clip_vil_p.building import make_network, save_description
     from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
     from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-    from clipnav.vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
-    from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+    from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+    from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig
 
     torch.manual_seed(0)
     config = PretrainConfig(

@@ -82,14 +82,14 @@ def translated_questions(folder: Path) -> Sample:
 
 
 def answers_json(folder: Path) -> Sample:
-    from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+    from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 
     path = write_json(folder / "answers.json", {f"answer {i}": i for i in range(9)})
     return path, lambda: AnswerVocabulary.load(path)
 
 
 def answers_text(folder: Path) -> Sample:
-    from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+    from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 
     path = folder / "answers.txt"
     path.write_text("".join(f"answer {i}\n" for i in range(9)))

@@ -7,11 +7,11 @@ import pytest
 from clipnav.storage.outputs import RUN_FILES, check_new, check_outputs
 from clipnav.training import checkpoints
 from clipnav.training.settings import CONFIG
+from clipnav.vl_tasks.classification.task import ANSWERS
 from clipnav.vl_tasks.clip_vil_p.building import TRUNK
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import TOKENIZER
 from clipnav.vl_tasks.clip_vil_p.networks.bert import BERT
 from clipnav.vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE
-from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 @dataclass(frozen=True)

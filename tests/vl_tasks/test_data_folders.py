@@ -3,10 +3,10 @@ import os
 import pytest
 
 from clipnav.vl_tasks import data_folders, house_tasks
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
 from clipnav.vl_tasks.house_tasks import HouseTaskFiles
 from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES
-from clipnav.vl_tasks.settings.configs import VqaConfig
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 
 @pytest.mark.parametrize(

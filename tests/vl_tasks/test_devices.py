@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from clipnav.vl_tasks.grids.sources import uncached_source
-from clipnav.vl_tasks.settings.presets import VQA_PRESETS
 from clipnav.vl_tasks.training import prepare
+from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
 
 
 @pytest.mark.parametrize(

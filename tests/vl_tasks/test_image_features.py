@@ -10,7 +10,7 @@ from clipnav.encoders.clip import ClipEncoder
 from clipnav.vl_tasks.data.images import image_tree, read_image
 from clipnav.vl_tasks.grids import sources as features
 from clipnav.vl_tasks.grids.sources import GridSource
-from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.settings.networks import GridConfig
 
 DAMAGED = 2  # index of the damaged image
 

@@ -11,18 +11,16 @@ import pytest
 import torch
 
 from clipnav.training.settings import CONFIG
-from clipnav.vl_tasks.captioning.learning import CaptionLearner
-from clipnav.vl_tasks.entailment.learning import EntailmentLearner
-from clipnav.vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig
-from clipnav.vl_tasks.settings.presets import (
-    CAPTION_PRESETS,
-    ENTAILMENT_PRESETS,
-    SCST_CHANGES,
-    VQA_PRESETS,
-)
+from clipnav.vl_tasks.captioning.settings import PRESETS as CAPTION_PRESETS
+from clipnav.vl_tasks.captioning.settings import SCST_CHANGES, CaptionerConfig
+from clipnav.vl_tasks.captioning.task import CaptionTask
+from clipnav.vl_tasks.entailment.settings import FEATURE_PRESETS as ENTAILMENT_PRESETS
+from clipnav.vl_tasks.entailment.task import EntailmentTask
+from clipnav.vl_tasks.settings.networks import McanConfig
 from clipnav.vl_tasks.subsets import is_held_out
-from clipnav.vl_tasks.training import make_task_trainer
-from clipnav.vl_tasks.vqa.learning import VqaLearner, answer_loss
+from clipnav.vl_tasks.training import make_trainer
+from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
+from clipnav.vl_tasks.vqa.task import VqaTask, answer_loss
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
@@ -51,7 +49,7 @@ def captions(changes):
 
 @pytest.mark.parametrize(
     ("learner", "config", "picture"),
-    [(VqaLearner, vqa, "image_id"), (EntailmentLearner, entailment, "image")],
+    [(VqaTask, vqa, "image_id"), (EntailmentTask, entailment, "image_id")],
 )
 def test_held_out_images_are_not_used_for_training(learner, config, picture, blind, monkeypatch):
     def is_held_out(image):  # a twentieth of so few may be none
@@ -69,9 +67,7 @@ def test_held_out_images_are_not_used_for_training(learner, config, picture, bli
     assert sorted(map(repr, [*held_out, *examples])) == sorted(map(repr, whole.examples))
 
 
-@pytest.mark.parametrize(
-    ("learner", "config"), [(VqaLearner, vqa), (EntailmentLearner, entailment)]
-)
+@pytest.mark.parametrize(("learner", "config"), [(VqaTask, vqa), (EntailmentTask, entailment)])
 def test_splits_are_in_the_order_of_the_settings(learner, config, shapes, blind, tmp_path):
     """Images are encoded in this order, and an interrupted run continues in the same files."""
     for path in shapes.glob("*_train*.json*"):
@@ -91,8 +87,8 @@ def test_the_answers_of_the_user_are_right_however_they_are_written(answer, blin
     own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
     (tmp_path / "answers.txt").write_text(answer)
     for answers in (None, tmp_path / "answers.txt"):
-        learner = VqaLearner(vqa({**blind, **own, "min_count": 1, "answers": answers}))
-        assert learner.score(learner.splits["held-out"]).overall == 100.0  # the only class
+        learner = VqaTask(vqa({**blind, **own, "min_count": 1, "answers": answers}))
+        assert learner.official_scores("held-out").overall == 100.0  # the only class
 
 
 def test_all_answers_of_the_user_can_be_given(blind, tmp_path):
@@ -100,7 +96,7 @@ def test_all_answers_of_the_user_can_be_given(blind, tmp_path):
     rows += [f"{number}.jpg,is it red?,no" for number in range(40)]
     (tmp_path / "questions.csv").write_text("\n".join(["image,question,answer", *rows]))
     own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
-    learner = VqaLearner(vqa({**blind, **own, "min_count": 1}))
+    learner = VqaTask(vqa({**blind, **own, "min_count": 1}))
     assert sorted(learner.answers.answers) == ["couch", "no", "sofa"]
 
 
@@ -109,7 +105,7 @@ def test_held_out_photos_of_the_user_are_those_of_the_pre_training(blind, tmp_pa
     rows = [f"{photo},what is it?,yes" for photo in photos]
     (tmp_path / "questions.csv").write_text("\n".join(["image,question,answer", *rows]))
     own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
-    learner = VqaLearner(vqa({**blind, **own, "min_count": 1}))
+    learner = VqaTask(vqa({**blind, **own, "min_count": 1}))
     held = {photos[one.image_id] for one in learner.splits["held-out"]}
     assert held == {photo for photo in photos if is_held_out(Path(photo).stem)} != set()
 
@@ -124,11 +120,11 @@ def test_region_features_of_the_users_photos_are_found_by_name(blind, tmp_path):
         np.savez(regions / f"{name}.npz", x=np.full((4, 2), int(name[0]), np.float32))
     own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
     config = vqa({**blind, **own, "min_count": 1, "vision": True, "regions": regions})
-    grids = VqaLearner(config).inputs.source.batch([0, 1, 2])
+    grids = VqaTask(config).inputs.source.batch([0, 1, 2])
     assert grids.features[:, 0, 0].tolist() == [2, 0, 1]
     path.write_text("\n".join([*rows, "1.jpg,what is it?,no"]))
     with pytest.raises(ValueError, match=r"other/1\.jpeg and 1\.jpg have the same name without"):
-        VqaLearner(config)
+        VqaTask(config)
 
 
 def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path):
@@ -138,8 +134,8 @@ def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path
     first = json.loads(path.read_text().splitlines()[0])
     undecided = {**first, "pairID": "new", "gold_label": "-"}
     path.write_text(f"{json.dumps(undecided)}\n{path.read_text()}")
-    whole = EntailmentLearner(entailment(blind))
-    other = EntailmentLearner(entailment({**blind, "data": str(tmp_path)}))
+    whole = EntailmentTask(entailment(blind))
+    other = EntailmentTask(entailment({**blind, "data": str(tmp_path)}))
     assert other.examples == whole.examples
 
 
@@ -149,11 +145,11 @@ def test_only_labelled_hypotheses_are_counted(shapes, blind, tmp_path):
     path = tmp_path / "snli_ve_val.jsonl"
     text = path.read_text()
     path.write_text(text.replace("contradiction", "-"))
-    learner = EntailmentLearner(entailment({**blind, "data": str(tmp_path)}))
+    learner = EntailmentTask(entailment({**blind, "data": str(tmp_path)}))
     (scores,) = learner.final_scores("val")
     assert scores.text.startswith("val (12 of 24 hypotheses, the others have no label): accuracy")
     assert scores.scores["hypotheses"] == 12
-    (scores,) = EntailmentLearner(entailment(blind)).final_scores("val")
+    (scores,) = EntailmentTask(entailment(blind)).final_scores("val")
     assert scores.text.startswith("val (24 hypotheses): accuracy")
     assert scores.scores.keys() == {"hypotheses", "accuracy", "contradiction", "entailment"}
 
@@ -177,15 +173,13 @@ def test_the_loss_of_a_batch_is_reduced_as_in_the_settings(blind):
     losses = {}
     for reduction in ("mean", "sum"):
         torch.manual_seed(0)
-        learner = VqaLearner(vqa({**blind, "reduction": reduction}))
+        learner = VqaTask(vqa({**blind, "reduction": reduction}))
         learner.network.eval()
         losses[reduction] = learner.loss(rows)[0].item()
     assert losses["sum"] == pytest.approx(6 * losses["mean"])
 
 
-@pytest.mark.parametrize(
-    ("learner", "config"), [(VqaLearner, vqa), (EntailmentLearner, entailment)]
-)
+@pytest.mark.parametrize(("learner", "config"), [(VqaTask, vqa), (EntailmentTask, entailment)])
 def test_new_networks_have_fitted_scales_and_word_vectors(learner, config, blind, tmp_path):
     glove = tmp_path / "glove.txt"
     glove.write_text("it 5 6 7\nis -1 2 0.5\n")
@@ -207,14 +201,14 @@ def test_new_networks_have_fitted_scales_and_word_vectors(learner, config, blind
 
 @pytest.mark.parametrize(
     ("learner", "config"),
-    [(VqaLearner, vqa), (EntailmentLearner, entailment), (CaptionLearner, captions)],
+    [(VqaTask, vqa), (EntailmentTask, entailment), (CaptionTask, captions)],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(learner, config, blind, tmp_path):
     def train(name, steps, resume=None):
         output = tmp_path / name
         torch.manual_seed(0)
         settings = config({**blind, "iterations": 4, "output": output, "resume": resume})
-        trainer = make_task_trainer(settings, learner(settings))
+        trainer = make_trainer(learner(settings))
         for _ in range(steps):
             trainer.step()
         trainer.save()
@@ -230,7 +224,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(learner, config, blind, tmp_p
 
 
 def test_captions_are_drawn_without_repeats_and_end(blind):
-    learner = CaptionLearner(captions(blind))
+    learner = CaptionTask(captions(blind))
     rows = np.arange(learner.records)
     drawn = learner._drawn(rows, 2)
     every = {tuple(c for c in caption if c) for caption in learner._captions.tolist()}
@@ -243,20 +237,20 @@ def test_captions_are_drawn_without_repeats_and_end(blind):
 
 
 def test_every_caption_of_an_image_is_a_reference(blind, monkeypatch):
-    learner = CaptionLearner(captions(blind))
+    learner = CaptionTask(captions(blind))
     for index in range(2):
         texts = {one.image_id: " ".join(one.captions[index]) for one in learner.splits["val"]}
         monkeypatch.setattr(learner, "write", lambda *_, texts=texts, **__: texts)
-        assert learner.evaluate()["Bleu_1"] == pytest.approx(1)
+        assert learner.score("val")["Bleu_1"] == pytest.approx(1)
 
 
 def self_critical_learner(config):
-    trainer = make_task_trainer(config, CaptionLearner(config))
+    trainer = make_trainer(CaptionTask(config))
     trainer.save()
     trainer.close()
     assert (config.output / CONFIG).is_file()
     changes = {"phase": "scst", "start_from": config.output, "output": None}
-    return CaptionLearner(dataclasses.replace(config, **SCST_CHANGES["houses"], **changes))
+    return CaptionTask(dataclasses.replace(config, **SCST_CHANGES["houses"], **changes))
 
 
 def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
@@ -290,4 +284,4 @@ def test_splits_without_labels_are_refused_before_training(shapes, blind, tmp_pa
             shutil.copy(shapes / f"snli_ve_{other}.jsonl", folder)
         (folder / f"snli_ve_{split}.jsonl").write_text("\n".join(rows))
         with pytest.raises(ValueError, match=rf"snli_ve_{split}\.jsonl: no hypothesis has a label"):
-            EntailmentLearner(entailment({**blind, "data": str(folder)}))
+            EntailmentTask(entailment({**blind, "data": str(folder)}))

@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 
 from clipnav.training.optimisers import learning_rate
-from clipnav.vl_tasks.settings.gqa import GQA_PRESETS
-from clipnav.vl_tasks.settings.presets import CAPTION_PRESETS, SCST_CHANGES, VQA_PRESETS
+from clipnav.vl_tasks.captioning.settings import PRESETS as CAPTION_PRESETS
+from clipnav.vl_tasks.captioning.settings import SCST_CHANGES
+from clipnav.vl_tasks.gqa.settings import PRESETS as GQA_PRESETS
+from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
 
 # CLIP-ViL-Direct/vqa/mmf_configs/pythia/local_clip_rn50x4.yaml over mmf's pythia/defaults.yaml.
 PYTHIA = {

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from clipnav.vl_tasks.captioning.settings import CaptionerConfig
 from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.attention import Attention, FeedForward, layer_norm
 from clipnav.vl_tasks.networks.positions import GridPositions
-from clipnav.vl_tasks.settings.network_sizes import CaptionerConfig
 
 
 class EncoderLayer(nn.Module):

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from clipnav.vl_tasks.captioning.captioner import Captioner
 from clipnav.vl_tasks.captioning.decoding import beam_search, write_greedily
+from clipnav.vl_tasks.captioning.settings import CaptionConfig
 from clipnav.vl_tasks.grids.grids import Grids, GridScale
-from clipnav.vl_tasks.settings.captions import CaptionConfig
 
 
 class CaptionNetwork(nn.Module):

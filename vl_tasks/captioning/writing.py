@@ -8,8 +8,8 @@ import torch
 from clipnav.training.checkpoints import VOCABULARY, load_model
 from clipnav.training.settings import read_config
 from clipnav.vl_tasks.captioning.networks import CaptionNetwork
+from clipnav.vl_tasks.captioning.settings import CaptionConfig
 from clipnav.vl_tasks.grids.sources import BlindSource, GridSource, uncached_source
-from clipnav.vl_tasks.settings.captions import CaptionConfig
 from clipnav.vl_tasks.subsets import in_batches
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
 

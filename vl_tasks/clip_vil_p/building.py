@@ -25,7 +25,7 @@ from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
 
 if TYPE_CHECKING:
     from transformers import BertModel

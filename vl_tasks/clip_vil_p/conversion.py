@@ -23,8 +23,8 @@ from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.original_names import our_names
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
-from clipnav.vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig
 
 _REMEDY = "give the checkpoint, the encoder and the answers of the same model"
 

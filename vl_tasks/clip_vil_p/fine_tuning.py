@@ -1,6 +1,6 @@
 """Fine-tuning of a pre-trained CLIP-ViL_p on a task with classes: answers or labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,9 @@ from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json_object
 from clipnav.training import distributed
+from clipnav.training.learners import Summary
 from clipnav.training.settings import CONFIG, read_config, to_json
+from clipnav.training.streams import Stream, rank_iteration_seed
 from clipnav.vl_tasks.clip_vil_p.building import (
     TRUNK,
     build_network,
@@ -34,9 +36,9 @@ from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size, read_pictures
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
-from clipnav.vl_tasks.clip_vil_p.optimisers import autocast, set_matmul_precision
-from clipnav.vl_tasks.settings.configs import FineTunableConfig, QuestionConfig, VqaConfig
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.settings.runs import FineTunableConfig
 
 _BASE = "clip_vil_p"  # folder within a run: settings and sizes of the pre-trained model
 
@@ -115,24 +117,6 @@ class SentenceBatches:
         return key, pictures, torch.from_numpy(pieces[:, :longest].astype(np.int64))
 
 
-def new_base(config: VqaConfig) -> PretrainConfig:
-    """Return the settings of a new multilingual network, in the form of a pre-training."""
-    chosen = config.multilingual
-    return PretrainConfig(
-        preset=config.preset,
-        data=config.data,
-        model="multilingual",
-        objective="masked-words",
-        languages=config.languages,
-        text=chosen.text,
-        trunk=chosen.trunk,
-        image_size=chosen.image_size,
-        faithful=config.faithful,
-        max_words=config.clip_vil_p.max_words,
-        batch_size=config.batch_size,
-    )
-
-
 def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -> None:
     """Check that a pre-trained network is that of --model.
 
@@ -160,6 +144,7 @@ class FineTuning:
         config: Settings of the task.
         classes: Classes: answers or labels. Answers that the pre-training learnt keep their output
             weights.
+        images: Image files by id.
         run: Folder of the task's run, for a run that is resumed or used; None for a new run.
         texts: Training sentences, which the word pieces of a new network are learnt from.
 
@@ -172,10 +157,12 @@ class FineTuning:
         self,
         config: FineTunableConfig,
         classes: Sequence[str],
+        images: Mapping[Any, Path],
         run: Path | None,
         texts: Sequence[str] = (),
     ) -> None:
-        self.config = config
+        self.config: Any = config
+        self._images = images
         set_matmul_precision(config.clip_vil_p.precision)
         known: dict[str, int] = {}  # classes of pre-trained answers
         self._tower: dict[str, Any] | None = None
@@ -185,22 +172,21 @@ class FineTuning:
             self.pieces = WordPieces.load(base)
             pretrained = build_network(self._base, base, 0)
         elif config.start_from is None:
-            assert isinstance(config, VqaConfig)  # check_start
-            self._base = new_base(config)
+            self._base = self.config.new_base()
             self.pieces = new_word_pieces(self._base, texts)
             pretrained, self._tower = make_network(self._base, self.pieces, 0)
         else:
             self._base, pretrained, self.pieces, answers = load_run(config.start_from)
             _check_model(config, config.start_from, self._base)
             self._tower = read_json_object(config.start_from / TRUNK, "train the run again")
-            known = answers.classes if isinstance(config, QuestionConfig) else {}
+            known = answers.classes if config.ANSWERS else {}
         self.network = FineTunedNetwork(pretrained, len(classes))
-        # Answers with pre-trained weights; None if the pre-training had no answers.
-        self.known: int | None = None
         head, learnt = self.network.head, pretrained.answers
         if known and learnt is not None and isinstance(head, AnswerHead):
             weights = learnt.state_dict()
-            self.known = initialise_from_answers(head, classes, weights, known, convert_answer)
+            count = initialise_from_answers(head, classes, weights, known, convert_answer)
+            if distributed.rank() == 0:
+                print(f"{count} of {len(classes)} answers have pre-trained weights")
         self.network.trunk.frozen = config.clip_vil_p.frozen_trunk
         self.network.trunk.frozen_norms = config.clip_vil_p.frozen_norms
         if config.clip_vil_p.dropout is not None:
@@ -214,22 +200,19 @@ class FineTuning:
         if self._base.trunk.standardise:
             standardise(self.network, paths, self._base, self.config.device)
 
-    def sentences(self, paths: Sequence[Path], texts: Sequence[str]) -> ImageSentences:
-        """Prepare sentences about images.
-
-        Args:
-            paths: Image of each sentence.
-            texts: The sentences.
+    def encode(self, records: Sequence[Any]) -> ImageSentences:
+        """Prepare texts about images: records with `text` and `image_id`.
 
         Raises:
             FileNotFoundError: An image is missing.
             UserError: An image is damaged; names it.
         """
+        paths = [self._images[one.image_id] for one in records]
         numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
         framing = framing_of(self._base)
         upright = {path: framing.is_portrait(*image_size(path)) for path in numbers}
-        pieces = self.pieces.encode(texts, self.config.clip_vil_p.max_words)
-        maker = SentenceBatches(list(paths), pieces, framing)
+        pieces = self.pieces.encode([one.text for one in records], self.config.clip_vil_p.max_words)
+        maker = SentenceBatches(paths, pieces, framing)
         return ImageSentences(
             maker,
             np.array([upright[path] for path in paths], bool),
@@ -237,15 +220,18 @@ class FineTuning:
             self.config.clip_vil_p.sentences_per_image,
         )
 
-    def logits_of(self, sentences: ImageSentences) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Yield numbers (B,) and logits (B, classes) of all sentences, each exactly once.
+    def logits(
+        self, records: Sequence[Any], encoded: ImageSentences | None = None
+    ) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Yield numbers (B,) and logits (B, classes) of all records, each exactly once.
 
         Under torchrun the processes divide the batches, and each yields the logits of all.
         """
+        sentences = self.encode(records) if encoded is None else encoded
         self.network.eval()
         keys = list(exact_batches(sentences.portrait, self.config.evaluation_batch_size))
         own = keys[distributed.rank() :: distributed.world_size()]
-        batches = load_batches(sentences.maker, own, self._workers)
+        batches = load_batches(sentences.maker, own, self.config.clip_vil_p.workers)
         for _ in range(0, len(keys), distributed.world_size()):
             batch = distributed.on_all_ranks(lambda: next(batches, None))
             with torch.inference_mode():
@@ -259,14 +245,9 @@ class FineTuning:
         with autocast(self.config.clip_vil_p.precision, device):
             return network(pictures.to(device), pieces.to(device)).float()
 
-    def explain(self, sentences: ImageSentences, number: int) -> Explanation:
-        """Compute the Grad-CAM heat map of a class over the image of the first sentence.
-
-        Args:
-            sentences: Sentences about images.
-            number: Class whose logit is explained.
-        """
-        _, pictures, pieces = sentences.maker.make(np.arange(1))
+    def explain(self, records: Sequence[Any], number: int) -> Explanation:
+        """Compute the Grad-CAM heat map of the logit of a class over the image of a record."""
+        _, pictures, pieces = self.encode(records).maker.make(np.arange(1))
         pictures, pieces = pictures.to(self.config.device), pieces.to(self.config.device)
         self.network.eval()
         with torch.no_grad():
@@ -280,13 +261,6 @@ class FineTuning:
         image = pictures.pixels[0].permute(1, 2, 0).cpu().numpy()
         return Explanation(heat / (heat.max() or 1), image, logit.item())
 
-    def endless(self, sentences: ImageSentences, order: GroupedOrder, first: int) -> Iterator:
-        """Yield this process's part of the training batches from number `first` on, without end."""
-        rank, ranks = distributed.rank(), distributed.world_size()
-        # Neighbours, because sentences about one image follow each other.
-        keys = (order.batch(number).reshape(ranks, -1)[rank] for number in count(first))
-        return load_batches(sentences.maker, keys, self._workers)
-
     def start(self, run: Path) -> None:
         """Write settings and sizes of the pre-trained model into the folder of a new run."""
         base = run / _BASE
@@ -296,9 +270,81 @@ class FineTuning:
         assert self._tower is not None
         save_description(base, self.network.stream.bert, self._tower)
 
-    @property
-    def _workers(self) -> int:
-        return self.config.clip_vil_p.workers
+
+class FineTuningSteps:
+    """Gradients of fine-tuning, with both optimisers and batches of one orientation.
+
+    Under torchrun, each process computes the gradients of its part of a batch, and all of them
+    together those of one process with a batch of all parts.
+
+    Args:
+        model: Network and its inputs.
+        sentences: Training sentences.
+        loss_of: Function that returns the mean loss of the sentences `rows` from their logits.
+    """
+
+    def __init__(
+        self,
+        model: FineTuning,
+        sentences: ImageSentences,
+        loss_of: Callable[[Tensor, np.ndarray], Tensor],
+    ) -> None:
+        self._model, self._sentences, self._loss_of = model, sentences, loss_of
+        config = self._config = model.config
+        self.optimiser = JointOptimiser(
+            model.network,
+            model.network.trunk,
+            config.optimiser,
+            config.clip_vil_p.trunk_optimiser,
+            config.clip_vil_p.precision,
+        )
+        ranks = distributed.world_size()
+        self._order = GroupedOrder(
+            sentences.portrait,
+            config.batch_size * ranks,
+            config.seed,
+            ranks,
+            groups=sentences.groups,
+            group_size=sentences.group_size,
+        )
+        self._wrapped = distributed.wrap_ddp(model.network)  # copies the weights of rank 0
+        self._batches: Iterator = iter(())
+        self._next = -1  # iteration whose batches come next
+
+    def noise(self, iteration: int) -> int:
+        """Return the seed of torch's random numbers in an iteration."""
+        stream, rank = Stream.PAIR_FINE_TUNING_NOISE, distributed.rank()
+        return rank_iteration_seed(self._config.seed, stream, iteration, rank)
+
+    def backward(self, iteration: int) -> Summary:
+        """Add the gradients of the batches of an iteration (from 0)."""
+        settings = self._config.clip_vil_p
+        if iteration != self._next:
+            rank, ranks = distributed.rank(), distributed.world_size()
+            numbers = count(iteration * settings.accumulate)
+            # Neighbours, because sentences about one image follow each other.
+            keys = (self._order.batch(number).reshape(ranks, -1)[rank] for number in numbers)
+            self._batches = load_batches(self._sentences.maker, keys, settings.workers)
+        self._next = iteration + 1
+        self.optimiser.set_trunk_rate(iteration)
+        total = 0.0
+        for _ in range(settings.accumulate - 1):
+            with distributed.unsynchronised(self._wrapped):
+                total += self._add_gradient()
+        total += self._add_gradient()
+        return {
+            "loss": distributed.mean_over_ranks(total, torch.device(self._config.device)),
+            "trunk_learning_rate": self.optimiser.trunk_rate,
+            **self.optimiser.unscale(),
+        }
+
+    def _add_gradient(self) -> float:
+        """Add the gradient of the next batch; return its loss, divided by the batches."""
+        batch = distributed.on_all_ranks(lambda: next(self._batches))
+        logits = self._model.compute(batch, self._wrapped)
+        loss = self._loss_of(logits, batch[0]) / self._config.clip_vil_p.accumulate
+        (loss * self.optimiser.loss_scale).backward()
+        return loss.item()
 
 
 def _set_dropout(network: nn.Module, rate: float) -> None:

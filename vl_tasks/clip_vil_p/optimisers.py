@@ -11,7 +11,7 @@ from torch import nn
 from clipnav.encoders.precision import multiplies_bf16
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.optimisers import make_group_optimiser
-from clipnav.vl_tasks.settings.clip_vil_p import Precision, TrunkOptimiserConfig
+from clipnav.vl_tasks.settings.networks import Precision, TrunkOptimiserConfig
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as torch.amp.GradScaler

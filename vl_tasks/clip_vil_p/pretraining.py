@@ -13,10 +13,8 @@ from torch import Tensor
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json_object
 from clipnav.training import distributed
-from clipnav.training.learners import SavedNetwork, Selection, Summary
-from clipnav.training.run_folder import check_run
+from clipnav.training.learners import Summary
 from clipnav.training.streams import Stream, rank_iteration_seed
-from clipnav.training.trainer import Trainer
 from clipnav.vl_tasks.clip_vil_p.building import (
     TRUNK,
     build_network,
@@ -37,10 +35,10 @@ from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
 from clipnav.vl_tasks.clip_vil_p.splits import PairSplit, Splits
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
 from clipnav.vl_tasks.subsets import evenly_spaced
-from clipnav.vl_tasks.training import prepare, show
+from clipnav.vl_tasks.training import FinalScores, Task
 
 _STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
 _LEARNT_FROM = 500_000  # sentences that word pieces are learnt from, evenly spread
@@ -48,7 +46,7 @@ _LEARNT_FROM = 500_000  # sentences that word pieces are learnt from, evenly spr
 _EVALUATED, _TRAINED = 0, 1
 
 
-class PretrainingLearner(SavedNetwork):
+class PretrainingTask(Task):
     """Network, pairs and optimisers of a pre-training.
 
     Under torchrun, each process computes the gradients of its part of a batch, and all of them
@@ -62,15 +60,14 @@ class PretrainingLearner(SavedNetwork):
     network: PretrainingNetwork
 
     def __init__(self, config: PretrainConfig) -> None:
+        set_matmul_precision(config.precision)
         self.config = config
         self.splits = Splits(config)
         self.pieces, self.answers, self.network, self._tower = self._parts()
         self.network.to(memory_format=self.network.trunk.tower.layout)  # pyright: ignore
         self.network.to(config.device)
         self.metadata = {"word pieces": self.pieces.digest}
-        self.selection = Selection(config.select_by, "accuracy", config.scoring)
-        self.clipped = [self.network]
-        self.optimiser = JointOptimiser(
+        self._optimiser = JointOptimiser(
             self.network,
             self.network.trunk,
             config.optimiser,
@@ -110,9 +107,15 @@ class PretrainingLearner(SavedNetwork):
         rate = {"trunk_learning_rate": self.optimiser.trunk_rate}
         return self._figures(sums, counts) | rate | self.optimiser.unscale()
 
-    def evaluate(self) -> dict[str, Summary]:
-        """Return the losses and accuracies on the split `select_by`."""
-        return {self.config.select_by: self.score(self.config.select_by)}
+    @property
+    def optimiser(self) -> JointOptimiser:
+        """Optimisers of transformer and trunk."""
+        return self._optimiser
+
+    def noise(self, iteration: int) -> int:
+        """Return the seed of torch's random numbers in an iteration."""
+        seed, rank = self.config.seed, distributed.rank()
+        return rank_iteration_seed(seed, Stream.PAIR_NOISE, iteration, rank)
 
     def score(self, split: str) -> Summary:
         """Return the losses and accuracies on an evaluated split, over each of its pairs once.
@@ -148,6 +151,11 @@ class PretrainingLearner(SavedNetwork):
                 sums += torch.stack([scores.losses, scores.correct]).double().cpu()
                 counts += list(batch.counts().values())
         return sums, counts
+
+    def final_scores(self, split: str) -> Iterator[FinalScores]:
+        """Yield the losses and accuracies of a split."""
+        figures = self.score(split)
+        yield FinalScores(split, figures, f"{split}: {_summary_line(figures)}")
 
     def start(self, run: Path) -> None:
         """Write word pieces, answers and configurations of a new run."""
@@ -258,35 +266,6 @@ class PretrainingLearner(SavedNetwork):
         numbers = training.numbers(np.arange(0, len(training.images), step))
         texts = (training.index[int(number)].text for number in numbers)
         return new_word_pieces(self.config, texts)
-
-
-@distributed.destroys_process_group
-def pretrain(config: PretrainConfig) -> None:
-    """Pre-train, and print and save the accuracies of the best weights.
-
-    Raises:
-        OSError: A data file cannot be read.
-        UserError: A data file is invalid; names file and record.
-        DivergedError: The training diverged.
-    """
-    distributed.join(config.device)
-    prepare(config)
-    set_matmul_precision(config.precision)
-    check_run(config)
-    learner = PretrainingLearner(config)
-
-    def noise(iteration: int) -> int:
-        return rank_iteration_seed(config.seed, Stream.PAIR_NOISE, iteration, distributed.rank())
-
-    trainer = Trainer(config, learner, noise)
-    trainer.train()
-    learner.load_model(trainer.run)
-    learner.network.eval()
-    results = {split: learner.score(split) for split in learner.splits.evaluated}
-    for split, figures in results.items():
-        show(f"{split}: {_summary_line(figures)}")
-    show(f"the run is in {trainer.run}")
-    trainer.report(results)
 
 
 def _summary_line(figures: Summary) -> str:

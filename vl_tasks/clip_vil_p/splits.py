@@ -10,9 +10,9 @@ from clipnav.storage.errors import UserError
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing, framing_of
 from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
 from clipnav.vl_tasks.data_folders import data_folder, image_folder
-from clipnav.vl_tasks.settings.configs import HELD_OUT
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out
 
 

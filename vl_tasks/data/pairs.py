@@ -34,7 +34,7 @@ class Hypothesis:
 
     Attributes:
         pair_id: Id that is unique in the split.
-        image: Name of the image file without suffix, which is the Flickr30K id.
+        image_id: Name of the image file without suffix, which is the Flickr30K id.
         text: The sentence.
         label: Index into `LABELS`, or `UNLABELLED` if the annotators did not agree ("-") or the
             label is secret.
@@ -42,7 +42,7 @@ class Hypothesis:
     """
 
     pair_id: str
-    image: str
+    image_id: str
     text: str
     label: int
     premise: str = ""
@@ -89,8 +89,8 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
 
 
 def hypothesis_images(hypotheses: Iterable[Hypothesis], folder: Path) -> dict[str, Path]:
-    """Find image files by `Hypothesis.image`; see `clipnav.vl_tasks.data.images.find_named`."""
-    return find_named(folder, {h.image: f"pairID {h.pair_id}" for h in hypotheses})
+    """Find image files by `Hypothesis.image_id`; see `clipnav.vl_tasks.data.images.find_named`."""
+    return find_named(folder, {h.image_id: f"pairID {h.pair_id}" for h in hypotheses})
 
 
 def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:

@@ -1,12 +1,10 @@
 """GQA predictions: [{"questionId": "201307251", "prediction": "yes"}, ...]."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.records import read_records
 from clipnav.vl_tasks.gqa.questions import GqaQuestion
@@ -53,9 +51,3 @@ def read_gqa_predictions(
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return predictions
-
-
-def write_gqa_predictions(path: Path, predictions: Mapping[str, str]) -> None:
-    """Write predictions by question id atomically."""
-    rows = [{"questionId": key, "prediction": answer} for key, answer in predictions.items()]
-    write_text(path, json.dumps(rows, ensure_ascii=False))

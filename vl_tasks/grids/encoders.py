@@ -5,13 +5,12 @@ reported at once.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clipnav.encoders.weights import efficientnet_lite
 from clipnav.encoders.weights.reachability import any_is_downloaded
 from clipnav.storage.reachability import is_reachable
-from clipnav.vl_tasks.settings.configs import RunConfig
-from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.settings.networks import GridConfig
 
 if TYPE_CHECKING:
     from clipnav.encoders.clip import ClipEncoder
@@ -22,7 +21,7 @@ OFFLINE = (
 )
 
 
-def check_encoder(config: RunConfig) -> None:
+def check_encoder(config: Any) -> None:
     """Check that the encoder exists and that its weights are local or can be downloaded.
 
     The latter takes at most two seconds, and passes if any weights were downloaded before; loading
@@ -34,8 +33,8 @@ def check_encoder(config: RunConfig) -> None:
         ModuleNotFoundError: The package that contains them is not installed.
         UserError: There is no such encoder.
     """
-    grids = config.grids
-    if not config.vision or getattr(config, "regions", None) is not None:
+    grids = getattr(config, "grids", None)  # of no pre-training
+    if grids is None or not config.vision or getattr(config, "regions", None) is not None:
         return
     if grids.encoder == efficientnet_lite.NAME and not grids.random_weights:
         efficientnet_lite.check_installed()

@@ -21,8 +21,8 @@ from clipnav.vl_tasks.data.images import image_version, read_image
 from clipnav.vl_tasks.grids.encoders import load_encoder
 from clipnav.vl_tasks.grids.grid_cache import GridCache
 from clipnav.vl_tasks.grids.grids import Grids, GridScale
-from clipnav.vl_tasks.settings.configs import RunConfig
-from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.settings.networks import GridConfig
+from clipnav.vl_tasks.settings.runs import FrozenEncoderConfig
 from clipnav.vl_tasks.subsets import evenly_spaced
 
 Kind = Literal["grid", "dense", "pooled"]
@@ -223,7 +223,7 @@ class BlindSource:
 
 
 def open_source(
-    config: RunConfig, images: Mapping[Any, Path], kind: Kind = "grid"
+    config: FrozenEncoderConfig, images: Mapping[Any, Path], kind: Kind = "grid"
 ) -> GridSource | BlindSource:
     """Return the features of the images of a run; encode them now if the cache is enabled."""
     if not config.vision:
@@ -236,7 +236,7 @@ def open_source(
 
 
 def uncached_source(
-    config: RunConfig, images: Mapping[Any, Path], device: str
+    config: FrozenEncoderConfig, images: Mapping[Any, Path], device: str
 ) -> GridSource | BlindSource:
     """Return the features of any images for the model of a run, without the cache.
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from clipnav.storage.errors import UserError
 from clipnav.vl_tasks.multilingual.questions import LanguageQuestion, by_language
+from clipnav.vl_tasks.text.normalising import Variant
 from clipnav.vl_tasks.vqa.accuracy import VqaScores, score_predictions
-from clipnav.vl_tasks.vqa.normalising import Variant
 
 
 @dataclass(frozen=True)

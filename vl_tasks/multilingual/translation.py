@@ -24,7 +24,7 @@ from clipnav.training.interruption import interruption_message
 from clipnav.vl_tasks.data.questions import REMEDY, read_questions
 from clipnav.vl_tasks.data_folders import split_file
 from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
-from clipnav.vl_tasks.settings.translation import TranslationConfig
+from clipnav.vl_tasks.multilingual.settings import TranslationConfig
 
 _MARK = "translation"  # field of the files that this module writes
 

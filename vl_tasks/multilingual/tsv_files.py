@@ -10,10 +10,10 @@ from pathlib import Path
 
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import RecordError
+from clipnav.vl_tasks.classification.answers import check_answer, normalised
 from clipnav.vl_tasks.data.tables import read_rows
 from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from clipnav.vl_tasks.multilingual.questions import LanguageQuestion
-from clipnav.vl_tasks.vqa.answers import check_answer, normalised
 
 REMEDY = "see docs/multilingual_vqa.md for its columns"
 _REQUIRED = ("image_file", "question", "answer_label")

@@ -11,7 +11,7 @@ from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.attention import Attention, FeedForward, layer_norm, masked_softmax
 from clipnav.vl_tasks.networks.joint import JointVectors
 from clipnav.vl_tasks.networks.positions import GridPositions
-from clipnav.vl_tasks.settings.network_sizes import McanConfig
+from clipnav.vl_tasks.settings.networks import McanConfig
 
 
 class Words(nn.Module):

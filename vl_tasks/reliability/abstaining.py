@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
+from clipnav.vl_tasks.classification.task import ANSWERS
 from clipnav.vl_tasks.reliability.folder import (
     DESCRIPTION,
     Description,
@@ -16,8 +18,6 @@ from clipnav.vl_tasks.reliability.folder import (
 from clipnav.vl_tasks.reliability.methods import predict_rows
 from clipnav.vl_tasks.reliability.outputs import compute_outputs
 from clipnav.vl_tasks.vqa.answering import as_questions
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
-from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 @dataclass(frozen=True)

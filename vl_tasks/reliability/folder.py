@@ -20,9 +20,9 @@ from clipnav.training.checkpoints import load_model
 from clipnav.training.settings import read_config
 from clipnav.vl_tasks.reliability.methods import Estimator, build_estimator
 from clipnav.vl_tasks.reliability.outputs import model_digest
-from clipnav.vl_tasks.settings.configs import VqaConfig
-from clipnav.vl_tasks.settings.reliability import SelectorConfig
-from clipnav.vl_tasks.vqa.normalising import Variant
+from clipnav.vl_tasks.reliability.settings import SelectorConfig
+from clipnav.vl_tasks.text.normalising import Variant
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 DESCRIPTION, PARTS_FILE = "selector.json", "parts.json"
 _REMEDY = "train the selector again with clipnav train-selector"

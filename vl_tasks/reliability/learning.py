@@ -11,7 +11,7 @@ from clipnav.vl_tasks.reliability.methods import Estimator, estimator_loss
 from clipnav.vl_tasks.reliability.parts import write_parts
 from clipnav.vl_tasks.reliability.scores.metrics import ties_averaged_auc
 from clipnav.vl_tasks.reliability.task import SelectionTask
-from clipnav.vl_tasks.vqa.learning import SoftTargets
+from clipnav.vl_tasks.vqa.task import SoftTargets
 
 _METRIC = "selective accuracy"
 _VAL = "val"

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.calibration import VectorScaling
 from clipnav.vl_tasks.reliability.confidence import Predictions, max_prob
 from clipnav.vl_tasks.reliability.outputs import Outputs
 from clipnav.vl_tasks.reliability.selector import SCORES, Selector, selector_loss
-from clipnav.vl_tasks.settings.reliability import SelectorConfig
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
-from clipnav.vl_tasks.vqa.learning import answer_loss
+from clipnav.vl_tasks.reliability.settings import SelectorConfig
+from clipnav.vl_tasks.vqa.task import answer_loss
 
 Estimator = VectorScaling | Selector
 

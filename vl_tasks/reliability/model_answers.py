@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
+from clipnav.vl_tasks.classification.task import ANSWERS
 from clipnav.vl_tasks.data.questions import Question, read_questions
 from clipnav.vl_tasks.data_folders import REGIONS, data_folder
 from clipnav.vl_tasks.reliability.folder import (
@@ -27,10 +29,8 @@ from clipnav.vl_tasks.reliability.scores.answers import (
 )
 from clipnav.vl_tasks.reliability.scores.report import ModelAnswers
 from clipnav.vl_tasks.reliability.splits import input_files, read_split
+from clipnav.vl_tasks.text.normalising import Variant
 from clipnav.vl_tasks.training import warn_of_training_data
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
-from clipnav.vl_tasks.vqa.learning import ANSWERS
-from clipnav.vl_tasks.vqa.normalising import Variant
 
 Divided = Mapping[str, Sequence[Question]]
 

@@ -22,13 +22,13 @@ from clipnav.storage.locks import sole_maker
 from clipnav.storage.progress import progress_bar
 from clipnav.storage.tensor_files import header_bytes, read_header
 from clipnav.training.checkpoints import MODEL, VOCABULARY
+from clipnav.vl_tasks.classification.task import ANSWERS
 from clipnav.vl_tasks.data.images import image_version
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.selector import INPUTS
 from clipnav.vl_tasks.reliability.vectors import Named, joint_vectors
-from clipnav.vl_tasks.settings.configs import VqaConfig
 from clipnav.vl_tasks.vqa.answering import open_run
-from clipnav.vl_tasks.vqa.learning import ANSWERS
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 _FORMAT = "clipnav vqa outputs 2"
 # Settings of a run that its outputs do not depend on.

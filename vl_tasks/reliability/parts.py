@@ -14,7 +14,7 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json_object
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.published_parts import read_published_ids
-from clipnav.vl_tasks.settings.reliability import PART_SEED
+from clipnav.vl_tasks.reliability.settings import PART_SEED
 
 PARTS = ("dev", "val", "test")
 SHARES = (0.4, 0.1, 0.5)

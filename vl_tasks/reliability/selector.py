@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipnav.vl_tasks.reliability.confidence import known_probabilities
-from clipnav.vl_tasks.settings.reliability import SelectorLoss, SelectorSizes
+from clipnav.vl_tasks.reliability.settings import SelectorLoss, SelectorSizes
 
 SCORES = "scores"
 # Order in which the embedded inputs are joined.

@@ -7,7 +7,7 @@ from pathlib import Path
 from clipnav.vl_tasks.data.questions import Question, question_images, read_questions, wanted_images
 from clipnav.vl_tasks.data_folders import data_folder, image_folder, split_file
 from clipnav.vl_tasks.grids.regions import find_regions
-from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import numpy as np
 
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import read_config
+from clipnav.vl_tasks.classification.answers import UNKNOWN, AnswerVocabulary
+from clipnav.vl_tasks.classification.task import ANSWERS
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.data_folders import data_folder
 from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
@@ -17,12 +19,11 @@ from clipnav.vl_tasks.reliability.outputs import Outputs, model_digest, outputs_
 from clipnav.vl_tasks.reliability.parts import divide_images, questions_of_parts, read_parts
 from clipnav.vl_tasks.reliability.scores.answers import score_answers
 from clipnav.vl_tasks.reliability.scores.metrics import Answers
+from clipnav.vl_tasks.reliability.settings import SelectorConfig
 from clipnav.vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
-from clipnav.vl_tasks.settings.configs import HELD_OUT, VqaConfig
-from clipnav.vl_tasks.settings.reliability import SelectorConfig
+from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.training import warn_of_training_data
-from clipnav.vl_tasks.vqa.answers import UNKNOWN, AnswerVocabulary
-from clipnav.vl_tasks.vqa.learning import ANSWERS
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 
 class Part(NamedTuple):

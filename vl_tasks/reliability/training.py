@@ -29,8 +29,8 @@ from clipnav.vl_tasks.reliability.outputs import model_digest
 from clipnav.vl_tasks.reliability.parts import write_parts
 from clipnav.vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
 from clipnav.vl_tasks.reliability.selector import INPUTS
+from clipnav.vl_tasks.reliability.settings import SelectorConfig
 from clipnav.vl_tasks.reliability.task import SelectionTask, open_task, split_name
-from clipnav.vl_tasks.settings.reliability import SelectorConfig
 from clipnav.vl_tasks.training import prepare
 from clipnav.vl_tasks.vqa.submissions import write_sure_submission
 

@@ -6,29 +6,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipnav.vl_tasks.classification.inputs import FeatureInputs
 from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
-from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork, FineTuning
 from clipnav.vl_tasks.clip_vil_p.optimisers import autocast
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.networks.joint import JointVectors
 from clipnav.vl_tasks.reliability.selector import SCORES
 from clipnav.vl_tasks.subsets import in_batches
-from clipnav.vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
 
 Named = dict[str, Tensor]
 
 
 def joint_vectors(
-    inputs: FeatureInputs | FineTuningInputs, questions: Sequence[Question]
+    inputs: FeatureInputs | FineTuning, questions: Sequence[Question]
 ) -> Iterator[tuple[np.ndarray, Named]]:
     """Yield numbers (B,) and outputs (B, width) float32 by name, each question exactly once.
 
     A model without vision has no image vector.
     """
     inputs.network.eval()
-    if isinstance(inputs, FineTuningInputs):
+    if isinstance(inputs, FineTuning):
         yield from _of_fine_tuned(inputs, questions)
     else:
         yield from _of_features(inputs, questions)
@@ -45,7 +45,7 @@ def _of_features(
 
 
 def _of_fine_tuned(
-    inputs: FineTuningInputs, questions: Sequence[Question]
+    inputs: FineTuning, questions: Sequence[Question]
 ) -> Iterator[tuple[np.ndarray, Named]]:
     config, sentences = inputs.config, inputs.encode(questions)
     keys = exact_batches(sentences.portrait, config.evaluation_batch_size)

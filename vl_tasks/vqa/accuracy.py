@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import get_args
 
 from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.classification.answers import agreement
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.vqa.normalising import Variant, normalise, strip_answer, without_marks
+from clipnav.vl_tasks.text.normalising import Variant, normalise, strip_answer, without_marks
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
-_ENOUGH = 3  # matching annotators that give accuracy 1
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,6 @@ def compared(
     if len(set(annotated)) == 1:
         return strip_answer(prediction), annotated
     return normalise(prediction, variant), tuple(normalise(text, variant) for text in annotated)
-
-
-def agreement(matching: int, annotators: int) -> float:
-    """Return the accuracy 0..1 of an answer that `matching` of the annotators gave.
-
-    Leaving out one of the matching annotators leaves `matching` - 1 matches; leaving out another
-    annotator leaves `matching`.
-    """
-    others = matching * min(_ENOUGH, matching - 1) if matching else 0
-    others += (annotators - matching) * min(_ENOUGH, matching)
-    return others / (_ENOUGH * annotators)
 
 
 def score_predictions(

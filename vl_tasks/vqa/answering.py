@@ -11,16 +11,16 @@ from torch import Tensor
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import VOCABULARY, load_model
 from clipnav.training.devices import check_device
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
+from clipnav.vl_tasks.classification.inputs import FeatureInputs, Source
+from clipnav.vl_tasks.classification.task import ANSWERS
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.grids.regions import RegionSource
 from clipnav.vl_tasks.grids.sources import open_source, uncached_source
-from clipnav.vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from clipnav.vl_tasks.settings.configs import QuestionConfig
-from clipnav.vl_tasks.settings.gqa import GqaConfig, read_question_config
+from clipnav.vl_tasks.settings.runs import QuestionConfig
+from clipnav.vl_tasks.specs import read_question_config
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
-from clipnav.vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
-from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class OpenedRun:
 
     config: QuestionConfig
     answers: AnswerVocabulary
-    inputs: FeatureInputs | FineTuningInputs
+    inputs: FeatureInputs | FineTuning
 
     def logits(self, questions: Sequence[str]) -> Tensor:
         """Compute the logits (N, answers) of questions."""
@@ -91,15 +91,15 @@ def open_run(
         config = replace(config, grids=replace(config.grids, precision=precision))
     check_device(device)
     answers = AnswerVocabulary.load(run / ANSWERS)
-    if config.model in FINE_TUNED_MODELS:
+    if config.is_fine_tuned:
         settings = replace(config.clip_vil_p, workers=0)
         config = replace(config, clip_vil_p=settings)
-        inputs = FineTuningInputs(config, answers, images, run)
+        inputs = FineTuning(config, answers.answers, images, run)
     else:
         words = Vocabulary.load(run / VOCABULARY, config.tokenizer)
         source: Source
         if config.vision and config.regions is not None:
-            source = RegionSource(images, in_rows=isinstance(config, GqaConfig))
+            source = RegionSource(images, in_rows=config.REGIONS_IN_ROWS)
         elif cached:
             source = open_source(config, images)
         else:

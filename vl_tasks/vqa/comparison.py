@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
@@ -16,18 +17,17 @@ from clipnav.training.comparisons import (
     resumable_job,
     train_rows,
 )
-from clipnav.vl_tasks.command_line import parse_vqa
 from clipnav.vl_tasks.data.own_questions import find_own_questions
 from clipnav.vl_tasks.data_folders import data_folder, split_file
 from clipnav.vl_tasks.grids.encoders import check_encoder, load_encoder
 from clipnav.vl_tasks.grids.regions import RegionSource
 from clipnav.vl_tasks.grids.sources import BlindSource, GridSource
-from clipnav.vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from clipnav.vl_tasks.settings.configs import HELD_OUT, VqaConfig
-from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.settings.networks import GridConfig
+from clipnav.vl_tasks.settings.runs import HELD_OUT
+from clipnav.vl_tasks.specs import parse_task, preset_of_data
 from clipnav.vl_tasks.training import train_task
 from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
-from clipnav.vl_tasks.vqa.learning import VqaLearner
+from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS, VqaConfig
 
 METRICS = ("accuracy",)
 CLUSTER = "image"  # questions about one image are not independent
@@ -41,6 +41,17 @@ def train_all(
 ) -> dict[str, list[Scores]]:
     """Train each row, with arguments of clipnav finetune-vqa, with each seed; see `train_rows`."""
     return train_rows(rows, seeds, folder, workers, make_job, run_job)
+
+
+def vqa_splits(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the splits on which a VQA training is scored, first the one that selects its weights.
+
+    The built-in houses have no splits but their own, which presets for other data do not name.
+    """
+    config = parse_task("vqa", arguments)
+    if preset_of_data(config.data, FEATURE_PRESETS) == "houses":
+        config = FEATURE_PRESETS["houses"]
+    return config.evaluated_splits
 
 
 def check_split_files(row: ComparisonRow, flag: str) -> None:
@@ -79,8 +90,8 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
 
 
 def _parse(arguments: Sequence[str]) -> VqaConfig:
-    config = parse_vqa(arguments)
-    if config.model in FINE_TUNED_MODELS:
+    config = parse_task("vqa", arguments)
+    if config.is_fine_tuned:
         raise UserError(
             f"--model {config.model} trains its own image tower, so encoders have no effect on it; "
             "give another --model"
@@ -109,20 +120,20 @@ def run_job(job: Job) -> None:
         ChildProcessError: The training failed or was interrupted.
     """
     with logged(job.run):
-        learner = train_task(job.config, VqaLearner)
-        scores = {split: question_scores(learner, split) for split in job.config.evaluation_splits}
+        task = train_task(job.config)
+        scores = {split: question_scores(task, split) for split in job.config.evaluation_splits}
     write_text(job.run / SCORES, json.dumps(scores) + "\n")
 
 
-def question_scores(learner: VqaLearner, split: str) -> dict[str, dict[str, float]]:
+def question_scores(task: Any, split: str) -> dict[str, dict[str, float]]:
     """Return accuracy 0..1 and image of each question of a split, see `Scores`."""
-    questions = learner.splits[split]
-    answers = learner.answer(questions)
+    questions = task.splits[split]
+    answers = task.answer(questions)
     return {
         str(question.question_id): {
             CLUSTER: question.image_id,
             "accuracy": vqa_accuracy(
-                answers[question.question_id], question.answers, learner.config.variant
+                answers[question.question_id], question.answers, task.config.variant
             ),
         }
         for question in questions

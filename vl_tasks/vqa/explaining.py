@@ -8,14 +8,15 @@ import torch
 
 from clipnav.encoders.explanations import Explanation, explain
 from clipnav.storage.errors import UserError
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary, normalised
+from clipnav.vl_tasks.classification.inputs import FeatureInputs
+from clipnav.vl_tasks.classification.task import ANSWERS
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from clipnav.vl_tasks.data.images import read_image
 from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.grids.sources import GridSource
-from clipnav.vl_tasks.settings.gqa import read_question_config
+from clipnav.vl_tasks.specs import read_question_config
 from clipnav.vl_tasks.vqa.answering import as_questions, open_run
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary, normalised
-from clipnav.vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
-from clipnav.vl_tasks.vqa.learning import ANSWERS
 
 
 def explain_answer(
@@ -54,8 +55,8 @@ def explain_answer(
     scores = opened.scores([question])[0]
     answers = opened.answers
     number = int(scores.argmax()) if answer is None else _class_of(answer, answers, run / ANSWERS)
-    if isinstance(inputs, FineTuningInputs):
-        explanation = inputs.explain(inputs.encode(as_questions([question])), number)
+    if isinstance(inputs, FineTuning):
+        explanation = inputs.explain(as_questions([question]), number)
     else:
         explanation = _explain_features(inputs, read_image(image), question, number)
     return answers.answers[number], scores[number].item(), explanation

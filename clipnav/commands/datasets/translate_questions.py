@@ -11,7 +11,7 @@ command again.
 from collections.abc import Sequence
 
 from clipnav.parsing import parse
-from clipnav.vl_tasks.settings.translation import TranslationConfig
+from clipnav.vl_tasks.multilingual.settings import TranslationConfig
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError, counted
-from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.settings.networks import GridConfig
 
 
 @dataclass(frozen=True)

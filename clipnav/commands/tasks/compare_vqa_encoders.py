@@ -29,7 +29,7 @@ from clipnav.comparisons import (
 from clipnav.encoders.named_encoder import NamedEncoder, named_encoders
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
-from clipnav.vl_tasks.settings.configs import HELD_OUT
+from clipnav.vl_tasks.settings.runs import HELD_OUT
 
 if TYPE_CHECKING:
     from clipnav.training.comparisons import ComparisonRow
@@ -71,7 +71,7 @@ def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
         arguments: Arguments of this command.
         training: Arguments of clipnav finetune-vqa.
     """
-    from clipnav.vl_tasks.command_line import vqa_splits
+    from clipnav.vl_tasks.vqa.comparison import vqa_splits
 
     arguments = replace(arguments, splits=arguments.splits or vqa_splits(training))
     rows = contestants(arguments, [*arguments.choice, *training])
@@ -90,15 +90,15 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
         arguments: Arguments of this command.
         common: Arguments of clipnav finetune-vqa that all rows share if they have an effect there.
     """
-    from clipnav.vl_tasks.command_line import parse_vqa
     from clipnav.vl_tasks.grids.encoders import check_encoder
+    from clipnav.vl_tasks.specs import parse_task
 
-    config = parse_vqa(common)
+    config = parse_task("vqa", common)
     has_positions = config.model == "mcan" and config.mcan.positions
     encoders = named_encoders(arguments.encoders)
     own = [(entry.name, encoder_arguments(entry, has_positions)) for entry in encoders]
     own += [(name, [f"--{name}"]) for name in arguments.ablations]
-    return effective_rows(own, common, lambda words: check_encoder(parse_vqa(words)))
+    return effective_rows(own, common, lambda words: check_encoder(parse_task("vqa", words)))
 
 
 def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:

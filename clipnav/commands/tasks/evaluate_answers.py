@@ -16,7 +16,7 @@ import tyro
 
 from clipnav.parsing import parse
 from clipnav.storage.outputs import check_outputs
-from clipnav.vl_tasks.vqa.normalising import Variant
+from clipnav.vl_tasks.text.normalising import Variant
 
 
 @dataclass(frozen=True)

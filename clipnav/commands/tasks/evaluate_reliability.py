@@ -24,7 +24,7 @@ from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.settings import check_counts, check_effects
-from clipnav.vl_tasks.vqa.normalising import Variant
+from clipnav.vl_tasks.text.normalising import Variant
 
 if TYPE_CHECKING:
     from clipnav.vl_tasks.reliability.scores.report import ModelAnswers

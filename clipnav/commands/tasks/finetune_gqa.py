@@ -12,15 +12,9 @@ $ clipnav finetune-gqa --resume runs/gqa-mcan-house
 
 from collections.abc import Sequence
 
-from clipnav.vl_tasks.command_line import parse_gqa
-from clipnav.vl_tasks.grids.encoders import check_encoder
+from clipnav.commands.tasks.finetune import train_task
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
-    config = parse_gqa(arguments, __doc__)
-    check_encoder(config)
-    # Imported here so that --help answers without loading torch.
-    from clipnav.vl_tasks.gqa.learning import train_gqa
-
-    train_gqa(config)
+    train_task("gqa", arguments, __doc__)

@@ -11,15 +11,9 @@ $ clipnav finetune-snli-ve --resume runs/snli-ve-fused-house
 
 from collections.abc import Sequence
 
-from clipnav.vl_tasks.command_line import parse_entailment
-from clipnav.vl_tasks.grids.encoders import check_encoder
+from clipnav.commands.tasks.finetune import train_task
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
-    config = parse_entailment(arguments, __doc__)
-    check_encoder(config)
-    # Imported here so that --help answers without loading torch.
-    from clipnav.vl_tasks.entailment.learning import train_entailment
-
-    train_entailment(config)
+    train_task("snli-ve", arguments, __doc__)

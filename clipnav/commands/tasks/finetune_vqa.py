@@ -13,20 +13,9 @@ $ clipnav finetune-vqa --resume runs/vqa-mcan-house
 
 from collections.abc import Sequence
 
-from clipnav.vl_tasks.command_line import parse_vqa
-from clipnav.vl_tasks.grids.encoders import check_encoder
+from clipnav.commands.tasks.finetune import train_task
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
-    config = parse_vqa(arguments, __doc__)
-    check_encoder(config)
-    # Imported here so that --help answers without loading torch.
-    if config.model == "multilingual":
-        from clipnav.vl_tasks.multilingual.learning import train_multilingual
-
-        train_multilingual(config)
-    else:
-        from clipnav.vl_tasks.vqa.learning import train_vqa
-
-        train_vqa(config)
+    train_task("vqa", arguments, __doc__)

@@ -14,13 +14,9 @@ files.
 
 from collections.abc import Sequence
 
-from clipnav.vl_tasks.command_line import parse_pretraining
+from clipnav.commands.tasks.finetune import train_task
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
-    config = parse_pretraining(arguments, __doc__)
-    # Imported here so that --help answers without loading torch.
-    from clipnav.vl_tasks.clip_vil_p.pretraining import pretrain
-
-    pretrain(config)
+    train_task("pretrain-vl", arguments, __doc__)

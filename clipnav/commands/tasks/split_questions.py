@@ -16,7 +16,7 @@ from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.settings import check_counts
-from clipnav.vl_tasks.settings.reliability import PART_SEED
+from clipnav.vl_tasks.reliability.settings import PART_SEED
 
 _OUTPUTS = {"output": (".json",)}
 

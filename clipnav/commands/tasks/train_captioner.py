@@ -10,15 +10,9 @@ $ clipnav train-captioner --resume runs/captions-scst-house
 
 from collections.abc import Sequence
 
-from clipnav.vl_tasks.command_line import parse_captions
-from clipnav.vl_tasks.grids.encoders import check_encoder
+from clipnav.commands.tasks.finetune import train_task
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
-    config = parse_captions(arguments, __doc__)
-    check_encoder(config)
-    # Imported here so that --help answers without loading torch.
-    from clipnav.vl_tasks.captioning.learning import train_captioner
-
-    train_captioner(config)
+    train_task("captions", arguments, __doc__)

@@ -15,11 +15,7 @@ from pathlib import Path
 from clipnav.storage.errors import UserError
 from clipnav.training.resuming import early_values, parse_resumed, parse_settings
 from clipnav.training.settings import check_effects, read_config
-from clipnav.vl_tasks.settings.reliability import (
-    SELECTOR_PRESETS,
-    SelectorConfig,
-    idle_selector_settings,
-)
+from clipnav.vl_tasks.reliability.settings import SELECTOR_PRESETS, SelectorConfig
 
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
@@ -44,7 +40,7 @@ def parse_selector(arguments: Sequence[str]) -> SelectorConfig:
     if resumed is not None:
         run = Path(resumed)
         config = parse_resumed(SelectorConfig, run, arguments, _MAY_CHANGE, __doc__)
-        check_effects(config, idle_selector_settings(config), read_config(run, SelectorConfig))
+        check_effects(config, config.unused_options(), read_config(run, SelectorConfig))
         return config
     method = early.get("method", "selector")
     if method not in SELECTOR_PRESETS:
@@ -54,5 +50,5 @@ def parse_selector(arguments: Sequence[str]) -> SelectorConfig:
     config = parse_settings(SelectorConfig, default, arguments, __doc__)
     if config.run is None:
         raise UserError("no run given; write clipnav train-selector RUN --method selector")
-    check_effects(config, idle_selector_settings(config), default)
+    check_effects(config, config.unused_options(), default)
     return config

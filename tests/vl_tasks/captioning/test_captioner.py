@@ -11,11 +11,10 @@ from clipnav.vl_tasks.captioning.decoding import (
     write_greedily,
 )
 from clipnav.vl_tasks.captioning.networks import CaptionNetwork
+from clipnav.vl_tasks.captioning.settings import PRESETS as CAPTION_PRESETS
+from clipnav.vl_tasks.captioning.settings import CaptionConfig, CaptionerConfig
 from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.attention import UnbiasedNorm
-from clipnav.vl_tasks.settings.captions import CaptionConfig
-from clipnav.vl_tasks.settings.network_sizes import CaptionerConfig
-from clipnav.vl_tasks.settings.presets import CAPTION_PRESETS
 
 SIZES = CaptionerConfig(hidden_size=16, feed_forward_size=24, layers=2, heads=4)
 WORDS = 7

@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig, TrunkOptimiserConfig
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig, TrunkOptimiserConfig
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 210)}
 SHAPES = ("circle", "square")

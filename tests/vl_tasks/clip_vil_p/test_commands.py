@@ -15,7 +15,7 @@ from clipnav.vl_tasks.clip_vil_p.building import load_run
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
 from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
-from clipnav.vl_tasks.settings.pretraining_presets import CLIP_VIL_P_VQA
+from clipnav.vl_tasks.vqa.settings import CLIP_VIL_P_PRESETS as CLIP_VIL_P_VQA
 
 SIZES = ("--text.vocabulary-size", "120", "--text.hidden-size", "32", "--text.layers", "1",
          "--text.heads", "2", "--text.feed-forward-size", "48",
@@ -126,7 +126,7 @@ def test_fine_tuning_may_have_its_own_dropout(pretrained):
     assert config.clip_vil_p.dropout == 0.1
     for dropout, expected in ((None, 0.0), (0.3, 0.3)):
         changed = replace(config, clip_vil_p=replace(config.clip_vil_p, dropout=dropout))
-        network = FineTuning(changed, ["red", "blue"], None).network.train()
+        network = FineTuning(changed, ["red", "blue"], {}, None).network.train()
         rates = {part.p for part in network.modules() if isinstance(part, torch.nn.Dropout)}
         assert rates == {expected}
     with pytest.raises(ValueError, match=r"--clip-vil-p\.dropout 1\.5"):

@@ -9,10 +9,9 @@ import torch
 from clipnav.training.checkpoints import load_trainer
 from clipnav.training.log import read_log
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.vl_tasks.clip_vil_p.pretraining import pretrain
-from clipnav.vl_tasks.settings.clip_vil_p import FineTuningConfig
-from clipnav.vl_tasks.settings.configs import VqaConfig
-from clipnav.vl_tasks.vqa.learning import train_vqa
+from clipnav.vl_tasks.settings.networks import FineTuningConfig
+from clipnav.vl_tasks.training import train
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 from tests.conftest import ROOT
 from tests.torchrun import run_two_ranks
 
@@ -21,13 +20,12 @@ import pathlib, sys
 sys.path.insert(0, {root!r})
 from tests.vl_tasks.clip_vil_p.conftest import tiny_config
 from tests.vl_tasks.clip_vil_p.test_distributed import still, tuned
-from clipnav.vl_tasks.clip_vil_p.pretraining import pretrain
-from clipnav.vl_tasks.vqa.learning import train_vqa
+from clipnav.vl_tasks.training import train
 folders = [pathlib.Path(argument) for argument in sys.argv[2:]]
 if sys.argv[1] == "finetune":
-    train_vqa(tuned(*folders, 4))
+    train(tuned(*folders, 4))
 else:
-    pretrain(still(tiny_config(*folders), 4, sys.argv[1] == "frozen"))
+    train(still(tiny_config(*folders), 4, sys.argv[1] == "frozen"))
 """
 
 
@@ -96,7 +94,7 @@ def test_two_ranks_equal_one_process_with_twice_the_batch(
     trunk, tiny, pair_folder, launcher, tmp_path
 ):
     one, two = tmp_path / "one", tmp_path / "two"
-    pretrain(still(dataclasses.replace(tiny, output=one), 8, trunk == "frozen"))
+    train(still(dataclasses.replace(tiny, output=one), 8, trunk == "frozen"))
     printed = run_program(launcher, tmp_path, trunk, pair_folder, two)
     check_same(one, two)
     assert printed.count("the run is in") == 1
@@ -106,8 +104,8 @@ def test_two_ranks_fine_tune_as_one_process_with_twice_the_batch(
     tiny, pair_folder, shapes, launcher, tmp_path
 ):
     start, one, two = (tmp_path / name for name in ("start", "one", "two"))
-    pretrain(dataclasses.replace(still(tiny, 8), output=start, iterations=1))
-    train_vqa(tuned(start, shapes, one, 8))
+    train(dataclasses.replace(still(tiny, 8), output=start, iterations=1))
+    train(tuned(start, shapes, one, 8))
     printed = run_program(launcher, tmp_path, "finetune", start, shapes, two)
     check_same(one, two)
     assert printed.count("the run is in") == 1
@@ -124,4 +122,4 @@ def test_torchrun_is_refused_by_trainings_in_one_process(shapes, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="torchrun started 2 processes, but this training uses on"):
-        train_vqa(VqaConfig(data=str(shapes)))
+        train(VqaConfig(data=str(shapes)))

@@ -9,8 +9,8 @@ from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing, framing_of
 from clipnav.vl_tasks.clip_vil_p.data.pictures import prepare
-from clipnav.vl_tasks.settings.multilingual_presets import MULTILINGUAL_PRETRAINING
-from clipnav.vl_tasks.settings.pretraining_presets import PRETRAIN_PRESETS
+from clipnav.vl_tasks.clip_vil_p.settings import PRESETS as PRETRAIN_PRESETS
+from clipnav.vl_tasks.multilingual.settings import PRETRAINING_PRESETS as MULTILINGUAL_PRETRAINING
 
 PHOTOS = [
     (640, 480), (480, 640), (640, 427), (427, 640), (500, 333), (333, 500), (500, 500),

@@ -4,12 +4,10 @@ import dataclasses
 
 import pytest
 
-from clipnav.vl_tasks.settings.pretraining_presets import (
-    CLIP_VIL_P_ENTAILMENT,
-    CLIP_VIL_P_GQA,
-    CLIP_VIL_P_VQA,
-    PRETRAIN_PRESETS,
-)
+from clipnav.vl_tasks.clip_vil_p.settings import PRESETS as PRETRAIN_PRESETS
+from clipnav.vl_tasks.entailment.settings import CLIP_VIL_P_PRESETS as CLIP_VIL_P_ENTAILMENT
+from clipnav.vl_tasks.gqa.settings import CLIP_VIL_P_PRESETS as CLIP_VIL_P_GQA
+from clipnav.vl_tasks.vqa.settings import CLIP_VIL_P_PRESETS as CLIP_VIL_P_VQA
 from tests.vl_tasks.test_presets import check
 
 PAIRS = 9_180_000

@@ -18,14 +18,15 @@ from clipnav.training.trainer import Trainer
 from clipnav.vl_tasks.clip_vil_p.building import load_run
 from clipnav.vl_tasks.clip_vil_p.data.batch import Batch
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser
-from clipnav.vl_tasks.clip_vil_p.pretraining import PretrainingLearner, pretrain
-from clipnav.vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
+from clipnav.vl_tasks.clip_vil_p.pretraining import PretrainingTask
+from clipnav.vl_tasks.settings.networks import TrunkOptimiserConfig
+from clipnav.vl_tasks.training import train
 from tests.vl_tasks.clip_vil_p.conftest import write_pair_folder
 
 
 def make_trainer(config, learner=None):
     torch.manual_seed(config.seed)
-    learner = learner or PretrainingLearner(config)
+    learner = learner or PretrainingTask(config)
     return Trainer(
         config, learner, lambda k: rank_iteration_seed(config.seed, Stream.PAIR_NOISE, k, 0)
     )
@@ -77,7 +78,7 @@ def test_held_out_sentences_are_not_exchanged_in_training(tiny, pair_folder, tmp
         exchanged=1.0,
         answering=False,
     )
-    learner = PretrainingLearner(config)
+    learner = PretrainingTask(config)
     makers = []
     monkeypatch.setattr(
         "clipnav.vl_tasks.clip_vil_p.pretraining.load_batches",
@@ -103,7 +104,7 @@ def test_accumulated_batches_have_the_gradient_of_one(tiny, monkeypatch):
     for accumulate, size in ((1, 8), (2, 4)):
         torch.manual_seed(0)
         config = dataclasses.replace(still, accumulate=accumulate, batch_size=size)
-        learner = PretrainingLearner(config)
+        learner = PretrainingTask(config)
         learner.network.train()
         if whole is not None:
             batches = iter([rows_of(whole, slice(0, 4)), rows_of(whole, slice(4, 8))])
@@ -222,7 +223,7 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
         trunk_optimiser=TrunkOptimiserConfig(0.03),
         optimiser=OptimiserConfig("adamw", 1e-3, schedule="linear", warmup=30, clip="norm"),
     )
-    pretrain(config)
+    train(config)
     results = json.loads((config.output / RESULTS).read_text())["results"]["val"]
     assert results["answers_accuracy"] > 0.6  # 0.4 without the image
     assert results["words_accuracy"] > 0.5
@@ -236,7 +237,7 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
 def test_listed_answers_are_converted_like_those_of_the_data(tiny, tmp_path):
     path = tmp_path / "answers.json"
     path.write_text('["Red", "the circle", "red", "two"]')
-    learner = PretrainingLearner(dataclasses.replace(tiny, answers=path))
+    learner = PretrainingTask(dataclasses.replace(tiny, answers=path))
     assert learner.answers.answers == ("red", "circle", "2")
 
 

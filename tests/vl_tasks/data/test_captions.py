@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from clipnav.vl_tasks.captioning.settings import CaptionConfig
 from clipnav.vl_tasks.data.captions import (
     CaptionedImage,
     caption_images,
@@ -10,7 +11,6 @@ from clipnav.vl_tasks.data.captions import (
     read_captions,
 )
 from clipnav.vl_tasks.data_folders import image_folders
-from clipnav.vl_tasks.settings.captions import CaptionConfig
 
 
 def _image(cocoid, split="train", texts=("A red sofa.",)):

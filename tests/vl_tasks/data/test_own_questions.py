@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.data.own_questions import find_own_questions, read_own_questions
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
 
 CSV = """\ufeffimage,question,answer,note
 a.jpg,what colour is it?,red|crimson,x

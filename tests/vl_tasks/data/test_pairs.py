@@ -44,7 +44,7 @@ def test_the_format_of_lavis_is_read(tmp_path):
     rows = [{"image": 47, "sentence": f"It is {label}.", "label": label} for label in LABELS]
     path.write_text(json.dumps(rows))
     read = read_hypotheses(path)
-    assert [(h.pair_id, h.image, h.label) for h in read] == [
+    assert [(h.pair_id, h.image_id, h.label) for h in read] == [
         ("0", "47", 0),
         ("1", "47", 1),
         ("2", "47", 2),

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from clipnav.vl_tasks.data.pairs import LABELS, Hypothesis, read_hypotheses
-from clipnav.vl_tasks.entailment.learning import EntailmentLearner
-from clipnav.vl_tasks.settings.configs import EntailmentConfig
-from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.entailment.settings import EntailmentConfig
+from clipnav.vl_tasks.entailment.task import EntailmentTask
+from clipnav.vl_tasks.settings.networks import GridConfig
 
 RECORD = {
     "sentence1": "Two women embracing.",
@@ -113,6 +113,6 @@ def test_a_training_reads_databases(shapes, tmp_path):
         model="two-tower",
         grids=GridConfig(keep=False),
     )
-    learner = EntailmentLearner(config)
+    learner = EntailmentTask(config)
     assert learner.records == 4
     assert sorted(one.label for one in learner.splits["dev"]) == [0, 0, 2, 2]

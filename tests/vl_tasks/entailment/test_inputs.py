@@ -9,9 +9,9 @@ import torch
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.vl_tasks.data.images import read_image
 from clipnav.vl_tasks.data.pairs import Hypothesis
-from clipnav.vl_tasks.entailment.inputs import TowerInputs
-from clipnav.vl_tasks.settings.configs import EntailmentConfig
-from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.entailment.settings import EntailmentConfig
+from clipnav.vl_tasks.entailment.task import TowerInputs
+from clipnav.vl_tasks.settings.networks import GridConfig
 from clipnav.vl_tasks.text.sentences import build_vocabulary
 
 WORDS = build_vocabulary(["it is red"])
@@ -30,7 +30,7 @@ def test_two_towers_encode_images_at_the_size_and_fit_of_the_run(images, monkeyp
     kept = TowerInputs(config, images, WORDS)
     pictures, texts = kept.batch(hypotheses, kept.encode(hypotheses), rows)
     encoder = ClipEncoder.load("house_clip", precision="fp32", device="cpu")
-    shown = [read_image(images[hypotheses[row].image]) for row in rows]
+    shown = [read_image(images[hypotheses[row].image_id]) for row in rows]
     pooled = torch.from_numpy(encoder.pooled(shown, (64, 96), "stretch"))
     expected = torch.nn.functional.normalize(pooled, dim=1)
     torch.testing.assert_close(pictures, expected, rtol=1e-2, atol=1e-3)

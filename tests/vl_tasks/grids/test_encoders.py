@@ -2,9 +2,11 @@ import dataclasses
 
 import pytest
 
+from clipnav.vl_tasks.captioning.settings import PRESETS as CAPTION_PRESETS
+from clipnav.vl_tasks.entailment.settings import FEATURE_PRESETS as ENTAILMENT_PRESETS
 from clipnav.vl_tasks.grids import encoders
 from clipnav.vl_tasks.grids.encoders import check_encoder
-from clipnav.vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, VQA_PRESETS
+from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from clipnav.encoders.weights import loading
 from clipnav.vl_tasks.grids import sources as features
 from clipnav.vl_tasks.grids.encoders import load_encoder
 from clipnav.vl_tasks.grids.sources import BlindSource, GridSource, open_source
-from clipnav.vl_tasks.settings.configs import VqaConfig
-from clipnav.vl_tasks.settings.grids import GridConfig
+from clipnav.vl_tasks.settings.networks import GridConfig
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 VISION = {

@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from clipnav.vl_tasks.classification.answers import normalised
 from clipnav.vl_tasks.house_tasks.questions import answers_of, generate_questions
-from clipnav.vl_tasks.vqa.answers import normalised
 
 
 @pytest.fixture(scope="module")

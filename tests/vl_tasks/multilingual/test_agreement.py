@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clipnav.vl_tasks.clip_vil_p.fine_tuning_learner import FineTuningLearner
-from clipnav.vl_tasks.command_line import parse_vqa
-from clipnav.vl_tasks.multilingual.learning import MultilingualLearner, group_means
+from clipnav.vl_tasks.multilingual.task import MultilingualTask, group_means
+from clipnav.vl_tasks.specs import parse_task
 from tests.vl_tasks.multilingual.conftest import NEW, SMALL
 
 FLAGS = (
@@ -18,7 +17,7 @@ FLAGS = (
 
 def learner(languages, *flags):
     words = (*FLAGS, "--data", languages, *flags)
-    return MultilingualLearner(parse_vqa([str(word) for word in words]))
+    return MultilingualTask(parse_task("vqa", [str(word) for word in words]))
 
 
 def test_means_are_those_of_the_rows_of_a_group():
@@ -29,7 +28,7 @@ def test_means_are_those_of_the_rows_of_a_group():
 
 def test_a_question_is_in_a_batch_in_all_languages(languages):
     task = learner(languages, "--languages", "en", "fr", "hi", "--agreement", 1)
-    order = FineTuningLearner(task)._order
+    order = task.steps._order
     for number in range(order.batches_per_epoch):
         asked = [task.examples[row] for row in order.batch(number)]
         for start in range(0, 9, 3):
@@ -41,7 +40,7 @@ def test_a_question_is_in_a_batch_in_all_languages(languages):
 def test_the_loss_draws_logits_to_the_mean_over_the_languages(languages):
     flags = ("--languages", "en", "fr", "hi", "--agreement")
     task, plain = learner(languages, *flags, 0.5), learner(languages, *flags, 0)
-    rows = FineTuningLearner(task)._order.batch(0)
+    rows = task.steps._order.batch(0)
     logits = torch.randn(9, len(task.answers), generator=torch.Generator().manual_seed(0))
     mean = logits.view(3, 3, -1).mean(1, keepdim=True).expand(3, 3, -1).flatten(0, 1)
     drawn = F.binary_cross_entropy_with_logits(logits, mean.sigmoid(), reduction="sum") / 9
@@ -60,7 +59,7 @@ def test_one_language_and_the_published_loss_have_no_agreement(languages):
     preset = ("--preset", "houses-multilingual", *FLAGS[4:], "--min-count", 1)
     for flags in (("--languages", "en"), ("--languages", "en", "fr", "--faithful")):
         words = (*preset, "--data", languages, *flags)
-        task = MultilingualLearner(parse_vqa([str(word) for word in words]))
+        task = MultilingualTask(parse_task("vqa", [str(word) for word in words]))
         assert task.config.agreement > 0
         assert task.encoded.group_size == task.config.clip_vil_p.sentences_per_image
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from clipnav.vl_tasks.command_line import parse_vqa
-from clipnav.vl_tasks.multilingual.learning import MultilingualLearner
+from clipnav.vl_tasks.multilingual.task import MultilingualTask
+from clipnav.vl_tasks.specs import parse_task
 from tests.vl_tasks.multilingual.conftest import NEW, SIZES, SMALL
 
 MODEL = ("--model", "multilingual", "--preset", "houses", "--min-count", 1, *SMALL)
@@ -164,7 +164,7 @@ def test_faithful_looks_up_answers_as_they_are(languages, tmp_path, as_numbers):
         *MODEL[:4], *SMALL, *SPLITS, *NEW, "--data", tmp_path, "--images", images[0].parent,
         "--answers", tmp_path / "answers_vqa.txt", "--faithful", "--languages", "en",
     )  # fmt: skip
-    learner = MultilingualLearner(parse_vqa([str(flag) for flag in flags]))
+    learner = MultilingualTask(parse_task("vqa", [str(flag) for flag in flags]))
     logits = 99 * torch.eye(len(answers))[expected]
     assert learner.loss_of(logits, np.arange(len(labels))) < 1e-6
 
@@ -179,8 +179,8 @@ def test_own_questions_are_scored_with_the_forms_of_their_answers(languages, tmp
         "--answers", tmp_path / "answers.txt", "--languages", "en", "--select-by", "train",
         "--evaluation-splits", "train",
     )  # fmt: skip
-    learner = MultilingualLearner(parse_vqa([str(flag) for flag in flags]))
-    assert learner.evaluate()["accuracy"] == 1  # there is only one class
+    learner = MultilingualTask(parse_task("vqa", [str(flag) for flag in flags]))
+    assert learner.score("train")["accuracy"] == 1  # there is only one class
 
 
 def refuse(run_command, pattern, *arguments):

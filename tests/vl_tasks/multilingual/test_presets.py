@@ -4,12 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from clipnav.vl_tasks.command_line import parse_pretraining, parse_vqa
 from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES
-from clipnav.vl_tasks.settings.multilingual_presets import (
-    MULTILINGUAL_PRETRAINING,
-    MULTILINGUAL_VQA,
-)
+from clipnav.vl_tasks.multilingual.settings import PRETRAINING_PRESETS as MULTILINGUAL_PRETRAINING
+from clipnav.vl_tasks.multilingual.settings import VQA_PRESETS as MULTILINGUAL_VQA
+from clipnav.vl_tasks.specs import parse_task
 
 
 def test_the_published_pre_training_has_five_epochs_of_ten_million_captions():
@@ -44,24 +42,24 @@ def test_the_published_fine_tuning_has_ten_epochs_of_vqa_v2_in_four_languages():
 
 
 def test_flags_choose_the_preset_of_the_houses():
-    config = parse_pretraining(["--model", "multilingual"])
+    config = parse_task("pretrain-vl", ["--model", "multilingual"])
     assert config == MULTILINGUAL_PRETRAINING["houses-multilingual"]
     assert config.languages == LANGUAGES
     assert config.run_name == "pretrain-vl-multilingual-house"
-    words = parse_pretraining(["--objective", "masked-words"])
+    words = parse_task("pretrain-vl", ["--objective", "masked-words"])
     assert words == replace(config, objective="masked-words")
 
 
 def test_the_model_chooses_the_preset_of_fine_tuning():
-    assert parse_vqa(["--model", "multilingual"]) == MULTILINGUAL_VQA["houses-multilingual"]
-    small = parse_vqa(["--model", "multilingual", "--data", "photos"])
+    assert parse_task("vqa", ["--model", "multilingual"]) == MULTILINGUAL_VQA["houses-multilingual"]
+    small = parse_task("vqa", ["--model", "multilingual", "--data", "photos"])
     assert small.preset == "small-multilingual"
     assert small.languages == ("en",)
     assert small.min_count == 1
-    easy = parse_vqa(["--model", "multilingual", "--data", "easy-vqa"])
+    easy = parse_task("vqa", ["--model", "multilingual", "--data", "easy-vqa"])
     assert (easy.data, easy.languages) == ("easy-vqa", ("en",))
     assert easy.multilingual == MULTILINGUAL_VQA["houses-multilingual"].multilingual
-    default = parse_vqa([])
+    default = parse_task("vqa", [])
     assert default.model == "mcan"
 
 
@@ -75,9 +73,9 @@ def test_new_and_pre_trained_networks_have_the_same_sizes(name):
 
 def test_settings_without_effect_are_refused():
     with pytest.raises(ValueError, match="with --objective masked-words"):
-        parse_pretraining(["--objective", "masked-words", "--no-answering"])
+        parse_task("pretrain-vl", ["--objective", "masked-words", "--no-answering"])
     flags = ["--multilingual.text.bert", "bert", "--multilingual.text.hidden-size", "64"]
     with pytest.raises(ValueError, match=r"multilingual\.text\.hidden.*with --multilingual\.text"):
-        parse_vqa(["--model", "multilingual", *flags])
+        parse_task("vqa", ["--model", "multilingual", *flags])
     with pytest.raises(ValueError, match="with --model multilingual"):
-        parse_vqa(["--model", "multilingual", "--tokenizer", "mmf"])
+        parse_task("vqa", ["--model", "multilingual", "--tokenizer", "mmf"])

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from clipnav.vl_tasks.multilingual.learning import MultilingualLearner
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.multilingual.questions import by_language, read_language_questions
 from clipnav.vl_tasks.multilingual.scores import score_languages
+from clipnav.vl_tasks.multilingual.settings import VQA_PRESETS as MULTILINGUAL_VQA
+from clipnav.vl_tasks.multilingual.task import MultilingualTask
 from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
-from clipnav.vl_tasks.settings.multilingual_presets import MULTILINGUAL_VQA
 from clipnav.vl_tasks.subsets import is_held_out
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
 
 HEADER = "image_file\tquestion\tanswer_label\tquestion_type\tlang\n"
 ROWS = (
@@ -213,9 +213,9 @@ def test_held_out_images_of_tsv_files_are_those_of_the_pre_training(tmp_path, mo
     names = [f"photos/COCO_train2014_{number:012d}.jpg" for number in range(7, 87)]
     tsv(tmp_path, HEADER + "".join(f"{name}\twhat is it?\tlamp\twhat\ten\n" for name in names))
     network = SimpleNamespace(network=None, metadata={}, encode=lambda questions: None)
-    monkeypatch.setattr(MultilingualLearner, "_fine_tuning", lambda self: network)
+    monkeypatch.setattr(MultilingualTask, "make_inputs", lambda self: network)
     config = replace(MULTILINGUAL_VQA["small-multilingual"], data=str(tmp_path))
-    held = MultilingualLearner(config).splits["held-out"]
+    held = MultilingualTask(config).splits["held-out"]
     expected = {k for k, name in enumerate(names) if is_held_out(Path(name).stem)}
     assert {one.image_id for one in held} == expected
 
@@ -224,11 +224,11 @@ def test_held_out_images_of_tsv_files_are_those_of_the_pre_training(tmp_path, mo
 def make_learner(tmp_path, monkeypatch):
     """Makes a learner of TSV files without a network."""
     network = SimpleNamespace(network=None, metadata={}, encode=lambda questions: None)
-    monkeypatch.setattr(MultilingualLearner, "_fine_tuning", lambda self: network)
+    monkeypatch.setattr(MultilingualTask, "make_inputs", lambda self: network)
 
     def make(**changes):
         preset = MULTILINGUAL_VQA["small-multilingual"]
-        return MultilingualLearner(replace(preset, data=str(tmp_path), min_count=1, **changes))
+        return MultilingualTask(replace(preset, data=str(tmp_path), min_count=1, **changes))
 
     return make
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from clipnav.vl_tasks.multilingual.settings import TranslationConfig
 from clipnav.vl_tasks.multilingual.translation import Translator, translate_questions
-from clipnav.vl_tasks.settings.translation import TranslationConfig
 
 TEXTS = ["Is there a lamp?", "What colour is the sofa?", "How many chairs are there?"]
 

@@ -5,7 +5,7 @@ import torch
 from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.mcan import Mcan
 from clipnav.vl_tasks.networks.positions import GridPositions, waves
-from clipnav.vl_tasks.settings.network_sizes import McanConfig
+from clipnav.vl_tasks.settings.networks import McanConfig
 
 
 def grids(shape: tuple[int, int], real: tuple[int, int], channels: int = 2) -> Grids:

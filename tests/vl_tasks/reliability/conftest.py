@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from clipnav.cli import main
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.outputs import Outputs
 from clipnav.vl_tasks.reliability.parts import divide_images
+from clipnav.vl_tasks.reliability.settings import SELECTOR_PRESETS, SelectorSizes
 from clipnav.vl_tasks.reliability.splits import QuestionSplit
 from clipnav.vl_tasks.reliability.task import Part, SelectionTask
-from clipnav.vl_tasks.settings.configs import VqaConfig
-from clipnav.vl_tasks.settings.reliability import SELECTOR_PRESETS, SelectorSizes
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 SIZES = SelectorSizes(image=8, question=8, fused=8, scores=8, hidden=(16, 16), dropout=0.0)
 SMALL = {"batch_size": 32, "evaluate_every": 50, "sizes": SIZES, "threads": 1}

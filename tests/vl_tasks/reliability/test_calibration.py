@@ -7,12 +7,12 @@ import torch
 from clipnav.training.optimisers import make_optimiser
 from clipnav.vl_tasks.reliability.calibration import VectorScaling
 from clipnav.vl_tasks.reliability.confidence import bin_edges, expected_calibration_error, max_prob
-from clipnav.vl_tasks.settings.reliability import (
+from clipnav.vl_tasks.reliability.settings import (
     CALIBRATION_OPTIMISER,
     SELECTOR_PRESETS,
     SelectorSizes,
 )
-from clipnav.vl_tasks.vqa.learning import answer_loss
+from clipnav.vl_tasks.vqa.task import answer_loss
 
 
 def test_a_fixed_run_is_that_of_the_original(golden_system):

@@ -11,7 +11,7 @@ from clipnav.training.checkpoints import MODEL, RESULTS
 from clipnav.vl_tasks.data.questions import read_questions
 from clipnav.vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE, read_description
 from clipnav.vl_tasks.reliability.parts import questions_of_parts, read_parts
-from clipnav.vl_tasks.settings.configs import VqaConfig
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 SMALL = (
     "--split train --batch-size 8 --iterations 20 --evaluate-every 10 --threads 1 "

@@ -3,7 +3,7 @@ import torch
 
 from clipnav.vl_tasks.reliability.confidence import known_probabilities
 from clipnav.vl_tasks.reliability.selector import Selector, selector_loss
-from clipnav.vl_tasks.settings.reliability import SelectorSizes
+from clipnav.vl_tasks.reliability.settings import SelectorSizes
 
 # Names of the original modules.
 NAMES = {"image": "image_embed", "question": "text_embed", "fused": "qi_embed", "scores": "s_embed"}

@@ -9,15 +9,15 @@ from transformers import BertConfig, BertModel
 
 from clipnav.storage.locks import sole_maker
 from clipnav.training.settings import read_config
+from clipnav.vl_tasks.classification.inputs import FeatureNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability import outputs as outputs_module
 from clipnav.vl_tasks.reliability.outputs import compute_outputs, outputs_of
 from clipnav.vl_tasks.reliability.vectors import join_stream
-from clipnav.vl_tasks.settings.configs import VqaConfig
-from clipnav.vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
-from clipnav.vl_tasks.vqa.networks import VqaNetwork
+from clipnav.vl_tasks.settings.networks import McanConfig, PythiaConfig
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 from tests.windows_files import windows_files
 
 MCAN = McanConfig(
@@ -33,7 +33,7 @@ QUESTIONS = [Question(1, 1, "what colour is it?"), Question(2, 1, "what shape is
 def test_vectors_are_those_that_the_logits_come_from(model, padded_grids):
     torch.manual_seed(1)
     config = VqaConfig(model=model, mcan=MCAN, pythia=PYTHIA, embedding_size=7)
-    network = VqaNetwork(config, 6, vocabulary=9, classes=5).eval()
+    network = FeatureNetwork(config, 6, vocabulary=9, classes=5).eval()
     tight, padded = padded_grids()
     with torch.no_grad():
         vectors, logits = network.join(tight, TOKENS)

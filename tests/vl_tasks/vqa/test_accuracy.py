@@ -5,15 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipnav.vl_tasks.classification.answers import agreement
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.vqa.accuracy import (
-    VARIANTS,
-    agreement,
-    compared,
-    score_predictions,
-    vqa_accuracy,
-)
-from clipnav.vl_tasks.vqa.normalising import normalise
+from clipnav.vl_tasks.text.normalising import normalise
+from clipnav.vl_tasks.vqa.accuracy import VARIANTS, compared, score_predictions, vqa_accuracy
 
 CURLED = "\N{RIGHT SINGLE QUOTATION MARK}"
 

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary, normalised, soft_scores
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
 from clipnav.vl_tasks.vqa.answering import as_questions
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary, normalised, soft_scores
 from clipnav.vl_tasks.vqa.explaining import _class_of
-from clipnav.vl_tasks.vqa.learning import SoftTargets
+from clipnav.vl_tasks.vqa.task import SoftTargets
 
 
 def _question(number, *answers, majority=""):

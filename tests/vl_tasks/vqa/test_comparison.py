@@ -9,9 +9,8 @@ import pytest
 from clipnav.storage.errors import UserError
 from clipnav.training.comparisons import SCORES, ComparisonRow
 from clipnav.training.settings import CONFIG, to_json
-from clipnav.vl_tasks.command_line import vqa_splits
 from clipnav.vl_tasks.house_tasks import HouseTaskFiles
-from clipnav.vl_tasks.vqa.comparison import make_job, run_job, train_all
+from clipnav.vl_tasks.vqa.comparison import make_job, run_job, train_all, vqa_splits
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +119,11 @@ def test_an_interrupted_run_is_resumed_bit_identically(training, regions, tmp_pa
     # A run that was stopped after half of its iterations.
     run = tmp_path / "row-0"
     half = make_job(run, arguments)
-    from clipnav.vl_tasks.training import make_task_trainer, prepare
-    from clipnav.vl_tasks.vqa.learning import VqaLearner
+    from clipnav.vl_tasks.training import make_trainer, prepare
+    from clipnav.vl_tasks.vqa.task import VqaTask
 
     prepare(half.config)
-    trainer = make_task_trainer(half.config, VqaLearner(half.config))
+    trainer = make_trainer(VqaTask(half.config))
     for act in (trainer.step, trainer.step, trainer.evaluate, trainer.save, trainer.close):
         act()
     assert make_job(run, arguments).config.resume == run

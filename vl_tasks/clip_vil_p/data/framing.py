@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.hugging_face import load_text_model
 from clipnav.storage.json_files import read_json_object
 from clipnav.vl_tasks.clip_vil_p.networks.heads import deviation
-from clipnav.vl_tasks.settings.clip_vil_p import TextConfig
+from clipnav.vl_tasks.settings.networks import TextConfig
 
 if TYPE_CHECKING:
     from transformers import BertConfig, BertModel

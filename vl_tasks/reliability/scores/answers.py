@@ -10,8 +10,8 @@ from clipnav.storage.errors import UserError
 from clipnav.training.streams import Stream
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.scores.metrics import Answers
+from clipnav.vl_tasks.text.normalising import Variant
 from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
-from clipnav.vl_tasks.vqa.normalising import Variant
 from clipnav.vl_tasks.vqa.submissions import read_sure_submission
 
 

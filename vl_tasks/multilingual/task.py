@@ -1,6 +1,6 @@
-"""Train a model that answers questions in several languages, and evaluate it in each."""
+"""Visual question answering in several languages, scored in each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clipnav.storage.errors import UserError
-from clipnav.training import distributed
-from clipnav.vl_tasks.clip_vil_p.fine_tuning import ImageSentences
-from clipnav.vl_tasks.clip_vil_p.fine_tuning_learner import fine_tune
+from clipnav.vl_tasks.classification.answers import UNKNOWN, AnswerVocabulary
+from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from clipnav.vl_tasks.data.images import first_file
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.data_folders import image_folders, split_file
@@ -26,18 +25,16 @@ from clipnav.vl_tasks.multilingual.questions import (
 )
 from clipnav.vl_tasks.multilingual.scores import MultilingualScores, score_languages
 from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
-from clipnav.vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names
-from clipnav.vl_tasks.training import FinalScores
-from clipnav.vl_tasks.vqa.answers import UNKNOWN, AnswerVocabulary
-from clipnav.vl_tasks.vqa.inputs import FineTuningInputs
-from clipnav.vl_tasks.vqa.learning import VqaLearner, scaled_answer_loss
-from clipnav.vl_tasks.vqa.submissions import write_submission
+from clipnav.vl_tasks.training import FinalScores, write_on_first_rank
+from clipnav.vl_tasks.vqa.settings import VqaConfig
+from clipnav.vl_tasks.vqa.task import VqaTask, scaled_answer_loss
 
 _FITTED = 500  # images that the projection of grid features is fitted to
 
 
-class MultilingualLearner(VqaLearner):
+class MultilingualTask(VqaTask):
     """Multilingual VQA network with its training and evaluation questions.
 
     Args:
@@ -60,7 +57,6 @@ class MultilingualLearner(VqaLearner):
         count = len(config.languages)
         self._agreement = config.agreement if count > 1 and not config.faithful else 0.0
         if self._agreement:
-            assert isinstance(self.encoded, ImageSentences)
             self.encoded = self.encoded._replace(groups=self._numbers, group_size=count)
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
@@ -79,9 +75,9 @@ class MultilingualLearner(VqaLearner):
         mean = group_means(logits.detach(), self._numbers[rows])
         return loss + self._agreement * scaled_answer_loss(logits, mean.sigmoid(), config)
 
-    def evaluate(self) -> dict[str, float]:
-        """Return accuracies 0..1 on the split `select_by` and the consistency."""
-        scores, _ = self._scores(self.splits[self.config.select_by])
+    def score(self, split: str) -> dict[str, float]:
+        """Return accuracies 0..1 on a split and the consistency."""
+        scores, _ = self._scores(self.splits[split])
         by_name = {f"accuracy_{name}": one.overall for name, one in scores.languages.items()}
         consistency = scores.consistency
         figures = by_name if consistency is None else {**by_name, "consistency": consistency}
@@ -104,10 +100,10 @@ class MultilingualLearner(VqaLearner):
         """Write the answers of the first language, and those of the others beside them."""
         groups = by_language(cast(Sequence[LanguageQuestion], self.splits[split]))
         for number, (name, questions) in enumerate(groups.items()):
-            answers = self.answer(questions)
             own = path.with_name(f"{path.stem}_{name}{path.suffix}") if number else path
-            if distributed.rank() == 0:
-                write_submission(own, answers)
+            answers = self.answer(questions).items()
+            rows = [{"question_id": key, "answer": answer} for key, answer in answers]
+            write_on_first_rank(own, rows)
 
     def _scores(
         self, questions: Sequence[Question]
@@ -127,10 +123,12 @@ class MultilingualLearner(VqaLearner):
         given = [answers[one.language][one.question_id] for one in questions]
         return float(np.mean(np.array(given) == np.array(expected)))
 
-    def _read_training(self, split: str) -> list[Question]:
+    def read_training(self, split: str) -> list[Any]:
+        """Read the questions of a training split in all languages."""
         return [*self._read_languages(split, self.config.languages)]
 
-    def _read(self, split: str, secret: bool = False) -> list[Question]:
+    def read(self, split: str, secret: bool = False) -> list[Any]:
+        """Read the questions of a split in the languages of the evaluation."""
         return [*self._read_languages(split, self.config.asked_languages, secret)]
 
     def _read_languages(
@@ -144,7 +142,7 @@ class MultilingualLearner(VqaLearner):
                     f"{self._own.path}: its questions have no language; give one of --languages, "
                     "or a TSV file with the column lang"
                 )
-            return [*in_language(super()._read(split, secret), languages[0])]
+            return [*in_language(super().read(split, secret), languages[0])]
         tables = sorted(self.folder.glob("*.tsv"))
         if not tables:
             return [*read_language_questions(self.folder, split, languages, secret)]
@@ -160,10 +158,9 @@ class MultilingualLearner(VqaLearner):
                 )
         return [one for language in languages for one in present[language]]
 
-    def _picture(self, question: Question) -> int | str:
-        if not self._photos:
-            return super()._picture(question)
-        return self._tsv_names[question.image_id]
+    def held_out_name(self, record: Any) -> int | str:
+        """Return the image of a question as `is_held_out` takes it."""
+        return self._tsv_names[record.image_id] if self._photos else super().held_out_name(record)
 
     @cached_property
     def _tsv_names(self) -> dict[int, str]:
@@ -171,11 +168,12 @@ class MultilingualLearner(VqaLearner):
         names = held_out_names([*self._photos])
         return dict(zip(self._photos.values(), names, strict=True))
 
-    def _images(self) -> dict[int, Path]:
+    def images(self) -> Mapping[Any, Path]:
+        """Find the images of all questions by id."""
         if not self._photos:
-            return super()._images()
+            return super().images()
         folders = image_folders(self.config, self.folder)
-        used = {one.image_id for one in self._questions()}
+        used = {one.image_id for one in self.wanted()}
         paths: dict[int, Path] = {}
         for name, number in self._photos.items():
             path = first_file(folders, name)
@@ -189,31 +187,27 @@ class MultilingualLearner(VqaLearner):
                 )
         return paths
 
-    def _fine_tuning(self) -> FineTuningInputs:
-        config, images = self.config, self._images()
+    def make_inputs(self) -> FineTuning:
+        """Build the network, from a pre-trained or a new one, and its inputs."""
+        config, images = self.config, self.images()
         texts = [one.text for one in self.examples]
-        inputs = FineTuningInputs(config, self.answers, images, config.resume, texts)
+        inputs = FineTuning(config, self.answers.answers, images, config.resume, texts)
         if config.resume is None and config.start_from is None:
             paths = [images[number] for number in dict.fromkeys(q.image_id for q in self.examples)]
             inputs.standardise([paths[k] for k in evenly_spaced(len(paths), _FITTED)])
         return inputs
 
-    def _answer_vocabulary(self) -> AnswerVocabulary:
-        config = self.config
-        if config.resume is not None:
-            return super()._answer_vocabulary()
-        known = self._listed
-        if known is None:
-            # Each question counts once, in the first of its languages.
-            examples = cast(Sequence[LanguageQuestion], self.examples)
-            distinct: dict[int, Any] = {}
-            for question in examples:
-                distinct.setdefault(question.question_id, question)
-            build = AnswerVocabulary.build if self._own is None else AnswerVocabulary.build_of_all
-            known = build(distinct.values(), config.min_count)
-        if not config.faithful or UNKNOWN in known.classes:
+    def choose_answers(self, examples: Sequence[Any]) -> AnswerVocabulary:
+        """Return the answers; the published code has a class for unknown ones."""
+        known = super().choose_answers(examples)
+        if self.config.resume is not None or not self.config.faithful or UNKNOWN in known.classes:
             return known
         return AnswerVocabulary([UNKNOWN, *known.answers])  # class 0, as in the published code
+
+    def count_answers(self, examples: Sequence[LanguageQuestion]) -> AnswerVocabulary:
+        """Return the classes of a new run; each question counts once, in its first language."""
+        distinct = {one.question_id: one for one in reversed(examples)}
+        return super().count_answers([*reversed(distinct.values())])
 
 
 def group_means(values: Tensor, groups: np.ndarray) -> Tensor:
@@ -232,14 +226,3 @@ def group_means(values: Tensor, groups: np.ndarray) -> Tensor:
 def _label(question: Question) -> str:
     """Return the most frequent answer, not normalised, as the published code looks it up."""
     return question.majority_answer or question.answers[0]
-
-
-def train_multilingual(config: VqaConfig) -> None:
-    """Train a multilingual VQA model, evaluate the best checkpoint, and print and save the scores.
-
-    Raises:
-        OSError: A data file cannot be read.
-        UserError: A data file is invalid; names file and record.
-        DivergedError: The training diverged.
-    """
-    fine_tune(config, MultilingualLearner)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clipnav.vl_tasks.gqa.learning import GqaLearner, class_loss
-from clipnav.vl_tasks.settings.gqa import GQA_PRESETS
-from clipnav.vl_tasks.settings.network_sizes import McanConfig
-from clipnav.vl_tasks.vqa.answers import AnswerVocabulary
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
+from clipnav.vl_tasks.classification.task import class_loss
+from clipnav.vl_tasks.gqa.settings import PRESETS as GQA_PRESETS
+from clipnav.vl_tasks.gqa.task import GqaTask
+from clipnav.vl_tasks.settings.networks import McanConfig
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
@@ -52,7 +53,7 @@ def test_answers_are_collected_unchanged_and_by_frequency():
 
 @pytest.mark.parametrize("name", ["ce", "bce"])
 def test_the_loss_starts_at_chance(config, name):
-    learner = GqaLearner(dataclasses.replace(config, loss=name))
+    learner = GqaTask(dataclasses.replace(config, loss=name))
     learner.network.eval()
     loss = learner.loss(np.arange(32))[0].item()
     classes = len(learner.answers)
@@ -61,7 +62,7 @@ def test_the_loss_starts_at_chance(config, name):
 
 @pytest.mark.parametrize(("scale", "factor"), [(None, 5.0), (500.0, 500.0)])
 def test_faithful_cross_entropy_is_scaled_twice_as_published(config, scale, factor):
-    learner = GqaLearner(config)
+    learner = GqaTask(config)
     tuned = dataclasses.replace(config.clip_vil_p, loss_scale=scale)
     changes = {"model": "clip-vil-p", "start_from": Path("run"), "vision": True}
     learner.config = dataclasses.replace(config, **changes, clip_vil_p=tuned)
@@ -80,19 +81,19 @@ def test_faithful_cross_entropy_is_scaled_twice_as_published(config, scale, fact
 def test_answers_outside_the_vocabulary_are_not_learnt(config, tmp_path):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(["yes", "no", "red"]))
-    learner = GqaLearner(dataclasses.replace(config, answers=path))
+    learner = GqaTask(dataclasses.replace(config, answers=path))
     assert {one.answer for one in learner.examples} == {"yes", "no", "red"}
     assert len(learner.examples) == 48 + 16
     path.write_text(json.dumps(["purple"]))
     with pytest.raises(ValueError, match="no training question has an answer of the answer vocab"):
-        GqaLearner(dataclasses.replace(config, answers=path))
+        GqaTask(dataclasses.replace(config, answers=path))
 
 
 def test_held_out_images_are_not_used_for_training(config, monkeypatch):
     monkeypatch.setattr("clipnav.vl_tasks.subsets.is_held_out", lambda image: image.endswith("7"))
     splits = {"select_by": "held-out", "evaluation_splits": ("held-out",)}
-    learner = GqaLearner(dataclasses.replace(config, **splits))
-    held_out = learner.splits["held-out"].questions
+    learner = GqaTask(dataclasses.replace(config, **splits))
+    held_out = learner.splits["held-out"]
     assert {one.image_id[-1] for one in held_out} == {"7"}
     assert not any(one.image_id.endswith("7") for one in learner.examples)
     assert len(held_out) + len(learner.examples) == 96
@@ -108,7 +109,7 @@ def test_held_out_questions_of_two_files_have_different_ids(config, monkeypatch,
     splits = {"select_by": "held-out", "evaluation_splits": ("held-out",)}
     changes = {"data": str(tmp_path), "train_splits": ("train", "more"), **splits}
     with pytest.raises(ValueError, match=r"question \w+ occurs in two of the training splits"):
-        GqaLearner(dataclasses.replace(config, **changes))
+        GqaTask(dataclasses.replace(config, **changes))
 
 
 def test_regions_are_found_by_name(config, tmp_path):
@@ -119,7 +120,7 @@ def test_regions_are_found_by_name(config, tmp_path):
             np.savez(path, x=np.full((3 + k % 2, 6), number))  # regions in rows
     changes = {"vision": True, "regions": tmp_path, "standardise": False}
     mcan = dataclasses.replace(config.mcan, positions=False)
-    learner = GqaLearner(dataclasses.replace(config, **changes, mcan=mcan))
+    learner = GqaTask(dataclasses.replace(config, **changes, mcan=mcan))
     grids = learner.inputs.source.batch(["COCO_train_000000000002", "COCO_val_000000000049"])
     assert grids.features.shape == (2, 4, 6)
     assert grids.mask.sum(1).tolist() == [4, 3]

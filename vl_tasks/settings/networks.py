@@ -1,17 +1,96 @@
-"""Settings of CLIP-ViL_p that pre-training and fine-tuning share."""
+"""Settings of the networks that several tasks share, and of the frozen image encoder."""
 
-import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, get_args
 
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_dropout, check_numbers
-from clipnav.vl_tasks.settings.network_sizes import check_heads
 
+Fit = Literal["center_crop", "stretch", "pad", "native"]
 Precision = Literal["auto", "fp32", "medium", "bf16", "fp16"]
 FineTunedModel = Literal["clip-vil-p", "multilingual"]
 FINE_TUNED_MODELS: tuple[str, ...] = get_args(FineTunedModel)
+_TEXT_SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "feed_forward_size")
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """Settings of the image encoder and its grid features."""
+
+    encoder: str = "house_clip"
+    """Image encoder: "house_clip", a folder, the name of an open_clip model, or
+    "efficientnet-lite0" (ImageNet's labels; requires the extra "bench")."""
+    pretrained: str | None = None
+    """Weights of an open_clip model: a tag ("openai") or a file."""
+    random_weights: bool = False
+    """Random instead of trained encoder weights, to measure the benefit of pretraining."""
+    precision: str = "auto"
+    """Precision of the encoder: fp32, medium, bf16 or fp16; auto selects the fastest precision that
+    the hardware supports natively."""
+    fit: Fit = "center_crop"
+    """Resizing of images: center_crop (as in the encoder's training), stretch or pad (to the input
+    size), or native (original size)."""
+    image_size: tuple[int, int] | None = None
+    """Height and width of the encoder input in pixels; default: the encoder's training size."""
+    keep: bool = True
+    """Cache of grid features on disk (below $CLIPNAV_CACHE), in half precision."""
+
+
+@dataclass(frozen=True)
+class PythiaConfig:
+    """Sizes of Pythia."""
+
+    hidden_size: int = 1024
+    """Width of the question LSTM."""
+    attention_size: int = 512
+    """Hidden width of the attention over words."""
+    product_size: int = 5000
+    """Width of the joint image-question embedding (elementwise product)."""
+    text_head_size: int = 300
+    """Hidden width of the classifier's text branch."""
+    dropout: float = 0.1
+    """Dropout rate of the joint image-question embedding."""
+
+    def __post_init__(self) -> None:
+        check_counts(
+            self, ("hidden_size", "attention_size", "product_size", "text_head_size"), "pythia."
+        )
+        check_dropout(self, ("dropout",), "pythia.")
+
+
+@dataclass(frozen=True)
+class McanConfig:
+    """Sizes of MCAN and MoVie+MCAN."""
+
+    hidden_size: int = 512
+    """Width of words and grid cells."""
+    feed_forward_size: int = 2048
+    """Hidden width of the feed-forward layers."""
+    layers: int = 6
+    """Number of self-attention layers over words, and of guided-attention layers over cells."""
+    heads: int = 8
+    """Number of attention heads."""
+    pooling_size: int = 512
+    """Hidden width of the attention pooling over words and grid cells."""
+    fused_size: int = 1024
+    """Width of the fused image-question vector."""
+    dropout: float = 0.1
+    """Dropout rate of attention, feed-forward layers and pooling."""
+    positions: bool = False
+    """Position embeddings of the grid cells (off in the original implementations)."""
+
+    def __post_init__(self) -> None:
+        names = (
+            "hidden_size",
+            "feed_forward_size",
+            "layers",
+            "heads",
+            "pooling_size",
+            "fused_size",
+        )
+        check_counts(self, names, "mcan.")
+        check_dropout(self, ("dropout",), "mcan.")
+        check_heads(self.hidden_size, self.heads, "--mcan.hidden-size", "--mcan.heads")
 
 
 @dataclass(frozen=True)
@@ -39,18 +118,15 @@ class TextConfig:
     because the first word piece receives little of each cell."""
 
     def check(self, part: str) -> None:
-        """Check the settings.
-
-        Args:
-            part: Prefix of their flags, such as "text.".
-
-        Raises:
-            UserError: A setting is out of range; names its flag.
-        """
-        names = ("vocabulary_size", "hidden_size", "layers", "heads", "feed_forward_size")
-        check_counts(self, names, part)
+        """Check that the settings are in range; `part` is the prefix of their flags, "text."."""
+        check_counts(self, _TEXT_SIZES, part)
         check_dropout(self, ("dropout",), part)
         check_heads(self.hidden_size, self.heads, f"--{part}hidden-size", f"--{part}heads")
+
+    def unused_options(self, part: str) -> dict[str, str]:
+        """Return the settings without effect and the reasons; `part` prefixes their names."""
+        names = _TEXT_SIZES if self.bert is not None else ()
+        return {f"{part}{name}": f"with --{part}bert" for name in names}
 
 
 @dataclass(frozen=True)
@@ -97,14 +173,7 @@ class TrunkOptimiserConfig:
     transformer instead of `milestones`."""
 
     def check(self, part: str) -> None:
-        """Check the settings.
-
-        Args:
-            part: Prefix of their flags, such as "trunk-optimiser.".
-
-        Raises:
-            UserError: A setting is out of range or has no effect; names its flag.
-        """
+        """Check the settings, see `TextConfig.check`."""
         check_numbers(self, ("learning_rate", "weight_decay", "decay"), part)
         if self.name == "adamw" and self.milestones:
             raise UserError(
@@ -155,46 +224,15 @@ class FineTuningConfig:
 
 
 def check_image_size(size: tuple[int, int], flag: str) -> None:
-    """Check the shorter and the longer side of images.
-
-    Raises:
-        UserError: The order is wrong, or a side is not above 0.
-    """
+    """Check the shorter and the longer side of images."""
     short, long = size
     if not 0 < short <= long:
         raise UserError(f"{flag} {short} {long}: give the shorter side first, both above 0")
 
 
-def check_start(model: str, start: Path | None, vision: bool) -> None:
-    """Check that --model clip-vil-p has a pre-trained run and images, and others no such run.
-
-    The model multilingual may have a pre-trained run, and has images.
-
-    Raises:
-        UserError: --start-from is missing or has no effect, or --no-vision is set.
-    """
-    if model not in FINE_TUNED_MODELS:
-        if start is not None:
-            raise UserError(f"--start-from {start} has no effect with --model {model}; omit it")
-        return
-    if start is None and model == "clip-vil-p":
+def check_heads(width: int, heads: int, width_flag: str, heads_flag: str) -> None:
+    """Check that a width can be divided among attention heads."""
+    if width % heads:
         raise UserError(
-            "--model clip-vil-p requires --start-from RUN; name a run of clipnav pretrain-vl"
+            f"{width_flag} {width} is not divisible by {heads_flag} {heads}; change one of them"
         )
-    if not vision:
-        raise UserError(f"--no-vision: {model} requires images; choose another --model")
-
-
-def check_codes(languages: tuple[str, ...], flag: str) -> None:
-    """Check the codes of languages, which are names of folders.
-
-    Raises:
-        UserError: There is none, one is not a code, or one occurs twice.
-    """
-    if not languages:
-        raise UserError(f"{flag}: give at least one language, such as en")
-    for number, language in enumerate(languages):
-        if not re.fullmatch(r"[a-z]{2,3}([_-][A-Za-z]{2,8})?", language):
-            raise UserError(f"{flag}: '{language}' is not the code of a language, such as en")
-        if language in languages[:number]:
-            raise UserError(f"{flag}: '{language}' occurs twice; remove one of them")

@@ -12,7 +12,7 @@ from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.attention import masked_softmax
 from clipnav.vl_tasks.networks.joint import JointVectors
 from clipnav.vl_tasks.networks.mcan import Words
-from clipnav.vl_tasks.settings.network_sizes import PythiaConfig
+from clipnav.vl_tasks.settings.networks import PythiaConfig
 
 _GLIMPSES = 2
 

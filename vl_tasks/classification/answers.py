@@ -14,12 +14,12 @@ from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.json_files import parse_json, read_bytes
 from clipnav.storage.records import RecordError
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.vqa.accuracy import agreement
-from clipnav.vl_tasks.vqa.normalising import normalise
+from clipnav.vl_tasks.text.normalising import normalise
 
 MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
 # Class of mmf's vocabularies for all other answers, which is never correct.
 UNKNOWN = "<unk>"
+_ENOUGH = 3  # matching annotators that give accuracy 1
 AnyQuestion = TypeVar("AnyQuestion", bound=Question)
 
 _REMEDY = "choose a file in one of the formats that docs/vl_tasks.md lists"
@@ -59,6 +59,17 @@ def normalised_question(question: AnyQuestion) -> AnyQuestion:
         answers=tuple(normalised(answer) for answer in question.answers),
         majority_answer=normalised(question.majority_answer),
     )
+
+
+def agreement(matching: int, annotators: int) -> float:
+    """Return the accuracy 0..1 of an answer that `matching` of the annotators gave.
+
+    Leaving out one of the matching annotators leaves `matching` - 1 matches; leaving out another
+    annotator leaves `matching`.
+    """
+    others = matching * min(_ENOUGH, matching - 1) if matching else 0
+    others += (annotators - matching) * min(_ENOUGH, matching)
+    return others / (_ENOUGH * annotators)
 
 
 def soft_scores(answers: Sequence[str]) -> dict[str, float]:

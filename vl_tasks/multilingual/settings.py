@@ -1,28 +1,37 @@
-"""Presets of multilingual VQA: our own for the houses, and published ones.
+"""Settings of multilingual VQA: presets of ours for the houses, published ones, and translation.
 
 The published settings are those of gchhablani/multilingual-vqa (0f43030e) on eight TPU cores. The
 learning rate of the fine-tuning decayed to 1e-6 there, and to 0 here.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.vl_tasks.settings.clip_vil_p import (
+from clipnav.training.settings import check_counts, check_splits
+from clipnav.vl_tasks.clip_vil_p.settings import PRESETS as PRETRAINING
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig, pretraining_defaults
+from clipnav.vl_tasks.settings.networks import (
     FineTuningConfig,
     TextConfig,
     TrunkConfig,
     TrunkOptimiserConfig,
 )
-from clipnav.vl_tasks.settings.configs import HELD_OUT, VqaConfig
-from clipnav.vl_tasks.settings.multilingual import MultilingualConfig
-from clipnav.vl_tasks.settings.presets import (
+from clipnav.vl_tasks.settings.runs import (
+    HELD_OUT,
     HELD_OUT_ALONE,
     HOUSE_SPLITS,
-    VQA_PRESETS,
+    check_codes,
     linear_adamw,
 )
-from clipnav.vl_tasks.settings.pretraining import PretrainConfig
+from clipnav.vl_tasks.specs import Flag, chosen_preset
+from clipnav.vl_tasks.vqa.settings import (
+    CLIP_VIL_P_PRESETS,
+    FEATURE_PRESETS,
+    MultilingualConfig,
+    VqaConfig,
+)
 
 LANGUAGES = ("en", "fr", "de", "es", "hi", "te")
 _PUBLISHED_LANGUAGES = ("en", "fr", "de", "es")
@@ -78,7 +87,7 @@ _HOUSES = PretrainConfig(
     pairs_per_image=8,
     workers=0,
 )
-MULTILINGUAL_PRETRAINING = {
+PRETRAINING_PRESETS = {
     # For one core of a laptop.
     "houses-multilingual": _HOUSES,
     # The same for the user's own captions and questions.
@@ -113,7 +122,7 @@ MULTILINGUAL_PRETRAINING = {
     ),
 }
 
-_EASY_VQA = VQA_PRESETS["easy-vqa"]
+_EASY_VQA = FEATURE_PRESETS["easy-vqa"]
 _TUNED_HOUSES = VqaConfig(
     preset="houses-multilingual",
     **HOUSE_SPLITS,
@@ -135,7 +144,7 @@ _TUNED_HOUSES = VqaConfig(
     batch_size=96,
     evaluate_every=1000,
 )
-MULTILINGUAL_VQA = {
+VQA_PRESETS = {
     "houses-multilingual": _TUNED_HOUSES,
     "small-multilingual": replace(
         _TUNED_HOUSES,
@@ -178,3 +187,47 @@ MULTILINGUAL_VQA = {
         device="cuda",
     ),
 }
+
+
+def vqa_defaults(flag: Flag) -> VqaConfig:
+    """Return the settings of clipnav finetune-vqa without flags, for all of its models."""
+    return chosen_preset(FEATURE_PRESETS | CLIP_VIL_P_PRESETS | VQA_PRESETS, flag)
+
+
+def all_pretraining_defaults(flag: Flag) -> PretrainConfig:
+    """Return the settings of clipnav pretrain-vl without flags, for both models."""
+    return pretraining_defaults(flag, PRETRAINING | PRETRAINING_PRESETS)
+
+
+@dataclass(frozen=True)
+class TranslationConfig:
+    """Settings of a translation."""
+
+    model: str
+    """Marian model from English: a folder of transformers, or a name on Hugging Face such as
+    Helsinki-NLP/opus-mt-en-fr."""
+    language: str
+    """Code of the target language, such as fr."""
+    data: Path = Path("data/vqa")
+    """Data folder; the translations are written to its folder languages/LANGUAGE."""
+    splits: tuple[str, ...] = ("train", "val")
+    """Splits to translate."""
+    prefix: str = ""
+    """Text before each question, such as ">>fra<<" for a model of several target languages."""
+    batch_size: int = 64
+    """Number of questions in a batch."""
+    beams: int = 4
+    """Beam width."""
+    max_length: int = 64
+    """Maximum number of tokens of a translation."""
+    device: str = "cpu"
+    """Device of the model: cpu, cuda, cuda:0, ..."""
+    threads: int | None = None
+    """Number of CPU threads of torch; default: torch's own."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("batch_size", "beams", "max_length", "threads"))
+        check_splits(self, ("splits",))
+        check_codes((self.language,), "--language")
+        if self.language == "en":
+            raise UserError("--language en: the questions are in English; give another language")

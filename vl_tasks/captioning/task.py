@@ -1,8 +1,9 @@
-"""Train a captioner and evaluate its captions."""
+"""Image captioning: cross-entropy, then self-critical training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from clipnav.vl_tasks.captioning.cider import CiderD
 from clipnav.vl_tasks.captioning.metrics import evaluate_captions, score_captions
 from clipnav.vl_tasks.captioning.networks import CaptionNetwork
 from clipnav.vl_tasks.captioning.objectives import cross_entropy, self_critical
-from clipnav.vl_tasks.captioning.results import write_results
+from clipnav.vl_tasks.captioning.settings import CaptionConfig
 from clipnav.vl_tasks.data.captions import (
     CaptionedImage,
     caption_images,
@@ -24,15 +25,14 @@ from clipnav.vl_tasks.data.captions import (
 )
 from clipnav.vl_tasks.data_folders import data_folder, image_folders
 from clipnav.vl_tasks.grids.sources import fit_scale, open_source
-from clipnav.vl_tasks.settings.captions import CaptionConfig
-from clipnav.vl_tasks.settings.configs import HELD_OUT
+from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.subsets import in_batches
 from clipnav.vl_tasks.text.java import REMEDY, java_ready
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
-from clipnav.vl_tasks.training import FinalScores, train_task
+from clipnav.vl_tasks.training import FinalScores, Task
 
 
-class CaptionLearner:
+class CaptionTask(Task):
     """Captioner with its training and evaluation images.
 
     Args:
@@ -89,9 +89,9 @@ class CaptionLearner:
             return cross_entropy(self.network, grids, captions), {}
         return self_critical(self.network, grids, rows, self._statistics, each, config.baseline)
 
-    def evaluate(self) -> dict[str, float]:
-        """Score greedy captions of the split `select_by`, with the tokens of the data file."""
-        images = self.splits[self.config.select_by]
+    def score(self, split: str) -> dict[str, float]:
+        """Score greedy captions of a split, with the tokens of the data file."""
+        images = self.splits[split]
         references = {one.image_id: [" ".join(c) for c in one.captions] for one in images}
         return score_captions(self.write(images, beams=1), references)
 
@@ -126,9 +126,10 @@ class CaptionLearner:
             text = f"{split} ({scores.images} images, beams {beams}): {listed}"
             yield FinalScores(f"{split}, beams {beams}", asdict(scores), text)
 
-    def write_submission(self, split: str, path: Path) -> None:
-        """Write the captions of the images of a split."""
-        write_results(path, self.write(self.splits[split], self.config.beams))
+    def predictions(self, split: str) -> list[dict[str, Any]]:
+        """Return the captions of the images of a split as records of a submission."""
+        captions = self.write(self.splits[split], self.config.beams)
+        return [{"image_id": key, "caption": text} for key, text in captions.items()]
 
     def _begin(self) -> None:
         config = self.config
@@ -157,18 +158,6 @@ class CaptionLearner:
         captions = self._captions[np.concatenate(chosen)]
         longest = int((captions != 0).sum(1).max())
         return captions[:, : longest + 1]
-
-
-def train_captioner(config: CaptionConfig) -> None:
-    """Train a captioner, evaluate the best checkpoint, and print and save the scores.
-
-    Raises:
-        OSError: A data file cannot be read.
-        UserError: A data file is invalid; names file and record.
-        DivergedError: The training diverged.
-        FloatingPointError: All rewards of a batch are 0; contains the reason.
-    """
-    train_task(config, CaptionLearner)
 
 
 def _captions_file(folder: Path) -> Path:

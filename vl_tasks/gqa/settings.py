@@ -1,17 +1,13 @@
-"""Settings and presets of GQA trainings.
-
-The field docstrings are the ``--help`` texts. This module does not import torch, so that ``--help``
-returns at once.
-"""
+"""Settings and presets of GQA."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from clipnav.storage.json_files import read_json
-from clipnav.training.settings import CONFIG, read_config
-from clipnav.vl_tasks.settings.configs import QuestionConfig, VqaConfig
-from clipnav.vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
+from clipnav.vl_tasks.settings.runs import HELD_OUT_ALONE, HOUSE_SPLITS, QuestionConfig
+from clipnav.vl_tasks.specs import Flag, chosen_preset
+from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA
+from clipnav.vl_tasks.vqa.settings import SMALL_TUNED, as_published_vqa
 
 
 @dataclass(frozen=True)
@@ -19,6 +15,9 @@ class GqaConfig(QuestionConfig):
     """Settings of a GQA training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-gqa"
+    TASK: ClassVar[str] = "gqa"
+    MAY_CHANGE: ClassVar[frozenset[str]] = QuestionConfig.MAY_CHANGE | {"consistency"}
+
     model: Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"] = "mcan"
     """Architecture of the model."""
     loss: Literal["ce", "bce"] = "ce"
@@ -36,29 +35,15 @@ class GqaConfig(QuestionConfig):
         """Whether the loss is cross-entropy, for which exactly one answer is correct."""
         return self.loss == "ce"
 
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        return f"gqa-{self.model}"
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if self.model == "clip-vil-p" and self.loss == "ce":
+            del unused["faithful"]
+        return unused
 
 
-def read_question_config(run: Path) -> VqaConfig | GqaConfig:
-    """Read the settings of a run of clipnav finetune-vqa or clipnav finetune-gqa.
-
-    Raises:
-        FileNotFoundError: The folder is not a run.
-        UserError: The file is damaged, or of another training.
-    """
-    path = run / CONFIG
-    if path.is_file():
-        remedy = f"name a run of {VqaConfig.COMMAND} or {GqaConfig.COMMAND}"
-        values = read_json(path, remedy, allow_nan=True)
-        if isinstance(values, dict) and "consistency" in values:  # of no other training
-            return read_config(run, GqaConfig)
-    return read_config(run, VqaConfig)
-
-
-GQA_TRAIN = 943_000  # balanced training questions
+_TRAIN = 943_000  # balanced training questions
 
 
 def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
@@ -67,7 +52,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
     The network and Adam are those of VQA. The stairs of the warm-up (openvqa/utils/optim.py) have
     quarters of WARMUP_EPOCH + 1 = 3 epochs; the third of them already has the full rate.
     """
-    vqa, epoch = VQA_PRESETS[f"mcan-{size}"], GQA_TRAIN // 64
+    vqa, epoch = VQA[f"mcan-{size}"], _TRAIN // 64
     return GqaConfig(
         preset=f"mcan-{size}",
         data="data/gqa",
@@ -85,7 +70,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
         optimiser=replace(
             vqa.optimiser,
             learning_rate=learning_rate,
-            warmup=6 * GQA_TRAIN // (4 * 64),
+            warmup=6 * _TRAIN // (4 * 64),
             warmup_stairs=2,
             milestones=(8 * epoch, 10 * epoch),
         ),
@@ -98,26 +83,26 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
 def _on_grids(published: GqaConfig) -> GqaConfig:
     """Build openvqa's preset with CLIP grid features instead of regions (unpublished)."""
     name = f"{published.preset}-grid"
-    return replace(published, preset=name, regions=None, grids=VQA_PRESETS[name].grids)
+    return replace(published, preset=name, regions=None, grids=VQA[name].grids)
 
 
 _HOUSES = GqaConfig(
     preset="houses",
     **HOUSE_SPLITS,
     model="mcan",
-    mcan=VQA_PRESETS["houses"].mcan,
-    pythia=VQA_PRESETS["houses"].pythia,
+    mcan=VQA["houses"].mcan,
+    pythia=VQA["houses"].pythia,
     embedding_size=64,
     max_words=20,
     min_count=1,
-    optimiser=VQA_PRESETS["houses"].optimiser,
+    optimiser=VQA["houses"].optimiser,
     iterations=3000,
     batch_size=128,
     evaluate_every=500,
 )
 _SMALL = _openvqa_mcan("small", 1e-4)
 _LARGE = _openvqa_mcan("large", 5e-5)
-GQA_PRESETS = {
+FEATURE_PRESETS = {
     "houses": _HOUSES,
     # The same for other data.
     "small": replace(_HOUSES, preset="small", data="questions", **HELD_OUT_ALONE),
@@ -126,3 +111,29 @@ GQA_PRESETS = {
     "mcan-small-grid": _on_grids(_SMALL),
     "mcan-large-grid": _on_grids(_LARGE),
 }
+CLIP_VIL_P_PRESETS = {
+    "houses-clip-vil-p": GqaConfig(
+        preset="houses-clip-vil-p", **HOUSE_SPLITS, **SMALL_TUNED, min_count=1
+    ),
+    "small-clip-vil-p": GqaConfig(
+        preset="small-clip-vil-p", data="questions", **HELD_OUT_ALONE, **SMALL_TUNED, min_count=1
+    ),
+    # The published code (CLIP-ViL-Pretrain/src/tasks/gqa.py) fixes the loss: binary cross-entropy,
+    # averaged and multiplied by the number of answers. The authors published no other settings for
+    # GQA; these are those of VQA.
+    "clip-vil-p": GqaConfig(
+        preset="clip-vil-p",
+        data="data/gqa",
+        **as_published_vqa(_TRAIN // 256),
+        loss="bce",
+        min_count=1,
+        select_by="testdev",
+        evaluation_splits=("testdev",),
+    ),
+}
+PRESETS = FEATURE_PRESETS | CLIP_VIL_P_PRESETS
+
+
+def gqa_defaults(flag: Flag) -> GqaConfig:
+    """Return the settings without flags."""
+    return chosen_preset(PRESETS, flag)

@@ -9,7 +9,13 @@ import tyro
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import folder_name
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.training.settings import check_counts, check_dropout, check_numbers, check_positive
+from clipnav.training.settings import (
+    check_counts,
+    check_dropout,
+    check_numbers,
+    check_positive,
+    idle_training_settings,
+)
 from clipnav.training.tracking import TrackerName
 
 Method = Literal["maxprob", "calibration", "selector"]
@@ -119,6 +125,24 @@ class SelectorConfig:
         """Default name of the run's folder below runs/."""
         return f"{self.method}-{'vqa' if self.run is None else folder_name(self.run)}"
 
+    def unused_options(self) -> dict[str, str]:
+        """Return the names of the settings without effect, each with the reason."""
+        unused, method = idle_training_settings(self), f"with --method {self.method}"
+        if self.epochs is not None:
+            reason = f"with --epochs {self.epochs:g}, which sets the length of the run"
+            unused["iterations"] = reason
+        if self.minutes is not None:
+            reason = f"with --minutes {self.minutes:g}, which ends the run"
+            unused |= dict.fromkeys(("epochs", "iterations"), reason)
+        if self.loss != "threshold":
+            unused["threshold"] = f"with --loss {self.loss}"
+        if self.method != "selector":
+            unused |= dict.fromkeys(("loss", "threshold", "sizes"), method)
+        if self.method == "maxprob":
+            names = ("optimiser", "iterations", "epochs", "minutes", "batch_size", "evaluate_every")
+            unused |= dict.fromkeys((*names, "track", "seed"), method)
+        return unused
+
 
 # Published settings (configs/experiments/*/vqa2/select_pred.yaml and select_pred_calibration.yaml;
 # the selector of movie-mcan has batches of 32). The `adam_w` of mmf is that of transformers, which
@@ -143,22 +167,3 @@ SELECTOR_PRESETS: dict[Method, SelectorConfig] = {
     ),
     "selector": SelectorConfig(method="selector", optimiser=SELECTOR_OPTIMISER),
 }
-
-
-def idle_selector_settings(config: SelectorConfig) -> dict[str, str]:
-    """Return the names of the settings without effect, each with the reason."""
-    method = f"with --method {config.method}"
-    idle = {f"optimiser.{name}": reason for name, reason in config.optimiser.idle().items()}
-    if config.epochs is not None:
-        idle["iterations"] = f"with --epochs {config.epochs:g}, which sets the length of the run"
-    if config.minutes is not None:
-        idle["epochs"] = f"with --minutes {config.minutes:g}, which ends the run"
-        idle["iterations"] = f"with --minutes {config.minutes:g}, which ends the run"
-    if config.loss != "threshold":
-        idle["threshold"] = f"with --loss {config.loss}"
-    if config.method != "selector":
-        idle |= dict.fromkeys(("loss", "threshold", "sizes"), method)
-    if config.method == "maxprob":
-        names = ("optimiser", "iterations", "epochs", "minutes", "batch_size", "evaluate_every")
-        idle |= dict.fromkeys((*names, "track", "seed"), method)
-    return idle

@@ -17,7 +17,7 @@ from clipnav.storage.errors import UserError
 from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.joint import JointVectors
 from clipnav.vl_tasks.networks.mcan import GuidedCells, Pooling, QuestionReader
-from clipnav.vl_tasks.settings.network_sizes import McanConfig
+from clipnav.vl_tasks.settings.networks import McanConfig
 
 _BOTTLENECKS = 4
 _COMPRESSION = 4  # of bottlenecks, and of squeeze and excitation

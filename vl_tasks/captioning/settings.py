@@ -1,0 +1,187 @@
+"""Settings and presets of captioning."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from clipnav.storage.errors import UserError
+from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.settings import check_counts, check_dropout, read_config
+from clipnav.vl_tasks.settings.networks import GridConfig, check_heads
+from clipnav.vl_tasks.settings.runs import (
+    TRANSFORMER_ADAM,
+    FrozenEncoderConfig,
+    one_cycle,
+)
+from clipnav.vl_tasks.specs import Flag, chosen_preset
+from clipnav.vl_tasks.text.ptb import CaptionTokenizer
+
+
+@dataclass(frozen=True)
+class CaptionerConfig:
+    """Sizes of the captioner."""
+
+    hidden_size: int = 512
+    """Width of words and grid cells."""
+    feed_forward_size: int = 2048
+    """Hidden width of the feed-forward layers."""
+    layers: int = 6
+    """Number of layers of the encoder and of the decoder."""
+    heads: int = 8
+    """Number of attention heads."""
+    dropout: float = 0.1
+    """Dropout rate of the layers."""
+    input_dropout: float = 0.5
+    """Dropout rate of the embedded grid features."""
+    positions: bool = False
+    """Position embeddings of the grid cells (off in the original implementation)."""
+    faithful: bool = False
+    """Layer normalisation of the published code: unbiased standard deviation, epsilon added
+    outside the square root."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("hidden_size", "feed_forward_size", "layers", "heads"), "captioner.")
+        check_dropout(self, ("dropout", "input_dropout"), "captioner.")
+        check_heads(self.hidden_size, self.heads, "--captioner.hidden-size", "--captioner.heads")
+
+
+@dataclass(frozen=True)
+class CaptionConfig(FrozenEncoderConfig):
+    """Settings of a captioning training.
+
+    The phase "scst" starts from the weights of the cross-entropy run `start_from`.
+    """
+
+    COMMAND: ClassVar[str] = "clipnav train-captioner"
+    TASK: ClassVar[str] = "captions"
+    # The tokenizer only affects the scores.
+    MAY_CHANGE: ClassVar[frozenset[str]] = FrozenEncoderConfig.MAY_CHANGE | {"beams", "tokenizer"}
+    OF_START: ClassVar[frozenset[str]] = frozenset(
+        "preset vision standardise captioner min_count grids".split()
+    )
+
+    phase: Literal["xe", "scst"] = "xe"
+    """Training objective: xe (cross-entropy) or scst (self-critical sequence training)."""
+    start_from: Path | None = None
+    """Folder of the cross-entropy run whose weights initialise self-critical training."""
+    captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
+    """Sizes of the captioner."""
+    captions_per_image: int = 5
+    """Number of reference captions (cross-entropy) or sampled captions (self-critical) per image in
+    a batch."""
+    baseline: Literal["greedy", "samples"] = "greedy"
+    """Baseline of the self-critical reward: greedy caption, or mean of the other samples."""
+    max_words: int = 16
+    """Maximum number of words of a training caption; longer captions are truncated."""
+    min_count: int = 6
+    """Minimum number of occurrences of a word in the vocabulary."""
+    beams: int = 5
+    """Beam width of the final evaluation; evaluations during training decode greedily."""
+    max_length: int = 20
+    """Maximum number of words of a generated caption."""
+    tokenizer: CaptionTokenizer = "auto"
+    """Tokenizer of the final scores: java (the official one), python (without Java and METEOR), or
+    auto (java if it is installed)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = ("captions_per_image", "max_words", "min_count", "beams", "max_length")
+        check_counts(self, counts)
+        if (self.phase == "scst") != (self.start_from is not None):
+            raise UserError(
+                "--phase scst and --start-from RUN (a cross-entropy run) require each other; set "
+                "both"
+            )
+
+    @property
+    def kind(self) -> str:
+        """Task and variant, with which the name of a run begins."""
+        return f"captions-{self.phase}"
+
+    def unused_options(self) -> dict[str, str]:
+        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        unused = super().unused_options()
+        if self.phase == "xe":
+            unused["baseline"] = "without --start-from, which selects self-critical training"
+        return unused
+
+
+_SMALL_CAPTIONER = CaptionerConfig(
+    hidden_size=128, feed_forward_size=256, layers=2, heads=4, input_dropout=0.1, positions=True
+)
+_XE_IMAGES = 113_287  # train and restval of Karpathy's split
+_COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(448, 448))
+
+# The house captions use Karpathy's split names: val is val_seen, test is val_unseen.
+_HOUSES = CaptionConfig(
+    preset="houses",
+    evaluation_splits=("val", "test"),
+    captioner=_SMALL_CAPTIONER,
+    optimiser=one_cycle(1e-3, 200),
+    iterations=4000,
+    batch_size=32,
+    captions_per_image=3,
+    min_count=2,
+    max_words=24,
+    max_length=28,
+    evaluate_every=500,
+    beams=3,
+)
+PRESETS = {
+    "houses": _HOUSES,
+    # The same for the user's own photos.
+    "small": replace(_HOUSES, preset="small", data="photos", evaluation_splits=("val",)),
+    # CLIP-ViL-Direct/caption (ImageCaptioning.pytorch, configs/transformer): 15 epochs; the peak
+    # learning rate of the Noam schedule is 1 / sqrt(width * warm-up).
+    "coco": CaptionConfig(
+        preset="coco",
+        data="data/coco",
+        evaluation_splits=("val", "test"),
+        grids=_COCO_GRIDS,
+        captioner=CaptionerConfig(faithful=True),
+        standardise=False,
+        optimiser=OptimiserConfig(
+            "adam",
+            (512 * 20_000) ** -0.5,
+            **TRANSFORMER_ADAM,
+            schedule="noam",
+            warmup=20_000,
+            clip="value",
+            clip_at=0.1,
+        ),
+        iterations=15 * _XE_IMAGES // 10,
+        batch_size=10,
+        evaluate_every=3000,
+    ),
+}
+_HOUSE_SCST: dict[str, Any] = {
+    "optimiser": OptimiserConfig("adam", 5e-5, clip="norm", clip_at=1.0),
+    "iterations": 1500,
+    "batch_size": 16,
+    "captions_per_image": 5,
+    "baseline": "samples",
+    "evaluate_every": 250,
+}
+# Changes for self-critical training. The original Adam has betas 0.9, 0.999 and epsilon 1e-8.
+SCST_CHANGES: dict[str, dict[str, Any]] = {
+    "houses": _HOUSE_SCST,
+    "small": _HOUSE_SCST,
+    "coco": {
+        "optimiser": OptimiserConfig("adam", 5e-6, clip="value", clip_at=0.1),
+        "iterations": 25 * _XE_IMAGES // 10,
+        "evaluate_every": 3000,
+    },
+}
+
+
+def caption_defaults(flag: Flag) -> CaptionConfig:
+    """Return the settings without flags: a preset, or with --start-from those of that run.
+
+    These have the changes of its preset for self-critical training.
+    """
+    start = flag("start-from")
+    if start is None:
+        return chosen_preset(PRESETS, flag)
+    saved = read_config(Path(start), CaptionConfig)
+    changes = SCST_CHANGES[saved.preset]
+    return replace(saved, phase="scst", start_from=Path(start), output=None, resume=None, **changes)

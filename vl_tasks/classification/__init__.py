@@ -1,0 +1,1 @@
+"""Classification of texts about images: answers to questions, or labels of hypotheses."""

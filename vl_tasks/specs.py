@@ -1,0 +1,198 @@
+"""The table of vision-and-language tasks, and the command line of their trainings.
+
+Rows name their parts as "module:name", so that nothing is imported before it is used. A package
+adds a row by an entry point of the group `clipnav.tasks`; `clipnav finetune package.module:SPEC`
+and `register_task` take one directly.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from clipnav.storage.errors import UserError
+from clipnav.storage.spec_table import SpecTable
+
+if TYPE_CHECKING:
+    from clipnav.vl_tasks.settings.runs import RunConfig
+
+Config = TypeVar("Config", bound="RunConfig")
+Flag = Callable[[str], str | None]  # from the name of a flag to its text; None if not given
+_FINE_TUNED = ("clip-vil-p", "multilingual")  # models with presets of their own, PRESET-MODEL
+# Settings that may differ from those of the run to start from: cache and precision of the encoder,
+# and what is frozen.
+_NOT_OF_START = frozenset({"grids.keep", "grids.precision", "trunk.frozen_norms"})
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A row of the table of tasks.
+
+    Attributes:
+        name: Name of the task, which `task` of its settings returns.
+        settings: Class of its settings, a subclass of `RunConfig` such as `QuestionConfig`.
+        defaults: Function that returns the settings without flags. Its argument is a function from
+            the name of a flag to its text or None.
+        task: Class or function that makes the task from settings, such as a subclass of
+            `clipnav.vl_tasks.classification.task.ClassificationTask`.
+    """
+
+    name: str
+    settings: str
+    defaults: str
+    task: str
+
+    def part(self, name: str) -> Any:
+        """Import and return a part of the row, by the name of its attribute."""
+        return resolve_name(getattr(self, name))
+
+
+_ROOM = "clipnav.vl_tasks"
+_VQA = (f"{_ROOM}.vqa.settings:VqaConfig", f"{_ROOM}.multilingual.settings:vqa_defaults")
+_TABLE = SpecTable(
+    "task",
+    "clipnav.tasks",
+    (
+        TaskSpec("vqa", *_VQA, f"{_ROOM}.vqa.task:VqaTask"),
+        TaskSpec("multilingual-vqa", *_VQA, f"{_ROOM}.multilingual.task:MultilingualTask"),
+        TaskSpec(
+            "gqa",
+            f"{_ROOM}.gqa.settings:GqaConfig",
+            f"{_ROOM}.gqa.settings:gqa_defaults",
+            f"{_ROOM}.gqa.task:GqaTask",
+        ),
+        TaskSpec(
+            "snli-ve",
+            f"{_ROOM}.entailment.settings:EntailmentConfig",
+            f"{_ROOM}.entailment.settings:entailment_defaults",
+            f"{_ROOM}.entailment.task:EntailmentTask",
+        ),
+        TaskSpec(
+            "captions",
+            f"{_ROOM}.captioning.settings:CaptionConfig",
+            f"{_ROOM}.captioning.settings:caption_defaults",
+            f"{_ROOM}.captioning.task:CaptionTask",
+        ),
+        TaskSpec(
+            "pretrain-vl",
+            f"{_ROOM}.clip_vil_p.settings:PretrainConfig",
+            f"{_ROOM}.multilingual.settings:all_pretraining_defaults",
+            f"{_ROOM}.clip_vil_p.pretraining:PretrainingTask",
+        ),
+    ),
+)
+
+
+def register_task(spec: TaskSpec) -> None:
+    """Add a row to the table in this process, or replace a row that was added.
+
+    Raises:
+        UserError: A task of clipnav has the name.
+    """
+    _TABLE.add(spec)
+
+
+def task_spec(name: str) -> TaskSpec:
+    """Return the row of a task.
+
+    Args:
+        name: Name of a task, or a row as "package.module:SPEC", which is registered.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        UserError: The entry point or the name is not that of a row.
+    """
+    return _TABLE.load(name) if ":" in name else _TABLE.row(name)
+
+
+def task_names() -> list[str]:
+    """Return the names of all tasks, those of installed packages last."""
+    return _TABLE.names()
+
+
+def parse_task(name: str, arguments: Sequence[str], description: str | None = None) -> Any:
+    """Return the settings of a task's training from its command line.
+
+    --preset, --data, --model and --start-from are read first because they choose the defaults of
+    the other flags; --config takes all defaults from a file, --resume from the resumed run.
+
+    Args:
+        name: Name of the task, see `task_spec`.
+        arguments: Command-line arguments.
+        description: Introduction of the --help text.
+
+    Raises:
+        FileNotFoundError: The folder --resume or --start-from is not a run.
+        UserError: The preset does not exist, a flag has no effect, or a flag contradicts the run to
+            resume or to start from; names both values.
+    """
+    from clipnav.training.resuming import early_values, parse_run
+    from clipnav.training.settings import check_same_run
+
+    spec = task_spec(name)
+    kind, defaults = spec.part("settings"), spec.part("defaults")
+    config = parse_run(
+        kind,
+        arguments,
+        description,
+        defaults=lambda: defaults(early_values(arguments).get),
+        idle=kind.unused_options,
+        may_change=kind.MAY_CHANGE,
+    )
+    if kind.OF_START and config.start_from is not None and config.resume is None:
+        others = {field.name for field in fields(kind)} - kind.OF_START | _NOT_OF_START
+        remedy = (
+            "omit the flags or the file --config to start from its weights, or train a new run "
+            "without --start-from"
+        )
+        whose = "the command line"
+        check_same_run(config.start_from, config, frozenset(others), whose, remedy)
+    return config
+
+
+def chosen_preset(presets: Mapping[str, Config], flag: Flag) -> Config:
+    """Return the preset of a command line, which --preset or --data, and --model choose.
+
+    Raises:
+        UserError: The preset does not exist.
+    """
+    preset = flag("preset") or preset_of_data(flag("data") or "house", presets)
+    model = flag("model")
+    if model is None and flag("objective") == "masked-words":
+        model = "multilingual"
+    if model in _FINE_TUNED and f"{preset}-{model}" in presets:
+        preset = f"{preset}-{model}"
+    if preset not in presets:
+        raise UserError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
+    return presets[preset]
+
+
+def preset_of_data(data: str, presets: Mapping[str, Any]) -> str:
+    """Return the name of the default preset for data."""
+    from clipnav.vl_tasks.house_tasks import HouseTaskFiles
+
+    if data == "house" or HouseTaskFiles(Path(data)).summary.is_file():
+        return "houses"
+    return data if data in presets else "small"
+
+
+def read_question_config(run: Path) -> Any:
+    """Read the settings of a run of question answering, of any task.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        UserError: The file is damaged, or of another training.
+    """
+    from clipnav.storage.json_files import read_json
+    from clipnav.training.settings import CONFIG, read_config
+    from clipnav.vl_tasks.settings.runs import QuestionConfig
+
+    kinds = [task_spec(name).part("settings") for name in task_names()]
+    kinds = [kind for kind in kinds if issubclass(kind, QuestionConfig)]
+    path, chosen = run / CONFIG, kinds[0]
+    if path.is_file():
+        values = read_json(path, f"name a run of {chosen.COMMAND}", allow_nan=True)
+        command = values.get("command") if isinstance(values, dict) else None
+        chosen = next((kind for kind in kinds if kind.COMMAND == command), chosen)
+    return read_config(run, chosen)
