@@ -15,7 +15,6 @@ from clipnav.storage.json_files import read_json_object
 from clipnav.training.checkpoints import load_model
 from clipnav.training.settings import read_config
 from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
-from clipnav.vl_tasks.clip_vil_p.data.framing import framing_of
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size, read_prepared, stack
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
@@ -95,7 +94,7 @@ def standardise(
         FileNotFoundError: An image is missing.
         DamagedPictureError: An image cannot be read.
     """
-    framing = framing_of(config)
+    framing = config.framing
     portrait = np.array([framing.is_portrait(*image_size(path)) for path in paths], bool)
     network.trunk.eval()
     cells = []

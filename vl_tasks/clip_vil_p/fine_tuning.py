@@ -29,7 +29,7 @@ from clipnav.vl_tasks.clip_vil_p.building import (
 )
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
 from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
-from clipnav.vl_tasks.clip_vil_p.data.framing import Framing, framing_of
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
 from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size, read_pictures
@@ -209,7 +209,7 @@ class FineTuning:
         """
         paths = [self._images[one.image_id] for one in records]
         numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
-        framing = framing_of(self._base)
+        framing = self._base.framing
         upright = {path: framing.is_portrait(*image_size(path)) for path in numbers}
         pieces = self.pieces.encode([one.text for one in records], self.config.clip_vil_p.max_words)
         maker = SentenceBatches(paths, pieces, framing)

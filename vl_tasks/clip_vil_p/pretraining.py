@@ -27,7 +27,6 @@ from clipnav.vl_tasks.clip_vil_p.building import (
 )
 from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
 from clipnav.vl_tasks.clip_vil_p.data.batch import OBJECTIVES, Batch
-from clipnav.vl_tasks.clip_vil_p.data.framing import framing_of
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
 from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
@@ -227,7 +226,7 @@ class PretrainingTask(Task):
             index,
             self.pieces,
             self.answers.of_index(index) if len(self.answers) else None,
-            framing_of(config),
+            config.framing,
             config.max_words,
             config.faithful,
             config.seed,

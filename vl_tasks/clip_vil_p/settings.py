@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import check_counts, check_numbers, check_splits, read_config
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.settings.networks import (
     FineTunedModel,
     Precision,
@@ -124,6 +125,14 @@ class PretrainConfig(RunConfig):
     def is_parallel(self) -> bool:
         """Whether torchrun can start several processes of the training."""
         return True
+
+    @property
+    def framing(self) -> Framing:
+        """Framing of the images of a pre-training and of what is fine-tuned from it."""
+        if not self.faithful:
+            return Framing(*self.image_size)
+        published = "multilingual-vqa" if self.model == "multilingual" else "clip-vil"
+        return Framing(*self.image_size, published)
 
     @property
     def scoring(self) -> dict[str, Any]:

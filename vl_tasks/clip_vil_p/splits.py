@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from clipnav.storage.errors import UserError
-from clipnav.vl_tasks.clip_vil_p.data.framing import Framing, framing_of
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
@@ -65,7 +65,7 @@ class Splits:
         folder = data_folder(config)
         images = image_folder(config, folder)
         pairs = open_pairs(folder, config.train_splits, images, config.languages)
-        framing = framing_of(config)
+        framing = config.framing
         names = dict.fromkeys((config.select_by, *config.evaluation_splits))
         evaluated = {
             split: PairSplit(open_pairs(folder, [split], images, config.languages), framing)

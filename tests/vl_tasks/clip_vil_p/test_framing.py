@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
-from clipnav.vl_tasks.clip_vil_p.data.framing import Framing, framing_of
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.pictures import prepare
 from clipnav.vl_tasks.clip_vil_p.settings import PRESETS as PRETRAIN_PRESETS
 from clipnav.vl_tasks.multilingual.settings import PRETRAINING_PRESETS as MULTILINGUAL_PRETRAINING
@@ -43,7 +43,7 @@ def test_images_keep_their_aspect_ratio_and_are_centred():
 
 @pytest.mark.parametrize("size", PHOTOS)
 def test_faithful_images_have_the_sizes_and_padding_of_the_original(size):
-    framing = framing_of(PRETRAIN_PRESETS["rn50-stage-1"])
+    framing = PRETRAIN_PRESETS["rn50-stage-1"].framing
     image = photo(size)
     # vision_helpers.py, derived again: Resize(384, 640), then PadToGivenSize(384, 640).
     ratio, shorter = max(size) / min(size), 384
@@ -70,7 +70,7 @@ def test_faithful_images_have_the_sizes_and_padding_of_the_original(size):
 
 @pytest.mark.parametrize("size", [one for one in PHOTOS if max(one) < 2000])
 def test_faithful_multilingual_images_are_cut_out_of_the_centre(size):
-    framing = framing_of(MULTILINGUAL_PRETRAINING["multilingual"])
+    framing = MULTILINGUAL_PRETRAINING["multilingual"].framing
     image = photo(size)
     resize = Resize([224], InterpolationMode.BICUBIC)
     expected = np.asarray(CenterCrop(224)(resize(image)))
@@ -90,8 +90,8 @@ def test_images_have_the_orientation_that_their_batch_has(rule):
 
 def test_only_faithful_runs_have_published_framings():
     for preset in (PRETRAIN_PRESETS["rn50-stage-1"], MULTILINGUAL_PRETRAINING["multilingual"]):
-        assert framing_of(dataclasses.replace(preset, faithful=False)).rule == "ours"
-        assert framing_of(preset).rule != "ours"
+        assert dataclasses.replace(preset, faithful=False).framing.rule == "ours"
+        assert preset.framing.rule != "ours"
 
 
 @pytest.mark.parametrize("rule", ["ours", "clip-vil", "multilingual-vqa"])

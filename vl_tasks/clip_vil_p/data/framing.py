@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
-
 
 @dataclass(frozen=True)
 class Framing:
@@ -65,11 +63,3 @@ class Framing:
         if self.rule == "multilingual-vqa" and room < 0:
             return -round(-room / 2)
         return room // 2
-
-
-def framing_of(config: PretrainConfig) -> Framing:
-    """Return the framing of a pre-training and of what is fine-tuned from it."""
-    if not config.faithful:
-        return Framing(*config.image_size)
-    published = "multilingual-vqa" if config.model == "multilingual" else "clip-vil"
-    return Framing(*config.image_size, published)
