@@ -99,7 +99,7 @@ class CaptionConfig(FrozenEncoderConfig):
         return f"captions-{self.phase}"
 
     def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
         unused = super().unused_options()
         if self.phase == "xe":
             unused["baseline"] = "without --start-from, which selects self-critical training"

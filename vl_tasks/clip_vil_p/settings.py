@@ -150,7 +150,7 @@ class PretrainConfig(RunConfig):
         return self.answering and self.objective == "all"
 
     def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
         unused = super().unused_options()
         if self.start_from is not None:
             kept = (

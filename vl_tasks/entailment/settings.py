@@ -46,7 +46,7 @@ class EntailmentConfig(FineTunableConfig):
         check_dropout(self, ("dropout",))
 
     def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
         unused = super().unused_options()
         if self.model == "two-tower" and not self.vision:
             del unused["grids"]  # the CLIP encoder encodes the sentences

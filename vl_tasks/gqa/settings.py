@@ -36,7 +36,7 @@ class GqaConfig(QuestionConfig):
         return self.loss == "ce"
 
     def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
         unused = super().unused_options()
         if self.model == "clip-vil-p" and self.loss == "ce":
             del unused["faithful"]

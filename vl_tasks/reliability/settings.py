@@ -9,14 +9,13 @@ import tyro
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import folder_name
 from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.run_settings import TrainingConfig
 from clipnav.training.settings import (
     check_counts,
     check_dropout,
     check_numbers,
     check_positive,
-    idle_training_settings,
 )
-from clipnav.training.tracking import TrackerName
 
 Method = Literal["maxprob", "calibration", "selector"]
 SelectorLoss = Literal["regress-bce", "regress-mse", "regress-l1", "threshold", "max-index"]
@@ -53,11 +52,15 @@ class SelectorSizes:
 
 
 @dataclass(frozen=True)
-class SelectorConfig:
+class SelectorConfig(TrainingConfig):
     """Settings of a confidence estimator for a trained VQA model."""
 
     COMMAND: ClassVar[str] = "clipnav train-selector"
-    """Command that trains such runs."""
+    # Settings that may change when a run is resumed.
+    MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
+        "resume iterations epochs minutes evaluate_every evaluation_batch_size threads device "
+        "track".split()
+    )
 
     run: tyro.conf.Positional[Path | None] = None
     """Run of clipnav finetune-vqa, whose model stays frozen."""
@@ -80,14 +83,10 @@ class SelectorConfig:
     """Sizes of the selector."""
     risks: tuple[float, ...] = RISKS
     """Tolerated risks in percent whose thresholds are chosen on val and stored."""
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    """Optimiser, learning rate schedule and gradient clipping."""
     iterations: int = 3500
     """Number of weight updates."""
     epochs: float | None = None
     """Number of passes over dev as the length of the training, instead of --iterations."""
-    minutes: float | None = None
-    """Training time in minutes as the stopping criterion instead of --iterations."""
     batch_size: int = 256
     """Questions per weight update."""
     evaluate_every: int = 100
@@ -96,25 +95,11 @@ class SelectorConfig:
     """Batch size of the evaluation."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Variant of the official VQA evaluator; V3 is that of reliable_vqa."""
-    output: Path | None = None
-    """Folder of the new run; default: runs/METHOD-NAME_OF_THE_RUN."""
-    track: tuple[TrackerName, ...] = ()
-    """Trackers that receive the figures of the log."""
-    resume: Path | None = None
-    """Folder of a run of this command to resume with its own settings."""
-    seed: int = 0
-    """Random seed for weights, data order and dropout."""
-    threads: int | None = None
-    """Number of CPU threads of torch; default: torch's own."""
-    device: str = "cpu"
-    """Device of both models: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
-        check_counts(
-            self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch_size", "threads")
-        )
-        check_counts(self, ("seed",), least=0)
-        check_positive(self, ("minutes", "epochs"))
+        super().__post_init__()
+        check_counts(self, ("evaluation_batch_size",))
+        check_positive(self, ("epochs",))
         check_numbers(self, ("threshold",), most=1)
         if not self.risks or not all(0 < risk < 100 for risk in self.risks):
             given = " ".join(f"{risk:g}" for risk in self.risks)
@@ -127,7 +112,7 @@ class SelectorConfig:
 
     def unused_options(self) -> dict[str, str]:
         """Return the names of the settings without effect, each with the reason."""
-        unused, method = idle_training_settings(self), f"with --method {self.method}"
+        unused, method = super().unused_options(), f"with --method {self.method}"
         if self.epochs is not None:
             reason = f"with --epochs {self.epochs:g}, which sets the length of the run"
             unused["iterations"] = reason
@@ -157,7 +142,7 @@ SELECTOR_OPTIMISER = OptimiserConfig(
 )
 CALIBRATION_OPTIMISER = OptimiserConfig("adamw", 1e-2, weight_decay=1e-4)
 CALIBRATION_EPOCHS = 100
-SELECTOR_PRESETS: dict[Method, SelectorConfig] = {
+SELECTOR_PRESETS: dict[str, SelectorConfig] = {
     "maxprob": SelectorConfig(method="maxprob"),
     "calibration": SelectorConfig(
         method="calibration",

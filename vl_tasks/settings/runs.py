@@ -1,9 +1,7 @@
 """Settings that the trainings of the tasks share: frozen dataclasses.
 
 The field docstrings are the ``--help`` texts. No module of settings imports torch, so that
-``--help`` returns at once. `COMMAND` is the command that trains runs of a class, `MAY_CHANGE` names
-the settings that may change when a run is resumed, and `OF_START` those that must be equal to
-those of the run --start-from.
+``--help`` returns at once.
 """
 
 import re
@@ -14,13 +12,11 @@ from typing import Any, ClassVar, Literal
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import folder_name
 from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.run_settings import TrainingConfig
 from clipnav.training.settings import (
     check_counts,
-    check_positive,
     check_splits,
-    idle_training_settings,
 )
-from clipnav.training.tracking import TrackerName
 from clipnav.vl_tasks.settings.networks import (
     FINE_TUNED_MODELS,
     FineTuningConfig,
@@ -38,10 +34,9 @@ OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding_size", "glove", "max_wo
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(TrainingConfig):
     """Settings that all trainings share."""
 
-    COMMAND: ClassVar[str]
     TASK: ClassVar[str]
     """Name of the task."""
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
@@ -49,6 +44,7 @@ class RunConfig:
         "threads device track".split()
     )
     OF_START: ClassVar[frozenset[str]] = frozenset()
+    """Settings that must be equal to those of the run --start-from."""
 
     preset: str = "houses"
     """Preset that sets the defaults."""
@@ -57,17 +53,10 @@ class RunConfig:
     the files that docs/vl_tasks.md or, for pre-training, docs/vl_pretraining.md lists."""
     images: Path | None = None
     """Folder of the images; default: the data folder or its images/."""
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    """Optimiser, learning rate schedule and gradient clipping."""
     iterations: int = 1000
     """Number of weight updates."""
-    minutes: float | None = None
-    """Training time in minutes, without evaluation, as the stopping criterion instead of
-    --iterations."""
     batch_size: int = 64
     """Batch size: questions, hypotheses or (captioning) images per weight update."""
-    evaluate_every: int = 500
-    """Number of iterations between two evaluations on the split --select-by."""
     evaluation_batch_size: int = 256
     """Batch size of the evaluation."""
     select_by: str = "val"
@@ -75,28 +64,10 @@ class RunConfig:
     training images for it."""
     evaluation_splits: tuple[str, ...] = ("val",)
     """Splits that are evaluated with the best checkpoint after training."""
-    output: Path | None = None
-    """Folder of the run; default: runs/NAME."""
-    track: tuple[TrackerName, ...] = ()
-    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
-    trackio; each requires the extra of its name."""
-    config: Path | None = None
-    """Settings file, such as the config.json of a run; its values are the defaults of all other
-    flags."""
-    resume: Path | None = None
-    """Folder of a run to resume with its own settings."""
-    seed: int = 0
-    """Random seed for weights, data order and dropout."""
-    threads: int | None = None
-    """Number of CPU threads of torch; default: torch's own."""
-    device: str = "cpu"
-    """Device of the networks: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
-        sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch_size")
-        check_counts(self, (*sizes, "threads"))
-        check_counts(self, ("seed",), least=0)
-        check_positive(self, ("minutes",))
+        super().__post_init__()
+        check_counts(self, ("evaluation_batch_size",))
         submitted = getattr(self, "submit", None)
         if HELD_OUT in (*self.evaluation_splits, submitted) and self.select_by != HELD_OUT:
             raise UserError(
@@ -134,14 +105,6 @@ class RunConfig:
         """Default name of the run's folder below runs/."""
         return f"{self.kind}-{folder_name(self.data)}"
 
-    def unused_options(self) -> dict[str, str]:
-        """Return the dotted names of settings that others make ineffective, with the reasons.
-
-        A preset may contain such settings; a command line may not add them. The name of a group
-        includes all its settings.
-        """
-        return idle_training_settings(self)
-
 
 @dataclass(frozen=True)
 class FrozenEncoderConfig(RunConfig):
@@ -166,7 +129,7 @@ class FrozenEncoderConfig(RunConfig):
         return super().run_name + ("" if self.vision else "-no-vision")
 
     def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
         unused = super().unused_options()
         if not self.vision:
             unused |= dict.fromkeys(("images", "grids", "standardise"), "with --no-vision")
@@ -219,7 +182,7 @@ class FineTunableConfig(FrozenEncoderConfig):
         return f"{self.TASK}-{self.model}"
 
     def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
         unused, tuning = super().unused_options(), self.clip_vil_p
         if tuning.frozen_trunk:
             names = ("clip_vil_p.trunk_optimiser", "clip_vil_p.frozen_norms")
@@ -292,7 +255,7 @@ class QuestionConfig(FineTunableConfig):
         return True
 
     def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
         unused = super().unused_options()
         if self.is_fine_tuned:
             names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "reduction")

@@ -127,7 +127,7 @@ class VqaConfig(QuestionConfig):
         return "multilingual-vqa" if self.model == "multilingual" else "vqa"
 
     def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
+        """Return the settings without effect and the reasons, see `TrainingConfig`."""
         unused = super().unused_options()
         names = ("languages", "evaluation_languages", "agreement", "multilingual")
         if self.model != "multilingual":

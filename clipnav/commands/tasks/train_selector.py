@@ -10,18 +10,10 @@ computed once and cached. The command prints calibration error and thresholds by
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from clipnav.storage.errors import UserError
-from clipnav.training.resuming import early_values, parse_resumed, parse_settings
-from clipnav.training.settings import check_effects, read_config
+from clipnav.training.resuming import early_values, parse_run
 from clipnav.vl_tasks.reliability.settings import SELECTOR_PRESETS, SelectorConfig
-
-# Settings that may change when a run is resumed.
-_MAY_CHANGE = frozenset(
-    "resume iterations epochs minutes evaluate_every evaluation_batch_size threads device "
-    "track".split()
-)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -35,20 +27,21 @@ def main(arguments: Sequence[str]) -> None:
 
 def parse_selector(arguments: Sequence[str]) -> SelectorConfig:
     """Parse the command line; --method chooses the defaults, --resume reads them from a run."""
-    early = early_values(arguments)
-    resumed = early.get("resume")
-    if resumed is not None:
-        run = Path(resumed)
-        config = parse_resumed(SelectorConfig, run, arguments, _MAY_CHANGE, __doc__)
-        check_effects(config, config.unused_options(), read_config(run, SelectorConfig))
-        return config
-    method = early.get("method", "selector")
+    config = parse_run(
+        SelectorConfig,
+        arguments,
+        __doc__,
+        defaults=lambda: _defaults(early_values(arguments).get("method", "selector")),
+        idle=SelectorConfig.unused_options,
+        may_change=SelectorConfig.MAY_CHANGE,
+    )
+    if config.run is None:
+        raise UserError("no run given; write clipnav train-selector RUN --method selector")
+    return config
+
+
+def _defaults(method: str) -> SelectorConfig:
     if method not in SELECTOR_PRESETS:
         names = ", ".join(SELECTOR_PRESETS)
         raise UserError(f"--method {method} does not exist; choose one of {names}")
-    default = SELECTOR_PRESETS[method]
-    config = parse_settings(SelectorConfig, default, arguments, __doc__)
-    if config.run is None:
-        raise UserError("no run given; write clipnav train-selector RUN --method selector")
-    check_effects(config, config.unused_options(), default)
-    return config
+    return SELECTOR_PRESETS[method]

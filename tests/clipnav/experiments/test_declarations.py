@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from clipnav.experiments.declarations import (
 )
 from clipnav.experiments.running import _predecessors
 from clipnav.training.settings import to_json
-from clipnav.vl_tasks import command_line as vl_tasks
+from clipnav.vl_tasks.specs import parse_task
 from tests.conftest import ROOT
 
 EXPERIMENTS = read_experiments(ROOT / "docs" / "results")
@@ -171,17 +172,17 @@ TRAININGS: dict[str, Callable[[list[str]], Any]] = {
     "train-continuous-agent": parse_continuous,
     "train-language-representation": parse_language,
     "train-visual-representation": parse_visual,
-    "finetune-vqa": vl_tasks.parse_vqa,
-    "finetune-gqa": vl_tasks.parse_gqa,
-    "finetune-snli-ve": vl_tasks.parse_entailment,
-    "pretrain-vl": vl_tasks.parse_pretraining,
-    "train-captioner": vl_tasks.parse_captions,
+    "finetune-vqa": partial(parse_task, "vqa"),
+    "finetune-gqa": partial(parse_task, "gqa"),
+    "finetune-snli-ve": partial(parse_task, "snli-ve"),
+    "pretrain-vl": partial(parse_task, "pretrain-vl"),
+    "train-captioner": partial(parse_task, "captions"),
 }
 # Command of each comparison, and the parser of its trainings.
 COMPARISONS: dict[str, tuple[Any, Callable[[list[str]], Any]]] = {
     "compare-agents": (compare_agents, parse_agent),
     "compare-encoders": (compare_encoders, parse_agent),
-    "compare-vqa-encoders": (compare_vqa_encoders, vl_tasks.parse_vqa),
+    "compare-vqa-encoders": (compare_vqa_encoders, partial(parse_task, "vqa")),
 }
 
 
