@@ -18,12 +18,13 @@ names:
 	@mkdir -p .names/clipnav
 	@ln -sfn $(addprefix ../../,$(wildcard clipnav/*) $(FOLDERS)) .names/clipnav/
 
+# setuptools warns of every editable installation whose folders lie elsewhere.
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "clipnav needs Python >= 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
 
 demo: install
