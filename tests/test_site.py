@@ -61,7 +61,7 @@ def test_the_page_of_commands_lists_every_option(site, run_command, capsys):
             run_command(name, "--help-all")
         options = re.findall(r"^(?:│| ) (?:-h, )?(--\w[\w.-]*)", capsys.readouterr().out, re.M)
         described = html.unescape(" ".join(re.findall(r"<dt><code>(.*?)</code></dt>", section)))
-        assert len(options) > 1
+        assert len(options) > 1 or name == "finetune"  # has the flags of a task
         assert set(options) - set(re.findall(r"--\w[\w.-]*", described)) == set(), name
         assert "<dd></dd>" not in section
 

@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 import clipnav.envs  # noqa: F401  (registers the environments)
-from clipnav.envs.episodes import loading
+from clipnav.envs.episodes import annotations
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.sharing import SharedObjects, file_stamp
@@ -43,13 +43,13 @@ def test_the_stamp_of_a_file_changes_with_its_content(tmp_path):
 
 
 def test_environments_read_each_file_once(tiny_arguments, monkeypatch):
-    read, files = loading.read_records, []
+    read, files = annotations.read_records, []
 
     def counted(path, *arguments):
         files.append(path.name)
         return read(path, *arguments)
 
-    monkeypatch.setattr(loading, "read_records", counted)
+    monkeypatch.setattr(annotations, "read_records", counted)
     arguments = {**tiny_arguments, "max_instruction_length": 17}
     made = [gym.make("R2R-CLIP-v0", **arguments) for _ in range(4)]
     made.append(gym.make_vec("R2R-CLIP-v0", 2, **arguments))

@@ -10,7 +10,7 @@ from torch.nn import functional
 from clipnav.agents.duet.checkpoints import _PRETRAINING_ONLY, convert_duet, network_weights
 from clipnav.agents.duet.memory import PanoramaMemory
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, ViewInputs
-from clipnav.agents.duet.network_settings import MapTransformerConfig, pretraining_config
+from clipnav.agents.duet.network_settings import MapTransformerConfig
 from clipnav.agents.duet.panorama import PanoramaInputs
 from clipnav.agents.duet.pretraining_heads import PretrainingModel, action_losses
 from clipnav.agents.duet.states import NodeSources, fusion_matrix
@@ -41,7 +41,9 @@ def make_model(golden):
         max_steps=config["max_action_steps"],
     )
     network = MapTransformer(
-        pretraining_config(sizes), config["vocab_size"], config["image_feat_size"]
+        dataclasses.replace(sizes, feature_dropout=0.0),
+        config["vocab_size"],
+        config["image_feat_size"],
     )
     model = PretrainingModel(network, config["image_prob_size"])
     weights = convert_duet(golden("duet_pretrain_weights.safetensors"))

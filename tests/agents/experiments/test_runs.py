@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.evaluation import Evaluation, evaluate
+from clipnav.agents.acting.evaluation import evaluate
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.presets import preset
 from clipnav.agents.envdrop.settings import TrainConfig
@@ -287,7 +287,7 @@ def test_rxr_submissions_are_json_lines_in_every_world(tmp_path):
     episodes = load_episodes("rxr", "val_unseen", world_files("houses"))
     walked = {e.instr_id: [(e.path[0], e.heading, 0.0), (e.path[1], 0.0, 0.0)] for e in episodes}
     path = tmp_path / "paths.jsonl"
-    write_submission(path, Evaluation(walked, {}, {}), config, "val_unseen")
+    write_submission(path, walked, episodes, world_files("houses"), config.dataset)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["path"] for line in lines] == [list(e.path[:2]) for e in episodes]
     assert [str(line["instruction_id"]) for line in lines] == list(walked)

@@ -53,5 +53,5 @@ def test_episodes_of_test_splits_have_no_goal(tiny_world):
 
 
 def test_a_task_without_a_continuous_version_is_refused():
-    with pytest.raises(ValueError, match="r2r, rxr"):
+    with pytest.raises(ValueError, match="r2r or rxr"):
         load_continuous_split("r4r")  # type: ignore[arg-type]
