@@ -6,10 +6,9 @@ training and `register_agent` take one directly.
 """
 
 from dataclasses import dataclass
-from pkgutil import resolve_name
-from typing import Any, Literal
+from typing import Literal
 
-from clipnav.storage.spec_table import SpecTable
+from clipnav.storage.spec_table import Spec, SpecTable
 
 # "search": searches before it walks and while it walks. "single-steps": in a recorded walk, the
 # teacher can replace single steps. "follower-weights": its run contains a follower's network.
@@ -17,7 +16,7 @@ Ability = Literal["search", "single-steps", "follower-weights"]
 
 
 @dataclass(frozen=True)
-class AgentSpec:
+class AgentSpec(Spec):
     """A row of the table of agents.
 
     Attributes:
@@ -26,7 +25,7 @@ class AgentSpec:
         settings: Class of its settings, a subclass of `AgentConfig`.
         defaults: Function that returns the settings without flags. Its arguments are dataset,
             world, preset, and a function from the name of any other flag to its text or None.
-        learner: Class that trains it, whose argument are the settings; usually a subclass of
+        learner: Class that trains it, constructed from the settings; usually a subclass of
             `EpisodeLearner`.
         load: Function of a run's folder, a split and settings that returns the environment of the
             split and the agent of the run, see `clipnav.load_run`.
@@ -36,7 +35,6 @@ class AgentSpec:
         abilities: What the agent can do that not all agents can.
     """
 
-    name: str
     label: str
     settings: str
     defaults: str
@@ -44,10 +42,6 @@ class AgentSpec:
     load: str
     waypoints: str | None = None
     abilities: frozenset[Ability] = frozenset()
-
-    def part(self, name: str) -> Any:
-        """Import and return a part of the row, by the name of its attribute."""
-        return resolve_name(getattr(self, name))
 
 
 _TABLE = SpecTable(

@@ -7,13 +7,12 @@ adds a row by an entry point of the group `clipnav.datasets`, whose name is that
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pkgutil import resolve_name
 from typing import Any, Literal
 
 import gymnasium
 
 from clipnav.storage.errors import UserError
-from clipnav.storage.spec_table import SpecTable
+from clipnav.storage.spec_table import Spec, SpecTable
 
 ContinuousForm = Literal["r2r-ce", "rxr-ce"]
 
@@ -34,7 +33,7 @@ class ContinuousVersion:
 
 
 @dataclass(frozen=True)
-class DatasetSpec:
+class DatasetSpec(Spec):
     """A row of the table of datasets.
 
     Attributes:
@@ -60,7 +59,6 @@ class DatasetSpec:
             and LABEL-CE-CLIP-v0; `name` by default. Ids of installed packages have the name.
     """
 
-    name: str
     annotations: tuple[str, ...]
     house_annotations: tuple[str, ...] = ()
     read: str = "clipnav.envs.episodes.annotations:read_paths"
@@ -77,10 +75,6 @@ class DatasetSpec:
     def __post_init__(self) -> None:
         """Set the default of the label."""
         object.__setattr__(self, "label", self.label or self.name)
-
-    def part(self, name: str) -> Any:
-        """Import and return a part of the row, by the name of its attribute."""
-        return resolve_name(getattr(self, name))
 
 
 _RXR = tuple(
@@ -158,11 +152,6 @@ def dataset_spec(name: str) -> DatasetSpec:
         spec = _TABLE.row(name)
         _register(name, name, spec)
     return spec
-
-
-def dataset_names() -> list[str]:
-    """Return the names of all datasets, those of installed packages last."""
-    return _TABLE.names()
 
 
 def continuous_version(name: str) -> ContinuousVersion:

@@ -1,19 +1,26 @@
 """Tables of rows by name, to which installed packages add rows by entry points."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pkgutil import resolve_name
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from clipnav.storage.errors import UnknownNameError, UserError
 
 
-class _Row(Protocol):
-    @property
-    def name(self) -> str: ...
+@dataclass(frozen=True)
+class Spec:
+    """A row: a name, and parts as "module:name", which nothing imports before they are used."""
+
+    name: str
+
+    def part(self, name: str) -> Any:
+        """Import and return a part of the row, by the name of its attribute."""
+        return resolve_name(getattr(self, name))
 
 
-Row = TypeVar("Row", bound=_Row)
+Row = TypeVar("Row", bound=Spec)
 
 
 class SpecTable(Generic[Row]):

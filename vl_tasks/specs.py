@@ -8,11 +8,10 @@ and `register_task` take one directly.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipnav.storage.errors import UserError
-from clipnav.storage.spec_table import SpecTable
+from clipnav.storage.spec_table import Spec, SpecTable
 
 if TYPE_CHECKING:
     from clipnav.vl_tasks.settings.runs import RunConfig
@@ -26,7 +25,7 @@ _NOT_OF_START = frozenset({"grids.keep", "grids.precision", "trunk.frozen_norms"
 
 
 @dataclass(frozen=True)
-class TaskSpec:
+class TaskSpec(Spec):
     """A row of the table of tasks.
 
     Attributes:
@@ -38,14 +37,9 @@ class TaskSpec:
             `clipnav.vl_tasks.classification.task.ClassificationTask`.
     """
 
-    name: str
     settings: str
     defaults: str
     task: str
-
-    def part(self, name: str) -> Any:
-        """Import and return a part of the row, by the name of its attribute."""
-        return resolve_name(getattr(self, name))
 
 
 _ROOM = "clipnav.vl_tasks"
