@@ -29,7 +29,7 @@ from clipnav.training.settings import (
 
 
 def early_values(arguments: Sequence[str]) -> dict[str, str]:
-    """Return the values of flags, some of which determine the defaults of others, by name.
+    """Return the value of each flag by its name. Some flags determine the defaults of others.
 
     The parser of all flags reports missing values.
     """

@@ -3,12 +3,11 @@
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from clipnav.agents.settings import AgentConfig, agent_of
-from clipnav.agents.settings.reading import agent_kind
+from clipnav.agents.settings import AgentConfig
+from clipnav.agents.settings.reading import run_spec
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World
@@ -30,29 +29,20 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
     """
     early = early_values(arguments)
     given = early.get("agent")
-    spec = agent_spec(given or "follower")
+    chosen = agent_spec(given or "follower")
     source = early.get("resume") or early.get("config")
-    if source is not None:
-        if given is not None and spec.name != agent_of(Path(source)):
-            raise UserError(
-                f"--agent {given}: {source} is a run of the agent {agent_of(Path(source))}; omit "
-                "--agent"
-            )
-        agent_kind(Path(source))  # is installed
-        spec = agent_spec(agent_of(Path(source)))
-    defaults = partial(_agent_defaults, spec.part("defaults"), early.get)
+    spec = chosen if source is None else run_spec(Path(source))
+    if given is not None and chosen != spec:
+        raise UserError(
+            f"--agent {given}: {source} is a run of the agent {spec.name}; omit --agent"
+        )
+    make = spec.part("defaults")
+
+    def defaults(dataset: str, world: World, recipe: Any) -> AgentConfig:
+        return make(dataset, world, recipe, early.get)
+
     config = parse_training(spec.part("settings"), defaults, arguments, description)
     return replace(config, agent=spec.name)
-
-
-def _agent_defaults(
-    make: Callable[..., Config],
-    flag: Callable[[str], str | None],
-    dataset: str,
-    world: World,
-    recipe: Any,
-) -> Config:
-    return make(dataset, world, recipe, flag)
 
 
 def parse_training(

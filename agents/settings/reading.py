@@ -3,23 +3,27 @@
 from pathlib import Path
 
 from clipnav.agents.settings.runs import AgentConfig
-from clipnav.agents.specs import agent_spec
+from clipnav.agents.specs import AgentSpec, agent_spec
 from clipnav.storage.errors import UnknownNameError
 from clipnav.storage.json_files import read_json
 from clipnav.training.settings import CONFIG, read_config
 
 
-def agent_kind(path: Path) -> type[AgentConfig]:
-    """Return the class of the settings in a file or in the folder of a run; see `agent_of`.
+def run_spec(path: Path) -> AgentSpec:
+    """Return the row of the agent of a settings file or of a run's folder; see `agent_of`.
 
     Raises:
         UnknownNameError: The agent of the run is not installed.
     """
-    name = agent_of(path)
     try:
-        return agent_spec(name).part("settings")
+        return agent_spec(agent_of(path))
     except UnknownNameError as error:
         raise UnknownNameError(f"{path}: a run of the agent {error}") from error
+
+
+def agent_kind(path: Path) -> type[AgentConfig]:
+    """Return the class of the settings in a file or in the folder of a run; see `run_spec`."""
+    return run_spec(path).part("settings")
 
 
 def agent_of(path: Path) -> str:
