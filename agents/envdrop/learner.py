@@ -6,12 +6,10 @@ from clipnav.agents.clear.language_data import PartnerInstructions
 from clipnav.agents.envdrop.back_translation import BackTranslator, held_out_episodes
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss
-from clipnav.agents.envdrop.follower_network import make_follower_network
 from clipnav.agents.envdrop.recurrent_learner import RecurrentLearner
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.tokenizers import Tokenizer
 from clipnav.training import distributed
 from clipnav.training.streams import Stream
 
@@ -25,6 +23,7 @@ class FollowerLearner(RecurrentLearner):
         config: Settings of the run.
     """
 
+    loss = FollowerLoss
     config: TrainConfig
     network: FollowerLoss
 
@@ -38,14 +37,6 @@ class FollowerLearner(RecurrentLearner):
         self._partners = None
         if config.clear.contrastive_weight and config.instruction_ablation == "none":
             self._partners = PartnerInstructions(self.env.episodes, self.env.split.tokens)
-
-    @staticmethod
-    def make_network(
-        config: TrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
-    ) -> FollowerLoss:
-        """Build the untrained follower and, with reinforcement, its critic, with their loss."""
-        parts = make_follower_network(config, env, tokenizer, with_critic=config.has_critic)
-        return FollowerLoss(parts.follower, parts.critic, config)
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Walk a batch, add its gradient and return the figures to log."""

@@ -1,6 +1,8 @@
 """What the learners of followers and of frontier agents share."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,16 +12,19 @@ from clipnav.agents.acting.environments import (
     reserve_text_states,
 )
 from clipnav.agents.acting.tokenizers import shared_words
+from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_network import (
     FollowerNetwork,
     fit_states,
     make_follower_network,
 )
 from clipnav.agents.envdrop.settings import RecurrentAgentConfig
+from clipnav.agents.layers.critic import Critic
 from clipnav.agents.learning.agent_learner import EpisodeLearner
 from clipnav.agents.settings import read_agent_config
 from clipnav.agents.specs import agent_spec
-from clipnav.envs.tokenizers import load_run_tokenizer
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
 from clipnav.storage.errors import UserError
 from clipnav.training import distributed
 from clipnav.training.checkpoints import VOCABULARY, load_model
@@ -27,10 +32,23 @@ from clipnav.training.optimisers import make_optimiser
 
 
 class RecurrentLearner(EpisodeLearner):
-    """A network with a follower, and the episodes to learn from."""
+    """A network with a follower, and the episodes to learn from.
 
+    Attributes:
+        loss: Class of the network with its loss: of follower, critic or None, and settings.
+    """
+
+    loss: Callable[[Follower, Critic | None, Any], FollowerNetwork]
     config: RecurrentAgentConfig
     network: FollowerNetwork
+
+    @classmethod
+    def make_network(
+        cls, config: RecurrentAgentConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+    ) -> FollowerNetwork:
+        """Build the untrained follower and, with reinforcement, its critic, with their loss."""
+        parts = make_follower_network(config, env, tokenizer, with_critic=config.has_critic)
+        return cls.loss(parts.follower, parts.critic, config)
 
     def prepare(self, network: FollowerNetwork) -> FollowerNetwork:
         """Initialise the follower of a new run; return it with its critic and loss."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from clipnav.agents.acting.decisions import Draws
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.follower_network import load_follower_network, make_follower_network
+from clipnav.agents.envdrop.follower_network import load_follower_network
 from clipnav.agents.envdrop.recurrent_learner import RecurrentLearner
 from clipnav.agents.frontier.agent import FrontierAgent
 from clipnav.agents.frontier.loss import FrontierLoss, trained_scoring
@@ -14,7 +14,6 @@ from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.tokenizers import Tokenizer
 from clipnav.training import distributed
 from clipnav.training.streams import Stream
 
@@ -26,6 +25,7 @@ class FrontierLearner(RecurrentLearner):
         config: Settings of the run.
     """
 
+    loss = FrontierLoss
     config: FrontierTrainConfig
 
     def __init__(self, config: FrontierTrainConfig) -> None:
@@ -36,14 +36,6 @@ class FrontierLearner(RecurrentLearner):
         self._geometries = {
             split: MapGeometry.of(env.nav_world) for split, env in self.evaluation_envs.items()
         }
-
-    @staticmethod
-    def make_network(
-        config: FrontierTrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
-    ) -> FrontierLoss:
-        """Build the untrained follower and, with reinforcement, its critic, with their loss."""
-        parts = make_follower_network(config, env, tokenizer, with_critic=config.has_critic)
-        return FrontierLoss(parts.follower, parts.critic, config)
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Walk a batch, add its gradient and return the figures to log."""
